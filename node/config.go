@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chronik/wal"
+)
+
+// Member is one broker of the cluster as the operator listed it.
+type Member struct {
+	ID   BrokerID
+	Host string // what Kafka clients connect to; never 0.0.0.0
+	Port int32
+	Rack string
+}
+
+// Config is what a node is told once, at Open. The zero value of an optional field means its
+// default, which validate fills in.
+type Config struct {
+	ClusterID string
+	BrokerID  BrokerID
+	// Incarnation counts how often this broker started with an empty disk, from 1. With the
+	// broker id it makes the raft id, which is never reused.
+	Incarnation uint32
+	// Members lists all brokers of the cluster, this one included, the same on every broker. They
+	// are the voters of group 0.
+	Members []Member
+
+	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
+	Seed uint64
+
+	AutoCreateTopics  bool  // Metadata and Produce of an unknown topic create it
+	DefaultPartitions int32 // default 1
+	DefaultReplicas   int16 // default min(3, len(Members))
+	MaxMessageBytes   int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
+
+	TickInterval   time.Duration // default 50 ms
+	ElectionTicks  int           // default 12
+	HeartbeatTicks int           // default 2
+
+	// HotEntries bounds how many of its newest entries a group keeps in memory; entries that are
+	// not applied yet are kept above the bound. Default 10000.
+	HotEntries int
+	// HotBytes bounds the bytes of all groups' hot entries together. Default 256 MiB.
+	HotBytes int64
+	// CacheBytes bounds the blocks of old entries read back from the log. Default 64 MiB.
+	CacheBytes int64
+	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
+	ColdReadBytes int64
+	// ReplicationBytes bounds the entries in one message to a follower. Default 512 KiB.
+	ReplicationBytes uint64
+	// ReplicationWindow bounds the messages under way to a follower. Default 64.
+	ReplicationWindow int
+
+	Log wal.Options
+}
+
+// validate fills in defaults and reports what an operator has to mend.
+func (c *Config) validate() error {
+	setDefault(&c.Incarnation, 1)
+	setDefault(&c.DefaultPartitions, 1)
+	setDefault(&c.DefaultReplicas, int16(min(3, len(c.Members))))
+	setDefault(&c.MaxMessageBytes, 1048588)
+	setDefault(&c.TickInterval, 50*time.Millisecond)
+	setDefault(&c.ElectionTicks, 12)
+	setDefault(&c.HeartbeatTicks, 2)
+	setDefault(&c.HotEntries, 10000)
+	setDefault(&c.HotBytes, 256<<20)
+	setDefault(&c.CacheBytes, 64<<20)
+	setDefault(&c.ColdReadBytes, 1<<20)
+	setDefault(&c.ReplicationBytes, 512<<10)
+	setDefault(&c.ReplicationWindow, 64)
+	if !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.BrokerID }) {
+		return fmt.Errorf("broker %d is not in the list of members; add it to the list on every broker", c.BrokerID)
+	}
+	seen := make(map[string]BrokerID)
+	for i, m := range c.Members {
+		if m.ID < 0 || m.ID > maxBrokerID {
+			return fmt.Errorf("broker id %d is out of range; use 0 to %d", m.ID, maxBrokerID)
+		}
+		for _, o := range c.Members[:i] {
+			if o.ID == m.ID {
+				return fmt.Errorf("broker id %d is listed twice; give every broker its own", m.ID)
+			}
+		}
+		addr := fmt.Sprintf("%s:%d", m.Host, m.Port)
+		if other, ok := seen[addr]; ok {
+			return fmt.Errorf("brokers %d and %d share the address %s; clients need one address per broker", other, m.ID, addr)
+		}
+		seen[addr] = m.ID
+	}
+	if c.ElectionTicks <= c.HeartbeatTicks {
+		return fmt.Errorf("election ticks (%d) must exceed heartbeat ticks (%d)", c.ElectionTicks, c.HeartbeatTicks)
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+const maxBrokerID = 65535

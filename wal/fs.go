@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import "errors"
+
+// FS is the directory that holds one broker's log. It is flat, and nothing else lives in it.
+//
+// The contract is POSIX's, said plainly, because the simulator breaks everything that isn't said:
+// bytes written are durable after File.Sync; a created or removed name is durable after SyncDir;
+// after a power loss anything not durable is there, gone, or torn at sector size (512 bytes), in
+// any combination. A killed process loses nothing that it wrote.
+//
+// Implementations keep handles open themselves: Open of a known name must be cheap.
+type FS interface {
+	List() ([]string, error)          // names in the directory, sorted
+	Create(name string) (File, error) // a new, empty file; fails if the name exists
+	Open(name string) (File, error)   // an existing file, for reading and writing
+	Remove(name string) error
+	SyncDir() error
+}
+
+// File is one open file. ReadAt and WriteAt follow io.ReaderAt and io.WriterAt.
+type File interface {
+	ReadAt(p []byte, off int64) (int, error)
+	WriteAt(p []byte, off int64) (int, error)
+	Size() (int64, error)
+	Sync() error // file data, and the size if it changed
+	Close() error
+}
+
+// ErrCorrupt is wrapped by every error that says: these bytes were durable once and are not what
+// was written. It is never answered by dropping data; the text names file, offset and what to do.
+var ErrCorrupt = errors.New("log is corrupt")

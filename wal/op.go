@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+// OpKind says what an Op does to the directory.
+type OpKind uint8
+
+const (
+	OpWrite   OpKind = iota + 1 // write Data at Off in File, then sync the file: one group commit
+	OpRead                      // read N bytes at Off of File
+	OpPrepare                   // create File, fill N bytes with zeros, sync it, sync the directory
+	OpRemove                    // remove File, sync the directory
+)
+
+// Op is one disk operation that a Log wants done. It is plain data: the host carries it out on a
+// goroutine, the simulator at a virtual time, both with Do.
+//
+// A Log has at most one OpWrite and one OpPrepare under way. Ops under way never touch the same
+// bytes, so the world may carry them out in any order and side by side.
+type Op struct {
+	ID   uint64 // unique in the life of one Log
+	Kind OpKind
+	File string
+	Off  int64
+	N    int64  // OpRead, OpPrepare: number of bytes
+	Data []byte // OpWrite: must not be changed until the Result came back
+}
+
+// Result is what came of one Op.
+type Result struct {
+	Op   Op
+	Data []byte // OpRead: the bytes read, owned by the receiver
+	Err  error
+}
+
+// zeros is what a prepared segment is filled with, a piece at a time.
+var zeros [256 << 10]byte
+
+// Do carries out one Op and blocks until it is done. It is the only code that writes a log's
+// files after Open, in production and in the simulator.
+func Do(fs FS, op Op) Result {
+	res := Result{Op: op}
+	switch op.Kind {
+	case OpWrite:
+		res.Err = doWrite(fs, op)
+	case OpRead:
+		res.Data, res.Err = doRead(fs, op)
+	case OpPrepare:
+		res.Err = doPrepare(fs, op)
+	case OpRemove:
+		if res.Err = fs.Remove(op.File); res.Err == nil {
+			res.Err = fs.SyncDir()
+		}
+	default:
+		panic("wal: unknown operation kind")
+	}
+	return res
+}
+
+func doWrite(fs FS, op Op) error {
+	f, err := fs.Open(op.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(op.Data, op.Off); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func doRead(fs FS, op Op) ([]byte, error) {
+	f, err := fs.Open(op.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	buf := make([]byte, op.N)
+	if _, err := f.ReadAt(buf, op.Off); err != nil {
+		return nil, err
+	}
+	return buf, nil
+}
+
+func doPrepare(fs FS, op Op) error {
+	f, err := fs.Create(op.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for off := int64(0); off < op.N; off += int64(len(zeros)) {
+		n := min(int64(len(zeros)), op.N-off)
+		if _, err := f.WriteAt(zeros[:n], off); err != nil {
+			return err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return fs.SyncDir()
+}
