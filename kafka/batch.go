@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// A record batch of format 2 (KIP-98), big endian:
+//
+//	 0  base offset             int64   written by the broker, outside the checksum
+//	 8  length                  int32   bytes that follow this field
+//	12  partition leader epoch  int32   written by the broker, outside the checksum
+//	16  magic                   int8    2
+//	17  crc                     uint32  CRC-32C of everything from byte 21 on
+//	21  attributes              int16   bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
+//	23  last offset delta       int32
+//	27  first timestamp         int64   ms
+//	35  max timestamp           int64   ms
+//	43  producer id             int64   -1: none
+//	51  producer epoch          int16   -1: none
+//	53  base sequence           int32   -1: none
+//	57  count                   int32
+//	61  records, compressed as a whole if there is a codec
+const (
+	batchHeaderBytes = 61
+	lengthEnd        = 12 // the length counts from here
+	crcStart         = 21 // the checksum covers the bytes from here on
+)
+
+// Attributes of a batch.
+const (
+	CodecMask         = 0x07
+	LogAppendTimeFlag = 0x08
+	TransactionalFlag = 0x10
+	ControlFlag       = 0x20
+)
+
+// Codec is how the records of a batch are compressed.
+type Codec int8
+
+// The codecs of the protocol.
+const (
+	CodecNone Codec = iota
+	CodecGzip
+	CodecSnappy
+	CodecLZ4
+	CodecZstd
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Batch is the header of a record batch.
+type Batch struct {
+	BaseOffset      int64
+	Length          int32 // bytes after the length field; the whole batch has 12 more
+	LeaderEpoch     int32
+	Magic           int8
+	CRC             uint32
+	Attributes      int16
+	LastOffsetDelta int32
+	FirstTimestamp  int64 // ms
+	MaxTimestamp    int64 // ms
+	ProducerID      int64 // -1: none
+	ProducerEpoch   int16 // -1: none
+	BaseSequence    int32 // -1: none
+	Count           int32 // number of records
+}
+
+// Codec returns the compression of the records.
+func (b Batch) Codec() Codec { return Codec(b.Attributes & CodecMask) }
+
+// IsControl reports whether the batch holds a transaction marker, which only brokers write.
+func (b Batch) IsControl() bool { return b.Attributes&ControlFlag != 0 }
+
+// IsTransactional reports whether the batch is part of a transaction.
+func (b Batch) IsTransactional() bool { return b.Attributes&TransactionalFlag != 0 }
+
+// IsLogAppendTime reports whether the broker set the timestamps; else the producer did.
+func (b Batch) IsLogAppendTime() bool { return b.Attributes&LogAppendTimeFlag != 0 }
+
+// IsIdempotent reports whether the batch has a producer id and a sequence.
+func (b Batch) IsIdempotent() bool { return b.ProducerID >= 0 }
+
+// LastOffset returns the offset of the last record.
+func (b Batch) LastOffset() int64 { return b.BaseOffset + int64(b.LastOffsetDelta) }
+
+// LastSequence returns the sequence of the last record. Sequences wrap from 2^31-1 to 0.
+func (b Batch) LastSequence() int32 {
+	return int32((int64(b.BaseSequence) + int64(b.LastOffsetDelta)) & (1<<31 - 1))
+}
+
+// Size returns the length of the whole batch in bytes.
+func (b Batch) Size() int { return int(b.Length) + lengthEnd }
+
+// ParseBatch parses the header of raw, which must be exactly one batch of format 2. It looks at no
+// record and no checksum. The error is an *Error with the code that Kafka answers.
+func ParseBatch(raw []byte) (Batch, error) {
+	if len(raw) == 0 {
+		return Batch{}, Errorf(kerr.InvalidRecord, "no record batch for the partition; send exactly one")
+	}
+	// Formats 0 and 1 have their magic at the same byte and shorter headers.
+	if len(raw) > 16 && raw[16] != 2 {
+		return Batch{}, Errorf(kerr.InvalidRecord, "record format (magic) %d; only format 2 is taken, which clients of Kafka 0.11 and later write", int8(raw[16]))
+	}
+	if len(raw) < batchHeaderBytes {
+		return Batch{}, Errorf(kerr.CorruptMessage, "record batch of %d bytes; its header alone has %d", len(raw), batchHeaderBytes)
+	}
+	b := readBatchHeader(raw)
+	switch {
+	case b.Length < batchHeaderBytes-lengthEnd || b.Size() > len(raw):
+		return Batch{}, Errorf(kerr.CorruptMessage, "record batch says it has %d bytes after its length, but %d are there", b.Length, len(raw)-lengthEnd)
+	case b.Size() < len(raw):
+		return Batch{}, Errorf(kerr.InvalidRecord, "%d bytes follow the record batch; send exactly one batch for each partition", len(raw)-b.Size())
+	}
+	return b, nil
+}
+
+// readBatchHeader reads the fields of a header that is there whole.
+func readBatchHeader(raw []byte) Batch {
+	be := binary.BigEndian
+	return Batch{
+		BaseOffset:      int64(be.Uint64(raw)),
+		Length:          int32(be.Uint32(raw[8:])),
+		LeaderEpoch:     int32(be.Uint32(raw[12:])),
+		Magic:           int8(raw[16]),
+		CRC:             be.Uint32(raw[17:]),
+		Attributes:      int16(be.Uint16(raw[21:])),
+		LastOffsetDelta: int32(be.Uint32(raw[23:])),
+		FirstTimestamp:  int64(be.Uint64(raw[27:])),
+		MaxTimestamp:    int64(be.Uint64(raw[35:])),
+		ProducerID:      int64(be.Uint64(raw[43:])),
+		ProducerEpoch:   int16(be.Uint16(raw[51:])),
+		BaseSequence:    int32(be.Uint32(raw[53:])),
+		Count:           int32(be.Uint32(raw[57:])),
+	}
+}
+
+// CheckBatch checks everything that a broker demands of a producer's batch: exactly one batch of
+// format 2, its checksum, a known codec, no control bit, a count that agrees with the last offset
+// delta, and a sequence if there is a producer id. The records of an uncompressed batch are parsed
+// too; compressed ones are taken as they are, as Kafka's own readers have to check them anyway.
+// The error is an *Error with the code that Kafka answers.
+func CheckBatch(raw []byte) (Batch, error) {
+	b, err := ParseBatch(raw)
+	if err != nil {
+		return Batch{}, err
+	}
+	if err := checkChecksum(b, raw); err != nil {
+		return Batch{}, err
+	}
+	if err := checkProducerFields(b); err != nil {
+		return Batch{}, err
+	}
+	if b.Codec() == CodecNone {
+		err = eachRecord(b, raw, func(record) error { return nil })
+	}
+	if err != nil {
+		return Batch{}, err
+	}
+	return b, nil
+}
+
+func checkChecksum(b Batch, raw []byte) error {
+	if sum := crc32.Checksum(raw[crcStart:], castagnoli); sum != b.CRC {
+		return Errorf(kerr.CorruptMessage, "record batch has checksum %08x, but its bytes have %08x; it was damaged on the way", b.CRC, sum)
+	}
+	return nil
+}
+
+// checkProducerFields checks the header fields that a client may set, each for itself.
+func checkProducerFields(b Batch) error {
+	switch {
+	case b.Codec() > CodecZstd:
+		return Errorf(kerr.InvalidRecord, "codec %d is unknown", b.Codec())
+	case b.IsControl():
+		return Errorf(kerr.InvalidRecord, "the batch has the control bit, which only brokers may set")
+	case b.BaseOffset != 0:
+		return Errorf(kerr.InvalidRecord, "base offset is %d; a producer has to send 0", b.BaseOffset)
+	case b.Count <= 0:
+		return Errorf(kerr.InvalidRecord, "the batch has %d records", b.Count)
+	case b.LastOffsetDelta != b.Count-1:
+		return Errorf(kerr.InvalidRecord, "last offset delta is %d in a batch of %d records", b.LastOffsetDelta, b.Count)
+	case b.ProducerID < 0 && b.IsTransactional():
+		return Errorf(kerr.InvalidRecord, "a transactional batch has no producer id")
+	case b.ProducerID >= 0 && (b.ProducerEpoch < 0 || b.BaseSequence < 0):
+		return Errorf(kerr.InvalidRecord, "producer %d sent epoch %d and sequence %d", b.ProducerID, b.ProducerEpoch, b.BaseSequence)
+	}
+	return nil
+}
+
+// SetBaseOffset writes the base offset of a batch. The checksum does not cover it.
+func SetBaseOffset(raw []byte, offset int64) { binary.BigEndian.PutUint64(raw, uint64(offset)) }
+
+// SetLeaderEpoch writes the partition leader epoch of a batch. The checksum does not cover it.
+func SetLeaderEpoch(raw []byte, epoch int32) { binary.BigEndian.PutUint32(raw[12:], uint32(epoch)) }
+
+// SplitBatches calls fn for each whole batch in the records of a fetch response. The last one may
+// be cut, which is legal there, and is skipped. A length that no batch can have is an error.
+func SplitBatches(raw []byte, fn func(one []byte)) error {
+	for len(raw) >= lengthEnd {
+		n := int32(binary.BigEndian.Uint32(raw[8:]))
+		if n < batchHeaderBytes-lengthEnd {
+			return Errorf(kerr.CorruptMessage, "record batch says it has %d bytes after its length; its header alone has %d", n, batchHeaderBytes-lengthEnd)
+		}
+		size := int(n) + lengthEnd
+		if size > len(raw) {
+			return nil
+		}
+		fn(raw[:size:size])
+		raw = raw[size:]
+	}
+	return nil
+}
