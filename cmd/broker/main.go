@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command broker runs a Chronik broker: one alone, a member of a cluster, or a whole cluster on
+// this machine to try it out. Run `broker help` for its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"chronik/host"
+)
+
+// Exit codes.
+const (
+	exitClean   = 0
+	exitFailed  = 1 // trouble while running: disk, network, a folder that is not ours
+	exitUsage   = 2 // wrong flags or configuration
+	exitBroken  = 3 // an invariant did not hold: a bug
+	usageHeader = `Chronik: a Kafka-compatible, replicated log broker.
+
+  broker                          one broker with no configuration: 127.0.0.1:9092, data in ./data
+  broker start -config FILE       one member of a cluster
+  broker local -brokers N -dir DIR -port PORT
+                                  a cluster of N broker processes on this machine, to try it out
+  broker format -config FILE      prepare the empty data folder of a brand-new member
+  broker version
+  broker help
+
+Each setting is taken from the first place that has it: a flag, an environment variable CHRONIK_NAME,
+the configuration file (TOML; see the broker.toml that local writes), its default.
+`
+)
+
+func main() {
+	// Ctrl-C and SIGTERM ask for a clean stop; a second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with everything passed in; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	name := "start"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	var err error
+	switch name {
+	case "start":
+		err = start(ctx, args, stdout, stderr)
+	case "local":
+		err = local(ctx, args, stdout, stderr)
+	case "format":
+		err = format(args, stdout)
+	case "version":
+		fmt.Fprintln(stdout, version())
+	case "help":
+		help(stdout)
+	default:
+		err = wrongUse{fmt.Errorf("there is no command %q", name)}
+	}
+	return exitCode(err, stdout, stderr)
+}
+
+// wrongUse marks an error of the caller: flags or configuration.
+type wrongUse struct{ error }
+
+func (w wrongUse) Unwrap() error { return w.error }
+
+func exitCode(err error, stdout, stderr io.Writer) int {
+	var usage wrongUse
+	switch {
+	case err == nil:
+		return exitClean
+	case errors.Is(err, flag.ErrHelp):
+		help(stdout)
+		return exitClean
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "broker: %v\nRun `broker help` for commands and settings.\n", err)
+		return exitUsage
+	case errors.Is(err, host.ErrBroken):
+		fmt.Fprintf(stderr, "broker: %v\n", err)
+		return exitBroken
+	default:
+		fmt.Fprintf(stderr, "broker: %v\n", err)
+		return exitFailed
+	}
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, usageHeader, "\nSettings of one broker (flag; in the file with _ for -; default in parentheses):\n")
+	fs, _ := newFlags()
+	fs.SetOutput(w)
+	fs.PrintDefaults()
+	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug.\n")
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "chronik (unknown build)"
+	}
+	rev := "(unknown revision)"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			rev = s.Value
+		}
+	}
+	return fmt.Sprintf("chronik %s %s %s", info.Main.Version, rev, info.GoVersion)
+}
+
+// start runs one broker until ctx ends.
+func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	s, err := loadSettings(args, os.Environ(), stderr)
+	if err != nil {
+		return wrongUse{err}
+	}
+	cfg, err := s.hostConfig()
+	if err != nil {
+		return wrongUse{err}
+	}
+	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	h, err := host.Open(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, h.Addr(), cfg.Dir)
+	return h.Run(ctx)
+}
+
+// format prepares the data folder of a new member.
+func format(args []string, stdout io.Writer) error {
+	s, err := loadSettings(args, os.Environ(), io.Discard)
+	if err != nil {
+		return wrongUse{err}
+	}
+	if s.ClusterID == "" {
+		return wrongUse{errors.New("cluster_id is missing: give every broker of a cluster the same one, for example " + host.NewClusterID())}
+	}
+	meta := host.Meta{ClusterID: s.ClusterID, BrokerID: s.brokerID()}
+	if err := host.Format(s.Dir, meta); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	return nil
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"chronik/node"
+)
+
+// clients is the listener for Kafka clients and all their connections.
+type clients struct {
+	listener net.Listener
+	limits   Limits
+	mail     *mailbox
+	budget   *budget // bytes of requests that are not answered
+	log      *slog.Logger
+
+	quit chan struct{} // closed when everything ends
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[node.ConnID]*conn
+	lastID node.ConnID
+	closed bool
+}
+
+func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) (*clients, error) {
+	l, err := listen(addr, "Kafka clients", "listen")
+	if err != nil {
+		return nil, err
+	}
+	return &clients{
+		listener: l, limits: limits, mail: mail, log: log,
+		budget: newBudget(limits.RequestBytes),
+		quit:   make(chan struct{}),
+		conns:  make(map[node.ConnID]*conn),
+	}, nil
+}
+
+func (s *clients) start() {
+	s.wg.Go(s.accept)
+	s.wg.Go(s.reapIdle)
+}
+
+func (s *clients) accept() {
+	acceptAll(s.listener, s.log, s.quit, s.add)
+}
+
+// add starts a connection, unless there are too many.
+func (s *clients) add(sock net.Conn) {
+	c := newConn(s, sock)
+	s.mu.Lock()
+	full := len(s.conns) >= s.limits.Conns
+	refuse := full || s.closed
+	if !refuse {
+		s.lastID++
+		c.id = s.lastID
+		s.conns[c.id] = c
+		s.wg.Go(c.read)
+		s.wg.Go(c.write)
+	}
+	s.mu.Unlock()
+	if refuse {
+		sock.Close()
+	}
+	if full {
+		s.log.Warn("closed a new connection: there are too many", "from", sock.RemoteAddr(), "limit", s.limits.Conns)
+	}
+}
+
+func (s *clients) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c.id)
+	s.mu.Unlock()
+	s.mail.hangup(c.id)
+}
+
+// deliver hands the replies of one step to their connections. A reply to a connection that is
+// gone is dropped.
+func (s *clients) deliver(replies []node.Reply) {
+	if len(replies) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range replies {
+		if c := s.conns[r.Conn]; c != nil {
+			c.reply(r)
+		}
+	}
+}
+
+// reapIdle closes connections on which nothing is under way and nothing has moved for the idle
+// time. A request that the node still works on keeps its connection open.
+func (s *clients) reapIdle() {
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-time.After(s.limits.IdleTime / 20):
+		}
+		now := time.Now()
+		for _, c := range s.list() {
+			if c.idleSince(now) >= s.limits.IdleTime {
+				c.shut()
+			}
+		}
+	}
+}
+
+func (s *clients) list() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*conn, 0, len(s.conns))
+	for _, c := range s.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// stopAccepting closes the listener; connections stay.
+func (s *clients) stopAccepting() { s.listener.Close() }
+
+// drain gives the writers that long to send what the node answered.
+func (s *clients) drain(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	for _, c := range s.list() {
+		for c.unsent() > 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (s *clients) close() {
+	s.listener.Close()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	close(s.quit)
+	s.mu.Unlock()
+	for _, c := range s.list() {
+		c.shut()
+	}
+	s.wg.Wait()
+}
+
+func errFrame(n uint32, limit int) error {
+	return fmt.Errorf("the request's length is %d, the limit %d bytes; is this a Kafka client without TLS?", n, limit)
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chronik/node"
+)
+
+// conn is one client connection: a goroutine that reads requests into the mailbox and one that
+// writes replies. What it holds is bounded: the reader stops while too many requests are open or
+// too many reply bytes wait for the client.
+type conn struct {
+	id   node.ConnID
+	srv  *clients
+	sock net.Conn
+
+	quit      chan struct{} // closed by shut
+	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read or written
+
+	mu         sync.Mutex
+	admit      sync.Cond // for the reader: there may be room
+	work       sync.Cond // for the writer: there may be a reply
+	open       []int     // sizes of requests with the node, oldest first
+	replies    []node.Reply
+	replyBytes int64 // handed over by the node, not yet written
+	writing    int   // replies being written
+	closing    bool  // the node said Close: hang up when everything is written
+	shutdown   bool
+}
+
+func newConn(srv *clients, sock net.Conn) *conn {
+	c := &conn{srv: srv, sock: sock, quit: make(chan struct{})}
+	c.admit.L, c.work.L = &c.mu, &c.mu
+	c.moved()
+	return c
+}
+
+func (c *conn) moved() { c.lastMoved.Store(time.Now().UnixNano()) }
+
+// read posts request after request until the connection ends. It is the one that gives the
+// connection's credits back and tells the node, after its last request.
+func (c *conn) read() {
+	err := c.readRequests()
+	c.shut()
+	c.mu.Lock()
+	total := int64(0)
+	for _, n := range c.open {
+		total += int64(n)
+	}
+	c.open = nil
+	c.mu.Unlock()
+	c.srv.budget.release(total)
+	c.srv.remove(c)
+	if err != nil && !isHangup(err) {
+		c.srv.log.Info("closed a client connection", "from", c.sock.RemoteAddr(), "err", err)
+	}
+}
+
+// readRequests returns nil when the client or we hung up in an orderly way.
+func (c *conn) readRequests() error {
+	in := bufio.NewReaderSize(c.sock, 16<<10)
+	var head [4]byte
+	for {
+		if _, err := io.ReadFull(in, head[:]); err != nil {
+			return err
+		}
+		n := binary.BigEndian.Uint32(head[:])
+		if n > uint32(c.srv.limits.FrameBytes) {
+			return errFrame(n, c.srv.limits.FrameBytes)
+		}
+		if !c.waitForRoom() || !c.srv.budget.acquire(int64(n), c.quit) {
+			return nil
+		}
+		frame := make([]byte, n) // never reused: the node keeps it as a log entry
+		if err := readFull(c.sock, in, frame); err != nil {
+			c.srv.budget.release(int64(n))
+			return err
+		}
+		c.moved()
+		if !c.opened(int(n)) {
+			c.srv.budget.release(int64(n))
+			return nil
+		}
+		c.srv.mail.request(node.Request{Conn: c.id, Frame: frame})
+	}
+}
+
+// waitForRoom waits until the connection may have one more request; false if it ended.
+func (c *conn) waitForRoom() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.ending() && !c.hasRoom() {
+		c.admit.Wait()
+	}
+	return !c.ending()
+}
+
+func (c *conn) hasRoom() bool {
+	open := len(c.open) + len(c.replies) + c.writing
+	return open < c.srv.limits.ConnRequests && c.replyBytes < c.srv.limits.ConnReplyBytes
+}
+
+func (c *conn) ending() bool { return c.shutdown || c.closing }
+
+// opened counts a request that is about to be posted; false if the connection ended.
+func (c *conn) opened(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ending() {
+		c.open = append(c.open, n)
+	}
+	return !c.ending()
+}
+
+// reply takes the answer to the oldest open request, gives that request's credit back and wakes
+// the writer.
+func (c *conn) reply(r node.Reply) {
+	c.mu.Lock()
+	if c.ending() || len(c.open) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	n := c.open[0]
+	if c.open = c.open[1:]; len(c.open) == 0 {
+		c.open = nil
+	}
+	c.closing = r.Close
+	if len(r.Frame) > 0 {
+		c.replies = append(c.replies, r)
+		c.replyBytes += int64(len(r.Frame))
+	}
+	if len(r.Frame) > 0 || r.Close {
+		c.work.Signal()
+	}
+	c.admit.Signal()
+	c.mu.Unlock()
+	c.srv.budget.release(int64(n))
+}
+
+// write sends replies as the node gives them, all that wait with one system call.
+func (c *conn) write() {
+	defer c.shut()
+	var batch []node.Reply
+	var out gather
+	for {
+		var ok bool
+		if batch, ok = c.takeReplies(batch); !ok {
+			return
+		}
+		for _, r := range batch {
+			out.uint32(uint32(len(r.Frame)))
+			out.bytes(r.Frame)
+		}
+		size := out.size - 4*len(batch)
+		if err := out.writeTo(c.sock); err != nil {
+			return // the reader meets the same end and tells
+		}
+		c.moved()
+		c.wrote(int64(size))
+	}
+}
+
+// takeReplies waits for replies and gives them in exchange for the last batch's slice; false at
+// the end.
+func (c *conn) takeReplies(last []node.Reply) ([]node.Reply, bool) {
+	clear(last)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.replies) == 0 && !c.ending() {
+		c.work.Wait()
+	}
+	if c.shutdown || len(c.replies) == 0 {
+		return nil, false
+	}
+	batch := c.replies
+	c.replies, c.writing = last[:0], len(batch)
+	return batch, true
+}
+
+func (c *conn) wrote(bytes int64) {
+	c.mu.Lock()
+	c.replyBytes -= bytes
+	c.writing = 0
+	c.admit.Signal()
+	c.mu.Unlock()
+}
+
+// shut ends the connection; both goroutines return. It may be called often, by anyone.
+func (c *conn) shut() {
+	c.mu.Lock()
+	first := !c.shutdown
+	c.shutdown = true
+	c.admit.Broadcast()
+	c.work.Broadcast()
+	c.mu.Unlock()
+	if first {
+		close(c.quit)
+		c.sock.Close()
+	}
+}
+
+// unsent is how many replies still wait for this client.
+func (c *conn) unsent() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shutdown {
+		return 0
+	}
+	return len(c.replies) + c.writing
+}
+
+// idleSince is for how long nothing has moved; 0 while the node has a request.
+func (c *conn) idleSince(now time.Time) time.Duration {
+	c.mu.Lock()
+	busy := len(c.open) > 0
+	c.mu.Unlock()
+	if busy {
+		return 0
+	}
+	return now.Sub(time.Unix(0, c.lastMoved.Load()))
+}

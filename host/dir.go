@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"container/list"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"chronik/wal"
+)
+
+// keepHandles is how many files stay open that nobody uses right now.
+const keepHandles = 256
+
+// dirFS is the directory of a log on a real disk. Handles stay open, because every operation opens
+// its file anew; it is safe for concurrent use.
+type dirFS struct {
+	path string
+	dir  *os.File // for SyncDir
+
+	mu     sync.Mutex
+	files  map[string]*handle
+	unused list.List // of *handle, the longest unused first
+}
+
+// handle is one open file, shared by all who opened it.
+type handle struct {
+	fs    *dirFS
+	f     *os.File
+	name  string
+	users int
+	idle  *list.Element // in fs.unused if users == 0
+	gone  bool          // removed: close when the last user does
+}
+
+func openDir(path string) (*dirFS, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, err
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &dirFS{path: path, dir: d, files: make(map[string]*handle)}, nil
+}
+
+func (d *dirFS) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, h := range d.files {
+		h.f.Close()
+		delete(d.files, name)
+	}
+	d.dir.Close()
+}
+
+// List implements wal.FS.
+func (d *dirFS) List() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+// Create implements wal.FS.
+func (d *dirFS) Create(name string) (wal.File, error) {
+	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+// Open implements wal.FS.
+func (d *dirFS) Open(name string) (wal.File, error) { return d.open(name, os.O_RDWR) }
+
+func (d *dirFS) open(name string, flags int) (wal.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if h := d.files[name]; h != nil && flags&os.O_CREATE == 0 {
+		d.use(h)
+		return h, nil
+	}
+	f, err := os.OpenFile(filepath.Join(d.path, name), flags, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle{fs: d, f: f, name: name, users: 1}
+	d.files[name] = h
+	return h, nil
+}
+
+func (d *dirFS) use(h *handle) {
+	if h.users++; h.idle != nil {
+		d.unused.Remove(h.idle)
+		h.idle = nil
+	}
+}
+
+// Remove implements wal.FS.
+func (d *dirFS) Remove(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if h := d.files[name]; h != nil {
+		d.forget(h)
+	}
+	return os.Remove(filepath.Join(d.path, name))
+}
+
+// forget drops a handle; its file is closed now or by its last user.
+func (d *dirFS) forget(h *handle) {
+	delete(d.files, h.name)
+	h.gone = true
+	if h.idle != nil {
+		d.unused.Remove(h.idle)
+		h.idle = nil
+	}
+	if h.users == 0 {
+		h.f.Close()
+	}
+}
+
+// SyncDir implements wal.FS.
+func (d *dirFS) SyncDir() error { return d.dir.Sync() }
+
+func checkName(name string) error {
+	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
+		return fmt.Errorf("%q is no name for a file of the log", name)
+	}
+	return nil
+}
+
+func (h *handle) ReadAt(p []byte, off int64) (int, error)  { return h.f.ReadAt(p, off) }
+func (h *handle) WriteAt(p []byte, off int64) (int, error) { return h.f.WriteAt(p, off) }
+func (h *handle) Sync() error                              { return syncData(h.f) }
+
+func (h *handle) Size() (int64, error) {
+	info, err := h.f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Close gives the handle back. The file stays open for the next user, unless too many do.
+func (h *handle) Close() error {
+	d := h.fs
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if h.users--; h.users > 0 {
+		return nil
+	}
+	if h.users < 0 {
+		panic("host: a file of the log was closed twice")
+	}
+	if h.gone {
+		return h.f.Close()
+	}
+	h.idle = d.unused.PushBack(h)
+	if d.unused.Len() > keepHandles {
+		d.forget(d.unused.Front().Value.(*handle))
+	}
+	return nil
+}

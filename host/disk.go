@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"sync"
+
+	"chronik/wal"
+)
+
+// readers is how many goroutines carry out what is not a group commit.
+const readers = 4
+
+// disk carries out a log's operations: one goroutine writes, so that a group commit never waits
+// behind a slow read; a few do the rest.
+type disk struct {
+	fs     wal.FS
+	mail   *mailbox
+	writes opQueue
+	others opQueue
+	wg     sync.WaitGroup
+}
+
+func newDisk(fs wal.FS, mail *mailbox) *disk {
+	d := &disk{fs: fs, mail: mail}
+	d.writes.init()
+	d.others.init()
+	return d
+}
+
+func (d *disk) start() {
+	d.wg.Go(func() { d.work(&d.writes) })
+	for range readers {
+		d.wg.Go(func() { d.work(&d.others) })
+	}
+}
+
+// do queues operations. Their number is bounded by the node, which asks for them.
+func (d *disk) do(ops []wal.Op) {
+	for _, op := range ops {
+		if op.Kind == wal.OpWrite {
+			d.writes.push(op)
+		} else {
+			d.others.push(op)
+		}
+	}
+}
+
+func (d *disk) work(q *opQueue) {
+	for {
+		op, ok := q.pop()
+		if !ok {
+			return
+		}
+		d.mail.result(wal.Do(d.fs, op))
+	}
+}
+
+// close lets the operations under way finish and drops those that have not begun.
+func (d *disk) close() {
+	d.writes.close()
+	d.others.close()
+	d.wg.Wait()
+}
+
+// opQueue is a queue for one kind of worker.
+type opQueue struct {
+	mu     sync.Mutex
+	some   sync.Cond
+	ops    []wal.Op
+	closed bool
+}
+
+func (q *opQueue) init() { q.some.L = &q.mu }
+
+func (q *opQueue) push(op wal.Op) {
+	q.mu.Lock()
+	q.ops = append(q.ops, op)
+	q.mu.Unlock()
+	q.some.Signal()
+}
+
+// pop waits for the oldest operation; false when the queue is closed.
+func (q *opQueue) pop() (wal.Op, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ops) == 0 && !q.closed {
+		q.some.Wait()
+	}
+	if q.closed {
+		return wal.Op{}, false
+	}
+	op := q.ops[0]
+	q.ops[0] = wal.Op{}
+	if q.ops = q.ops[1:]; len(q.ops) == 0 {
+		q.ops = nil
+	}
+	return op, true
+}
+
+func (q *opQueue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.some.Broadcast()
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"chronik/node"
+)
+
+// events turns the node's events into lines for people, for the kinds that somebody may have to
+// act on or will want to know after an incident; the others are only counted.
+type events struct {
+	log    *slog.Logger
+	counts [256]uint64
+	second int64 // in which the lines below were written
+	lines  int
+}
+
+// linesPerSecond keeps an election of ten thousand groups, or a broken client, from drowning the
+// log. What is left out is still counted.
+const linesPerSecond = 50
+
+type eventLine struct {
+	level slog.Level
+	text  string
+	n     string // the name of Event.N; "" if it says nothing
+}
+
+var eventLines = map[node.EventKind]eventLine{
+	node.EventBecameLeader:     {slog.LevelInfo, "leads a group", ""},
+	node.EventLostLeadership:   {slog.LevelInfo, "no longer leads a group", ""},
+	node.EventLeadershipMoved:  {slog.LevelInfo, "handed a group over", "to"},
+	node.EventTornTail:         {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
+	node.EventRecovered:        {slog.LevelInfo, "recovered the log", "entries"},
+	node.EventTopicCreated:     {slog.LevelInfo, "a topic was created", ""},
+	node.EventTopicDeleted:     {slog.LevelInfo, "a topic was deleted", ""},
+	node.EventBrokerRegistered: {slog.LevelInfo, "a broker is registered", "broker"},
+	node.EventRequestRefused:   {slog.LevelWarn, "refused a request and hung up", ""},
+	node.EventProposalLost:     {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
+}
+
+func (e *events) report(list []node.Event) {
+	for i := range list {
+		ev := &list[i]
+		e.counts[ev.Kind]++
+		if line, ok := eventLines[ev.Kind]; ok && e.mayLog() {
+			e.write(line, ev)
+		}
+	}
+}
+
+func (e *events) write(line eventLine, ev *node.Event) {
+	attrs := make([]slog.Attr, 0, 4)
+	if ev.Term != 0 {
+		attrs = append(attrs, slog.Uint64("group", uint64(ev.Group)), slog.Uint64("term", ev.Term))
+	} else if ev.Group != 0 {
+		attrs = append(attrs, slog.Uint64("group", uint64(ev.Group)))
+	}
+	if line.n != "" {
+		attrs = append(attrs, slog.Int64(line.n, ev.N))
+	}
+	if ev.Text != "" {
+		attrs = append(attrs, slog.String("what", ev.Text))
+	}
+	e.log.LogAttrs(context.Background(), line.level, line.text, attrs...)
+}
+
+func (e *events) mayLog() bool {
+	if now := time.Now().Unix(); now != e.second {
+		if left := e.lines - linesPerSecond; left > 0 {
+			e.log.Warn("left out lines about events", "count", left)
+		}
+		e.second, e.lines = now, 0
+	}
+	e.lines++
+	return e.lines <= linesPerSecond
+}

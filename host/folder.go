@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"chronik/node"
+)
+
+// A broker's data folder:
+//
+//	meta.json  who this is; written once, by Format
+//	lock       locked (flock) while a process uses the folder
+//	pid        that process; removed by a clean stop
+//	log/       the write-ahead log and nothing else
+const (
+	metaName = "meta.json"
+	lockName = "lock"
+	pidName  = "pid"
+	logName  = "log"
+
+	metaVersion = 1
+)
+
+// Meta is a data folder's identity.
+type Meta struct {
+	Version     int           `json:"version"` // of the folder's layout
+	ClusterID   string        `json:"cluster_id"`
+	BrokerID    node.BrokerID `json:"broker_id"`
+	Incarnation uint32        `json:"incarnation"`
+}
+
+// ErrNotFormatted is wrapped when a member's folder has no identity.
+var ErrNotFormatted = errors.New("the data folder is not formatted")
+
+// Format makes dir the data folder of a new broker. It fails if there is one already, or any log.
+func Format(dir string, m Meta) error {
+	m.Version = metaVersion
+	if m.Incarnation == 0 {
+		m.Incarnation = 1
+	}
+	if err := os.MkdirAll(filepath.Join(dir, logName), 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(dir, metaName)); err == nil {
+		return fmt.Errorf("%s is formatted already", dir)
+	}
+	if err := checkEmpty(filepath.Join(dir, logName)); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeDurably(dir, metaName, append(text, '\n'))
+}
+
+func checkEmpty(logDir string) error {
+	entries, err := os.ReadDir(logDir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s holds a log (%s, ...) but %s is missing: restore it, or move the log away if its records are not needed",
+			logDir, entries[0].Name(), metaName)
+	}
+	return nil
+}
+
+// writeDurably makes dir/name hold exactly text, or what it held before, whatever happens.
+func writeDurably(dir, name string, text []byte) error {
+	temp := filepath.Join(dir, name+".tmp")
+	f, err := os.Create(temp)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// NewClusterID draws a name for a new cluster.
+func NewClusterID() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// folder is a data folder in use by this process.
+type folder struct {
+	dir  string
+	lock *os.File
+	meta Meta
+}
+
+// openFolder locks dir, checks that it belongs to the broker that want describes, and writes the
+// pid. A cluster of one formats its empty folder itself.
+func openFolder(dir string, want Meta, members int) (*folder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{dir: dir, lock: lock}
+	if f.meta, err = readMeta(dir); errors.Is(err, fs.ErrNotExist) {
+		f.meta, err = formatAlone(dir, want, members)
+	}
+	if err == nil {
+		err = f.meta.check(dir, want)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, pidName), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	}
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		pid, _ := os.ReadFile(filepath.Join(dir, pidName))
+		return nil, fmt.Errorf("another process (pid %s) uses the data folder %s: stop it, or give this broker a folder of its own",
+			strings.TrimSpace(string(pid)), dir)
+	}
+	return nil, fmt.Errorf("can't lock the data folder %s: %w", dir, err)
+}
+
+func readMeta(dir string) (Meta, error) {
+	path := filepath.Join(dir, metaName)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Meta{}, err
+	}
+	var m Meta
+	if err := json.Unmarshal(text, &m); err != nil {
+		return Meta{}, fmt.Errorf("%s is damaged (%w): restore it from a copy; it is written once and never changed", path, err)
+	}
+	if m.Version != metaVersion {
+		return Meta{}, fmt.Errorf("%s has version %d of the folder's layout, this program knows version %d: run the program that wrote it",
+			path, m.Version, metaVersion)
+	}
+	return m, nil
+}
+
+// formatAlone formats an empty folder if the broker is its whole cluster.
+func formatAlone(dir string, want Meta, members int) (Meta, error) {
+	if members > 1 {
+		return Meta{}, fmt.Errorf("%w: %s is empty. A broker must never come back with an empty disk under its old id: "+
+			"the others count on what it has voted for and stored. If its disk was lost, restore the folder. "+
+			"If this is a brand-new member: broker format -config FILE", ErrNotFormatted, dir)
+	}
+	if want.ClusterID == "" {
+		want.ClusterID = NewClusterID()
+	}
+	if err := Format(dir, want); err != nil {
+		return Meta{}, err
+	}
+	return readMeta(dir)
+}
+
+// check compares the folder's identity with the configuration's.
+func (m Meta) check(dir string, want Meta) error {
+	if want.ClusterID != "" && m.ClusterID != want.ClusterID {
+		return fmt.Errorf("the data folder %s belongs to cluster %q, the configuration says %q: mend cluster_id or dir", dir, m.ClusterID, want.ClusterID)
+	}
+	if m.BrokerID != want.BrokerID {
+		return fmt.Errorf("the data folder %s belongs to broker %d, the configuration says %d: mend broker_id or dir", dir, m.BrokerID, want.BrokerID)
+	}
+	return nil
+}
+
+func (f *folder) logDir() string { return filepath.Join(f.dir, logName) }
+
+// clean marks a clean stop.
+func (f *folder) clean() { os.Remove(filepath.Join(f.dir, pidName)) }
+
+func (f *folder) close() { f.lock.Close() }

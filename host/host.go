@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package host is the real world around one node: sockets, files, goroutines and the clock. It
+// moves bytes and decides nothing; whatever knows a Kafka request or a raft term is in package
+// node.
+//
+// One goroutine, the loop, steps the node. All others feed its mailbox or carry out what it
+// answered:
+//
+//	client sockets -> reader -\                                  /-> conn.writer -> client sockets
+//	peer sockets   -> reader --> mailbox -> loop: node.Step -> out --> link.writer -> peer sockets
+//	disk workers (wal.Do) ----/                                  \-> disk workers
+//
+// Nothing between them grows without bound: a client that sends more than fits is not read from,
+// a peer that takes less than we send loses envelopes, which raft sends again.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"chronik/node"
+)
+
+// Config says where a node lives. The zero value of an optional field means its default.
+type Config struct {
+	// Node is handed to node.Open. Open fills in ClusterID (if it is empty), Incarnation and Seed.
+	Node node.Config
+
+	Dir        string                   // data folder; see Format
+	Listen     string                   // host:port for Kafka clients
+	PeerListen string                   // host:port for other brokers; empty in a cluster of one
+	Peers      map[node.BrokerID]string // host:port of every other broker's PeerListen
+
+	Limits Limits
+	Log    *slog.Logger
+}
+
+// Limits bound what clients can make this process hold.
+type Limits struct {
+	// FrameBytes is the largest request, Kafka's socket.request.max.bytes. Default 100 MiB.
+	FrameBytes int
+	// RequestBytes bounds all clients' requests that the node has not answered yet. When they are
+	// that many, no client is read from until some are answered. Default 256 MiB.
+	RequestBytes int64
+	// ConnRequests bounds the requests of one connection whose answer is not on its way yet.
+	// Default 64.
+	ConnRequests int
+	// ConnReplyBytes bounds the answers that wait for one client to take them: above it the
+	// connection is not read from. Default 1 MiB.
+	ConnReplyBytes int64
+	// Conns bounds the client connections; further ones are closed at once. Default 10000.
+	Conns int
+	// IdleTime is how long a connection may stay open with nothing under way, Kafka's
+	// connections.max.idle.ms. Default 10 minutes.
+	IdleTime time.Duration
+	// StopTime bounds a clean stop. Default 10 s.
+	StopTime time.Duration
+}
+
+func (l *Limits) setDefaults() {
+	setDefault(&l.FrameBytes, 100<<20)
+	setDefault(&l.RequestBytes, 256<<20)
+	setDefault(&l.ConnRequests, 64)
+	setDefault(&l.ConnReplyBytes, 1<<20)
+	setDefault(&l.Conns, 10000)
+	setDefault(&l.IdleTime, 10*time.Minute)
+	setDefault(&l.StopTime, 10*time.Second)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Host is one running broker.
+type Host struct {
+	cfg     Config
+	folder  *folder
+	mail    *mailbox
+	loop    *loop
+	clients *clients
+	peers   *peers
+	disk    *disk
+	fs      *dirFS
+}
+
+// Open locks the data folder, binds the listeners and recovers the node from its log; it may take
+// as long as reading that log. Nothing is served before Run.
+func Open(cfg Config) (*Host, error) {
+	cfg.Limits.setDefaults()
+	setDefault(&cfg.Log, slog.Default())
+	h := &Host{cfg: cfg, mail: newMailbox()}
+	if err := h.open(); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *Host) open() (err error) {
+	cfg := &h.cfg
+	if h.folder, err = openFolder(cfg.Dir, identity(cfg.Node), len(cfg.Node.Members)); err != nil {
+		return err
+	}
+	cfg.Node.ClusterID = h.folder.meta.ClusterID
+	cfg.Node.Incarnation = h.folder.meta.Incarnation
+	cfg.Node.Seed = randomSeed()
+
+	// Ports before the log: a port that is taken should be said at once.
+	if h.clients, err = listenClients(cfg.Listen, cfg.Limits, h.mail, cfg.Log); err != nil {
+		return err
+	}
+	self := hello{cluster: cfg.Node.ClusterID, from: cfg.Node.BrokerID}
+	if h.peers, err = listenPeers(cfg.PeerListen, self, cfg.Peers, h.mail, cfg.Log); err != nil {
+		return err
+	}
+	if h.fs, err = openDir(h.folder.logDir()); err != nil {
+		return err
+	}
+	h.disk = newDisk(h.fs, h.mail)
+	clock := newClock()
+	n, err := node.Open(cfg.Node, h.fs, clock.now())
+	if err != nil {
+		return err
+	}
+	h.loop = &loop{
+		step: n.Step, mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
+		clients: h.clients, peers: h.peers, disk: h.disk,
+	}
+	return nil
+}
+
+// Addr is the address that clients can connect to.
+func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
+
+// Run serves until ctx ends and the node has handed its leaderships over, or until the node is
+// dead. It returns nil only after a clean stop, and an ErrBroken if an invariant did not hold.
+func (h *Host) Run(ctx context.Context) error {
+	defer h.close()
+	h.disk.start()
+	h.peers.start()
+	h.clients.start()
+	stop := context.AfterFunc(ctx, func() {
+		h.clients.stopAccepting()
+		h.mail.stop()
+	})
+	defer stop()
+	err := h.loop.run()
+	h.loop.summary()
+	if err == nil {
+		h.clients.drain(time.Second)
+		h.folder.clean()
+	}
+	return err
+}
+
+// close ends every goroutine and releases what Open took, in the order in which they feed each
+// other. It also serves an Open that failed halfway.
+func (h *Host) close() {
+	if h.clients != nil {
+		h.clients.close()
+	}
+	if h.peers != nil {
+		h.peers.close()
+	}
+	if h.disk != nil {
+		h.disk.close()
+	}
+	if h.fs != nil {
+		h.fs.close()
+	}
+	if h.folder != nil {
+		h.folder.close()
+	}
+}
+
+// ErrBroken is wrapped by the error of a Run that ended because an invariant of the node did not
+// hold. The text has the stack and the last inputs.
+var ErrBroken = errors.New("the broker stopped itself because an invariant does not hold (a bug)")
+
+// clock is the node's monotonic time: nanoseconds since the process opened it, from 1.
+type clock struct{ base time.Time }
+
+func newClock() clock { return clock{base: time.Now()} }
+
+func (c clock) now() node.Time { return node.Time(1 + time.Since(c.base)) }
+
+// until is how long it is from now to t, at most an hour.
+func (c clock) until(t node.Time) time.Duration { return min(t.Sub(c.now()), time.Hour) }
+
+func randomSeed() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+func identity(n node.Config) Meta {
+	return Meta{ClusterID: n.ClusterID, BrokerID: n.BrokerID}
+}

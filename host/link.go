@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"chronik/node"
+)
+
+const (
+	dialTime   = time.Second
+	writeTime  = 5 * time.Second // a write that takes longer means that the other end is gone
+	writeBytes = 4 << 20         // one write ends after the envelope that reaches this
+	backoffMin = 50 * time.Millisecond
+	backoffMax = 500 * time.Millisecond
+
+	linkBytes = 64 << 20 // envelopes waiting for a connected peer
+
+	// Envelopes kept for a peer that is not connected: the newest ones, so that one who just
+	// started hears of the election under way, and nobody is flooded with the past.
+	offlineBytes     = 1 << 20
+	offlineEnvelopes = 64
+)
+
+// link sends to one other broker. Each has its own queue and goroutine, so that a dead peer costs
+// the others nothing. When the queue is full the oldest envelopes are dropped: raft sends again.
+type link struct {
+	peers *peers
+	to    node.BrokerID
+	addr  string
+
+	mu        sync.Mutex
+	work      chan struct{} // capacity 1: there may be something in the queue
+	queue     [][]byte
+	bytes     int
+	connected bool
+	dropped   uint64
+}
+
+func newLink(p *peers, to node.BrokerID, addr string) *link {
+	return &link{peers: p, to: to, addr: addr, work: make(chan struct{}, 1)}
+}
+
+// push queues an envelope and drops old ones if there are too many. It never blocks.
+func (l *link) push(data []byte) {
+	l.mu.Lock()
+	l.queue = append(l.queue, data)
+	l.bytes += len(data)
+	l.trim()
+	l.mu.Unlock()
+	l.signal()
+}
+
+// trim drops the oldest envelopes until the rest is within bounds; the newest one always stays.
+func (l *link) trim() {
+	maxBytes, maxCount := linkBytes, len(l.queue)
+	if !l.connected {
+		maxBytes, maxCount = offlineBytes, offlineEnvelopes
+	}
+	n := 0
+	for n < len(l.queue)-1 && (l.bytes > maxBytes || len(l.queue)-n > maxCount) {
+		l.bytes -= len(l.queue[n])
+		l.queue[n] = nil
+		n++
+	}
+	l.queue = l.queue[n:]
+	l.dropped += uint64(n)
+}
+
+// lay lays the oldest envelopes out to be written, as many as fit into one write.
+func (l *link) lay(out *gather) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for n < len(l.queue) && out.size < writeBytes {
+		out.envelope(l.queue[n])
+		l.bytes -= len(l.queue[n])
+		l.queue[n] = nil
+		n++
+	}
+	if l.queue = l.queue[n:]; len(l.queue) > 0 {
+		l.signal()
+	} else {
+		l.queue = nil
+	}
+}
+
+func (l *link) signal() {
+	select {
+	case l.work <- struct{}{}:
+	default:
+	}
+}
+
+// run connects and sends until the end.
+func (l *link) run() {
+	backoff := backoffMin
+	down := false // said so already
+	for {
+		sock, err := l.dial()
+		if err == nil {
+			l.peers.log.Info("connected to a broker", "broker", l.to, "addr", l.addr)
+			backoff, down = backoffMin, false
+			l.setConnected(true)
+			err = l.send(sock)
+			l.setConnected(false)
+			l.peers.untrack(sock)
+		}
+		if l.ended() {
+			return
+		}
+		if !down {
+			l.peers.log.Warn("no connection to a broker; trying again", "broker", l.to, "addr", l.addr, "err", err)
+			down = true
+		}
+		select {
+		case <-l.peers.quit:
+			return
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, backoffMax)
+	}
+}
+
+func (l *link) ended() bool {
+	select {
+	case <-l.peers.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *link) setConnected(yes bool) {
+	l.mu.Lock()
+	l.connected = yes
+	l.trim()
+	l.mu.Unlock()
+}
+
+// dial connects and shakes hands. TCP_NODELAY is Go's default.
+func (l *link) dial() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	var d net.Dialer
+	sock, err := d.DialContext(ctx, "tcp", l.addr)
+	if err != nil {
+		return nil, err
+	}
+	if !l.peers.track(sock) {
+		return nil, net.ErrClosed
+	}
+	if err := l.shakeHands(sock); err != nil {
+		l.peers.untrack(sock)
+		return nil, err
+	}
+	return sock, nil
+}
+
+func (l *link) shakeHands(sock net.Conn) error {
+	sock.SetDeadline(time.Now().Add(handshakeTime))
+	h := l.peers.self
+	h.to = l.to
+	if _, err := sock.Write(h.append(nil)); err != nil {
+		return err
+	}
+	if err := readAnswer(sock); err != nil {
+		return err
+	}
+	return sock.SetDeadline(time.Time{})
+}
+
+// send writes what is pushed, all that waits with one system call, until the connection ends.
+func (l *link) send(sock net.Conn) error {
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	gone := make(chan error, 1)
+	l.peers.wg.Go(func() { gone <- waitForEnd(sock) })
+	var out gather
+	for {
+		select {
+		case <-l.work:
+			l.lay(&out)
+		case <-alive.C:
+			out.envelope(nil)
+		case err := <-gone:
+			return err
+		}
+		sock.SetWriteDeadline(time.Now().Add(writeTime))
+		if err := out.writeTo(sock); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForEnd returns when the other end, which never sends after its answer, hangs up.
+func waitForEnd(sock net.Conn) error {
+	var b [1]byte
+	_, err := sock.Read(b[:])
+	return err
+}

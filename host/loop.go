@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"chronik/node"
+)
+
+// slowStep is a step that is worth a line: everybody waited for it.
+const slowStep = 100 * time.Millisecond
+
+// loop is the one goroutine that steps the node.
+type loop struct {
+	step     func(*node.Input) *node.Output
+	mail     *mailbox
+	clock    clock
+	log      *slog.Logger
+	stopTime time.Duration
+
+	clients *clients
+	peers   *peers
+	disk    *disk
+
+	events  events
+	steps   uint64
+	longest time.Duration
+	started time.Time
+	last    [16]inputSummary // the newest inputs, for the text of a panic
+}
+
+// run steps the node until it has stopped (nil) or is dead.
+func (l *loop) run() (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("%w: %v\nlast inputs, the newest last:\n%s\n%s", ErrBroken, broken, l.lastInputs(), debug.Stack())
+		}
+	}()
+	l.started = time.Now()
+	l.events.log = l.log
+	var wake, giveUp node.Time
+	for {
+		in := l.mail.take(l.clock, wake)
+		out := l.timedStep(in)
+		l.peers.consumed(in.Messages)
+		l.carryOut(out)
+		wake = out.Wake
+		if out.Fatal != nil {
+			return fmt.Errorf("the broker stopped, because what its disk holds is no longer known: %w; check the disk, then start it again", out.Fatal)
+		}
+		if !in.Stop {
+			continue
+		}
+		if giveUp == 0 {
+			giveUp = in.Now.Add(l.stopTime)
+		}
+		if out.Stopped {
+			return nil
+		}
+		if in.Now >= giveUp {
+			return fmt.Errorf("the clean stop took longer than %v and was given up; nothing acknowledged is lost", l.stopTime)
+		}
+		wake = min(wake, giveUp)
+	}
+}
+
+// timedStep steps the node and remembers how long it took and on what.
+func (l *loop) timedStep(in *node.Input) *node.Output {
+	l.last[l.steps%uint64(len(l.last))] = summarize(in)
+	l.steps++
+	out := l.step(in)
+	took := l.clock.now().Sub(in.Now)
+	l.longest = max(l.longest, took)
+	if took > slowStep {
+		l.log.Warn("a slow step: everything waited for it", "took", took, "input", summarize(in))
+	}
+	return out
+}
+
+// carryOut starts everything the node wants done, what takes longest first.
+func (l *loop) carryOut(out *node.Output) {
+	l.disk.do(out.Ops)
+	l.peers.send(out.Messages)
+	l.clients.deliver(out.Replies)
+	l.events.report(out.Events)
+}
+
+func (l *loop) summary() {
+	l.log.Info("stopped stepping", "up", time.Since(l.started).Round(time.Millisecond),
+		"steps", l.steps, "longest_step", l.longest)
+}
+
+// inputSummary is what an input was made of.
+type inputSummary struct {
+	now                                   node.Time
+	requests, messages, results, hangups  int
+	requestBytes, messageBytes, readBytes int
+	failed                                int // results with an error
+	stop                                  bool
+}
+
+func summarize(in *node.Input) inputSummary {
+	s := inputSummary{
+		now: in.Now, stop: in.Stop, hangups: len(in.Hangups),
+		requests: len(in.Requests), messages: len(in.Messages), results: len(in.Results),
+	}
+	for i := range in.Requests {
+		s.requestBytes += len(in.Requests[i].Frame)
+	}
+	for i := range in.Messages {
+		s.messageBytes += len(in.Messages[i].Data)
+	}
+	for i := range in.Results {
+		s.readBytes += len(in.Results[i].Data)
+		if in.Results[i].Err != nil {
+			s.failed++
+		}
+	}
+	return s
+}
+
+func (s inputSummary) String() string {
+	text := fmt.Sprintf("at %v: %d requests (%d bytes), %d messages (%d bytes), %d results (%d bytes read, %d failed), %d hangups",
+		time.Duration(s.now), s.requests, s.requestBytes, s.messages, s.messageBytes, s.results, s.readBytes, s.failed, s.hangups)
+	if s.stop {
+		text += ", stop"
+	}
+	return text
+}
+
+func (l *loop) lastInputs() string {
+	var b strings.Builder
+	n := uint64(len(l.last))
+	for i := l.steps - min(l.steps, n); i < l.steps; i++ {
+		fmt.Fprintf(&b, "  %d %v\n", i, l.last[i%n])
+	}
+	return b.String()
+}

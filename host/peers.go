@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"chronik/node"
+)
+
+const (
+	handshakeTime = 2 * time.Second
+	aliveEvery    = time.Second     // a link that has nothing to say says this often that it lives
+	silenceTime   = 5 * time.Second // a link that says nothing for this long is dead
+
+	peerInboxBytes = 128 << 20 // of messages that the node has not taken yet
+)
+
+// peers is the listener for other brokers and one link to each of them. What arrives goes to the
+// mailbox; what is sent may be lost.
+type peers struct {
+	listener net.Listener // nil in a cluster of one
+	self     hello
+	links    map[node.BrokerID]*link
+	mail     *mailbox
+	budget   *budget // bytes of messages in the mailbox and in the step
+	log      *slog.Logger
+
+	quit chan struct{}
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	socks   map[net.Conn]bool
+	inbound map[node.BrokerID]net.Conn // the newest connection from each broker
+	closed  bool
+}
+
+func listenPeers(addr string, self hello, others map[node.BrokerID]string, mail *mailbox, log *slog.Logger) (*peers, error) {
+	p := &peers{
+		self: self, mail: mail, log: log,
+		links:   make(map[node.BrokerID]*link),
+		budget:  newBudget(peerInboxBytes),
+		quit:    make(chan struct{}),
+		socks:   make(map[net.Conn]bool),
+		inbound: make(map[node.BrokerID]net.Conn),
+	}
+	if addr == "" && len(others) == 0 {
+		return p, nil
+	}
+	l, err := listen(addr, "other brokers", "peer_listen")
+	if err != nil {
+		return nil, err
+	}
+	p.listener = l
+	for id, addr := range others {
+		p.links[id] = newLink(p, id, addr)
+	}
+	return p, nil
+}
+
+func (p *peers) start() {
+	if p.listener == nil {
+		return
+	}
+	p.wg.Go(func() {
+		acceptAll(p.listener, p.log, p.quit, func(c net.Conn) { p.wg.Go(func() { p.receive(c) }) })
+	})
+	for _, l := range p.links {
+		p.wg.Go(l.run)
+	}
+}
+
+// send queues the messages of one step. It never blocks.
+func (p *peers) send(msgs []node.Message) {
+	for _, m := range msgs {
+		if l := p.links[m.To]; l != nil {
+			l.push(m.Data)
+		}
+	}
+}
+
+// consumed gives back the room of messages that the node has taken.
+func (p *peers) consumed(msgs []node.Message) {
+	n := int64(0)
+	for _, m := range msgs {
+		n += int64(len(m.Data))
+	}
+	p.budget.release(n)
+}
+
+// receive serves one connection from another broker.
+func (p *peers) receive(sock net.Conn) {
+	if !p.track(sock) {
+		return
+	}
+	defer p.untrack(sock)
+	from, err := p.welcome(sock)
+	if err != nil {
+		p.log.Warn("refused a broker's connection", "from", sock.RemoteAddr(), "err", err)
+		return
+	}
+	p.replace(from, sock)
+	if err = p.readMessages(from, sock); !isHangup(err) {
+		p.log.Warn("closed the connection from a broker", "broker", from, "err", err)
+	}
+}
+
+// welcome answers the other end's hello and returns who it is.
+func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
+	sock.SetDeadline(time.Now().Add(handshakeTime))
+	h, err := readHello(sock)
+	if err != nil {
+		return 0, err
+	}
+	no := refusal(h, p.self, func(id node.BrokerID) bool { return p.links[id] != nil })
+	if _, err := sock.Write(appendAnswer(nil, no)); err != nil {
+		return 0, err
+	}
+	if no != "" {
+		return 0, fmt.Errorf("told broker %d: %s", h.from, no)
+	}
+	return h.from, sock.SetDeadline(time.Time{})
+}
+
+func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
+	in := bufio.NewReaderSize(sock, 64<<10)
+	reserved := int64(0)
+	reserve := func(n int64) bool {
+		if !p.budget.acquire(n, p.quit) {
+			return false
+		}
+		reserved = n
+		return true
+	}
+	for {
+		reserved = 0
+		data, err := readEnvelope(sock, in, reserve)
+		if err != nil {
+			p.budget.release(reserved)
+			return err
+		}
+		if len(data) > 0 {
+			p.mail.message(node.Message{From: from, To: p.self.from, Data: data})
+		}
+	}
+}
+
+// replace makes sock the connection from a broker and closes the one before, which is dead or
+// about to be.
+func (p *peers) replace(from node.BrokerID, sock net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.inbound[from]; old != nil {
+		old.Close()
+	}
+	p.inbound[from] = sock
+}
+
+// track remembers a socket so that close can end it; false, and closed, if that was already.
+func (p *peers) track(sock net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		sock.Close()
+		return false
+	}
+	p.socks[sock] = true
+	return true
+}
+
+func (p *peers) untrack(sock net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.socks, sock)
+	for id, s := range p.inbound {
+		if s == sock {
+			delete(p.inbound, id)
+		}
+	}
+	sock.Close()
+}
+
+func (p *peers) close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	close(p.quit)
+	for sock := range p.socks {
+		sock.Close()
+	}
+	p.mu.Unlock()
+	if p.listener != nil {
+		p.listener.Close()
+	}
+	p.wg.Wait()
+}

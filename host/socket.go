@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+)
+
+// partTime is how long each next part of a frame that has begun may take. Such a frame holds bytes
+// of a budget that all connections share.
+const (
+	partTime  = 30 * time.Second
+	partBytes = 1 << 20
+)
+
+// readFull fills p, of a frame whose header was read. It leaves no deadline behind.
+func readFull(sock net.Conn, in *bufio.Reader, p []byte) error {
+	if in.Buffered() >= len(p) {
+		_, err := io.ReadFull(in, p)
+		return err
+	}
+	for len(p) > 0 {
+		part := p[:min(len(p), partBytes)]
+		p = p[len(part):]
+		sock.SetReadDeadline(time.Now().Add(partTime))
+		if _, err := io.ReadFull(in, part); err != nil {
+			return err
+		}
+	}
+	return sock.SetReadDeadline(time.Time{})
+}
+
+// listen binds a TCP address; the error says what an operator can do.
+func listen(addr, what, key string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("can't listen for %s: %w; free that port or set %s to another address", what, err, key)
+	}
+	return l, nil
+}
+
+// acceptAll calls use for each new connection until the listener is closed. Trouble such as too
+// many open files is waited out.
+func acceptAll(l net.Listener, log *slog.Logger, quit <-chan struct{}, use func(net.Conn)) {
+	for {
+		sock, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			log.Warn("can't accept a connection; trying again", "err", err)
+			select {
+			case <-quit:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		use(sock)
+	}
+}
+
+// isHangup tells an orderly end of a connection from trouble that is worth a line.
+func isHangup(err error) bool {
+	for _, is := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
