@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// group is what all replicas of one raft group agree on, as far as it has been observed.
+type group struct {
+	id       uint64
+	voters   []int32
+	replicas []*replica
+
+	leaders   map[uint64]int32 // by term: who won it
+	seen      [][]sighting     // by index: every entry that any replica ever had there
+	committed []committed      // by index; [0] is the empty log
+	applied   []appliedState   // by index
+	// appliedTop is the highest index in applied with a high watermark.
+	appliedTop uint64
+}
+
+// sighting is an entry where it was seen first.
+type sighting struct {
+	mirrored
+	broker int32
+}
+
+// committed is an entry when it was first seen committed.
+type committed struct {
+	mirrored
+	inTerm uint64 // term of the observer: at least that of the leader that committed it
+	broker int32
+}
+
+// appliedState is a state machine after it applied an entry.
+type appliedState struct {
+	set           bool
+	highWatermark int64
+	state         uint64
+	broker        int32
+}
+
+func newGroup(id uint64) *group {
+	return &group{id: id, leaders: map[uint64]int32{}, committed: []committed{{mirrored: emptyLog}}}
+}
+
+// commit returns the highest index that was ever seen committed.
+func (g *group) commit() uint64 { return uint64(len(g.committed) - 1) }
+
+// entryBefore returns the entry at index-1 if it is known to be committed.
+func (g *group) entryBefore(index uint64) mirrored {
+	if index == 0 || index-1 > g.commit() {
+		return mirrored{}
+	}
+	return g.committed[index-1].mirrored
+}
+
+// sight looks an entry up among those seen at its index, and remembers it if its term is new there.
+func (g *group) sight(index uint64, s sighting) (first sighting, ok bool) {
+	g.seen = grow(g.seen, index)
+	for _, old := range g.seen[index] {
+		if old.Term == s.Term {
+			return old, true
+		}
+	}
+	g.seen[index] = append(g.seen[index], s)
+	return s, false
+}
+
+// grow extends a slice so that it has the index.
+func grow[T any](s []T, index uint64) []T {
+	if missing := int(index) + 1 - len(s); missing > 0 {
+		s = append(s, make([]T, missing)...)
+	}
+	return s
+}
+
+// HashPayload hashes an entry's payload. It is no defence against forgery: it has to tell apart
+// what broken software writes.
+func HashPayload(data []byte) uint64 {
+	h := mix(0x9e3779b97f4a7c15, uint64(len(data)))
+	for len(data) >= 8 {
+		h = mix(h, binary.LittleEndian.Uint64(data))
+		data = data[8:]
+	}
+	var rest [8]byte
+	copy(rest[:], data)
+	return mix(h, binary.LittleEndian.Uint64(rest[:]))
+}
+
+// mix folds v into h: the two halves of a product, as in wyhash.
+func mix(h, v uint64) uint64 {
+	hi, lo := bits.Mul64(h^0xa0761d6478bd642f, v^0xe7037ed1a0b428db)
+	return hi ^ lo ^ bits.RotateLeft64(h, 23)
+}
