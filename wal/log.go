@@ -2,6 +2,11 @@
 
 package wal
 
+import (
+	"encoding/binary"
+	"fmt"
+)
+
 // GroupID names one of the many logs (raft groups) that share a Log.
 type GroupID uint64
 
@@ -16,91 +21,224 @@ type Entry struct {
 	Index uint64
 	Term  uint64
 	Kind  EntryKind
-	Data  []byte
+	Data  []byte // at most MaxEntryBytes
 }
 
 // State is what a Log knows of one group, durable or about to be.
+//
+// Always First-1 <= Commit <= Last: an entry is released only after it was committed.
 type State struct {
 	Term   uint64 // raft's HardState
 	Vote   uint64
 	Commit uint64
 
-	First     uint64 // first entry that is still there; Last+1 if there is none
-	PrevTerm  uint64 // term of entry First-1
-	Last      uint64 // First-1 if there is none
-	LastTerm  uint64
+	First    uint64 // first entry that is still there; Last+1 if there is none
+	PrevTerm uint64 // term of entry First-1
+	Last     uint64 // First-1 if there is none
+	LastTerm uint64
 }
 
 // Options bound a Log. Zero means the default.
 type Options struct {
-	SegmentBytes int64 // size of a segment file; default 64 MiB, least 4 KiB
-	FlushBytes   int   // at most this much in one group commit; default 4 MiB, but always one record
+	SegmentBytes int64 // size of a segment file; default 64 MiB, 4 KiB to 1 GiB
+	// FlushBytes bounds one group commit; default 4 MiB. One record, or the beginning of a
+	// segment with its checkpoints, is written at once however large it is.
+	FlushBytes int
 }
 
-// Report says what Open found.
-type Report struct {
-	Entries   int64 // entry records that are live
-	CutBytes  int64 // bytes of a torn tail that were cut; 0 after a clean stop
-	CutFile   string
-	CutOffset int64
-	Segments  int
+func (o *Options) validate() error {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 64 << 20
+	}
+	if o.FlushBytes == 0 {
+		o.FlushBytes = 4 << 20
+	}
+	if o.SegmentBytes < 4<<10 || o.SegmentBytes > 1<<30 {
+		return fmt.Errorf("a log segment of %d bytes is out of range; use 4096 to %d", o.SegmentBytes, 1<<30)
+	}
+	if o.FlushBytes < 0 || o.FlushBytes > 1<<30 {
+		return fmt.Errorf("a log flush of %d bytes is out of range; use 1 to %d", o.FlushBytes, 1<<30)
+	}
+	return nil
 }
 
 // Log is one broker's write-ahead log, shared by all its groups. It decides what is written where
 // and does no I/O itself after Open: Next says what to do, Done is told what came of it.
-type Log struct{}
+//
+// Its methods must not be called concurrently. They panic when the caller breaks a rule of raft
+// that the log relies on, such as replacing a committed entry.
+type Log struct {
+	opt   Options
+	epoch uint32
 
-func Open(fs FS, opt Options) (*Log, Report, error) { panic("not yet") }
+	groups map[GroupID]*group
+	order  []*group // the same groups, ascending by id
+
+	segs    []*segment // part of the log, in order; the last one is cur
+	cur     *segment   // where the next record goes
+	dead    int        // how many of segs, cur excepted, hold no live entry
+	retired []*segment // not part of the log any more, file not yet free
+
+	chunks  []chunk  // buffered, in order; the last one is being filled
+	spare   [][]byte // buffers to use again
+	want    LSN      // Sync was asked for up to here
+	durable LSN
+
+	writing   *chunk // the OpWrite under way
+	preparing bool   // an OpPrepare is under way
+	removing  bool   // an OpRemove is under way
+	nextSlot  int
+	free      []slot // files to put new segments in
+	surplus   []slot // files to remove
+	reads     map[uint64]*segment
+	lastOp    uint64
+	err       error // the log is dead
+	stats     Stats
+}
 
 // Groups lists the groups that have any record, ascending.
-func (l *Log) Groups() []GroupID { panic("not yet") }
+func (l *Log) Groups() []GroupID {
+	ids := make([]GroupID, len(l.order))
+	for i, g := range l.order {
+		ids[i] = g.id
+	}
+	return ids
+}
 
 // State returns what the log holds for a group; false if it has no record of it.
-func (l *Log) State(g GroupID) (State, bool) { panic("not yet") }
+func (l *Log) State(g GroupID) (State, bool) {
+	if gr := l.groups[g]; gr != nil {
+		return gr.state, true
+	}
+	return State{First: 1}, false
+}
 
 // Append adds entries to a group's log. Their indexes are consecutive and start at most one past
-// the group's last; entries from the first index on are replaced.
-func (l *Log) Append(g GroupID, entries []Entry) { panic("not yet") }
+// the group's last; entries from the first index on are replaced. A new group begins at index 1;
+// see Restart for one that begins elsewhere. Append copies the data.
+func (l *Log) Append(g GroupID, entries []Entry) {
+	for i := range entries {
+		e := &entries[i]
+		s, _ := l.State(g)
+		switch {
+		case i > 0 && e.Index != entries[i-1].Index+1:
+			panic(fmt.Sprintf("wal: group %d: entry %d follows entry %d", g, e.Index, entries[i-1].Index))
+		case e.Index > s.Last+1:
+			panic(fmt.Sprintf("wal: group %d: entry %d leaves a gap after entry %d", g, e.Index, s.Last))
+		case e.Index <= s.Commit:
+			panic(fmt.Sprintf("wal: group %d: entry %d replaces a committed entry (commit index %d)", g, e.Index, s.Commit))
+		case e.Index == s.Last+1 && e.Term < s.LastTerm:
+			panic(fmt.Sprintf("wal: group %d: entry %d has term %d, the one before it %d", g, e.Index, e.Term, s.LastTerm))
+		case len(e.Data) > MaxEntryBytes:
+			panic(fmt.Sprintf("wal: group %d: entry %d has %d bytes", g, e.Index, len(e.Data)))
+		}
+		p := l.add(RecordEntry, e.Kind, g, entryHead+len(e.Data))
+		binary.LittleEndian.PutUint64(p, e.Index)
+		binary.LittleEndian.PutUint64(p[8:], e.Term)
+		copy(p[entryHead:], e.Data)
+		size := recordBytes(entryHead + len(e.Data))
+		l.addEntry(l.ensure(g), e.Index, e.Term, l.cur, place{uint32(l.cur.end) - uint32(size), uint32(size)})
+	}
+	l.retire()
+}
 
-// SetVote records the group's term and vote. It never goes back in term.
-func (l *Log) SetVote(g GroupID, term, vote uint64) { panic("not yet") }
+// SetVote records the group's term and vote (0: none). The term never goes back, and a vote never
+// changes within its term.
+func (l *Log) SetVote(g GroupID, term, vote uint64) {
+	s, ok := l.State(g)
+	if ok && s.Term == term && s.Vote == vote {
+		return
+	}
+	if term < s.Term || term == s.Term && s.Vote != 0 {
+		panic(fmt.Sprintf("wal: group %d: term %d vote %d after term %d vote %d", g, term, vote, s.Term, s.Vote))
+	}
+	p := l.add(RecordVote, 0, g, 16)
+	binary.LittleEndian.PutUint64(p, term)
+	binary.LittleEndian.PutUint64(p[8:], vote)
+	gr := l.ensure(g)
+	gr.state.Term, gr.state.Vote = term, vote
+}
 
-// SetCommit records the group's commit index, which must be at most its last index.
-func (l *Log) SetCommit(g GroupID, commit uint64) { panic("not yet") }
+// SetCommit records the group's commit index, which never goes back and is at most its last
+// index.
+func (l *Log) SetCommit(g GroupID, commit uint64) {
+	s, _ := l.State(g)
+	if s.Commit == commit {
+		return
+	}
+	if commit < s.Commit || commit > s.Last {
+		panic(fmt.Sprintf("wal: group %d: commit index %d after %d, last entry %d", g, commit, s.Commit, s.Last))
+	}
+	binary.LittleEndian.PutUint64(l.add(RecordCommit, 0, g, 8), commit)
+	l.ensure(g).state.Commit = commit
+}
 
-// Release says that the group's entries below first are no longer needed.
-func (l *Log) Release(g GroupID, first uint64) { panic("not yet") }
+// Release says that the group's entries below first are no longer needed; first is at most one
+// past the last entry. It is a promise that these entries are committed, so the commit index
+// moves to first-1 if it is below.
+func (l *Log) Release(g GroupID, first uint64) {
+	s, ok := l.State(g)
+	if !ok || first <= s.First {
+		return
+	}
+	if first > s.Last+1 {
+		panic(fmt.Sprintf("wal: group %d: release below %d, last entry %d", g, first, s.Last))
+	}
+	gr := l.groups[g]
+	prevTerm, _ := gr.term(first - 1)
+	p := l.add(RecordRelease, 0, g, 16)
+	binary.LittleEndian.PutUint64(p, first)
+	binary.LittleEndian.PutUint64(p[8:], prevTerm)
+	l.release(gr, first, prevTerm)
+	l.retire()
+}
+
+// Restart drops all of the group's entries; its log goes on after entry index of the given term,
+// which is committed: what a snapshot brings. It makes the group if it is new.
+func (l *Log) Restart(g GroupID, index, term uint64) {
+	s, _ := l.State(g)
+	if index < s.Commit {
+		panic(fmt.Sprintf("wal: group %d: restart after entry %d drops committed entries (commit index %d)", g, index, s.Commit))
+	}
+	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = index, index+1, term, index, term
+	putState(l.add(RecordCheckpoint, 0, g, checkpointBody), s)
+	l.restore(l.ensure(g), s)
+	l.retire()
+}
 
 // RemoveGroup forgets a group and everything in it.
-func (l *Log) RemoveGroup(g GroupID) { panic("not yet") }
+func (l *Log) RemoveGroup(g GroupID) {
+	if l.groups[g] == nil {
+		return
+	}
+	l.add(RecordRemove, 0, g, 0)
+	l.forget(g)
+	l.retire()
+}
 
 // End returns the position after everything appended so far.
-func (l *Log) End() LSN { panic("not yet") }
+func (l *Log) End() LSN { return l.cur.base + LSN(l.cur.end) }
 
 // Durable returns the position below which everything survives a power loss.
-func (l *Log) Durable() LSN { panic("not yet") }
+func (l *Log) Durable() LSN { return l.durable }
 
 // Sync asks that everything appended so far becomes durable. Without it records wait for the next
 // flush that somebody asks for.
-func (l *Log) Sync() { panic("not yet") }
+func (l *Log) Sync() { l.want = l.End() }
 
-// Next returns an operation to carry out, until it returns false. The caller asks again after
-// every append and every Done.
-func (l *Log) Next() (Op, bool) { panic("not yet") }
+// Stats counts what a Log does with its files.
+type Stats struct {
+	Segment  uint64 // sequence number of the segment that records go to
+	Segments int    // segments that are part of the log
+	Free     int    // files ready to become segments
+	Recycled uint64 // segments that ended since Open because nothing in them was needed any more
+	Prepared uint64 // files made since Open
+	Removed  uint64 // files removed since Open
+}
 
-// Done takes the result of a finished OpWrite, OpPrepare or OpRemove. An error is fatal: the log
-// accepts nothing more, and the process has to end, because what is on the disk is now unknown.
-func (l *Log) Done(res Result) error { panic("not yet") }
-
-// Term returns the term of entry i, for First-1 <= i <= Last, from memory.
-func (l *Log) Term(g GroupID, i uint64) (uint64, bool) { panic("not yet") }
-
-// Read returns an OpRead for entry lo and as many of the entries after it, below hi, as lie
-// beside it in one segment and within maxBytes (always at least entry lo). The entries must be
-// durable.
-func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) { panic("not yet") }
-
-// Entries parses and verifies the result of a Read: every entry of the group in it that starts at
-// lo and is consecutive. It fails with ErrCorrupt if a checksum, group, index or term differs from
-// what was written.
-func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) { panic("not yet") }
+// Stats returns counters for metrics and events.
+func (l *Log) Stats() Stats {
+	s := l.stats
+	s.Segment, s.Segments, s.Free = l.cur.seq, len(l.segs), len(l.free)
+	return s
+}

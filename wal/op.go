@@ -12,6 +12,14 @@ const (
 	OpRemove                    // remove File, sync the directory
 )
 
+func (k OpKind) String() string {
+	names := [...]string{"no operation", "write", "read", "prepare", "remove"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "unknown operation"
+}
+
 // Op is one disk operation that a Log wants done. It is plain data: the host carries it out on a
 // goroutine, the simulator at a virtual time, both with Do.
 //
@@ -76,10 +84,19 @@ func doRead(fs FS, op Op) ([]byte, error) {
 	}
 	defer f.Close()
 	buf := make([]byte, op.N)
-	if _, err := f.ReadAt(buf, op.Off); err != nil {
+	if err := readFull(f, buf, op.Off); err != nil {
 		return nil, err
 	}
 	return buf, nil
+}
+
+// readFull fills p or fails. (A ReaderAt may report io.EOF with the last byte that there is.)
+func readFull(f File, p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	return err
 }
 
 func doPrepare(fs FS, op Op) error {

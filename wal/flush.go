@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+const (
+	maxFree  = 4 // files kept ready for new segments
+	maxSpare = 3 // buffers kept for later
+)
+
+// chunk is what one flush will write: whole records, one after the other, in one segment.
+type chunk struct {
+	seg *segment
+	off int64 // in the segment's file
+	buf []byte
+}
+
+func (c *chunk) start() LSN { return c.seg.base + LSN(c.off) }
+func (c *chunk) end() LSN   { return c.start() + LSN(len(c.buf)) }
+
+// add buffers a record, in the next segment if it doesn't fit this one, and returns its payload
+// for the caller to fill in before anything else happens.
+func (l *Log) add(t RecordType, kind EntryKind, g GroupID, n int) []byte {
+	size := recordBytes(n)
+	if l.full(size) {
+		l.roll()
+	}
+	return l.put(l.room(size), t, kind, g, n)
+}
+
+// full says that a record of size bytes has to go to the next segment. Each segment takes at
+// least one record besides its preamble and grows beyond its size for it if need be.
+func (l *Log) full(size int) bool {
+	return l.cur.end+int64(size)+recordHead > l.opt.SegmentBytes && l.cur.end > l.cur.preamble
+}
+
+// room returns the chunk that takes the next size bytes of the current segment.
+func (l *Log) room(size int) *chunk {
+	if n := len(l.chunks); n > 0 {
+		c := &l.chunks[n-1]
+		if c.seg == l.cur && len(c.buf)+size <= l.opt.FlushBytes {
+			return c
+		}
+	}
+	return l.newChunk()
+}
+
+func (l *Log) newChunk() *chunk {
+	c := chunk{seg: l.cur, off: l.cur.end}
+	if n := len(l.spare); n > 0 {
+		c.buf = l.spare[n-1]
+		l.spare = l.spare[:n-1]
+	}
+	l.chunks = append(l.chunks, c)
+	return &l.chunks[len(l.chunks)-1]
+}
+
+// put adds a record to a chunk of the current segment and returns its payload.
+func (l *Log) put(c *chunk, t RecordType, kind EntryKind, g GroupID, n int) []byte {
+	size, start := recordBytes(n), len(c.buf)
+	c.buf = slices.Grow(c.buf, size)[:start+size]
+	rec := c.buf[start:]
+	putRecord(rec, t, kind, g, n, l.End(), l.epoch)
+	l.cur.end += int64(size)
+	return rec[recordHead : recordHead+n]
+}
+
+// roll ends the current segment and begins the next one.
+func (l *Log) roll() {
+	old := l.cur
+	l.put(l.room(recordHead), RecordSeal, 0, 0, 0)
+	old.sealed = true
+	if old.live == 0 {
+		l.dead++
+	}
+	l.cur = &segment{seq: old.seq + 1, base: l.End()}
+	l.segs = append(l.segs, l.cur)
+	l.beginSegment()
+}
+
+// beginSegment buffers what a segment begins with: header, manifest, a checkpoint of each group.
+// They are one chunk, however many groups there are: recovery relies on it.
+func (l *Log) beginSegment() {
+	c := l.newChunk()
+	c.buf = appendHeader(c.buf, header{
+		version: formatVersion,
+		seq:     l.cur.seq,
+		base:    l.cur.base,
+		epoch:   l.epoch,
+		groups:  uint32(len(l.order)),
+	})
+	l.cur.end = headerBytes
+	l.putManifest(c, l.manifest())
+	for _, g := range l.order {
+		putState(l.put(c, RecordCheckpoint, 0, g.id, checkpointBody), g.state)
+	}
+	l.cur.preamble = l.cur.end
+}
+
+// retire takes segments out of the log that hold nothing live.
+func (l *Log) retire() {
+	if l.dead == 0 {
+		return
+	}
+	runs := l.manifest()
+	size := recordBytes(16 * len(runs))
+	if l.full(size) {
+		l.roll() // which writes a manifest
+		return
+	}
+	l.putManifest(l.room(size), runs)
+}
+
+// manifest drops dead segments from segs and returns what remains, the current segment left out.
+// The dead ones are no longer part of the log once the manifest that leaves them out is durable.
+func (l *Log) manifest() []SegmentRun {
+	var runs []SegmentRun
+	l.dead = 0
+	l.segs = slices.DeleteFunc(l.segs, func(s *segment) bool {
+		switch {
+		case s == l.cur:
+			return false
+		case s.live == 0:
+			l.retired = append(l.retired, s)
+			return true
+		}
+		if n := len(runs); n > 0 && runs[n-1].First+runs[n-1].Count == s.seq {
+			runs[n-1].Count++
+		} else {
+			runs = append(runs, SegmentRun{s.seq, 1})
+		}
+		return false
+	})
+	return runs
+}
+
+func (l *Log) putManifest(c *chunk, runs []SegmentRun) {
+	p := l.put(c, RecordManifest, 0, 0, 16*len(runs))
+	for i, r := range runs {
+		binary.LittleEndian.PutUint64(p[16*i:], r.First)
+		binary.LittleEndian.PutUint64(p[16*i+8:], r.Count)
+	}
+	for _, s := range l.retired {
+		if s.freeAt == 0 {
+			s.freeAt = l.End()
+		}
+	}
+}
+
+// Next returns an operation to carry out, until it returns false. The caller asks again after
+// every append and every Done.
+func (l *Log) Next() (Op, bool) {
+	if l.err != nil {
+		return Op{}, false
+	}
+	if op, ok := l.nextWrite(); ok {
+		return op, true
+	}
+	if len(l.free) == 0 && !l.preparing {
+		l.preparing = true
+		op := l.op(OpPrepare, slotName(l.nextSlot))
+		op.N = l.opt.SegmentBytes
+		l.nextSlot++
+		return op, true
+	}
+	if len(l.surplus) > 0 && !l.removing {
+		l.removing = true
+		return l.op(OpRemove, l.surplus[0].name), true
+	}
+	return Op{}, false
+}
+
+func (l *Log) op(kind OpKind, file string) Op {
+	l.lastOp++
+	return Op{ID: l.lastOp, Kind: kind, File: file}
+}
+
+// nextWrite hands out the first chunk if somebody waits for it and its segment has a file.
+func (l *Log) nextWrite() (Op, bool) {
+	if l.writing != nil || len(l.chunks) == 0 || l.chunks[0].start() >= l.want {
+		return Op{}, false
+	}
+	c := l.chunks[0]
+	if c.seg.slot.name == "" {
+		if len(l.free) == 0 {
+			return Op{}, false
+		}
+		c.seg.slot = l.free[0]
+		l.free = slices.Delete(l.free, 0, 1)
+	}
+	l.chunks[0] = chunk{}
+	l.chunks = l.chunks[1:]
+	l.seal(&c)
+	l.writing = &c
+	op := l.op(OpWrite, c.seg.slot.name)
+	op.Off, op.Data = c.off, c.buf
+	return op, true
+}
+
+// seal fills in the durable position and the checksum of a chunk's records.
+func (l *Log) seal(c *chunk) {
+	off := 0
+	if c.off == 0 {
+		off = headerBytes
+	}
+	for off < len(c.buf) {
+		size := recordBytes(int(binary.LittleEndian.Uint32(c.buf[off+4:])))
+		sealRecord(c.buf[off:off+size], l.durable)
+		off += size
+	}
+}
+
+// Done takes the result of a finished OpWrite, OpPrepare or OpRemove; an OpRead's goes to
+// Entries. An error is fatal: the log hands out nothing more, and the process has to end, because
+// what is on the disk is now unknown.
+func (l *Log) Done(res Result) error {
+	if l.err != nil {
+		return l.err
+	}
+	if res.Err != nil {
+		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+
+			"see to the disk and restart the broker, which recovers what is durable: %w", res.Op.Kind, res.Op.File, res.Op.Off, res.Err)
+		return l.err
+	}
+	switch op := res.Op; op.Kind {
+	case OpWrite:
+		l.written()
+	case OpPrepare:
+		l.preparing = false
+		l.stats.Prepared++
+		l.addSlot(slot{op.File, op.N})
+	case OpRemove:
+		l.removing = false
+		l.stats.Removed++
+		l.surplus = slices.Delete(l.surplus, 0, 1)
+	default:
+		panic(fmt.Sprintf("wal: Done of %v", op.Kind))
+	}
+	return nil
+}
+
+func (l *Log) written() {
+	c := l.writing
+	l.writing = nil
+	l.durable = c.end()
+	c.seg.slot.size = max(c.seg.slot.size, c.off+int64(len(c.buf)))
+	if len(l.spare) < maxSpare && cap(c.buf) <= 2*l.opt.FlushBytes {
+		l.spare = append(l.spare, c.buf[:0])
+	}
+	l.reclaim()
+}
+
+// reclaim frees the files of retired segments, once it is durable that they are retired and
+// nobody reads them.
+func (l *Log) reclaim() {
+	l.retired = slices.DeleteFunc(l.retired, func(s *segment) bool {
+		if s.freeAt > l.durable || s.readers > 0 {
+			return false
+		}
+		l.stats.Recycled++
+		l.addSlot(s.slot)
+		return true
+	})
+}
+
+// addSlot keeps a file for a later segment, or has it removed if there are enough or it has the
+// wrong size.
+func (l *Log) addSlot(s slot) {
+	if len(l.free) < maxFree && s.size >= l.opt.SegmentBytes && s.size <= 2*l.opt.SegmentBytes {
+		l.free = append(l.free, s)
+	} else {
+		l.surplus = append(l.surplus, s)
+	}
+}

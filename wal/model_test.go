@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// model is what a log should hold. It is never changed once it is in a history.
+type model map[GroupID]modelGroup
+
+type modelGroup struct {
+	State   State
+	Entries []Entry // from State.First to State.Last
+}
+
+func (m model) group(g GroupID) modelGroup {
+	if mg, ok := m[g]; ok {
+		return mg
+	}
+	return modelGroup{State: State{First: 1}}
+}
+
+func (m model) with(g GroupID, mg modelGroup) model {
+	n := maps.Clone(m)
+	n[g] = mg
+	return n
+}
+
+func (m model) append(g GroupID, e Entry) model {
+	mg := m.group(g)
+	keep := mg.Entries[:e.Index-mg.State.First]
+	mg.Entries = append(slices.Clip(keep), e)
+	mg.State.Last, mg.State.LastTerm = e.Index, e.Term
+	return m.with(g, mg)
+}
+
+func (m model) vote(g GroupID, term, vote uint64) model {
+	mg := m.group(g)
+	mg.State.Term, mg.State.Vote = term, vote
+	return m.with(g, mg)
+}
+
+func (m model) commit(g GroupID, commit uint64) model {
+	mg := m.group(g)
+	mg.State.Commit = commit
+	return m.with(g, mg)
+}
+
+func (m model) term(g GroupID, i uint64) uint64 {
+	mg := m.group(g)
+	if i+1 == mg.State.First {
+		return mg.State.PrevTerm
+	}
+	return mg.Entries[i-mg.State.First].Term
+}
+
+func (m model) release(g GroupID, first uint64) model {
+	mg := m.group(g)
+	mg.State.PrevTerm = m.term(g, first-1)
+	mg.Entries = mg.Entries[first-mg.State.First:]
+	mg.State.First = first
+	mg.State.Commit = max(mg.State.Commit, first-1)
+	return m.with(g, mg)
+}
+
+func (m model) restart(g GroupID, index, term uint64) model {
+	mg := m.group(g)
+	s := mg.State
+	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = index, index+1, term, index, term
+	return m.with(g, modelGroup{State: s})
+}
+
+func (m model) remove(g GroupID) model {
+	n := maps.Clone(m)
+	delete(n, g)
+	return n
+}
+
+// load reads everything that a log holds through its public methods.
+func load(l *Log, fs FS) (model, error) {
+	m := model{}
+	for _, g := range l.Groups() {
+		s, ok := l.State(g)
+		if !ok {
+			return nil, fmt.Errorf("group %d has no state", g)
+		}
+		mg := modelGroup{State: s}
+		for i := s.First; i <= s.Last; {
+			op, err := l.Read(g, i, s.Last+1, 1000)
+			if err != nil {
+				return nil, err
+			}
+			entries, err := l.Entries(g, i, Do(fs, op))
+			if err != nil {
+				return nil, err
+			}
+			if len(entries) == 0 {
+				return nil, fmt.Errorf("group %d: no entries at %d", g, i)
+			}
+			mg.Entries = append(mg.Entries, entries...)
+			i += uint64(len(entries))
+		}
+		m[g] = mg
+		if err := checkTerms(l, g, mg); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func checkTerms(l *Log, g GroupID, mg modelGroup) error {
+	want := []uint64{mg.State.PrevTerm}
+	for _, e := range mg.Entries {
+		want = append(want, e.Term)
+	}
+	for k, term := range want {
+		i := mg.State.First - 1 + uint64(k)
+		if got, ok := l.Term(g, i); !ok || got != term {
+			return fmt.Errorf("group %d: term of entry %d is %d, %v, want %d", g, i, got, ok, term)
+		}
+	}
+	if got, ok := l.Term(g, mg.State.Last+1); ok {
+		return fmt.Errorf("group %d: term of entry %d, which isn't there, is %d", g, mg.State.Last+1, got)
+	}
+	return nil
+}
+
+func diff(a, b model) string { return cmp.Diff(a, b) }
+
+// flush carries out everything that the log wants, until it wants nothing.
+func flush(l *Log, fs FS) error {
+	l.Sync()
+	for {
+		op, ok := l.Next()
+		if !ok {
+			return nil
+		}
+		if err := l.Done(Do(fs, op)); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// RecordType says what a record means. 0 is never written, so zeroed space holds no record.
+type RecordType uint8
+
+// The record types; doc.go draws their payloads.
+const (
+	RecordOpen       RecordType = iota + 1 // the log was opened; the records after it carry its epoch
+	RecordManifest                         // which older segments are still part of the log
+	RecordCheckpoint                       // all that is known of a group but its entries
+	RecordEntry                            // one entry; replaces the group's entries from its index on
+	RecordVote                             // term and vote
+	RecordCommit                           // commit index
+	RecordRelease                          // entries below an index are no longer needed
+	RecordRemove                           // a group is gone
+	RecordSeal                             // last record of a segment: the log goes on in the next one
+	recordTypes
+)
+
+const (
+	recordHead     = 40 // bytes before a record's payload
+	entryHead      = 16 // bytes of an entry's payload before its data
+	checkpointBody = 56
+	// MaxEntryBytes bounds Entry.Data, so that offsets in a segment fit 32 bits.
+	MaxEntryBytes = 1 << 30
+)
+
+// castagnoli is the polynomial of CRC-32C, for which processors have an instruction.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Record is one parsed record. Which fields mean something depends on Type.
+type Record struct {
+	Type    RecordType
+	Epoch   uint32 // counts the Opens of the log
+	LSN     LSN    // where the record begins
+	Durable LSN    // everything below was durable when the record was written
+	Group   GroupID
+
+	Entry Entry // RecordEntry; Data points into the buffer that was parsed
+	// State holds, by type: checkpoint: everything; vote: Term, Vote; commit: Commit;
+	// release: First, PrevTerm.
+	State State
+	// Live holds the sequence numbers of a manifest's segments as runs.
+	Live []SegmentRun
+}
+
+// SegmentRun names Count segments with consecutive sequence numbers.
+type SegmentRun struct{ First, Count uint64 }
+
+// recordBytes is the size on disk of a record with n bytes of payload: a multiple of 8.
+func recordBytes(n int) int { return (recordHead + n + 7) &^ 7 }
+
+// putRecord fills in all of a record's header that is known when it is buffered, and zeroes its
+// padding. rec is the whole record, padding included; n is the length of its payload.
+func putRecord(rec []byte, t RecordType, kind EntryKind, g GroupID, n int, lsn LSN, epoch uint32) {
+	le := binary.LittleEndian
+	le.PutUint64(rec[len(rec)-8:], 0)
+	le.PutUint32(rec[4:], uint32(n))
+	le.PutUint64(rec[8:], uint64(lsn))
+	le.PutUint32(rec[24:], epoch)
+	le.PutUint32(rec[28:], uint32(t)|uint32(kind)<<8)
+	le.PutUint64(rec[32:], uint64(g))
+}
+
+// sealRecord fills in what is known only when the record is written.
+func sealRecord(rec []byte, durable LSN) {
+	binary.LittleEndian.PutUint64(rec[16:], uint64(durable))
+	binary.LittleEndian.PutUint32(rec, crc32.Checksum(rec[4:], castagnoli))
+}
+
+func putState(p []byte, s State) {
+	for i, v := range [...]uint64{s.Term, s.Vote, s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm} {
+		binary.LittleEndian.PutUint64(p[8*i:], v)
+	}
+}
+
+var (
+	// errNoRecord says that the bytes are not a whole record: zeros, a torn or old record, rot.
+	errNoRecord = errors.New("no valid record")
+	// errRecord says that a record's checksum is right and its content makes no sense.
+	errRecord = errors.New("record with a valid checksum and impossible content")
+)
+
+// peekRecord verifies the record at the start of b, and returns its size. It does not look into
+// the payload.
+func peekRecord(b []byte) (size int, ok bool) {
+	if len(b) < recordHead || b[28] == 0 {
+		return 0, false
+	}
+	n := binary.LittleEndian.Uint32(b[4:])
+	if n > MaxEntryBytes+entryHead || recordBytes(int(n)) > len(b) {
+		return 0, false
+	}
+	size = recordBytes(int(n))
+	return size, crc32.Checksum(b[4:size], castagnoli) == binary.LittleEndian.Uint32(b)
+}
+
+// parseRecord reads the record at the start of b into rec and returns its size on disk. The
+// error is errNoRecord or errRecord.
+func parseRecord(b []byte, rec *Record) (int, error) {
+	size, ok := peekRecord(b)
+	if !ok {
+		return 0, errNoRecord
+	}
+	le := binary.LittleEndian
+	*rec = Record{
+		Type:    RecordType(b[28]),
+		Epoch:   le.Uint32(b[24:]),
+		LSN:     LSN(le.Uint64(b[8:])),
+		Durable: LSN(le.Uint64(b[16:])),
+		Group:   GroupID(le.Uint64(b[32:])),
+	}
+	rec.Entry.Kind = EntryKind(b[29])
+	n := int(le.Uint32(b[4:]))
+	if !rec.parsePayload(b[recordHead : recordHead+n : recordHead+n]) {
+		return 0, errRecord
+	}
+	return size, nil
+}
+
+func (r *Record) parsePayload(p []byte) bool {
+	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(p[8*i:]) }
+	switch r.Type {
+	case RecordOpen, RecordRemove, RecordSeal:
+		return len(p) == 0
+	case RecordManifest:
+		for i := 0; i+1 < len(p)/8; i += 2 {
+			r.Live = append(r.Live, SegmentRun{First: u64(i), Count: u64(i + 1)})
+		}
+		return len(p)%16 == 0
+	case RecordCheckpoint:
+		if len(p) != checkpointBody {
+			return false
+		}
+		r.State = State{u64(0), u64(1), u64(2), u64(3), u64(4), u64(5), u64(6)}
+	case RecordEntry:
+		if len(p) < entryHead {
+			return false
+		}
+		r.Entry.Index, r.Entry.Term, r.Entry.Data = u64(0), u64(1), p[entryHead:]
+	case RecordVote:
+		if len(p) != 16 {
+			return false
+		}
+		r.State.Term, r.State.Vote = u64(0), u64(1)
+	case RecordCommit:
+		if len(p) != 8 {
+			return false
+		}
+		r.State.Commit = u64(0)
+	case RecordRelease:
+		if len(p) != 16 {
+			return false
+		}
+		r.State.First, r.State.PrevTerm = u64(0), u64(1)
+	default:
+		return false
+	}
+	return true
+}
+
+// Walk calls fn with each record in the Data of an OpWrite, in order. The record and what it
+// points to are valid only during the call. It fails if data is anything else than whole records,
+// with a segment header in front where a segment begins.
+func Walk(data []byte, fn func(rec *Record)) error {
+	off := 0
+	if _, ok := parseHeader(data); ok {
+		off = headerBytes
+	}
+	var rec Record
+	for off < len(data) {
+		n, err := parseRecord(data[off:], &rec)
+		if err != nil {
+			return fmt.Errorf("offset %d: %w", off, err)
+		}
+		fn(&rec)
+		off += n
+	}
+	return nil
+}

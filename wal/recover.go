@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// Report says what Open found.
+type Report struct {
+	Entries   int64 // entry records that are live
+	CutBytes  int64 // bytes of a torn tail that were cut, as far as they can be told from older ones; 0 after a clean stop
+	CutFile   string
+	CutOffset int64
+	Segments  int    // that are part of the log
+	Epoch     uint32 // how often the log was opened
+}
+
+// corrupt says where the log is corrupt and what an operator has to do.
+func corrupt(file string, off int64, why error) error {
+	return fmt.Errorf("%w: %s, offset %d: %w. This broker can't be trusted with its data any more: "+
+		"don't edit or shorten the file; move the broker's data folder away and let the broker come back as a new, empty replica, "+
+		"which copies what it lost from the others", ErrCorrupt, file, off, why)
+}
+
+// recovery is the state of one Open. It reads everything and decides before it writes anything,
+// and each of its writes may be torn: the next Open then decides the same.
+type recovery struct {
+	fs    FS
+	log   *Log
+	files []*segmentFile // valid header, by sequence number
+	blank []*segmentFile // no valid header
+
+	last    *segmentFile // the segment that the log goes on in
+	data    []byte       // its content
+	end     int64        // where the log goes on in it
+	endLSN  LSN          // position after the last record found
+	durable LSN          // highest durable position that a record speaks of
+	epoch   uint32       // of the last record
+	drop    *segmentFile // a segment whose first flush was torn
+
+	manifest   []SegmentRun // the newest, from last
+	manifestAt int64
+	live       []*segmentFile // part of the log, by sequence number; last is not in it
+	stray      []*segmentFile // not part of the log
+
+	report Report
+	buf    []byte
+}
+
+// segmentFile is a file as Open found it.
+type segmentFile struct {
+	slot slot
+	head header
+}
+
+// Open recovers the log in a directory, cuts the torn tail that a crash may have left, and makes
+// durable all that it found. It refuses with ErrCorrupt what was durable once and isn't what was
+// written. Open may be killed at any point and called again.
+func Open(fs FS, opt Options) (*Log, Report, error) {
+	if err := opt.validate(); err != nil {
+		return nil, Report{}, err
+	}
+	r := &recovery{fs: fs, log: &Log{
+		opt:      opt,
+		groups:   make(map[GroupID]*group),
+		reads:    make(map[uint64]*segment),
+		nextSlot: 1,
+	}}
+	for _, step := range []func() error{
+		r.list, r.findLast, r.findLive, r.strays, r.replay, // read
+		r.bootstrap, r.write,
+	} {
+		if err := step(); err != nil {
+			return nil, Report{}, err
+		}
+	}
+	return r.log, r.report, nil
+}
+
+// list reads the names and headers of all files.
+func (r *recovery) list() error {
+	names, err := r.fs.List()
+	if err != nil {
+		return fmt.Errorf("listing the log's directory: %w", err)
+	}
+	for _, name := range names {
+		n, ok := slotNumber(name)
+		if !ok {
+			return fmt.Errorf("%s in the log's directory is not a segment of the log; move it away, nothing else may be in there", name)
+		}
+		r.log.nextSlot = max(r.log.nextSlot, n+1)
+		f := &segmentFile{slot: slot{name: name}}
+		b, err := r.read(f, r.buf, headerBytes)
+		if err != nil {
+			return err
+		}
+		r.buf = b
+		f.head, ok = parseHeader(b)
+		switch {
+		case !ok:
+			r.blank = append(r.blank, f)
+		case f.head.version != formatVersion:
+			return fmt.Errorf("%s has log format %d, this program knows %d; use the program that wrote it, or a newer one", name, f.head.version, formatVersion)
+		default:
+			r.files = append(r.files, f)
+		}
+	}
+	slices.SortFunc(r.files, func(a, b *segmentFile) int { return cmp.Compare(a.head.seq, b.head.seq) })
+	for i := 1; i < len(r.files); i++ {
+		if a, b := r.files[i-1], r.files[i]; a.head.seq == b.head.seq {
+			return corrupt(b.slot.name, 0, fmt.Errorf("segment %d is in %s, too", b.head.seq, a.slot.name))
+		}
+	}
+	return nil
+}
+
+// read returns the first limit bytes of a file, or as many as there are, in buf if it fits.
+func (r *recovery) read(f *segmentFile, buf []byte, limit int64) ([]byte, error) {
+	file, err := r.fs.Open(f.slot.name)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", f.slot.name, err)
+	}
+	defer file.Close()
+	if f.slot.size, err = file.Size(); err != nil {
+		return nil, fmt.Errorf("size of %s: %w", f.slot.name, err)
+	}
+	n := int(min(limit, f.slot.size))
+	buf = slices.Grow(buf[:0], n)[:n]
+	if err := readFull(file, buf, 0); err != nil {
+		return nil, fmt.Errorf("reading %s: %w; a disk that can't be read may be well after a restart, otherwise this replica is lost", f.slot.name, err)
+	}
+	return buf, nil
+}
+
+const wholeFile = int64(1) << 62
+
+// findLast finds the segment that the log goes on in: the newest whose beginning is whole. A
+// segment begins with one flush, so if its beginning is torn, nothing in it was ever durable.
+func (r *recovery) findLast() error {
+	for n := len(r.files) - 1; n >= 0; n-- {
+		f := r.files[n]
+		data, err := r.read(f, nil, wholeFile)
+		if err != nil {
+			return err
+		}
+		whole := false
+		r.manifest = nil
+		end, sealed, err := r.walk(f, data, func(k int, off int64, _ int, rec *Record) error {
+			whole = whole || k == int(f.head.groups)
+			if rec.Type == RecordManifest {
+				r.manifest, r.manifestAt = rec.Live, off
+			}
+			return checkPreamble(f, k, rec)
+		})
+		if err != nil {
+			return err
+		}
+		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true); at >= 0 && !sealed {
+			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
+		}
+		if whole {
+			return r.setLast(f, data, end, sealed)
+		}
+		if r.drop != nil {
+			return corrupt(f.slot.name, end, fmt.Errorf("segment %d is incomplete though segment %d follows it", f.head.seq, r.drop.head.seq))
+		}
+		r.drop = f
+		r.cut(f, data, headerBytes, f.head.epoch)
+	}
+	if r.drop != nil && r.drop.head.seq != 1 {
+		return corrupt(r.drop.slot.name, 0, fmt.Errorf("segment %d is incomplete and the one before it is missing", r.drop.head.seq))
+	}
+	return nil
+}
+
+func (r *recovery) setLast(f *segmentFile, data []byte, end int64, sealed bool) error {
+	r.last, r.data, r.end, r.endLSN = f, data, end, f.head.base+LSN(end)
+	if d := r.drop; d != nil && (!sealed || d.head.seq != f.head.seq+1 || d.head.base != r.endLSN || d.head.epoch != r.epoch) {
+		return corrupt(f.slot.name, end, fmt.Errorf("segment %d in %s doesn't follow segment %d, which ends here", d.head.seq, d.slot.name, f.head.seq))
+	}
+	if sealed {
+		r.end -= recordHead // the log goes on in the seal's place
+	} else if r.drop == nil {
+		r.cut(f, data, end, r.epoch)
+	}
+	return nil
+}
+
+// cut reports what will be cut from a segment at an offset. Only records of the last epoch count:
+// others were cut before, or belong to an earlier life of the file.
+func (r *recovery) cut(f *segmentFile, data []byte, from int64, epoch uint32) {
+	to := from
+	for off := from; off+recordHead <= int64(len(data)); off += 8 {
+		b := data[off:]
+		if plausible(b, f.head.base+LSN(off)) && binary.LittleEndian.Uint32(b[24:]) == epoch {
+			n := int64(binary.LittleEndian.Uint32(b[4:]))
+			to = max(to, min(off+recordHead+n, int64(len(data))))
+		}
+	}
+	if to > from {
+		r.report.CutFile, r.report.CutOffset, r.report.CutBytes = f.slot.name, from, to-from
+	}
+}
+
+// findRecord returns the offset of the first valid record at from or later that says that
+// everything up to a position beyond after was durable; -1 if there is none. The records' place
+// in the log is checked against base if that is known.
+func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
+	for off := from; off+recordHead <= int64(len(data)); off += 8 {
+		b := data[off:]
+		durable := LSN(binary.LittleEndian.Uint64(b[16:]))
+		if durable <= after {
+			continue
+		}
+		lsn := LSN(binary.LittleEndian.Uint64(b[8:]))
+		if durable > lsn || known && lsn != base+LSN(off) {
+			continue
+		}
+		if _, ok := peekRecord(b); ok {
+			return off
+		}
+	}
+	return -1
+}
+
+// findLive finds the segments that the newest manifest says are part of the log.
+func (r *recovery) findLive() error {
+	next := uint64(1)
+	for _, run := range r.manifest {
+		if run.First < next || run.Count == 0 || run.Count > uint64(len(r.files)) || run.First+run.Count > r.last.head.seq {
+			return corrupt(r.last.slot.name, r.manifestAt, fmt.Errorf("segments %d to %d can't all be there", run.First, run.First+run.Count-1))
+		}
+		next = run.First + run.Count
+		for seq := run.First; seq < next; seq++ {
+			i, ok := slices.BinarySearchFunc(r.files, seq, func(f *segmentFile, seq uint64) int { return cmp.Compare(f.head.seq, seq) })
+			if !ok {
+				return corrupt(r.last.slot.name, r.manifestAt, fmt.Errorf("segment %d is in no file", seq))
+			}
+			r.live = append(r.live, r.files[i])
+		}
+	}
+	for _, f := range r.files {
+		if f != r.last && !slices.Contains(r.live, f) {
+			r.stray = append(r.stray, f)
+		}
+	}
+	r.stray = append(r.stray, r.blank...)
+	return nil
+}
+
+// strays looks into the files that are not part of the log for records from beyond its end: then
+// a header is lost.
+func (r *recovery) strays() error {
+	for _, f := range r.stray {
+		data, err := r.read(f, r.buf, wholeFile)
+		if err != nil {
+			return err
+		}
+		r.buf = data
+		if at := findRecord(data, 0, r.endLSN, 0, false); at >= 0 {
+			return corrupt(f.slot.name, 0, fmt.Errorf("the segment header is invalid or old, but the record at offset %d was written behind the end of the log that is left", at))
+		}
+	}
+	return nil
+}
+
+// bootstrap makes the first segment if there is none. Its records have epoch 0.
+func (r *recovery) bootstrap() error {
+	if err := r.fs.SyncDir(); err != nil {
+		return fmt.Errorf("syncing the log's directory: %w", err)
+	}
+	if r.last != nil {
+		return nil
+	}
+	l := r.log
+	if len(r.stray) == 0 {
+		name := slotName(l.nextSlot)
+		l.nextSlot++
+		if err := Do(r.fs, Op{Kind: OpPrepare, File: name, N: l.opt.SegmentBytes}).Err; err != nil {
+			return fmt.Errorf("preparing %s: %w", name, err)
+		}
+		r.stray = append(r.stray, &segmentFile{slot: slot{name, l.opt.SegmentBytes}})
+	}
+	r.last, r.stray, r.drop = r.stray[0], r.stray[1:], nil
+	l.cur = &segment{seq: 1, slot: r.last.slot}
+	l.segs = append(l.segs, l.cur)
+	l.beginSegment()
+	r.end, r.endLSN = l.cur.end, l.End()
+	if err := r.flush(); err != nil {
+		return err
+	}
+	r.durable = l.End()
+	return nil
+}
+
+// write makes what was found durable and marks the beginning of a new epoch.
+func (r *recovery) write() error {
+	l := r.log
+	if r.drop != nil {
+		if err := r.writeAt(r.drop.slot.name, 0, zeros[:headerBytes]); err != nil {
+			return err
+		}
+	}
+	if from := int64(max(r.durable, l.cur.base) - l.cur.base); from < r.end {
+		if err := r.writeAt(l.cur.slot.name, from, r.data[from:r.end]); err != nil {
+			return err
+		}
+	}
+	l.cur.end = r.end
+	l.durable = l.End()
+	l.epoch = r.epoch + 1
+	l.put(l.newChunk(), RecordOpen, 0, 0, 0)
+	if err := r.flush(); err != nil {
+		return err
+	}
+	l.durable = l.End()
+	for _, f := range r.stray {
+		l.addSlot(f.slot)
+	}
+	r.report.Segments = len(l.segs)
+	r.report.Epoch = l.epoch
+	return nil
+}
+
+// flush writes the log's only chunk.
+func (r *recovery) flush() error {
+	l := r.log
+	c := l.chunks[0]
+	l.chunks = nil
+	l.seal(&c)
+	return r.writeAt(c.seg.slot.name, c.off, c.buf)
+}
+
+func (r *recovery) writeAt(name string, off int64, data []byte) error {
+	if err := Do(r.fs, Op{Kind: OpWrite, File: name, Off: off, Data: data}).Err; err != nil {
+		return fmt.Errorf("writing %s at offset %d: %w", name, off, err)
+	}
+	return nil
+}
