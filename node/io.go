@@ -101,6 +101,8 @@ const (
 	EventSequenceRefused            // Group, N = producer id
 	EventFetchParked                // Group
 	EventRequestRefused             // Text = why; the connection is closed
+	EventEnvelopeRefused            // N = broker that sent it, Text = why
+	EventReady                      // this broker is registered in the catalog and serves
 	EventLeadershipMoved            // Group, N = broker that takes over
 	EventProposalLost               // Group, N = proposals whose fate is unknown because leadership ended
 	eventKinds

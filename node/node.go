@@ -3,29 +3,416 @@
 // Package node is one broker as a function: Open it on a directory, then Step it with what
 // happened and do what it answers. It has no goroutine, lock, clock or random source, so the same
 // code runs in production (package host) and in the simulator (package sim).
+//
+// A partition is a raft group and its raft log is its record log; the catalog of topics is group 0.
+// All groups of a broker share one write-ahead log, and so one fsync. The way of a record:
+// handleProduce checks the batch and proposes it (api_produce.go), the group hands it to raft and
+// to the log (group.go), the disk and a majority of the other brokers answer, and apply gives it
+// its offset and the client its answer (partition.go).
 package node
 
-import "chronik/wal"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+
+	"chronik/wal"
+)
 
 // Node is one broker. Its methods must not be called concurrently.
-type Node struct{}
+type Node struct {
+	cfg  Config
+	self BrokerID
+	log  *wal.Log
+	cold *coldReader
+	apis []api
+
+	now     Time
+	stepped bool // an Output was returned; before, events of Open wait in out
+	out     Output
+
+	groups     []*group // ascending by id
+	byID       map[GroupID]*group
+	catalog    *catalog
+	partitions map[GroupID]*partition
+	peers      []*peer // ascending by id
+	conns      map[ConnID]*conn
+
+	commands    commands
+	producerIDs producerIDs
+	deadlines   deadlines
+	nextTick    Time
+	ready       bool // registered in the catalog
+	stopping    bool
+	stopBy      Time
+	dead        error
+
+	// Work of this step.
+	dirty   []*group     // to be advanced
+	waiting []*group     // with appends under way; stays across steps
+	woken   []*fetch     // to be tried again
+	records []wal.Entry  // scratch
+	coldFor []coldWaiter // stays across steps
+
+	hotBytes  int64 // of all groups
+	evictFrom int   // where the next eviction looks first
+}
+
+// coldWaiter is a fetch that waits for a read of a group's old entries.
+type coldWaiter struct {
+	group GroupID
+	fetch *fetch
+}
 
 // Open recovers the broker from its log and blocks while it reads. The error says what an
 // operator has to do.
-func Open(cfg Config, fs wal.FS, now Time) (*Node, error) { panic("not yet") }
+func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	log, report, err := wal.Open(fs, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	n := newNode(cfg, log, now)
+	n.commands.session = uint64(report.Epoch)
+	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
+		return nil, err
+	}
+	if report.CutBytes > 0 {
+		n.event(Event{Kind: EventTornTail, N: report.CutBytes, Text: report.CutFile})
+	}
+	n.event(Event{Kind: EventRecovered, N: report.Entries})
+	n.commands.register()
+	return n, nil
+}
+
+func newNode(cfg Config, log *wal.Log, now Time) *Node {
+	n := &Node{
+		cfg: cfg, self: cfg.BrokerID, log: log, now: now, nextTick: now,
+		cold:       newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
+		apis:       apiTable(),
+		byID:       make(map[GroupID]*group),
+		partitions: make(map[GroupID]*partition),
+		conns:      make(map[ConnID]*conn),
+	}
+	n.catalog = newCatalog(n)
+	n.commands.node, n.producerIDs.node = n, n
+	for _, m := range cfg.Members {
+		if m.ID != n.self {
+			n.peers = append(n.peers, &peer{id: m.ID, heard: now, sent: now})
+		}
+	}
+	sort.Slice(n.peers, func(i, j int) bool { return n.peers[i].id < n.peers[j].id })
+	return n
+}
+
+// recover opens group 0, whose applied entries open the partitions.
+func (n *Node) recover(load func(wal.Op) wal.Result) error {
+	var members []BrokerID
+	for _, m := range n.cfg.Members {
+		members = append(members, m.ID)
+	}
+	slices.Sort(members)
+	g, err := n.openGroup(0, members, n.catalog, load)
+	if err != nil {
+		return err
+	}
+	n.catalog.group = g
+	n.addGroup(g)
+	for _, t := range n.catalog.topics {
+		for _, p := range t.Partitions {
+			if err := n.openPartition(p, load); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range n.log.Groups() {
+		if n.byID[id] == nil {
+			return fmt.Errorf("the log holds group %d, which the catalog doesn't know: %w; "+
+				"files of different brokers or times are mixed in this folder, restore it as a whole", id, wal.ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+// openPartition opens this broker's replica of a partition, if it has one.
+func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) error {
+	if !slices.Contains(meta.Replicas, n.self) {
+		return nil
+	}
+	p := &partition{node: n, meta: meta, producers: make(map[int64]*producerWindow)}
+	peers := slices.Clone(meta.Replicas)
+	slices.Sort(peers)
+	g, err := n.openGroup(meta.Group, peers, p, load)
+	if err != nil {
+		return err
+	}
+	p.group = g
+	n.partitions[meta.Group] = p
+	n.addGroup(g)
+	return nil
+}
+
+// topicCreated is called by the catalog. While the node opens, recover does it afterwards.
+func (n *Node) topicCreated(t *topicMeta) {
+	if n.catalog.group == nil {
+		return
+	}
+	for _, meta := range t.Partitions {
+		err := n.openPartition(meta, func(wal.Op) wal.Result {
+			panic("broken invariant: a group's records come after the command that made it")
+		})
+		assert(err == nil, "an empty group can be opened: %v", err)
+		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0] == n.self {
+			g.eagerTick = n.cfg.ElectionTicks
+		}
+	}
+}
+
+// topicDeleted is called by the catalog. The commit index that covers the command is in the log
+// before the removals, so a restart can't find a group removed whose deletion it doesn't know.
+func (n *Node) topicDeleted(t *topicMeta) {
+	if n.catalog.group == nil {
+		return
+	}
+	for _, meta := range t.Partitions {
+		g, p := n.byID[meta.Group], n.partitions[meta.Group]
+		if g == nil {
+			continue
+		}
+		g.close()
+		p.wake()
+		n.hotBytes -= g.view.hotBytes
+		delete(n.byID, g.id)
+		delete(n.partitions, g.id)
+		n.groups = slices.DeleteFunc(n.groups, func(o *group) bool { return o == g })
+		n.log.RemoveGroup(g.id)
+	}
+}
+
+func (n *Node) addGroup(g *group) {
+	i := sort.Search(len(n.groups), func(i int) bool { return n.groups[i].id > g.id })
+	n.groups = slices.Insert(n.groups, i, g)
+	n.byID[g.id] = g
+	n.hotBytes += g.view.hotBytes
+}
+
+func (n *Node) group(id GroupID) *group { return n.byID[id] }
 
 // Step tells the node what happened since the last call and returns what it wants done. It never
 // blocks.
-func (n *Node) Step(in *Input) *Output { panic("not yet") }
-
-// Groups lists the groups of which this broker has a replica, ascending.
-func (n *Node) Groups() []GroupID { panic("not yet") }
-
-// Inspect returns what this broker's replica of a group believes; false if it has none.
-func (n *Node) Inspect(g GroupID) (View, bool) { panic("not yet") }
-
-// EntryAt returns the term and payload of an entry that is in memory; false if it isn't. The
-// payload must not be changed.
-func (n *Node) EntryAt(g GroupID, index uint64) (term uint64, data []byte, ok bool) {
-	panic("not yet")
+func (n *Node) Step(in *Input) *Output {
+	n.begin(in)
+	for i := range in.Results {
+		n.finish(in.Results[i])
+	}
+	for i := range in.Messages {
+		n.receive(in.Messages[i])
+	}
+	for _, id := range in.Hangups {
+		n.hangUp(id)
+	}
+	for i := range in.Requests {
+		n.serve(in.Requests[i])
+	}
+	n.deadlines.expire(n.now)
+	n.tick()
+	n.advance()
+	n.retryFetches()
+	n.evict()
+	n.flush()
+	n.post()
+	return n.end(in)
 }
+
+func (n *Node) begin(in *Input) {
+	n.now = in.Now
+	if n.stepped {
+		n.out.Events = n.out.Events[:0]
+	}
+	n.stepped = true
+	n.out.Replies = n.out.Replies[:0]
+	n.out.Messages = n.out.Messages[:0]
+	n.out.Ops = n.out.Ops[:0]
+	n.out.Changed = n.out.Changed[:0]
+	if in.Stop && !n.stopping {
+		n.stopping = true
+		n.stopBy = n.now.Add(4 * n.electionTimeout())
+		n.handOver()
+	}
+}
+
+// finish takes the result of one operation.
+func (n *Node) finish(res wal.Result) {
+	if res.Op.Kind != wal.OpRead {
+		if err := n.log.Done(res); err != nil {
+			n.dead = err
+		}
+		return
+	}
+	read, err := n.cold.finish(res)
+	if err != nil {
+		n.dead = err
+		return
+	}
+	if g := n.group(read.group); g != nil {
+		g.kick()
+	}
+	rest := n.coldFor[:0]
+	for _, w := range n.coldFor {
+		if w.group == read.group {
+			w.fetch.wake()
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	clear(n.coldFor[len(rest):])
+	n.coldFor = rest
+}
+
+func (n *Node) coldWait(g GroupID, f *fetch) { n.coldFor = append(n.coldFor, coldWaiter{g, f}) }
+
+// tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear
+// what happened in the meantime.
+func (n *Node) tick() {
+	if n.now < n.nextTick {
+		return
+	}
+	n.nextTick = n.now.Add(n.cfg.TickInterval)
+	for _, g := range slices.Clone(n.groups) {
+		g.tick()
+	}
+	n.commands.tick()
+	n.tellLeads()
+	if n.stopping {
+		n.handOver()
+	}
+}
+
+// advance lets every group that was touched do its work, in the order of their ids, until nothing
+// is left to do without the world.
+func (n *Node) advance() {
+	for {
+		n.settle()
+		if len(n.dirty) == 0 {
+			return
+		}
+		dirty := n.dirty
+		n.dirty = nil
+		slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+		for _, g := range dirty {
+			g.dirty = false
+			if n.byID[g.id] != g {
+				continue // deleted
+			}
+			n.out.Changed = append(n.out.Changed, g.id)
+			before := g.view.hotBytes
+			g.advance()
+			n.hotBytes += g.view.hotBytes - before
+		}
+	}
+}
+
+// settle lets groups go on whose appends are durable.
+func (n *Node) settle() {
+	durable := n.log.Durable()
+	rest := n.waiting[:0]
+	for _, g := range n.waiting {
+		g.durable(durable)
+		if g.waiting = len(g.pipe.appends) > 0; g.waiting {
+			rest = append(rest, g)
+		}
+	}
+	clear(n.waiting[len(rest):])
+	n.waiting = rest
+}
+
+// wait notes that a group has appends under way.
+func (n *Node) wait(g *group) {
+	if !g.waiting {
+		g.waiting = true
+		n.waiting = append(n.waiting, g)
+	}
+}
+
+func (n *Node) retryFetches() {
+	for len(n.woken) > 0 {
+		woken := n.woken
+		n.woken = nil
+		for _, f := range woken {
+			f.retry()
+		}
+	}
+}
+
+// evict keeps the entries in memory within their bounds, each group's by number and all groups'
+// together by bytes. Entries that are not applied stay.
+func (n *Node) evict() {
+	for _, id := range n.out.Changed {
+		if g := n.byID[id]; g != nil {
+			for len(g.view.hot) > n.cfg.HotEntries && n.evictOne(g) {
+			}
+		}
+	}
+	for stuck := 0; n.hotBytes > n.cfg.HotBytes && stuck < len(n.groups); n.evictFrom++ {
+		if n.evictOne(n.groups[n.evictFrom%len(n.groups)]) {
+			stuck = 0
+		} else {
+			stuck++
+		}
+	}
+}
+
+func (n *Node) evictOne(g *group) bool {
+	bytes, ok := g.view.evict()
+	n.hotBytes -= bytes
+	return ok
+}
+
+// flush hands the log's and the cold reader's operations to the world.
+func (n *Node) flush() {
+	for n.dead == nil {
+		op, ok := n.log.Next()
+		if !ok {
+			break
+		}
+		n.out.Ops = append(n.out.Ops, op)
+	}
+	for _, op := range n.cold.ops {
+		read := n.cold.pending[op.ID]
+		n.event(Event{Kind: EventColdRead, Group: read.group, N: int64(read.first)})
+	}
+	n.out.Ops = append(n.out.Ops, n.cold.ops...)
+	n.cold.ops = n.cold.ops[:0]
+}
+
+func (n *Node) end(in *Input) *Output {
+	slices.Sort(n.out.Changed)
+	n.out.Changed = slices.Compact(n.out.Changed)
+	n.out.Wake = min(n.nextTick, n.deadlines.next())
+	n.out.Fatal = n.dead
+	n.out.Stopped = n.stopping && (n.now >= n.stopBy || !n.leadsAnything() && n.log.Durable() == n.log.End())
+	return &n.out
+}
+
+// handOver gives leadership away, group by group, to followers that have everything.
+func (n *Node) handOver() {
+	for _, g := range n.groups {
+		if !g.serving || len(g.peers) == 1 {
+			continue
+		}
+		if to, ok := g.successor(); ok {
+			n.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(to)})
+			g.rn.TransferLeader(raftID(to))
+			g.touch()
+		}
+	}
+}
+
+func (n *Node) leadsAnything() bool {
+	return slices.ContainsFunc(n.groups, func(g *group) bool { return g.serving && len(g.peers) > 1 })
+}
+
+func (n *Node) event(e Event) { n.out.Events = append(n.out.Events, e) }

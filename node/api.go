@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// api is one kind of request: what ApiVersions says of it and who handles it.
+type api struct {
+	key      kmsg.Key
+	min, max int16
+	// served is the first version that is served, where clients need a lower one advertised.
+	served int16
+	handle func(*Node, *request, kmsg.Request)
+}
+
+// apiTable is everything that this broker serves, by key. Minimum versions matter as much as maximum
+// ones: raising one breaks old clients in silence. Produce is advertised from 0 because librdkafka
+// before 2.11.1 asks for that before it compresses (KAFKA-18659); versions 0 to 2 are refused.
+func apiTable() []api {
+	return []api{
+		{key: kmsg.Produce, min: 0, max: 9, served: 3, handle: (*Node).handleProduce},
+		{key: kmsg.Fetch, min: 4, max: 12, handle: (*Node).handleFetch},
+		{key: kmsg.ListOffsets, min: 1, max: 7, handle: (*Node).handleListOffsets},
+		{key: kmsg.Metadata, min: 0, max: 11, handle: (*Node).handleMetadata},
+		{key: kmsg.FindCoordinator, min: 0, max: 3, handle: (*Node).handleFindCoordinator},
+		{key: kmsg.ApiVersions, min: 0, max: 3, handle: (*Node).handleApiVersions},
+		{key: kmsg.CreateTopics, min: 0, max: 7, handle: (*Node).handleCreateTopics},
+		{key: kmsg.DeleteTopics, min: 0, max: 6, handle: (*Node).handleDeleteTopics},
+		{key: kmsg.InitProducerID, min: 0, max: 4, handle: (*Node).handleInitProducerID},
+		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, handle: (*Node).handleOffsetForLeaderEpoch},
+		{key: kmsg.DescribeConfigs, min: 0, max: 4, handle: (*Node).handleDescribeConfigs},
+		{key: kmsg.DescribeCluster, min: 0, max: 0, handle: (*Node).handleDescribeCluster},
+	}
+}
+
+func (n *Node) api(key int16) *api {
+	for i := range n.apis {
+		if n.apis[i].key.Int16() == key {
+			return &n.apis[i]
+		}
+	}
+	return nil
+}
+
+// dispatch parses a frame and calls its handler. What can't be understood closes the connection, as
+// in Kafka, but for ApiVersions: its answer in the form of version 0 tells a newer client what is
+// spoken here (KIP-511).
+func (n *Node) dispatch(r *request, frame []byte) {
+	h, body, err := kafka.ParseHeader(frame)
+	r.header = h
+	a := n.api(h.Key)
+	switch {
+	case a == nil && err != nil:
+		r.refuse(fmt.Sprintf("request header: %v", err))
+		return
+	case a == nil:
+		r.refuse(fmt.Sprintf("%v is not served", h))
+		return
+	case h.Version < a.min || h.Version > a.max:
+		n.refuseVersion(r, a)
+		return
+	case err != nil:
+		r.refuse(fmt.Sprintf("request header: %v", err))
+		return
+	case h.Version < a.served:
+		r.refuse(fmt.Sprintf("%v: versions below %d are no longer served; upgrade the client", h, a.served))
+		return
+	}
+	req, err := kafka.ParseBody(h, body)
+	if err != nil {
+		r.refuse(fmt.Sprintf("%v: %v", h, err))
+		return
+	}
+	a.handle(n, r, req)
+}
+
+func (n *Node) refuseVersion(r *request, a *api) {
+	if a.key != kmsg.ApiVersions {
+		r.refuse(fmt.Sprintf("%v: versions %d to %d are served", r.header, a.min, a.max))
+		return
+	}
+	r.header.Version = 0
+	resp := n.apiVersions()
+	resp.ErrorCode = kerr.UnsupportedVersion.Code
+	r.reply(resp)
+}
+
+// handleApiVersions serves ApiVersions 0 to 3: what is served here. Version 3 adds flexible fields
+// (KIP-482); its answer's header stays at version 0.
+func (n *Node) handleApiVersions(r *request, _ kmsg.Request) { r.reply(n.apiVersions()) }
+
+func (n *Node) apiVersions() *kmsg.ApiVersionsResponse {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	for _, a := range n.apis {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = a.key.Int16(), a.min, a.max
+		resp.ApiKeys = append(resp.ApiKeys, k)
+	}
+	return resp
+}
+
+// code returns the Kafka error code of an error that a handler met.
+func code(err error) int16 { return kafka.Code(err) }

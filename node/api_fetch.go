@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// Fetch, versions 4 to 12.
+//
+//	v4  isolation level: there are no transactions, so both levels see the same
+//	v5  log start offset
+//	v7  sessions (KIP-227): there are none; every answer has session 0, other ids get
+//	    FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests
+//	v9  current leader epoch (KIP-320)
+//	v10 zstd
+//	v11 rack: ignored, only leaders serve
+//	v12 flexible, and last fetched epoch (KIP-595): checked for truncation
+//
+// A fetch waits until min_bytes are there, max_wait_ms are over, or a partition has an error. The
+// limits on bytes are soft: the first batch goes out whole whatever its size, else a large batch
+// would stop its consumer for ever. Batches that are no longer in memory are read from the log
+// first; the request waits for that, beyond max_wait_ms if it has to.
+type fetch struct {
+	node     *Node
+	request  *request
+	req      *kmsg.FetchRequest
+	deadline Time
+	parked   []*partition // where it waits
+	woken    bool         // in node.woken
+}
+
+func (n *Node) handleFetch(r *request, m kmsg.Request) {
+	req := m.(*kmsg.FetchRequest)
+	if req.SessionID != 0 {
+		resp := kmsg.NewPtrFetchResponse()
+		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
+		r.reply(resp)
+		return
+	}
+	f := &fetch{node: n, request: r, req: req}
+	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
+	f.try()
+	r.expireAfter(millis(req.MaxWaitMillis), f.wake)
+}
+
+// wake lets the fetch look again at the end of this step.
+func (f *fetch) wake() {
+	if !f.woken && !f.request.done {
+		f.woken = true
+		f.node.woken = append(f.node.woken, f)
+	}
+}
+
+// retry is called once for a woken fetch, after everything else in the step.
+func (f *fetch) retry() {
+	f.woken = false
+	for _, p := range f.parked {
+		p.unpark(f)
+	}
+	f.parked = f.parked[:0]
+	if !f.request.done && !f.request.gone {
+		f.try()
+	}
+}
+
+// try answers the fetch if it can, or parks it.
+func (f *fetch) try() {
+	a := fetchAnswer{fetch: f, budget: int64(f.req.MaxBytes), resp: kmsg.NewPtrFetchResponse()}
+	a.fill()
+	if a.missing {
+		return // a read is under way; its result wakes us
+	}
+	if a.failed || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
+		f.request.reply(a.resp)
+		return
+	}
+	f.node.event(Event{Kind: EventFetchParked})
+	for _, p := range f.parked {
+		p.parked = append(p.parked, f)
+	}
+}
+
+// fetchAnswer is an answer in the making.
+type fetchAnswer struct {
+	fetch   *fetch
+	resp    *kmsg.FetchResponse
+	bytes   int64
+	budget  int64
+	failed  bool // a partition has an error
+	missing bool // a batch has to be read from the log first
+}
+
+func (a *fetchAnswer) fill() {
+	f := a.fetch
+	f.parked = f.parked[:0]
+	a.resp.Topics = make([]kmsg.FetchResponseTopic, len(f.req.Topics))
+	for i := range f.req.Topics {
+		in, out := &f.req.Topics[i], &a.resp.Topics[i]
+		*out = kmsg.NewFetchResponseTopic()
+		out.Topic = in.Topic
+		out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
+		for j := range in.Partitions {
+			a.fillPartition(in.Topic, &in.Partitions[j], &out.Partitions[j])
+		}
+	}
+}
+
+func (a *fetchAnswer) fillPartition(topic string, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) {
+	n := a.fetch.node
+	*out = kmsg.NewFetchResponseTopicPartition()
+	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
+	out.PreferredReadReplica = -1
+	out.RecordBatches = []byte{} // null would confuse some clients
+	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+	if err != nil {
+		out.ErrorCode, a.failed = code(err), true
+		return
+	}
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = p.highWatermark, p.highWatermark, p.logStart()
+	if a.diverged(p, in, out) {
+		return
+	}
+	if in.FetchOffset < p.logStart() || in.FetchOffset > p.highWatermark {
+		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
+		return
+	}
+	a.fetch.parked = append(a.fetch.parked, p)
+	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
+	if in.FetchOffset == p.highWatermark || limit <= 0 && a.bytes > 0 {
+		return
+	}
+	out.RecordBatches = a.read(p, in.FetchOffset, limit)
+	a.bytes += int64(len(out.RecordBatches))
+	if zstdBefore10(out.RecordBatches, a.fetch.req.Version) {
+		out.RecordBatches, out.ErrorCode, a.failed = []byte{}, kerr.UnsupportedCompressionType.Code, true
+	}
+}
+
+// diverged answers a client whose last record is of an epoch that ended earlier here: it has to
+// truncate what it has (KIP-595).
+func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) bool {
+	if in.LastFetchedEpoch < 0 || a.fetch.req.Version < 12 {
+		return false
+	}
+	epoch, end := p.epochEnd(in.LastFetchedEpoch)
+	if epoch == in.LastFetchedEpoch && end >= in.FetchOffset {
+		return false
+	}
+	out.DivergingEpoch.Epoch, out.DivergingEpoch.EndOffset = epoch, end
+	a.failed = true
+	return true
+}
+
+// read copies whole batches from the one that holds offset on, at least one unless this answer has
+// some already, and fills in offset and leader epoch.
+func (a *fetchAnswer) read(p *partition, offset, limit int64) []byte {
+	first, size := p.find(offset), int64(0)
+	last := first
+	for ; last < len(p.batches); last++ {
+		next := size + int64(p.batches[last].size)
+		if next > limit && (last > first || a.bytes > 0) {
+			break
+		}
+		size = next
+	}
+	out := make([]byte, 0, size)
+	for i := first; i < last; i++ {
+		ref := &p.batches[i]
+		data := a.fetch.entry(p, ref)
+		if data == nil {
+			if len(out) == 0 {
+				a.missing = true
+			}
+			break // what comes before goes out now
+		}
+		at := len(out)
+		out = append(out, data...)
+		kafka.SetBaseOffset(out[at:], ref.base)
+		kafka.SetLeaderEpoch(out[at:], ref.epoch)
+	}
+	return out
+}
+
+// entry returns the data of a batch from memory, or nil: then a read was started that wakes the
+// fetch when it is done.
+func (f *fetch) entry(p *partition, ref *batchRef) []byte {
+	if e := p.group.view.entry(ref.index); e != nil {
+		return e.GetData()
+	}
+	if e := f.node.cold.lookup(p.group.id, ref.index); e != nil {
+		return e.GetData()
+	}
+	f.node.cold.read(p.group.id, ref.index, p.group.applied+1)
+	f.node.coldWait(p.group.id, f)
+	return nil
+}
+
+// readable finds a partition of which this broker may answer reads now.
+func (n *Node) readable(topic string, index int32, epoch int32) (*partition, error) {
+	p, err := n.partitionFor(topic, index)
+	switch {
+	case err != nil:
+		return nil, err
+	case epoch >= 0 && epoch < leaderEpoch(p.group.term):
+		return nil, kerr.FencedLeaderEpoch
+	case epoch > leaderEpoch(p.group.term):
+		return nil, kerr.UnknownLeaderEpoch
+	case !p.leads():
+		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
+	}
+	return p, nil
+}
+
+// zstdBefore10 reports whether batches hold zstd, which clients before Fetch v10 can't read (KIP-110).
+func zstdBefore10(batches []byte, version int16) bool {
+	if version >= 10 {
+		return false
+	}
+	found := false
+	_ = kafka.SplitBatches(batches, func(one []byte) {
+		if b, err := kafka.ParseBatch(one); err == nil && b.Codec() == kafka.CodecZstd {
+			found = true
+		}
+	})
+	return found
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Metadata, versions 0 to 11.
+//
+//	v0  no topics means all; from v1 null means all and empty none
+//	v4  allow_auto_topic_creation; before, topics are created
+//	v5  offline replicas
+//	v7  leader epochs
+//	v9  flexible
+//	v10 topic ids: zero, which means none, so that clients stay with names
+//
+// The answer is what this broker knows; it may lag behind the catalog by one replication round.
+// An unknown topic is created first if the request and the configuration allow it.
+func (n *Node) handleMetadata(r *request, m kmsg.Request) {
+	req := m.(*kmsg.MetadataRequest)
+	missing := n.missingTopics(req)
+	if len(missing) == 0 || !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics {
+		n.answerMetadata(r, req)
+		return
+	}
+	left := len(missing)
+	answer := func() {
+		if !r.done {
+			n.answerMetadata(r, req)
+		}
+	}
+	for _, name := range missing {
+		n.autoCreate(name, func() {
+			if left--; left == 0 {
+				answer()
+			}
+		})
+	}
+	r.expireAfter(autoCreateTimeout, answer)
+}
+
+// autoCreateTimeout bounds how long a metadata request waits for a topic that it creates. After it
+// the topic is answered as unknown, which clients retry.
+const autoCreateTimeout = 5 * time.Second
+
+// missingTopics lists topics that are asked for, don't exist and have a legal name.
+func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
+	var missing []string
+	for _, t := range req.Topics {
+		if t.Topic != nil && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil {
+			missing = append(missing, *t.Topic)
+		}
+	}
+	return missing
+}
+
+func (n *Node) autoCreate(name string, done func()) {
+	placement, err := n.place(n.cfg.DefaultPartitions, n.cfg.DefaultReplicas)
+	assert(err == nil, "the default replication factor fits the cluster: %v", err)
+	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement}},
+		func(commandResult) { done() }) // created, or by somebody else in the meantime
+}
+
+func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.ClusterID = &n.cfg.ClusterID
+	resp.ControllerID = n.controller()
+	for i := range n.cfg.Members {
+		m := n.member(n.cfg.Members[i].ID)
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
+		if m.Rack != "" {
+			b.Rack = &m.Rack
+		}
+		if n.alive(m.ID) {
+			resp.Brokers = append(resp.Brokers, b)
+		}
+	}
+	if req.Topics == nil {
+		for _, t := range n.catalog.topics {
+			resp.Topics = append(resp.Topics, n.describeTopic(t))
+		}
+	}
+	for i := range req.Topics {
+		resp.Topics = append(resp.Topics, n.metadataTopic(&req.Topics[i]))
+	}
+	r.reply(resp)
+}
+
+func (n *Node) metadataTopic(in *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID = in.Topic, in.TopicID
+	if in.Topic == nil {
+		out.ErrorCode = kerr.UnknownTopicID.Code
+		return out
+	}
+	if err := checkTopicName(*in.Topic); err != nil {
+		out.ErrorCode = code(err)
+		return out
+	}
+	if t := n.catalog.byName[*in.Topic]; t != nil {
+		return n.describeTopic(t)
+	}
+	out.ErrorCode = kerr.UnknownTopicOrPartition.Code
+	return out
+}
+
+func (n *Node) describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic = &t.Name
+	for _, p := range t.Partitions {
+		out.Partitions = append(out.Partitions, n.describePartition(p))
+	}
+	return out
+}
+
+func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPartition {
+	out := kmsg.NewMetadataResponseTopicPartition()
+	out.Partition = p.Index
+	leader, epoch := n.leaderOf(p)
+	out.Leader, out.LeaderEpoch = int32(leader), epoch
+	if leader < 0 {
+		out.ErrorCode = kerr.LeaderNotAvailable.Code
+	}
+	for _, b := range p.Replicas {
+		out.Replicas = append(out.Replicas, int32(b))
+		if b == leader || n.alive(b) {
+			out.ISR = append(out.ISR, int32(b))
+		} else {
+			out.OfflineReplicas = append(out.OfflineReplicas, int32(b))
+		}
+	}
+	return out
+}
+
+// controller is the leader of group 0, which Kafka's clients send administrative requests to; -1
+// while there is none.
+func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
+
+// member returns a broker's address: as registered, or as configured until it has registered.
+func (n *Node) member(id BrokerID) *Member {
+	if b := n.catalog.broker(id); b != nil && id != n.self {
+		return &b.Member
+	}
+	for i := range n.cfg.Members {
+		if n.cfg.Members[i].ID == id {
+			return &n.cfg.Members[i]
+		}
+	}
+	return nil
+}
+
+// DescribeCluster, version 0 (KIP-700).
+func (n *Node) handleDescribeCluster(r *request, _ kmsg.Request) {
+	resp := kmsg.NewPtrDescribeClusterResponse()
+	resp.ClusterID, resp.ControllerID = n.cfg.ClusterID, n.controller()
+	for i := range n.cfg.Members {
+		m := n.member(n.cfg.Members[i].ID)
+		if !n.alive(m.ID) {
+			continue
+		}
+		b := kmsg.NewDescribeClusterResponseBroker()
+		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
+		if m.Rack != "" {
+			b.Rack = &m.Rack
+		}
+		resp.Brokers = append(resp.Brokers, b)
+	}
+	r.reply(resp)
+}
+
+// FindCoordinator, versions 0 to 3. Consumer groups and transactions are not served yet, and the
+// answer says so at once: an error that clients don't retry, instead of a coordinator that refuses
+// everything.
+func (n *Node) handleFindCoordinator(r *request, _ kmsg.Request) {
+	resp := kmsg.NewPtrFindCoordinatorResponse()
+	resp.ErrorCode, resp.NodeID, resp.Port = kerr.UnsupportedVersion.Code, -1, -1
+	text := "consumer groups and transactions are not served; assign partitions by hand"
+	resp.ErrorMessage = &text
+	r.reply(resp)
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// Produce, versions 3 to 9.
+//
+//	v3  record batches (magic 2); older versions are refused
+//	v5  log start offset in the answer
+//	v7  zstd
+//	v8  error messages
+//	v9  flexible
+//
+// Every batch becomes one entry of its partition's log. acks 1 and all answer after the entry is
+// committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
+// Transactions are not served: batches of transactional producers are refused.
+
+// produce is a request on its way: its partitions in the order of the request.
+type produce struct {
+	request *request
+	resp    *kmsg.ProduceResponse
+	acks    int16
+	left    int  // partitions without a result
+	failed  bool // any partition
+}
+
+func (n *Node) handleProduce(r *request, m kmsg.Request) {
+	req := m.(*kmsg.ProduceRequest)
+	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
+	for i := range req.Topics {
+		t := kmsg.NewProduceResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(req.Topics[i].Partitions))
+		p.left += len(t.Partitions)
+		p.resp.Topics = append(p.resp.Topics, t)
+	}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			n.producePartition(p, t.Topic, &t.Partitions[j], &p.resp.Topics[i].Partitions[j], req.TransactionID != nil)
+		}
+	}
+	p.partitionDone()
+	r.expireAfter(millis(req.TimeoutMillis), p.expire)
+}
+
+// producePartition checks one batch and puts it on its way into the log.
+func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, transactional bool) {
+	*out = kmsg.NewProduceResponseTopicPartition()
+	out.Partition, out.BaseOffset, out.LogStartOffset = in.Partition, -1, -1
+	part, err := n.producible(p, topic, in, transactional)
+	if err != nil {
+		p.partitionFailed(out, err)
+		return
+	}
+	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
+	part.group.propose(in.Records, func(result any, err error) {
+		if p.request.done {
+			return // its time was up
+		}
+		if err != nil {
+			p.partitionFailed(out, kerr.NotLeaderForPartition)
+			return
+		}
+		v := result.(verdict)
+		if v.err != nil {
+			p.partitionFailed(out, v.err)
+			return
+		}
+		out.ErrorCode, out.BaseOffset, out.LogStartOffset = 0, v.offset, part.logStart()
+		p.partitionDone()
+	})
+}
+
+// producible finds the partition for a batch and says why it can't take it.
+func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, transactional bool) (*partition, error) {
+	if p.acks < -1 || p.acks > 1 {
+		return nil, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
+	}
+	part, err := n.partitionFor(topic, in.Partition)
+	if err != nil {
+		return nil, err
+	}
+	b, err := kafka.CheckBatch(in.Records)
+	switch {
+	case err != nil:
+		return nil, err
+	case transactional || b.IsTransactional():
+		return nil, kafka.Errorf(kerr.InvalidTxnState, "transactions are not served")
+	case int32(len(in.Records)) > n.maxMessageBytes(part.meta.Topic):
+		return nil, kafka.Errorf(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(in.Records), n.maxMessageBytes(part.meta.Topic))
+	case b.Codec() == kafka.CodecZstd && p.request.header.Version < 7:
+		return nil, kafka.Errorf(kerr.UnsupportedCompressionType, "zstd needs Produce v7 (KIP-110)")
+	}
+	if b.BaseOffset != 0 {
+		kafka.SetBaseOffset(in.Records, 0)
+	}
+	return part, nil
+}
+
+// partitionFor finds the partition that this broker leads.
+func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
+	meta := n.catalog.partition(topic, index)
+	if meta == nil {
+		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
+	}
+	part := n.partitions[meta.Group]
+	if part == nil || brokerOf(part.group.lead) != n.self {
+		return nil, kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
+	}
+	return part, nil
+}
+
+func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {
+	p.failed = true
+	out.ErrorCode = code(err)
+	if text := err.Error(); p.request.header.Version >= 8 {
+		out.ErrorMessage = &text
+	}
+	p.partitionDone()
+}
+
+func (p *produce) partitionDone() {
+	if p.left--; p.left == 0 {
+		p.answer()
+	}
+}
+
+// expire answers with what there is: a partition without a result may or may not get one later.
+func (p *produce) expire() {
+	p.failed = true
+	p.answer()
+}
+
+func (p *produce) answer() {
+	switch {
+	case p.acks != 0:
+		p.request.reply(p.resp)
+	case p.failed:
+		p.request.refuse("a produce request with acks=0 failed; closing is the only way to tell")
+	default:
+		p.request.replyNothing()
+	}
+}

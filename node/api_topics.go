@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"sort"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// CreateTopics, versions 0 to 7, on any broker.
+//
+//	v1  validate_only
+//	v4  -1 partitions or replicas mean the defaults (KIP-464)
+//	v5  flexible; the answer echoes counts and configuration (KIP-525)
+//	v7  topic ids: zero, which means none
+//
+// A topic is created by a command in group 0. The answer comes when this broker has applied it; the
+// other brokers follow within a replication round, and the partitions' leaders a moment later.
+func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
+	req := m.(*kmsg.CreateTopicsRequest)
+	resp := kmsg.NewPtrCreateTopicsResponse()
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
+	w := waitFor(r, resp, len(req.Topics))
+	for i := range req.Topics {
+		in, out := &req.Topics[i], &resp.Topics[i]
+		*out = kmsg.NewCreateTopicsResponseTopic()
+		out.Topic = in.Topic
+		out.NumPartitions, out.ReplicationFactor = -1, -1
+		cmd, err := n.plannedTopic(req, i)
+		if err != nil || req.ValidateOnly {
+			n.createdTopic(out, cmd, err)
+			w.done()
+			continue
+		}
+		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+		n.commands.submit(command{CreateTopic: cmd}, func(res commandResult) {
+			if !r.done {
+				n.createdTopic(out, cmd, res.err)
+				w.done()
+			}
+		})
+	}
+	w.begin(req.TimeoutMillis)
+}
+
+// plannedTopic checks what a client wants and decides the placement.
+func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic, error) {
+	in := &req.Topics[i]
+	for j := range req.Topics {
+		if j != i && req.Topics[j].Topic == in.Topic {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "topic %q is named twice in the request", in.Topic)
+		}
+	}
+	if err := checkTopicName(in.Topic); err != nil {
+		return nil, err
+	}
+	if n.catalog.byName[in.Topic] != nil {
+		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)
+	}
+	configs, err := topicConfigs(in.Configs)
+	if err != nil {
+		return nil, err
+	}
+	placement, err := n.plannedPlacement(in)
+	if err != nil {
+		return nil, err
+	}
+	return &createTopic{Name: in.Topic, Replicas: placement, Configs: configs}, nil
+}
+
+// maxPartitions bounds one topic, so that a typing error can't take the cluster down.
+const maxPartitions = 10000
+
+func (n *Node) plannedPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID, error) {
+	if len(in.ReplicaAssignment) > 0 {
+		return n.chosenPlacement(in)
+	}
+	partitions, replicas := in.NumPartitions, in.ReplicationFactor
+	if partitions == -1 {
+		partitions = n.cfg.DefaultPartitions
+	}
+	if replicas == -1 {
+		replicas = n.cfg.DefaultReplicas
+	}
+	if partitions < 1 || partitions > maxPartitions {
+		return nil, kafka.Errorf(kerr.InvalidPartitions, "%d partitions; use 1 to %d, or -1 for the default", partitions, maxPartitions)
+	}
+	return n.place(partitions, replicas)
+}
+
+func (n *Node) chosenPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID, error) {
+	if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
+		return nil, kafka.Errorf(kerr.InvalidRequest, "with a replica assignment, partitions and replication factor must be -1")
+	}
+	placement := make([][]BrokerID, len(in.ReplicaAssignment))
+	for _, a := range in.ReplicaAssignment {
+		if a.Partition < 0 || int(a.Partition) >= len(placement) || placement[a.Partition] != nil {
+			return nil, kafka.Errorf(kerr.InvalidReplicaAssignment, "partitions must be numbered from 0 without gaps; %d is not", a.Partition)
+		}
+		placement[a.Partition] = []BrokerID{}
+		for _, b := range a.Replicas {
+			placement[a.Partition] = append(placement[a.Partition], BrokerID(b))
+		}
+	}
+	return placement, n.checkPlacement(placement)
+}
+
+func (n *Node) createdTopic(out *kmsg.CreateTopicsResponseTopic, cmd *createTopic, err error) {
+	out.ErrorCode = code(err)
+	if err != nil {
+		out.ErrorMessage = errorText(err)
+		return
+	}
+	out.NumPartitions, out.ReplicationFactor = int32(len(cmd.Replicas)), int16(len(cmd.Replicas[0]))
+	for _, c := range n.topicConfigValues(cmd.Configs) {
+		k := kmsg.NewCreateTopicsResponseTopicConfig()
+		k.Name, k.Value, k.Source = c.name, &c.value, int8(c.source)
+		out.Configs = append(out.Configs, k)
+	}
+}
+
+func errorText(err error) *string {
+	text := err.Error()
+	return &text
+}
+
+// DeleteTopics, versions 0 to 6, on any broker. v6 can name topics by id; there are none.
+func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
+	req := m.(*kmsg.DeleteTopicsRequest)
+	if req.Version < 6 {
+		for _, name := range req.TopicNames {
+			req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
+		}
+	}
+	resp := kmsg.NewPtrDeleteTopicsResponse()
+	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(req.Topics))
+	w := waitFor(r, resp, len(req.Topics))
+	for i := range req.Topics {
+		in, out := &req.Topics[i], &resp.Topics[i]
+		*out = kmsg.NewDeleteTopicsResponseTopic()
+		out.Topic, out.TopicID = in.Topic, in.TopicID
+		if in.Topic == nil {
+			out.ErrorCode = kerr.UnknownTopicID.Code
+			w.done()
+			continue
+		}
+		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+		n.commands.submit(command{DeleteTopic: &deleteTopic{*in.Topic}}, func(res commandResult) {
+			if r.done {
+				return
+			}
+			out.ErrorCode = code(res.err)
+			if res.err != nil {
+				out.ErrorMessage = errorText(res.err)
+			}
+			w.done()
+		})
+	}
+	w.begin(req.TimeoutMillis)
+}
+
+// wait collects the parts of an answer that come from the catalog.
+type wait struct {
+	request *request
+	resp    kmsg.Response
+	left    int
+}
+
+func waitFor(r *request, resp kmsg.Response, parts int) *wait {
+	return &wait{request: r, resp: resp, left: parts + 1}
+}
+
+// done is called once per part, and once by begin.
+func (w *wait) done() {
+	if w.left--; w.left == 0 {
+		w.request.reply(w.resp)
+	}
+}
+
+// begin is called when all parts are on their way. After the time-out the answer goes out as it is.
+func (w *wait) begin(timeoutMs int32) {
+	w.done()
+	w.request.expireAfter(millis(timeoutMs), func() { w.request.reply(w.resp) })
+}
+
+// InitProducerId, versions 0 to 4, without transactions. A producer gets a new id, or with v3 its
+// own id with the next epoch (KIP-360).
+func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
+	req := m.(*kmsg.InitProducerIDRequest)
+	resp := kmsg.NewPtrInitProducerIDResponse()
+	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	switch {
+	case req.TransactionalID != nil && req.Version >= 0:
+		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		r.reply(resp)
+		return
+	case req.ProducerID >= 0 && req.ProducerEpoch >= 0 && req.ProducerEpoch < maxProducerEpoch:
+		resp.ProducerID, resp.ProducerEpoch = req.ProducerID, req.ProducerEpoch+1
+		r.reply(resp)
+		return
+	}
+	n.producerIDs.take(func(id int64) {
+		if !r.done {
+			resp.ProducerID, resp.ProducerEpoch = id, 0
+			r.reply(resp)
+		}
+	})
+	r.expireAfter(producerIDTimeout, func() {
+		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code // retriable everywhere
+		r.reply(resp)
+	})
+}
+
+const (
+	producerIDTimeout = 10 * time.Second
+	maxProducerEpoch  = 1<<15 - 2 // the last one is kept for fencing
+	producerIDBlock   = 1000
+)
+
+// producerIDs hands out producer ids from blocks that the catalog reserves for this broker. Ids of
+// a block that wasn't used up are lost at a restart; there are 2^63.
+type producerIDs struct {
+	node    *Node
+	next    int64
+	end     int64
+	waiting []func(id int64)
+}
+
+func (p *producerIDs) take(done func(id int64)) {
+	if p.next < p.end {
+		p.next++
+		done(p.next - 1)
+		return
+	}
+	p.waiting = append(p.waiting, done)
+	if len(p.waiting) == 1 {
+		p.node.commands.submit(command{ProducerIDs: &allocateProducers{producerIDBlock}}, p.refill)
+	}
+}
+
+func (p *producerIDs) refill(res commandResult) {
+	p.next, p.end = res.first, res.first+producerIDBlock
+	waiting := p.waiting
+	p.waiting = nil
+	for _, done := range waiting {
+		p.take(done)
+	}
+}
+
+// topicConfigs checks the configuration of a new topic.
+func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig) ([]configValue, error) {
+	var out []configValue
+	for i := range in {
+		if in[i].Value == nil {
+			continue // the default
+		}
+		v := configValue{in[i].Name, *in[i].Value}
+		if err := checkTopicConfig(v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	for i := 1; i < len(out); i++ {
+		if out[i].Name == out[i-1].Name {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %q is named twice", out[i].Name)
+		}
+	}
+	return out, nil
+}

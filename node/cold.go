@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"container/list"
+	"errors"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// coldReader reads entries that are no longer in memory back from the log, for followers that are
+// behind and for consumers of old data. Reads are operations of the world: nothing here waits.
+//
+// What was read stays in one cache, bounded by bytes, oldest use first out. The key is the entry's
+// address in the log and never its index: an index is written again after a truncation, an address
+// is not.
+type coldReader struct {
+	log       *wal.Log
+	readBytes int64 // in one operation
+	maxBytes  int64 // of the cache
+
+	bytes   int64
+	entries map[wal.LSN]*list.Element // of *coldEntry
+	recent  *list.List                // most recently used first
+
+	ops     []wal.Op              // to be handed to the world in this step
+	pending map[uint64]coldRead   // by operation id
+	reading map[coldRead]struct{} // the same, to start none twice
+}
+
+type coldEntry struct {
+	addr  wal.LSN
+	entry *pb.Entry
+}
+
+// coldRead names a read by its first entry.
+type coldRead struct {
+	group GroupID
+	first uint64
+}
+
+func newColdReader(log *wal.Log, readBytes, maxBytes int64) *coldReader {
+	return &coldReader{
+		log: log, readBytes: readBytes, maxBytes: maxBytes,
+		entries: make(map[wal.LSN]*list.Element),
+		recent:  list.New(),
+		pending: make(map[uint64]coldRead),
+		reading: make(map[coldRead]struct{}),
+	}
+}
+
+// cached returns the entries from lo that are in the cache, up to hi and maxSize bytes: none if lo
+// isn't there.
+func (c *coldReader) cached(g GroupID, lo, hi, maxSize uint64) []*pb.Entry {
+	var ents []*pb.Entry
+	size := uint64(0)
+	for i := lo; i < hi; i++ {
+		e := c.lookup(g, i)
+		if e == nil {
+			break
+		}
+		size += uint64(entryBytes(e))
+		if len(ents) > 0 && size > maxSize {
+			break
+		}
+		ents = append(ents, e)
+	}
+	return ents
+}
+
+// lookup returns one entry from the cache, nil if it isn't there.
+func (c *coldReader) lookup(g GroupID, i uint64) *pb.Entry {
+	addr, ok := c.log.Address(g, i)
+	if !ok {
+		return nil
+	}
+	el, ok := c.entries[addr]
+	if !ok {
+		return nil
+	}
+	c.recent.MoveToFront(el)
+	return el.Value.(*coldEntry).entry
+}
+
+// read starts a read of the entries from lo, below hi, unless it is under way.
+func (c *coldReader) read(g GroupID, lo, hi uint64) {
+	key := coldRead{g, lo}
+	if _, ok := c.reading[key]; ok {
+		return
+	}
+	op, err := c.log.Read(g, lo, hi, c.readBytes)
+	assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
+	c.ops = append(c.ops, op)
+	c.pending[op.ID] = key
+	c.reading[key] = struct{}{}
+}
+
+// readAhead starts the next read when the reader has come to the end of what is cached.
+func (c *coldReader) readAhead(g GroupID, next, hi uint64) {
+	if next < hi && c.lookup(g, next) == nil {
+		c.read(g, next, hi)
+	}
+}
+
+// finish takes the result of a read and returns which one it was.
+func (c *coldReader) finish(res wal.Result) (coldRead, error) {
+	key, ok := c.pending[res.Op.ID]
+	assert(ok, "a read has one result, operation %d", res.Op.ID)
+	delete(c.pending, res.Op.ID)
+	delete(c.reading, key)
+	ents, err := c.log.Entries(key.group, key.first, res)
+	switch {
+	case errors.Is(err, wal.ErrMissing):
+		return key, nil // replaced or released while it was read: who still wants it asks again
+	case err != nil:
+		return key, err
+	}
+	for i := len(ents) - 1; i >= 0; i-- { // the first was asked for, so it must be the last to go
+		c.insert(key.group, &ents[i])
+	}
+	return key, nil
+}
+
+// insert copies an entry into the cache, so that no read's buffer is kept alive by one entry.
+func (c *coldReader) insert(g GroupID, e *wal.Entry) {
+	addr, ok := c.log.Address(g, e.Index)
+	if !ok || c.entries[addr] != nil {
+		return
+	}
+	entry := toRaft(e)
+	entry.Data = append([]byte(nil), e.Data...)
+	c.entries[addr] = c.recent.PushFront(&coldEntry{addr, entry})
+	c.bytes += entryBytes(entry)
+	for c.bytes > c.maxBytes && c.recent.Len() > 1 {
+		old := c.recent.Remove(c.recent.Back()).(*coldEntry)
+		delete(c.entries, old.addr)
+		c.bytes -= entryBytes(old.entry)
+	}
+}
+
+// toRaft makes raft's form of an entry, with the same data.
+func toRaft(e *wal.Entry) *pb.Entry {
+	kind := pb.EntryType(e.Kind)
+	return &pb.Entry{Term: &e.Term, Index: &e.Index, Type: &kind, Data: e.Data}
+}
+
+// toLog makes the log's form of an entry, with the same data.
+func toLog(e *pb.Entry) wal.Entry {
+	return wal.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Kind: wal.EntryKind(e.GetType()), Data: e.GetData()}
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// commands is this broker's queue of commands for the catalog. One is under way at a time: it is
+// sent to the leader of group 0 again and again until its entry is applied here, which is also how
+// its result comes back. So any broker can take an administrative request, and has applied its
+// effect when it answers.
+type commands struct {
+	node    *Node
+	session uint64
+	seq     uint64
+	queue   []*pendingCommand // the first is under way
+	retryAt Time
+}
+
+type pendingCommand struct {
+	command
+	bytes []byte
+	done  func(commandResult)
+}
+
+// commandRetry is how long the leader of group 0 has to apply a command before it is sent again.
+const commandRetry = 300 * time.Millisecond
+
+// submit queues a command. done is called when it is applied here; never, if it never is: whoever
+// waits needs a deadline of its own.
+func (c *commands) submit(cmd command, done func(commandResult)) {
+	c.seq++
+	cmd.Origin, cmd.Session, cmd.Seq = c.node.self, c.session, c.seq
+	bytes, err := json.Marshal(cmd)
+	assert(err == nil, "a command can be encoded: %v", err)
+	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done})
+	if len(c.queue) == 1 {
+		c.send()
+	}
+}
+
+// send gives the first command to the leader of group 0, which may be this broker.
+func (c *commands) send() {
+	if len(c.queue) == 0 {
+		return
+	}
+	n := c.node
+	c.retryAt = n.now.Add(commandRetry)
+	leader := brokerOf(n.catalog.group.lead)
+	if leader == n.self {
+		n.receiveCommand(c.queue[0].bytes)
+	} else if p := n.peer(leader); p != nil {
+		p.envelope = appendCommand(p.begin(), c.queue[0].bytes)
+	} else {
+		c.retryAt = n.now // no leader: try at the next tick
+	}
+}
+
+// tick sends the first command again if it got lost or its leader fell.
+func (c *commands) tick() {
+	if len(c.queue) > 0 && c.node.now >= c.retryAt {
+		c.send()
+	}
+}
+
+// receiveCommand proposes a command, from this broker or another, if this one leads group 0.
+func (n *Node) receiveCommand(bytes []byte) {
+	n.catalog.group.propose(bytes, func(any, error) {})
+}
+
+// applied tells whoever submitted a command its result, and sends the next.
+func (c *commands) applied(cmd *command, res commandResult) {
+	if cmd.Origin != c.node.self || cmd.Session != c.session || len(c.queue) == 0 || c.queue[0].Seq != cmd.Seq {
+		return
+	}
+	done := c.queue[0].done
+	c.queue = c.queue[1:]
+	done(res)
+	c.send()
+}
+
+// register tells the cluster this broker's address. It is the first command of a session.
+func (c *commands) register() {
+	self := c.node.member(c.node.self)
+	c.submit(command{Register: self}, func(commandResult) {
+		c.node.ready = true
+		c.node.event(Event{Kind: EventReady})
+	})
+}

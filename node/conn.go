@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// conn keeps the order of replies on one connection: Kafka answers in request order, whatever
+// finishes first.
+type conn struct {
+	id      ConnID
+	queue   []*request // oldest first, none of them replied
+	closing bool       // a reply with Close was given; nothing more is answered
+}
+
+// request is one Kafka request from arrival to reply.
+type request struct {
+	node   *Node
+	conn   *conn
+	header kafka.Header
+	frame  []byte    // the reply
+	expiry *deadline // see expireAfter
+	done   bool
+	hangup bool // close the connection after the reply
+	gone   bool // the connection is closed; the reply is dropped
+}
+
+// serve takes one frame from a client.
+func (n *Node) serve(in Request) {
+	c := n.conns[in.Conn]
+	if c == nil {
+		c = &conn{id: in.Conn}
+		n.conns[in.Conn] = c
+	}
+	if c.closing {
+		return
+	}
+	r := &request{node: n, conn: c}
+	c.queue = append(c.queue, r)
+	n.dispatch(r, in.Frame)
+}
+
+// reply answers the request with a message.
+func (r *request) reply(resp kmsg.Response) {
+	resp.SetVersion(r.header.Version)
+	r.frame = kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)
+	r.finish()
+}
+
+// replyNothing ends a request that has no answer (acks=0).
+func (r *request) replyNothing() { r.finish() }
+
+// refuse ends the request without an answer and closes the connection, as Kafka does with what it
+// doesn't understand.
+func (r *request) refuse(why string) {
+	r.node.event(Event{Kind: EventRequestRefused, N: int64(r.conn.id), Text: why})
+	r.hangup = true
+	r.finish()
+}
+
+// expireAfter calls expire, once, if the request isn't answered in time. A request has at most one
+// such limit.
+func (r *request) expireAfter(limit time.Duration, expire func()) {
+	if !r.done {
+		r.expiry = r.node.deadlines.add(r.node.now.Add(limit), expire)
+	}
+}
+
+// millis is the unit of time-outs in the protocol.
+func millis(ms int32) time.Duration { return time.Duration(max(ms, 0)) * time.Millisecond }
+
+// finish marks the request as answered, and hands out every reply that is now first in line.
+func (r *request) finish() {
+	assert(!r.done, "a request is answered once: %v", r.header)
+	r.done = true
+	r.node.deadlines.cancel(r.expiry)
+	if r.gone {
+		return
+	}
+	c, n := r.conn, r.node
+	for len(c.queue) > 0 && c.queue[0].done && !c.closing {
+		first := c.queue[0]
+		c.queue[0] = nil
+		c.queue = c.queue[1:]
+		c.closing = first.hangup
+		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup})
+	}
+}
+
+// hangUp forgets a connection. Its requests run on, but nobody hears of it.
+func (n *Node) hangUp(id ConnID) {
+	c := n.conns[id]
+	if c == nil {
+		return
+	}
+	for _, r := range c.queue {
+		r.gone = true
+	}
+	delete(n.conns, id)
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+
+	"chronik/wal"
+)
+
+// raftID makes a raft id from a broker id. The upper half is the broker, the lower its incarnation
+// (how often it started with an empty disk), so that an id is never used again after a disk was
+// lost. Raft knows no id 0; incarnations count from 1.
+func raftID(b BrokerID) uint64 { return uint64(b)<<32 | 1 }
+
+// brokerOf is the inverse of raftID; -1 for raft's "none".
+func brokerOf(id uint64) BrokerID {
+	if id == raft.None {
+		return -1
+	}
+	return BrokerID(id >> 32)
+}
+
+// leaderEpoch is where raft's term becomes Kafka's leader epoch (KIP-101).
+func leaderEpoch(term uint64) int32 { return int32(term) }
+
+// machine is the state that a group's committed entries build: the catalog or a partition. Apply is
+// the only place where state that a client can see changes.
+type machine interface {
+	// apply takes the next committed entry and returns what the proposer is told. Empty data is
+	// raft's own entry, with which a leader begins its term.
+	apply(index, term uint64, data []byte) any
+	// leading tells that this replica now answers for the group: it leads, and an entry of its own
+	// term is applied. following tells that it no longer does.
+	leading()
+	following()
+}
+
+// group is one replica of a raft group: raft's state machine, its log and what waits for either.
+type group struct {
+	node    *Node
+	id      GroupID
+	rn      *raft.RawNode
+	view    logView
+	pipe    pipeline
+	machine machine
+	peers   []BrokerID // of all replicas, this one included, ascending
+
+	// What raft last told, kept because asking it allocates.
+	term, vote, commit uint64
+	lead               uint64
+	role               raft.StateType
+	applied            uint64
+	serving            bool // leading() was told and following() not yet
+
+	// A proposal is ordered when raft gave it an index, and committed when it is applied. Each
+	// queue is in log order.
+	pending  []proposal  // not yet handed to raft
+	proposed []proposal  // handed to raft in this step, not yet ordered
+	ordered  []proposal  // waiting for commit
+	entries  []*pb.Entry // of pending, in the same order
+
+	reads readQueue
+
+	dirty     bool // in node.dirty
+	waiting   bool // in node.waiting: appends are under way
+	eagerTick int  // ticks left in which this replica campaigns if there is no leader
+}
+
+// proposal is an entry on its way through the log, and who wants to know.
+type proposal struct {
+	index, term uint64
+	done        func(result any, err error)
+}
+
+// errNotLeader says that a proposal may or may not be committed one day: this replica no longer
+// leads its group.
+var errNotLeader = errors.New("this broker does not lead the partition")
+
+// openGroup starts the replica on what the log holds of it. Entries up to the durable commit index
+// are applied before it returns; reads block.
+func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.Op) wal.Result) (*group, error) {
+	g := &group{node: n, id: id, machine: m, peers: peers}
+	g.view = logView{group: g, log: n.log, cold: n.cold}
+	for _, b := range peers {
+		g.view.voters = append(g.view.voters, raftID(b))
+	}
+	st, ok := n.log.State(id)
+	if ok {
+		g.pipe.durableTerm = st.Term
+		if err := g.recover(st, load); err != nil {
+			return nil, err
+		}
+	}
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID:                        raftID(n.self),
+		ElectionTick:              n.cfg.ElectionTicks,
+		HeartbeatTick:             n.cfg.HeartbeatTicks,
+		Storage:                   &g.view,
+		Applied:                   g.applied,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             n.cfg.ReplicationBytes,
+		MaxInflightMsgs:           n.cfg.ReplicationWindow,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		StepDownOnRemoval:         true,
+		DisableProposalForwarding: true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		Logger:                    raftLogger{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("group %d: %w", id, err)
+	}
+	g.rn = rn
+	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
+	if len(peers) == 1 {
+		g.campaign()
+	}
+	return g, nil
+}
+
+// recover applies the entries that are known to be committed and loads those that aren't.
+func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
+	g.applied = st.First - 1
+	for next := st.First; next <= st.Last; {
+		op, err := g.view.log.Read(g.id, next, st.Last+1, g.node.cfg.ColdReadBytes)
+		if err != nil {
+			return err
+		}
+		res := load(op)
+		if res.Err != nil {
+			return fmt.Errorf("reading the log: %w; check the disk, then start the broker again", res.Err)
+		}
+		ents, err := g.view.log.Entries(g.id, next, res)
+		if err != nil {
+			return err
+		}
+		for i := range ents {
+			g.recoverEntry(&ents[i], st.Commit)
+		}
+		next += uint64(len(ents))
+	}
+	return nil
+}
+
+func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
+	if e.Index > commit {
+		entry := toRaft(e)
+		g.view.hot = append(g.view.hot, entry)
+		g.view.hotBytes += entryBytes(entry)
+		return
+	}
+	if pb.EntryType(e.Kind) == pb.EntryNormal {
+		g.machine.apply(e.Index, e.Term, e.Data)
+	}
+	g.applied = e.Index
+}
+
+// propose queues an entry for the log. done is called once: with the result of apply, or with
+// errNotLeader. It may be called before propose returns.
+func (g *group) propose(data []byte, done func(result any, err error)) {
+	if g.role != raft.StateLeader {
+		done(nil, errNotLeader)
+		return
+	}
+	g.entries = append(g.entries, &pb.Entry{Data: data})
+	g.pending = append(g.pending, proposal{done: done})
+	g.touch()
+}
+
+// touch makes the group advance at the end of this step.
+func (g *group) touch() {
+	if !g.dirty {
+		g.dirty = true
+		g.node.dirty = append(g.node.dirty, g)
+	}
+}
+
+func (g *group) step(m *pb.Message) {
+	// Errors say that raft ignored the message (a stale peer, a lost proposal); nothing depends on
+	// them but proposals, which are stepped by proposePending.
+	_ = g.rn.Step(m)
+	g.touch()
+}
+
+func (g *group) tick() {
+	g.rn.Tick()
+	if g.eagerTick > 0 {
+		if g.eagerTick--; g.lead == raft.None && g.role == raft.StateFollower {
+			g.campaign()
+		}
+	}
+	g.reads.tick(g)
+	g.touch()
+}
+
+func (g *group) campaign() {
+	_ = g.rn.Campaign()
+	g.touch()
+}
+
+// advance hands raft what was queued in this step and does what it asks for until it is quiet.
+func (g *group) advance() {
+	g.proposePending()
+	for g.rn.HasReady() {
+		rd := g.rn.Ready()
+		if rd.SoftState != nil {
+			g.lead = rd.SoftState.Lead
+		}
+		for _, m := range rd.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				g.persist(m)
+			case raft.LocalApplyThread:
+				g.applyCommitted(m)
+			default:
+				g.send(m)
+			}
+		}
+		g.noteRole(rd.SoftState)
+		g.reads.ready(g, rd.ReadStates)
+	}
+	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
+}
+
+// proposePending gives raft all entries of this step in one message: raft answers each message with
+// a round of replication, so one message for many entries is five times cheaper.
+func (g *group) proposePending() {
+	if len(g.pending) == 0 {
+		return
+	}
+	pending, entries := g.pending, g.entries
+	g.pending, g.entries = nil, nil
+	g.proposed = pending
+	self := raftID(g.node.self)
+	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
+	if err != nil { // not the leader any more, or it is handing over
+		g.proposed = nil
+		g.lose(pending)
+	}
+}
+
+// persist puts what raft wants durable into the log: term and vote first and the commit index last,
+// so that a torn write can leave neither entries of an unknown term nor a commit index without its
+// entries.
+func (g *group) persist(m *pb.Message) {
+	hardTerm := uint64(0)
+	if m.Term != nil {
+		hardTerm = m.GetTerm()
+		g.noteVote(m)
+	}
+	if len(m.Entries) > 0 {
+		g.appendEntries(m.Entries)
+	}
+	if m.Term != nil && m.GetCommit() > g.commit {
+		g.commit = m.GetCommit()
+		g.node.log.SetCommit(g.id, g.commit)
+		g.node.event(Event{Kind: EventCommitted, Group: g.id, Term: g.term, N: int64(g.commit)})
+	}
+	if len(m.Responses) > 0 || hardTerm > g.pipe.durableTerm {
+		g.node.log.Sync()
+		g.pipe.append(g.node.log.End(), hardTerm, m.Responses)
+		g.node.wait(g)
+	}
+}
+
+// noteVote records a new term or vote.
+func (g *group) noteVote(m *pb.Message) {
+	term, vote := m.GetTerm(), m.GetVote()
+	if term == g.term && vote == g.vote {
+		return
+	}
+	if term != g.term {
+		g.node.event(Event{Kind: EventNewTerm, Group: g.id, Term: term})
+	}
+	if vote != raft.None {
+		g.node.event(Event{Kind: EventVoted, Group: g.id, Term: term, N: int64(brokerOf(vote))})
+	}
+	g.term, g.vote = term, vote
+	g.node.log.SetVote(g.id, term, vote)
+}
+
+func (g *group) appendEntries(ents []*pb.Entry) {
+	first, last := ents[0].GetIndex(), ents[len(ents)-1].GetIndex()
+	if had, _ := g.view.LastIndex(); first <= had {
+		g.node.event(Event{Kind: EventTruncated, Group: g.id, Term: g.term, N: int64(first)})
+	}
+	records := g.node.records[:0]
+	for _, e := range ents {
+		records = append(records, toLog(e))
+	}
+	g.view.append(ents, records)
+	clear(records)
+	g.node.records = records
+	g.node.event(Event{Kind: EventAppended, Group: g.id, Term: g.term, N: int64(last)})
+	g.order(ents)
+}
+
+// order gives the proposals of this step their place in the log. While this replica leads, every
+// entry with data in its term is its own proposal, in the order of proposing.
+func (g *group) order(ents []*pb.Entry) {
+	for _, e := range ents {
+		if len(g.proposed) == 0 {
+			return
+		}
+		if e.GetTerm() != g.term || len(e.GetData()) == 0 {
+			continue
+		}
+		p := g.proposed[0]
+		g.proposed = g.proposed[1:]
+		p.index, p.term = e.GetIndex(), e.GetTerm()
+		g.ordered = append(g.ordered, p)
+	}
+}
+
+// durable does what had to wait for the log to be on the disk up to a position.
+func (g *group) durable(upTo wal.LSN) {
+	for {
+		released, responses, ok := g.pipe.durable(upTo)
+		if !ok {
+			return
+		}
+		for _, m := range released {
+			g.transmit(m)
+		}
+		self := raftID(g.node.self)
+		for _, m := range responses {
+			if m.GetTo() == self {
+				g.step(m)
+			} else {
+				g.send(m)
+			}
+		}
+		g.touch()
+	}
+}
+
+// send lets a message to another broker leave, now or when its term is durable.
+func (g *group) send(m *pb.Message) {
+	if g.pipe.hold(m) {
+		g.node.event(Event{Kind: EventHeldMessage, Group: g.id, Term: m.GetTerm()})
+		return
+	}
+	g.transmit(m)
+}
+
+func (g *group) transmit(m *pb.Message) {
+	assert(m.Snapshot == nil, "no log is cut yet, so no snapshot is sent")
+	if p := g.node.peer(brokerOf(m.GetTo())); p != nil {
+		p.envelope = appendRaft(p.begin(), g.id, m)
+	}
+}
+
+// applyCommitted applies committed entries, tells their proposers, and lets raft know.
+func (g *group) applyCommitted(m *pb.Message) {
+	for _, e := range m.Entries {
+		assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
+		assert(e.GetType() == pb.EntryNormal, "the replicas of a group don't change yet")
+		g.applied = e.GetIndex()
+		result := g.machine.apply(e.GetIndex(), e.GetTerm(), e.GetData())
+		g.complete(e, result)
+		if !g.serving && g.role == raft.StateLeader && e.GetTerm() == g.term {
+			g.serving = true
+			g.machine.leading()
+		}
+	}
+	g.reads.applied(g)
+	for _, r := range m.Responses {
+		g.step(r)
+	}
+}
+
+// complete tells the proposer of an entry its result. A proposal at the same index but of another
+// term was replaced; its proposer has been told when leadership ended.
+func (g *group) complete(e *pb.Entry, result any) {
+	if len(g.ordered) == 0 || g.ordered[0].index != e.GetIndex() {
+		return
+	}
+	p := g.ordered[0]
+	assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
+	g.ordered[0] = proposal{}
+	g.ordered = g.ordered[1:]
+	p.done(result, nil)
+}
+
+// noteRole tells who waits for this replica when it gains or loses leadership.
+func (g *group) noteRole(soft *raft.SoftState) {
+	if soft == nil || soft.RaftState == g.role {
+		return
+	}
+	was := g.role
+	g.role = soft.RaftState
+	switch {
+	case g.role == raft.StateLeader:
+		g.node.event(Event{Kind: EventBecameLeader, Group: g.id, Term: g.term})
+	case was == raft.StateLeader:
+		g.node.event(Event{Kind: EventLostLeadership, Group: g.id, Term: g.term})
+		g.abdicate()
+	}
+}
+
+// abdicate drops everything that only a leader may answer.
+func (g *group) abdicate() {
+	lost := append(append(g.ordered, g.proposed...), g.pending...)
+	g.ordered, g.proposed, g.pending, g.entries = nil, nil, nil, nil
+	g.lose(lost)
+	g.reads.fail()
+	if g.serving {
+		g.serving = false
+		g.machine.following()
+	}
+}
+
+func (g *group) lose(lost []proposal) {
+	if len(lost) > 0 {
+		g.node.event(Event{Kind: EventProposalLost, Group: g.id, Term: g.term, N: int64(len(lost))})
+	}
+	for _, p := range lost {
+		p.done(nil, errNotLeader)
+	}
+}
+
+// kick makes the leader's raft try again to send to followers that wait for entries which have just
+// been read back. It steps a copy of the answer to a heartbeat, a message that the network may
+// deliver twice anyway; only for followers heard from lately, since it counts as a sign of life.
+func (g *group) kick() {
+	if g.role != raft.StateLeader {
+		return
+	}
+	self, term, hotFirst := raftID(g.node.self), g.term, g.view.hotFirst()
+	var behind []uint64
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if id != self && pr.RecentActive && pr.Next < hotFirst {
+			behind = append(behind, id)
+		}
+	})
+	for _, id := range behind {
+		g.step(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: &id, To: &self, Term: &term})
+	}
+}
+
+// successor returns the follower that can take over at once, false if none can.
+func (g *group) successor() (BrokerID, bool) {
+	last, _ := g.view.LastIndex()
+	best := raft.None
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if best == raft.None && id != raftID(g.node.self) && pr.RecentActive && pr.Match == last {
+			best = id
+		}
+	})
+	return brokerOf(best), best != raft.None
+}
+
+// close ends a group whose topic was deleted.
+func (g *group) close() {
+	g.abdicate()
+	g.lead, g.role = raft.None, raft.StateFollower
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// logView is one group's part of the log as raft wants to see it (raft.Storage): the newest
+// entries from memory, older ones from the log's files through the cold reader. Terms and bounds
+// come from the log's index and never cost I/O.
+//
+// A read that misses memory starts an asynchronous read and answers ErrCompacted; the Snapshot call
+// with which raft follows at once then answers ErrSnapshotTemporarilyUnavailable, upon which raft
+// skips this send and changes nothing. When the block is there, group.kick makes raft try again.
+type logView struct {
+	group  *group
+	log    *wal.Log
+	cold   *coldReader
+	voters []uint64
+
+	// hot are consecutive entries up to the last of the group.
+	// Invariant: every entry above the applied index is in it (applied entries are durable).
+	hot      []*pb.Entry
+	hotBytes int64
+	missed   bool // set by Entries, taken by Snapshot
+}
+
+var _ raft.Storage = (*logView)(nil)
+
+// InitialState implements raft.Storage. Commit is raised to the applied index (the commit floor):
+// a commit record may reach the disk later than the state that was built with it.
+func (v *logView) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	st, _ := v.log.State(v.group.id)
+	commit := max(st.Commit, v.group.applied)
+	hs := &pb.HardState{Term: &st.Term, Vote: &st.Vote, Commit: &commit}
+	return hs, &pb.ConfState{Voters: v.voters}, nil
+}
+
+// FirstIndex implements raft.Storage.
+func (v *logView) FirstIndex() (uint64, error) {
+	st, ok := v.log.State(v.group.id)
+	if !ok {
+		return 1, nil
+	}
+	return st.First, nil
+}
+
+// LastIndex implements raft.Storage.
+func (v *logView) LastIndex() (uint64, error) {
+	st, _ := v.log.State(v.group.id)
+	return st.Last, nil
+}
+
+// Term implements raft.Storage.
+func (v *logView) Term(i uint64) (uint64, error) {
+	if t, ok := v.log.Term(v.group.id, i); ok {
+		return t, nil
+	}
+	if st, ok := v.log.State(v.group.id); ok && i < st.First {
+		return 0, raft.ErrCompacted
+	}
+	if i == 0 {
+		return 0, nil
+	}
+	return 0, raft.ErrUnavailable
+}
+
+// Entries implements raft.Storage. It never answers an empty slice: a range that exists but isn't
+// in memory is a miss, see logView.
+func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
+	st, _ := v.log.State(v.group.id)
+	if lo < st.First {
+		return nil, raft.ErrCompacted
+	}
+	if hi > st.Last+1 {
+		return nil, raft.ErrUnavailable
+	}
+	if lo >= v.hotFirst() {
+		return limit(v.hot[lo-v.hotFirst():hi-v.hotFirst()], maxSize), nil
+	}
+	assert(lo <= v.group.applied, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
+	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
+		v.cold.readAhead(v.group.id, lo+uint64(len(ents)), v.hotFirst())
+		return ents, nil
+	}
+	v.cold.read(v.group.id, lo, v.hotFirst())
+	v.missed = true
+	return nil, raft.ErrCompacted
+}
+
+// Snapshot implements raft.Storage. The log of a group is never cut yet, so the only caller is a
+// send that missed memory.
+func (v *logView) Snapshot() (*pb.Snapshot, error) {
+	assert(v.missed, "raft asks for a snapshot only after a miss: every entry of group %d is in the log", v.group.id)
+	v.missed = false
+	return nil, raft.ErrSnapshotTemporarilyUnavailable
+}
+
+// hotFirst returns the index of the first entry in memory, one past the last if there is none.
+func (v *logView) hotFirst() uint64 {
+	if len(v.hot) > 0 {
+		return v.hot[0].GetIndex()
+	}
+	last, _ := v.LastIndex()
+	return last + 1
+}
+
+// append hands entries to the log and keeps them in memory. They replace what is there from their
+// first index on.
+func (v *logView) append(ents []*pb.Entry, records []wal.Entry) {
+	first := ents[0].GetIndex()
+	if len(v.hot) > 0 && first <= v.hot[len(v.hot)-1].GetIndex() {
+		v.truncate(first)
+	}
+	if n := len(v.hot); n > 0 {
+		assert(v.hot[n-1].GetIndex()+1 == first, "hot entries are consecutive")
+	}
+	v.log.Append(v.group.id, records)
+	v.hot = append(v.hot, ents...)
+	for _, e := range ents {
+		v.hotBytes += entryBytes(e)
+	}
+}
+
+// truncate forgets hot entries from index first on.
+func (v *logView) truncate(first uint64) {
+	keep := len(v.hot)
+	for keep > 0 && v.hot[keep-1].GetIndex() >= first {
+		keep--
+		v.hotBytes -= entryBytes(v.hot[keep])
+		v.hot[keep] = nil
+	}
+	v.hot = v.hot[:keep]
+}
+
+// evict forgets the oldest hot entry and returns its bytes, or false if all must stay.
+func (v *logView) evict() (int64, bool) {
+	if len(v.hot) == 0 || v.hot[0].GetIndex() > v.group.applied {
+		return 0, false
+	}
+	n := entryBytes(v.hot[0])
+	v.hot[0] = nil
+	v.hot = v.hot[1:]
+	v.hotBytes -= n
+	return n, true
+}
+
+// entry returns a hot entry, or nil.
+func (v *logView) entry(i uint64) *pb.Entry {
+	if first := v.hotFirst(); i >= first && i-first < uint64(len(v.hot)) {
+		return v.hot[i-first]
+	}
+	return nil
+}
+
+// limit cuts a slice of entries after maxSize bytes, but not before its first entry, and caps it so
+// that appending to it copies.
+func limit(ents []*pb.Entry, maxSize uint64) []*pb.Entry {
+	size := uint64(0)
+	for i, e := range ents {
+		size += uint64(entryBytes(e))
+		if i > 0 && size > maxSize {
+			return ents[:i:i]
+		}
+	}
+	return ents[:len(ents):len(ents)]
+}
+
+// entryOverhead is about what raft's structures cost beside an entry's data.
+const entryOverhead = 96
+
+// entryBytes is what an entry is taken to cost in memory and in a message.
+func entryBytes(e *pb.Entry) int64 { return int64(len(e.GetData())) + entryOverhead }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// peer is another broker as this one sees it.
+type peer struct {
+	id       BrokerID
+	envelope []byte // what it will be sent at the end of this step
+	heard    Time   // when anything last came from it; when this node opened, before that
+	sent     Time   // when anything was last sent to it
+}
+
+// begin returns the peer's envelope, started if it is empty.
+func (p *peer) begin() []byte {
+	if len(p.envelope) == 0 {
+		p.envelope = append(p.envelope, envelopeVersion)
+	}
+	return p.envelope
+}
+
+// peer returns a peer by id, nil for this broker itself and for unknown ids.
+func (n *Node) peer(id BrokerID) *peer {
+	i := sort.Search(len(n.peers), func(i int) bool { return n.peers[i].id >= id })
+	if i < len(n.peers) && n.peers[i].id == id {
+		return n.peers[i]
+	}
+	return nil
+}
+
+// post hands the envelopes of this step to the world.
+func (n *Node) post() {
+	for _, p := range n.peers {
+		if len(p.envelope) == 0 {
+			continue
+		}
+		n.out.Messages = append(n.out.Messages, Message{From: n.self, To: p.id, Data: p.envelope})
+		p.envelope = nil // the world keeps it
+		p.sent = n.now
+	}
+}
+
+func (n *Node) heard(id BrokerID) {
+	if p := n.peer(id); p != nil {
+		p.heard = n.now
+	}
+}
+
+// alive reports whether a broker was heard from within three election timeouts.
+func (n *Node) alive(id BrokerID) bool {
+	p := n.peer(id)
+	return p == nil && id == n.self || p != nil && n.now.Sub(p.heard) < 3*n.electionTimeout()
+}
+
+func (n *Node) electionTimeout() time.Duration {
+	return time.Duration(n.cfg.ElectionTicks) * n.cfg.TickInterval
+}
+
+// tellLeads tells the other brokers once in a heartbeat which groups this one leads, so that they
+// can send clients here, and that it is alive. Replicas of a group know its leader from raft.
+func (n *Node) tellLeads() {
+	for _, p := range n.peers {
+		var leads []lead
+		for _, g := range n.groups {
+			if g.serving && !g.hasReplica(p.id) {
+				leads = append(leads, lead{g.id, g.term})
+			}
+		}
+		if len(leads) > 0 || n.now.Sub(p.sent) >= n.electionTimeout()/2 {
+			p.envelope = appendLeads(p.begin(), leads)
+		}
+	}
+}
+
+func (g *group) hasReplica(id BrokerID) bool {
+	return slices.Contains(g.peers, id)
+}
+
+// receiveLeads notes who leads groups of which this broker has no replica.
+func (n *Node) receiveLeads(from BrokerID, leads []lead) {
+	for _, l := range leads {
+		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm {
+			p.hintTerm, p.hintLeader = l.term, from
+		}
+	}
+}
+
+// receiveRaft steps a raft message. One for a group that this broker doesn't have is dropped: the
+// group was deleted, or its creation hasn't been applied here yet and raft will try again.
+func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
+	if g := n.group(id); g != nil {
+		g.step(m)
+	}
+}
+
+// leaderOf returns who leads a partition and in which epoch, as far as this broker knows; -1 if it
+// doesn't.
+func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
+	if g := n.group(p.Group); g != nil {
+		return brokerOf(g.lead), leaderEpoch(g.term)
+	}
+	if p.hintTerm == 0 || !n.alive(p.hintLeader) {
+		return -1, -1
+	}
+	return p.hintLeader, leaderEpoch(p.hintTerm)
+}

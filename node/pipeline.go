@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// pipeline is what one group has under way to the disk, and what has to wait for it. Raft with
+// asynchronous storage writes is safe only together with five rules:
+//
+//  1. Hold rule: a message leaves only when its term is durable here. Raft itself lets a candidate
+//     win, replicate, crash before its own term reached the disk, and win the same term again with
+//     other entries: two different entries at one (index, term). See hold.
+//  2. Commit floor: after a restart the commit index is at least the applied index. See
+//     logView.InitialState.
+//  3. Snapshot fence: no configuration change from before a snapshot is applied after it. Holds
+//     because committed entries are applied in the step that hands them out, before anything else
+//     reaches raft.
+//  4. Appends are durable in order and none is dropped. Holds because they are records of one log;
+//     a failed write ends the broker.
+//  5. A raft id is never used again after its disk was lost. See Config.Incarnation.
+type pipeline struct {
+	// durableTerm is the term that a restart would find. Invariant: never above raft's term.
+	durableTerm uint64
+	// held are messages to other brokers whose term is above durableTerm, in sending order.
+	held []*pb.Message
+	// appends are under way, oldest first. Invariant: end never falls from one to the next.
+	appends []pendingAppend
+}
+
+// pendingAppend is one MsgStorageAppend whose records are in the log but maybe not on the disk.
+type pendingAppend struct {
+	end       wal.LSN // durable up to here means: all of it is durable
+	term      uint64  // of the hard state in it, 0 if it has none
+	responses []*pb.Message
+}
+
+// hold reports whether a message to another broker has to wait, and keeps it if so.
+func (p *pipeline) hold(m *pb.Message) bool {
+	switch m.GetType() {
+	case pb.MsgPreVote, pb.MsgPreVoteResp:
+		return false // these carry a term that nobody has entered
+	}
+	if m.GetTerm() <= p.durableTerm {
+		return false
+	}
+	p.held = append(p.held, m)
+	return true
+}
+
+// append notes a MsgStorageAppend that has been put into the log up to end.
+func (p *pipeline) append(end wal.LSN, term uint64, responses []*pb.Message) {
+	if n := len(p.appends); n > 0 {
+		assert(p.appends[n-1].end <= end, "appends reach the log in order")
+	}
+	p.appends = append(p.appends, pendingAppend{end, term, responses})
+}
+
+// durable takes the oldest append out if it is durable now, and returns what may happen because of
+// that, in order: messages held for its term, then its responses. Call it until ok is false.
+func (p *pipeline) durable(upTo wal.LSN) (released, responses []*pb.Message, ok bool) {
+	if len(p.appends) == 0 || p.appends[0].end > upTo {
+		return nil, nil, false
+	}
+	a := p.appends[0]
+	p.appends[0] = pendingAppend{}
+	p.appends = p.appends[1:]
+	if a.term > p.durableTerm {
+		p.durableTerm = a.term
+		released = p.release()
+	}
+	return released, a.responses, true
+}
+
+// release takes out the held messages whose term is durable. Terms only grow, so they are a prefix.
+func (p *pipeline) release() []*pb.Message {
+	n := 0
+	for n < len(p.held) && p.held[n].GetTerm() <= p.durableTerm {
+		n++
+	}
+	released := p.held[:n:n]
+	p.held = p.held[n:]
+	return released
+}
+
+// local reports whether raft addressed a message to this broker's own disk or state machine.
+func local(m *pb.Message) bool { return raft.IsLocalMsgTarget(m.GetTo()) }

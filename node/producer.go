@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// producerWindow is what a partition remembers of one idempotent producer (KIP-98): its epoch and
+// its newest batches. It is built by apply alone, so every replica judges a retry alike, and a new
+// leader knows what the old one accepted.
+type producerWindow struct {
+	epoch   int16
+	batches []sequencedBatch // newest last, at most windowBatches
+}
+
+// windowBatches is how many batches a client may have in flight (max.in.flight of an idempotent
+// producer), so how far back a retry can reach.
+const windowBatches = 5
+
+// sequencedBatch is one batch of a producer: sequences first to last got offsets from base on.
+type sequencedBatch struct {
+	first, last int32
+	base        int64
+}
+
+// verdict is what became of a batch.
+type verdict struct {
+	offset    int64 // of its first record, also if it was there already
+	duplicate bool
+	err       error
+}
+
+// judge decides whether a producer's batch is new. The rules are Kafka's:
+//
+//   - one of the last five batches again: a duplicate, answered with its old offset;
+//   - a producer that the partition doesn't know is accepted at any sequence;
+//   - a new epoch has to start at sequence 0, an old one is fenced;
+//   - otherwise the sequence must follow the last one; it wraps from 2^31-1 to 0.
+func (w *producerWindow) judge(b *kafka.Batch) verdict {
+	switch {
+	case w == nil:
+		return verdict{}
+	case b.ProducerEpoch < w.epoch:
+		return verdict{err: kafka.Errorf(kerr.InvalidProducerEpoch, "producer %d has epoch %d here, the batch epoch %d", b.ProducerID, w.epoch, b.ProducerEpoch)}
+	case b.ProducerEpoch > w.epoch:
+		if b.BaseSequence != 0 {
+			return verdict{err: kafka.Errorf(kerr.OutOfOrderSequenceNumber, "producer %d begins epoch %d at sequence %d instead of 0", b.ProducerID, b.ProducerEpoch, b.BaseSequence)}
+		}
+		return verdict{}
+	}
+	for _, old := range w.batches {
+		if old.first == b.BaseSequence && old.last == b.LastSequence() {
+			return verdict{offset: old.base, duplicate: true}
+		}
+	}
+	if newest := w.batches[len(w.batches)-1].last; b.BaseSequence != nextSequence(newest) {
+		return verdict{err: kafka.Errorf(kerr.OutOfOrderSequenceNumber, "producer %d sent sequence %d after %d", b.ProducerID, b.BaseSequence, newest)}
+	}
+	return verdict{}
+}
+
+// add notes an accepted batch.
+func (w *producerWindow) add(b *kafka.Batch, base int64) {
+	if b.ProducerEpoch != w.epoch {
+		w.epoch, w.batches = b.ProducerEpoch, w.batches[:0]
+	}
+	if len(w.batches) == windowBatches {
+		copy(w.batches, w.batches[1:])
+		w.batches = w.batches[:windowBatches-1]
+	}
+	w.batches = append(w.batches, sequencedBatch{b.BaseSequence, b.LastSequence(), base})
+}
+
+func nextSequence(s int32) int32 {
+	if s == 1<<31-1 {
+		return 0
+	}
+	return s + 1
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+
+	"go.etcd.io/raft/v3"
+)
+
+// readQueue holds reads that need proof that this replica still leads (raft's ReadIndex, thesis
+// section 6.4): one round of heartbeats serves all reads that came before it.
+type readQueue struct {
+	last    uint64          // context of the newest round
+	round   uint64          // context of the round under way, 0 if none
+	age     int             // ticks since it was sent
+	asked   []func(ok bool) // served by the round under way
+	waiting []func(ok bool) // served by the next
+	proven  []provenReads   // wait for the state machine, which may lag behind a quorum of disks
+}
+
+// provenReads are answered when the entries up to index are applied.
+type provenReads struct {
+	index uint64
+	done  []func(ok bool)
+}
+
+// readIndex calls done when everything committed before the call is applied here and this replica
+// was the leader in between; with false if it can't tell.
+func (g *group) readIndex(done func(ok bool)) {
+	if !g.serving {
+		done(false)
+		return
+	}
+	g.reads.waiting = append(g.reads.waiting, done)
+	g.reads.start(g)
+}
+
+func (q *readQueue) start(g *group) {
+	if q.round != 0 || len(q.waiting) == 0 {
+		return
+	}
+	q.last++
+	q.round, q.age = q.last, 0
+	q.asked, q.waiting = q.waiting, nil
+	q.send(g)
+}
+
+func (q *readQueue) send(g *group) {
+	g.rn.ReadIndex(binary.BigEndian.AppendUint64(nil, q.round))
+	g.touch()
+}
+
+// tick sends the round again now and then: raft drops one silently when messages are lost.
+func (q *readQueue) tick(g *group) {
+	if q.round == 0 {
+		return
+	}
+	if q.age++; q.age%(2*g.node.cfg.HeartbeatTicks) == 0 {
+		q.send(g)
+	}
+}
+
+// ready takes raft's answers.
+func (q *readQueue) ready(g *group, states []raft.ReadState) {
+	for _, s := range states {
+		if q.round == 0 || binary.BigEndian.Uint64(s.RequestCtx) != q.round {
+			continue // the answer to a round that was sent twice
+		}
+		q.proven = append(q.proven, provenReads{s.Index, q.asked})
+		q.round, q.asked = 0, nil
+		q.start(g)
+	}
+	q.applied(g)
+}
+
+// applied answers the reads whose entries are applied.
+func (q *readQueue) applied(g *group) {
+	for len(q.proven) > 0 && q.proven[0].index <= g.applied {
+		done := q.proven[0].done
+		q.proven = q.proven[1:]
+		for _, d := range done {
+			d(true)
+		}
+	}
+}
+
+// fail answers all reads when leadership ends.
+func (q *readQueue) fail() {
+	all := append(q.asked, q.waiting...)
+	for _, p := range q.proven {
+		all = append(all, p.done...)
+	}
+	q.round, q.asked, q.waiting, q.proven = 0, nil, nil, nil
+	for _, d := range all {
+		d(false)
+	}
+}
