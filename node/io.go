@@ -75,47 +75,5 @@ type Output struct {
 	Fatal    error     // the node is dead (failed write or sync): end the process, never retry
 }
 
-// EventKind names something worth counting or telling an operator. The simulator lists the kinds
-// that no run has ever reached.
-type EventKind uint8
-
-const (
-	EventInvalid          EventKind = iota
-	EventBecameLeader               // Group, Term
-	EventLostLeadership             // Group, Term
-	EventNewTerm                    // Group, Term
-	EventVoted                      // Group, Term, N = the broker voted for
-	EventAppended                   // Group, Term, N = last index handed to the log by raft
-	EventCommitted                  // Group, N = commit index
-	EventTruncated                  // Group, N = first index that was replaced
-	EventHeldMessage                // Group, Term: the hold rule kept a message back until the term is durable
-	EventColdRead                   // Group, N = first index read from the log's files
-	EventSegmentRolled              // N = sequence number of the new segment
-	EventSegmentRecycled            // N = sequence number of the released segment
-	EventTornTail                   // at Open; N = bytes cut
-	EventRecovered                  // at Open; N = entries found
-	EventTopicCreated               // Text = name
-	EventTopicDeleted               // Text = name
-	EventBrokerRegistered           // N = broker id
-	EventDuplicateBatch             // Group, N = offset answered again: a retry met the producer's window
-	EventSequenceRefused            // Group, N = producer id
-	EventFetchParked                // Group
-	EventRequestRefused             // Text = why; the connection is closed
-	EventEnvelopeRefused            // N = broker that sent it, Text = why
-	EventReady                      // this broker is registered in the catalog and serves
-	EventLeadershipMoved            // Group, N = broker that takes over
-	EventProposalLost               // Group, N = proposals whose fate is unknown because leadership ended
-	eventKinds
-)
-
-// Event is something that happened inside a Step, for people and counters.
-type Event struct {
-	Kind  EventKind
-	Group GroupID
-	Term  uint64
-	N     int64
-	Text  string
-}
-
 // GroupID names a raft group. Group 0 is the catalog; partitions have ids that are never reused.
 type GroupID = wal.GroupID

@@ -55,8 +55,9 @@ type Node struct {
 	records []wal.Entry  // scratch
 	coldFor []coldWaiter // stays across steps
 
-	hotBytes  int64 // of all groups
-	evictFrom int   // where the next eviction looks first
+	told      wal.Stats // what events have told of
+	hotBytes  int64     // of all groups
+	evictFrom int       // where the next eviction looks first
 }
 
 // coldWaiter is a fetch that waits for a read of a group's old entries.
@@ -211,11 +212,11 @@ func (n *Node) Step(in *Input) *Output {
 	for i := range in.Messages {
 		n.receive(in.Messages[i])
 	}
-	for _, id := range in.Hangups {
-		n.hangUp(id)
-	}
 	for i := range in.Requests {
 		n.serve(in.Requests[i])
+	}
+	for _, id := range in.Hangups { // last: a request after it would open the connection again
+		n.hangUp(id)
 	}
 	n.deadlines.expire(n.now)
 	n.tick()
@@ -386,6 +387,18 @@ func (n *Node) flush() {
 	}
 	n.out.Ops = append(n.out.Ops, n.cold.ops...)
 	n.cold.ops = n.cold.ops[:0]
+	n.noteSegments(n.log.Stats())
+}
+
+// noteSegments tells of segments that began or ended since the last step.
+func (n *Node) noteSegments(now wal.Stats) {
+	if now.Segment != n.told.Segment && n.told.Segment != 0 {
+		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)})
+	}
+	if now.Recycled != n.told.Recycled {
+		n.event(Event{Kind: EventSegmentRecycled, N: int64(now.Recycled)})
+	}
+	n.told = now
 }
 
 func (n *Node) end(in *Input) *Output {
