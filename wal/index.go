@@ -117,6 +117,7 @@ func (l *Log) trim(g *group, index uint64) {
 	for len(g.terms) > 1 && g.terms[1].first <= index {
 		g.terms = g.terms[1:]
 	}
+	g.terms[0].first = max(g.terms[0].first, index)
 }
 
 // unref says that n entries of a segment are no longer needed.

@@ -3,11 +3,13 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // model is what a log should hold. It is never changed once it is in a history.
@@ -16,6 +18,23 @@ type model map[GroupID]modelGroup
 type modelGroup struct {
 	State   State
 	Entries []Entry // from State.First to State.Last
+}
+
+func same(a, b model) bool {
+	return maps.EqualFunc(a, b, func(a, b modelGroup) bool {
+		return a.State == b.State && slices.EqualFunc(a.Entries, b.Entries, sameEntry)
+	})
+}
+
+func sameEntry(a, b Entry) bool {
+	return a.Index == b.Index && a.Term == b.Term && a.Kind == b.Kind && bytes.Equal(a.Data, b.Data)
+}
+
+func diff(a, b model) string { return cmp.Diff(a, b, cmpopts.EquateEmpty()) }
+
+// has says that the group holds exactly this entry.
+func (mg modelGroup) has(e Entry) bool {
+	return mg.State.First <= e.Index && e.Index <= mg.State.Last && sameEntry(mg.Entries[e.Index-mg.State.First], e)
 }
 
 func (m model) group(g GroupID) modelGroup {
@@ -129,8 +148,6 @@ func checkTerms(l *Log, g GroupID, mg modelGroup) error {
 	}
 	return nil
 }
-
-func diff(a, b model) string { return cmp.Diff(a, b) }
 
 // flush carries out everything that the log wants, until it wants nothing.
 func flush(l *Log, fs FS) error {

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// world drives a log at random, crashes it, and compares what comes back to every state that the
+// log went through.
+type world struct {
+	t    *rapid.T
+	rng  *rand.Rand
+	fs   *disk
+	opt  Options
+	log  *Log
+	past []version // past[0] is what the last Open found
+	ops  []Op      // under way
+	asks map[uint64]ask
+	safe LSN // end of the last write that was carried out, told to the log or not
+	next byte
+}
+
+// version is a state that a crash may bring back: all of it is on the disk once everything below
+// end is.
+type version struct {
+	model model
+	end   LSN
+}
+
+// ask is a read under way.
+type ask struct {
+	group GroupID
+	first Entry
+}
+
+func (w *world) now() model { return w.past[len(w.past)-1].model }
+
+// step records the states that one call went through.
+func (w *world) step(models ...model) {
+	for _, m := range models {
+		w.past = append(w.past, version{m, w.log.End()})
+	}
+}
+
+func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+
+func (w *world) anyGroup() GroupID { return []GroupID{0, 2, 5, 1 << 40}[w.rng.IntN(4)] }
+
+func (w *world) append() {
+	g := w.anyGroup()
+	m := w.now()
+	s := m.group(g).State
+	i := s.Last + 1
+	if w.chance(3) {
+		i -= uint64(w.rng.IntN(int(s.Last - s.Commit + 1)))
+	}
+	term := m.term(g, i-1)
+	if i <= s.Last {
+		term = max(term, m.term(g, i)+1)
+	}
+	var entries []Entry
+	var models []model
+	for range 1 + w.rng.IntN(6) {
+		if w.chance(8) {
+			term += uint64(w.rng.IntN(3))
+		}
+		size := w.rng.IntN(300)
+		if w.chance(40) {
+			size = w.rng.IntN(9000)
+		}
+		w.next++
+		e := entry(i, term, size)
+		for k := range e.Data {
+			e.Data[k] ^= w.next
+		}
+		e.Kind = EntryKind(w.next)
+		entries = append(entries, e)
+		m = m.append(g, e)
+		models = append(models, m)
+		i++
+	}
+	w.log.Append(g, entries)
+	w.step(models...)
+}
+
+func (w *world) vote() {
+	g := w.anyGroup()
+	term := w.now().group(g).State.Term + 1
+	vote := uint64(w.rng.IntN(3))
+	w.log.SetVote(g, term, vote)
+	w.step(w.now().vote(g, term, vote))
+}
+
+func (w *world) commit() {
+	g := w.anyGroup()
+	s := w.now().group(g).State
+	if n := int(s.Last - s.Commit); n > 0 {
+		c := s.Commit + 1 + uint64(w.rng.IntN(n))
+		w.log.SetCommit(g, c)
+		w.step(w.now().commit(g, c))
+	}
+}
+
+func (w *world) release() {
+	g := w.anyGroup()
+	s := w.now().group(g).State
+	if n := int(s.Last + 1 - s.First); n > 0 {
+		first := s.First + 1 + uint64(w.rng.IntN(n))
+		w.log.Release(g, first)
+		w.step(w.now().release(g, first))
+	}
+}
+
+func (w *world) restart() {
+	g := w.anyGroup()
+	s := w.now().group(g).State
+	index, term := s.Commit+uint64(w.rng.IntN(20)), max(s.LastTerm, s.PrevTerm)+uint64(w.rng.IntN(2))
+	w.log.Restart(g, index, term)
+	w.step(w.now().restart(g, index, term))
+}
+
+func (w *world) remove() {
+	g := w.anyGroup()
+	w.log.RemoveGroup(g)
+	w.step(w.now().remove(g))
+}
+
+func (w *world) read() {
+	g := w.anyGroup()
+	mg := w.now().group(g)
+	if len(mg.Entries) == 0 {
+		return
+	}
+	k := w.rng.IntN(len(mg.Entries))
+	lo := mg.Entries[k].Index
+	op, err := w.log.Read(g, lo, lo+1+uint64(w.rng.IntN(9)), int64(w.rng.IntN(3000)))
+	if errors.Is(err, ErrMissing) {
+		for _, v := range w.past { // then it must be new
+			if v.end <= w.log.Durable() {
+				if v.model.group(g).has(mg.Entries[k]) && w.unbroken(g, mg.Entries[k], v) {
+					w.t.Fatalf("entry %d of group %d is durable: %v", lo, g, err)
+				}
+			}
+		}
+		return
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.ops = append(w.ops, op)
+	w.asks[op.ID] = ask{g, mg.Entries[k]}
+}
+
+// unbroken says that a group has had an entry in every state from v on.
+func (w *world) unbroken(g GroupID, e Entry, v version) bool {
+	seen := false
+	for _, x := range w.past {
+		seen = seen || x.end == v.end
+		if seen && !x.model.group(g).has(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// answered checks the result of a read.
+func (w *world) answered(res Result) {
+	a := w.asks[res.Op.ID]
+	delete(w.asks, res.Op.ID)
+	entries, err := w.log.Entries(a.group, a.first.Index, res)
+	mg := w.now().group(a.group)
+	lo := a.first.Index
+	switch {
+	case errors.Is(err, ErrMissing) && !mg.has(a.first):
+	case err != nil:
+		w.t.Fatal(err)
+	case len(entries) == 0:
+		w.t.Fatal("no entries and no error")
+	default:
+		want := mg.Entries[lo-mg.State.First:]
+		if d := cmp.Diff(want[:min(len(want), len(entries))], entries); d != "" {
+			w.t.Fatal(d)
+		}
+	}
+}
+
+// run carries out an operation that is under way, and tells the log unless quiet.
+func (w *world) run(i int, quiet bool) {
+	op := w.ops[i]
+	w.ops = slices.Delete(w.ops, i, i+1)
+	res := Do(w.fs, op)
+	if res.Err == nil && op.Kind == OpWrite {
+		w.safe = max(w.safe, endOf(w.t, op))
+	}
+	switch {
+	case quiet:
+	case op.Kind == OpRead:
+		w.answered(res)
+	default:
+		if err := w.log.Done(res); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// endOf returns the position after the records of a write.
+func endOf(t *rapid.T, op Op) LSN {
+	var first *Record
+	if err := Walk(op.Data, func(rec *Record) {
+		if first == nil {
+			first = &Record{LSN: rec.LSN}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if op.Off == 0 {
+		return first.LSN + LSN(len(op.Data)) - headerBytes
+	}
+	return first.LSN + LSN(len(op.Data))
+}
+
+func (w *world) act() {
+	switch n := w.rng.IntN(100); {
+	case n < 30:
+		w.append()
+	case n < 35:
+		w.vote()
+	case n < 45:
+		w.commit()
+	case n < 55:
+		w.release()
+	case n < 56:
+		w.restart()
+	case n < 57:
+		w.remove()
+	case n < 65:
+		w.log.Sync()
+	case n < 75:
+		w.read()
+	case n < 85:
+		for op, ok := w.log.Next(); ok; op, ok = w.log.Next() {
+			w.ops = append(w.ops, op)
+		}
+	case len(w.ops) > 0:
+		w.run(w.rng.IntN(len(w.ops)), false)
+	}
+	if w.chance(12) {
+		if err := w.drain(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) drain() error {
+	w.log.Sync()
+	for {
+		for op, ok := w.log.Next(); ok; op, ok = w.log.Next() {
+			w.ops = append(w.ops, op)
+		}
+		if len(w.ops) == 0 {
+			break
+		}
+		w.run(w.rng.IntN(len(w.ops)), false)
+	}
+	if w.log.Durable() != w.log.End() {
+		w.t.Fatalf("durable %d of %d though nothing is left to do", w.log.Durable(), w.log.End())
+	}
+	if w.chance(4) {
+		m, err := load(w.log, w.fs)
+		if err != nil {
+			return err
+		}
+		if !same(w.now(), m) {
+			w.t.Fatal(diff(w.now(), m))
+		}
+	}
+	return nil
+}
+
+// crash stops everything in the middle of the operations under way.
+func (w *world) crash() {
+	w.rng.Shuffle(len(w.ops), func(i, j int) { w.ops[i], w.ops[j] = w.ops[j], w.ops[i] })
+	for len(w.ops) > 0 && !w.fs.down {
+		switch w.rng.IntN(3) {
+		case 0: // carried out, not told
+			w.run(0, true)
+		case 1: // not begun
+			w.ops = slices.Delete(w.ops, 0, 1)
+		case 2: // in the middle of it
+			w.fs.fuse = w.rng.IntN(3)
+			w.run(0, true)
+		}
+	}
+	w.ops, w.asks = nil, map[uint64]ask{}
+	w.lose()
+}
+
+func (w *world) lose() {
+	if w.chance(3) {
+		w.fs.restart()
+	} else {
+		w.fs.powerLoss()
+	}
+}
+
+// reopen opens the log, with crashes in the middle of it, and finds out which state came back.
+func (w *world) reopen() {
+	for {
+		if w.chance(2) {
+			w.fs.fuse = w.rng.IntN(8)
+		}
+		l, _, err := Open(w.fs, w.opt)
+		if err == nil {
+			w.log = l
+			break
+		}
+		if !errors.Is(err, errCrashed) {
+			w.t.Fatalf("Open: %v", err)
+		}
+		w.lose()
+	}
+	w.fs.fuse = -1
+	m, err := load(w.log, w.fs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for len(w.past) > 1 && w.past[1].end <= w.safe {
+		w.past = w.past[1:]
+	}
+	if !slices.ContainsFunc(w.past, func(v version) bool { return same(v.model, m) }) {
+		w.t.Fatalf("what came back is none of the %d states since position %d was durable; from the first of them:\n%s",
+			len(w.past), w.safe, diff(w.past[0].model, m))
+	}
+	w.past = []version{{m, w.log.Durable()}}
+	w.safe = w.log.Durable()
+}
+
+func TestCrashes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		w := &world{
+			t:    t,
+			rng:  rand.New(rand.NewPCG(seed, 0)),
+			fs:   newDisk(),
+			asks: map[uint64]ask{},
+			past: []version{{model{}, 0}},
+			opt: Options{
+				SegmentBytes: rapid.SampledFrom([]int64{4096, 5000, 16384}).Draw(t, "segment"),
+				FlushBytes:   rapid.SampledFrom([]int{1, 500, 3000, 1 << 20}).Draw(t, "flush"),
+			},
+		}
+		w.fs.pick = w.rng.IntN
+		w.reopen()
+		for range rapid.IntRange(1, 5).Draw(t, "incarnations") {
+			for range rapid.IntRange(0, 150).Draw(t, "actions") {
+				w.act()
+			}
+			w.crash()
+			w.reopen()
+			if w.chance(3) { // what Open found is durable
+				w.fs.powerLoss()
+				w.reopen()
+			}
+		}
+	})
+}
