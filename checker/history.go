@@ -34,7 +34,7 @@ type Span struct {
 }
 
 // Produce is one batch that a client wanted appended, from its first attempt to the end of its last
-// retry. The calls of a client are in the history in the order in which it made them.
+// retry. What a client sends at one time may arrive in any order.
 type Produce struct {
 	Span
 	Outcome    Outcome    `json:"outcome"`
