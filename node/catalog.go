@@ -145,7 +145,7 @@ func (c *catalog) admit(cmd *command) bool {
 
 func (c *catalog) register(m *Member) {
 	c.broker(m.ID).Member = *m
-	c.event(Event{Kind: EventBrokerRegistered, N: int64(m.ID)})
+	c.node.event(Event{Kind: EventBrokerRegistered, N: int64(m.ID)})
 }
 
 func (c *catalog) createTopic(cmd *createTopic) error {
@@ -162,7 +162,7 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	c.byName[t.Name] = t
 	i := sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name > t.Name })
 	c.topics = slices.Insert(c.topics, i, t)
-	c.event(Event{Kind: EventTopicCreated, Text: t.Name})
+	c.node.event(Event{Kind: EventTopicCreated, Text: t.Name})
 	c.node.topicCreated(t)
 	return nil
 }
@@ -177,16 +177,9 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)
 	}
-	c.event(Event{Kind: EventTopicDeleted, Text: t.Name})
+	c.node.event(Event{Kind: EventTopicDeleted, Text: t.Name})
 	c.node.topicDeleted(t)
 	return nil
-}
-
-// event tells of a change, but not again of those that are found in the log at start.
-func (c *catalog) event(e Event) {
-	if c.group != nil {
-		c.node.event(e)
-	}
 }
 
 func (c *catalog) broker(id BrokerID) *brokerMeta {

@@ -81,6 +81,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
 		return nil, err
 	}
+	n.out.Events = nil // what the log holds was told when it happened
 	if report.CutBytes > 0 {
 		n.event(Event{Kind: EventTornTail, N: report.CutBytes, Text: report.CutFile})
 	}

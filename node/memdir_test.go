@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+	"chronik/wal"
+)
+
+// memDir is a directory in memory for tests of one node. It never loses anything; disks that do are
+// the simulator's.
+type memDir map[string]*memFile
+
+type memFile struct{ b []byte }
+
+func (d memDir) List() ([]string, error) {
+	var names []string
+	for name := range d {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (d memDir) Create(name string) (wal.File, error) {
+	if d[name] != nil {
+		return nil, fmt.Errorf("%s exists", name)
+	}
+	d[name] = &memFile{}
+	return d[name], nil
+}
+
+func (d memDir) Open(name string) (wal.File, error) {
+	if d[name] == nil {
+		return nil, fmt.Errorf("%s does not exist", name)
+	}
+	return d[name], nil
+}
+
+func (d memDir) Remove(name string) error { delete(d, name); return nil }
+func (d memDir) SyncDir() error           { return nil }
+
+func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	if off >= int64(len(f.b)) {
+		return 0, io.EOF
+	}
+	n := copy(p, f.b[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
+	if need := int(off) + len(p); need > len(f.b) {
+		f.b = append(f.b, make([]byte, need-len(f.b))...)
+	}
+	return copy(f.b[off:], p), nil
+}
+
+func (f *memFile) Size() (int64, error) { return int64(len(f.b)), nil }
+func (f *memFile) Sync() error          { return nil }
+func (f *memFile) Close() error         { return nil }
+
+// one is a cluster of one broker on a disk that answers at once.
+type one struct {
+	t       *testing.T
+	dir     memDir
+	cfg     Config
+	node    *Node
+	now     Time
+	results []wal.Result
+	replies []Reply
+	lastID  int32
+	events  [EventKinds]int
+}
+
+func newOne(t *testing.T, change func(*Config)) *one {
+	o := &one{t: t, dir: memDir{}, cfg: Config{
+		ClusterID: "test", BrokerID: 1, AutoCreateTopics: true,
+		Members: []Member{{ID: 1, Host: "localhost", Port: 9092}},
+		Log:     wal.Options{SegmentBytes: 64 << 10},
+	}}
+	if change != nil {
+		change(&o.cfg)
+	}
+	o.restart()
+	return o
+}
+
+// restart opens the node again on its directory and steps it until it is ready.
+func (o *one) restart() {
+	var err error
+	o.results = nil
+	if o.node, err = Open(o.cfg, o.dir, o.now); err != nil {
+		o.t.Fatal(err)
+	}
+	ready := o.events[EventReady]
+	for range 100 {
+		if o.step(Input{}); o.events[EventReady] > ready {
+			return
+		}
+	}
+	o.t.Fatal("the node doesn't get ready")
+}
+
+// step gives the node an input and carries out what it wants, until it is quiet.
+func (o *one) step(in Input) {
+	for range 1000 {
+		in.Now, in.Results = o.now, o.results
+		out := o.node.Step(&in)
+		o.results, in = nil, Input{}
+		for _, op := range out.Ops {
+			o.results = append(o.results, wal.Do(o.dir, op))
+		}
+		for _, e := range out.Events {
+			o.events[e.Kind]++
+		}
+		if out.Fatal != nil {
+			o.t.Fatal(out.Fatal)
+		}
+		o.replies = append(o.replies, out.Replies...)
+		if len(o.results) == 0 {
+			o.now = max(o.now, min(out.Wake, o.now.Add(20*time.Millisecond)))
+			return
+		}
+	}
+	o.t.Fatal("the node doesn't come to rest")
+}
+
+// ask sends a request and returns its answer, which may take some time on the node's clock.
+func (o *one) ask(req kmsg.Request) kmsg.Response {
+	o.t.Helper()
+	o.lastID++
+	o.step(Input{Requests: []Request{{Conn: 1, Frame: kafka.AppendRequest(nil, o.lastID, "test", req)}}})
+	for range 1000 {
+		if len(o.replies) > 0 {
+			r := o.replies[0]
+			o.replies = o.replies[1:]
+			if r.Close {
+				o.t.Fatalf("%T was refused", req)
+			}
+			resp := req.ResponseKind()
+			resp.SetVersion(req.GetVersion())
+			if id, err := kafka.ParseResponse(r.Frame, resp); err != nil || id != o.lastID {
+				o.t.Fatalf("answer %d of %T: %v", id, req, err)
+			}
+			return resp
+		}
+		o.step(Input{})
+	}
+	o.t.Fatalf("no answer to %T", req)
+	return nil
+}
