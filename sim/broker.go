@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"chronik/node"
+	"chronik/wal"
+)
+
+// broker is one simulated machine: a disk that outlives everything, and a node while it is up.
+type broker struct {
+	number      int // Kafka's broker id
+	disk        *disk
+	node        *node.Node // nil while it is down
+	incarnation uint64     // starts so far
+	crashes     uint64
+	raftDraws   uint64   // of this incarnation
+	ops         []wal.Op // under way at the disk
+	limbo       []wal.Op // writes cut short by crashes and errors since the last recovery
+	opCount     uint64   // in its life
+	steps       uint64
+	conns       []*conn // open ones
+
+	in   node.Input // of the next step, reused
+	mail mailbox
+
+	bootedAt    node.Time
+	busyUntil   node.Time // the last step takes that long
+	pausedUntil node.Time
+	wake        node.Time // the one pending wake, in virtual time
+
+	clock        Clock
+	unixOffsetMs int64 // from jumps
+
+	stalledUntil node.Time // the disk finishes nothing before
+	slowness     int64     // the disk takes 1+slowness times as long
+	diskFault    bool      // a write or sync was made to fail in this incarnation
+	silentUntil  node.Time // nothing passes between it and its clients before
+	refusing     int       // so many faults make it refuse connections
+	dieAt        int       // the next recovery dies at this call; 0: it doesn't
+}
+
+// mailbox is what arrived and no step took yet. It holds mailCap messages of brokers; what comes on
+// top is lost, as it is in a full socket buffer.
+type mailbox struct {
+	requests []node.Request
+	hangups  []node.ConnID
+	messages []node.Message
+	results  []wal.Result
+}
+
+const mailCap = 4096
+
+func (m *mailbox) empty() bool {
+	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0
+}
+
+func (m *mailbox) clear() {
+	clear(m.requests)
+	clear(m.messages)
+	clear(m.results)
+	m.requests, m.hangups, m.messages, m.results = m.requests[:0], m.hangups[:0], m.messages[:0], m.results[:0]
+}
+
+// take moves at most limit items from a queue to the end of in.
+func take[T any](in, queue []T, limit int) ([]T, []T) {
+	n := min(limit, len(queue))
+	in = append(in, queue[:n]...)
+	rest := copy(queue, queue[n:])
+	clear(queue[rest:])
+	return in, queue[:rest]
+}
+
+// fill moves what is in the mailbox into the next step's input, at most limit items of each sort.
+// A hangup comes in a later step than the requests of its connection.
+func (b *broker) fill(limit int) *node.Input {
+	in, m := &b.in, &b.mail
+	in.Hangups = in.Hangups[:0]
+	if len(m.requests) == 0 {
+		in.Hangups, m.hangups = take(in.Hangups, m.hangups, len(m.hangups))
+	}
+	in.Requests, m.requests = take(in.Requests[:0], m.requests, limit)
+	in.Messages, m.messages = take(in.Messages[:0], m.messages, limit)
+	in.Results, m.results = take(in.Results[:0], m.results, limit)
+	return in
+}
+
+// nextStep returns when the broker takes its next step; node.Never while it is down.
+func (b *broker) nextStep(now node.Time) node.Time {
+	if b.node == nil {
+		return node.Never
+	}
+	t := b.wake
+	if !b.mail.empty() {
+		t = now
+	}
+	if t == node.Never {
+		return t
+	}
+	return max(t, b.busyUntil, b.pausedUntil, now)
+}
+
+// Each start of a process sees a monotonic clock with an origin of its own.
+const clockOrigin = node.Time(1e15)
+
+// local is what the broker's monotonic clock shows at virtual time t.
+func (b *broker) local(t node.Time) node.Time {
+	d := t - b.bootedAt
+	return clockOrigin*node.Time(b.incarnation) + d + d*node.Time(b.clock.DriftPPM)/1_000_000
+}
+
+// virtual returns the first virtual time at which the broker's monotonic clock shows at least l.
+func (b *broker) virtual(l node.Time) node.Time {
+	if l == node.Never {
+		return l
+	}
+	d := l - clockOrigin*node.Time(b.incarnation)
+	t := b.bootedAt + d*1_000_000/node.Time(1_000_000+b.clock.DriftPPM)
+	for b.local(t) < l {
+		t++
+	}
+	return t
+}
+
+// Virtual time 0 is this wall clock time, in ms.
+const unixEpochMs = 1_700_000_000_000
+
+func (b *broker) unixMs(t node.Time) int64 {
+	return unixEpochMs + int64(t)/1e6 + b.clock.OffsetMs + b.unixOffsetMs
+}

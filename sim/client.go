@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/checker"
+	"chronik/kafka"
+	"chronik/node"
+)
+
+// client is one simulated Kafka client. It speaks to brokers in bytes only and behaves as the real
+// ones do: it finds leaders by Metadata, says ApiVersions on each connection, drops a connection
+// whose answer is late, and retries with the same sequence until it is answered or gives up.
+//
+// advance is called after whatever happens to the client and starts what can be started.
+type client struct {
+	world *world
+	spec  *Client
+	conns [maxBrokers + 1]*conn
+	draws uint64
+
+	topics     []*topicView
+	controller int       // broker that takes CreateTopics, as far as known; 0: unknown
+	asked      int       // broker that is asked for metadata; 0: none
+	askAgain   node.Time // metadata is not asked for before
+	nextBroker int       // who is asked next
+
+	producer producerState
+	lanes    []*lane // one per partition produced to
+	serial   serialState
+
+	timerAt node.Time // the earliest timer in the heap; node.Never if none
+	left    int       // calls begun and not finished
+	backoff uint64    // retries so far, keys their delays
+	advancing,
+	again bool
+}
+
+// topicView is what the client knows of a topic.
+type topicView struct {
+	plan       *Topic
+	stale      bool // to be asked for
+	partitions []partitionView
+}
+
+// partitionView is what the client knows of a partition.
+type partitionView struct {
+	leader   int   // broker; 0: unknown
+	epoch    int32 // leader epoch, never back (KIP-320); -1: unknown
+	position int64 // next offset to fetch
+	end      int64 // as the verifier was told
+}
+
+func newClient(w *world, spec *Client) *client {
+	c := &client{world: w, spec: spec, nextBroker: spec.Home, timerAt: node.Never}
+	for i := range w.plan.Topics {
+		t := &w.plan.Topics[i]
+		v := &topicView{plan: t, stale: true}
+		for range t.Partitions {
+			v.partitions = append(v.partitions, partitionView{epoch: -1})
+		}
+		c.topics = append(c.topics, v)
+	}
+	return c
+}
+
+// begin starts a call of the plan.
+func (c *client) begin(call *Call) {
+	c.left++
+	if call.Kind == CallProduce {
+		c.enqueue(call)
+	} else {
+		c.serial.queue = append(c.serial.queue, &pendingCall{call: call})
+	}
+	c.advance()
+}
+
+// finished notes that a call came to its end, answered or given up.
+func (c *client) finished() { c.left-- }
+
+func (c *client) topic(name string) *topicView {
+	for _, t := range c.topics {
+		if t.plan.Name == name {
+			return t
+		}
+	}
+	panic("a valid plan knows the topics of its calls")
+}
+
+// draw makes the client's next decision.
+func (c *client) draw() draw {
+	c.draws++
+	return c.world.seed.draw(domainClient, uint64(c.spec.ID), c.draws)
+}
+
+// advance starts whatever can be started now.
+func (c *client) advance() {
+	if c.advancing {
+		c.again = true
+		return
+	}
+	c.advancing = true
+	for {
+		c.again = false
+		c.expireRequests()
+		c.askMetadata()
+		c.produce()
+		c.runSerial()
+		if !c.again {
+			break
+		}
+	}
+	c.advancing = false
+}
+
+// wakeAt makes sure that advance is called at t.
+func (c *client) wakeAt(t node.Time) {
+	if t >= c.timerAt {
+		return
+	}
+	c.timerAt = t
+	c.world.schedule(event{at: max(t, c.world.now), kind: evTimer, client: c})
+}
+
+// timer is called by events of wakeAt; those that were overtaken by an earlier one find nothing new.
+func (c *client) timer(t node.Time) {
+	if t >= c.timerAt {
+		c.timerAt = node.Never
+	}
+	c.advance()
+	c.rearm()
+}
+
+// rearm looks for the next thing that is due by itself. What is due already waits for a connection
+// or an answer, which will come or be lost.
+func (c *client) rearm() {
+	next := node.Never
+	for _, cn := range c.conns {
+		if cn != nil && cn.open && len(cn.asked) > 0 {
+			next = c.sooner(next, cn.asked[0].deadline)
+		}
+	}
+	next = c.sooner(next, c.askAgain)
+	next = c.sooner(next, c.producer.retryAt)
+	for _, l := range c.lanes {
+		if len(l.batches) > 0 {
+			next = c.sooner(next, l.batches[0].began+at(c.spec.GiveUp))
+			next = c.sooner(next, l.retryAt)
+		}
+	}
+	if s := &c.serial; len(s.queue) > 0 {
+		next = c.sooner(next, s.queue[0].began+at(c.spec.GiveUp))
+		next = c.sooner(next, s.retryAt)
+	}
+	if next != node.Never {
+		c.wakeAt(next)
+	}
+}
+
+// sooner returns the earlier of two times, but none that has passed.
+func (c *client) sooner(a, b node.Time) node.Time {
+	if b <= c.world.now {
+		return a
+	}
+	return min(a, b)
+}
+
+// retryDelay is the pause before something is tried again.
+func (c *client) retryDelay() node.Time {
+	c.backoff++
+	return node.Time(c.draw().between(int64(20*millisecond), int64(200*millisecond)))
+}
+
+// conn returns the client's connection to a broker if requests can be sent over it now, and opens
+// one if there is none.
+func (c *client) conn(broker int) *conn {
+	cn := c.conns[broker]
+	if cn == nil {
+		c.conns[broker] = c.world.connect(c, c.world.brokers[broker-1])
+		return nil
+	}
+	if !cn.ready {
+		return nil
+	}
+	return cn
+}
+
+// hello takes the answer to ApiVersions.
+func (c *client) hello(cn *conn, resp *kmsg.ApiVersionsResponse) {
+	if resp.ErrorCode != 0 || len(resp.ApiKeys) == 0 {
+		c.world.fail("protocol", "broker %d answers ApiVersions v3 with error %s and %d keys", cn.broker.number, kafka.CodeName(resp.ErrorCode), len(resp.ApiKeys))
+	}
+	cn.ready = true
+}
+
+// connLost is called when the client learns that a connection is gone.
+func (c *client) connLost(cn *conn) {
+	if !cn.open {
+		return
+	}
+	cn.open = false
+	cn.asked = nil
+	c.disconnected(cn)
+	c.advance()
+}
+
+// expireRequests drops connections whose oldest request is overdue, as real clients do.
+func (c *client) expireRequests() {
+	for _, cn := range c.conns {
+		if cn != nil && cn.open && len(cn.asked) > 0 && cn.asked[0].deadline <= c.world.now {
+			cn.hangUp(c.world)
+			c.disconnected(cn)
+		}
+	}
+}
+
+// disconnected makes everything that was under way over cn ready to be tried elsewhere.
+func (c *client) disconnected(cn *conn) {
+	b := cn.broker.number
+	if c.conns[b] != cn {
+		return
+	}
+	c.conns[b] = nil
+	if c.asked == b {
+		c.asked = 0
+	}
+	if c.nextBroker == b {
+		c.nextBroker = b%len(c.world.brokers) + 1
+	}
+	c.refreshAll()
+	c.producerLost(b)
+	c.serialLost(b)
+}
+
+// refreshAll asks for all metadata again, after a pause.
+func (c *client) refreshAll() {
+	for _, t := range c.topics {
+		t.stale = true
+	}
+	c.askAgain = max(c.askAgain, c.world.now+c.retryDelay())
+	c.wakeAt(c.askAgain)
+}
+
+func (c *client) wantsMetadata() bool {
+	return (len(c.lanes) > 0 || len(c.serial.queue) > 0) && c.staleTopic() != nil
+}
+
+// staleTopic returns a topic that something waits for and that has to be asked for.
+func (c *client) staleTopic() *topicView {
+	for _, l := range c.lanes {
+		if l.topic.stale && len(l.batches) > 0 {
+			return l.topic
+		}
+	}
+	if len(c.serial.queue) > 0 {
+		if t := c.topic(c.serial.queue[0].call.Topic); t.stale {
+			return t
+		}
+	}
+	return nil
+}
+
+// askMetadata asks one broker after the other about one stale topic.
+func (c *client) askMetadata() {
+	if c.asked != 0 || !c.wantsMetadata() {
+		return
+	}
+	if c.world.now < c.askAgain {
+		c.wakeAt(c.askAgain)
+		return
+	}
+	cn := c.conn(c.nextBroker)
+	if cn == nil {
+		return
+	}
+	t := c.staleTopic()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 9
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = kmsg.StringPtr(t.plan.Name)
+	req.Topics = append(req.Topics, rt)
+	req.AllowAutoTopicCreation = t.plan.Auto
+	c.asked = cn.broker.number
+	cn.ask(c.world, req, func(resp kmsg.Response) {
+		c.asked = 0
+		c.learn(t, resp.(*kmsg.MetadataResponse))
+	})
+}
+
+// learn takes metadata of one topic. What is older than what is known already is ignored.
+func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
+	if m.ControllerID > 0 {
+		c.controller = int(m.ControllerID)
+	}
+	c.checkBrokers(m)
+	complete := len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0
+	if complete {
+		for _, p := range m.Topics[0].Partitions {
+			complete = c.learnPartition(t, &p) && complete
+		}
+	}
+	if c.serialNeedsNoTopic(t) || complete {
+		t.stale = false
+		return
+	}
+	c.nextBroker = c.nextBroker%len(c.world.brokers) + 1
+	c.askAgain = c.world.now + c.retryDelay()
+	c.wakeAt(c.askAgain)
+}
+
+// learnPartition says whether it learned a leader.
+func (c *client) learnPartition(t *topicView, p *kmsg.MetadataResponseTopicPartition) bool {
+	if p.Partition < 0 || int(p.Partition) >= len(t.partitions) {
+		c.world.fail("metadata", "topic %s has %d partitions, metadata shows number %d", t.plan.Name, len(t.partitions), p.Partition)
+	}
+	v := &t.partitions[p.Partition]
+	switch {
+	case p.ErrorCode != 0 || p.Leader < 1:
+		return false
+	case p.LeaderEpoch < v.epoch:
+		return false // from a broker that is behind
+	}
+	if c.brokerNumber(p.Leader) == 0 {
+		c.world.fail("metadata", "leader %d of %s/%d is no broker", p.Leader, t.plan.Name, p.Partition)
+	}
+	v.leader, v.epoch = int(p.Leader), p.LeaderEpoch
+	return true
+}
+
+func (c *client) brokerNumber(id int32) int {
+	if id < 1 || int(id) > len(c.world.brokers) {
+		return 0
+	}
+	return int(id)
+}
+
+// checkBrokers demands that every broker has its own address.
+func (c *client) checkBrokers(m *kmsg.MetadataResponse) {
+	for _, b := range m.Brokers {
+		if n := c.brokerNumber(b.NodeID); n == 0 || b.Host != host(n) {
+			c.world.fail("metadata", "broker %d is said to be at %q", b.NodeID, b.Host)
+		}
+	}
+}
+
+// retriable says that a call can be made again after the error code, perhaps elsewhere.
+func retriable(code int16) bool {
+	switch code {
+	case kerr.NotLeaderForPartition.Code, kerr.LeaderNotAvailable.Code, kerr.UnknownTopicOrPartition.Code,
+		kerr.RequestTimedOut.Code, kerr.NotEnoughReplicas.Code, kerr.NotEnoughReplicasAfterAppend.Code,
+		kerr.OffsetNotAvailable.Code, kerr.UnknownLeaderEpoch.Code, kerr.FencedLeaderEpoch.Code,
+		kerr.NotController.Code, kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code,
+		kerr.NetworkException.Code, kerr.BrokerNotAvailable.Code, kerr.KafkaStorageError.Code:
+		return true
+	}
+	return false
+}
+
+// unexpected ends the run: no broker should answer that.
+func (c *client) unexpected(call *Call, code int16, what string) {
+	c.world.fail("unexpected-error", "client %d, call %d (%s %s/%d): %s answered %s", c.spec.ID, call.ID, call.Kind, call.Topic, call.Partition, what, kafka.CodeName(code))
+}
+
+// partitionName is how histories name a partition.
+func partitionName(topic string, partition int32) string {
+	return topic + "/" + strconv.Itoa(int(partition))
+}
+
+// minValue is the least size of a record's value in bytes: its id as text.
+const minValue = 16
+
+// recordID is the unique content of the i-th record of a call.
+func recordID(call, i int) checker.RecordID { return checker.RecordID(call)<<20 | checker.RecordID(i) }
+
+// value spells a record: its id in 16 hexadecimal digits, over and over.
+func value(id checker.RecordID, size int) []byte {
+	text := fmt.Sprintf("%016x", uint64(id))
+	return []byte(strings.Repeat(text, size/len(text)+1)[:size])
+}
+
+// parseValue is the inverse of value; false if any byte is not what was sent.
+func parseValue(v []byte) (checker.RecordID, bool) {
+	if len(v) < minValue {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(string(v[:minValue]), 16, 64)
+	for i := minValue; i < len(v) && err == nil; i++ {
+		if v[i] != v[i-minValue] {
+			return 0, false
+		}
+	}
+	return checker.RecordID(id), err == nil
+}

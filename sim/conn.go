@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+	"chronik/node"
+)
+
+// conn is a client's connection to a broker, as TCP gives it: frames arrive in order in both
+// directions, or the connection is lost. After a kill the client hears of it; after a power loss
+// it may not, and has only its time-outs.
+type conn struct {
+	id          node.ConnID
+	client      *client
+	broker      *broker
+	incarnation uint64 // of the broker that it was made to
+	open        bool   // as the client believes
+	ready       bool   // ApiVersions was answered
+	correlation int32
+	asked       []asked   // not answered yet, oldest first
+	toBroker    node.Time // arrival of the last frame
+	toClient    node.Time
+	frames      uint64
+}
+
+// asked is a request that waits for its answer.
+type asked struct {
+	correlation int32
+	resp        kmsg.Response // of the version that was asked for
+	done        func(resp kmsg.Response)
+	deadline    node.Time
+}
+
+// connect opens a connection and says hello, as every client does.
+func (w *world) connect(c *client, b *broker) *conn {
+	w.conns++
+	cn := &conn{id: node.ConnID(w.conns), client: c, broker: b, incarnation: b.incarnation, open: true}
+	if b.node == nil || b.refusing > 0 {
+		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
+		return cn
+	}
+	b.conns = append(b.conns, cn)
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version = 3
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "sim", "1"
+	cn.ask(w, req, func(resp kmsg.Response) { c.hello(cn, resp.(*kmsg.ApiVersionsResponse)) })
+	return cn
+}
+
+func (cn *conn) latency(w *world) node.Time {
+	cn.frames++
+	return w.seed.draw(domainConn, uint64(cn.id), cn.frames).span(w.plan.Knobs.LinkLatency) + 1
+}
+
+// ask sends a request; done is called with its answer, or never if the connection is lost first.
+// Without done there is no answer (acks=0).
+func (cn *conn) ask(w *world, req kmsg.Request, done func(kmsg.Response)) {
+	cn.correlation++
+	frame := kafka.AppendRequest(make([]byte, 0, 128), cn.correlation, "sim", req)
+	if done != nil {
+		resp := req.ResponseKind()
+		resp.SetVersion(req.GetVersion())
+		deadline := w.now + at(cn.client.spec.Timeout)
+		cn.asked = append(cn.asked, asked{cn.correlation, resp, done, deadline})
+		cn.client.wakeAt(deadline)
+	}
+	w.sendFrame(cn, evRequest, frame)
+}
+
+func (w *world) sendFrame(cn *conn, kind eventKind, frame []byte) {
+	t := max(w.now+cn.latency(w), cn.toBroker, cn.broker.silentUntil)
+	cn.toBroker = t
+	w.schedule(event{at: t, kind: kind, broker: cn.broker, conn: cn, frame: frame})
+}
+
+// arrive puts a client's frame, or the news that it hung up, into the broker's mailbox.
+func (w *world) arrive(e event) {
+	b, cn := e.broker, e.conn
+	w.note(e.kind, b, hashOf(e.frame)^uint64(cn.id))
+	if b.node == nil || b.incarnation != cn.incarnation {
+		if e.kind == evRequest { // nobody listens there
+			w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
+		}
+		return
+	}
+	if !slices.Contains(b.conns, cn) { // the broker's end is closed
+		return
+	}
+	if e.kind == evRequest {
+		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Frame: e.frame})
+		return
+	}
+	b.forget(cn)
+	b.mail.hangups = append(b.mail.hangups, cn.id)
+}
+
+func (b *broker) forget(cn *conn) {
+	if i := slices.Index(b.conns, cn); i >= 0 {
+		b.conns = slices.Delete(b.conns, i, i+1)
+	}
+}
+
+// reply sends a broker's answer on its way.
+func (w *world) reply(b *broker, r node.Reply) {
+	w.note(evReply, b, hashOf(r.Frame)^uint64(r.Conn))
+	i := slices.IndexFunc(b.conns, func(cn *conn) bool { return cn.id == r.Conn })
+	if i < 0 {
+		return // hung up, and the broker doesn't know yet
+	}
+	cn := b.conns[i]
+	w.observe(w.anchor(worldReplied), b)
+	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
+	cn.toClient = t
+	if len(r.Frame) > 0 {
+		w.schedule(event{at: t, kind: evReply, broker: b, conn: cn, frame: r.Frame})
+	}
+	if r.Close {
+		b.forget(cn)
+		w.schedule(event{at: t, kind: evConnLost, conn: cn})
+	}
+}
+
+// receive hands an answer to the client's code.
+func (w *world) receive(e event) {
+	cn := e.conn
+	if !cn.open {
+		return
+	}
+	if len(cn.asked) == 0 {
+		w.fail("protocol", "broker %d answered a request that was not made", e.broker.number)
+	}
+	a := cn.asked[0]
+	cn.asked = cn.asked[1:]
+	id, err := kafka.ParseResponse(e.frame, a.resp)
+	if err != nil {
+		w.fail("protocol", "broker %d: %v", e.broker.number, err)
+	}
+	if id != a.correlation {
+		w.fail("protocol", "broker %d answered request %d of a connection, but %d is first in line", e.broker.number, id, a.correlation)
+	}
+	a.done(a.resp)
+	cn.client.advance()
+}
+
+// hangUp closes the client's end; the broker hears of it after what was sent before.
+func (cn *conn) hangUp(w *world) {
+	if cn.open {
+		cn.open = false
+		cn.asked = nil
+		w.sendFrame(cn, evHangup, nil)
+	}
+}
+
+// dropConns closes all connections of a broker that crashed. After a power loss nobody tells the
+// client half of the time.
+func (w *world) dropConns(b *broker, power bool) {
+	for _, cn := range b.conns {
+		if power && w.seed.draw(domainConn, uint64(cn.id), 1<<40).ratio(1, 2) {
+			continue
+		}
+		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
+	}
+	b.conns = b.conns[:0]
+}
+
+// breakConns resets all connections of a running broker; both ends hear of it.
+func (w *world) breakConns(b *broker) bool {
+	n := len(b.conns)
+	for _, cn := range b.conns {
+		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
+		b.mail.hangups = append(b.mail.hangups, cn.id)
+	}
+	b.conns = b.conns[:0]
+	return n > 0
+}

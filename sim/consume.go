@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/checker"
+	"chronik/kafka"
+	"chronik/node"
+)
+
+// Everything but producing is done one call after another: fetches, questions for the end of a
+// partition, topics created and deleted. A call is tried again until it is answered or its client
+// gives up.
+
+type serialState struct {
+	queue   []*pendingCall // the first is under way
+	retryAt node.Time
+}
+
+// pendingCall is a call that is not produce.
+type pendingCall struct {
+	call    *Call
+	begun   bool
+	began   node.Time // when it became the first in the queue
+	attempt node.Time // when the request under way was sent
+	broker  int       // where to; 0: nothing under way
+	number  uint64    // counts attempts
+}
+
+// runSerial sends the request of the first call.
+func (c *client) runSerial() {
+	s := &c.serial
+	for len(s.queue) > 0 {
+		p := s.queue[0]
+		if !p.begun {
+			p.begun, p.began = true, c.world.now
+			c.wakeAt(p.began + at(c.spec.GiveUp))
+		}
+		if p.began+at(c.spec.GiveUp) > c.world.now && !c.world.abandoned(p.call.Topic) {
+			break
+		}
+		c.giveUpSerial(p)
+	}
+	if len(s.queue) == 0 || s.queue[0].broker != 0 {
+		return
+	}
+	if c.world.now < s.retryAt {
+		c.wakeAt(s.retryAt)
+		return
+	}
+	c.sendSerial(s.queue[0])
+}
+
+func (c *client) giveUpSerial(p *pendingCall) {
+	if p.broker != 0 && (p.call.Kind == CallCreate || p.call.Kind == CallDelete) {
+		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
+	}
+	c.world.judge.gaveUp(c.world, c, p)
+	c.endSerial(p)
+}
+
+// endSerial removes the first call.
+func (c *client) endSerial(p *pendingCall) {
+	s := &c.serial
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	s.retryAt = 0
+	c.finished()
+	c.again = true
+}
+
+// serialNeedsNoTopic says that the first call doesn't need the topic to exist.
+func (c *client) serialNeedsNoTopic(t *topicView) bool {
+	if len(c.serial.queue) == 0 {
+		return false
+	}
+	call := c.serial.queue[0].call
+	return call.Topic == t.plan.Name && (call.Kind == CallCreate || call.Kind == CallDelete)
+}
+
+func (c *client) sendSerial(p *pendingCall) {
+	t := c.topic(p.call.Topic)
+	v := &t.partitions[p.call.Partition]
+	to := v.leader
+	admin := p.call.Kind == CallCreate || p.call.Kind == CallDelete
+	if admin {
+		to = c.controller
+	}
+	if to == 0 || t.stale {
+		t.stale = true
+		c.askMetadata()
+		return
+	}
+	cn := c.conn(to)
+	if cn == nil {
+		return
+	}
+	p.broker, p.attempt = to, c.world.now
+	p.number++
+	switch p.call.Kind {
+	case CallFetch:
+		c.sendFetch(cn, p, v)
+	case CallLatest:
+		c.sendLatest(cn, p, v)
+	case CallCreate:
+		c.sendCreate(cn, p, t)
+	case CallDelete:
+		c.sendDelete(cn, p, t)
+	}
+}
+
+// answered wraps what to do with an answer: nothing if the attempt was given up.
+func (c *client) answered(p *pendingCall, f func(kmsg.Response)) func(kmsg.Response) {
+	number := p.number
+	return func(resp kmsg.Response) {
+		if len(c.serial.queue) == 0 || c.serial.queue[0] != p || p.number != number || p.broker == 0 {
+			return
+		}
+		f(resp)
+	}
+}
+
+// retrySerial tries the first call again after an error, elsewhere if metadata says so.
+func (c *client) retrySerial(p *pendingCall) {
+	p.broker = 0
+	c.topic(p.call.Topic).stale = true
+	c.serial.retryAt = c.world.now + c.retryDelay()
+	c.wakeAt(c.serial.retryAt)
+}
+
+// serialLost retries the first call if its connection is gone.
+func (c *client) serialLost(broker int) {
+	if len(c.serial.queue) == 0 || c.serial.queue[0].broker != broker {
+		return
+	}
+	p := c.serial.queue[0]
+	if p.call.Kind == CallCreate || p.call.Kind == CallDelete {
+		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
+	}
+	c.retrySerial(p)
+}
+
+// fetchVersion is one of the versions in use, by client; from 9 on the leader epoch is sent, without
+// which a deposed leader can't be told from the current one.
+func (c *client) fetchVersion() int16 { return [...]int16{12, 11, 9, 10}[c.spec.ID%4] }
+
+func (c *client) sendFetch(cn *conn, p *pendingCall, v *partitionView) {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = c.fetchVersion()
+	req.ReplicaID = -1
+	req.MaxWaitMillis = int32(c.draw().logUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4)))
+	req.MinBytes = 1
+	req.MaxBytes = 1 << 20
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic = p.call.Topic
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.Partition = p.call.Partition
+	rp.CurrentLeaderEpoch = v.epoch
+	rp.FetchOffset = v.position
+	rp.LastFetchedEpoch = -1
+	rp.LogStartOffset = -1
+	rp.PartitionMaxBytes = int32(c.draw().logUniform(1, 1<<20))
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	epoch, position := v.epoch, v.position
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+		c.fetched(p, v, epoch, position, resp.(*kmsg.FetchResponse))
+	}))
+}
+
+func (c *client) fetched(p *pendingCall, v *partitionView, epoch int32, position int64, resp *kmsg.FetchResponse) {
+	w := c.world
+	if resp.ErrorCode != 0 {
+		c.unexpected(p.call, resp.ErrorCode, "the fetch as a whole")
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		w.fail("protocol", "a fetch of one partition is answered with %d topics", len(resp.Topics))
+	}
+	r := &resp.Topics[0].Partitions[0]
+	switch {
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code && w.doomed[p.call.Topic]:
+		v.position = 0 // deleted and created again
+		c.retrySerial(p)
+		return
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code && position > 0:
+		w.fail("offset-out-of-range", "client %d fetches %s at offset %d, which it reached by reading committed records, and is told that it is out of range (high watermark %d, log start %d)",
+			c.spec.ID, partitionName(p.call.Topic, p.call.Partition), position, r.HighWatermark, r.LogStartOffset)
+	case retriable(r.ErrorCode):
+		c.retrySerial(p)
+		return
+	case r.ErrorCode != 0:
+		c.unexpected(p.call, r.ErrorCode, "the fetch")
+	}
+	f := checker.Fetch{
+		Span: c.span(p), Offset: position, LeaderEpoch: epoch,
+		Records: c.records(p, r.RecordBatches), HighWatermark: r.HighWatermark, LogStart: r.LogStartOffset,
+	}
+	if n := len(f.Records); n > 0 && f.Records[n-1].Offset >= position {
+		v.position = f.Records[n-1].Offset + 1
+	}
+	w.judge.fetched(w, c, p, f)
+	c.endSerial(p)
+}
+
+// span is when the answered attempt of a call happened.
+func (c *client) span(p *pendingCall) checker.Span {
+	return checker.Span{Client: int64(c.spec.ID), Call: int64(p.attempt), Return: int64(c.world.now)}
+}
+
+// records parses what a fetch brought and demands that every byte is what was once produced.
+func (c *client) records(p *pendingCall, raw []byte) []checker.Record {
+	w := c.world
+	name := partitionName(p.call.Topic, p.call.Partition)
+	var records []checker.Record
+	err := kafka.SplitBatches(raw, func(one []byte) {
+		b, err := kafka.ParseBatch(one)
+		if err != nil {
+			w.fail("content", "client %d reads %s: %v", c.spec.ID, name, err)
+		}
+		err = kafka.Records(one, func(offset, _ int64, _, v []byte) error {
+			id, ok := parseValue(v)
+			if !ok {
+				w.fail("content", "client %d reads at offset %d of %s a value that nobody wrote: %.40q", c.spec.ID, offset, name, v)
+			}
+			records = append(records, checker.Record{Offset: offset, Value: id, LeaderEpoch: b.LeaderEpoch})
+			return nil
+		})
+		if err != nil {
+			w.fail("content", "client %d reads %s: %v", c.spec.ID, name, err)
+		}
+	})
+	if err != nil {
+		w.fail("content", "client %d reads %s: %v", c.spec.ID, name, err)
+	}
+	return records
+}
+
+func (c *client) sendLatest(cn *conn, p *pendingCall, v *partitionView) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.Version = 6
+	req.ReplicaID = -1
+	rt := kmsg.NewListOffsetsRequestTopic()
+	rt.Topic = p.call.Topic
+	rp := kmsg.NewListOffsetsRequestTopicPartition()
+	rp.Partition = p.call.Partition
+	rp.CurrentLeaderEpoch = v.epoch
+	rp.Timestamp = -1 // the end
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) { c.latest(p, resp.(*kmsg.ListOffsetsResponse)) }))
+}
+
+func (c *client) latest(p *pendingCall, resp *kmsg.ListOffsetsResponse) {
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		c.world.fail("protocol", "a question for one partition is answered with %d topics", len(resp.Topics))
+	}
+	r := &resp.Topics[0].Partitions[0]
+	switch {
+	case retriable(r.ErrorCode):
+		c.retrySerial(p)
+		return
+	case r.ErrorCode != 0:
+		c.unexpected(p.call, r.ErrorCode, "ListOffsets")
+	}
+	c.world.judge.end(c.world, c, p, checker.End{Span: c.span(p), Offset: r.Offset})
+	c.endSerial(p)
+}
+
+func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version = 5
+	req.TimeoutMillis = int32(c.spec.Timeout / millisecond)
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic = t.plan.Name
+	rt.NumPartitions, rt.ReplicationFactor = t.plan.Partitions, t.plan.Replicas
+	req.Topics = append(req.Topics, rt)
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+		topics := resp.(*kmsg.CreateTopicsResponse).Topics
+		if len(topics) != 1 {
+			c.world.fail("protocol", "one topic to be created is answered with %d", len(topics))
+		}
+		c.administered(p, topics[0].ErrorCode, kerr.TopicAlreadyExists.Code)
+	}))
+}
+
+func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version = 5
+	req.TimeoutMillis = int32(c.spec.Timeout / millisecond)
+	req.TopicNames = []string{t.plan.Name}
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+		topics := resp.(*kmsg.DeleteTopicsResponse).Topics
+		if len(topics) != 1 {
+			c.world.fail("protocol", "one topic to be deleted is answered with %d", len(topics))
+		}
+		c.administered(p, topics[0].ErrorCode, kerr.UnknownTopicOrPartition.Code)
+	}))
+}
+
+// administered takes the answer to CreateTopics or DeleteTopics; refusal is the code that says that
+// there is nothing to do.
+func (c *client) administered(p *pendingCall, code, refusal int16) {
+	switch {
+	case code == 0 || code == refusal:
+		c.world.judge.catalog(c.world, c, p, checker.OK, code == refusal)
+		c.topic(p.call.Topic).stale = true
+		c.endSerial(p)
+	case retriable(code):
+		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
+		c.controller = 0
+		c.retrySerial(p)
+	default:
+		c.unexpected(p.call, code, p.call.Kind)
+	}
+}

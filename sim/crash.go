@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"chronik/node"
+	"chronik/wal"
+)
+
+// crash ends a broker's process, by kill -9 or by power loss, and starts it again after down. It
+// says whether the crash could make a difference. A power loss also hits a broker that is down:
+// what its killed process left unsynced may go.
+func (w *world) crash(b *broker, power bool, down node.Time) bool {
+	up, unsynced := b.node != nil, b.disk.unsynced() || len(b.ops) > 0
+	for _, op := range b.ops {
+		b.disk.dieDuring(op)
+		if op.Kind == wal.OpWrite {
+			b.limbo = append(b.limbo, op)
+		}
+	}
+	b.ops = b.ops[:0]
+	if power {
+		b.disk.powerLoss()
+	} else {
+		b.disk.kill()
+	}
+	b.crashes++
+	w.note(evRestart, b, uint64(down))
+	if up {
+		w.result.Crashes++
+		b.node = nil
+		b.mail.clear()
+		b.in = node.Input{}
+		w.dropConns(b, power)
+		w.judge.crashed(w, b)
+		w.schedule(event{at: w.now + down, kind: evRestart, broker: b, incarnation: b.incarnation})
+	}
+	if w.tracing() {
+		w.tracef("%s  crash power=%v unsynced=%v, back in %v", w.column(b), power, unsynced, Duration(down))
+	}
+	return unsynced || up && !power
+}
+
+func (w *world) restart(e event) {
+	if b := e.broker; b.node == nil && b.incarnation == e.incarnation {
+		w.boot(b)
+	}
+}
+
+// boot recovers a broker from its disk.
+func (w *world) boot(b *broker) {
+	b.incarnation++
+	b.raftDraws = 0
+	b.bootedAt = w.now
+	b.pausedUntil = 0
+	b.diskFault = false
+	if b.dieAt > 0 {
+		b.disk.fuse = b.dieAt
+		b.dieAt = 0
+	}
+	w.random.turn(b)
+	n, err := node.Open(w.config(b), b.disk, b.local(w.now))
+	w.random.done(b)
+	if b.disk.fuse == 0 { // it died in the middle
+		w.diedInRecovery(b)
+		return
+	}
+	b.disk.fuse = -1
+	if err != nil {
+		w.fail("recovery", "broker %d does not start, though no durable byte was touched: %v", b.number, err)
+	}
+	b.node = n
+	b.wake = w.now
+	b.busyUntil = w.now + w.seed.draw(domainRestart, uint64(b.number), b.incarnation).span(w.plan.Knobs.RestartTime)
+	w.note(evRestart, b, b.incarnation)
+	if w.tracing() {
+		w.tracef("%s  recovered, incarnation %d", w.column(b), b.incarnation)
+	}
+	w.judge.recovered(w, b)
+	if b.incarnation > 1 {
+		w.observe(w.anchor(worldRestarted), b)
+	}
+}
+
+// diedInRecovery takes the power away once more and tries again.
+func (w *world) diedInRecovery(b *broker) {
+	b.crashes++
+	w.result.Crashes++
+	b.disk.powerLoss()
+	d := w.seed.draw(domainRestart, uint64(b.number), b.crashes).next()
+	w.schedule(event{
+		at: w.now + node.Time(d.logUniform(int64(millisecond), int64(second))), kind: evRestart,
+		broker: b, incarnation: b.incarnation,
+	})
+}
+
+// config is what the broker is told at its start.
+func (w *world) config(b *broker) node.Config {
+	k := &w.plan.Knobs
+	cfg := node.Config{
+		ClusterID:         "sim",
+		BrokerID:          node.BrokerID(b.number),
+		Incarnation:       1, // no disk is ever replaced
+		Seed:              uint64(w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 1<<63)),
+		AutoCreateTopics:  true,
+		MaxMessageBytes:   maxBatchBytes,
+		TickInterval:      time.Duration(k.Tick),
+		ElectionTicks:     k.ElectionTicks,
+		HeartbeatTicks:    k.HeartbeatTicks,
+		HotEntries:        k.HotEntries,
+		CacheBytes:        k.CacheBytes,
+		ColdReadBytes:     k.ColdReadBytes,
+		ReplicationBytes:  k.ReplicationBytes,
+		ReplicationWindow: k.ReplicationWindow,
+	}
+	cfg.Log.SegmentBytes = k.SegmentBytes
+	cfg.Log.FlushBytes = k.FlushBytes
+	for _, o := range w.brokers {
+		cfg.Members = append(cfg.Members, node.Member{ID: node.BrokerID(o.number), Host: host(o.number), Port: 9092})
+	}
+	return cfg
+}
+
+func host(number int) string { return fmt.Sprintf("b%d", number) }
+
+// maxBatchBytes is the brokers' max.message.bytes.
+const maxBatchBytes = 256 << 10

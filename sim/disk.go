@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"chronik/wal"
+)
+
+// disk is one broker's simulated directory. It keeps two truths: the page cache, which a running
+// process sees, and the durable bytes, which survive a power loss.
+//
+// Injected:
+//   - power loss: each sector (512 bytes) written and not synced is there or not, independently;
+//     so is each name created or removed without SyncDir, and the growth of an unsynced file
+//   - kill -9: nothing written is lost, but an operation under way stops anywhere, in the middle of
+//     a write too
+//   - a failing sync: some of the sectors reach the disk, and the page cache drops the others, so
+//     that they read as before the write and a second sync would succeed
+//   - a failing write that wrote a part
+//   - recovery that dies at its k-th call
+//   - slow and stalled operations (see world.startOp)
+//
+// Never injected: durable bytes that change or become unreadable, misdirected writes, a full disk,
+// and of several unsynced writes to one sector any but the last.
+type disk struct {
+	seed    seed
+	who     uint64
+	counter uint64 // of decisions
+
+	cached  []dirent // sorted by name
+	durable []dirent
+
+	// fuse counts down with each call that changes something. The process dies in the middle of the
+	// call with which it becomes 0, and every call fails from then on; negative: it doesn't die.
+	fuse       int
+	failWrites int // so many of the next writes fail
+	failSyncs  int
+}
+
+type dirent struct {
+	name string
+	file *file
+}
+
+const (
+	sectorBytes    = 512
+	pageBytes      = 4096
+	sectorsPerPage = pageBytes / sectorBytes
+)
+
+// page is nil where all bytes are zero, so that segments filled with zeros cost next to nothing.
+// Invariant: a page is written only while it is dirty; a clean one may be shared by cache, durable
+// bytes and clones.
+type page *[pageBytes]byte
+
+type file struct {
+	disk        *disk
+	pages       []page
+	size        int64
+	durable     []page
+	durableSize int64
+	dirty       []bool // per page of pages: differs, or may differ, from durable
+	dirtyPages  []int  // those pages, in the order in which they were first written
+}
+
+var (
+	errCrashed   = errors.New("simulated crash")
+	errInjected  = errors.New("simulated input/output error")
+	errNotExist  = errors.New("no such file")
+	errNameTaken = errors.New("file exists")
+)
+
+func newDisk(s seed, who uint64) *disk { return &disk{seed: s, who: who, fuse: -1} }
+
+// draw makes the disk's next decision in a domain.
+func (d *disk) draw(dom domain) draw {
+	d.counter++
+	return d.seed.draw(dom, d.who, d.counter)
+}
+
+// blow counts one call that changes something; true means that the process dies in this one.
+func (d *disk) blow() bool {
+	if d.fuse > 0 {
+		d.fuse--
+	}
+	return d.fuse == 0
+}
+
+func find(names []dirent, name string) (int, bool) {
+	return slices.BinarySearchFunc(names, name, func(e dirent, name string) int {
+		return strings.Compare(e.name, name)
+	})
+}
+
+// List implements wal.FS.
+func (d *disk) List() ([]string, error) {
+	if d.fuse == 0 {
+		return nil, errCrashed
+	}
+	names := make([]string, len(d.cached))
+	for i, e := range d.cached {
+		names[i] = e.name
+	}
+	return names, nil
+}
+
+// Create implements wal.FS.
+func (d *disk) Create(name string) (wal.File, error) {
+	if d.blow() {
+		return nil, errCrashed
+	}
+	i, ok := find(d.cached, name)
+	if ok {
+		return nil, fmt.Errorf("create %s: %w", name, errNameTaken)
+	}
+	f := &file{disk: d}
+	d.cached = slices.Insert(d.cached, i, dirent{name, f})
+	return f, nil
+}
+
+// Open implements wal.FS.
+func (d *disk) Open(name string) (wal.File, error) {
+	if d.fuse == 0 {
+		return nil, errCrashed
+	}
+	i, ok := find(d.cached, name)
+	if !ok {
+		return nil, fmt.Errorf("open %s: %w", name, errNotExist)
+	}
+	return d.cached[i].file, nil
+}
+
+// Remove implements wal.FS.
+func (d *disk) Remove(name string) error {
+	if d.blow() {
+		return errCrashed
+	}
+	i, ok := find(d.cached, name)
+	if !ok {
+		return fmt.Errorf("remove %s: %w", name, errNotExist)
+	}
+	d.cached = slices.Delete(d.cached, i, i+1)
+	return nil
+}
+
+// SyncDir implements wal.FS.
+func (d *disk) SyncDir() error {
+	if d.blow() {
+		return errCrashed
+	}
+	d.durable = append(d.durable[:0], d.cached...)
+	return nil
+}
+
+// powerLoss leaves what may be on the disk when the power comes back.
+func (d *disk) powerLoss() {
+	d.fuse, d.failWrites, d.failSyncs = -1, 0, 0
+	var after []dirent
+	i, j := 0, 0
+	for i < len(d.cached) || j < len(d.durable) {
+		c, s := dirent{}, dirent{}
+		switch {
+		case j == len(d.durable) || i < len(d.cached) && d.cached[i].name < d.durable[j].name:
+			c, i = d.cached[i], i+1
+		case i == len(d.cached) || d.durable[j].name < d.cached[i].name:
+			s, j = d.durable[j], j+1
+		default:
+			c, s, i, j = d.cached[i], d.durable[j], i+1, j+1
+		}
+		keep := s
+		if c.file != s.file && d.draw(domainDiskDir).ratio(1, 2) {
+			keep = c
+		}
+		if keep.file != nil {
+			keep.file.powerLoss()
+			after = append(after, keep)
+		}
+	}
+	d.cached = after
+	d.durable = slices.Clone(after)
+}
+
+// kill leaves what is there after kill -9: everything that was written.
+func (d *disk) kill() { d.fuse, d.failWrites, d.failSyncs = -1, 0, 0 }
+
+// dieDuring carries out a part of op, as much as it did when the process died: between nothing and
+// all of it, without an answer.
+func (d *disk) dieDuring(op wal.Op) {
+	switch op.Kind {
+	case wal.OpRead:
+		return
+	case wal.OpWrite:
+		d.fuse = int(d.draw(domainDiskCrash).below(4)) // of two calls: write and sync
+	default:
+		d.fuse = int(d.draw(domainDiskCrash).below(6))
+	}
+	if d.fuse > 0 { // else it had not begun
+		wal.Do(d, op)
+	}
+	d.fuse = -1
+}
+
+// image returns a disk that holds just the durable bytes.
+func (d *disk) image() *disk {
+	img := newDisk(d.seed, d.who)
+	for _, e := range d.durable {
+		f := &file{
+			disk:        img,
+			pages:       slices.Clone(e.file.durable),
+			size:        e.file.durableSize,
+			durable:     slices.Clone(e.file.durable),
+			durableSize: e.file.durableSize,
+			dirty:       make([]bool, len(e.file.durable)),
+		}
+		img.cached = append(img.cached, dirent{e.name, f})
+	}
+	img.durable = slices.Clone(img.cached)
+	return img
+}
+
+// durableAt returns what of n bytes at an offset of a file is durable.
+func (d *disk) durableAt(name string, off int64, n int) []byte {
+	i, ok := find(d.durable, name)
+	if !ok {
+		return nil
+	}
+	f := d.durable[i].file
+	img := file{disk: &disk{fuse: -1}, pages: f.durable, size: f.durableSize}
+	b := make([]byte, n)
+	m, _ := img.ReadAt(b, off)
+	return b[:m]
+}
+
+// unsynced says whether a power loss now could lose something.
+func (d *disk) unsynced() bool {
+	return !slices.Equal(d.cached, d.durable) ||
+		slices.ContainsFunc(d.cached, func(e dirent) bool { return len(e.file.dirtyPages) > 0 })
+}
+
+// ReadAt implements wal.File.
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if f.disk.fuse == 0 {
+		return 0, errCrashed
+	}
+	n := 0
+	for n < len(p) && off < f.size {
+		i, at := off/pageBytes, off%pageBytes
+		m := min(int64(len(p)-n), pageBytes-at, f.size-off)
+		if pg := f.pages[i]; pg == nil {
+			clear(p[n : n+int(m)])
+		} else {
+			copy(p[n:n+int(m)], pg[at:])
+		}
+		n += int(m)
+		off += m
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteAt implements wal.File.
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	d := f.disk
+	if d.blow() {
+		n := d.draw(domainDiskCrash).between(0, int64(len(p)))
+		f.write(p[:n], off)
+		return int(n), errCrashed
+	}
+	if d.failWrites > 0 {
+		d.failWrites--
+		n := d.draw(domainDiskCrash).between(0, int64(len(p)))
+		f.write(p[:n], off)
+		return int(n), errInjected
+	}
+	f.write(p, off)
+	return len(p), nil
+}
+
+var zeroPage [pageBytes]byte
+
+func (f *file) write(p []byte, off int64) {
+	if len(p) == 0 {
+		return
+	}
+	end := off + int64(len(p))
+	f.size = max(f.size, end)
+	for int64(len(f.pages))*pageBytes < end {
+		f.pages = append(f.pages, nil)
+		f.dirty = append(f.dirty, false)
+	}
+	for len(p) > 0 {
+		i, at := int(off/pageBytes), off%pageBytes
+		n := min(int64(len(p)), pageBytes-at)
+		f.writePage(i, at, p[:n])
+		p = p[n:]
+		off += n
+	}
+}
+
+func (f *file) writePage(i int, at int64, p []byte) {
+	old := f.pages[i]
+	wasDirty := f.dirty[i]
+	if !wasDirty {
+		f.dirty[i] = true
+		f.dirtyPages = append(f.dirtyPages, i)
+	}
+	if bytes.Equal(p, zeroPage[:len(p)]) && (old == nil || len(p) == pageBytes) {
+		f.pages[i] = nil
+		return
+	}
+	if old == nil || !wasDirty {
+		fresh := new([pageBytes]byte)
+		if old != nil {
+			*fresh = *old
+		}
+		f.pages[i] = fresh
+	}
+	copy(f.pages[i][at:], p)
+}
+
+// Size implements wal.File.
+func (f *file) Size() (int64, error) {
+	if f.disk.fuse == 0 {
+		return 0, errCrashed
+	}
+	return f.size, nil
+}
+
+// Sync implements wal.File.
+func (f *file) Sync() error {
+	if f.disk.blow() {
+		return errCrashed
+	}
+	if f.disk.failSyncs > 0 {
+		f.disk.failSyncs--
+		f.tear(f.disk.draw(domainFailedSync))
+		f.forget()
+		return errInjected
+	}
+	f.grow()
+	for _, i := range f.dirtyPages {
+		f.durable[i] = f.pages[i]
+		f.dirty[i] = false
+	}
+	f.dirtyPages = f.dirtyPages[:0]
+	f.durableSize = f.size
+	return nil
+}
+
+// Close implements wal.File. Open files need nothing: a handle is the file itself.
+func (f *file) Close() error { return nil }
+
+func (f *file) grow() {
+	for len(f.durable) < len(f.pages) {
+		f.durable = append(f.durable, nil)
+	}
+}
+
+// powerLoss makes some of the unsynced sectors durable and forgets the others.
+func (f *file) powerLoss() {
+	if len(f.dirtyPages) > 0 || f.size != f.durableSize {
+		f.tear(f.disk.draw(domainDiskCrash))
+	}
+	f.forget()
+}
+
+// tear makes each unsynced sector durable or not: all, none, or each with some chance.
+func (f *file) tear(fate draw) {
+	chances := []int64{0, 8, 4, 4, 1, 7}
+	chance := chances[fate.below(int64(len(chances)))] // in eighths
+	fate = fate.next()
+	f.grow()
+	for _, i := range f.dirtyPages {
+		f.durable[i] = tearPage(f.durable[i], f.pages[i], chance, fate)
+		fate = fate.next()
+	}
+	if f.size > f.durableSize {
+		f.tearSize(chance, fate)
+	}
+}
+
+// tearSize lets an unsynced growth of the file survive up to some sector.
+func (f *file) tearSize(chance int64, fate draw) {
+	switch grown := f.size - f.durableSize; chance {
+	case 0:
+	case 8:
+		f.durableSize = f.size
+	default:
+		f.durableSize += fate.below(grown/sectorBytes+1) * sectorBytes
+	}
+	for i := range f.durable {
+		f.durable[i] = cutPage(f.durable[i], f.durableSize-int64(i)*pageBytes)
+	}
+}
+
+// cutPage returns pg with zeros from byte n on.
+func cutPage(pg page, n int64) page {
+	switch {
+	case pg == nil || n >= pageBytes:
+		return pg
+	case n <= 0:
+		return nil
+	}
+	cut := new([pageBytes]byte)
+	copy(cut[:n], pg[:n])
+	return cut
+}
+
+func tearPage(durable, cached page, chance int64, fate draw) page {
+	if durable == cached {
+		return durable
+	}
+	torn := new([pageBytes]byte)
+	if durable != nil {
+		*torn = *durable
+	}
+	if cached == nil {
+		cached = &zeroPage
+	}
+	for s := 0; s < pageBytes; s += sectorBytes {
+		if fate.ratio(chance, 8) {
+			copy(torn[s:s+sectorBytes], cached[s:])
+		}
+		fate = fate.next()
+	}
+	return torn
+}
+
+// forget makes the page cache what is durable.
+func (f *file) forget() {
+	f.size = f.durableSize
+	n := int((f.size + pageBytes - 1) / pageBytes)
+	f.durable = f.durable[:n]
+	f.pages = append(f.pages[:0], f.durable...)
+	f.dirty = append(f.dirty[:0], make([]bool, n)...)
+	f.dirtyPages = f.dirtyPages[:0]
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Generate expands a seed into a plan. The run takes only the plan.
+func Generate(s uint64, profile string) (*Plan, error) {
+	n := uint64(0)
+	return generate(s, profile, func(limit int64) int64 {
+		n++
+		return seed(s).draw(domainPlan, 0, n).below(limit)
+	})
+}
+
+// Profiles lists the names that Generate knows.
+func Profiles() []string {
+	names := make([]string, len(profiles))
+	for i, p := range profiles {
+		names[i] = p.name
+	}
+	return names
+}
+
+// profile bounds what is drawn.
+type profile struct {
+	name       string
+	brokers    []int // drawn from these
+	topics     int   // at most
+	partitions int32 // at most, of one topic
+	clients    int   // at most, of each sort
+	calls      int   // at most
+	safety     [2]Duration
+	faults     int // at most; 0: none
+	kinds      []FaultKind
+	tiny       bool // knobs at their smallest
+}
+
+var profiles = []profile{
+	{
+		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 24, kinds: faultKinds,
+	},
+	{
+		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
+		calls: 12, safety: [2]Duration{3 * second, 15 * second}, faults: 6, kinds: faultKinds, tiny: true,
+	},
+	{
+		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second},
+	},
+	{
+		name: "disk", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2,
+		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true,
+		kinds: []FaultKind{FaultPower, FaultKill, FaultRecovery, FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr},
+	},
+	{
+		name: "network", brokers: []int{3, 5}, topics: 2, partitions: 2, clients: 2,
+		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24,
+		kinds: []FaultKind{FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup, FaultTail, FaultPause, FaultReset, FaultRefuse, FaultSilence},
+	},
+}
+
+// generator draws a plan. pick(n) is uniform in [0, n); 0 is always the simplest choice, so that a
+// property test that draws the choices shrinks towards a plain world.
+type generator struct {
+	pick func(n int64) int64
+	prof *profile
+	plan *Plan
+}
+
+func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
+	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("unknown profile %q; use one of %v", name, Profiles())
+	}
+	g := &generator{pick: pick, prof: &profiles[i], plan: &Plan{Seed: s, Profile: name}}
+	g.world()
+	g.topics()
+	g.knobs()
+	g.clients()
+	g.faults()
+	if err := g.plan.validate(); err != nil {
+		panic("the generator made a plan that can't be run: " + err.Error())
+	}
+	return g.plan, nil
+}
+
+// upTo is uniform in [0, n].
+func (g *generator) upTo(n int64) int64 { return g.pick(n + 1) }
+
+// between is uniform in [lo, hi].
+func (g *generator) between(lo, hi int64) int64 { return lo + g.pick(hi-lo+1) }
+
+// wide is in [lo, hi], each doubling as likely as the next; lo must be positive.
+func (g *generator) wide(lo, hi int64) int64 {
+	a, b := log2(lo), log2(hi)
+	return min(max(exp2(a+g.pick(b-a+1)), lo), hi)
+}
+
+func (g *generator) span(lo, hi Duration) Duration {
+	// Rounded to 3 digits or so, for people.
+	d := g.wide(int64(lo), int64(hi))
+	unit := int64(1)
+	for d/unit >= 10_000 {
+		unit *= 10
+	}
+	return Duration(max(d/unit*unit, int64(lo)))
+}
+
+func (g *generator) chance(num, den int64) bool { return g.pick(den) >= den-num }
+
+func (g *generator) world() {
+	p := g.plan
+	p.Brokers = g.prof.brokers[g.pick(int64(len(g.prof.brokers)))]
+	p.Safety = g.span(g.prof.safety[0], g.prof.safety[1])
+	skewed := g.prof.faults > 0 && g.chance(1, 3)
+	for range p.Brokers {
+		c := Clock{}
+		if skewed {
+			c.OffsetMs = g.wide(1, 1<<32) - g.wide(1, 1<<32)
+			c.DriftPPM = g.wide(1, 50_000) - g.wide(1, 50_000)
+		}
+		p.Clocks = append(p.Clocks, c)
+	}
+}
+
+func (g *generator) topics() {
+	p := g.plan
+	for i := range g.between(1, int64(g.prof.topics)) {
+		t := Topic{Name: "t" + strconv.Itoa(int(i)), Partitions: 1, Replicas: int16(min(3, p.Brokers))}
+		if i > 0 && g.chance(1, 4) {
+			t.Auto = true // the brokers' defaults apply: one partition, three replicas
+		} else {
+			t.Partitions = int32(g.wide(1, int64(g.prof.partitions)))
+			if g.chance(1, 4) {
+				t.Replicas = int16(g.between(1, int64(p.Brokers)))
+			}
+		}
+		p.Topics = append(p.Topics, t)
+	}
+}
+
+// knobs draws sizes and speeds. Each is often at a plain value and sometimes anywhere.
+func (g *generator) knobs() {
+	k := &g.plan.Knobs
+	k.Tick = 50*millisecond + Duration(g.upTo(2))*25*millisecond
+	k.ElectionTicks = int(g.between(10, 14))
+	k.HeartbeatTicks = int(g.between(1, 3))
+	odd := func(plain, lo, hi int64) int64 {
+		if g.prof.tiny {
+			hi = max(lo, min(hi, lo*64))
+		} else if !g.chance(2, 3) {
+			return plain
+		}
+		return g.wide(lo, hi)
+	}
+	k.HotEntries = int(odd(10_000, 1, 10_000))
+	k.CacheBytes = odd(64<<20, 1<<10, 64<<20)
+	k.ColdReadBytes = odd(1<<20, 1<<6, 1<<20)
+	k.ReplicationBytes = uint64(odd(512<<10, 1, 512<<10))
+	k.ReplicationWindow = int(odd(64, 1, 256))
+	k.SegmentBytes = odd(1<<20, 4<<10, 4<<20)
+	k.FlushBytes = int(odd(4<<20, 64, 4<<20))
+	k.StepItems = int(odd(1000, 1, 1000))
+	k.StepCost = g.span(20*microsecond, 500*microsecond)
+	k.LinkLatency = g.span(100*microsecond, 10*millisecond)
+	k.LinkInOrder = g.chance(1, 2)
+	k.WriteLatency = g.span(100*microsecond, 10*millisecond)
+	k.ReadLatency = g.span(50*microsecond, 5*millisecond)
+	k.RestartTime = g.span(millisecond, 200*millisecond)
+}
+
+// clients draws producers, consumers and those that ask for ends, and their calls.
+func (g *generator) clients() {
+	p := g.plan
+	admin := g.client(false)
+	for i := range p.Topics {
+		if !p.Topics[i].Auto {
+			g.call(Call{Client: admin, Kind: CallCreate, Topic: p.Topics[i].Name})
+		}
+	}
+	var producers, consumers, askers []int
+	for range g.between(1, int64(g.prof.clients)) {
+		producers = append(producers, g.client(!g.chance(1, 5)))
+	}
+	for range g.between(1, int64(g.prof.clients)) {
+		consumers = append(consumers, g.client(false))
+	}
+	for range g.between(1, int64(min(2, g.prof.clients))) {
+		askers = append(askers, g.client(false))
+	}
+	g.calls(producers, consumers, askers)
+	if len(p.Topics) > 1 && g.chance(1, 6) {
+		last := p.Topics[len(p.Topics)-1].Name
+		g.call(Call{At: Duration(g.upTo(int64(p.Safety))), Client: admin, Kind: CallDelete, Topic: last})
+	}
+}
+
+func (g *generator) client(idempotent bool) int {
+	p := g.plan
+	c := Client{
+		ID: len(p.Clients) + 1, Idempotent: idempotent, InFlight: 5 - int(g.upTo(4)),
+		Timeout: g.span(second, 4*second), Home: int(g.between(1, int64(p.Brokers))),
+	}
+	c.GiveUp = c.Timeout + g.span(2*second, 60*second)
+	p.Clients = append(p.Clients, c)
+	return c.ID
+}
+
+func (g *generator) call(c Call) {
+	c.ID = len(g.plan.Calls) + 1
+	g.plan.Calls = append(g.plan.Calls, c)
+}
+
+// calls spreads calls over the safety phase, in bursts.
+func (g *generator) calls(producers, consumers, askers []int) {
+	p := g.plan
+	largest := g.wide(minValue, 32<<10)
+	n := g.wide(4, int64(g.prof.calls))
+	gap := 2 * int64(p.Safety) / n
+	now := int64(0)
+	for range n {
+		if g.chance(1, 2) {
+			now = min(now+g.upTo(2*gap), int64(p.Safety))
+		}
+		t := &p.Topics[g.pick(int64(len(p.Topics)))]
+		c := Call{At: Duration(now / 1000 * 1000), Topic: t.Name, Partition: int32(g.pick(int64(t.Partitions)))}
+		switch g.pick(10) {
+		default:
+			c.Kind, c.Client = CallProduce, producers[g.pick(int64(len(producers)))]
+			c.Records = int(g.wide(1, 20))
+			c.Size = int(g.wide(minValue, min(largest, maxBatchBytes/2/int64(c.Records))))
+			c.Acks = g.acks(c.Client)
+		case 6, 7:
+			c.Kind, c.Client = CallFetch, consumers[g.pick(int64(len(consumers)))]
+		case 8, 9:
+			c.Kind, c.Client = CallLatest, askers[g.pick(int64(len(askers)))]
+		}
+		g.call(c)
+	}
+}
+
+func (g *generator) acks(client int) int16 {
+	if g.plan.Clients[client-1].Idempotent {
+		return -1
+	}
+	return []int16{-1, 1, 0}[g.pick(3)]
+}
+
+// faults draws how much of each kind there is, often nothing (swarm): a run without a kind of fault
+// reaches places that a run with all of them never does.
+func (g *generator) faults() {
+	if g.prof.faults == 0 {
+		return
+	}
+	var weights []int64
+	total := int64(0)
+	for range g.prof.kinds {
+		w := int64(0)
+		if g.chance(1, 3) {
+			w = g.between(1, 8)
+		}
+		weights = append(weights, w)
+		total += w
+	}
+	if total == 0 {
+		return
+	}
+	anchored := g.upTo(3) // thirds of the faults
+	for range g.wide(1, int64(g.prof.faults)) {
+		x := g.pick(total)
+		for i, w := range weights {
+			if x < w {
+				g.fault(g.prof.kinds[i], g.pick(3) < anchored)
+				break
+			}
+			x -= w
+		}
+	}
+}
+
+// anchors are the events after which a crash is worth more than at any other time.
+var anchors = []string{
+	"voted", "new-term", "became-leader", "appended", "committed", "write-issued", "write-synced",
+	"truncated", "held-message", "lost-leadership", "segment-rolled", "cold-read", "restarted", "replied",
+	"topic-created", "duplicate-batch", "proposal-lost", "segment-recycled",
+}
+
+func (g *generator) fault(kind FaultKind, anchored bool) {
+	p := g.plan
+	f := Fault{ID: len(p.Faults) + 1, Kind: kind, For: g.span(millisecond, 30*second)}
+	f.For = min(f.For, p.Safety)
+	if anchored && !kind.everywhere() {
+		f.After = g.anchor()
+		if g.chance(1, 2) {
+			f.At = g.span(microsecond, 100*millisecond)
+		}
+		f.Times = int(g.wide(1, 4))
+		f.Target = TargetHere
+	} else {
+		f.At = Duration(g.upTo(int64(p.Safety)) / 1000 * 1000)
+		f.Target = Target(strconv.Itoa(int(g.between(1, int64(p.Brokers)))))
+	}
+	switch g.pick(6) {
+	case 4:
+		f.Target = TargetLeader
+		f.Group = uint64(g.upTo(int64(len(p.Topics))))
+	case 5:
+		f.Target = TargetFollower
+		f.Group = uint64(g.upTo(int64(len(p.Topics))))
+	}
+	if (kind == FaultPower || kind == FaultKill) && g.chance(1, 8) {
+		f.Target = TargetAll
+	}
+	g.rate(&f)
+	p.Faults = append(p.Faults, f)
+}
+
+// anchor picks one of the first events of a kind, or a later one.
+func (g *generator) anchor() *Anchor {
+	a := &Anchor{Event: anchors[g.pick(int64(len(anchors)))], Count: int(g.wide(1, 8))}
+	switch a.Event {
+	case "appended", "committed", "write-issued", "write-synced", "replied":
+		a.Count = int(g.wide(1, 400))
+	}
+	if g.chance(1, 2) {
+		a.Broker = int(g.between(1, int64(g.plan.Brokers)))
+	}
+	return a
+}
+
+// rate draws what the kind wants to know beside the target and the time.
+func (g *generator) rate(f *Fault) {
+	n := int64(g.plan.Brokers)
+	switch f.Kind {
+	case FaultRecovery:
+		f.Rate = g.wide(1, 16)
+	case FaultLink:
+		f.Peer = int(g.between(1, n))
+	case FaultHalves:
+		f.Rate = g.pick(1 << n)
+	case FaultLoss, FaultDup, FaultTail:
+		f.Rate = g.wide(1, 500)
+	case FaultSlowDisk:
+		f.Rate = g.wide(1, 100)
+	case FaultClockJump:
+		f.Rate = g.wide(1, 1<<36) - g.wide(1, 1<<36)
+	}
+}

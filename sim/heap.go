@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"chronik/node"
+	"chronik/wal"
+)
+
+// eventKind says what an event does when its time comes.
+type eventKind uint8
+
+const (
+	evMessage  eventKind = iota + 1 // msg reaches broker
+	evOp                            // op of broker's incarnation is finished
+	evRequest                       // frame reaches broker over conn
+	evHangup                        // broker learns that conn is closed
+	evReply                         // frame reaches conn's client
+	evConnLost                      // conn's client learns that it is closed
+	evTimer                         // client looks whether something is due
+	evCall                          // client begins call index of the plan
+	evFault                         // fault index of the plan begins; broker is where its anchor was
+	evFaultEnd                      // fault index ends at broker
+	evRestart                       // broker recovers, if still in this incarnation
+)
+
+// event is something that will happen at a virtual time.
+type event struct {
+	at          node.Time
+	kind        eventKind
+	index       int
+	incarnation uint64
+	broker      *broker
+	client      *client
+	conn        *conn
+	frame       []byte
+	from        int // evMessage: sending broker
+	hash        uint64
+	op          wal.Op
+}
+
+// eventHeap orders events by (time, order of scheduling). Events lie in a slab, so that sifting
+// moves small keys only.
+type eventHeap struct {
+	keys []heapKey
+	slab []event
+	free []int32
+	seq  uint64
+}
+
+type heapKey struct {
+	at   node.Time
+	seq  uint64
+	slot int32
+}
+
+func (k heapKey) before(o heapKey) bool { return k.at < o.at || k.at == o.at && k.seq < o.seq }
+
+// next returns the time of the first event, node.Never if there is none.
+func (h *eventHeap) next() node.Time {
+	if len(h.keys) == 0 {
+		return node.Never
+	}
+	return h.keys[0].at
+}
+
+func (h *eventHeap) push(e event) {
+	var slot int32
+	if n := len(h.free); n > 0 {
+		slot = h.free[n-1]
+		h.free = h.free[:n-1]
+		h.slab[slot] = e
+	} else {
+		slot = int32(len(h.slab))
+		h.slab = append(h.slab, e)
+	}
+	h.seq++
+	h.keys = append(h.keys, heapKey{e.at, h.seq, slot})
+	k, i := h.keys, len(h.keys)-1
+	for i > 0 && k[i].before(k[(i-1)/2]) {
+		k[i], k[(i-1)/2] = k[(i-1)/2], k[i]
+		i = (i - 1) / 2
+	}
+}
+
+// pop takes out the first event; there must be one.
+func (h *eventHeap) pop() event {
+	k := h.keys
+	slot, last := k[0].slot, len(k)-1
+	k[0] = k[last]
+	k = k[:last]
+	h.keys = k
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			break
+		}
+		if child+1 < last && k[child+1].before(k[child]) {
+			child++
+		}
+		if !k[child].before(k[i]) {
+			break
+		}
+		k[i], k[child] = k[child], k[i]
+		i = child
+	}
+	e := h.slab[slot]
+	h.slab[slot] = event{}
+	h.free = append(h.free, slot)
+	return e
+}

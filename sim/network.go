@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import "chronik/node"
+
+// network is the links between brokers, one for each ordered pair.
+//
+// Injected: latency (exponential, one message in 40 ten times as slow), heavy tail of seconds, loss,
+// duplication, reordering (each message has a latency of its own, unless the plan wants links in
+// order), symmetric and one-way partitions (one broker, one link, two halves, the leader), clogs
+// that end in a burst. A link holds at most linkCap messages; what comes on top is lost.
+//
+// Never injected: changed or cut bytes, messages to the wrong broker, messages that nobody sent.
+//
+// Connections of clients are in conn.go: they are in order and lose nothing while they last.
+type network struct {
+	seed    seed
+	latency Duration // mean, one way
+	inOrder bool
+	brokers int
+	links   [maxBrokers + 1][maxBrokers + 1]link
+
+	lossRate, dupRate, tailRate int64 // of 1000 messages, summed over the faults that are on
+}
+
+const (
+	maxBrokers = 5
+	linkCap    = 256
+)
+
+type link struct {
+	sent     uint64
+	queued   int       // under way
+	cut      int       // so many faults cut it
+	clogs    int       // so many faults clog it
+	clogEnd  node.Time // the last of them ends then
+	last     node.Time // arrival of the last message, for links in order
+	lost     uint64    // by cuts
+	overflow uint64
+}
+
+// arrivals decides the fate of a message that is sent now: when it arrives, and when once more.
+func (n *network) arrivals(now node.Time, from, to int) (first, second node.Time) {
+	l := &n.links[from][to]
+	l.sent++
+	d := n.seed.draw(domainLink, pair(from, to), l.sent)
+	switch {
+	case l.cut > 0:
+		l.lost++
+		return node.Never, node.Never
+	case l.queued >= linkCap:
+		l.overflow++
+		return node.Never, node.Never
+	case n.lossRate > 0 && d.ratio(n.lossRate, 1000):
+		return node.Never, node.Never
+	}
+	first = n.arrival(now, l, d.next())
+	second = node.Never
+	l.queued++
+	if n.dupRate > 0 {
+		if d := n.seed.draw(domainDuplicate, pair(from, to), l.sent); d.ratio(n.dupRate, 1000) {
+			second = n.arrival(now, l, d.next())
+			l.queued++
+		}
+	}
+	return first, second
+}
+
+func (n *network) arrival(now node.Time, l *link, d draw) node.Time {
+	mean := n.latency
+	if d.next().ratio(1, 40) {
+		mean *= 10
+	}
+	t := now + d.span(mean) + 1
+	if n.tailRate > 0 && d.next().next().ratio(n.tailRate, 1000) {
+		t += node.Time(d.next().next().next().logUniform(int64(millisecond), int64(4*second)))
+	}
+	if l.clogs > 0 {
+		t = max(t, l.clogEnd)
+	}
+	if n.inOrder {
+		t = max(t, l.last)
+		l.last = t
+	}
+	return t
+}
+
+// change switches a fault on (+1) or off (-1). b is its broker.
+func (n *network) change(f *Fault, b *broker, by int, end node.Time) {
+	switch f.Kind {
+	case FaultLoss:
+		n.lossRate += int64(by) * f.Rate
+	case FaultDup:
+		n.dupRate += int64(by) * f.Rate
+	case FaultTail:
+		n.tailRate += int64(by) * f.Rate
+	case FaultLink:
+		n.cut(b.number, f.Peer, by)
+		n.cut(f.Peer, b.number, by)
+	case FaultHalves:
+		n.halves(f.Rate, by)
+	case FaultIsolate, FaultSends, FaultReceives, FaultClog:
+		for o := 1; o <= n.brokers; o++ {
+			if f.Kind == FaultClog {
+				n.links[b.number][o].clog(by, end)
+				continue
+			}
+			if f.Kind != FaultReceives {
+				n.cut(b.number, o, by)
+			}
+			if f.Kind != FaultSends {
+				n.cut(o, b.number, by)
+			}
+		}
+	default:
+		panic("not a fault of the network: " + string(f.Kind))
+	}
+}
+
+func (n *network) cut(from, to, by int) { n.links[from][to].cut += by }
+
+func (l *link) clog(by int, end node.Time) {
+	l.clogs += by
+	if by > 0 {
+		l.clogEnd = max(l.clogEnd, end)
+	}
+}
+
+// halves cuts all links between the brokers in the set (a bit per broker) and the others.
+func (n *network) halves(set int64, by int) {
+	in := func(b int) bool { return set>>(b-1)&1 == 1 }
+	for a := 1; a <= n.brokers; a++ {
+		for b := 1; b <= n.brokers; b++ {
+			if in(a) != in(b) {
+				n.cut(a, b, by)
+			}
+		}
+	}
+}
+
+// heal ends all faults.
+func (n *network) heal() {
+	for a := range n.links {
+		for b := range n.links[a] {
+			l := &n.links[a][b]
+			l.cut, l.clogs = 0, 0
+		}
+	}
+	n.lossRate, n.dupRate, n.tailRate = 0, 0, 0
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+
+	"chronik/checker"
+	"chronik/node"
+)
+
+// Result is what came of one run.
+type Result struct {
+	Seed     uint64
+	Profile  string
+	Hash     uint64   // of everything that happened, in order
+	Failure  *Failure // nil: passed
+	Virtual  node.Time
+	Steps    int64
+	Ops      int64 // calls of clients that were answered
+	Acked    int64 // records
+	Crashes  int64
+	Messages int64
+	DiskOps  int64
+	Draws    uint64       // of the raft library from crypto/rand
+	Faults   []FaultCount // by the order of faultKinds
+	Events   []int64      // node events seen, by node.EventKind
+	Checks   []checker.Evaluation
+}
+
+// FaultCount says how often a kind of fault happened, and how often it could make a difference as
+// far as that is cheap to know: a crash of a broker that was up, a power loss with something
+// unsynced, a cut that lost a message.
+type FaultCount struct {
+	Kind     FaultKind
+	Fired    int64
+	Mattered int64
+}
+
+// Failure is a broken promise of the cluster, or of the code.
+type Failure struct {
+	Check string    // the name of the check; "panic" for a broken assertion
+	Text  string    // what contradicts what
+	At    node.Time // virtual
+	Stack string    // panics: where; differs from process to process
+}
+
+func (f *Failure) String() string {
+	return fmt.Sprintf("%s at %v: %s", f.Check, Duration(f.At), f.Text)
+}
+
+// EventNames lists the names of the node's events as Result.Events counts them; the first is none.
+func EventNames() []string { return eventNames() }
+
+// stop ends a run from anywhere inside it, by panic; Run catches it.
+type stop struct{ failure *Failure }
+
+// fail ends the run.
+func (w *world) fail(check, format string, args ...any) {
+	panic(stop{&Failure{Check: check, Text: fmt.Sprintf(format, args...), At: w.now}})
+}
+
+// violated ends the run if v is a violation.
+func (w *world) violated(v *checker.Violation) {
+	if v != nil {
+		w.fail(v.Check, "%s", violationText(v))
+	}
+}
+
+func violationText(v *checker.Violation) string {
+	if v.Partition == "" {
+		return v.Text
+	}
+	return v.Partition + ": " + v.Text
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"chronik/node"
+	"chronik/wal"
+)
+
+// world is a run under way: one thread, one heap of events, one virtual clock.
+type world struct {
+	plan    *Plan
+	seed    seed
+	options Options
+	result  *Result
+
+	now     node.Time
+	heap    eventHeap
+	hash    hasher
+	random  raftRandom
+	net     network
+	brokers []*broker
+	clients []*client
+	conns   uint64 // made so far
+
+	doomed map[string]bool // topics that some call deletes: their records may go any time
+
+	armed    []armed
+	anchored [][]int // by anchorIndex: faults that wait for such an event
+	healing  bool    // the liveness phase: no more faults
+	healedAt node.Time
+	verifier *client // of the liveness phase
+	asked    int     // calls given to it
+	judge    *judge
+}
+
+// Options of a run that do not change it.
+type Options struct {
+	Trace func(line string) // is given one line for each event; nil: no trace
+}
+
+// Run carries out a plan. It never fails itself: whatever goes wrong inside, panics included, is the
+// Failure of the result. It replaces crypto/rand.Reader while it runs.
+func Run(p *Plan, opt Options) *Result {
+	if err := p.validate(); err != nil {
+		return &Result{Seed: p.Seed, Profile: p.Profile, Failure: &Failure{Check: "plan", Text: err.Error()}}
+	}
+	w := newWorld(p, opt)
+	defer w.random.install()()
+	w.result.Failure = w.protect(func() {
+		w.start()
+		w.runUntil(at(p.Safety), func() bool { return false })
+		w.settle()
+	})
+	w.finish()
+	return w.result
+}
+
+// protect runs f and turns a panic into a failure.
+func (w *world) protect(f func()) (failure *Failure) {
+	defer func() {
+		w.random.inTurn = false
+		switch r := recover().(type) {
+		case nil:
+		case stop:
+			failure = r.failure
+		default:
+			failure = &Failure{Check: "panic", Text: fmt.Sprint(r), At: w.now, Stack: string(debug.Stack())}
+		}
+		if failure != nil && w.tracing() {
+			w.tracef("FAIL  %v", failure)
+		}
+	}()
+	f()
+	return nil
+}
+
+func newWorld(p *Plan, opt Options) *world {
+	s := seed(p.Seed)
+	w := &world{
+		plan: p, seed: s, options: opt, hash: 1,
+		random: raftRandom{seed: s},
+		net: network{
+			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
+		},
+		doomed:   make(map[string]bool),
+		anchored: make([][]int, len(anchorNames())),
+		result: &Result{
+			Seed: p.Seed, Profile: p.Profile,
+			Faults: make([]FaultCount, len(faultKinds)),
+			Events: make([]int64, len(eventNames())),
+		},
+	}
+	for i, k := range faultKinds {
+		w.result.Faults[i].Kind = k
+	}
+	for i := range p.Calls {
+		if c := &p.Calls[i]; c.Kind == CallDelete {
+			w.doomed[c.Topic] = true
+		}
+	}
+	for i := range p.Brokers {
+		w.brokers = append(w.brokers, &broker{
+			number: i + 1, disk: newDisk(s, uint64(i+1)), clock: p.Clocks[i], wake: node.Never,
+		})
+	}
+	w.judge = newJudge(w)
+	return w
+}
+
+// start boots the brokers, begins the calls and arms the faults.
+func (w *world) start() {
+	for _, b := range w.brokers {
+		w.boot(b)
+	}
+	for i := range w.plan.Clients {
+		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
+	}
+	for i := range w.plan.Calls {
+		c := &w.plan.Calls[i]
+		w.schedule(event{at: at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
+	}
+	w.arm()
+}
+
+func (w *world) clientByID(id int) *client {
+	for _, c := range w.clients {
+		if c.spec.ID == id {
+			return c
+		}
+	}
+	panic("a valid plan knows the clients of its calls")
+}
+
+func (w *world) schedule(e event) { w.heap.push(e) }
+
+// runUntil lets the world run until done says so or a time has come; it says whether done did.
+func (w *world) runUntil(end node.Time, done func() bool) bool {
+	for !done() {
+		b, t := w.nextBroker()
+		if h := w.heap.next(); h <= t { // deliver everything that is due before anybody steps
+			if h > end {
+				break
+			}
+			w.now = max(w.now, h)
+			w.handle(w.heap.pop())
+			continue
+		}
+		if t > end {
+			break
+		}
+		w.now = max(w.now, t)
+		w.step(b)
+	}
+	if done() {
+		return true
+	}
+	w.now = end
+	return false
+}
+
+// nextBroker returns the broker that steps next, and when.
+func (w *world) nextBroker() (*broker, node.Time) {
+	var next *broker
+	at := node.Never
+	for _, b := range w.brokers {
+		if t := b.nextStep(w.now); t < at {
+			next, at = b, t
+		}
+	}
+	return next, at
+}
+
+func (w *world) handle(e event) {
+	switch e.kind {
+	case evMessage:
+		w.deliver(e)
+	case evOp:
+		w.finishOp(e)
+	case evRequest, evHangup:
+		w.arrive(e)
+	case evReply:
+		w.receive(e)
+	case evConnLost:
+		e.conn.client.connLost(e.conn)
+	case evTimer:
+		e.client.timer(e.at)
+	case evCall:
+		e.client.begin(&w.plan.Calls[e.index])
+	case evFault:
+		w.fire(e.index, e.broker)
+	case evFaultEnd:
+		w.end(e.index, e.broker)
+	case evRestart:
+		w.restart(e)
+	}
+}
+
+// note adds an event to the trace hash.
+func (w *world) note(kind eventKind, b *broker, x uint64) {
+	w.hash.word(uint64(w.now))
+	w.hash.word(uint64(kind)<<56 | uint64(b.number)<<48 ^ x)
+}
+
+// deliver puts a message into a broker's mailbox.
+func (w *world) deliver(e event) {
+	b := e.broker
+	w.net.links[e.from][b.number].queued--
+	if hashOf(e.frame) != e.hash {
+		w.fail("aliasing", "bytes that broker %d sent to broker %d were changed after sending: somebody writes into a shared slice", e.from, b.number)
+	}
+	w.note(evMessage, b, e.hash)
+	if b.node == nil || len(b.mail.messages) >= mailCap {
+		return
+	}
+	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), To: node.BrokerID(b.number), Data: e.frame})
+}
+
+// step tells a broker what happened and does what it wants.
+func (w *world) step(b *broker) {
+	b.steps++
+	w.result.Steps++
+	in := b.fill(w.stepLimit(b))
+	in.Now, in.UnixMs = b.local(w.now), b.unixMs(w.now)
+	b.wake = node.Never
+	w.random.turn(b)
+	out := b.node.Step(in)
+	w.random.done(b)
+	w.note(0, b, uint64(in.Now))
+	if w.tracing() {
+		w.traceStep(b, in, out)
+	}
+	b.wake = max(b.virtual(out.Wake), w.now+1)
+	b.busyUntil = w.now + w.seed.draw(domainStep, uint64(b.number), b.steps).span(w.plan.Knobs.StepCost)
+	w.carryOut(b, out)
+}
+
+// stepLimit is how much of each sort the next step takes: all, or as little as the plan says.
+func (w *world) stepLimit(b *broker) int {
+	limit := w.plan.Knobs.StepItems
+	return int(w.seed.draw(domainCut, uint64(b.number), b.steps).between(int64(limit+1)/2, int64(limit)))
+}
+
+// carryOut does what a step wants done, then looks at what it changed.
+func (w *world) carryOut(b *broker, out *node.Output) {
+	for _, m := range out.Messages {
+		w.send(b, m)
+	}
+	for _, op := range out.Ops {
+		w.startOp(b, op)
+	}
+	for _, r := range out.Replies {
+		w.reply(b, r)
+	}
+	w.judge.observe(w, b, out)
+	for _, e := range out.Events {
+		w.result.Events[e.Kind]++
+		w.observe(int(e.Kind), b)
+	}
+	if out.Fatal != nil {
+		w.fatal(b, out.Fatal)
+	}
+}
+
+// fatal ends a broker that says it is dead, as the host does, and starts it again later.
+func (w *world) fatal(b *broker, err error) {
+	if !b.diskFault {
+		w.fail("fatal", "broker %d died without a disk fault: %v", b.number, err)
+	}
+	d := w.seed.draw(domainRestart, uint64(b.number), b.crashes)
+	w.crash(b, d.ratio(1, 2), node.Time(d.next().logUniform(int64(10*millisecond), int64(5*second))))
+}
+
+func (w *world) send(b *broker, m node.Message) {
+	from, to := b.number, int(m.To)
+	if int(m.From) != from || to < 1 || to > len(w.brokers) || to == from {
+		w.fail("address", "broker %d sent a message from %d to %d", from, m.From, to)
+	}
+	w.result.Messages++
+	h := hashOf(m.Data)
+	first, second := w.net.arrivals(w.now, from, to)
+	w.note(evMessage, b, h^uint64(first))
+	for _, t := range [...]node.Time{first, second} {
+		if t != node.Never {
+			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, frame: m.Data, hash: h})
+		}
+	}
+}
+
+// startOp lets an operation take its time at the disk.
+func (w *world) startOp(b *broker, op wal.Op) {
+	b.opCount++
+	w.result.DiskOps++
+	h := hashOf(op.Data)
+	w.note(evOp, b, h^op.ID<<8^uint64(op.Kind))
+	b.ops = append(b.ops, op)
+	mean := w.plan.Knobs.WriteLatency
+	switch op.Kind {
+	case wal.OpRead:
+		mean = w.plan.Knobs.ReadLatency
+	case wal.OpPrepare:
+		mean *= 4
+	}
+	d := w.seed.draw(domainOp, uint64(b.number), b.opCount)
+	if d.next().ratio(1, 50) {
+		mean *= 10
+	}
+	end := w.now + d.span(mean*Duration(1+b.slowness)) + 1
+	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op, hash: h})
+	if op.Kind == wal.OpWrite {
+		w.observe(w.anchor(worldWriteIssued), b)
+	}
+}
+
+// anchor numbers an event of the world as anchorIndex does.
+func (w *world) anchor(worldEvent int) int { return len(w.result.Events) + worldEvent }
+
+// finishOp carries an operation out and puts its result into the mailbox.
+func (w *world) finishOp(e event) {
+	b := e.broker
+	if b.node == nil || b.incarnation != e.incarnation {
+		return
+	}
+	if w.now < b.stalledUntil {
+		e.at = b.stalledUntil + e.at%node.Time(millisecond)
+		w.schedule(e)
+		return
+	}
+	for i := range b.ops {
+		if b.ops[i].ID == e.op.ID {
+			b.ops = append(b.ops[:i], b.ops[i+1:]...)
+			break
+		}
+	}
+	if hashOf(e.op.Data) != e.hash {
+		w.fail("aliasing", "broker %d changed the bytes of write %d while it was under way", b.number, e.op.ID)
+	}
+	if b.disk.failSyncs > 0 || b.disk.failWrites > 0 {
+		b.diskFault = true
+	}
+	res := wal.Do(b.disk, e.op)
+	w.note(evOp, b, hashOf(res.Data)^e.op.ID)
+	b.mail.results = append(b.mail.results, res)
+	switch {
+	case e.op.Kind != wal.OpWrite:
+	case res.Err != nil:
+		b.limbo = append(b.limbo, e.op)
+	default:
+		w.judge.synced(w, b, e.op.Data, true)
+		w.observe(w.anchor(worldWriteSynced), b)
+	}
+}
