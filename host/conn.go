@@ -23,7 +23,7 @@ type conn struct {
 	sock net.Conn
 
 	quit      chan struct{} // closed by shut
-	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read or written
+	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
 	mu         sync.Mutex
 	admit      sync.Cond // for the reader: there may be room
@@ -133,6 +133,7 @@ func (c *conn) reply(r node.Reply) {
 		c.open = nil
 	}
 	c.closing = r.Close
+	c.moved()
 	if len(r.Frame) > 0 {
 		c.replies = append(c.replies, r)
 		c.replyBytes += int64(len(r.Frame))

@@ -14,7 +14,8 @@ import (
 // act on or will want to know after an incident; the others are only counted.
 type events struct {
 	log    *slog.Logger
-	counts [256]uint64
+	ready  func() // called once, at the node's EventReady
+	counts [node.EventKinds]uint64
 	second int64 // in which the lines below were written
 	lines  int
 }
@@ -38,6 +39,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventTopicCreated:     {slog.LevelInfo, "a topic was created", ""},
 	node.EventTopicDeleted:     {slog.LevelInfo, "a topic was deleted", ""},
 	node.EventBrokerRegistered: {slog.LevelInfo, "a broker is registered", "broker"},
+	node.EventEnvelopeRefused:  {slog.LevelWarn, "refused an envelope from a broker", "broker"},
 	node.EventRequestRefused:   {slog.LevelWarn, "refused a request and hung up", ""},
 	node.EventProposalLost:     {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
 }
@@ -45,7 +47,9 @@ var eventLines = map[node.EventKind]eventLine{
 func (e *events) report(list []node.Event) {
 	for i := range list {
 		ev := &list[i]
-		e.counts[ev.Kind]++
+		if e.counts[ev.Kind]++; ev.Kind == node.EventReady && e.counts[ev.Kind] == 1 {
+			e.ready()
+		}
 		if line, ok := eventLines[ev.Kind]; ok && e.mayLog() {
 			e.write(line, ev)
 		}

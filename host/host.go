@@ -39,6 +39,7 @@ type Config struct {
 
 	Limits Limits
 	Log    *slog.Logger
+	Ready  func() // called once, when clients can be served; may be nil
 }
 
 // Limits bound what clients can make this process hold.
@@ -97,6 +98,9 @@ type Host struct {
 func Open(cfg Config) (*Host, error) {
 	cfg.Limits.setDefaults()
 	setDefault(&cfg.Log, slog.Default())
+	if cfg.Ready == nil {
+		cfg.Ready = func() {}
+	}
 	h := &Host{cfg: cfg, mail: newMailbox()}
 	if err := h.open(); err != nil {
 		h.close()
@@ -134,6 +138,7 @@ func (h *Host) open() (err error) {
 	h.loop = &loop{
 		step: n.Step, mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk,
+		events: events{log: cfg.Log, ready: cfg.Ready},
 	}
 	return nil
 }

@@ -42,7 +42,6 @@ func (l *loop) run() (err error) {
 		}
 	}()
 	l.started = time.Now()
-	l.events.log = l.log
 	var wake, giveUp node.Time
 	for {
 		in := l.mail.take(l.clock, wake)

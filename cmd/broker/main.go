@@ -130,11 +130,13 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return wrongUse{err}
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	cfg.Ready = func() {
+		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
+	}
 	h, err := host.Open(cfg)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, h.Addr(), cfg.Dir)
 	return h.Run(ctx)
 }
 
