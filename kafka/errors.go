@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// ErrUnknownKey says that a request's key is in no Kafka release that we know of. There is no answer
-// that its sender could parse, so close the connection, as Kafka does.
+// ErrUnknownKey says that a request's key is not known here. There is no answer that its sender could
+// parse, so close the connection, as Kafka does.
 var ErrUnknownKey = errors.New("unknown request key")
 
 // Error is a failure with the error code that tells a client about it (the protocol's error_code)

@@ -4,7 +4,6 @@ package kafka
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -12,10 +11,7 @@ import (
 
 // Keys that the header code has to know by number.
 const (
-	keyProduce            = 0
-	keyMetadata           = 3
 	keyControlledShutdown = 7
-	keyJoinGroup          = 11
 	keyAPIVersions        = 18
 )
 
@@ -31,9 +27,6 @@ type Header struct {
 func (h Header) String() string {
 	return fmt.Sprintf("%s v%d", kmsg.NameForKey(h.Key), h.Version)
 }
-
-// errShort is the text for bytes that end too early.
-var errShort = errors.New("it ends too early")
 
 // ParseHeader parses the header of a request frame (without length bytes) and returns the body that
 // follows it.
@@ -54,56 +47,17 @@ func ParseHeader(frame []byte) (h Header, body []byte, err error) {
 	}
 	// The client id is not compact in header v2 either, so that every broker can read it (KIP-482).
 	h.ClientID = string(r.bytes(int(r.int16())))
-	known := versionsOf(h.Key)
-	if known.flexible(h.Version) {
+	s := schemaOf(h.Key)
+	if s.flexible(h.Version) {
 		r.tags()
 	}
 	if r.bad {
 		return h, nil, fmt.Errorf("header of a %v request: %w", h, errShort)
 	}
-	if !known.ok {
+	if !s.known {
 		return h, r.b, ErrUnknownKey
 	}
 	return h, r.b, nil
-}
-
-// ParseBody parses the body of a request whose header is h. Truncated bodies, trailing bytes and
-// counts that the bytes can't hold are errors; close the connection then. It never panics, and
-// allocates at most a small multiple of len(body). Byte slices in the request alias body.
-//
-// Fields that an old version lacks have the meaning that Kafka gives to their absence.
-func ParseBody(h Header, body []byte) (kmsg.Request, error) {
-	known := versionsOf(h.Key)
-	if !known.ok {
-		return nil, ErrUnknownKey
-	}
-	if h.Version < 0 || h.Version > known.max {
-		return nil, fmt.Errorf("%v is unknown; versions 0 to %d are known", h, known.max)
-	}
-	req := kmsg.RequestForKey(h.Key)
-	req.SetVersion(h.Version)
-	if err := req.ReadFrom(body); err != nil {
-		return nil, fmt.Errorf("body of a %v request: %w", h, err)
-	}
-	fillAbsent(req)
-	return req, nil
-}
-
-// fillAbsent corrects what kmsg leaves at its own defaults where the version lacks a field.
-func fillAbsent(req kmsg.Request) {
-	switch r := req.(type) {
-	case *kmsg.MetadataRequest:
-		if r.Version < 4 { // the field came with KIP-204; before, brokers always created topics
-			r.AllowAutoTopicCreation = true
-		}
-		if r.Version < 1 && len(r.Topics) == 0 { // v0 has no null array; empty means all topics
-			r.Topics = nil
-		}
-	case *kmsg.JoinGroupRequest:
-		if r.Version < 1 { // KIP-62
-			r.RebalanceTimeoutMillis = r.SessionTimeoutMillis
-		}
-	}
 }
 
 // AppendResponse appends the frame (without length bytes) that answers the request with that
@@ -160,36 +114,4 @@ func ParseResponse(frame []byte, resp kmsg.Response) (correlationID int32, err e
 		return correlationID, fmt.Errorf("body of a %s v%d response: %w", kmsg.NameForKey(resp.Key()), resp.GetVersion(), err)
 	}
 	return correlationID, nil
-}
-
-// keyVersions is what kmsg knows of one key.
-type keyVersions struct {
-	ok           bool
-	max          int16
-	flexibleFrom int16 // max+1 if no version is flexible (KIP-482)
-}
-
-func (k keyVersions) flexible(version int16) bool { return k.ok && version >= k.flexibleFrom }
-
-// versionTable is computed once from kmsg and never changes.
-var versionTable = func() (table [kmsg.MaxKey + 1]keyVersions) {
-	for key := range table {
-		req := kmsg.RequestForKey(int16(key))
-		if req == nil {
-			continue
-		}
-		k := keyVersions{ok: true, max: req.MaxVersion()}
-		for req.SetVersion(0); k.flexibleFrom <= k.max && !req.IsFlexible(); req.SetVersion(k.flexibleFrom) {
-			k.flexibleFrom++
-		}
-		table[key] = k
-	}
-	return table
-}()
-
-func versionsOf(key int16) keyVersions {
-	if key < 0 || int(key) >= len(versionTable) {
-		return keyVersions{}
-	}
-	return versionTable[key]
 }
