@@ -61,10 +61,11 @@ func (w *world) boot(b *broker) {
 		b.disk.fuse = b.dieAt
 		b.dieAt = 0
 	}
+	faulty := b.disk.failSyncs > 0 || b.disk.failWrites > 0
 	w.random.turn(b)
 	n, err := node.Open(w.config(b), b.disk, b.local(w.now))
 	w.random.done(b)
-	if b.disk.fuse == 0 { // it died in the middle
+	if b.disk.fuse == 0 || err != nil && faulty { // it died in the middle, or the disk failed
 		w.diedInRecovery(b)
 		return
 	}

@@ -4,7 +4,6 @@ package sim
 
 import (
 	"slices"
-	"strconv"
 
 	"chronik/node"
 )
@@ -50,6 +49,15 @@ var faultKinds = []FaultKind{
 	FaultClockJump,
 }
 
+// FaultNames lists the kinds of fault in the order of Result.Faults.
+func FaultNames() []string {
+	names := make([]string, len(faultKinds))
+	for i, k := range faultKinds {
+		names[i] = string(k)
+	}
+	return names
+}
+
 func (k FaultKind) index() int  { return slices.Index(faultKinds, k) }
 func (k FaultKind) known() bool { return k.index() >= 0 }
 
@@ -60,8 +68,8 @@ func (k FaultKind) everywhere() bool {
 
 // worldEvents are the events that anchors can name beside those of the node.
 var worldEvents = []string{
-	"write-issued", // an OpWrite went to the disk and is not synced yet
-	"write-synced", // it was carried out, and the node was not told yet
+	"write issued", // an OpWrite went to the disk and is not synced yet
+	"write synced", // it was carried out, and the node was not told yet
 	"restarted",    // a broker recovered
 	"replied",      // a reply to a client went out
 }
@@ -90,64 +98,11 @@ func anchorNames() []string { return append(eventNames(), worldEvents...) }
 
 // eventNames lists the node's event kinds by number; index 0 is invalid.
 func eventNames() []string {
-	var names []string
-	for k := node.EventInvalid; k <= node.EventProposalLost; k++ {
-		names = append(names, eventName(k))
+	names := []string{"invalid"}
+	for k := node.EventInvalid + 1; k < node.EventKinds; k++ {
+		names = append(names, k.String())
 	}
 	return names
-}
-
-// eventName is how plans, traces and summaries spell a node's event.
-func eventName(k node.EventKind) string {
-	switch k {
-	case node.EventInvalid:
-		return "invalid"
-	case node.EventBecameLeader:
-		return "became-leader"
-	case node.EventLostLeadership:
-		return "lost-leadership"
-	case node.EventNewTerm:
-		return "new-term"
-	case node.EventVoted:
-		return "voted"
-	case node.EventAppended:
-		return "appended"
-	case node.EventCommitted:
-		return "committed"
-	case node.EventTruncated:
-		return "truncated"
-	case node.EventHeldMessage:
-		return "held-message"
-	case node.EventColdRead:
-		return "cold-read"
-	case node.EventSegmentRolled:
-		return "segment-rolled"
-	case node.EventSegmentRecycled:
-		return "segment-recycled"
-	case node.EventTornTail:
-		return "torn-tail"
-	case node.EventRecovered:
-		return "recovered"
-	case node.EventTopicCreated:
-		return "topic-created"
-	case node.EventTopicDeleted:
-		return "topic-deleted"
-	case node.EventBrokerRegistered:
-		return "broker-registered"
-	case node.EventDuplicateBatch:
-		return "duplicate-batch"
-	case node.EventSequenceRefused:
-		return "sequence-refused"
-	case node.EventFetchParked:
-		return "fetch-parked"
-	case node.EventRequestRefused:
-		return "request-refused"
-	case node.EventLeadershipMoved:
-		return "leadership-moved"
-	case node.EventProposalLost:
-		return "proposal-lost"
-	}
-	return "event-" + strconv.Itoa(int(k))
 }
 
 // armed is a fault that waits for its time or its event.

@@ -286,9 +286,9 @@ func (g *generator) faults() {
 
 // anchors are the events after which a crash is worth more than at any other time.
 var anchors = []string{
-	"voted", "new-term", "became-leader", "appended", "committed", "write-issued", "write-synced",
-	"truncated", "held-message", "lost-leadership", "segment-rolled", "cold-read", "restarted", "replied",
-	"topic-created", "duplicate-batch", "proposal-lost", "segment-recycled",
+	"voted", "new term", "became leader", "appended", "committed", "write issued", "write synced",
+	"truncated", "held message", "lost leadership", "segment rolled", "cold read", "restarted", "replied",
+	"topic created", "duplicate batch", "proposal lost", "segment recycled",
 }
 
 func (g *generator) fault(kind FaultKind, anchored bool) {
@@ -325,7 +325,7 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 func (g *generator) anchor() *Anchor {
 	a := &Anchor{Event: anchors[g.pick(int64(len(anchors)))], Count: int(g.wide(1, 8))}
 	switch a.Event {
-	case "appended", "committed", "write-issued", "write-synced", "replied":
+	case "appended", "committed", "write issued", "write synced", "replied":
 		a.Count = int(g.wide(1, 400))
 	}
 	if g.chance(1, 2) {

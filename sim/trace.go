@@ -93,7 +93,7 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 		w.tracef("%s  request conn %d %v", col, r.Conn, h)
 	}
 	for _, e := range out.Events {
-		w.tracef("%s  event %s group=%d term=%d n=%d %s", col, eventName(e.Kind), e.Group, e.Term, e.N, e.Text)
+		w.tracef("%s  event %v group=%d term=%d n=%d %s", col, e.Kind, e.Group, e.Term, e.N, e.Text)
 	}
 	for _, m := range out.Messages {
 		w.tracef("%s  to %d: %d bytes %016x", col, m.To, len(m.Data), hashOf(m.Data))

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command simrun runs simulated worlds (package sim): many seeds, one seed with a trace, or each
+// seed in two processes to see that they agree.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+const usage = `simrun runs simulated clusters, one world per seed.
+
+  simrun                        100 seeds of the default profile
+  simrun run [-seeds A..B] [-for 10m] [-profile NAME] [-j P] [-json]
+                                the seeds A to B, or as many as fit into a time
+  simrun replay SEED|FILE [-profile NAME] [-trace FILE]
+                                one seed, or a plan in a file; the trace has a line for each event
+  simrun meta [-seeds A..B] [-profile NAME] [-j P]
+                                each seed in two processes; they must agree
+  simrun plan SEED [-profile NAME]
+                                print the plan of a seed, to be saved, edited and replayed
+
+It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
+`
+
+// Exit codes.
+const (
+	exitPassed = 0
+	exitFailed = 1
+	exitBroken = 2
+)
+
+// errUsage marks errors that the usage text helps with.
+var errUsage = errors.New("wrong use")
+
+func main() {
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"run"}
+	}
+	commands := map[string]func([]string) (failed bool, err error){
+		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand,
+		workerCommandName: workerCommand,
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+			fmt.Print(usage)
+			return
+		}
+		fmt.Fprintf(os.Stderr, "simrun: unknown command %q\n\n%s", args[0], usage)
+		os.Exit(exitBroken)
+	}
+	failed, err := command(args[1:])
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(os.Stderr, "simrun %s: %v\n\n%s", args[0], err, usage)
+		os.Exit(exitBroken)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "simrun %s: %v\n", args[0], err)
+		os.Exit(exitBroken)
+	case failed:
+		os.Exit(exitFailed)
+	}
+	os.Exit(exitPassed)
+}
+
+// seedRange is the seeds first to last.
+type seedRange struct{ first, last uint64 }
+
+// parseSeeds reads "A..B" or "A".
+func parseSeeds(text string) (seedRange, error) {
+	a, b, isRange := strings.Cut(text, "..")
+	if !isRange {
+		b = a
+	}
+	first, err1 := strconv.ParseUint(a, 10, 64)
+	last, err2 := strconv.ParseUint(b, 10, 64)
+	if err1 != nil || err2 != nil || last < first {
+		return seedRange{}, fmt.Errorf("%w: seeds %q; give them as A..B with A at most B", errUsage, text)
+	}
+	return seedRange{first, last}, nil
+}

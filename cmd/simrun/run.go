@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"chronik/sim"
+)
+
+// campaign is a number of seeds that workers run side by side.
+type campaign struct {
+	seeds   seedRange
+	until   time.Time // no seed is begun later; zero: run all
+	profile string
+	workers int
+	env     []string // of the workers
+	each    func(outcome)
+}
+
+// run gives the seeds to workers; each is called for each outcome, one at a time, in any order.
+func (c *campaign) run() error {
+	next := make(chan uint64)
+	outcomes := make(chan outcome)
+	errs := make(chan error, c.workers)
+	go c.hand(next)
+	for range c.workers {
+		go func() { errs <- c.work(next, outcomes) }()
+	}
+	var failed error
+	for running := c.workers; running > 0; {
+		select {
+		case o := <-outcomes:
+			c.each(o)
+		case err := <-errs:
+			failed = errors.Join(failed, err)
+			running--
+		}
+	}
+	return failed
+}
+
+// hand offers the seeds in order.
+func (c *campaign) hand(next chan<- uint64) {
+	defer close(next)
+	for s := c.seeds.first; ; s++ {
+		if !c.until.IsZero() && time.Now().After(c.until) {
+			return
+		}
+		next <- s
+		if s == c.seeds.last {
+			return
+		}
+	}
+}
+
+// work runs seeds in a worker process, and in a new one if that dies. On an error it goes on taking
+// seeds, so that hand can end.
+func (c *campaign) work(next <-chan uint64, outcomes chan<- outcome) error {
+	var w *worker
+	var failed error
+	for seed := range next {
+		if failed != nil {
+			continue
+		}
+		if w == nil {
+			if w, failed = startWorker(c.profile, c.env...); failed != nil {
+				continue
+			}
+		}
+		o, alive := w.run(seed, c.profile)
+		outcomes <- o
+		if !alive {
+			w = nil
+		}
+	}
+	if w != nil {
+		w.close()
+	}
+	return failed
+}
+
+func runCommand(args []string) (bool, error) {
+	flags := flag.NewFlagSet("run", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	seeds := flags.String("seeds", "", "seeds A..B")
+	duration := flags.Duration("for", 0, "how long")
+	profile := flags.String("profile", "default", "profile")
+	workers := flags.Int("j", runtime.NumCPU(), "worker processes")
+	asJSON := flags.Bool("json", false, "print the summary as one line of JSON")
+	if err := parse(flags, args, 0); err != nil {
+		return false, err
+	}
+	c := &campaign{profile: *profile, workers: max(*workers, 1)}
+	began := time.Now()
+	switch {
+	case *seeds != "":
+		var err error
+		if c.seeds, err = parseSeeds(*seeds); err != nil {
+			return false, err
+		}
+	case *duration > 0: // seeds that nobody has run yet
+		c.seeds = seedRange{uint64(began.Unix()) * 1000, 1<<64 - 1}
+	default:
+		c.seeds = seedRange{1, 100}
+	}
+	if *duration > 0 {
+		c.until = began.Add(*duration)
+	}
+	if err := checkProfile(*profile); err != nil {
+		return false, err
+	}
+	return runCampaign(c, began, *duration, *asJSON)
+}
+
+// parse reads flags and demands a number of arguments without one.
+func parse(flags *flag.FlagSet, args []string, want int) error {
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if flags.NArg() != want {
+		return fmt.Errorf("%w: unexpected %v", errUsage, flags.Args())
+	}
+	return nil
+}
+
+func checkProfile(name string) error {
+	if !slices.Contains(sim.Profiles(), name) {
+		return fmt.Errorf("%w: unknown profile %q; use one of %v", errUsage, name, sim.Profiles())
+	}
+	return nil
+}
+
+func runCampaign(c *campaign, began time.Time, limit time.Duration, asJSON bool) (bool, error) {
+	s := newSummary(c.profile)
+	bar := newBar(c, limit)
+	c.each = func(o outcome) {
+		s.add(o)
+		if o.Result.Failure != nil {
+			bar.Clear()
+			fmt.Println(failureLine(o))
+		}
+		tick(bar, began, limit)
+	}
+	err := c.run()
+	bar.Finish()
+	if err != nil {
+		return false, err
+	}
+	s.WallSeconds = int64(time.Since(began)+500*time.Millisecond) / int64(time.Second)
+	if asJSON {
+		return s.Failed > 0, s.printJSON(os.Stdout)
+	}
+	s.print(os.Stdout, c.workers)
+	return s.Failed > 0, nil
+}
+
+// newBar shows progress on a terminal only.
+func newBar(c *campaign, limit time.Duration) *progressbar.ProgressBar {
+	if !term.IsTerminal(int(os.Stderr.Fd())) {
+		return progressbar.DefaultSilent(1)
+	}
+	n := int64(c.seeds.last - c.seeds.first + 1)
+	if limit > 0 {
+		n = int64(limit / time.Second)
+	}
+	return progressbar.NewOptions64(n, progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionSetDescription("seeds"), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+}
+
+func tick(bar *progressbar.ProgressBar, began time.Time, limit time.Duration) {
+	if limit > 0 {
+		bar.Set64(int64(min(time.Since(began), limit) / time.Second))
+		return
+	}
+	bar.Add(1)
+}
+
+// failureLine says what failed and how to see it again.
+func failureLine(o outcome) string {
+	r := o.Result
+	line := fmt.Sprintf("FAIL seed %d profile %s check %s at %v: %s | go run ./cmd/simrun replay %d -profile %s",
+		r.Seed, r.Profile, r.Failure.Check, time.Duration(r.Failure.At), oneLine(r.Failure.Text), r.Seed, r.Profile)
+	if o.Again != r.Hash {
+		line += fmt.Sprintf(" | NONDETERMINISTIC: a second run has trace hash %016x instead of %016x", o.Again, r.Hash)
+	}
+	return line
+}
+
+func metaCommand(args []string) (bool, error) {
+	flags := flag.NewFlagSet("meta", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	seeds := flags.String("seeds", "1..20", "seeds A..B")
+	profile := flags.String("profile", "default", "profile")
+	workers := flags.Int("j", runtime.NumCPU(), "worker processes")
+	if err := parse(flags, args, 0); err != nil {
+		return false, err
+	}
+	r, err := parseSeeds(*seeds)
+	if err != nil {
+		return false, err
+	}
+	if err := checkProfile(*profile); err != nil {
+		return false, err
+	}
+	var hashes [2]map[uint64]uint64
+	for i, env := range [][]string{{"GOMAXPROCS=1", "GOGC=20"}, {"GOMAXPROCS=4", "GOGC=400"}} {
+		hashes[i] = make(map[uint64]uint64)
+		c := &campaign{seeds: r, profile: *profile, workers: max(*workers, 1), env: env}
+		c.each = func(o outcome) { hashes[i][o.Result.Seed] = o.Result.Hash }
+		if err := c.run(); err != nil {
+			return false, err
+		}
+	}
+	differ := 0
+	for s := r.first; ; s++ {
+		if a, b := hashes[0][s], hashes[1][s]; a != b {
+			differ++
+			fmt.Printf("FAIL seed %d profile %s check determinism: trace hashes %016x and %016x in two processes\n", s, *profile, a, b)
+		}
+		if s == r.last {
+			break
+		}
+	}
+	fmt.Printf("%d seeds in two processes each, %d differ\n", len(hashes[0]), differ)
+	return differ > 0, nil
+}

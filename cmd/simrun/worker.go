@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"chronik/sim"
+)
+
+// A process runs one simulation at a time, because the raft library's source of randomness is
+// global. So simrun starts itself again as workers: a seed per line in, an outcome per line out.
+
+const workerCommandName = "worker"
+
+// seedTimeout is how much wall time a seed may take: a thousand times the usual.
+const seedTimeout = 3 * time.Minute
+
+// outcome is what came of one seed.
+type outcome struct {
+	Result *sim.Result
+	// Again is the trace hash of a second run of a failing seed. It must be that of the first.
+	Again  uint64
+	WallNs int64
+}
+
+func workerCommand(args []string) (bool, error) {
+	if len(args) != 1 {
+		return false, fmt.Errorf("%w: the worker is started by simrun itself", errUsage)
+	}
+	in := bufio.NewScanner(os.Stdin)
+	out := json.NewEncoder(os.Stdout)
+	for in.Scan() {
+		seed, err := strconv.ParseUint(in.Text(), 10, 64)
+		if err != nil {
+			return false, err
+		}
+		o, err := runSeed(seed, args[0])
+		if err != nil {
+			return false, err
+		}
+		if err := out.Encode(o); err != nil {
+			return false, err
+		}
+	}
+	return false, in.Err()
+}
+
+func runSeed(seed uint64, profile string) (outcome, error) {
+	p, err := sim.Generate(seed, profile)
+	if err != nil {
+		return outcome{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	began := time.Now()
+	o := outcome{Result: sim.Run(p, sim.Options{})}
+	o.WallNs = int64(time.Since(began))
+	o.Again = o.Result.Hash
+	if o.Result.Failure != nil {
+		o.Again = sim.Run(p, sim.Options{}).Hash
+	}
+	return o, nil
+}
+
+// worker is a process that runs seeds.
+type worker struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr bytes.Buffer
+}
+
+func startWorker(profile string, env ...string) (*worker, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding the own program to start workers: %w", err)
+	}
+	w := &worker{cmd: exec.Command(self, workerCommandName, profile)}
+	w.cmd.Env = append(os.Environ(), env...)
+	w.cmd.Stderr = &w.stderr
+	if w.in, err = w.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := w.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	w.out = bufio.NewReaderSize(out, 1<<16)
+	if err := w.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	return w, nil
+}
+
+// run lets the worker run one seed. If the worker dies or hangs, that is the seed's failure, and
+// alive is false.
+func (w *worker) run(seed uint64, profile string) (o outcome, alive bool) {
+	hung := false
+	timer := time.AfterFunc(seedTimeout, func() {
+		hung = true
+		w.cmd.Process.Kill()
+	})
+	line, err := w.ask(seed)
+	if err == nil {
+		err = json.Unmarshal(line, &o)
+	}
+	timer.Stop()
+	if err == nil {
+		return o, true
+	}
+	w.close()
+	f := &sim.Failure{Check: "worker-died", Text: strings.TrimSpace(w.stderr.String())}
+	if hung {
+		f = &sim.Failure{Check: "hang", Text: fmt.Sprintf("the seed did not end within %v of wall time", seedTimeout)}
+	}
+	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(seedTimeout)}, false
+}
+
+func (w *worker) ask(seed uint64) ([]byte, error) {
+	if _, err := fmt.Fprintln(w.in, seed); err != nil {
+		return nil, err
+	}
+	return w.out.ReadBytes('\n')
+}
+
+func (w *worker) close() {
+	w.in.Close()
+	w.cmd.Wait()
+}
