@@ -15,6 +15,7 @@ type judge struct {
 	histories checker.Histories
 	seen      map[replicaID]node.View // last view given to the cluster; look-up only
 	known     map[node.GroupID]bool   // the cluster knows who votes; look-up only
+	gone      map[node.GroupID]bool   // a replica was deleted with its topic; look-up only
 	producers map[producerKey]bool    // ids given out; look-up only
 
 	// Where the cluster's questions for entries and the walk over a write go.
@@ -44,6 +45,7 @@ func newJudge(w *world) *judge {
 		histories: checker.Histories{Truths: make(map[string]*checker.Truth)},
 		seen:      make(map[replicaID]node.View),
 		known:     make(map[node.GroupID]bool),
+		gone:      make(map[node.GroupID]bool),
 		producers: make(map[producerKey]bool),
 	}
 	for _, t := range w.plan.Topics {
@@ -73,7 +75,7 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 
 func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 	v, ok := b.node.Inspect(g)
-	if !ok {
+	if !ok || j.gone[g] {
 		return
 	}
 	id := replicaID{b.number, g}
@@ -111,7 +113,8 @@ func brokerNumbers(ids []node.BrokerID) []int32 {
 	return out
 }
 
-// forgetDeleted drops replicas that a broker no longer has.
+// forgetDeleted drops replicas that a broker no longer has. From then on nothing is demanded of
+// their groups: other replicas may go on for a while, but nothing in them is needed.
 func (j *judge) forgetDeleted(b *broker) {
 	//det:ok order does not matter because each replica is dropped for itself
 	for id := range j.seen {
@@ -120,6 +123,7 @@ func (j *judge) forgetDeleted(b *broker) {
 		}
 		if _, ok := b.node.Inspect(id.group); !ok {
 			delete(j.seen, id)
+			j.gone[id.group] = true
 			j.cluster.RemoveReplica(int32(b.number), uint64(id.group))
 		}
 	}
