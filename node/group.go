@@ -5,6 +5,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -67,9 +68,10 @@ type group struct {
 
 	reads readQueue
 
-	dirty     bool // in node.dirty
-	waiting   bool // in node.waiting: appends are under way
-	eagerTick int  // ticks left in which this replica campaigns if there is no leader
+	dirty     bool     // in node.dirty
+	waiting   bool     // in node.waiting: appends are under way
+	eagerTick int      // ticks left in which this replica campaigns if there is no leader
+	tried     []uint64 // replicas that were asked to take over while this broker stops
 }
 
 // proposal is an entry on its way through the log, and who wants to know.
@@ -77,6 +79,10 @@ type proposal struct {
 	index, term uint64
 	done        func(result any, err error)
 }
+
+// replicationBytesUnderWay bounds the entries that are on their way to one follower, and so what one
+// step sends it when it begins to catch up.
+const replicationBytesUnderWay = 8 << 20
 
 // errNotLeader says that a proposal may or may not be committed one day: this replica no longer
 // leads its group.
@@ -106,6 +112,7 @@ func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             n.cfg.ReplicationBytes,
 		MaxInflightMsgs:           n.cfg.ReplicationWindow,
+		MaxInflightBytes:          max(replicationBytesUnderWay, n.cfg.ReplicationBytes),
 		CheckQuorum:               true,
 		PreVote:                   true,
 		StepDownOnRemoval:         true,
@@ -444,16 +451,36 @@ func (g *group) kick() {
 	}
 }
 
-// successor returns the follower that can take over at once, false if none can.
-func (g *group) successor() (BrokerID, bool) {
-	last, _ := g.view.LastIndex()
-	best := raft.None
+// handOver gives leadership to another replica, trying each of those that were heard from lately,
+// and reports whether that is under way. While it is, raft takes no proposals and brings the other
+// up to date first.
+func (g *group) handOver() bool {
+	if g.role != raft.StateLeader {
+		return false
+	}
+	if g.rn.BasicStatus().LeadTransferee != raft.None {
+		return true
+	}
+	to := g.successor()
+	if to == raft.None {
+		return false
+	}
+	g.tried = append(g.tried, to)
+	g.node.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(brokerOf(to))})
+	g.rn.TransferLeader(to)
+	g.touch()
+	return true
+}
+
+// successor returns the replica that has most of the log, of those that weren't tried yet.
+func (g *group) successor() uint64 {
+	best, most := raft.None, uint64(0)
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if best == raft.None && id != raftID(g.node.self) && pr.RecentActive && pr.Match == last {
-			best = id
+		if id != raftID(g.node.self) && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) {
+			best, most = id, pr.Match
 		}
 	})
-	return brokerOf(best), best != raft.None
+	return best
 }
 
 // close ends a group whose topic was deleted.

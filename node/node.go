@@ -45,7 +45,8 @@ type Node struct {
 	nextTick    Time
 	ready       bool // registered in the catalog
 	stopping    bool
-	stopBy      Time
+	stopBy      Time // at the latest
+	handingOver bool // leadership of a group is on its way to another broker
 	dead        error
 
 	// Work of this step.
@@ -242,7 +243,7 @@ func (n *Node) begin(in *Input) {
 	if in.Stop && !n.stopping {
 		n.stopping = true
 		n.stopBy = n.now.Add(4 * n.electionTimeout())
-		n.handOver()
+		n.handingOver = n.handOver()
 	}
 }
 
@@ -289,7 +290,7 @@ func (n *Node) tick() {
 	n.commands.tick()
 	n.tellLeads()
 	if n.stopping {
-		n.handOver()
+		n.handingOver = n.handOver()
 	}
 }
 
@@ -407,26 +408,17 @@ func (n *Node) end(in *Input) *Output {
 	n.out.Changed = slices.Compact(n.out.Changed)
 	n.out.Wake = min(n.nextTick, n.deadlines.next())
 	n.out.Fatal = n.dead
-	n.out.Stopped = n.stopping && (n.now >= n.stopBy || !n.leadsAnything() && n.log.Durable() == n.log.End())
+	n.out.Stopped = n.stopping && (n.now >= n.stopBy || !n.handingOver && n.log.Durable() == n.log.End())
 	return &n.out
 }
 
-// handOver gives leadership away, group by group, to followers that have everything.
-func (n *Node) handOver() {
+// handOver gives leadership away, group by group, and reports whether any is still on its way.
+func (n *Node) handOver() bool {
+	underWay := false
 	for _, g := range n.groups {
-		if !g.serving || len(g.peers) == 1 {
-			continue
-		}
-		if to, ok := g.successor(); ok {
-			n.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(to)})
-			g.rn.TransferLeader(raftID(to))
-			g.touch()
-		}
+		underWay = g.handOver() || underWay
 	}
-}
-
-func (n *Node) leadsAnything() bool {
-	return slices.ContainsFunc(n.groups, func(g *group) bool { return g.serving && len(g.peers) > 1 })
+	return underWay
 }
 
 func (n *Node) event(e Event) { n.out.Events = append(n.out.Events, e) }
