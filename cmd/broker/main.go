@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	_ "net/http/pprof"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -133,11 +136,31 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
 	}
+	if err := servePprof(s.Pprof, cfg.Log); err != nil {
+		return err
+	}
 	h, err := host.Open(cfg)
 	if err != nil {
 		return err
 	}
 	return h.Run(ctx)
+}
+
+// servePprof serves Go's profiler on addr; nothing if addr is empty.
+func servePprof(addr string, log *slog.Logger) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("can't listen for the profiler: %w; set pprof to another address", err)
+	}
+	log.Info("serving the profiler", "url", "http://"+addr+"/debug/pprof/")
+	go func() {
+		// The import of net/http/pprof put the profiler into http.DefaultServeMux.
+		log.Error("the profiler ended", "err", http.Serve(l, nil))
+	}()
+	return nil
 }
 
 // format prepares the data folder of a new member.

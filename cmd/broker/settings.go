@@ -43,6 +43,7 @@ type settings struct {
 	CacheBytes        int64    `toml:"cache_bytes"`
 	SegmentBytes      int64    `toml:"segment_bytes"`
 	LogLevel          string   `toml:"log_level"`
+	Pprof             string   `toml:"pprof"`
 	Members           []member `toml:"members"`
 
 	level slog.Level
@@ -81,6 +82,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bytes of old entries read back from disk that stay in memory")
 	fs.Int64Var(&s.SegmentBytes, "segment-bytes", 64<<20, "size of a log file")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anybody who reaches it can slow the broker down")
 	return fs, s
 }
 

@@ -18,7 +18,8 @@ func TestNothingAcknowledgedIsLostWhenBrokersAreKilled(t *testing.T) {
 	var out strings.Builder
 	err := run(t.Context(), options{
 		rounds: 2, brokers: 3, partitions: 3, producers: 3, rate: 3000, size: 100,
-		down: 1500 * time.Millisecond, settle: time.Second, maxGap: 5 * time.Second, port: 23092, dir: t.TempDir(),
+		down: 1500 * time.Millisecond, settle: time.Second, maxGap: 5 * time.Second, metadataAge: 100 * time.Millisecond,
+		port: 23092, dir: t.TempDir(),
 	}, &out)
 	t.Log("\n" + out.String())
 	if err != nil {

@@ -77,6 +77,7 @@ func startLoad(ctx context.Context, bootstrap []string, o options) (*load, error
 			kgo.DefaultProduceTopic(topic),
 			kgo.MaxBufferedRecords(5000),
 			kgo.UnknownTopicRetries(-1),
+			kgo.MetadataMinAge(o.metadataAge),
 			kgo.ProducerBatchCompression(kgo.NoCompression()),
 		)
 		if err != nil {

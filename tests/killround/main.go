@@ -34,6 +34,8 @@ func main() {
 	flag.DurationVar(&o.down, "down", 2*time.Second, "how long a broker stays dead")
 	flag.DurationVar(&o.settle, "settle", 2*time.Second, "time between a broker's return and the next kill")
 	flag.DurationVar(&o.maxGap, "max-gap", 3*time.Second, "the longest allowed time without an acknowledged record, per partition")
+	flag.DurationVar(&o.metadataAge, "metadata-age", 100*time.Millisecond,
+		"how soon after one question a producer may ask again who leads; franz-go's default is 5s, which then is the longest gap")
 	flag.IntVar(&o.port, "port", 21092, "the first broker's Kafka port")
 	flag.StringVar(&o.dir, "dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
 	flag.StringVar(&o.broker, "broker", "", "the broker program; default: built from this tree")
@@ -53,7 +55,7 @@ func main() {
 type options struct {
 	rounds, brokers, partitions, producers int
 	rate, size, port                       int
-	down, settle, maxGap                   time.Duration
+	down, settle, maxGap, metadataAge      time.Duration
 	dir, broker                            string
 }
 
