@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/wal"
 )
 
 func (o *one) create(topic string) {
@@ -407,4 +408,23 @@ func TestRepliesKeepRequestOrder(t *testing.T) {
 	if len(o.replies) != 3 || o.replies[1].Frame[3] != 1 || o.replies[2].Frame[3] != 2 {
 		t.Errorf("replies: %+v", o.replies)
 	}
+}
+
+func TestStopAlone(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	o.produce("t", plain("a"))
+	before := o.now
+	in := Input{Now: o.now, Stop: true}
+	for range 10 {
+		out := o.node.Step(&in)
+		in = Input{Now: o.now}
+		for _, op := range out.Ops {
+			in.Results = append(in.Results, wal.Do(o.dir, op))
+		}
+		if out.Stopped {
+			return
+		}
+	}
+	t.Errorf("not stopped after %v", o.now.Sub(before))
 }

@@ -45,8 +45,8 @@ type Node struct {
 	nextTick    Time
 	ready       bool // registered in the catalog
 	stopping    bool
-	stopBy      Time // at the latest
-	handingOver bool // leadership of a group is on its way to another broker
+	stopBy      Time    // at the latest
+	lastLSN     wal.LSN // stopped when this is durable; 0 while leadership is on its way
 	dead        error
 
 	// Work of this step.
@@ -243,7 +243,7 @@ func (n *Node) begin(in *Input) {
 	if in.Stop && !n.stopping {
 		n.stopping = true
 		n.stopBy = n.now.Add(4 * n.electionTimeout())
-		n.handingOver = n.handOver()
+		n.handOver()
 	}
 }
 
@@ -290,7 +290,7 @@ func (n *Node) tick() {
 	n.commands.tick()
 	n.tellLeads()
 	if n.stopping {
-		n.handingOver = n.handOver()
+		n.handOver()
 	}
 }
 
@@ -408,17 +408,21 @@ func (n *Node) end(in *Input) *Output {
 	n.out.Changed = slices.Compact(n.out.Changed)
 	n.out.Wake = min(n.nextTick, n.deadlines.next())
 	n.out.Fatal = n.dead
-	n.out.Stopped = n.stopping && (n.now >= n.stopBy || !n.handingOver && n.log.Durable() == n.log.End())
+	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)
 	return &n.out
 }
 
-// handOver gives leadership away, group by group, and reports whether any is still on its way.
-func (n *Node) handOver() bool {
+// handOver gives leadership away, group by group. When none is on its way any more, all that is left
+// is to make durable what the log holds by then.
+func (n *Node) handOver() {
 	underWay := false
 	for _, g := range n.groups {
 		underWay = g.handOver() || underWay
 	}
-	return underWay
+	if !underWay && n.lastLSN == 0 {
+		n.log.Sync()
+		n.lastLSN = n.log.End()
+	}
 }
 
 func (n *Node) event(e Event) { n.out.Events = append(n.out.Events, e) }
