@@ -51,8 +51,11 @@ type Config struct {
 	CacheBytes int64
 	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
 	ColdReadBytes int64
-	// ReplicationBytes bounds the entries in one message to a follower. Default 512 KiB.
+	// ReplicationBytes bounds the entries in one message to a follower. Default 128 KiB.
 	ReplicationBytes uint64
+	// ReplicationWindowBytes bounds the entries under way to a follower of one group, and so what
+	// one step sends when a follower begins to catch up. Default 2 MiB.
+	ReplicationWindowBytes uint64
 	// ReplicationWindow bounds the messages under way to a follower. Default 64.
 	ReplicationWindow int
 
@@ -72,7 +75,9 @@ func (c *Config) validate() error {
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)
-	setDefault(&c.ReplicationBytes, 512<<10)
+	setDefault(&c.ReplicationBytes, 128<<10)
+	setDefault(&c.ReplicationWindowBytes, 2<<20)
+	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)
 	setDefault(&c.ReplicationWindow, 64)
 	if !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.BrokerID }) {
 		return fmt.Errorf("broker %d is not in the list of members; add it to the list on every broker", c.BrokerID)

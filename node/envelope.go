@@ -53,6 +53,15 @@ func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
 	return b
 }
 
+// raftBytes is at least what appendRaft appends.
+func raftBytes(m *pb.Message) int {
+	n := 9*binary.MaxVarintLen64 + len(m.GetContext())
+	for _, e := range m.Entries {
+		n += 4*binary.MaxVarintLen64 + len(e.GetData())
+	}
+	return n
+}
+
 func appendCommand(b, command []byte) []byte {
 	return appendBytes(append(b, itemCommand), command)
 }

@@ -80,10 +80,6 @@ type proposal struct {
 	done        func(result any, err error)
 }
 
-// replicationBytesUnderWay bounds the entries that are on their way to one follower, and so what one
-// step sends it when it begins to catch up.
-const replicationBytesUnderWay = 8 << 20
-
 // errNotLeader says that a proposal may or may not be committed one day: this replica no longer
 // leads its group.
 var errNotLeader = errors.New("this broker does not lead the partition")
@@ -112,7 +108,7 @@ func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             n.cfg.ReplicationBytes,
 		MaxInflightMsgs:           n.cfg.ReplicationWindow,
-		MaxInflightBytes:          max(replicationBytesUnderWay, n.cfg.ReplicationBytes),
+		MaxInflightBytes:          n.cfg.ReplicationWindowBytes,
 		CheckQuorum:               true,
 		PreVote:                   true,
 		StepDownOnRemoval:         true,
@@ -359,7 +355,7 @@ func (g *group) send(m *pb.Message) {
 func (g *group) transmit(m *pb.Message) {
 	assert(m.Snapshot == nil, "no log is cut yet, so no snapshot is sent")
 	if p := g.node.peer(brokerOf(m.GetTo())); p != nil {
-		p.envelope = appendRaft(p.begin(), g.id, m)
+		p.envelope = appendRaft(slices.Grow(p.begin(), raftBytes(m)), g.id, m)
 	}
 }
 
