@@ -79,7 +79,8 @@ func (c *Cluster) DurableVote(broker int32, group, term uint64, vote int64) *Vio
 }
 
 // Restarted says that a broker stopped, by whatever cause; the next Observe of each of its groups
-// is what it recovered.
+// is what it recovered. If recovery makes durable what it found, the world has to say so with
+// Durable and DurableVote: entries that were written but not synced may have survived.
 func (c *Cluster) Restarted(broker int32) {
 	for _, r := range c.byBroker[broker] {
 		r.fresh = true

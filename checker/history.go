@@ -166,8 +166,8 @@ func (h *Histories) Write(w io.Writer) error {
 	return errors.Join(failed, out.Flush())
 }
 
-// Read reads what Write wrote, or what real clients wrote in the same form. Lines of several
-// clients may be mixed as long as those of one client keep their order.
+// Read reads what Write wrote, or what real clients wrote in the same form. The lines may be in any
+// order, so the files of several clients can be put one after the other.
 func Read(r io.Reader) (*Histories, error) {
 	h := &Histories{Truths: map[string]*Truth{}}
 	dec := json.NewDecoder(bufio.NewReader(r))
