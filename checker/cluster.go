@@ -58,9 +58,13 @@ func (c *Cluster) Observe(broker int32, group uint64, v View, entry func(index u
 }
 
 // Durable says that, by the truth of the disk, an entry of a replica's log now survives a power
-// loss. As in the log itself, an entry replaces what was at its index and everything after it.
+// loss. As in the log itself, an entry replaces another one at its index and everything after that;
+// the same entry once more, as when a log is rewritten elsewhere, changes nothing.
 func (c *Cluster) Durable(broker int32, group, index uint64, e Entry) {
 	r := c.replica(c.group(group), broker)
+	if old, ok := r.durable.at(index); ok && old.Entry == e {
+		return
+	}
 	r.durable.put(index, mirrored{Entry: e, known: true})
 	if at := slices.Index(r.replaced, indexed{index, e}); at >= 0 {
 		r.replaced = slices.Delete(r.replaced, 0, at+1)

@@ -297,6 +297,12 @@ func TestClusterIsSilent(t *testing.T) {
 			s.logs[1] = []string{"1 a", "1 b"}
 			s.show(1, nil)
 		}},
+		{"rewritten elsewhere", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			term, data := parseEntry(ab[0])
+			s.c.Durable(1, stageGroup, 1, Entry{Term: term, Hash: HashPayload(data)})
+			s.show(1, commitTo(2))
+		}},
 		{"commit and applied start again", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, applyTo(2, 2))

@@ -30,7 +30,7 @@ const (
 // LogOptions say what may be demanded of a partition beyond what always holds.
 type LogOptions struct {
 	// MaxStaleness bounds how old a fetch's high watermark may be, in nanoseconds before the call:
-	// a deposed leader may answer with what it knew. 0 means that any age is legal.
+	// a deposed leader may answer with what it knew. 0 or less: any age is legal.
 	MaxStaleness int64
 }
 
