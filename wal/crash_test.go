@@ -15,7 +15,7 @@ import (
 // world drives a log at random, crashes it, and compares what comes back to every state that the
 // log went through.
 type world struct {
-	t    *rapid.T
+	t    rapid.TB
 	rng  *rand.Rand
 	fs   *disk
 	opt  Options
@@ -211,7 +211,7 @@ func (w *world) run(i int, quiet bool) {
 }
 
 // endOf returns the position after the records of a write.
-func endOf(t *rapid.T, op Op) LSN {
+func endOf(t rapid.TB, op Op) LSN {
 	var first *Record
 	if err := Walk(op.Data, func(rec *Record) {
 		if first == nil {

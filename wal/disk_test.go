@@ -30,6 +30,8 @@ type disk struct {
 	pick func(n int) int // 0 <= result < n: what the machine decides at a crash
 	down bool
 
+	before func() // called before each call that changes something, if set
+
 	failSync bool // Sync fails and the pages are lost for the disk but still there to read
 }
 
@@ -45,6 +47,9 @@ func newDisk() *disk {
 
 // burn reports whether the machine is up and whether it goes down during this call.
 func (d *disk) burn() (up, last bool) {
+	if d.before != nil {
+		d.before()
+	}
 	if d.down {
 		return false, false
 	}

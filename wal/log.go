@@ -117,29 +117,47 @@ func (l *Log) State(g GroupID) (State, bool) {
 // the group's last; entries from the first index on are replaced. A new group begins at index 1;
 // see Restart for one that begins elsewhere. Append copies the data.
 func (l *Log) Append(g GroupID, entries []Entry) {
+	gr := l.groups[g]
 	for i := range entries {
 		e := &entries[i]
-		s, _ := l.State(g)
-		switch {
-		case i > 0 && e.Index != entries[i-1].Index+1:
+		checkAppend(g, gr, e)
+		if i > 0 && e.Index != entries[i-1].Index+1 {
 			panic(fmt.Sprintf("wal: group %d: entry %d follows entry %d", g, e.Index, entries[i-1].Index))
-		case e.Index > s.Last+1:
-			panic(fmt.Sprintf("wal: group %d: entry %d leaves a gap after entry %d", g, e.Index, s.Last))
-		case e.Index <= s.Commit:
-			panic(fmt.Sprintf("wal: group %d: entry %d replaces a committed entry (commit index %d)", g, e.Index, s.Commit))
-		case e.Index == s.Last+1 && e.Term < s.LastTerm:
-			panic(fmt.Sprintf("wal: group %d: entry %d has term %d, the one before it %d", g, e.Index, e.Term, s.LastTerm))
-		case len(e.Data) > MaxEntryBytes:
-			panic(fmt.Sprintf("wal: group %d: entry %d has %d bytes", g, e.Index, len(e.Data)))
 		}
 		p := l.add(RecordEntry, e.Kind, g, entryHead+len(e.Data))
 		binary.LittleEndian.PutUint64(p, e.Index)
 		binary.LittleEndian.PutUint64(p[8:], e.Term)
 		copy(p[entryHead:], e.Data)
-		size := recordBytes(entryHead + len(e.Data))
-		l.addEntry(l.ensure(g), e.Index, e.Term, l.cur, place{uint32(l.cur.end) - uint32(size), uint32(size)})
+		if gr == nil {
+			gr = l.ensure(g)
+		}
+		size := uint32(recordBytes(len(p)))
+		l.addEntry(gr, e.Index, e.Term, l.cur, place{uint32(l.cur.end) - size, size})
 	}
 	l.retire()
+}
+
+// checkAppend panics if an entry can't be the group's next one, or a replacement. gr is nil if
+// the group is new.
+func checkAppend(g GroupID, gr *group, e *Entry) {
+	s := &State{First: 1}
+	if gr != nil {
+		s = &gr.state
+	}
+	before := s.LastTerm
+	if e.Index <= s.Last {
+		before, _ = gr.term(e.Index - 1)
+	}
+	switch {
+	case e.Index > s.Last+1:
+		panic(fmt.Sprintf("wal: group %d: entry %d leaves a gap after entry %d", g, e.Index, s.Last))
+	case e.Index <= s.Commit:
+		panic(fmt.Sprintf("wal: group %d: entry %d replaces a committed entry (commit index %d)", g, e.Index, s.Commit))
+	case e.Term < before:
+		panic(fmt.Sprintf("wal: group %d: entry %d has term %d, the one before it %d", g, e.Index, e.Term, before))
+	case len(e.Data) > MaxEntryBytes:
+		panic(fmt.Sprintf("wal: group %d: entry %d has %d bytes", g, e.Index, len(e.Data)))
+	}
 }
 
 // SetVote records the group's term and vote (0: none). The term never goes back, and a vote never

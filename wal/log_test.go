@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
-func mustOpen(t testing.TB, fs FS, opt Options) (*Log, Report) {
+func mustOpen(t rapid.TB, fs FS, opt Options) (*Log, Report) {
 	t.Helper()
 	l, report, err := Open(fs, opt)
 	if err != nil {
@@ -17,7 +19,7 @@ func mustOpen(t testing.TB, fs FS, opt Options) (*Log, Report) {
 	return l, report
 }
 
-func mustFlush(t testing.TB, l *Log, fs FS) {
+func mustFlush(t rapid.TB, l *Log, fs FS) {
 	t.Helper()
 	if err := flush(l, fs); err != nil {
 		t.Fatal(err)
@@ -27,7 +29,7 @@ func mustFlush(t testing.TB, l *Log, fs FS) {
 	}
 }
 
-func mustLoad(t testing.TB, l *Log, fs FS) model {
+func mustLoad(t rapid.TB, l *Log, fs FS) model {
 	t.Helper()
 	m, err := load(l, fs)
 	if err != nil {

@@ -37,7 +37,7 @@ type recovery struct {
 	last    *segmentFile // the segment that the log goes on in
 	data    []byte       // its content
 	end     int64        // where the log goes on in it
-	endLSN  LSN          // position after the last record found
+	horizon LSN          // no record that isn't part of the log may know of durable positions beyond
 	durable LSN          // highest durable position that a record speaks of
 	epoch   uint32       // of the last record
 	drop    *segmentFile // a segment whose first flush was torn
@@ -128,6 +128,9 @@ func (r *recovery) read(f *segmentFile, buf []byte, limit int64) ([]byte, error)
 	if f.slot.size, err = file.Size(); err != nil {
 		return nil, fmt.Errorf("size of %s: %w", f.slot.name, err)
 	}
+	if f.slot.size > maxFileBytes {
+		return nil, fmt.Errorf("%s has %d bytes, more than any segment; move it away if it isn't one", f.slot.name, f.slot.size)
+	}
 	n := int(min(limit, f.slot.size))
 	buf = slices.Grow(buf[:0], n)[:n]
 	if err := readFull(file, buf, 0); err != nil {
@@ -136,7 +139,10 @@ func (r *recovery) read(f *segmentFile, buf []byte, limit int64) ([]byte, error)
 	return buf, nil
 }
 
-const wholeFile = int64(1) << 62
+const (
+	maxFileBytes = int64(1)<<32 - 1 // an offset in a segment has 32 bits
+	wholeFile    = maxFileBytes
+)
 
 // findLast finds the segment that the log goes on in: the newest whose beginning is whole. A
 // segment begins with one flush, so if its beginning is torn, nothing in it was ever durable.
@@ -178,8 +184,8 @@ func (r *recovery) findLast() error {
 }
 
 func (r *recovery) setLast(f *segmentFile, data []byte, end int64, sealed bool) error {
-	r.last, r.data, r.end, r.endLSN = f, data, end, f.head.base+LSN(end)
-	if d := r.drop; d != nil && (!sealed || d.head.seq != f.head.seq+1 || d.head.base != r.endLSN || d.head.epoch != r.epoch) {
+	r.last, r.data, r.end = f, data, end
+	if d := r.drop; d != nil && (!sealed || d.head.seq != f.head.seq+1 || d.head.base != f.head.base+LSN(end) || d.head.epoch != r.epoch) {
 		return corrupt(f.slot.name, end, fmt.Errorf("segment %d in %s doesn't follow segment %d, which ends here", d.head.seq, d.slot.name, f.head.seq))
 	}
 	if sealed {
@@ -187,6 +193,9 @@ func (r *recovery) setLast(f *segmentFile, data []byte, end int64, sealed bool) 
 	} else if r.drop == nil {
 		r.cut(f, data, end, r.epoch)
 	}
+	// A seal may be lost legally: an Open that dropped the next segment and died was about to
+	// overwrite it. What is left of that segment knows that the seal was durable.
+	r.horizon = f.head.base + LSN(r.end) + recordHead
 	return nil
 }
 
@@ -261,7 +270,7 @@ func (r *recovery) strays() error {
 			return err
 		}
 		r.buf = data
-		if at := findRecord(data, 0, r.endLSN, 0, false); at >= 0 {
+		if at := findRecord(data, 0, r.horizon, 0, false); at >= 0 {
 			return corrupt(f.slot.name, 0, fmt.Errorf("the segment header is invalid or old, but the record at offset %d was written behind the end of the log that is left", at))
 		}
 	}
@@ -289,7 +298,7 @@ func (r *recovery) bootstrap() error {
 	l.cur = &segment{seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment()
-	r.end, r.endLSN = l.cur.end, l.End()
+	r.end = l.cur.end
 	if err := r.flush(); err != nil {
 		return err
 	}
