@@ -86,6 +86,7 @@ func applyTo(index uint64, highWatermark int64) func(*View) {
 
 func TestClusterChecks(t *testing.T) {
 	ab := []string{"1 a", "1 b"}
+	var shown [checkCount]bool
 	for _, c := range []struct {
 		name  string
 		check Invariant
@@ -248,6 +249,7 @@ func TestClusterChecks(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			shown[c.check] = true
 			s := newStage()
 			c.play(s)
 			if s.bad == nil {
@@ -257,6 +259,11 @@ func TestClusterChecks(t *testing.T) {
 				t.Errorf("found %v, want %v: ... %s", s.bad, c.check, c.text)
 			}
 		})
+	}
+	for i, ok := range shown {
+		if !ok {
+			t.Errorf("no case shows that %v can fail", Invariant(i))
+		}
 	}
 }
 
