@@ -89,16 +89,16 @@ func newFlags() (*flag.FlagSet, *settings) {
 // loadSettings puts a broker's configuration together: flags over environment over file over
 // defaults.
 func loadSettings(args, environ []string, warnings io.Writer) (*settings, error) {
+	line, _ := newFlags() // for what the command line says; it is applied last
+	if err := line.Parse(args); err != nil {
+		return nil, explainFlag(line, err)
+	}
+	if line.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", line.Arg(0))
+	}
+	given := make(map[string]string)
+	line.Visit(func(f *flag.Flag) { given[f.Name] = f.Value.String() })
 	fs, s := newFlags()
-	if err := fs.Parse(args); err != nil {
-		return nil, explainFlag(fs, err)
-	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	given := make(map[string]string) // flags set on the command line
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = f.Value.String() })
-	fs, s = newFlags()
 	if file := given["config"]; file != "" {
 		if err := s.readFile(file, flagNames(fs)); err != nil {
 			return nil, err

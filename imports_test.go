@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chronik
+
+import (
+	"bufio"
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The tests of this file hold what would otherwise be a paragraph that nobody reads: who may
+// import whom, and a few habits. To add a row is an architecture decision.
+
+// rule says what a package may import besides the standard library.
+type rule struct {
+	pkg    string // folder; "cmd/*" stands for all folders in cmd without a rule of their own
+	may    []string
+	std    []string // if not nil: all it may import of the standard library
+	reason string
+}
+
+var importRules = []rule{
+	{
+		"wal", nil,
+		[]string{"bytes", "cmp", "encoding/binary", "errors", "fmt", "hash/crc32", "io", "math", "math/bits", "slices", "sort", "strconv", "strings"},
+		"the log is a core of its own: it consumes a directory, so it defines what a directory is (wal.FS), and never touches a real one",
+	},
+	{
+		"kafka",
+		[]string{"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		nil,
+		"the wire format and nothing else; kmsg is generated from Kafka's own definitions",
+	},
+	{
+		"node",
+		[]string{
+			"chronik/kafka", "chronik/wal", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"go.etcd.io/raft/v3", "go.etcd.io/raft/v3/raftpb", "go.etcd.io/raft/v3/tracker", "go.etcd.io/raft/v3/quorum", "google.golang.org/protobuf/proto",
+		},
+		nil,
+		"one broker as a function: it puts wire, log and raft together, and its own framing around raft's protobuf",
+	},
+	{
+		"checker",
+		[]string{"chronik/node", "chronik/wal", "chronik/kafka", "github.com/anishathalye/porcupine"},
+		nil,
+		"judges what a cluster did; it may look at a node's views, never run one; porcupine is the second opinion on linearizability",
+	},
+	{
+		"sim",
+		[]string{
+			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+		},
+		nil,
+		"a world in a seed around the production node; its clients speak real Kafka bytes",
+	},
+	{
+		"host",
+		[]string{"chronik/node", "chronik/wal"},
+		nil,
+		"the real world: it moves bytes, so it needs no word of Kafka or raft",
+	},
+	{
+		"cmd/broker",
+		[]string{"chronik/host", "chronik/node", "chronik/wal", "github.com/BurntSushi/toml"},
+		nil,
+		"flags and configuration in, host out; nobody else imports host",
+	},
+	{
+		"cmd/simrun",
+		[]string{
+			"chronik/sim", "chronik/checker", "chronik/node", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+		},
+		nil,
+		"seeds in, verdicts out",
+	},
+	{
+		"tests/*",
+		[]string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		nil,
+		"real processes and real clients: nothing of ours, or they would share our mistakes",
+	},
+	{
+		"cmd/*",
+		[]string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		nil,
+		"tools beside the broker are Kafka clients like any other",
+	},
+}
+
+// testMay is what test files may import besides.
+var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts"}
+
+func TestImports(t *testing.T) {
+	for _, f := range goFiles(t) {
+		dir := path.Dir(f)
+		if dir == "." {
+			continue
+		}
+		r := ruleFor(dir)
+		if r == nil {
+			t.Errorf("%s: no row of importRules covers the package; what may it import, and why?", f)
+			continue
+		}
+		file := parse(t, f, parser.ImportsOnly)
+		for _, spec := range file.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			if !r.allows(imported, strings.HasSuffix(f, "_test.go")) {
+				t.Errorf("%s may not import %s: %s", f, imported, r.reason)
+			}
+		}
+	}
+}
+
+func ruleFor(dir string) *rule {
+	for i := range importRules {
+		r := &importRules[i]
+		if prefix, ok := strings.CutSuffix(r.pkg, "*"); ok && strings.HasPrefix(dir, prefix) || r.pkg == dir {
+			return r
+		}
+	}
+	return nil
+}
+
+func (r *rule) allows(imported string, test bool) bool {
+	if slices.Contains(r.may, imported) || imported == "chronik/"+r.pkg {
+		return true
+	}
+	if test && (slices.Contains(testMay, imported) || isStd(imported)) {
+		return true
+	}
+	return isStd(imported) && (r.std == nil || slices.Contains(r.std, imported))
+}
+
+// isStd says whether a package is of the standard library: the first part of others has a dot, or
+// is our own name.
+func isStd(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return first != "chronik" && !strings.Contains(first, ".")
+}
+
+// goFiles lists the module's Go files, without those of tools, which is a module of its own.
+func goFiles(t *testing.T) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "mutants" || p == "tools") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(p, ".go") {
+			files = append(files, filepath.ToSlash(p))
+		}
+		return nil
+	})
+	if err != nil || len(files) < 10 {
+		t.Fatalf("found %d Go files: %v", len(files), err)
+	}
+	return files
+}
+
+var fileSet = token.NewFileSet()
+
+func parse(t *testing.T, file string, mode parser.Mode) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(fileSet, file, nil, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+const licence = "// SPDX-License-Identifier: Apache-2.0\n\n"
+
+// leftover matches what must not stay: notes to fix something and debugging prints.
+var leftover = regexp.MustCompile(`\b(FIX` + `ME|d` + `bg)\b`)
+
+func TestEveryFileHasItsLicenceAndNoLeftovers(t *testing.T) {
+	for _, f := range goFiles(t) {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.HasPrefix(text, []byte(licence)) {
+			t.Errorf("%s does not begin with %q", f, licence)
+		}
+		for n, lines := 1, bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); n++ {
+			if m := leftover.Find(lines.Bytes()); m != nil {
+				t.Errorf("%s:%d: %s is left over", f, n, m)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	said := make(map[string]bool)
+	for _, f := range goFiles(t) {
+		if !strings.HasSuffix(f, "_test.go") {
+			said[path.Dir(f)] = said[path.Dir(f)] || parse(t, f, parser.PackageClauseOnly|parser.ParseComments).Doc != nil
+		}
+	}
+	for dir, ok := range said {
+		if !ok {
+			t.Errorf("package %s has no package comment: one idea, said there", dir)
+		}
+	}
+}
+
+// maxLines is how long a function may be, so that it fits on a screen.
+const maxLines = 70
+
+// longFunctions are those that may be longer, and why.
+var longFunctions = map[string]string{}
+
+func TestFunctionsFitOnAScreen(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, f := range goFiles(t) {
+		for _, decl := range parse(t, f, parser.SkipObjectResolution).Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			name := f + ":" + fn.Name.Name
+			lines := fileSet.Position(fn.End()).Line - fileSet.Position(fn.Pos()).Line + 1
+			_, known := longFunctions[name]
+			if lines > maxLines && !known {
+				t.Errorf("%s has %d lines; make it at most %d, or give a reason in longFunctions if it is one table or one switch", name, lines, maxLines)
+			}
+			seen[name] = seen[name] || lines > maxLines
+		}
+	}
+	for name := range longFunctions {
+		if !seen[name] {
+			t.Errorf("%s is no longer long (or no longer there); remove it from longFunctions", name)
+		}
+	}
+}
