@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"chronik/host"
+	"chronik/node"
+)
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const threeMembers = `
+cluster_id = "c"
+broker_id = 2
+dir = "there"
+listen = "0.0.0.0:9093"
+raft_log_retention = 77
+
+[[members]]
+id = 1
+kafka = "a:9092"
+peer = "a:10092"
+[[members]]
+id = 2
+kafka = "b:9093"
+peer = "b:10093"
+rack = "r2"
+`
+
+func TestSettingsBecomeTheHostsConfig(t *testing.T) {
+	file := writeFile(t, "broker.toml", threeMembers)
+	s, err := loadSettings([]string{"-config", file}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.hostConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := host.Config{
+		Dir: filepath.Join(filepath.Dir(file), "there"), Listen: "0.0.0.0:9093", PeerListen: "b:10093",
+		Peers: map[node.BrokerID]string{1: "a:10092"},
+	}
+	want.Node.ClusterID, want.Node.BrokerID, want.Node.HotEntries = "c", 2, 77
+	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092}, {ID: 2, Host: "b", Port: 9093, Rack: "r2"}}
+	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
+	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFlagsOverEnvironmentOverFileOverDefaults(t *testing.T) {
+	file := writeFile(t, "broker.toml", "rack = 'file'\nlog_level = 'warn'\ncluster_id = 'file'\n")
+	s, err := loadSettings([]string{"-rack", "flag", "-config", file},
+		[]string{"CHRONIK_RACK=env", "CHRONIK_LOG_LEVEL=debug", "HOME=/"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{s.Rack, s.LogLevel, s.ClusterID, s.Listen}
+	if diff := cmp.Diff([]string{"flag", "debug", "file", "127.0.0.1:9092"}, got); diff != "" {
+		t.Errorf("rack, log level, cluster id, listen (-want +got):\n%s", diff)
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		args, env  []string
+		want       string
+	}{
+		{"unknown key", "raft_log_retension = 3", nil, nil, `there is no setting "raft_log_retension"; did you mean "raft_log_retention"?`},
+		{"unknown key of a member", "[[members]]\nkafak = 'x'", nil, nil, `there is no setting "members.kafak"; did you mean "kafka"?`},
+		{"syntax", "listen = ", nil, nil, "line 1"},
+		{"wrong type", "broker_id = 'x'", nil, nil, "broker_id"},
+		{"unknown flag", "", []string{"-lisen", "x"}, nil, "did you mean -listen?"},
+		{"argument", "", []string{"x"}, nil, `unexpected argument "x"`},
+		{"bad variable", "", nil, []string{"CHRONIK_BROKER_ID=x"}, `CHRONIK_BROKER_ID is "x"`},
+		{"log level", "log_level = 'loud'", nil, nil, "use debug, info, warn or error"},
+		{"not a member", threeMembers, []string{"-broker-id", "3"}, nil, "broker 3 is not in members"},
+		{"no cluster id", threeMembers, []string{"-cluster-id", ""}, nil, "cluster_id is missing"},
+		{"every address", "listen = '0.0.0.0:9092'", nil, nil, "set advertise"},
+		{"no port", "listen = 'host'", nil, nil, `"host" is no host:port`},
+		{"port 0", "listen = 'host:0'", nil, nil, "no port from 1 to 65535"},
+		{"bad peer address", strings.Replace(threeMembers, "a:10092", "a", 1), nil, nil, `the peer address of member 1: "a" is no host:port`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := append([]string{"-config", writeFile(t, "broker.toml", c.file)}, c.args...)
+			s, err := loadSettings(args, c.env, io.Discard)
+			if err == nil {
+				_, err = s.hostConfig()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestUnknownVariablesAreOnlyAWarning(t *testing.T) {
+	var warnings strings.Builder
+	if _, err := loadSettings(nil, []string{"CHRONIK_LISTN=x"}, &warnings); err != nil {
+		t.Error(err)
+	}
+	if want := "no setting CHRONIK_LISTN (the nearest is CHRONIK_LISTEN)"; !strings.Contains(warnings.String(), want) {
+		t.Errorf("warned %q, want %q in it", warnings.String(), want)
+	}
+}
+
+// Every setting is there in all three ways, so each flag but -config is a key of the file.
+func TestEveryFlagIsAKeyOfTheFile(t *testing.T) {
+	fs, _ := newFlags()
+	for _, name := range flagNames(fs) {
+		if name == "config" {
+			continue
+		}
+		value := "'x'"
+		switch fs.Lookup(name).DefValue {
+		case "true", "false":
+			value = "true"
+		default:
+			if fs.Set(name, "7") == nil && fs.Set(name, "x") != nil {
+				value = "7"
+			}
+		}
+		file := writeFile(t, "broker.toml", strings.ReplaceAll(name, "-", "_")+" = "+value)
+		var s settings
+		if err := s.readFile(file, flagNames(fs)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	member := writeFile(t, "broker.toml", threeMembers)
+	for _, c := range []struct {
+		args []string
+		code int
+		text string // in either output
+	}{
+		{[]string{"help"}, 0, "-raft-log-retention"},
+		{[]string{"-h"}, 0, "broker local"},
+		{[]string{"version"}, 0, "chronik"},
+		{[]string{"strat"}, 2, `there is no command "strat"`},
+		{[]string{"-colour"}, 2, "there is no flag -colour"},
+		{[]string{"local", "-brokers", "0"}, 2, "use 1 to 100 brokers"},
+		{[]string{"start", "-config", "/nowhere/broker.toml"}, 2, "can't read the configuration"},
+		{[]string{"start", "-config", member, "-listen", "127.0.0.1:0"}, 1, "must never come back with an empty disk"},
+		{[]string{"-dir", t.TempDir(), "-listen", taken.Addr().String()}, 1, "free that port or set listen"},
+		{[]string{"format", "-config", member}, 0, "for broker 2 of cluster c"},
+		{[]string{"format", "-config", member}, 1, "formatted already"},
+	} {
+		var out strings.Builder
+		if code := run(t.Context(), c.args, &out, &out); code != c.code || !strings.Contains(out.String(), c.text) {
+			t.Errorf("broker %v: exit code %d, want %d, and %q in:\n%s", c.args, code, c.code, c.text, out.String())
+		}
+	}
+}
+
+// One broker alone, from nothing to a clean stop, and again on the same folder.
+func TestStartServesAndStopsCleanly(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		lines, out := io.Pipe()
+		code := make(chan int)
+		go func() {
+			code <- run(ctx, []string{"-dir", dir, "-listen", "127.0.0.1:23391", "-log-level", "error"}, out, io.Discard)
+		}()
+		line := make([]byte, 200)
+		n, _ := lines.Read(line)
+		if want := "ready: broker 1 serves Kafka clients on 127.0.0.1:23391, data in " + dir + "\n"; string(line[:n]) != want {
+			t.Errorf("said %q, want %q", line[:n], want)
+		}
+		sock, err := net.Dial("tcp", "127.0.0.1:23391")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// ApiVersions v0, correlation id 7, no client id: what every client asks first.
+		sock.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff})
+		answer := make([]byte, 10)
+		if _, err := io.ReadFull(sock, answer); err != nil || answer[7] != 7 || answer[8] != 0 || answer[9] != 0 {
+			t.Errorf("ApiVersions was answered with %x, %v", answer, err)
+		}
+		sock.Close()
+		stop()
+		if c := <-code; c != 0 {
+			t.Errorf("exit code %d, want 0", c)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "pid")); !os.IsNotExist(err) {
+		t.Errorf("the pid file is still there: %v", err)
+	}
+}
+
+func TestLocalReusesItsFolders(t *testing.T) {
+	dir := t.TempDir()
+	files, err := prepareLocal(dir, localMembers(3, 9092))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(files[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prepareLocal(dir, localMembers(3, 9092)); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	if after, _ := os.ReadFile(files[1]); string(after) != string(before) {
+		t.Errorf("broker.toml was\n%s\nand is\n%s", before, after)
+	}
+	if _, err := prepareLocal(dir, localMembers(5, 9092)); err == nil || !strings.Contains(err.Error(), "made for other brokers or ports (3 brokers: 127.0.0.1:9092,") {
+		t.Errorf("with five brokers: %v", err)
+	}
+	s, err := loadSettings([]string{"-config", files[1]}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := s.hostConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Dir != filepath.Join(dir, "2") || cfg.PeerListen != "127.0.0.1:10093" || len(cfg.Peers) != 2 || cfg.Node.BrokerID != 2 {
+		t.Errorf("broker 2 of local has %+v", cfg)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "abc", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3}, {"listn", "listen", 1}} {
+		if got := editDistance(c.a, c.b); got != c.want {
+			t.Errorf("editDistance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
