@@ -131,10 +131,20 @@ func (n *Node) recover(load func(wal.Op) wal.Result) error {
 			}
 		}
 	}
+	return n.recoverDeleted()
+}
+
+// recoverDeleted ends the groups whose topic was deleted just before the broker died: the commit
+// index that covers the deletion was on the disk, the removal behind it wasn't.
+func (n *Node) recoverDeleted() error {
 	for _, id := range n.log.Groups() {
-		if n.byID[id] == nil {
-			return fmt.Errorf("the log holds group %d, which the catalog doesn't know: %w; "+
-				"files of different brokers or times are mixed in this folder, restore it as a whole", id, wal.ErrCorrupt)
+		switch {
+		case n.byID[id] != nil:
+		case id < n.catalog.nextGroup:
+			n.log.RemoveGroup(id)
+		default:
+			return fmt.Errorf("the log holds group %d, but the catalog knows only %d: %w; "+
+				"files of different brokers or times are mixed in this folder, restore it as a whole", id, n.catalog.nextGroup, wal.ErrCorrupt)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/wal"
@@ -86,6 +85,3 @@ func (p *pipeline) release() []*pb.Message {
 	p.held = p.held[n:]
 	return released
 }
-
-// local reports whether raft addressed a message to this broker's own disk or state machine.
-func local(m *pb.Message) bool { return raft.IsLocalMsgTarget(m.GetTo()) }
