@@ -21,8 +21,9 @@ import (
 //     so is each name created or removed without SyncDir, and the growth of an unsynced file
 //   - kill -9: nothing written is lost, but an operation under way stops anywhere, in the middle of
 //     a write too
-//   - a failing sync: some of the sectors reach the disk, and the page cache drops the others, so
-//     that they read as before the write and a second sync would succeed
+//   - a failing sync: some of the sectors reach the disk, a second sync would succeed, and the page
+//     cache either drops the others, so that they read as before the write, or keeps them as if they
+//     were synced, so that they are read until the power fails (ext4 and XFS do one or the other)
 //   - a failing write that wrote a part
 //   - recovery that dies at its k-th call
 //   - slow and stalled operations (see world.startOp)
@@ -225,17 +226,31 @@ func (d *disk) image() *disk {
 	return img
 }
 
-// durableAt returns what of n bytes at an offset of a file is durable.
-func (d *disk) durableAt(name string, off int64, n int) []byte {
+// durablePrefix returns how many bytes of data are durable at an offset of a file, up to the first
+// that differs.
+func (d *disk) durablePrefix(name string, off int64, data []byte) int {
 	i, ok := find(d.durable, name)
 	if !ok {
-		return nil
+		return 0
 	}
-	f := d.durable[i].file
-	img := file{disk: &disk{fuse: -1}, pages: f.durable, size: f.durableSize}
-	b := make([]byte, n)
-	m, _ := img.ReadAt(b, off)
-	return b[:m]
+	f, n := d.durable[i].file, 0
+	for n < len(data) && off < f.durableSize {
+		at := off % pageBytes
+		m := min(int64(len(data)-n), pageBytes-at, f.durableSize-off)
+		pg := f.durable[off/pageBytes]
+		if pg == nil {
+			pg = &zeroPage
+		}
+		for range m {
+			if pg[at] != data[n] {
+				return n
+			}
+			at++
+			n++
+		}
+		off += m
+	}
+	return n
 }
 
 // unsynced says whether a power loss now could lose something.
@@ -342,18 +357,30 @@ func (f *file) Sync() error {
 	}
 	if f.disk.failSyncs > 0 {
 		f.disk.failSyncs--
-		f.tear(f.disk.draw(domainFailedSync))
-		f.forget()
+		fate := f.disk.draw(domainFailedSync)
+		f.tear(fate)
+		if fate.next().ratio(1, 2) {
+			f.forget()
+		} else {
+			f.clean()
+		}
 		return errInjected
 	}
 	f.grow()
 	for _, i := range f.dirtyPages {
 		f.durable[i] = f.pages[i]
+	}
+	f.durableSize = f.size
+	f.clean()
+	return nil
+}
+
+// clean takes all pages for synced.
+func (f *file) clean() {
+	for _, i := range f.dirtyPages {
 		f.dirty[i] = false
 	}
 	f.dirtyPages = f.dirtyPages[:0]
-	f.durableSize = f.size
-	return nil
 }
 
 // Close implements wal.File. Open files need nothing: a handle is the file itself.

@@ -205,8 +205,9 @@ func (g *generator) client(idempotent bool) int {
 	p := g.plan
 	c := Client{
 		ID: len(p.Clients) + 1, Idempotent: idempotent, InFlight: 5 - int(g.upTo(4)),
-		Timeout: g.span(second, 4*second), Home: int(g.between(1, int64(p.Brokers))),
+		Timeout: g.span(200*millisecond, 4*second), Home: int(g.between(1, int64(p.Brokers))),
 	}
+	c.Eager = g.chance(1, 3)
 	c.GiveUp = c.Timeout + g.span(2*second, 60*second)
 	p.Clients = append(p.Clients, c)
 	return c.ID

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"math/bits"
+
 	"chronik/checker"
 	"chronik/node"
 	"chronik/wal"
@@ -15,6 +17,8 @@ type judge struct {
 	histories checker.Histories
 	seen      map[replicaID]node.View // last view given to the cluster; look-up only
 	known     map[node.GroupID]bool   // the cluster knows who votes; look-up only
+	votes     map[replicaID]vote      // durable ones, by the bytes on the disks; look-up only
+	voters    map[ballot]int64        // who has ever durably voted so, a bit each; look-up only
 	gone      map[node.GroupID]bool   // a replica was deleted with its topic; look-up only
 	producers map[producerKey]bool    // ids given out; look-up only
 
@@ -34,6 +38,19 @@ type replicaID struct {
 	group  node.GroupID
 }
 
+// vote is a term and the broker voted for in it, -1 for none.
+type vote struct {
+	term   uint64
+	broker int64
+}
+
+// ballot is a candidate of a group in a term.
+type ballot struct {
+	group     node.GroupID
+	term      uint64
+	candidate int64
+}
+
 type producerKey struct {
 	id    int64
 	epoch int16
@@ -45,6 +62,8 @@ func newJudge(w *world) *judge {
 		histories: checker.Histories{Truths: make(map[string]*checker.Truth)},
 		seen:      make(map[replicaID]node.View),
 		known:     make(map[node.GroupID]bool),
+		votes:     make(map[replicaID]vote),
+		voters:    make(map[ballot]int64),
 		gone:      make(map[node.GroupID]bool),
 		producers: make(map[producerKey]bool),
 	}
@@ -64,6 +83,9 @@ func newJudge(w *world) *judge {
 // observe looks at what a step changed.
 func (j *judge) observe(w *world, b *broker, out *node.Output) {
 	for _, g := range out.Changed {
+		if appended(out.Events, g) { // maybe in the place of others: the view needn't show it
+			delete(j.seen, replicaID{b.number, g})
+		}
 		j.observeGroup(w, b, g)
 	}
 	for _, e := range out.Events {
@@ -71,6 +93,15 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.forgetDeleted(b)
 		}
 	}
+}
+
+func appended(events []node.Event, g node.GroupID) bool {
+	for i := range events {
+		if events[i].Kind == node.EventAppended && events[i].Group == g {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
@@ -83,6 +114,9 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 		return
 	}
 	j.seen[id] = v
+	if v.Role == node.Leader {
+		j.checkLeader(w, b, &v)
+	}
 	if !j.known[g] {
 		j.known[g] = true
 		j.cluster.SetReplicas(uint64(g), brokerNumbers(v.Replicas))
@@ -129,7 +163,16 @@ func (j *judge) forgetDeleted(b *broker) {
 	}
 }
 
-// synced takes the bytes of a write that is durable now. all says that it is the whole write.
+// written takes what of a write is durable now, by the bytes on the disk and not by its result.
+func (j *judge) written(w *world, b *broker, op wal.Op) {
+	if n := b.disk.durablePrefix(op.File, op.Off, op.Data); n == len(op.Data) {
+		j.synced(w, b, op.Data, true)
+	} else {
+		b.limbo = append(b.limbo, op)
+	}
+}
+
+// synced takes the durable bytes of a write. all says that it is the whole write.
 func (j *judge) synced(w *world, b *broker, data []byte, all bool) {
 	j.at.broker, j.at.all = b, all
 	if err := wal.Walk(data, j.record); err != nil && all {
@@ -137,15 +180,22 @@ func (j *judge) synced(w *world, b *broker, data []byte, all bool) {
 	}
 }
 
-// durable takes one durable record.
+// durable takes one durable record. Checkpoints of a part of a write don't count: a segment whose
+// beginning is torn is no segment.
 func (j *judge) durable(r *wal.Record) {
-	b, g := int32(j.at.broker.number), uint64(r.Group)
+	b, g := j.at.broker.number, r.Group
 	switch {
 	case r.Type == wal.RecordEntry:
-		j.cluster.Durable(b, g, r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(r.Entry.Data)})
+		j.cluster.Durable(int32(b), uint64(g), r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(r.Entry.Data)})
 	case r.Type == wal.RecordVote, r.Type == wal.RecordCheckpoint && j.at.all:
-		j.at.world.violated(j.cluster.DurableVote(b, g, r.State.Term, voteOf(r.State.Vote)))
+		j.durableVote(b, g, vote{r.State.Term, voteOf(r.State.Vote)})
 	}
+}
+
+func (j *judge) durableVote(broker int, g node.GroupID, v vote) {
+	j.votes[replicaID{broker, g}] = v
+	j.voters[ballot{g, v.term, v.broker}] |= 1 << broker
+	j.at.world.violated(j.cluster.DurableVote(int32(broker), uint64(g), v.term, v.broker))
 }
 
 // voteOf is the broker in a raft id, as node makes them: the upper half; -1 for none.
@@ -168,19 +218,44 @@ func (j *judge) crashed(_ *world, b *broker) {
 }
 
 // recovered finds out, from the durable bytes, how much of the writes that were cut short survived,
-// and looks at what the broker recovered.
+// and looks at what the broker recovered. All of it must be durable now: what it tells others from
+// here on may not be lost any more.
 func (j *judge) recovered(w *world, b *broker) {
 	for _, op := range b.limbo {
-		got := b.disk.durableAt(op.File, op.Off, len(op.Data))
-		n := 0
-		for n < len(got) && got[n] == op.Data[n] {
-			n++
-		}
+		n := b.disk.durablePrefix(op.File, op.Off, op.Data)
 		j.synced(w, b, op.Data[:n], n == len(op.Data))
 	}
 	b.limbo = b.limbo[:0]
+	log, _, err := wal.Open(b.disk.image(), w.config(b).Log)
+	if err != nil {
+		w.fail("recovery-durable", "broker %d started, but could not start again after a power loss now: %v", b.number, err)
+	}
 	for _, g := range b.node.Groups() {
+		v, _ := b.node.Inspect(g)
+		st, _ := log.State(g)
+		durable := vote{st.Term, voteOf(st.Vote)}
+		if durable != (vote{v.Term, int64(v.Vote)}) || st.Last != v.LastIndex || st.First != v.FirstIndex {
+			w.fail("recovery-durable", "broker %d, group %d: recovered entries %d to %d, term %d and vote %d, but after a power loss now it would have entries %d to %d, term %d and vote %d",
+				b.number, g, v.FirstIndex, v.LastIndex, v.Term, v.Vote, st.First, st.Last, durable.term, durable.broker)
+		}
+		if w.tracing() {
+			w.tracef("%s  group %d: entries %d to %d, commit %d, term %d, vote %d", w.column(b), g, v.FirstIndex, v.LastIndex, v.Commit, v.Term, v.Vote)
+		}
+		j.durableVote(b.number, g, durable)
 		j.observeGroup(w, b, g)
+	}
+}
+
+// checkLeader demands of a leader that its term is durable on its own disk (the hold rule: else it
+// could win the same term once more, with other entries), and that a quorum has durably voted for
+// it.
+func (j *judge) checkLeader(w *world, b *broker, v *node.View) {
+	if own := j.votes[replicaID{b.number, v.Group}]; own.term < v.Term {
+		w.fail("leader-term-durable", "broker %d leads group %d in term %d, but a power loss would put it back to term %d", b.number, v.Group, v.Term, own.term)
+	}
+	voters := j.voters[ballot{v.Group, v.Term, int64(b.number)}]
+	if n := bits.OnesCount64(uint64(voters)); n <= len(v.Replicas)/2 {
+		w.fail("votes-durable", "broker %d leads group %d in term %d, but only %d of %d replicas ever had a durable vote for it", b.number, v.Group, v.Term, n, len(v.Replicas))
 	}
 }
 

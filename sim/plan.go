@@ -100,6 +100,7 @@ type Client struct {
 	ID         int      `json:"id"` // from 1, unique
 	Idempotent bool     `json:"idempotent"`
 	InFlight   int      `json:"in_flight"`
+	Eager      bool     `json:"eager"`   // fills its window before the first answer from a new leader
 	Timeout    Duration `json:"timeout"` // of one request on the wire; the connection is dropped then
 	GiveUp     Duration `json:"give_up"` // of a call, retries included; its outcome is unknown then
 	Home       int      `json:"home"`    // the broker that is asked for metadata first

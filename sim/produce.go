@@ -35,6 +35,7 @@ type lane struct {
 	sequence  int32     // of the next batch that is numbered
 	retryAt   node.Time // nothing is sent before
 	sure      bool      // the last answer from this leader was good; until then one batch at a time
+	acked     int64     // producer id of the last batch that was acknowledged
 }
 
 // batch is one produce call.
@@ -59,7 +60,7 @@ func (c *client) lane(t *topicView, partition int32) *lane {
 			return l
 		}
 	}
-	l := &lane{topic: t, partition: partition}
+	l := &lane{topic: t, partition: partition, acked: -1}
 	c.lanes = append(c.lanes, l)
 	return l
 }
@@ -67,7 +68,7 @@ func (c *client) lane(t *topicView, partition int32) *lane {
 // enqueue begins a produce call.
 func (c *client) enqueue(call *Call) {
 	l := c.lane(c.topic(call.Topic), call.Partition)
-	b := &batch{call: call, began: c.world.now}
+	b := &batch{call: call, began: c.world.now, producer: -1}
 	for i := range call.Records {
 		b.values = append(b.values, recordID(call.ID, i))
 	}
@@ -140,7 +141,7 @@ func (c *client) sendLane(l *lane) {
 		return
 	}
 	window := c.spec.InFlight
-	if !l.sure && c.spec.Idempotent {
+	if !l.sure && c.spec.Idempotent && !c.spec.Eager {
 		window = 1
 	}
 	for i := 0; i < min(window, len(l.batches)); i++ {
@@ -231,17 +232,15 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 	switch code := r.ErrorCode; {
 	case code == 0:
 		l.sure = true
+		l.acked = b.producer
 		c.endBatch(l, b, checker.OK, r.BaseOffset)
 	case code == kerr.DuplicateSequenceNumber.Code:
+		l.acked = b.producer
 		c.endBatch(l, b, checker.OK, -1)
 	case attempt != b.attempt:
 		// An error of an attempt that was given up already says nothing about the next.
 	case code == kerr.OutOfOrderSequenceNumber.Code && b.numbered:
-		if place == 0 { // a client that doesn't know the fate of an earlier batch takes a new producer id
-			c.world.fail("sequence", "client %d, call %d: producer %d's sequence %d on %s is refused as out of order, though the batch before it was acknowledged",
-				c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
-		}
-		c.rewind(l, place)
+		c.outOfOrder(l, b, place)
 	case retriable(code) && c.spec.Idempotent:
 		l.topic.stale = true
 		c.rewind(l, place)
@@ -250,6 +249,27 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 		c.endBatch(l, b, checker.Unknown, -1)
 	default:
 		c.unexpected(b.call, code, "the produce request")
+	}
+}
+
+// outOfOrder takes a refused sequence. It is right for a batch behind one that is on its way again,
+// and for a producer's first batch, if a later one came before it: a partition accepts any first
+// sequence of a producer that it doesn't know. Otherwise the broker forgot something.
+func (c *client) outOfOrder(l *lane, b *batch, place int) {
+	switch {
+	case place > 0:
+		c.rewind(l, place)
+	case l.acked == b.producer:
+		c.world.fail("sequence", "client %d, call %d: producer %d's sequence %d on %s is refused as out of order, though the batch before it was acknowledged",
+			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
+	case !c.spec.Eager:
+		c.world.fail("sequence", "client %d, call %d: producer %d's first sequence %d on %s is refused as out of order, though nothing else was sent before it was answered",
+			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
+	default:
+		for len(l.batches) > 0 && l.batches[0].maybe {
+			c.endBatch(l, l.batches[0], checker.Unknown, -1)
+		}
+		c.newProducer()
 	}
 }
 

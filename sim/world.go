@@ -344,12 +344,11 @@ func (w *world) finishOp(e event) {
 	res := wal.Do(b.disk, e.op)
 	w.note(evOp, b, hashOf(res.Data)^e.op.ID)
 	b.mail.results = append(b.mail.results, res)
-	switch {
-	case e.op.Kind != wal.OpWrite:
-	case res.Err != nil:
-		b.limbo = append(b.limbo, e.op)
-	default:
-		w.judge.synced(w, b, e.op.Data, true)
+	if e.op.Kind != wal.OpWrite {
+		return
+	}
+	w.judge.written(w, b, e.op)
+	if res.Err == nil {
 		w.observe(w.anchor(worldWriteSynced), b)
 	}
 }
