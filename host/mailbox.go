@@ -13,25 +13,58 @@ import (
 // Bounds of one step's input. What exceeds them waits for the next step, so that one step stays
 // short whatever arrived meanwhile.
 const (
-	stepRequests = 4096
-	stepBytes    = 16 << 20 // of requests, and again of messages
+	stepItems = 4096     // of each kind
+	stepBytes = 16 << 20 // of each kind
 )
 
-// mailbox collects what happened until the loop takes it: a mutex and two Inputs that are swapped.
-// Who posts is bounded elsewhere (requests and messages by budgets, results by the operations
-// under way), so posting never blocks.
+// mailbox collects what happened until the loop takes it. Who posts is bounded elsewhere (requests
+// and messages by budgets, results by the operations under way), so posting never blocks.
 type mailbox struct {
-	mu      sync.Mutex
-	fill    *node.Input // being filled
-	spare   *node.Input // what take returned last
-	hangups []hangup
-	posted  uint64 // requests ever posted
-	given   uint64 // requests ever given to the loop
-	waiting bool   // the loop sleeps; who posts next wakes it
-	stopped bool
+	mu       sync.Mutex
+	requests inbox[node.Request]
+	messages inbox[node.Message]
+	results  inbox[wal.Result]
+	hangups  []hangup
+	posted   uint64 // requests ever posted
+	given    uint64 // requests ever given to the loop
+	waiting  bool   // the loop sleeps; who posts next wakes it
+	stopped  bool
 
 	wake  chan struct{}
+	in    node.Input  // the loop's: what take returned last
 	timer *time.Timer // the loop's
+}
+
+// inbox is the items of one kind: two slices, one being filled and one being given out, swapped
+// when the latter is empty.
+type inbox[T any] struct {
+	fill  []T
+	rest  []T // not given out yet
+	given []T // what take returned last
+	array []T // behind rest and given
+}
+
+func (b *inbox[T]) post(item T) { b.fill = append(b.fill, item) }
+
+func (b *inbox[T]) empty() bool { return len(b.fill)+len(b.rest) == 0 }
+
+// take gives out items in order, up to the bounds of a step but at least one. They are valid until
+// the next take.
+func (b *inbox[T]) take(size func(*T) int) []T {
+	clear(b.given) // drop the references to frames
+	if len(b.rest) == 0 {
+		b.fill, b.array = b.array[:0], b.fill
+		b.rest = b.array
+	}
+	n, bytes := 0, 0
+	for n < len(b.rest) && n < stepItems {
+		if bytes += size(&b.rest[n]); bytes > stepBytes && n > 0 {
+			break
+		}
+		n++
+	}
+	b.given, b.rest = b.rest[:n], b.rest[n:]
+	return b.given
 }
 
 // hangup waits until all requests that were posted before it were given to the node in an earlier
@@ -41,13 +74,11 @@ type hangup struct {
 	after uint64
 }
 
-func newMailbox() *mailbox {
-	return &mailbox{fill: new(node.Input), spare: new(node.Input), wake: make(chan struct{}, 1)}
-}
+func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
 func (m *mailbox) request(r node.Request) {
 	m.mu.Lock()
-	m.fill.Requests = append(m.fill.Requests, r)
+	m.requests.post(r)
 	m.posted++
 	m.unlockAndWake()
 }
@@ -60,13 +91,13 @@ func (m *mailbox) hangup(c node.ConnID) {
 
 func (m *mailbox) message(msg node.Message) {
 	m.mu.Lock()
-	m.fill.Messages = append(m.fill.Messages, msg)
+	m.messages.post(msg)
 	m.unlockAndWake()
 }
 
 func (m *mailbox) result(r wal.Result) {
 	m.mu.Lock()
-	m.fill.Results = append(m.fill.Results, r)
+	m.results.post(r)
 	m.unlockAndWake()
 }
 
@@ -92,11 +123,11 @@ func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
 	for {
 		m.mu.Lock()
 		if m.ready() || clock.now() >= deadline {
-			in := m.swap()
+			m.fillInput()
 			m.mu.Unlock()
-			in.Now = clock.now()
-			in.UnixMs = time.Now().UnixMilli()
-			return in
+			m.in.Now = clock.now()
+			m.in.UnixMs = time.Now().UnixMilli()
+			return &m.in
 		}
 		m.waiting = true
 		m.mu.Unlock()
@@ -128,27 +159,18 @@ func (m *mailbox) sleep(d time.Duration) {
 
 // ready says whether there is something to step for.
 func (m *mailbox) ready() bool {
-	return len(m.fill.Requests)+len(m.fill.Messages)+len(m.fill.Results) > 0 ||
-		len(m.hangups) > 0 || m.stopped != m.spare.Stop
+	return !m.requests.empty() || !m.messages.empty() || !m.results.empty() ||
+		len(m.hangups) > 0 || m.stopped != m.in.Stop
 }
 
-// swap gives out the filled Input, cut to the bounds of a step, and clears the other one.
-func (m *mailbox) swap() *node.Input {
-	in, next := m.fill, m.spare
-	m.fill, m.spare = next, in
-	clear(next.Requests) // drop the references to frames
-	clear(next.Messages)
-	clear(next.Results)
-	*next = node.Input{
-		Requests: next.Requests[:0], Hangups: next.Hangups[:0],
-		Messages: next.Messages[:0], Results: next.Results[:0],
-	}
-	in.Requests, next.Requests = cut(in.Requests, next.Requests, func(r node.Request) int { return len(r.Frame) })
-	in.Messages, next.Messages = cut(in.Messages, next.Messages, func(m node.Message) int { return len(m.Data) })
-	in.Hangups = m.ripeHangups(in.Hangups)
-	m.given += uint64(len(in.Requests))
-	in.Stop = m.stopped
-	return in
+// fillInput puts what came into the input, cut to the bounds of a step.
+func (m *mailbox) fillInput() {
+	m.in.Hangups = m.ripeHangups(m.in.Hangups[:0]) // before given grows
+	m.in.Requests = m.requests.take(func(r *node.Request) int { return len(r.Frame) })
+	m.in.Messages = m.messages.take(func(msg *node.Message) int { return len(msg.Data) })
+	m.in.Results = m.results.take(func(r *wal.Result) int { return len(r.Data) })
+	m.given += uint64(len(m.in.Requests))
+	m.in.Stop = m.stopped
 }
 
 // ripeHangups appends the hangups all of whose requests were given in an earlier step.
@@ -160,16 +182,4 @@ func (m *mailbox) ripeHangups(to []node.ConnID) []node.ConnID {
 	}
 	m.hangups = append(m.hangups[:0], m.hangups[n:]...)
 	return to
-}
-
-// cut moves what is beyond the bounds of a step from in to rest; always at least one item stays.
-func cut[T any](in, rest []T, size func(T) int) (head, tail []T) {
-	bytes := 0
-	for i, item := range in {
-		bytes += size(item)
-		if i > 0 && (i == stepRequests || bytes > stepBytes) {
-			return in[:i], append(rest, in[i:]...)
-		}
-	}
-	return in, rest
 }

@@ -47,7 +47,7 @@ func TestMailboxSleepsUntilTheDeadlineOrAPost(t *testing.T) {
 
 func TestMailboxCutsAStep(t *testing.T) {
 	m, c := newMailbox(), newClock()
-	const total = 2*stepRequests + 7
+	const total = 2*stepItems + 7
 	for i := range total {
 		m.request(node.Request{Conn: 1, Frame: binary.BigEndian.AppendUint32(nil, uint32(i))})
 	}
@@ -66,7 +66,7 @@ func TestMailboxCutsAStep(t *testing.T) {
 			next++
 		}
 	}
-	if diff := cmp.Diff([]int{stepRequests, stepRequests, 7}, sizes); diff != "" {
+	if diff := cmp.Diff([]int{stepItems, stepItems, 7}, sizes); diff != "" {
 		t.Errorf("requests per step (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]int{1, 1, 0}, messages); diff != "" {
@@ -78,7 +78,7 @@ func TestMailboxCutsAStep(t *testing.T) {
 // after it.
 func TestHangupComesAfterTheLastRequestsStep(t *testing.T) {
 	m, c := newMailbox(), newClock()
-	for range stepRequests + 1 {
+	for range stepItems + 1 {
 		m.request(node.Request{Conn: 5})
 	}
 	m.hangup(5)
@@ -93,7 +93,7 @@ func TestHangupComesAfterTheLastRequestsStep(t *testing.T) {
 		in := m.take(c, node.Never) // would hang if a hangup alone did not wake it
 		got = append(got, step{len(in.Requests), append([]node.ConnID(nil), in.Hangups...)})
 	}
-	want := []step{{stepRequests, nil}, {2, nil}, {0, []node.ConnID{5, 6}}}
+	want := []step{{stepItems, nil}, {2, nil}, {0, []node.ConnID{5, 6}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
