@@ -38,12 +38,13 @@ type profile struct {
 	faults     int // at most; 0: none
 	kinds      []FaultKind
 	tiny       bool // knobs at their smallest
+	dense      bool // always many calls in little time, on one partition
 }
 
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 24, kinds: faultKinds,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 40, kinds: faultKinds,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -68,9 +69,10 @@ var profiles = []profile{
 // generator draws a plan. pick(n) is uniform in [0, n); 0 is always the simplest choice, so that a
 // property test that draws the choices shrinks towards a plain world.
 type generator struct {
-	pick func(n int64) int64
-	prof *profile
-	plan *Plan
+	pick  func(n int64) int64
+	prof  *profile
+	plan  *Plan
+	dense bool
 }
 
 func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
@@ -79,6 +81,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 		return nil, fmt.Errorf("unknown profile %q; use one of %v", name, Profiles())
 	}
 	g := &generator{pick: pick, prof: &profiles[i], plan: &Plan{Seed: s, Profile: name}}
+	g.dense = g.prof.dense || g.prof.calls > 100 && g.chance(1, 3)
 	g.world()
 	g.topics()
 	g.knobs()
@@ -118,12 +121,15 @@ func (g *generator) world() {
 	p := g.plan
 	p.Brokers = g.prof.brokers[g.pick(int64(len(g.prof.brokers)))]
 	p.Safety = g.span(g.prof.safety[0], g.prof.safety[1])
+	if g.dense {
+		p.Safety = g.span(3*second, 8*second)
+	}
 	skewed := g.prof.faults > 0 && g.chance(1, 3)
 	for range p.Brokers {
 		c := Clock{}
 		if skewed {
 			c.OffsetMs = g.wide(1, 1<<32) - g.wide(1, 1<<32)
-			c.DriftPPM = g.wide(1, 50_000) - g.wide(1, 50_000)
+			c.DriftPPM = g.wide(1, 200_000) - g.wide(1, 200_000)
 		}
 		p.Clocks = append(p.Clocks, c)
 	}
@@ -131,12 +137,19 @@ func (g *generator) world() {
 
 func (g *generator) topics() {
 	p := g.plan
-	for i := range g.between(1, int64(g.prof.topics)) {
+	topics := g.between(1, int64(g.prof.topics))
+	if g.dense {
+		topics = 1
+	}
+	for i := range topics {
 		t := Topic{Name: "t" + strconv.Itoa(int(i)), Partitions: 1, Replicas: int16(min(3, p.Brokers))}
 		if i > 0 && g.chance(1, 4) {
 			t.Auto = true // the brokers' defaults apply: one partition, three replicas
 		} else {
 			t.Partitions = int32(g.wide(1, int64(g.prof.partitions)))
+			if g.dense {
+				t.Partitions = min(t.Partitions, 2)
+			}
 			if g.chance(1, 4) {
 				t.Replicas = int16(g.between(1, int64(p.Brokers)))
 			}
@@ -154,12 +167,12 @@ func (g *generator) knobs() {
 	odd := func(plain, lo, hi int64) int64 {
 		if g.prof.tiny {
 			hi = max(lo, min(hi, lo*64))
-		} else if !g.chance(2, 3) {
+		} else if !g.chance(1, 2) {
 			return plain
 		}
 		return g.wide(lo, hi)
 	}
-	k.HotEntries = int(odd(10_000, 1, 10_000))
+	k.HotEntries = int(odd(10_000, 1, 256))
 	k.CacheBytes = odd(64<<20, 1<<10, 64<<20)
 	k.ColdReadBytes = odd(1<<20, 1<<6, 1<<20)
 	k.ReplicationBytes = uint64(odd(512<<10, 1, 512<<10))
@@ -205,12 +218,19 @@ func (g *generator) client(idempotent bool) int {
 	p := g.plan
 	c := Client{
 		ID: len(p.Clients) + 1, Idempotent: idempotent, InFlight: 5 - int(g.upTo(4)),
-		Timeout: g.span(200*millisecond, 4*second), Home: int(g.between(1, int64(p.Brokers))),
+		Timeout: g.span(100*millisecond, g.longestTimeout()), Home: int(g.between(1, int64(p.Brokers))),
 	}
 	c.Eager = g.chance(1, 3)
 	c.GiveUp = c.Timeout + g.span(2*second, 60*second)
 	p.Clients = append(p.Clients, c)
 	return c.ID
+}
+
+func (g *generator) longestTimeout() Duration {
+	if g.dense {
+		return 500 * millisecond
+	}
+	return 4 * second
 }
 
 func (g *generator) call(c Call) {
@@ -223,6 +243,10 @@ func (g *generator) calls(producers, consumers, askers []int) {
 	p := g.plan
 	largest := g.wide(minValue, 32<<10)
 	n := g.wide(4, int64(g.prof.calls))
+	if g.dense {
+		n = g.wide(100, int64(g.prof.calls))
+	}
+	favourite := g.chance(1, 2)
 	gap := 2 * int64(p.Safety) / n
 	now := int64(0)
 	for range n {
@@ -231,6 +255,9 @@ func (g *generator) calls(producers, consumers, askers []int) {
 		}
 		t := &p.Topics[g.pick(int64(len(p.Topics)))]
 		c := Call{At: Duration(now / 1000 * 1000), Topic: t.Name, Partition: int32(g.pick(int64(t.Partitions)))}
+		if favourite && g.chance(3, 4) {
+			c.Topic, c.Partition = p.Topics[0].Name, 0
+		}
 		switch g.pick(10) {
 		default:
 			c.Kind, c.Client = CallProduce, producers[g.pick(int64(len(producers)))]
@@ -261,10 +288,17 @@ func (g *generator) faults() {
 	}
 	var weights []int64
 	total := int64(0)
-	for range g.prof.kinds {
+	for _, kind := range g.prof.kinds {
 		w := int64(0)
-		if g.chance(1, 3) {
-			w = g.between(1, 8)
+		switch kind {
+		case FaultKill, FaultPower, FaultRecovery: // most bugs of a replicated log need them
+			if g.chance(1, 2) {
+				w = g.between(1, 24)
+			}
+		default:
+			if g.chance(1, 3) {
+				w = g.between(1, 8)
+			}
 		}
 		weights = append(weights, w)
 		total += w
@@ -308,18 +342,31 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 		f.Target = Target(strconv.Itoa(int(g.between(1, int64(p.Brokers)))))
 	}
 	switch g.pick(6) {
-	case 4:
+	case 3, 4:
 		f.Target = TargetLeader
-		f.Group = uint64(g.upTo(int64(len(p.Topics))))
+		f.Group = g.group()
 	case 5:
 		f.Target = TargetFollower
-		f.Group = uint64(g.upTo(int64(len(p.Topics))))
+		f.Group = g.group()
 	}
 	if (kind == FaultPower || kind == FaultKill) && g.chance(1, 8) {
 		f.Target = TargetAll
 	}
 	g.rate(&f)
 	p.Faults = append(p.Faults, f)
+}
+
+// group picks a raft group: mostly that of the first partition, which may be a favourite; 0 is the
+// catalog. Ids are given in order of creation.
+func (g *generator) group() uint64 {
+	if g.chance(1, 2) {
+		return 1
+	}
+	n := int64(0)
+	for _, t := range g.plan.Topics {
+		n += int64(t.Partitions)
+	}
+	return uint64(g.upTo(n))
 }
 
 // anchor picks one of the first events of a kind, or a later one.
