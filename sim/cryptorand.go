@@ -3,6 +3,7 @@
 package sim
 
 import (
+	//det:ok this is the file that replaces the reader that raft draws from by a keyed one
 	"crypto/rand"
 	"encoding/binary"
 	"io"

@@ -19,7 +19,7 @@ const (
 	FaultPause    FaultKind = "pause"          // the process stands still, its clocks and peers go on
 
 	FaultIsolate  FaultKind = "isolate"   // cut off from all brokers, both ways
-	FaultSends    FaultKind = "deaf-peer" // one way: what it sends to brokers is lost
+	FaultSends    FaultKind = "mute"      // one way: what it sends to brokers is lost
 	FaultReceives FaultKind = "deaf"      // one way: what brokers send to it is lost
 	FaultLink     FaultKind = "link"      // cut off from Peer only
 	FaultHalves   FaultKind = "halves"    // the brokers fall into two parts, Rate is the set of the first part's bits

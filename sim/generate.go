@@ -44,11 +44,11 @@ type profile struct {
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 40, kinds: faultKinds,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
-		calls: 12, safety: [2]Duration{3 * second, 15 * second}, faults: 6, kinds: faultKinds, tiny: true,
+		calls: 12, safety: [2]Duration{3 * second, 15 * second}, faults: 12, kinds: faultKinds, tiny: true,
 	},
 	{
 		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
@@ -105,6 +105,12 @@ func (g *generator) wide(lo, hi int64) int64 {
 	return min(max(exp2(a+g.pick(b-a+1)), lo), hi)
 }
 
+// skew is in (-limit, limit), near 0 more often.
+func (g *generator) skew(limit int64) int64 {
+	ahead, behind := g.wide(1, limit), g.wide(1, limit)
+	return ahead - behind
+}
+
 func (g *generator) span(lo, hi Duration) Duration {
 	// Rounded to 3 digits or so, for people.
 	d := g.wide(int64(lo), int64(hi))
@@ -128,8 +134,8 @@ func (g *generator) world() {
 	for range p.Brokers {
 		c := Clock{}
 		if skewed {
-			c.OffsetMs = g.wide(1, 1<<32) - g.wide(1, 1<<32)
-			c.DriftPPM = g.wide(1, 200_000) - g.wide(1, 200_000)
+			c.OffsetMs = g.skew(1 << 32)
+			c.DriftPPM = g.skew(200_000)
 		}
 		p.Clocks = append(p.Clocks, c)
 	}
@@ -293,7 +299,7 @@ func (g *generator) faults() {
 		switch kind {
 		case FaultKill, FaultPower, FaultRecovery: // most bugs of a replicated log need them
 			if g.chance(1, 2) {
-				w = g.between(1, 24)
+				w = g.between(1, 16)
 			}
 		default:
 			if g.chance(1, 3) {
@@ -307,7 +313,7 @@ func (g *generator) faults() {
 		return
 	}
 	anchored := g.upTo(3) // thirds of the faults
-	for range g.wide(1, int64(g.prof.faults)) {
+	for range g.wide(2, int64(g.prof.faults)) {
 		x := g.pick(total)
 		for i, w := range weights {
 			if x < w {
@@ -328,8 +334,7 @@ var anchors = []string{
 
 func (g *generator) fault(kind FaultKind, anchored bool) {
 	p := g.plan
-	f := Fault{ID: len(p.Faults) + 1, Kind: kind, For: g.span(millisecond, 30*second)}
-	f.For = min(f.For, p.Safety)
+	f := Fault{ID: len(p.Faults) + 1, Kind: kind, For: min(g.lasting(kind), p.Safety)}
 	if anchored && !kind.everywhere() {
 		f.After = g.anchor()
 		if g.chance(1, 2) {
@@ -342,7 +347,7 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 		f.Target = Target(strconv.Itoa(int(g.between(1, int64(p.Brokers)))))
 	}
 	switch g.pick(6) {
-	case 3, 4:
+	case 2, 3, 4:
 		f.Target = TargetLeader
 		f.Group = g.group()
 	case 5:
@@ -354,6 +359,19 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 	}
 	g.rate(&f)
 	p.Faults = append(p.Faults, f)
+}
+
+// lasting draws how long a fault lasts: a restart may be immediate, but a partition shorter than an
+// election time-out changes little.
+func (g *generator) lasting(kind FaultKind) Duration {
+	switch kind {
+	case FaultKill, FaultPower, FaultRecovery:
+		return g.span(millisecond, 30*second)
+	}
+	if g.chance(1, 4) {
+		return g.span(millisecond, 200*millisecond)
+	}
+	return g.span(200*millisecond, 10*second)
 }
 
 // group picks a raft group: mostly that of the first partition, which may be a favourite; 0 is the
@@ -391,12 +409,12 @@ func (g *generator) rate(f *Fault) {
 	case FaultLink:
 		f.Peer = int(g.between(1, n))
 	case FaultHalves:
-		f.Rate = g.pick(1 << n)
+		f.Rate = g.between(min(1, n-1), int64(1)<<n-2)
 	case FaultLoss, FaultDup, FaultTail:
 		f.Rate = g.wide(1, 500)
 	case FaultSlowDisk:
 		f.Rate = g.wide(1, 100)
 	case FaultClockJump:
-		f.Rate = g.wide(1, 1<<36) - g.wide(1, 1<<36)
+		f.Rate = g.skew(1 << 36)
 	}
 }

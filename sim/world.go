@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	//det:ok only the stack of a failed run is taken, which is shown and neither hashed nor compared
 	"runtime/debug"
 
 	"chronik/node"
