@@ -19,6 +19,8 @@ type world struct {
 	rng  *rand.Rand
 	fs   *disk
 	opt  Options
+	ids  []GroupID
+	even bool // sizes of entries are such that old records often begin where new ones end
 	log  *Log
 	past []version // past[0] is what the last Open found
 	ops  []Op      // under way
@@ -51,7 +53,17 @@ func (w *world) step(models ...model) {
 
 func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
-func (w *world) anyGroup() GroupID { return []GroupID{0, 2, 5, 1 << 40}[w.rng.IntN(4)] }
+func (w *world) anyGroup() GroupID { return w.ids[w.rng.IntN(len(w.ids))] }
+
+// newWorld returns a world with a log that was just opened.
+func newWorld(t rapid.TB, seed uint64, groups int, opt Options) *world {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), fs: newDisk(), opt: opt, asks: map[uint64]ask{}, past: []version{{model{}, 0}}}
+	w.fs.pick = w.rng.IntN
+	for i := range groups {
+		w.ids = append(w.ids, GroupID(i)<<(7*i%50))
+	}
+	return w
+}
 
 func (w *world) append() {
 	g := w.anyGroup()
@@ -74,6 +86,9 @@ func (w *world) append() {
 		size := w.rng.IntN(300)
 		if w.chance(40) {
 			size = w.rng.IntN(9000)
+		}
+		if w.even {
+			size = recordHead*(1+size/recordHead) - entryHead
 		}
 		w.next++
 		e := entry(i, term, size)
@@ -154,7 +169,7 @@ func (w *world) read() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.ops = append(w.ops, op)
+	w.begin(op)
 	w.asks[op.ID] = ask{g, mg.Entries[k]}
 }
 
@@ -245,9 +260,7 @@ func (w *world) act() {
 	case n < 75:
 		w.read()
 	case n < 85:
-		for op, ok := w.log.Next(); ok; op, ok = w.log.Next() {
-			w.ops = append(w.ops, op)
-		}
+		w.take()
 	case len(w.ops) > 0:
 		w.run(w.rng.IntN(len(w.ops)), false)
 	}
@@ -258,12 +271,38 @@ func (w *world) act() {
 	}
 }
 
+// take asks the log for everything that it wants done.
+func (w *world) take() {
+	for op, ok := w.log.Next(); ok; op, ok = w.log.Next() {
+		w.begin(op)
+	}
+}
+
+// begin adds an operation to those under way, which must never touch the same bytes.
+func (w *world) begin(op Op) {
+	span := func(o Op) (int64, int64) {
+		switch o.Kind {
+		case OpWrite:
+			return o.Off, o.Off + int64(len(o.Data))
+		case OpRead:
+			return o.Off, o.Off + o.N
+		}
+		return 0, 1 << 40
+	}
+	for _, o := range w.ops {
+		a, b := span(o)
+		c, d := span(op)
+		if o.File == op.File && a < d && c < b && (o.Kind != OpRead || op.Kind != OpRead) {
+			w.t.Fatalf("%v of %s from %d to %d while a %v from %d to %d is under way", op.Kind, op.File, c, d, o.Kind, a, b)
+		}
+	}
+	w.ops = append(w.ops, op)
+}
+
 func (w *world) drain() error {
 	w.log.Sync()
 	for {
-		for op, ok := w.log.Next(); ok; op, ok = w.log.Next() {
-			w.ops = append(w.ops, op)
-		}
+		w.take()
 		if len(w.ops) == 0 {
 			break
 		}
@@ -288,14 +327,18 @@ func (w *world) drain() error {
 func (w *world) crash() {
 	w.rng.Shuffle(len(w.ops), func(i, j int) { w.ops[i], w.ops[j] = w.ops[j], w.ops[i] })
 	for len(w.ops) > 0 && !w.fs.down {
-		switch w.rng.IntN(3) {
+		switch w.rng.IntN(4) {
 		case 0: // carried out, not told
 			w.run(0, true)
 		case 1: // not begun
 			w.ops = slices.Delete(w.ops, 0, 1)
 		case 2: // in the middle of it
-			w.fs.fuse = w.rng.IntN(3)
+			w.fs.fuse = w.rng.IntN(4)
 			w.run(0, true)
+		case 3: // the sync fails: written, there to read, and lost with the power
+			w.fs.failSync = true
+			w.run(0, true)
+			w.fs.failSync = false
 		}
 	}
 	w.ops, w.asks = nil, map[uint64]ask{}
@@ -344,19 +387,11 @@ func (w *world) reopen() {
 
 func TestCrashes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		seed := rapid.Uint64().Draw(t, "seed")
-		w := &world{
-			t:    t,
-			rng:  rand.New(rand.NewPCG(seed, 0)),
-			fs:   newDisk(),
-			asks: map[uint64]ask{},
-			past: []version{{model{}, 0}},
-			opt: Options{
-				SegmentBytes: rapid.SampledFrom([]int64{4096, 5000, 16384}).Draw(t, "segment"),
-				FlushBytes:   rapid.SampledFrom([]int{1, 500, 3000, 1 << 20}).Draw(t, "flush"),
-			},
-		}
-		w.fs.pick = w.rng.IntN
+		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), rapid.SampledFrom([]int{2, 4, 20}).Draw(t, "groups"), Options{
+			SegmentBytes: rapid.SampledFrom([]int64{4096, 5000, 16384}).Draw(t, "segment"),
+			FlushBytes:   rapid.SampledFrom([]int{1, 500, 3000, 1 << 20}).Draw(t, "flush"),
+		})
+		w.even = rapid.Bool().Draw(t, "even")
 		w.reopen()
 		for range rapid.IntRange(1, 5).Draw(t, "incarnations") {
 			for range rapid.IntRange(0, 150).Draw(t, "actions") {

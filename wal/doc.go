@@ -1,4 +1,154 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wal is one broker's write-ahead log.
+// Package wal is one broker's write-ahead log: the only thing that a broker writes to disk.
+//
+// One idea: many groups (raft logs) share one sequence of records, so that one write and one sync
+// make everything durable that arrived meanwhile, whatever the number of groups. A Log decides
+// what is written where and is told what came of it; the world carries it out with Do. Only Open
+// does I/O itself.
+//
+//	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
+//
+// Files: log.go what a caller does; flush.go group commit, segments, files; index.go where each
+// entry is; read.go reading back; record.go and segment.go the bytes; recover.go and replay.go
+// Open; fs.go and op.go the disk.
+//
+// # Positions, segments, files
+//
+// An LSN is a byte position in the life of the log. A segment is a stretch of it that lies in one
+// file, whose header tells the segment's sequence number and its base, the LSN of the file's
+// first byte. The next segment's base is where the last record of this one ends. File names
+// (0001.wal) mean nothing: a file is a slot, and when nothing in its segment is needed any more,
+// another segment takes the slot over without deleting anything. New files are filled with zeros
+// before they are used. Both because overwriting synced blocks syncs two to three times faster
+// than appending.
+//
+// # Bytes
+//
+// All numbers are little-endian. A segment file:
+//
+//	0        64                                                        size
+//	| header | manifest | checkpoint of each group | record | ... | seal | old or zero |
+//
+// Segment header, 64 bytes:
+//
+//	 0  magic "CHRONWAL"
+//	 8  u32 CRC-32C of bytes 12 to 63
+//	12  u32 format version, 1
+//	16  u64 sequence number, from 1
+//	24  u64 base
+//	32  u32 epoch of the records that follow
+//	36  u32 number of checkpoints that follow the manifest
+//	40  zeros
+//
+// Record, a multiple of 8 bytes:
+//
+//	 0  u32 CRC-32C of everything after it, payload and padding included
+//	 4  u32 length of the payload
+//	 8  u64 LSN of this record
+//	16  u64 durable: everything below this LSN was synced when the record was written
+//	24  u32 epoch
+//	28  u8  type; 0 is never written
+//	29  u8  kind (entry), otherwise 0
+//	30  u16 0
+//	32  u64 group, 0 if the type has none
+//	40  payload, then zeros up to a multiple of 8
+//
+// Payloads, all u64 but for the data:
+//
+//	1 open        -
+//	2 manifest    first, count; first, count; ...    runs of sequence numbers, without its own
+//	3 checkpoint  term, vote, commit, first, prevTerm, last, lastTerm
+//	4 entry       index, term, data
+//	5 vote        term, vote
+//	6 commit      commit
+//	7 release     first, prevTerm                    prevTerm is the term of entry first-1
+//	8 remove      -
+//	9 seal        -
+//
+// A group's state is what its records say, one after the other. An entry replaces the group's
+// entries from its index on. A checkpoint replaces everything but entries first to last, which it
+// keeps. A release commits and drops the entries below first.
+//
+// # Why a segment begins with all checkpoints
+//
+// So that votes and commit indexes never keep an old segment alive, and segments may go in any
+// order: a segment is part of the log as long as some group has a live entry in it. The newest
+// manifest says which are, and the file of a segment that is left out is free as soon as that
+// manifest is durable. Records of a segment that is gone may have replaced, released or removed
+// entries that an older, live segment still shows: ghosts. What killed a ghost is durable, or the
+// segment wouldn't be gone; so the next checkpoint (entries above last or below first, groups
+// that have none) or the entry that took its place drops it during recovery.
+//
+// # Why an old record is never taken for a new one
+//
+// Bytes from an earlier life of a file carry an LSN that doesn't fit their place. That leaves
+// records of this life of the file behind the place where the log was cut. They carry an older
+// epoch: the epoch grows by one at each Open, whose open record is the first with the new epoch,
+// alone in its write, and synced before anything else is written. A record counts only if its
+// epoch is that of the record before it; an open record, if its epoch is one more.
+//
+// If Open dies before its sync, its open record is there or not. If it is, the next Open sees it
+// and counts one further. If it isn't, the next Open uses the same epoch again; no record but
+// that open record was ever written with it, and the open record goes to the same place with the
+// same bytes. This holds however often it happens.
+//
+// # What we assume of a disk
+//
+//   - After Sync returned without an error, the bytes survive; after SyncDir, the names.
+//   - A power loss leaves each 512-byte sector that was being written old or new, in any
+//     combination. A sector that wasn't written keeps its content. If a disk garbles a sector,
+//     the checksums tell, and the log refuses if that sector held durable records.
+//   - After a failed Sync nothing is known. The Log is dead; the next Open doesn't believe that
+//     what it can read is on the disk, and writes it again.
+//   - Nothing is assumed about the order in which parts of one write arrive.
+//
+// # What is on the disk if we die here
+//
+// At most one OpWrite is under way, and it only writes behind the last durable record. So the
+// disk always holds all durable records, then any mixture of old bytes and the write under way.
+//
+//   - OpWrite into a segment. Records up to the first broken one count: they may or may not have
+//     been on their way to durable, and both is right. The rest is the torn tail. Open goes on at
+//     the first broken record. All records of the torn write say durable = where that write
+//     began, so none of them says that the broken one was ever durable.
+//   - OpWrite that begins a segment. Header, manifest and checkpoints are always one write. If
+//     any of them is broken, nothing in the segment was ever durable, and nothing was freed
+//     because of its manifest. Open erases the header and goes on in the segment before, in the
+//     place of its seal; that segment is still there, because only a durable manifest can leave
+//     it out. The file is a free slot then.
+//   - OpPrepare. A file with zeros or less, or none: a free slot, removed if it is too small.
+//   - OpRemove. The file is there or not. No manifest knows its segment.
+//   - A file that was freed and is about to be reused still has its old header. No manifest knows
+//     that segment, so it isn't looked at, whatever happened to the rest of the file.
+//
+// Open itself reads and decides everything, then writes. In this order:
+//
+//   - SyncDir: names that a killed process left may not be durable.
+//   - No segment at all: prepare a file, write the beginning of segment 1 with epoch 0. If we die,
+//     there is still no segment, or one that is empty.
+//   - Erase the header of a dropped segment. If we die, it is dropped again, or gone.
+//   - Write the tail again, from the highest durable position that a record knows to the end, the
+//     same bytes, and sync: a killed process left them unsynced, and a failed sync may have left
+//     them in memory only. If we die, they are what they were, or on the disk.
+//   - The open record, see above. If it was torn while it replaced a seal, there is neither; the
+//     log ends before it. (The leftovers of the dropped segment know that the seal was durable,
+//     so a position up to the end of a seal there is no proof of loss: recovery.horizon.)
+//
+// # When Open refuses
+//
+// Cutting a tail is right only if it never was durable. Open refuses with ErrCorrupt if
+//
+//   - a segment other than the last isn't valid up to its seal, isn't there, or the next one
+//     doesn't begin where it ends;
+//   - behind the first broken record of the last segment there is any valid record of this life
+//     of the file, whatever its epoch, that says that the broken one was durable;
+//   - a file that isn't part of the log holds a record that knows of durable positions beyond the
+//     log's end: then a header is lost;
+//   - a record contradicts those before it, or a group's entries aren't exactly first to last.
+//
+// The limit: if the very last write before a crash was synced and rots afterwards, no record
+// behind it proves that it was durable, so it is cut like a torn tail. Raft's quorum is what
+// protects from that. Nor does the log protect from somebody who can write its files, or who can
+// predict LSNs and plants records in the data of an entry: he can make Open refuse, not more.
 package wal

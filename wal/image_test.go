@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -128,7 +127,7 @@ func (w *world) watch(moments *[]moment) {
 // every outcome that sectors and names can have, and again while Open recovers from that.
 func TestAllCrashImages(t *testing.T) {
 	run := func(seed uint64, opt Options, depth int, drive func(w *world)) (moments, images int) {
-		w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), fs: newDisk(), asks: map[uint64]ask{}, past: []version{{model{}, 0}}, opt: opt}
+		w := newWorld(t, seed, 14, opt)
 		var all []moment
 		w.watch(&all)
 		w.log, _ = mustOpen(t, w.fs, w.opt)
@@ -254,10 +253,7 @@ func (w *world) script() {
 // what comes back; in the last flush it may look like a torn tail.
 func TestFlippedBits(t *testing.T) {
 	for seed := range uint64(3) {
-		w := &world{
-			t: t, rng: rand.New(rand.NewPCG(seed, 2)), fs: newDisk(), asks: map[uint64]ask{}, past: []version{{model{}, 0}},
-			opt: Options{SegmentBytes: 4096, FlushBytes: []int{700, 5000, 1 << 20}[seed]},
-		}
+		w := newWorld(t, seed, 4, Options{SegmentBytes: 4096, FlushBytes: []int{700, 5000, 1 << 20}[seed]})
 		w.log, _ = mustOpen(t, w.fs, w.opt)
 		for len(w.past) < 150 || w.log.Stats().Recycled == 0 {
 			w.act()
@@ -265,12 +261,7 @@ func TestFlippedBits(t *testing.T) {
 		if err := w.drain(); err != nil {
 			t.Fatal(err)
 		}
-		w.append()
-		w.log.Sync()
-		last, _ := w.log.Next()
-		if err := w.log.Done(Do(w.fs, last)); err != nil {
-			t.Fatal(err)
-		}
+		last := w.lastFlush(seed == 2)
 		before := 0
 		for i, v := range w.past {
 			if v.end <= w.log.Durable()-LSN(len(last.Data)) {
@@ -283,6 +274,24 @@ func TestFlippedBits(t *testing.T) {
 			t.Fatal("that is too one-sided to be a test")
 		}
 	}
+}
+
+// lastFlush makes one more flush, by opening the log again or by an append, and returns it.
+func (w *world) lastFlush(open bool) Op {
+	if open {
+		var err error
+		if w.log, _, err = Open(w.fs, w.opt); err != nil {
+			w.t.Fatal(err)
+		}
+		return Op{File: w.log.cur.slot.name, Off: w.log.cur.end - recordHead, Data: zeros[:recordHead]}
+	}
+	w.append()
+	w.log.Sync()
+	op, _ := w.log.Next()
+	if err := w.log.Done(Do(w.fs, op)); err != nil {
+		w.t.Fatal(err)
+	}
+	return op
 }
 
 func (w *world) flipAll(last Op, before int) (refused, harmless int) {

@@ -104,7 +104,7 @@ func TestReleasedSegmentsAreRecycled(t *testing.T) {
 
 func TestFailedSyncEndsTheLog(t *testing.T) {
 	fs := newDisk()
-	l, _ := mustOpen(t, fs, Options{})
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
 	l.Append(1, []Entry{entry(1, 1, 100)})
 	fs.failSync = true
 	err := flush(l, fs)
