@@ -64,7 +64,15 @@ var profiles = []profile{
 		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24,
 		kinds: []FaultKind{FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup, FaultTail, FaultPause, FaultReset, FaultRefuse, FaultSilence},
 	},
+	{ // leaders that don't know yet that they were deposed, and clients that still ask them
+		name: "stale", brokers: []int{3, 3, 5}, topics: 1, partitions: 1, clients: 4,
+		calls: 600, safety: [2]Duration{3 * second, 8 * second}, faults: 12, dense: true,
+		kinds: staleKinds,
+	},
 }
+
+// staleKinds are the faults that depose leaders which go on for a while.
+var staleKinds = []FaultKind{FaultIsolate, FaultSends, FaultReceives, FaultHalves, FaultLink, FaultPause, FaultSlowDisk, FaultStall}
 
 // generator draws a plan. pick(n) is uniform in [0, n); 0 is always the simplest choice, so that a
 // property test that draws the choices shrinks towards a plain world.
@@ -183,7 +191,7 @@ func (g *generator) knobs() {
 	k.ColdReadBytes = odd(1<<20, 1<<6, 1<<20)
 	k.ReplicationBytes = uint64(odd(512<<10, 1, 512<<10))
 	k.ReplicationWindow = int(odd(64, 1, 256))
-	k.SegmentBytes = odd(1<<20, 4<<10, 4<<20)
+	k.SegmentBytes = odd(256<<10, 4<<10, 1<<20)
 	k.FlushBytes = int(odd(4<<20, 64, 4<<20))
 	k.StepItems = int(odd(1000, 1, 1000))
 	k.StepCost = g.span(20*microsecond, 500*microsecond)
@@ -294,7 +302,11 @@ func (g *generator) faults() {
 	}
 	var weights []int64
 	total := int64(0)
-	for _, kind := range g.prof.kinds {
+	kinds := g.prof.kinds
+	if g.dense && g.chance(1, 3) {
+		kinds = staleKinds
+	}
+	for _, kind := range kinds {
 		w := int64(0)
 		switch kind {
 		case FaultKill, FaultPower, FaultRecovery: // most bugs of a replicated log need them
@@ -317,7 +329,7 @@ func (g *generator) faults() {
 		x := g.pick(total)
 		for i, w := range weights {
 			if x < w {
-				g.fault(g.prof.kinds[i], g.pick(3) < anchored)
+				g.fault(kinds[i], g.pick(3) < anchored)
 				break
 			}
 			x -= w
