@@ -3,6 +3,7 @@
 package host
 
 import (
+	"runtime"
 	"sync"
 	"time"
 
@@ -120,6 +121,7 @@ func (m *mailbox) unlockAndWake() {
 // take waits until something happened, the time is at or past deadline, or stop was called since
 // the last take. The Input is valid until the next take.
 func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
+	runtime.Gosched() // let readers that have something post it first: fewer, larger steps
 	for {
 		m.mu.Lock()
 		if m.ready() || clock.now() >= deadline {
