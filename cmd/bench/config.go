@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	modeProduce        = "produce"
+	modeConsume        = "consume"
+	modeProduceConsume = "produce-consume"
+	modeRoundTrip      = "round-trip"
+	modeMetadata       = "metadata"
+)
+
+// modes lists the modes and the flags that mean nothing in them: a flag without effect is refused,
+// or somebody would believe in a figure that it had no part in.
+var modes = []struct {
+	name, what string
+	without    []string
+}{
+	{modeProduce, "callers write; a latency ends with the acknowledgement", nil},
+	{
+		modeConsume, "consumers read the whole topic, from its start, over and over; a latency is that of a fetch request",
+		[]string{"clients", "async", "message-size", "acks", "compression", "linger-ms", "rate-limit", "partitions", "replication-factor"},
+	},
+	{modeProduceConsume, "callers write while a consumer reads; latencies to the acknowledgement and to the reader", nil},
+	{modeRoundTrip, "as produce-consume, but a caller goes on only when its record has been read", nil},
+	{
+		modeMetadata, "callers ask for the topic's metadata",
+		[]string{"async", "message-size", "acks", "compression", "linger-ms", "validate"},
+	},
+}
+
+// config is one run of the program; durations in JSON are nanoseconds.
+type config struct {
+	Mode        string        `json:"mode"`
+	Brokers     []string      `json:"brokers"`
+	Topic       string        `json:"topic"`
+	Partitions  int           `json:"partitions"`         // 0: as the topic has, 1 if it is made
+	Replicas    int           `json:"replication_factor"` // 0: as the topic has, min(3, brokers) if it is made
+	Concurrency int           `json:"concurrency"`
+	Clients     string        `json:"clients"` // shared, own
+	Async       int           `json:"async"`   // requests in flight per caller
+	MessageSize int           `json:"message_size"`
+	Duration    time.Duration `json:"duration"`
+	Warmup      time.Duration `json:"warmup_duration"`
+	Acks        string        `json:"acks"`
+	Compression string        `json:"compression"`
+	LingerMs    int           `json:"linger_ms"`
+	Rate        int           `json:"rate_limit"` // requests per second of all callers; 0: closed loop
+	Timeout     time.Duration `json:"timeout"`
+	Validate    bool          `json:"validate"`
+	Progressive []int         `json:"progressive,omitempty"`
+	ServerPIDs  []int         `json:"server_pids,omitempty"`
+
+	jsonFile, csvFile string
+}
+
+var acksOptions = map[string]kgo.Acks{
+	"all": kgo.AllISRAcks(), "-1": kgo.AllISRAcks(), "1": kgo.LeaderAck(), "0": kgo.NoAck(),
+}
+
+var codecs = map[string]kgo.CompressionCodec{
+	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+}
+
+// newFlags returns the flags, to be parsed into cfg.
+func newFlags(cfg *config) *flag.FlagSet {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // run prints the errors
+	cfg.Brokers = []string{"127.0.0.1:9092"}
+	fs.Func("brokers", "`HOST:PORT,...` to connect to first (default 127.0.0.1:9092)", func(s string) error {
+		cfg.Brokers = fields(s)
+		return nil
+	})
+	fs.StringVar(&cfg.Topic, "topic", "bench", "the topic; created if it is missing, never removed")
+	fs.IntVar(&cfg.Partitions, "partitions", 0, "partitions of a new topic (default 1)")
+	fs.IntVar(&cfg.Replicas, "replication-factor", 0, "replicas of a new topic (default 3, or all brokers if fewer)")
+	fs.IntVar(&cfg.Concurrency, "concurrency", 16, "callers, or consumers")
+	fs.StringVar(&cfg.Clients, "clients", "shared", "shared: all callers use one client and its connections; own: each has its own")
+	fs.IntVar(&cfg.Async, "async", 1, "records that each caller keeps in flight; 1 waits for each answer")
+	fs.IntVar(&cfg.MessageSize, "message-size", 256, fmt.Sprintf("bytes of a record's value, at least %d; compresses to about three quarters", stampSize))
+	fs.DurationVar(&cfg.Duration, "duration", 10*time.Second, "how long to measure")
+	fs.DurationVar(&cfg.Warmup, "warmup-duration", time.Second, "load before that, which is not measured (but validated)")
+	fs.StringVar(&cfg.Acks, "acks", "all", "all, 1 or 0; all is idempotent")
+	fs.StringVar(&cfg.Compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
+	fs.IntVar(&cfg.LingerMs, "linger-ms", 0, "how long a batch waits for more records")
+	fs.IntVar(&cfg.Rate, "rate-limit", 0, "requests per second of all callers together, latency from the time each is due; 0: as fast as they are answered")
+	fs.DurationVar(&cfg.Timeout, "timeout", 30*time.Second, "a request unanswered for so long has failed")
+	fs.BoolVar(&cfg.Validate, "validate", false, "read everything back: only what is there exactly once counts")
+	fs.StringVar(&cfg.jsonFile, "json-output", "", "write everything measured to this `FILE`")
+	fs.StringVar(&cfg.csvFile, "csv-output", "", "write a line per step to this `FILE`")
+	fs.Func("server-pids", "`PID,...` of the brokers on this machine: their CPU per message and memory", func(s string) (err error) {
+		cfg.ServerPIDs, err = numbers(s)
+		return err
+	})
+	fs.Func("progressive", "`N,...`: run once with each of these numbers of callers and compare", func(s string) (err error) {
+		cfg.Progressive, err = numbers(s)
+		return err
+	})
+	return fs
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, "bench loads a Kafka cluster and measures it.\n\n  bench MODE [flags]\n\nModes:\n")
+	for _, m := range modes {
+		fmt.Fprintf(w, "  %-15s  %s\n", m.name, m.what)
+	}
+	fmt.Fprint(w, "\nFlags:\n")
+	fs := newFlags(new(config))
+	fs.SetOutput(w)
+	fs.PrintDefaults()
+	fmt.Fprint(w, `
+Latency is that of every request that was due in the measured time, also when it was answered later;
+rates count what was answered in the measured time.
+
+Exit codes: 0 all well, 1 something failed or a validation found something, 2 wrong use.
+`)
+}
+
+// parseFlags returns flag.ErrHelp when help is wanted; other errors are for people.
+func parseFlags(args []string) (config, error) {
+	var cfg config
+	if len(args) == 0 || args[0] == "help" {
+		return cfg, flag.ErrHelp
+	}
+	fs := newFlags(&cfg)
+	if !strings.HasPrefix(args[0], "-") {
+		cfg.Mode, args = args[0], args[1:]
+	}
+	if err := fs.Parse(args); err != nil {
+		return cfg, err
+	}
+	if fs.NArg() > 0 {
+		return cfg, fmt.Errorf("unexpected argument %q: the mode comes first, then flags", fs.Arg(0))
+	}
+	set := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if err := checkMode(cfg.Mode, set); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.check(set)
+}
+
+func checkMode(mode string, set map[string]bool) error {
+	var names []string
+	for _, m := range modes {
+		names = append(names, m.name)
+		if m.name != mode {
+			continue
+		}
+		for _, name := range m.without {
+			if set[name] {
+				return fmt.Errorf("--%s has no effect in mode %s; leave it out", name, mode)
+			}
+		}
+		return nil
+	}
+	list := strings.Join(names, ", ")
+	if mode == "" {
+		return fmt.Errorf("the mode is missing; begin with one of %s", list)
+	}
+	return fmt.Errorf("there is no mode %q; use one of %s", mode, list)
+}
+
+// check looks at values that mean nothing; set are the flags given.
+func (c *config) check(set map[string]bool) error {
+	if _, ok := acksOptions[c.Acks]; !ok {
+		return fmt.Errorf("--acks %s: use all, 1 or 0", c.Acks)
+	}
+	if _, ok := codecs[c.Compression]; !ok {
+		return fmt.Errorf("--compression %s: use none, gzip, snappy, lz4 or zstd", c.Compression)
+	}
+	switch {
+	case len(c.Brokers) == 0:
+		return errors.New("--brokers is empty; name at least one as host:port")
+	case c.Clients != "shared" && c.Clients != "own":
+		return fmt.Errorf("--clients %s: use shared or own", c.Clients)
+	case set["progressive"] && set["concurrency"]:
+		return errors.New("--progressive sets the number of callers of each step; leave --concurrency out")
+	case c.Concurrency < 1 || c.Async < 1 || slices.ContainsFunc(c.Progressive, func(n int) bool { return n < 1 }):
+		return errors.New("--concurrency, --async and the steps of --progressive must be at least 1")
+	case c.MessageSize < stampSize || c.MessageSize > maxMessageSize:
+		return fmt.Errorf("--message-size %d: use %d (what identifies a record) to %d", c.MessageSize, stampSize, maxMessageSize)
+	case c.Duration <= 0 || c.Warmup < 0 || c.Timeout <= 0:
+		return errors.New("--duration and --timeout must be above 0, --warmup-duration not below")
+	case c.Partitions < 0 || c.Replicas < 0 || c.LingerMs < 0 || c.Rate < 0:
+		return errors.New("--partitions, --replication-factor, --linger-ms and --rate-limit must not be negative")
+	}
+	return nil
+}
+
+// callers describes who sends, for the head of the report.
+func (c *config) callers() string {
+	switch {
+	case c.Mode == modeConsume:
+		return fmt.Sprintf("%d consumers", c.Concurrency)
+	case c.Clients == "own":
+		return fmt.Sprintf("%d clients, %d in flight each", c.Concurrency, c.Async)
+	default:
+		return fmt.Sprintf("%d callers of one client, %d in flight each", c.Concurrency, c.Async)
+	}
+}
+
+// fields splits at commas and white space, so that "$(cat dir/*/pid)" is a list too.
+func fields(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' })
+}
+
+func numbers(s string) ([]int, error) {
+	var list []int
+	for _, f := range fields(s) {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a whole number", f)
+		}
+		list = append(list, n)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("the list is empty")
+	}
+	return list, nil
+}
