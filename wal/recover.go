@@ -154,7 +154,6 @@ func (r *recovery) findLast() error {
 			return err
 		}
 		whole := false
-		r.manifest = nil
 		end, sealed, err := r.walk(f, data, func(k int, off int64, _ int, rec *Record) error {
 			whole = whole || k == int(f.head.groups)
 			if rec.Type == RecordManifest {
@@ -174,7 +173,7 @@ func (r *recovery) findLast() error {
 		if r.drop != nil {
 			return corrupt(f.slot.name, end, fmt.Errorf("segment %d is incomplete though segment %d follows it", f.head.seq, r.drop.head.seq))
 		}
-		r.drop = f
+		r.drop, r.manifest = f, nil
 		r.cut(f, data, headerBytes, f.head.epoch)
 	}
 	if r.drop != nil && r.drop.head.seq != 1 {
@@ -298,7 +297,7 @@ func (r *recovery) bootstrap() error {
 	l.cur = &segment{seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment()
-	r.end = l.cur.end
+	r.end, r.epoch = l.cur.end, 0
 	if err := r.flush(); err != nil {
 		return err
 	}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// unhex reads the bytes of a drawing: hex digits, with comments after a bar.
+func unhex(t *testing.T, drawing string) []byte {
+	t.Helper()
+	var digits strings.Builder
+	for line := range strings.Lines(drawing) {
+		line, _, _ = strings.Cut(line, "|")
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	b, err := hex.DecodeString(digits.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestBytes holds the format: what each call writes, byte by byte. Only the checksums are
+// computed, with the bytes after them.
+func TestBytes(t *testing.T) {
+	const g = 0x0807060504030201
+	for _, c := range []struct {
+		name string
+		do   func(l *Log)
+		want string // without checksum, LSN and durable position
+		rec  Record
+	}{
+		{
+			"entry", func(l *Log) { l.Append(g, []Entry{{Index: 1, Term: 0x1122334455667788, Kind: 9, Data: []byte("hello")}}) },
+			`15000000 |length 16 + 5
+			01000000 |epoch
+			04 09 0000 |type, kind
+			0102030405060708 |group
+			0100000000000000 |index
+			8877665544332211 |term
+			68656c6c6f |data
+			000000 |padding`,
+			Record{Type: RecordEntry, Entry: Entry{Index: 1, Term: 0x1122334455667788, Kind: 9, Data: []byte("hello")}},
+		},
+		{
+			"vote", func(l *Log) { l.SetVote(g, 5, 3) },
+			`10000000 01000000 05000000 0102030405060708
+			0500000000000000 |term
+			0300000000000000 |vote`,
+			Record{Type: RecordVote, State: State{Term: 5, Vote: 3}},
+		},
+		{
+			"commit", func(l *Log) {
+				l.Append(g, []Entry{{Index: 1, Term: 1}, {Index: 2, Term: 1}})
+				l.SetCommit(g, 2)
+			},
+			`08000000 01000000 06000000 0102030405060708
+			0200000000000000 |commit`,
+			Record{Type: RecordCommit, State: State{Commit: 2}},
+		},
+		{
+			"release", func(l *Log) {
+				l.Append(g, []Entry{{Index: 1, Term: 1}, {Index: 2, Term: 4}, {Index: 3, Term: 4}})
+				l.Release(g, 3)
+			},
+			`10000000 01000000 07000000 0102030405060708
+			0300000000000000 |first
+			0400000000000000 |prevTerm`,
+			Record{Type: RecordRelease, State: State{First: 3, PrevTerm: 4}},
+		},
+		{
+			"remove", func(l *Log) {
+				l.SetVote(g, 1, 1)
+				l.RemoveGroup(g)
+			},
+			`00000000 01000000 08000000 0102030405060708`,
+			Record{Type: RecordRemove},
+		},
+		{
+			"checkpoint", func(l *Log) {
+				l.SetVote(g, 5, 3)
+				l.Restart(g, 10, 4)
+			},
+			`38000000 01000000 03000000 0102030405060708
+			0500000000000000 |term
+			0300000000000000 |vote
+			0a00000000000000 |commit
+			0b00000000000000 |first
+			0400000000000000 |prevTerm
+			0a00000000000000 |last
+			0400000000000000 |lastTerm`,
+			Record{Type: RecordCheckpoint, State: State{Term: 5, Vote: 3, Commit: 10, First: 11, PrevTerm: 4, Last: 10, LastTerm: 4}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
+			durable := l.Durable()
+			c.do(l)
+			l.Sync()
+			op, _ := l.Next()
+			want := unhex(t, c.want)
+			start := len(op.Data) - len(want) - 20
+			checkRecord(t, op.Data[start:], want, l.End()-LSN(len(want)+20), durable)
+
+			c.rec.Group, c.rec.Epoch, c.rec.Durable, c.rec.LSN = g, 1, durable, l.End()-LSN(len(want)+20)
+			var got Record
+			if err := Walk(op.Data, func(rec *Record) { got = *rec }); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.rec, got); d != "" {
+				t.Fatal(d)
+			}
+		})
+	}
+}
+
+// checkRecord compares a record to a drawing that lacks checksum, LSN and durable position.
+func checkRecord(t *testing.T, got, want []byte, lsn, durable LSN) {
+	t.Helper()
+	le := binary.LittleEndian
+	full := le.AppendUint32(nil, crc32.Checksum(got[4:], crc32.MakeTable(crc32.Castagnoli)))
+	full = append(full, want[:4]...)
+	full = le.AppendUint64(full, uint64(lsn))
+	full = le.AppendUint64(full, uint64(durable))
+	full = append(full, want[4:]...)
+	if !bytes.Equal(full, got) {
+		t.Fatalf("got\n%s\nwant\n%s", hex.Dump(got), hex.Dump(full))
+	}
+}
+
+// TestFirstBytes holds what Open writes into an empty directory, checksums included.
+func TestFirstBytes(t *testing.T) {
+	fs := newDisk()
+	mustOpen(t, fs, Options{SegmentBytes: 4096})
+	want := unhex(t, `
+		4348524f4e57414c |"CHRONWAL"
+		646321d3 |checksum
+		01000000 |format version
+		0100000000000000 |sequence number
+		0000000000000000 |base
+		00000000 |epoch
+		00000000 |checkpoints
+		000000000000000000000000000000000000000000000000
+
+		2d4b97c7 00000000 |checksum, length: a manifest without runs
+		4000000000000000 |LSN
+		0000000000000000 |durable
+		00000000 02000000 |epoch, type
+		0000000000000000
+
+		d1a861f0 00000000 |open
+		6800000000000000
+		6800000000000000 |all before it is durable
+		01000000 01000000
+		0000000000000000`)
+	got := fs.names["0001.wal"].data
+	if len(got) != 4096 || !bytes.Equal(got[:len(want)], want) || !bytes.Equal(got[len(want):], zeros[:4096-len(want)]) {
+		t.Fatalf("got\n%s\nwant\n%s", hex.Dump(got[:len(want)]), hex.Dump(want))
+	}
+}
+
+// TestRollBytes holds the seal and the beginning of the next segment.
+func TestRollBytes(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
+	l.Append(7, []Entry{{Index: 1, Term: 1, Data: make([]byte, 3500)}, {Index: 2, Term: 1, Data: make([]byte, 600)}})
+	op := nextWrite(t, l, fs)
+	seal := op.Data[len(op.Data)-recordHead:]
+	base := LSN(op.Off) + LSN(len(op.Data))
+	checkRecord(t, seal, unhex(t, `00000000 01000000 09000000 0000000000000000`), base-recordHead, LSN(op.Off))
+	if err := l.Done(Do(fs, op)); err != nil {
+		t.Fatal(err)
+	}
+	op = nextWrite(t, l, fs)
+	h, ok := parseHeader(op.Data)
+	if want := (header{version: 1, seq: 2, base: base, epoch: 1, groups: 1}); !ok || h != want {
+		t.Fatalf("%+v", h)
+	}
+	b := op.Data[headerBytes:]
+	checkRecord(t, b[:56], unhex(t, `
+		10000000 01000000 02000000 0000000000000000
+		0100000000000000 0100000000000000 |one segment from 1 on`), base+headerBytes, base)
+	checkRecord(t, b[56:152], unhex(t, `
+		38000000 01000000 03000000 0700000000000000
+		0000000000000000 0000000000000000 0000000000000000
+		0100000000000000 0000000000000000 0100000000000000 0100000000000000`), base+headerBytes+56, base)
+}
+
+func TestWalkRefusesWhatIsNoRecord(t *testing.T) {
+	l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
+	l.Append(7, []Entry{entry(1, 1, 50), entry(2, 1, 50)})
+	l.Sync()
+	op, _ := l.Next()
+	for i := range op.Data {
+		bad := bytes.Clone(op.Data)
+		bad[i] ^= 0x10
+		if err := Walk(bad, func(*Record) {}); err == nil {
+			t.Fatalf("byte %d changed and not noticed", i)
+		}
+		if i > 0 && i != len(op.Data)/2 {
+			if err := Walk(op.Data[:i], func(*Record) {}); err == nil {
+				t.Fatalf("cut at byte %d and not noticed", i)
+			}
+		}
+	}
+}
