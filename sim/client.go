@@ -178,6 +178,15 @@ func (c *client) retryDelay() node.Time {
 	return node.Time(c.draw().between(int64(20*millisecond), int64(200*millisecond)))
 }
 
+// timeout is how long the client waits for an answer. When all is healed it becomes patient: one
+// that drops requests faster than a slow broker serves them would keep it busy for ever.
+func (c *client) timeout() Duration {
+	if c.world.healing {
+		return max(c.spec.Timeout, Duration(c.world.patience())/4)
+	}
+	return c.spec.Timeout
+}
+
 // conn returns the client's connection to a broker if requests can be sent over it now, and opens
 // one if there is none.
 func (c *client) conn(broker int) *conn {

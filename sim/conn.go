@@ -65,7 +65,7 @@ func (cn *conn) ask(w *world, req kmsg.Request, done func(kmsg.Response)) {
 	if done != nil {
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
-		deadline := w.now + at(cn.client.spec.Timeout)
+		deadline := w.now + at(cn.client.timeout())
 		cn.asked = append(cn.asked, asked{cn.correlation, resp, done, deadline})
 		cn.client.wakeAt(deadline)
 	}

@@ -272,7 +272,7 @@ func (c *client) latest(p *pendingCall, resp *kmsg.ListOffsetsResponse) {
 func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version = 5
-	req.TimeoutMillis = int32(c.spec.Timeout / millisecond)
+	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic = t.plan.Name
 	rt.NumPartitions, rt.ReplicationFactor = t.plan.Partitions, t.plan.Replicas
@@ -289,7 +289,7 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.Version = 5
-	req.TimeoutMillis = int32(c.spec.Timeout / millisecond)
+	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	req.TopicNames = []string{t.plan.Name}
 	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
 		topics := resp.(*kmsg.DeleteTopicsResponse).Topics

@@ -58,7 +58,7 @@ func (w *world) verify() {
 	}
 	v := newClient(w, &Client{
 		ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
-		Timeout: Duration(w.patience()) / 4, GiveUp: 2 * Duration(w.patience()),
+		Timeout: second, GiveUp: 2 * Duration(w.patience()),
 	})
 	w.verifier = v
 	w.clients = append(w.clients, v)

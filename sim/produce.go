@@ -32,6 +32,7 @@ type lane struct {
 	topic     *topicView
 	partition int32
 	batches   []*batch
+	enqueued  int       // batches so far
 	sequence  int32     // of the next batch that is numbered
 	retryAt   node.Time // nothing is sent before
 	sure      bool      // the last answer from this leader was good; until then one batch at a time
@@ -42,6 +43,7 @@ type lane struct {
 type batch struct {
 	call     *Call
 	began    node.Time
+	ordinal  int // in its lane
 	values   []checker.RecordID
 	record   int  // place in the history
 	numbered bool // has its producer id and sequence
@@ -68,7 +70,8 @@ func (c *client) lane(t *topicView, partition int32) *lane {
 // enqueue begins a produce call.
 func (c *client) enqueue(call *Call) {
 	l := c.lane(c.topic(call.Topic), call.Partition)
-	b := &batch{call: call, began: c.world.now, producer: -1}
+	b := &batch{call: call, began: c.world.now, producer: -1, ordinal: l.enqueued}
+	l.enqueued++
 	for i := range call.Records {
 		b.values = append(b.values, recordID(call.ID, i))
 	}
@@ -144,8 +147,11 @@ func (c *client) sendLane(l *lane) {
 	if !l.sure && c.spec.Idempotent && !c.spec.Eager {
 		window = 1
 	}
-	for i := 0; i < min(window, len(l.batches)); i++ {
+	for i := 0; i < len(l.batches); i++ {
 		b := l.batches[i]
+		if b.ordinal >= l.batches[0].ordinal+window {
+			return // an answered batch in between still fills the broker's memory of this producer
+		}
 		if first := l.batches[0]; first.numbered && first.producer != c.producerOf(b) {
 			return // sequences keep the order of one producer id only
 		}
@@ -182,7 +188,7 @@ func (c *client) sendBatch(cn *conn, l *lane, b *batch) {
 	if c.spec.Idempotent {
 		req.Acks = -1
 	}
-	req.TimeoutMillis = int32(c.spec.Timeout / millisecond)
+	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic = l.topic.plan.Name
 	rp := kmsg.NewProduceRequestTopicPartition()
@@ -191,6 +197,9 @@ func (c *client) sendBatch(cn *conn, l *lane, b *batch) {
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
 	attempt := b.attempt
+	if w.tracing() {
+		w.tracef("client %d  call %d goes to broker %d, conn %d: producer %d sequence %d attempt %d", c.spec.ID, b.call.ID, b.broker, cn.id, b.producer, b.sequence, attempt)
+	}
 	if req.Acks == 0 {
 		cn.ask(w, req, nil)
 		return
@@ -229,6 +238,9 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 		c.world.fail("protocol", "a produce request for one partition is answered with %d topics", len(resp.Topics))
 	}
 	r := &resp.Topics[0].Partitions[0]
+	if c.world.tracing() {
+		c.world.tracef("client %d  call %d attempt %d is answered %s", c.spec.ID, b.call.ID, attempt, kafka.CodeName(r.ErrorCode))
+	}
 	switch code := r.ErrorCode; {
 	case code == 0:
 		l.sure = true
