@@ -4,7 +4,7 @@ package wal
 
 import "testing"
 
-// nowhere takes writes and forgets them, so that only the log's own work is measured.
+// takeAll takes writes and forgets them, so that only the log's own work is measured.
 func takeAll(b *testing.B, l *Log) int64 {
 	l.Sync()
 	var n int64

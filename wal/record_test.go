@@ -39,7 +39,9 @@ func TestBytes(t *testing.T) {
 		rec  Record
 	}{
 		{
-			"entry", func(l *Log) { l.Append(g, []Entry{{Index: 1, Term: 0x1122334455667788, Kind: 9, Data: []byte("hello")}}) },
+			"entry", func(l *Log) {
+				l.Append(g, []Entry{{Index: 1, Term: 0x1122334455667788, Kind: 9, Data: []byte("hello")}})
+			},
 			`15000000 |length 16 + 5
 			01000000 |epoch
 			04 09 0000 |type, kind
