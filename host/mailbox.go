@@ -25,6 +25,7 @@ type mailbox struct {
 	requests inbox[node.Request]
 	messages inbox[node.Message]
 	results  inbox[wal.Result]
+	lostIDs  []node.BrokerID
 	hangups  []hangup
 	posted   uint64 // requests ever posted
 	given    uint64 // requests ever given to the loop
@@ -96,6 +97,14 @@ func (m *mailbox) message(msg node.Message) {
 	m.unlockAndWake()
 }
 
+// lost says that the connection from a broker broke. It must come after the broker's last message,
+// which would show that it lives.
+func (m *mailbox) lost(id node.BrokerID) {
+	m.mu.Lock()
+	m.lostIDs = append(m.lostIDs, id)
+	m.unlockAndWake()
+}
+
 func (m *mailbox) result(r wal.Result) {
 	m.mu.Lock()
 	m.results.post(r)
@@ -162,7 +171,7 @@ func (m *mailbox) sleep(d time.Duration) {
 // ready says whether there is something to step for.
 func (m *mailbox) ready() bool {
 	return !m.requests.empty() || !m.messages.empty() || !m.results.empty() ||
-		len(m.hangups) > 0 || m.stopped != m.in.Stop
+		len(m.hangups)+len(m.lostIDs) > 0 || m.stopped != m.in.Stop
 }
 
 // fillInput puts what came into the input, cut to the bounds of a step.
@@ -171,6 +180,11 @@ func (m *mailbox) fillInput() {
 	m.in.Requests = m.requests.take(func(r *node.Request) int { return len(r.Frame) })
 	m.in.Messages = m.messages.take(func(msg *node.Message) int { return len(msg.Data) })
 	m.in.Results = m.results.take(func(r *wal.Result) int { return len(r.Data) })
+	m.in.Lost = m.in.Lost[:0]
+	if m.messages.empty() {
+		m.in.Lost = append(m.in.Lost, m.lostIDs...)
+		m.lostIDs = m.lostIDs[:0]
+	}
 	m.given += uint64(len(m.in.Requests))
 	m.in.Stop = m.stopped
 }

@@ -108,6 +108,16 @@ func (p *peers) receive(sock net.Conn) {
 	if err = p.readMessages(from, sock); !isHangup(err) {
 		p.log.Warn("closed the connection from a broker", "broker", from, "err", err)
 	}
+	if p.newest(from, sock) {
+		p.mail.lost(from)
+	}
+}
+
+// newest reports whether sock is the newest connection from a broker, and still wanted.
+func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.closed && p.inbound[from] == sock
 }
 
 // welcome answers the other end's hello and returns who it is.

@@ -68,10 +68,11 @@ type group struct {
 
 	reads readQueue
 
-	dirty     bool     // in node.dirty
-	waiting   bool     // in node.waiting: appends are under way
-	eagerTick int      // ticks left in which this replica campaigns if there is no leader
-	tried     []uint64 // replicas that were asked to take over while this broker stops
+	dirty      bool     // in node.dirty
+	waiting    bool     // in node.waiting: appends are under way
+	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
+	eagerAfter int      // after so many of them
+	tried      []uint64 // replicas that were asked to take over while this broker stops
 }
 
 // proposal is an entry on its way through the log, and who wants to know.
@@ -193,13 +194,26 @@ func (g *group) step(m *pb.Message) {
 
 func (g *group) tick() {
 	g.rn.Tick()
-	if g.eagerTick > 0 {
-		if g.eagerTick--; g.lead == raft.None && g.role == raft.StateFollower {
+	g.campaignEagerly()
+	g.reads.tick(g)
+	g.touch()
+}
+
+// campaignEagerly campaigns without waiting for an election timeout where it is likely that nobody
+// leads: in a new group, and after the leader's connection broke. Raft's pre-vote keeps that from
+// disturbing a leader that others still hear.
+func (g *group) campaignEagerly() {
+	switch {
+	case g.eagerTicks == 0:
+	case g.lead != raft.None || g.role == raft.StateLeader:
+		g.eagerTicks = 0
+	case g.eagerAfter > 0:
+		g.eagerAfter--
+	default:
+		if g.eagerTicks--; g.role != raft.StateCandidate {
 			g.campaign()
 		}
 	}
-	g.reads.tick(g)
-	g.touch()
 }
 
 func (g *group) campaign() {

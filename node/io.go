@@ -38,6 +38,7 @@ type Input struct {
 	Requests []Request    // in arrival order per connection
 	Hangups  []ConnID     // these connections are gone; no replies to them any more
 	Messages []Message    // from other brokers
+	Lost     []BrokerID   // the connection from these brokers broke: they may be dead, and soon back
 	Results  []wal.Result // of Output.Ops, in any order
 	Stop     bool         // hand leadership over and finish; watch Output.Stopped
 }

@@ -179,7 +179,7 @@ func (n *Node) topicCreated(t *topicMeta) {
 		})
 		assert(err == nil, "an empty group can be opened: %v", err)
 		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0] == n.self {
-			g.eagerTick = n.cfg.ElectionTicks
+			g.eagerTicks = n.cfg.ElectionTicks
 		}
 	}
 }
@@ -223,6 +223,9 @@ func (n *Node) Step(in *Input) *Output {
 	}
 	for i := range in.Messages {
 		n.receive(in.Messages[i])
+	}
+	for _, id := range in.Lost {
+		n.lose(id)
 	}
 	for i := range in.Requests {
 		n.serve(in.Requests[i])

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"time"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -16,6 +17,7 @@ type peer struct {
 	envelope []byte // what it will be sent at the end of this step
 	heard    Time   // when anything last came from it; when this node opened, before that
 	sent     Time   // when anything was last sent to it
+	lost     bool   // its connection broke, and nothing came from it since
 }
 
 // begin returns the peer's envelope, started if it is empty.
@@ -49,14 +51,50 @@ func (n *Node) post() {
 
 func (n *Node) heard(id BrokerID) {
 	if p := n.peer(id); p != nil {
-		p.heard = n.now
+		p.heard, p.lost = n.now, false
 	}
 }
 
-// alive reports whether a broker was heard from within three election timeouts.
+// alive reports whether a broker was heard from within three election timeouts, and its connection
+// didn't break since.
 func (n *Node) alive(id BrokerID) bool {
 	p := n.peer(id)
-	return p == nil && id == n.self || p != nil && n.now.Sub(p.heard) < 3*n.electionTimeout()
+	return p == nil && id == n.self || p != nil && !p.lost && n.now.Sub(p.heard) < 3*n.electionTimeout()
+}
+
+// lose takes the hint that a broker may be dead. Its followers don't wait for their election
+// timeouts: they forget that it leads, so that they can grant each other pre-votes at once, and the
+// first of the remaining replicas campaigns. If the broker is alive after all, that costs it its
+// leadership and nothing else.
+func (n *Node) lose(id BrokerID) {
+	p := n.peer(id)
+	if p == nil {
+		return
+	}
+	p.lost = true
+	for _, g := range n.groups {
+		if g.lead == raftID(id) {
+			g.loseLeader(id)
+		}
+	}
+}
+
+// loseLeader makes this replica campaign soon, each replica a little later than the one before it.
+func (g *group) loseLeader(id BrokerID) {
+	_ = g.rn.ForgetLeader()
+	g.lead = raft.None
+	g.eagerTicks = g.node.cfg.ElectionTicks
+	g.eagerAfter = 0
+	for _, b := range g.peers {
+		if b == g.node.self {
+			break
+		}
+		if b != id {
+			g.eagerAfter += 3
+		}
+	}
+	g.touch()
+	g.campaignEagerly()
 }
 
 func (n *Node) electionTimeout() time.Duration {
@@ -104,7 +142,11 @@ func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
 // doesn't.
 func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
 	if g := n.group(p.Group); g != nil {
-		return brokerOf(g.lead), leaderEpoch(g.term)
+		leader := brokerOf(g.lead)
+		if p := n.peer(leader); p != nil && p.lost {
+			return -1, -1
+		}
+		return leader, leaderEpoch(g.term)
 	}
 	if p.hintTerm == 0 || !n.alive(p.hintLeader) {
 		return -1, -1
