@@ -28,6 +28,8 @@ type broker struct {
 	busyUntil   node.Time // the last step takes that long
 	pausedUntil node.Time
 	wake        node.Time // the one pending wake, in virtual time
+	stopBy      node.Time // a clean stop is under way and ends then at the latest; 0: it is not
+	downAfter   node.Time // how long it stays down after that
 
 	clock        Clock
 	unixOffsetMs int64 // from jumps

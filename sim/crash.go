@@ -44,6 +44,19 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 	return unsynced || up && !power
 }
 
+// stopTime is how long a clean stop may take before the host ends the process anyway.
+const stopTime = node.Time(10 * second)
+
+// beginStop asks a broker to hand its leaderships over and finish.
+func (w *world) beginStop(b *broker, down node.Time) bool {
+	if b.node == nil || b.stopBy != 0 {
+		return false
+	}
+	b.stopBy, b.downAfter = w.now+stopTime, down
+	b.wake = min(b.wake, w.now)
+	return true
+}
+
 func (w *world) restart(e event) {
 	if b := e.broker; b.node == nil && b.incarnation == e.incarnation {
 		w.boot(b)
@@ -55,7 +68,7 @@ func (w *world) boot(b *broker) {
 	b.incarnation++
 	b.raftDraws = 0
 	b.bootedAt = w.now
-	b.pausedUntil = 0
+	b.pausedUntil, b.stopBy = 0, 0
 	b.diskFault = false
 	if b.dieAt > 0 {
 		b.disk.fuse = b.dieAt

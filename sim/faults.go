@@ -16,6 +16,7 @@ const (
 	FaultKill     FaultKind = "kill"           // kill -9, start again after For
 	FaultPower    FaultKind = "power"          // power loss, start again after For
 	FaultRecovery FaultKind = "recovery-crash" // power loss; the recovery after For dies at its Rate-th disk call
+	FaultStop     FaultKind = "stop"           // a clean stop, as by SIGTERM; start again after For
 	FaultPause    FaultKind = "pause"          // the process stands still, its clocks and peers go on
 
 	FaultIsolate  FaultKind = "isolate"   // cut off from all brokers, both ways
@@ -47,6 +48,7 @@ var faultKinds = []FaultKind{
 	FaultReset, FaultRefuse, FaultSilence,
 	FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr,
 	FaultClockJump,
+	FaultStop,
 }
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
@@ -260,6 +262,8 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 	case FaultRecovery:
 		b.dieAt = int(max(f.Rate, 0))
 		return w.crash(b, true, at(f.For))
+	case FaultStop:
+		return w.beginStop(b, at(f.For))
 	case FaultPause:
 		b.pausedUntil = max(b.pausedUntil, w.now+at(f.For))
 		return b.node != nil

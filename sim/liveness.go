@@ -28,6 +28,9 @@ func (w *world) heal() {
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
 		b.dieAt = 0
+		if b.stopBy != 0 {
+			w.crash(b, false, 0)
+		}
 		if b.node == nil {
 			w.boot(b)
 		}

@@ -225,7 +225,7 @@ func (w *world) step(b *broker) {
 	b.steps++
 	w.result.Steps++
 	in := b.fill(w.stepLimit(b))
-	in.Now, in.UnixMs = b.local(w.now), b.unixMs(w.now)
+	in.Now, in.UnixMs, in.Stop = b.local(w.now), b.unixMs(w.now), b.stopBy != 0
 	b.wake = node.Never
 	w.random.turn(b)
 	out := b.node.Step(in)
@@ -261,8 +261,11 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 		w.result.Events[e.Kind]++
 		w.observe(int(e.Kind), b)
 	}
-	if out.Fatal != nil {
+	switch {
+	case out.Fatal != nil:
 		w.fatal(b, out.Fatal)
+	case b.stopBy != 0 && (out.Stopped || w.now >= b.stopBy):
+		w.crash(b, false, b.downAfter)
 	}
 }
 
