@@ -124,7 +124,8 @@ func help(w io.Writer) {
 	fs.PrintDefaults()
 	fmt.Fprint(w, `
 Latency is that of every request that was due in the measured time, also when it was answered later;
-rates count what was answered in the measured time.
+rates count what was answered in the measured time. With --rate-limit the row "own delay" says how late
+this program woke up for requests that were due: that much of the latencies is its own.
 
 Exit codes: 0 all well, 1 something failed or a validation found something, 2 wrong use.
 `)

@@ -22,6 +22,7 @@ type load struct {
 	window   window
 	begin    time.Time
 	answers  *recorder
+	wakes    *recorder // how late the callers woke up; nil in a closed loop
 	send     sendFunc
 	stopping chan struct{}
 	callers  sync.WaitGroup
@@ -53,8 +54,15 @@ func (l *load) call(caller int) {
 	done := func() { <-room }
 	for k := int64(0); ; k++ {
 		due := l.due(caller, k)
-		if !due.Before(l.window.to) || !l.sleepUntil(due) {
+		if !due.Before(l.window.to) {
 			return
+		}
+		slept, stopped := l.sleepUntil(due)
+		if stopped {
+			return
+		}
+		if slept && l.wakes != nil {
+			l.wakes.latency(caller, due, time.Now())
 		}
 		select {
 		case room <- struct{}{}:
@@ -85,19 +93,19 @@ func (l *load) due(caller int, k int64) time.Time {
 	return l.begin.Add(time.Duration(whole)*time.Second + time.Duration(part)*time.Second/time.Duration(l.cfg.Rate))
 }
 
-// sleepUntil returns false if the load stops before.
-func (l *load) sleepUntil(due time.Time) bool {
+// sleepUntil says whether it had to sleep, and whether the load stopped meanwhile.
+func (l *load) sleepUntil(due time.Time) (slept, stopped bool) {
 	wait := time.Until(due)
 	if wait <= 0 {
-		return true
+		return false, false
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return true, false
 	case <-l.stopping:
-		return false
+		return true, true
 	}
 }
 
@@ -114,7 +122,7 @@ func (l *load) countUnsent(caller int, k int64) {
 			break
 		}
 		if l.window.has(due) {
-			l.answers.unsent(caller, due, now)
+			l.answers.latency(caller, due, now)
 			n++
 		}
 	}
@@ -129,6 +137,7 @@ type producers struct {
 	clients []*kgo.Client // one, or one per caller
 	ledger  *ledger
 	acks    *recorder
+	open    sync.WaitGroup // records without an answer
 
 	// In mode round-trip a caller's room is free when its record has been read: awaited holds what
 	// frees it, by record.
@@ -194,7 +203,9 @@ func (p *producers) send(caller int, due time.Time, done func()) {
 	s := stamp{run: p.ledger.run, producer: uint32(caller), seq: seq, due: unixNanos(due)}
 	value := s.value(p.cfg.MessageSize)
 	client := p.clients[caller%len(p.clients)]
+	p.open.Add(1)
 	client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+		defer p.open.Done()
 		now := time.Now()
 		if err != nil {
 			p.acks.error(caller, err)
@@ -234,6 +245,7 @@ func (p *producers) finish(timeout time.Duration) {
 		})
 	}
 	wg.Wait()
+	p.open.Wait() // a closed client may still be calling
 }
 
 // questions are the requests of mode metadata.

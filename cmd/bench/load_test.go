@@ -118,3 +118,24 @@ func TestCallersShareTheRateAndKeepToTheirRoom(t *testing.T) {
 		time.Sleep(time.Second) // the last answers
 	})
 }
+
+// Only a caller that slept can have woken late; one that had no room was kept by the server.
+func TestOwnDelayIsNotTheServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		w := window{begin, begin.Add(time.Second)}
+		send := func(_ int, _ time.Time, done func()) {
+			time.Sleep(150 * time.Millisecond) // longer than the 100 ms between requests
+			done()
+		}
+		l := newLoad(config{Concurrency: 1, Async: 1, Rate: 10}, begin, w, newRecorder("answered", w), send)
+		l.wakes = newRecorder("own delay", w)
+		l.start()
+		time.Sleep(time.Until(w.to))
+		l.stop()
+		l.wakes.take()
+		if got := percentilesOf(l.wakes.total); got.Max > 1000 {
+			t.Errorf("the clock of this test wakes sleepers on time, the own delay is %+v", got)
+		}
+	})
+}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -130,22 +131,26 @@ func (e *experiment) produce(ctx context.Context) error {
 	}
 	e.underLoad(ctx, p.acks, p.send)
 	p.finish(e.cfg.Timeout)
-	to, err := e.topic.offsets(context.WithoutCancel(ctx), atEnd)
-	if err != nil {
-		return err
-	}
+	e.judge(context.WithoutCancel(ctx), p.ledger, seen, follower, from)
+	return nil
+}
+
+// judge compares what the producers were told with what the follower read (nil: there is none),
+// and with --validate with what is read once more. What can't be read is a finding: the figures
+// measured are kept.
+func (e *experiment) judge(ctx context.Context, l *ledger, seen *reading, follower *tail, from []int64) {
+	to, err := e.topic.offsets(ctx, atEnd)
 	if follower != nil {
-		err := follower.finish(to, e.cfg.Timeout)
-		e.result.Verdicts = append(e.result.Verdicts, seen.judge("read while written", err))
+		unread := follower.finish(to, e.cfg.Timeout)
+		e.result.Verdicts = append(e.result.Verdicts, seen.judge("read while written", errors.Join(err, unread)))
 	}
 	if e.cfg.Validate {
-		v, err := readBack(e.cfg, e.topic, p.ledger, from, to)
-		if err != nil {
-			return err
+		again := newReading(l, e.topic.partitions)
+		if err == nil {
+			err = readBack(e.cfg, e.topic, again, from, to)
 		}
-		e.result.Verdicts = append(e.result.Verdicts, v)
+		e.result.Verdicts = append(e.result.Verdicts, again.judge("read back", err))
 	}
-	return nil
 }
 
 // follow starts the reader of what is written.
@@ -176,6 +181,9 @@ func (e *experiment) ask(ctx context.Context) error {
 // underLoad lets the callers send until the measured time is over.
 func (e *experiment) underLoad(ctx context.Context, answers *recorder, send sendFunc) {
 	l := newLoad(e.cfg, e.begin, e.window, answers, send)
+	if e.cfg.Rate > 0 {
+		l.wakes = e.record("own delay")
+	}
 	l.start()
 	e.watch(ctx)
 	l.stop()
@@ -212,11 +220,7 @@ func (e *experiment) consume(ctx context.Context) error {
 		}
 	}
 	if e.cfg.Validate {
-		v, err := readOnce(e.cfg, e.topic, from, to)
-		if err != nil {
-			return err
-		}
-		e.result.Verdicts = append(e.result.Verdicts, v)
+		e.result.Verdicts = append(e.result.Verdicts, readOnce(e.cfg, e.topic, from, to))
 	}
 	return nil
 }

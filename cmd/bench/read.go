@@ -120,22 +120,21 @@ func (r *tail) behind(to []int64) (n int64) {
 	return n
 }
 
-// readBack reads a run again from the log and judges it.
-func readBack(cfg config, t *topic, l *ledger, from, to []int64) (verdict, error) {
-	seen := newReading(l, t.partitions)
+// readBack reads the topic again between the given offsets.
+func readBack(cfg config, t *topic, seen *reading, from, to []int64) error {
 	r, err := startTail(cfg, t, from, func(kr *kgo.Record, _ time.Time) {
 		if kr.Offset < to[kr.Partition] {
 			seen.add(kr)
 		}
 	})
 	if err != nil {
-		return verdict{}, err
+		return err
 	}
-	return seen.judge("read back", r.finish(to, cfg.Timeout)), nil
+	return r.finish(to, cfg.Timeout)
 }
 
-// readOnce reads the topic once from one end to the other and checks it without a ledger.
-func readOnce(cfg config, t *topic, from, to []int64) (verdict, error) {
+// readOnce reads the topic once between the given offsets and checks it without a ledger.
+func readOnce(cfg config, t *topic, from, to []int64) verdict {
 	pass := newPasses()
 	for p, offset := range from {
 		pass.begin(int32(p), offset)
@@ -145,13 +144,14 @@ func readOnce(cfg config, t *topic, from, to []int64) (verdict, error) {
 			pass.add(kr)
 		}
 	})
+	if err == nil {
+		err = r.finish(to, cfg.Timeout)
+	}
+	v := verdict{Reader: "one more pass", findings: pass.findings}
 	if err != nil {
-		return verdict{}, err
+		v.Problem = err.Error()
 	}
-	if err := r.finish(to, cfg.Timeout); err != nil {
-		return verdict{Reader: "one more pass", findings: pass.findings, Problem: err.Error()}, nil
-	}
-	return verdict{Reader: "one more pass", findings: pass.findings}, nil
+	return v
 }
 
 // consumer is one reader of mode consume: it reads its partitions from start to end, over and over.

@@ -100,8 +100,8 @@ func (r *recorder) count(caller int, now time.Time, n, bytes int) {
 	t.add(now, n, bytes)
 }
 
-// unsent notes a request that was due and never sent: it took at least until now.
-func (r *recorder) unsent(caller int, due, now time.Time) {
+// latency notes how long something took, without counting it.
+func (r *recorder) latency(caller int, due, now time.Time) {
 	t := r.tally(caller)
 	t.mu.Lock()
 	defer t.mu.Unlock()

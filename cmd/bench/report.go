@@ -29,8 +29,12 @@ func printResult(w io.Writer, r result) {
 	fmt.Fprint(w, "; latencies in ms\n\n")
 	table := newTable(w)
 	fmt.Fprintln(table, "\tper second\tMiB/s\tmean\tp50\tp90\tp99\tp99.9\tp99.99\tmax\t")
-	for _, m := range r.Measured {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t\n", m.Name, group(m.PerSecond), mib(float64(m.Bytes)/max(r.Seconds, 1e-9)), latencyCells(m.Latency))
+	for i, m := range r.Measured {
+		rates := "\t"
+		if i == 0 || m.Count > 0 {
+			rates = group(m.PerSecond) + "\t" + mib(float64(m.Bytes)/max(r.Seconds, 1e-9))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t\n", m.Name, rates, latencyCells(m.Latency))
 	}
 	for _, v := range r.Verdicts {
 		if v.Sent > 0 && r.Seconds > 0 {
@@ -134,6 +138,7 @@ func printVerdict(w io.Writer, v verdict) {
 		what string
 	}{
 		{v.Missing, "missing"},
+		{v.Unread, "unread"},
 		{v.Duplicates, "duplicates"},
 		{v.OutOfOrder, "out of order"},
 		{v.Damaged, "damaged"},
@@ -223,8 +228,11 @@ func printWarmup(w io.Writer, at, of time.Duration) {
 
 func printLive(w io.Writer, at, of time.Duration, rows []measurement) {
 	fmt.Fprintf(w, "%s%.0f of %v", clearToEnd, at.Seconds(), of)
-	for _, m := range rows {
+	for i, m := range rows {
 		s := m.Series[len(m.Series)-1]
+		if i > 0 && s.Count == 0 {
+			continue
+		}
 		fmt.Fprintf(w, "  %s %s/s", m.Name, group(float64(s.Count)/s.Seconds))
 		if s.Latency.Count > 0 {
 			fmt.Fprintf(w, " p50 %s p99 %s ms", ms(float64(s.Latency.P50)), ms(float64(s.Latency.P99)))

@@ -14,26 +14,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// adminTime bounds one question about the topic, retries included.
-const adminTime = 15 * time.Second
-
 // topic is what is known of the topic under load.
 type topic struct {
 	admin      *kgo.Client
 	name       string
 	partitions int
 	replicas   int
+	timeout    time.Duration // of one question about the topic, retries included
 }
 
 // prepareTopic connects, and creates the topic if it is missing. The topic has leaders then.
 func prepareTopic(ctx context.Context, cfg config) (*topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	admin, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
-	t := &topic{admin: admin, name: cfg.Topic}
+	t := &topic{admin: admin, name: cfg.Topic, timeout: cfg.Timeout}
 	brokers, found, err := t.describe(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("can't ask %s for the topic: %w; is a broker there? name another with --brokers", strings.Join(cfg.Brokers, ","), err)
@@ -93,7 +91,7 @@ func (t *topic) create(ctx context.Context, partitions, replicas int) error {
 	ct := kmsg.NewCreateTopicsRequestTopic()
 	ct.Topic, ct.NumPartitions, ct.ReplicationFactor = t.name, int32(partitions), int16(replicas)
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Topics, req.TimeoutMillis = append(req.Topics, ct), int32(adminTime.Milliseconds())
+	req.Topics, req.TimeoutMillis = append(req.Topics, ct), int32(t.timeout.Milliseconds())
 	res, err := req.RequestWith(ctx, t.admin)
 	if err != nil {
 		return err
@@ -143,7 +141,7 @@ const (
 
 // offsets asks the leaders for one end of every partition, until all have answered.
 func (t *topic) offsets(ctx context.Context, timestamp int64) ([]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	for {
 		offsets, err := t.offsetsOnce(ctx, timestamp)

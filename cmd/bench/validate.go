@@ -153,6 +153,7 @@ type verdict struct {
 	Unconfirmed  int64  `json:"unconfirmed"`  // answered with an error, and there all the same
 	Foreign      int64  `json:"foreign"`      // records between them that are of no concern here
 	findings
+	Unread  int64  `json:"unread,omitempty"`  // acknowledged and not found, where not everything could be read
 	Problem string `json:"problem,omitempty"` // why not everything could be read
 }
 
@@ -183,6 +184,8 @@ func (v *verdict) judge(producer, seq int, f fate, copies uint8) {
 	case f&acked == 0:
 		v.Unconfirmed += int64(min(copies, 1))
 		return
+	case copies == 0 && v.Problem != "":
+		v.Unread++ // whether it is there, nobody knows
 	case copies == 0:
 		v.note(&v.Missing, "producer %d's record %d was acknowledged and is not there", producer, seq)
 	case copies == 1:

@@ -164,10 +164,19 @@ func TestValidationFindsWhatIsPlanted(t *testing.T) {
 	}
 }
 
+// What was not read is not known to be lost, nor does it count.
 func TestAReaderThatEndedEarlyFailsTheValidation(t *testing.T) {
-	v := newReading(newLedger(testRun, 1), 1).judge("r", errors.New("reading partition 0: gone"))
-	if !v.failed() || v.Problem == "" {
-		t.Errorf("%+v", v)
+	r := newReading(ledgerOf(written()), 2)
+	for _, kr := range logOf(written())[:3] {
+		r.add(kr)
+	}
+	got := r.judge("r", errors.New("reading partition 0: gone"))
+	want := verdict{Reader: "r", Sent: 7, Acknowledged: 7, ExactlyOnce: 3, Measured: 3, Unread: 4, Problem: "reading partition 0: gone"}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(verdict{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !got.failed() {
+		t.Error("it does not fail")
 	}
 }
 
