@@ -58,7 +58,7 @@ func (w *world) beginStop(b *broker, down node.Time) bool {
 }
 
 func (w *world) restart(e event) {
-	if b := e.broker; b.node == nil && b.incarnation == e.incarnation {
+	if b := e.broker; b.node == nil && b.incarnation == e.incarnation && !b.frozen {
 		w.boot(b)
 	}
 }

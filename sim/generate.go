@@ -226,6 +226,22 @@ func (g *generator) clients() {
 		last := p.Topics[len(p.Topics)-1].Name
 		g.call(Call{At: Duration(g.upTo(int64(p.Safety))), Client: admin, Kind: CallDelete, Topic: last})
 	}
+	if g.chance(1, 4) {
+		g.churn(append(askers, admin))
+	}
+}
+
+// churn lets several clients create and delete one more topic.
+func (g *generator) churn(clients []int) {
+	p := g.plan
+	p.Topics = append(p.Topics, Topic{Name: "churn", Partitions: 1, Replicas: 1})
+	for i := range g.between(2, 12) {
+		c := Call{At: Duration(g.upTo(int64(p.Safety))), Client: clients[g.pick(int64(len(clients)))], Kind: CallCreate, Topic: "churn"}
+		if i%2 == 1 {
+			c.Kind = CallDelete
+		}
+		g.call(c)
+	}
 }
 
 func (g *generator) client(idempotent bool) int {

@@ -16,7 +16,8 @@ type judge struct {
 	cluster   *checker.Cluster
 	histories checker.Histories
 	seen      map[replicaID]node.View // last view given to the cluster; look-up only
-	known     map[node.GroupID]bool   // the cluster knows who votes; look-up only
+	known     map[node.GroupID]bool   // in groups; look-up only
+	groups    []groupInfo             // in order of discovery
 	votes     map[replicaID]vote      // durable ones, by the bytes on the disks; look-up only
 	voters    map[ballot]int64        // who has ever durably voted so, a bit each; look-up only
 	gone      map[node.GroupID]bool   // a replica was deleted with its topic; look-up only
@@ -36,6 +37,14 @@ type judge struct {
 type replicaID struct {
 	broker int
 	group  node.GroupID
+}
+
+// groupInfo is a group that some broker had a replica of.
+type groupInfo struct {
+	id        node.GroupID
+	topic     string // "" for the catalog
+	partition int32
+	replicas  []node.BrokerID
 }
 
 // vote is a term and the broker voted for in it, -1 for none.
@@ -119,6 +128,7 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 	}
 	if !j.known[g] {
 		j.known[g] = true
+		j.groups = append(j.groups, groupInfo{g, v.Topic, v.Partition, v.Replicas})
 		j.cluster.SetReplicas(uint64(g), brokerNumbers(v.Replicas))
 	}
 	j.at.broker, j.at.group = b, g
@@ -332,6 +342,9 @@ func (j *judge) end(w *world, c *client, p *pendingCall, e checker.End) {
 func (j *judge) catalog(w *world, c *client, p *pendingCall, outcome checker.Outcome, refused bool) {
 	if outcome == checker.OK {
 		w.result.Ops++
+	}
+	if c.topic(p.call.Topic).plan.Auto {
+		return // created by requests for metadata, too
 	}
 	op := checker.CreateTopic
 	if p.call.Kind == CallDelete {

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"time"
+
 	"chronik/checker"
 	"chronik/node"
 )
@@ -12,14 +14,63 @@ const verifierID = 1 << 20
 
 // settle is the second half of a run: all faults end, and within bounded time everything must
 // finish. A run that only shows that nothing bad happened could pass by doing nothing.
+//
+// Half of the time some brokers stay dead at first: as long as each group has a quorum, it must
+// work without them.
 func (w *world) settle() {
+	w.verifier = newClient(w, &Client{
+		ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
+		Timeout: second, GiveUp: 2 * Duration(w.patience()),
+	})
+	w.clients = append(w.clients, w.verifier)
+	if w.seed.draw(domainHeal, 0, 0).ratio(1, 2) {
+		w.freeze()
+	}
 	w.heal()
+	w.probeQuorums()
+	w.thaw()
 	w.verify()
 	w.converge()
 	w.judgeHistories()
 }
 
-// heal ends all faults and starts all brokers.
+// freeze takes brokers away that no group needs for its quorum.
+func (w *world) freeze() {
+	n := int64(len(w.brokers))
+	first := w.seed.draw(domainHeal, 0, 1).below(n)
+	for i := range n {
+		b := w.brokers[(first+i)%n]
+		b.frozen = true
+		if !w.quorums() {
+			b.frozen = false
+			continue
+		}
+		if b.node != nil {
+			w.crash(b, w.seed.draw(domainHeal, 1, uint64(b.number)).ratio(1, 2), 0)
+		}
+		if w.tracing() {
+			w.tracef("%s  stays dead for a while", w.column(b))
+		}
+	}
+}
+
+// quorums says that every group has a majority of brokers that aren't frozen.
+func (w *world) quorums() bool {
+	for _, g := range w.judge.groups {
+		alive := 0
+		for _, id := range g.replicas {
+			if !w.brokers[id-1].frozen {
+				alive++
+			}
+		}
+		if alive <= len(g.replicas)/2 && !w.judge.gone[g.id] {
+			return false
+		}
+	}
+	return len(w.judge.groups) > 0
+}
+
+// heal ends all faults and starts all brokers that aren't frozen.
 func (w *world) heal() {
 	w.healing, w.healedAt = true, w.now
 	w.net.heal()
@@ -31,13 +82,43 @@ func (w *world) heal() {
 		if b.stopBy != 0 {
 			w.crash(b, false, 0)
 		}
-		if b.node == nil {
+		if b.node == nil && !b.frozen {
 			w.boot(b)
 		}
 	}
 	if w.tracing() {
 		w.tracef("all faults end")
 	}
+}
+
+// probeQuorums demands that each partition takes a record without the frozen brokers.
+func (w *world) probeQuorums() {
+	frozen := false
+	for _, b := range w.brokers {
+		frozen = frozen || b.frozen
+	}
+	if !frozen {
+		return
+	}
+	for _, g := range w.judge.groups {
+		if g.topic != "" && !w.doomed[g.topic] {
+			w.verifier.begin(w.verifierCall(CallProduce, g.topic, g.partition))
+		}
+	}
+	if !w.runUntil(w.now+w.patience(), func() bool { return w.verifier.left == 0 }) {
+		w.fail("liveness", "with a quorum of each group alive and all faults ended, not every partition took a record within %v", Duration(w.now-w.healedAt))
+	}
+}
+
+// thaw starts the frozen brokers.
+func (w *world) thaw() {
+	for _, b := range w.brokers {
+		if b.frozen {
+			b.frozen = false
+			w.boot(b)
+		}
+	}
+	w.healedAt = w.now
 }
 
 // abandoned says that nobody waits for a topic any more: some call deletes it, and all is healed.
@@ -59,12 +140,7 @@ func (w *world) verify() {
 	for _, c := range w.clients {
 		longest = max(longest, c.spec.GiveUp)
 	}
-	v := newClient(w, &Client{
-		ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
-		Timeout: second, GiveUp: 2 * Duration(w.patience()),
-	})
-	w.verifier = v
-	w.clients = append(w.clients, v)
+	v := w.verifier
 	w.ask(v, CallCreate, func(t *Topic) bool { return !t.Auto })
 	w.waitFor("every call of the plan and a topic's creation ends", at(longest)+w.patience())
 	w.ask(v, CallProduce, nil)
@@ -172,9 +248,16 @@ func unequal(v, o *node.View, ok bool) string {
 	return ""
 }
 
+// catalogTimeout is how much wall time the search for an order of the catalog's calls may take. It
+// is usually over at once; if not, that is counted and neither a pass nor a failure.
+const catalogTimeout = 5 * time.Second
+
 // judgeHistories hands what clients saw to the checkers.
 func (w *world) judgeHistories() {
 	h := &w.judge.histories
+	bad, undecided := checker.CheckCatalog(h.Catalog, catalogTimeout)
+	w.violated(bad)
+	w.result.Undecided = int64(len(undecided))
 	for i := range h.Partitions {
 		p := &h.Partitions[i]
 		truth := h.Truths[p.Partition]

@@ -33,6 +33,7 @@ const (
 	domainClock
 	domainTarget
 	domainFailedSync
+	domainHeal
 )
 
 // seed is the root of a world's decisions.

@@ -22,10 +22,13 @@ type Result struct {
 	Crashes  int64
 	Messages int64
 	DiskOps  int64
-	Draws    uint64       // of the raft library from crypto/rand
-	Faults   []FaultCount // by the order of faultKinds
-	Events   []int64      // node events seen, by node.EventKind
-	Checks   []checker.Evaluation
+	// Undecided counts topics for whose creations and deletions no order was found in time. It depends
+	// on the machine and is in no hash.
+	Undecided int64
+	Draws     uint64       // of the raft library from crypto/rand
+	Faults    []FaultCount // by the order of faultKinds
+	Events    []int64      // node events seen, by node.EventKind
+	Checks    []checker.Evaluation
 }
 
 // FaultCount says how often a kind of fault happened, and how often it could make a difference as
