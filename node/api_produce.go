@@ -9,13 +9,14 @@ import (
 	"chronik/kafka"
 )
 
-// Produce, versions 3 to 9.
+// Produce, versions 3 to 10.
 //
 //	v3  record batches (magic 2); older versions are refused
 //	v5  log start offset in the answer
 //	v7  zstd
 //	v8  error messages
 //	v9  flexible
+//	v10 the leader in the answer of one that isn't (KIP-951)
 //
 // Every batch becomes one entry of its partition's log. acks 1 and all answer after the entry is
 // committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
@@ -55,6 +56,10 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	*out = kmsg.NewProduceResponseTopicPartition()
 	out.Partition, out.BaseOffset, out.LogStartOffset = in.Partition, -1, -1
 	part, err := n.producible(p, topic, in, transactional)
+	if meta := n.catalog.partition(topic, in.Partition); meta != nil && code(err) == kerr.NotLeaderForPartition.Code {
+		p.notLeader(out, meta)
+		return
+	}
 	if err != nil {
 		p.partitionFailed(out, err)
 		return
@@ -65,7 +70,7 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 			return // its time was up
 		}
 		if err != nil {
-			p.partitionFailed(out, kerr.NotLeaderForPartition)
+			p.notLeader(out, part.meta)
 			return
 		}
 		v := result.(verdict)
@@ -124,6 +129,32 @@ func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err e
 		out.ErrorMessage = &text
 	}
 	p.partitionDone()
+}
+
+// notLeader answers for a partition that this broker doesn't lead, and says who does, so that the
+// client needn't ask for metadata.
+func (p *produce) notLeader(out *kmsg.ProduceResponseTopicPartition, meta *partitionMeta) {
+	n := p.request.node
+	if leader, epoch := n.leaderOf(meta); leader >= 0 && leader != n.self {
+		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
+		p.nameBroker(n.member(leader))
+	}
+	p.partitionFailed(out, kerr.NotLeaderForPartition)
+}
+
+// nameBroker adds a broker's address to the answer, once.
+func (p *produce) nameBroker(m *Member) {
+	for i := range p.resp.Brokers {
+		if p.resp.Brokers[i].NodeID == int32(m.ID) {
+			return
+		}
+	}
+	b := kmsg.NewProduceResponseBroker()
+	b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
+	if m.Rack != "" {
+		b.Rack = &m.Rack
+	}
+	p.resp.Brokers = append(p.resp.Brokers, b)
 }
 
 func (p *produce) partitionDone() {

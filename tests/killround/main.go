@@ -32,9 +32,9 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 20000, "records per second of all producers together")
 	flag.IntVar(&o.size, "size", 100, "bytes of a record's value")
 	flag.DurationVar(&o.down, "down", 2*time.Second, "how long a broker stays dead")
-	flag.DurationVar(&o.settle, "settle", 2*time.Second, "time between a broker's return and the next kill")
+	flag.DurationVar(&o.settle, "settle", 6*time.Second, "time between a broker's return and the next kill")
 	flag.DurationVar(&o.maxGap, "max-gap", 3*time.Second, "the longest allowed time without an acknowledged record, per partition")
-	flag.DurationVar(&o.metadataAge, "metadata-age", 100*time.Millisecond,
+	flag.DurationVar(&o.metadataAge, "metadata-age", time.Second,
 		"how soon after one question a producer may ask again who leads; franz-go's default is 5s, which then is the longest gap")
 	flag.IntVar(&o.port, "port", 21092, "the first broker's Kafka port")
 	flag.StringVar(&o.dir, "dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
