@@ -23,6 +23,8 @@ const usage = `simrun runs simulated clusters, one world per seed.
                                 each seed in two processes; they must agree
   simrun plan SEED [-profile NAME]
                                 print the plan of a seed, to be saved, edited and replayed
+  simrun shrink SEED|FILE [-profile NAME] [-for 1m]
+                                print the smallest plan found that fails in the same way
 
 It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
 `
@@ -43,7 +45,7 @@ func main() {
 		args = []string{"run"}
 	}
 	commands := map[string]func([]string) (failed bool, err error){
-		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand,
+		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import "slices"
+
+// Shrink looks for a smaller plan that fails in the same way: fewer faults, calls, clients and
+// topics, a shorter run, plain knobs. fails runs a plan and says whether it does; it may say no to
+// end the search early. What is left out of a plan changes no other decision in it, since every one
+// is keyed.
+func Shrink(p *Plan, fails func(*Plan) bool) *Plan {
+	s := shrinker{best: p.clone(), fails: fails}
+	for {
+		before := len(s.best.Bytes())
+		s.faults()
+		s.calls()
+		s.unused()
+		s.shorter()
+		s.plain()
+		if len(s.best.Bytes()) >= before {
+			return s.best
+		}
+	}
+}
+
+type shrinker struct {
+	best  *Plan
+	fails func(*Plan) bool
+}
+
+func (p *Plan) clone() *Plan {
+	c := *p
+	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
+	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
+	return &c
+}
+
+// try keeps a change if the plan can still be run and fails in the same way.
+func (s *shrinker) try(change func(*Plan)) bool {
+	p := s.best.clone()
+	change(p)
+	if p.validate() != nil || !s.fails(p) {
+		return false
+	}
+	s.best = p
+	return true
+}
+
+// fewer removes pieces of a list, large ones first, as long as the plan fails without them.
+func fewer[T any](list func(*Plan) *[]T, s *shrinker) {
+	for size := len(*list(s.best)); size > 0; size /= 2 {
+		for at := 0; at < len(*list(s.best)); {
+			if !s.try(func(p *Plan) {
+				l := list(p)
+				*l = slices.Delete(*l, at, min(at+size, len(*l)))
+			}) {
+				at += size
+			}
+		}
+	}
+}
+
+func (s *shrinker) faults() {
+	fewer(func(p *Plan) *[]Fault { return &p.Faults }, s)
+	for i := range s.best.Faults {
+		s.try(func(p *Plan) { p.Faults[i].Times = 0 })
+	}
+}
+
+func (s *shrinker) calls() {
+	fewer(func(p *Plan) *[]Call { return &p.Calls }, s)
+	for i := range s.best.Calls {
+		s.try(func(p *Plan) {
+			if c := &p.Calls[i]; c.Kind == CallProduce {
+				c.Records, c.Size = 1, minValue
+			}
+		})
+	}
+}
+
+// unused removes clients without calls, topics that nobody speaks of, and brokers from the end.
+func (s *shrinker) unused() {
+	fewer(func(p *Plan) *[]Client { return &p.Clients }, s)
+	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
+	for s.try(func(p *Plan) {
+		p.Brokers--
+		p.Clocks = p.Clocks[:p.Brokers]
+	}) {
+	}
+}
+
+// shorter halves the safety phase.
+func (s *shrinker) shorter() {
+	for s.best.Safety > millisecond && s.try(func(p *Plan) { p.Safety /= 2 }) {
+	}
+}
+
+// plain sets clocks and knobs to what they are in a plain world, one by one.
+func (s *shrinker) plain() {
+	s.try(func(p *Plan) { clear(p.Clocks) })
+	for _, change := range []func(*Knobs){
+		func(k *Knobs) { k.HotEntries = 10_000 },
+		func(k *Knobs) { k.CacheBytes = 64 << 20 },
+		func(k *Knobs) { k.ColdReadBytes = 1 << 20 },
+		func(k *Knobs) { k.ReplicationBytes = 512 << 10 },
+		func(k *Knobs) { k.ReplicationWindow = 64 },
+		func(k *Knobs) { k.SegmentBytes = 256 << 10 },
+		func(k *Knobs) { k.FlushBytes = 4 << 20 },
+		func(k *Knobs) { k.StepItems = 1000 },
+		func(k *Knobs) { k.LinkInOrder = true },
+	} {
+		s.try(func(p *Plan) { change(&p.Knobs) })
+	}
+}
