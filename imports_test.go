@@ -66,6 +66,12 @@ var importRules = []rule{
 		"a world in a seed around the production node; its clients speak real Kafka bytes",
 	},
 	{
+		"seeds",
+		[]string{"chronik/sim"},
+		nil,
+		"kept plans and the test that replays them",
+	},
+	{
 		"host",
 		[]string{"chronik/node", "chronik/wal"},
 		nil,
