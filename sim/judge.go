@@ -190,14 +190,14 @@ func (j *judge) synced(w *world, b *broker, data []byte, all bool) {
 	}
 }
 
-// durable takes one durable record. Checkpoints of a part of a write don't count: a segment whose
+// durable takes one durable record. State records of a part of a write don't count: a segment whose
 // beginning is torn is no segment.
 func (j *judge) durable(r *wal.Record) {
 	b, g := j.at.broker.number, r.Group
 	switch {
 	case r.Type == wal.RecordEntry:
 		j.cluster.Durable(int32(b), uint64(g), r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(r.Entry.Data)})
-	case r.Type == wal.RecordVote, r.Type == wal.RecordCheckpoint && j.at.all:
+	case r.Type == wal.RecordVote, r.Type == wal.RecordState && j.at.all:
 		j.durableVote(b, g, vote{r.State.Term, voteOf(r.State.Vote)})
 	}
 }

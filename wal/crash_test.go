@@ -3,6 +3,8 @@
 package wal
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -36,10 +38,11 @@ type version struct {
 	end   LSN
 }
 
-// ask is a read under way.
+// ask is a read under way, of entries or of a checkpoint.
 type ask struct {
-	group GroupID
-	first Entry
+	group      GroupID
+	first      Entry
+	checkpoint *Checkpoint
 }
 
 func (w *world) now() model { return w.past[len(w.past)-1].model }
@@ -133,12 +136,42 @@ func (w *world) release() {
 	}
 }
 
-func (w *world) restart() {
+// state returns bytes like no other's, for a checkpoint.
+func (w *world) state() []byte {
+	size := w.rng.IntN(600)
+	if w.chance(20) {
+		size = w.rng.IntN(10000)
+	}
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(w.log.End())), bytes.Repeat([]byte{8, byte(size)}, size/2)...)
+}
+
+func (w *world) checkpoint() {
 	g := w.anyGroup()
 	s := w.now().group(g).State
-	index, term := s.Commit+uint64(w.rng.IntN(20)), max(s.LastTerm, s.PrevTerm)+uint64(w.rng.IntN(2))
-	w.log.Restart(g, index, term)
-	w.step(w.now().restart(g, index, term))
+	index := s.First - 1 + uint64(w.rng.IntN(int(s.Commit+2-s.First)))
+	c := Checkpoint{index, w.now().term(g, index), w.state()}
+	w.log.AddCheckpoint(g, c)
+	w.step(w.now().checkpoint(g, c))
+}
+
+func (w *world) install() {
+	g := w.anyGroup()
+	s := w.now().group(g).State
+	c := Checkpoint{s.Commit + uint64(w.rng.IntN(20)), max(s.LastTerm, s.PrevTerm) + uint64(w.rng.IntN(2)), w.state()}
+	w.log.Install(g, c)
+	w.step(w.now().install(g, c))
+}
+
+func (w *world) drop() {
+	g := w.anyGroup()
+	all := w.now().group(g).Checkpoints
+	if len(all) == 0 {
+		w.log.DropCheckpoint(g, 1)
+		return
+	}
+	index := all[w.rng.IntN(len(all))].Index
+	w.log.DropCheckpoint(g, index)
+	w.step(w.now().drop(g, index))
 }
 
 func (w *world) remove() {
@@ -170,7 +203,42 @@ func (w *world) read() {
 		w.t.Fatal(err)
 	}
 	w.begin(op)
-	w.asks[op.ID] = ask{g, mg.Entries[k]}
+	w.asks[op.ID] = ask{group: g, first: mg.Entries[k]}
+}
+
+func (w *world) readCheckpoint() {
+	g := w.anyGroup()
+	all := w.now().group(g).Checkpoints
+	if len(all) == 0 {
+		return
+	}
+	c := all[w.rng.IntN(len(all))]
+	op, err := w.log.ReadCheckpoint(g, c.Index)
+	if errors.Is(err, ErrMissing) {
+		for _, v := range w.past { // then it must be new
+			if v.end > w.log.Durable() && !v.model.group(g).hasCheckpoint(c) {
+				return
+			}
+		}
+		if w.durableModel().group(g).hasCheckpoint(c) {
+			w.t.Fatalf("checkpoint at entry %d of group %d is durable: %v", c.Index, g, err)
+		}
+		return
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.begin(op)
+	w.asks[op.ID] = ask{group: g, checkpoint: &c}
+}
+
+// durableModel is the newest state that the log says is durable.
+func (w *world) durableModel() model {
+	i := len(w.past) - 1
+	for w.past[i].end > w.log.Durable() {
+		i--
+	}
+	return w.past[i].model
 }
 
 // unbroken says that a group has had an entry in every state from v on.
@@ -189,6 +257,10 @@ func (w *world) unbroken(g GroupID, e Entry, v version) bool {
 func (w *world) answered(res Result) {
 	a := w.asks[res.Op.ID]
 	delete(w.asks, res.Op.ID)
+	if a.checkpoint != nil {
+		w.answeredCheckpoint(a, res)
+		return
+	}
 	entries, err := w.log.Entries(a.group, a.first.Index, res)
 	mg := w.now().group(a.group)
 	lo := a.first.Index
@@ -203,6 +275,18 @@ func (w *world) answered(res Result) {
 		if d := cmp.Diff(want[:min(len(want), len(entries))], entries); d != "" {
 			w.t.Fatal(d)
 		}
+	}
+}
+
+func (w *world) answeredCheckpoint(a ask, res Result) {
+	data, err := w.log.CheckpointData(a.group, a.checkpoint.Index, res)
+	there := w.now().group(a.group).hasCheckpoint(*a.checkpoint)
+	switch {
+	case errors.Is(err, ErrMissing) && !there:
+	case err != nil:
+		w.t.Fatal(err)
+	case !bytes.Equal(data, a.checkpoint.Data):
+		w.t.Fatalf("checkpoint at entry %d of group %d: other data than was written", a.checkpoint.Index, a.group)
 	}
 }
 
@@ -252,13 +336,19 @@ func (w *world) act() {
 	case n < 55:
 		w.release()
 	case n < 56:
-		w.restart()
+		w.install()
 	case n < 57:
 		w.remove()
-	case n < 65:
+	case n < 61:
+		w.checkpoint()
+	case n < 63:
+		w.drop()
+	case n < 68:
 		w.log.Sync()
 	case n < 75:
 		w.read()
+	case n < 77:
+		w.readCheckpoint()
 	case n < 85:
 		w.take()
 	case len(w.ops) > 0:

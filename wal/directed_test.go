@@ -294,8 +294,20 @@ func TestBrokenRulesPanic(t *testing.T) {
 		"term back":       func(l *Log) { l.SetVote(1, 1, 0) },
 		"second vote":     func(l *Log) { l.SetVote(1, 2, 9) },
 		"release too far": func(l *Log) { l.Release(1, 5) },
-		"restart back":    func(l *Log) { l.Restart(1, 1, 1) },
-		"result unknown":  func(l *Log) { _, _ = l.Entries(1, 1, Result{}) },
+		"install back":    func(l *Log) { l.Install(1, Checkpoint{Index: 1, Term: 1}) },
+		"checkpoint early": func(l *Log) {
+			l.Release(1, 3)
+			l.AddCheckpoint(1, Checkpoint{Index: 1, Term: 1})
+		},
+		"checkpoint of what is not committed": func(l *Log) { l.AddCheckpoint(1, Checkpoint{Index: 3, Term: 2}) },
+		"checkpoint's term":                   func(l *Log) { l.AddCheckpoint(1, Checkpoint{Index: 2, Term: 2}) },
+		"checkpoint of nobody":                func(l *Log) { l.AddCheckpoint(2, Checkpoint{Index: 1, Term: 1}) },
+		"result unknown":                      func(l *Log) { _, _ = l.Entries(1, 1, Result{}) },
+		"result used twice": func(l *Log) {
+			op, _ := l.ReadCheckpoint(1, 1)
+			_, _ = l.CheckpointData(1, 1, Result{Op: op, Err: errDisk})
+			_, _ = l.CheckpointData(1, 1, Result{Op: op, Err: errDisk})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
@@ -319,7 +331,7 @@ func TestForeignFileAndNewerFormat(t *testing.T) {
 	h, _ := parseHeader(f.data)
 	h.version++
 	copy(f.data, appendHeader(nil, h))
-	if _, _, err := Open(fs, Options{SegmentBytes: 4096}); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format 2") {
+	if _, _, err := Open(fs, Options{SegmentBytes: 4096}); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format 3") {
 		t.Fatal(err)
 	}
 	fs = newDisk()

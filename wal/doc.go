@@ -9,7 +9,7 @@
 //
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
-// Files: log.go what a caller does; flush.go group commit, segments, files; index.go where each
+// Files: log.go what a caller does; checkpoint.go the states that a group's entries have built; flush.go group commit, segments, files; index.go where each
 // entry is; read.go reading back; record.go and segment.go the bytes; recover.go and replay.go
 // Open; fs.go and op.go the disk.
 //
@@ -28,17 +28,17 @@
 // All numbers are little-endian. A segment file:
 //
 //	0        64                                                        size
-//	| header | manifest | checkpoint of each group | record | ... | seal | old or zero |
+//	| header | manifest | state of each group | record | ... | seal | old or zero |
 //
 // Segment header, 64 bytes:
 //
 //	 0  magic "CHRONWAL"
 //	 8  u32 CRC-32C of bytes 12 to 63
-//	12  u32 format version, 1
+//	12  u32 format version, 2
 //	16  u64 sequence number, from 1
 //	24  u64 base
 //	32  u32 epoch of the records that follow
-//	36  u32 number of checkpoints that follow the manifest
+//	36  u32 number of state records that follow the manifest
 //	40  zeros
 //
 // Record, a multiple of 8 bytes:
@@ -56,29 +56,44 @@
 //
 // Payloads, all u64 but for the data:
 //
-//	1 open        -
-//	2 manifest    first, count; first, count; ...    runs of sequence numbers, without its own
-//	3 checkpoint  term, vote, commit, first, prevTerm, last, lastTerm
-//	4 entry       index, term, data
-//	5 vote        term, vote
-//	6 commit      commit
-//	7 release     first, prevTerm                    prevTerm is the term of entry first-1
-//	8 remove      -
-//	9 seal        -
+//	 1 open        -
+//	 2 manifest    first, count; first, count; ...    runs of sequence numbers, without its own
+//	 3 state       term, vote, commit, first, prevTerm, last, lastTerm; index; index; ...
+//	 4 entry       index, term, data
+//	 5 vote        term, vote
+//	 6 commit      commit
+//	 7 release     first, prevTerm                    prevTerm is the term of entry first-1
+//	 8 remove      -
+//	 9 seal        -
+//	10 checkpoint  index, term, data
+//	11 install     index, term, data
+//	12 drop        index
 //
 // A group's state is what its records say, one after the other. An entry replaces the group's
-// entries from its index on. A checkpoint replaces everything but entries first to last, which it
-// keeps. A release commits and drops the entries below first.
+// entries from its index on. A state record says everything but the entries first to last and the
+// checkpoints at the indexes that it lists, which it keeps. A release commits and drops the entries
+// below first and the checkpoints below first-1. A checkpoint replaces one at the same index. An
+// install drops all entries and checkpoints of the group, commits up to its index, and is a
+// checkpoint itself.
 //
-// # Why a segment begins with all checkpoints
+// # Why an install is one record
+//
+// A group that begins behind entry 1 can't do without the state that the missing entries have
+// built. So there must never be a moment at which the group begins behind it and its checkpoint
+// isn't there: not in any prefix of the log, because a torn write leaves any. One record, under one
+// checksum, is there or not. Release has no such trouble: it only follows a checkpoint that is
+// before it in the log, and any prefix that holds the release holds the checkpoint, too.
+//
+// # Why a segment begins with all states
 //
 // So that votes and commit indexes never keep an old segment alive, and segments may go in any
-// order: a segment is part of the log as long as some group has a live entry in it. The newest
-// manifest says which are, and the file of a segment that is left out is free as soon as that
-// manifest is durable. Records of a segment that is gone may have replaced, released or removed
-// entries that an older, live segment still shows: ghosts. What killed a ghost is durable, or the
-// segment wouldn't be gone; so the next checkpoint (entries above last or below first, groups
-// that have none) or the entry that took its place drops it during recovery.
+// order: a segment is part of the log as long as some group has a live entry or checkpoint in it.
+// The newest manifest says which are, and the file of a segment that is left out is free as soon as
+// that manifest is durable. Records of a segment that is gone may have replaced, released or
+// removed what an older, live segment still shows: ghosts. What killed a ghost is durable, or the
+// segment wouldn't be gone; so the next state record (entries above last or below first,
+// checkpoints that it doesn't list, groups that have none) or the entry or checkpoint that took its
+// place drops it during recovery.
 //
 // # Why an old record is never taken for a new one
 //
@@ -112,7 +127,7 @@
 //     been on their way to durable, and both is right. The rest is the torn tail. Open goes on at
 //     the first broken record. All records of the torn write say durable = where that write
 //     began, so none of them says that the broken one was ever durable.
-//   - OpWrite that begins a segment. Header, manifest and checkpoints are always one write. If
+//   - OpWrite that begins a segment. Header, manifest and states are always one write. If
 //     any of them is broken, nothing in the segment was ever durable, and nothing was freed
 //     because of its manifest. Open erases the header and goes on in the segment before, in the
 //     place of its seal; that segment is still there, because only a durable manifest can leave
@@ -145,7 +160,8 @@
 //     of the file, whatever its epoch, that says that the broken one was durable;
 //   - a file that isn't part of the log holds a record that knows of durable positions beyond the
 //     log's end: then a header is lost;
-//   - a record contradicts those before it, or a group's entries aren't exactly first to last.
+//   - a record contradicts those before it, a group's entries aren't exactly first to last, or its
+//     checkpoints aren't exactly those that it should have.
 //
 // The limit: if the very last write before a crash was synced and rots afterwards, no record
 // behind it proves that it was durable, so it is cut like a torn tail. Raft's quorum is what

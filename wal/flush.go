@@ -83,7 +83,7 @@ func (l *Log) roll() {
 	l.beginSegment()
 }
 
-// beginSegment buffers what a segment begins with: header, manifest, a checkpoint of each group.
+// beginSegment buffers what a segment begins with: header, manifest, the state of each group.
 // They are one chunk, however many groups there are: recovery relies on it.
 func (l *Log) beginSegment() {
 	c := l.newChunk()
@@ -97,7 +97,11 @@ func (l *Log) beginSegment() {
 	l.cur.end = headerBytes
 	l.putManifest(c, l.manifest())
 	for _, g := range l.order {
-		putState(l.put(c, RecordCheckpoint, 0, g.id, checkpointBody), g.state)
+		p := l.put(c, RecordState, 0, g.id, stateBytes+8*len(g.checkpoints))
+		putState(p, g.state)
+		for i := range g.checkpoints {
+			binary.LittleEndian.PutUint64(p[stateBytes+8*i:], g.checkpoints[i].index)
+		}
 	}
 	l.cur.preamble = l.cur.end
 }

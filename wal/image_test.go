@@ -243,8 +243,15 @@ func (w *world) script() {
 	add(1, entry(7, 3, 1500))
 	add(1, entry(8, 3, 500))
 	must()
-	w.log.Restart(1, 20, 3)
-	w.step(w.now().restart(1, 20, 3))
+	c := Checkpoint{8, 3, bytes.Repeat([]byte("state"), 20)}
+	w.log.SetCommit(1, 8)
+	w.step(w.now().commit(1, 8))
+	w.log.AddCheckpoint(1, c)
+	w.step(w.now().checkpoint(1, c))
+	must()
+	c = Checkpoint{20, 3, bytes.Repeat([]byte("other"), 150)}
+	w.log.Install(1, c)
+	w.step(w.now().install(1, c))
 	add(1, entry(21, 4, 10))
 	must()
 }

@@ -15,7 +15,10 @@ type group struct {
 	state State
 	terms []termRun // by index; each reaches up to the next
 	runs  []run     // by index; without gaps, but for recovery (see recover.go)
-	seen  uint64    // recovery: sequence number of the last segment with a checkpoint of it
+
+	checkpoints []checkpoint // by index
+
+	seen uint64 // recovery: sequence number of the last segment with a state record of it
 }
 
 // termRun says that the entries from first on have a term.
@@ -56,6 +59,7 @@ func (l *Log) forget(id GroupID) {
 		return
 	}
 	l.cut(g, 0)
+	l.keepCheckpoints(g, nil)
 	delete(l.groups, id)
 	if i, ok := slices.BinarySearchFunc(l.order, id, compareGroup); ok {
 		l.order = slices.Delete(l.order, i, i+1)
@@ -70,7 +74,7 @@ func (l *Log) addEntry(g *group, index, term uint64, seg *segment, at place) {
 	}
 	r := &g.runs[len(g.runs)-1]
 	r.at = append(r.at, at)
-	seg.live++
+	seg.live += int64(at.size)
 	if n := len(g.terms); n == 0 || g.terms[n-1].term != term {
 		g.terms = append(g.terms, termRun{index, term})
 	}
@@ -83,11 +87,11 @@ func (l *Log) cut(g *group, index uint64) {
 		r := &g.runs[n-1]
 		if r.first < index {
 			keep := int(index - r.first)
-			l.unref(r.seg, len(r.at)-keep)
+			l.unref(r.seg, sumBytes(r.at[keep:]))
 			r.at = r.at[:keep]
 			break
 		}
-		l.unref(r.seg, len(r.at))
+		l.unref(r.seg, sumBytes(r.at))
 		g.runs[n-1] = run{}
 		g.runs = g.runs[:n-1]
 	}
@@ -102,11 +106,11 @@ func (l *Log) trim(g *group, index uint64) {
 		r := &g.runs[0]
 		if r.end() > index {
 			n := int(index - r.first)
-			l.unref(r.seg, n)
+			l.unref(r.seg, sumBytes(r.at[:n]))
 			r.at, r.first = r.at[n:], index
 			break
 		}
-		l.unref(r.seg, len(r.at))
+		l.unref(r.seg, sumBytes(r.at))
 		g.runs[0] = run{}
 		g.runs = g.runs[1:]
 	}
@@ -120,26 +124,38 @@ func (l *Log) trim(g *group, index uint64) {
 	g.terms[0].first = max(g.terms[0].first, index)
 }
 
-// unref says that n entries of a segment are no longer needed.
-func (l *Log) unref(seg *segment, n int) {
+func sumBytes(at []place) int64 {
+	n := int64(0)
+	for _, p := range at {
+		n += int64(p.size)
+	}
+	return n
+}
+
+// unref says that records with n bytes in a segment are no longer needed.
+func (l *Log) unref(seg *segment, n int64) {
 	seg.live -= n
 	if seg.live == 0 && n > 0 && seg.sealed {
 		l.dead++
 	}
 }
 
-// restore gives a group the state of a checkpoint and drops entries that are outside of it.
-func (l *Log) restore(g *group, s State) {
+// restore gives a group a state and the checkpoints at the given indexes, and drops what is outside
+// of it.
+func (l *Log) restore(g *group, s State, checkpoints []uint64) {
 	g.state = s
 	l.cut(g, s.Last+1)
 	l.trim(g, s.First)
+	l.keepCheckpoints(g, checkpoints)
 }
 
-// release drops the entries below first. Released entries are committed by definition.
+// release drops the entries below first, and the checkpoints that only they would continue.
+// Released entries are committed by definition.
 func (l *Log) release(g *group, first, prevTerm uint64) {
 	g.state.First, g.state.PrevTerm = first, prevTerm
 	g.state.Commit = max(g.state.Commit, first-1)
 	l.trim(g, first)
+	l.trimCheckpoints(g, first-1)
 }
 
 // locate returns the run that holds entry i and the entry's place in it.
@@ -204,5 +220,5 @@ func (g *group) check() error {
 	if term != g.state.LastTerm {
 		return fmt.Errorf("last entry has term %d, not %d", term, g.state.LastTerm)
 	}
-	return nil
+	return g.checkCheckpoints()
 }

@@ -42,7 +42,7 @@ type State struct {
 type Options struct {
 	SegmentBytes int64 // size of a segment file; default 64 MiB, 4 KiB to 1 GiB
 	// FlushBytes bounds one group commit; default 4 MiB. One record, or the beginning of a
-	// segment with its checkpoints, is written at once however large it is.
+	// segment with the states of all groups, is written at once however large it is.
 	FlushBytes int
 }
 
@@ -115,7 +115,7 @@ func (l *Log) State(g GroupID) (State, bool) {
 
 // Append adds entries to a group's log. Their indexes are consecutive and start at most one past
 // the group's last; entries from the first index on are replaced. A new group begins at index 1;
-// see Restart for one that begins elsewhere. Append copies the data.
+// see Install for one that begins elsewhere. Append copies the data.
 func (l *Log) Append(g GroupID, entries []Entry) {
 	gr := l.groups[g]
 	for i := range entries {
@@ -191,9 +191,9 @@ func (l *Log) SetCommit(g GroupID, commit uint64) {
 	l.ensure(g).state.Commit = commit
 }
 
-// Release says that the group's entries below first are no longer needed; first is at most one
-// past the last entry. It is a promise that these entries are committed, so the commit index
-// moves to first-1 if it is below.
+// Release says that the group's entries below first are no longer needed, nor the checkpoints
+// below first-1; first is at most one past the last entry. It is a promise that these entries are
+// committed, so the commit index moves to first-1 if it is below.
 func (l *Log) Release(g GroupID, first uint64) {
 	s, ok := l.State(g)
 	if !ok || first <= s.First {
@@ -208,19 +208,6 @@ func (l *Log) Release(g GroupID, first uint64) {
 	binary.LittleEndian.PutUint64(p, first)
 	binary.LittleEndian.PutUint64(p[8:], prevTerm)
 	l.release(gr, first, prevTerm)
-	l.retire()
-}
-
-// Restart drops all of the group's entries; its log goes on after entry index of the given term,
-// which is committed: what a snapshot brings. It makes the group if it is new.
-func (l *Log) Restart(g GroupID, index, term uint64) {
-	s, _ := l.State(g)
-	if index < s.Commit {
-		panic(fmt.Sprintf("wal: group %d: restart after entry %d drops committed entries (commit index %d)", g, index, s.Commit))
-	}
-	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = index, index+1, term, index, term
-	putState(l.add(RecordCheckpoint, 0, g, checkpointBody), s)
-	l.restore(l.ensure(g), s)
 	l.retire()
 }
 

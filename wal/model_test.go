@@ -4,11 +4,12 @@ package wal
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
@@ -16,21 +17,26 @@ import (
 type model map[GroupID]modelGroup
 
 type modelGroup struct {
-	State   State
-	Entries []Entry // from State.First to State.Last
+	State       State
+	Entries     []Entry // from State.First to State.Last
+	Checkpoints []Checkpoint
 }
 
 func same(a, b model) bool {
 	return maps.EqualFunc(a, b, func(a, b modelGroup) bool {
-		return a.State == b.State && slices.EqualFunc(a.Entries, b.Entries, sameEntry)
+		return a.State == b.State && slices.EqualFunc(a.Entries, b.Entries, sameEntry) && slices.EqualFunc(a.Checkpoints, b.Checkpoints, sameCheckpoint)
 	})
+}
+
+func sameCheckpoint(a, b Checkpoint) bool {
+	return a.Index == b.Index && a.Term == b.Term && bytes.Equal(a.Data, b.Data)
 }
 
 func sameEntry(a, b Entry) bool {
 	return a.Index == b.Index && a.Term == b.Term && a.Kind == b.Kind && bytes.Equal(a.Data, b.Data)
 }
 
-func diff(a, b model) string { return cmp.Diff(a, b, cmpopts.EquateEmpty()) }
+func diff(a, b model) string { return gocmp.Diff(a, b, cmpopts.EquateEmpty()) }
 
 // has says that the group holds exactly this entry.
 func (mg modelGroup) has(e Entry) bool {
@@ -84,14 +90,37 @@ func (m model) release(g GroupID, first uint64) model {
 	mg.Entries = mg.Entries[first-mg.State.First:]
 	mg.State.First = first
 	mg.State.Commit = max(mg.State.Commit, first-1)
+	mg.Checkpoints = mg.without(func(c Checkpoint) bool { return c.Index < first-1 })
 	return m.with(g, mg)
 }
 
-func (m model) restart(g GroupID, index, term uint64) model {
+func (mg modelGroup) hasCheckpoint(c Checkpoint) bool {
+	return slices.ContainsFunc(mg.Checkpoints, func(x Checkpoint) bool { return sameCheckpoint(x, c) })
+}
+
+// without returns the checkpoints but some.
+func (mg modelGroup) without(gone func(c Checkpoint) bool) []Checkpoint {
+	return slices.DeleteFunc(slices.Clone(mg.Checkpoints), gone)
+}
+
+func (m model) checkpoint(g GroupID, c Checkpoint) model {
+	m = m.drop(g, c.Index)
 	mg := m.group(g)
-	s := mg.State
-	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = index, index+1, term, index, term
-	return m.with(g, modelGroup{State: s})
+	mg.Checkpoints = append(mg.Checkpoints, c)
+	slices.SortFunc(mg.Checkpoints, func(a, b Checkpoint) int { return cmp.Compare(a.Index, b.Index) })
+	return m.with(g, mg)
+}
+
+func (m model) drop(g GroupID, index uint64) model {
+	mg := m.group(g)
+	mg.Checkpoints = mg.without(func(c Checkpoint) bool { return c.Index == index })
+	return m.with(g, mg)
+}
+
+func (m model) install(g GroupID, c Checkpoint) model {
+	s := m.group(g).State
+	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = c.Index, c.Index+1, c.Term, c.Index, c.Term
+	return m.with(g, modelGroup{State: s, Checkpoints: []Checkpoint{c}})
 }
 
 func (m model) remove(g GroupID) model {
@@ -124,12 +153,35 @@ func load(l *Log, fs FS) (model, error) {
 			mg.Entries = append(mg.Entries, entries...)
 			i += uint64(len(entries))
 		}
+		var err error
+		if mg.Checkpoints, err = loadCheckpoints(l, fs, g); err != nil {
+			return nil, err
+		}
 		m[g] = mg
 		if err := checkTerms(l, g, mg); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
+}
+
+func loadCheckpoints(l *Log, fs FS, g GroupID) ([]Checkpoint, error) {
+	var out []Checkpoint
+	for _, info := range l.Checkpoints(g) {
+		op, err := l.ReadCheckpoint(g, info.Index)
+		if err != nil {
+			return nil, err
+		}
+		data, err := l.CheckpointData(g, info.Index, Do(fs, op))
+		if err != nil {
+			return nil, err
+		}
+		if len(data) != info.Size {
+			return nil, fmt.Errorf("group %d: checkpoint at entry %d has %d bytes, not %d", g, info.Index, len(data), info.Size)
+		}
+		out = append(out, Checkpoint{info.Index, info.Term, data})
+	}
+	return out, nil
 }
 
 func checkTerms(l *Log, g GroupID, mg modelGroup) error {

@@ -9,9 +9,9 @@ import (
 	"sort"
 )
 
-// ErrMissing is wrapped by the errors that say: the log doesn't hold this entry, because it was
+// ErrMissing is wrapped by the errors that say: the log doesn't hold this entry or checkpoint, because it was
 // released or replaced, was never written or isn't durable yet.
-var ErrMissing = errors.New("entry is not in the log")
+var ErrMissing = errors.New("not in the log")
 
 // Term returns the term of entry i, for First-1 <= i <= Last, from memory.
 func (l *Log) Term(g GroupID, i uint64) (uint64, bool) {
@@ -41,18 +41,21 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	limit := min(off+maxBytes, int64(l.durable-r.seg.base))
 	rest := r.at[k : k+int(min(hi-lo, uint64(len(r.at)-k)))]
 	n := sort.Search(len(rest), func(i int) bool { return rest[i].end() > limit })
-	op := l.op(OpRead, r.seg.slot.name)
-	op.Off, op.N = off, rest[max(n, 1)-1].end()-off
-	r.seg.readers++
-	l.reads[op.ID] = r.seg
-	return op, nil
+	return l.read(r.seg, off, rest[max(n, 1)-1].end()-off), nil
 }
 
-// Entries parses and verifies the result of a Read: every entry of the group in it that starts at
-// lo and is consecutive. It fails with ErrCorrupt if a checksum, position, group, index or term
-// differs from what was written, and with ErrMissing if entry lo was released or replaced since
-// the Read. The entries' Data points into res.Data.
-func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
+// read returns an OpRead of a segment, whose file isn't used for anything else until finishRead.
+func (l *Log) read(seg *segment, off, n int64) Op {
+	op := l.op(OpRead, seg.slot.name)
+	op.Off, op.N = off, n
+	seg.readers++
+	l.reads[op.ID] = seg
+	return op
+}
+
+// finishRead takes the result of a read and says which segment was read. It fails if the disk
+// did.
+func (l *Log) finishRead(res *Result) (*segment, error) {
 	seg := l.reads[res.Op.ID]
 	if seg == nil {
 		panic(fmt.Sprintf("wal: result of read %d was used before, or isn't from this log", res.Op.ID))
@@ -65,6 +68,18 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 	}
 	if res.Err != nil {
 		return nil, fmt.Errorf("read of %s at offset %d: %w", res.Op.File, res.Op.Off, res.Err)
+	}
+	return seg, nil
+}
+
+// Entries parses and verifies the result of a Read: every entry of the group in it that starts at
+// lo and is consecutive. It fails with ErrCorrupt if a checksum, position, group, index or term
+// differs from what was written, and with ErrMissing if entry lo was released or replaced since
+// the Read. The entries' Data points into res.Data.
+func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
+	seg, err := l.finishRead(&res)
+	if err != nil {
+		return nil, err
 	}
 	gr := l.groups[g]
 	if gr == nil {

@@ -16,21 +16,24 @@ type RecordType uint8
 const (
 	RecordOpen       RecordType = iota + 1 // the log was opened; the records after it carry its epoch
 	RecordManifest                         // which older segments are still part of the log
-	RecordCheckpoint                       // all that is known of a group but its entries
+	RecordState                            // all that is known of a group but its entries and the data of its checkpoints
 	RecordEntry                            // one entry; replaces the group's entries from its index on
 	RecordVote                             // term and vote
 	RecordCommit                           // commit index
 	RecordRelease                          // entries below an index are no longer needed
 	RecordRemove                           // a group is gone
 	RecordSeal                             // last record of a segment: the log goes on in the next one
+	RecordCheckpoint                       // a checkpoint of a group
+	RecordInstall                          // a checkpoint that takes the place of all entries and checkpoints
+	RecordDrop                             // a checkpoint is no longer needed
 	recordTypes
 )
 
 const (
-	recordHead     = 40 // bytes before a record's payload
-	entryHead      = 16 // bytes of an entry's payload before its data
-	checkpointBody = 56
-	// MaxEntryBytes bounds Entry.Data, so that offsets in a segment fit 32 bits.
+	recordHead = 40 // bytes before a record's payload
+	entryHead  = 16 // bytes of an entry's or checkpoint's payload before its data
+	stateBytes = 56 // of a state record's payload, before the indexes of checkpoints
+	// MaxEntryBytes bounds Entry.Data and Checkpoint.Data, so that offsets in a segment fit 32 bits.
 	MaxEntryBytes = 1 << 30
 )
 
@@ -46,9 +49,14 @@ type Record struct {
 	Group   GroupID
 
 	Entry Entry // RecordEntry; Data points into the buffer that was parsed
-	// State holds, by type: checkpoint: everything; vote: Term, Vote; commit: Commit;
+	// Checkpoint is that of a RecordCheckpoint or RecordInstall, with Data as above, and the Index
+	// of a RecordDrop.
+	Checkpoint Checkpoint
+	// State holds, by type: state: everything; vote: Term, Vote; commit: Commit;
 	// release: First, PrevTerm.
 	State State
+	// Checkpoints are the indexes of all checkpoints of a RecordState's group, ascending.
+	Checkpoints []uint64
 	// Live holds the sequence numbers of a manifest's segments as runs.
 	Live []SegmentRun
 }
@@ -137,11 +145,14 @@ func (r *Record) parsePayload(p []byte) bool {
 			r.Live = append(r.Live, SegmentRun{First: u64(i), Count: u64(i + 1)})
 		}
 		return len(p)%16 == 0
-	case RecordCheckpoint:
-		if len(p) != checkpointBody {
+	case RecordState:
+		if len(p) < stateBytes || len(p)%8 != 0 {
 			return false
 		}
 		r.State = State{u64(0), u64(1), u64(2), u64(3), u64(4), u64(5), u64(6)}
+		for i := stateBytes / 8; i < len(p)/8; i++ {
+			r.Checkpoints = append(r.Checkpoints, u64(i))
+		}
 	case RecordEntry:
 		if len(p) < entryHead {
 			return false
@@ -162,6 +173,16 @@ func (r *Record) parsePayload(p []byte) bool {
 			return false
 		}
 		r.State.First, r.State.PrevTerm = u64(0), u64(1)
+	case RecordCheckpoint, RecordInstall:
+		if len(p) < entryHead {
+			return false
+		}
+		r.Checkpoint = Checkpoint{u64(0), u64(1), p[entryHead:]}
+	case RecordDrop:
+		if len(p) != 8 {
+			return false
+		}
+		r.Checkpoint.Index = u64(0)
 	default:
 		return false
 	}

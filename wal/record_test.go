@@ -88,18 +88,36 @@ func TestBytes(t *testing.T) {
 		},
 		{
 			"checkpoint", func(l *Log) {
-				l.SetVote(g, 5, 3)
-				l.Restart(g, 10, 4)
+				l.Append(g, []Entry{{Index: 1, Term: 1}, {Index: 2, Term: 4}})
+				l.SetCommit(g, 2)
+				l.AddCheckpoint(g, Checkpoint{2, 4, []byte("state")})
 			},
-			`38000000 01000000 03000000 0102030405060708
-			0500000000000000 |term
-			0300000000000000 |vote
-			0a00000000000000 |commit
-			0b00000000000000 |first
-			0400000000000000 |prevTerm
-			0a00000000000000 |last
-			0400000000000000 |lastTerm`,
-			Record{Type: RecordCheckpoint, State: State{Term: 5, Vote: 3, Commit: 10, First: 11, PrevTerm: 4, Last: 10, LastTerm: 4}},
+			`15000000 01000000 0a000000 0102030405060708
+			0200000000000000 |index
+			0400000000000000 |term
+			7374617465 |data
+			000000 |padding`,
+			Record{Type: RecordCheckpoint, Checkpoint: Checkpoint{2, 4, []byte("state")}},
+		},
+		{
+			"install", func(l *Log) {
+				l.SetVote(g, 5, 3)
+				l.Install(g, Checkpoint{10, 4, []byte("received")})
+			},
+			`18000000 01000000 0b000000 0102030405060708
+			0a00000000000000 |index
+			0400000000000000 |term
+			7265636569766564 |data`,
+			Record{Type: RecordInstall, Checkpoint: Checkpoint{10, 4, []byte("received")}},
+		},
+		{
+			"drop", func(l *Log) {
+				l.Install(g, Checkpoint{10, 4, nil})
+				l.DropCheckpoint(g, 10)
+			},
+			`08000000 01000000 0c000000 0102030405060708
+			0a00000000000000 |index`,
+			Record{Type: RecordDrop, Checkpoint: Checkpoint{Index: 10}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,12 +162,12 @@ func TestFirstBytes(t *testing.T) {
 	mustOpen(t, fs, Options{SegmentBytes: 4096})
 	want := unhex(t, `
 		4348524f4e57414c |"CHRONWAL"
-		646321d3 |checksum
-		01000000 |format version
+		6b087e3a |checksum
+		02000000 |format version
 		0100000000000000 |sequence number
 		0000000000000000 |base
 		00000000 |epoch
-		00000000 |checkpoints
+		00000000 |state records
 		000000000000000000000000000000000000000000000000
 
 		2d4b97c7 00000000 |checksum, length: a manifest without runs
@@ -173,7 +191,12 @@ func TestFirstBytes(t *testing.T) {
 func TestRollBytes(t *testing.T) {
 	fs := newDisk()
 	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
-	l.Append(7, []Entry{{Index: 1, Term: 1, Data: make([]byte, 3500)}, {Index: 2, Term: 1, Data: make([]byte, 600)}})
+	l.SetVote(7, 5, 3)
+	l.Install(7, Checkpoint{10, 4, []byte("state")})
+	l.Append(7, []Entry{{Index: 11, Term: 4, Data: make([]byte, 3300)}})
+	l.SetCommit(7, 11)
+	l.AddCheckpoint(7, Checkpoint{11, 4, nil})
+	l.Append(7, []Entry{{Index: 12, Term: 6, Data: make([]byte, 600)}})
 	op := nextWrite(t, l, fs)
 	seal := op.Data[len(op.Data)-recordHead:]
 	base := LSN(op.Off) + LSN(len(op.Data))
@@ -183,17 +206,24 @@ func TestRollBytes(t *testing.T) {
 	}
 	op = nextWrite(t, l, fs)
 	h, ok := parseHeader(op.Data)
-	if want := (header{version: 1, seq: 2, base: base, epoch: 1, groups: 1}); !ok || h != want {
+	if want := (header{version: 2, seq: 2, base: base, epoch: 1, groups: 1}); !ok || h != want {
 		t.Fatalf("%+v", h)
 	}
 	b := op.Data[headerBytes:]
 	checkRecord(t, b[:56], unhex(t, `
 		10000000 01000000 02000000 0000000000000000
 		0100000000000000 0100000000000000 |one segment from 1 on`), base+headerBytes, base)
-	checkRecord(t, b[56:152], unhex(t, `
-		38000000 01000000 03000000 0700000000000000
-		0000000000000000 0000000000000000 0000000000000000
-		0100000000000000 0000000000000000 0100000000000000 0100000000000000`), base+headerBytes+56, base)
+	checkRecord(t, b[56:168], unhex(t, `
+		48000000 01000000 03000000 0700000000000000
+		0500000000000000 |term
+		0300000000000000 |vote
+		0b00000000000000 |commit
+		0b00000000000000 |first
+		0400000000000000 |prevTerm
+		0b00000000000000 |last
+		0400000000000000 |lastTerm
+		0a00000000000000 |checkpoint at entry 10
+		0b00000000000000 |checkpoint at entry 11`), base+headerBytes+56, base)
 }
 
 func TestWalkRefusesWhatIsNoRecord(t *testing.T) {

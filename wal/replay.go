@@ -52,9 +52,9 @@ func (r *recovery) inEpoch(rec *Record) bool {
 	return rec.Epoch == r.epoch
 }
 
-// checkPreamble refuses a segment that doesn't begin with a manifest and its checkpoints.
+// checkPreamble refuses a segment that doesn't begin with a manifest and the states of all groups.
 func checkPreamble(f *segmentFile, k int, rec *Record) error {
-	if k == 0 && rec.Type != RecordManifest || k > 0 && k <= int(f.head.groups) && rec.Type != RecordCheckpoint {
+	if k == 0 && rec.Type != RecordManifest || k > 0 && k <= int(f.head.groups) && rec.Type != RecordState {
 		return fmt.Errorf("record %d of the segment has type %d", k, rec.Type)
 	}
 	return nil
@@ -62,9 +62,9 @@ func checkPreamble(f *segmentFile, k int, rec *Record) error {
 
 // replay reads the live segments into the index, oldest first.
 //
-// A group's state is exact from the first segment on, because each segment begins with a
-// checkpoint of every group. The index is not: entries that were replaced or released by records
-// of a segment that is gone come back as ghosts until a later checkpoint or entry drops them, and
+// A group's state is exact from the first segment on, because each segment begins with the states
+// of all groups. The index is not: entries and checkpoints that were replaced or released by
+// records of a segment that is gone come back as ghosts until a later record drops them, and
 // leave gaps. Whatever killed them is durable, so in the end nothing is left of them; then each
 // group's index must be exact, too.
 func (r *recovery) replay() error {
@@ -146,7 +146,7 @@ func (r *recovery) checkOrder(f *segmentFile, prev *segment) error {
 	return nil
 }
 
-// forgetUnseen drops the groups that a segment has no checkpoint of: they were removed.
+// forgetUnseen drops the groups that a segment has no state of: they were removed.
 func (r *recovery) forgetUnseen(seq uint64) {
 	for _, g := range slices.Clone(r.log.order) {
 		if g.seen != seq {
@@ -160,17 +160,17 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 	l := r.log
 	s, ok := l.State(rec.Group)
 	bad := func() error {
-		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v after %+v", rec.Type, rec.Group, rec.State, s)
+		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
 	}
 	switch rec.Type {
 	case RecordOpen, RecordManifest, RecordSeal:
-	case RecordCheckpoint:
-		if err := rec.State.check(); err != nil {
+	case RecordState:
+		if err := rec.checkState(); err != nil {
 			return err
 		}
 		g := l.ensure(rec.Group)
 		g.seen = seg.seq
-		l.restore(g, rec.State)
+		l.restore(g, rec.State, rec.Checkpoints)
 	case RecordEntry:
 		i := rec.Entry.Index
 		if i <= s.Commit || i > s.Last+1 || i == s.Last+1 && rec.Entry.Term < s.LastTerm {
@@ -198,8 +198,35 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 			return bad()
 		}
 		l.forget(rec.Group)
+	case RecordCheckpoint:
+		if i := rec.Checkpoint.Index; i+1 < s.First || i > s.Commit {
+			return bad()
+		}
+		l.addCheckpoint(l.ensure(rec.Group), &rec.Checkpoint, seg, at)
+	case RecordInstall:
+		if i := rec.Checkpoint.Index; i < s.Commit || i+1 == 0 {
+			return bad()
+		}
+		l.install(l.ensure(rec.Group), &rec.Checkpoint, seg, at)
+	case RecordDrop:
+		if !ok || !l.dropCheckpoint(l.ensure(rec.Group), rec.Checkpoint.Index) {
+			return bad()
+		}
 	default:
 		return bad()
+	}
+	return nil
+}
+
+// checkState reports how a state record contradicts itself.
+func (r *Record) checkState() error {
+	if err := r.State.check(); err != nil {
+		return err
+	}
+	for k, i := range r.Checkpoints {
+		if i+1 < r.State.First || i > r.State.Commit || k > 0 && i <= r.Checkpoints[k-1] {
+			return fmt.Errorf("checkpoint at entry %d contradicts %+v or another checkpoint", i, r.State)
+		}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	magic         = "CHRONWAL"
-	formatVersion = 1
+	formatVersion = 2
 	headerBytes   = 64
 )
 
@@ -20,8 +20,8 @@ type segment struct {
 	seq      uint64 // order of segments; grows by one
 	base     LSN    // position of the file's first byte
 	end      int64  // file offset after the last record, buffered ones included
-	preamble int64  // file offset after the manifest and checkpoints that it begins with
-	live     int    // entries in it that some group still has
+	preamble int64  // file offset after the manifest and states that it begins with
+	live     int64  // bytes of entries and checkpoints in it that some group still has
 	sealed   bool   // the log went on in the next segment
 	readers  int    // Reads of it under way
 	freeAt   LSN    // once this is durable, the file is no longer part of the log; 0: it is
@@ -50,7 +50,7 @@ type header struct {
 	seq     uint64
 	base    LSN
 	epoch   uint32 // of the records that follow, up to the next open record
-	groups  uint32 // number of checkpoints that follow the manifest
+	groups  uint32 // number of state records that follow the manifest
 }
 
 func appendHeader(b []byte, h header) []byte {
