@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"strings"
+	"testing"
+
+	"chronik/checker"
+	"chronik/node"
+	"chronik/wal"
+
+	"pgregory.net/rapid"
+)
+
+func TestHeapIsAQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h eventHeap
+		last := event{at: -1}
+		pushed := 0
+		for range rapid.IntRange(1, 200).Draw(t, "calls") {
+			if len(h.keys) == 0 || rapid.Bool().Draw(t, "push") {
+				// Never before what was taken out, as in a run.
+				at := max(last.at, 0) + node.Time(rapid.IntRange(0, 3).Draw(t, "after"))
+				h.push(event{at: at, index: pushed})
+				pushed++
+				continue
+			}
+			next := h.next()
+			e := h.pop()
+			if e.at != next || e.at < last.at || e.at == last.at && e.index < last.index {
+				t.Fatalf("event %d at %v comes after event %d at %v", e.index, e.at, last.index, last.at)
+			}
+			last = e
+		}
+	})
+}
+
+func TestClockOfABroker(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := &broker{
+			incarnation: rapid.Uint64Range(1, 100).Draw(t, "incarnation"),
+			bootedAt:    node.Time(rapid.Int64Range(0, 1e12).Draw(t, "booted")),
+			clock:       Clock{DriftPPM: rapid.Int64Range(-200_000, 200_000).Draw(t, "drift")},
+		}
+		now := b.bootedAt + node.Time(rapid.Int64Range(0, 1e12).Draw(t, "later"))
+		l := b.local(now) + node.Time(rapid.Int64Range(0, 1e12).Draw(t, "ahead"))
+		v := b.virtual(l)
+		if v < now || b.local(v) < l || v > now && b.local(v-1) >= l {
+			t.Fatalf("the clock shows %d first at %d, where it shows %d", l, v, b.local(v))
+		}
+	})
+}
+
+func TestMailboxIsCutShort(t *testing.T) {
+	b := new(broker)
+	for i := range 5 {
+		b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(i)})
+		b.mail.requests = append(b.mail.requests, node.Request{Conn: node.ConnID(i)})
+	}
+	b.mail.hangups = append(b.mail.hangups, 4)
+	var froms []node.BrokerID
+	hungUpAfter := -1
+	for steps := 0; !b.mail.empty(); steps++ {
+		in := b.fill(2)
+		if len(in.Messages) > 2 || len(in.Requests) > 2 {
+			t.Fatalf("a step takes %d messages and %d requests, allowed are 2", len(in.Messages), len(in.Requests))
+		}
+		for _, m := range in.Messages {
+			froms = append(froms, m.From)
+		}
+		if len(in.Hangups) > 0 {
+			hungUpAfter = steps
+		}
+	}
+	for i, f := range froms {
+		if f != node.BrokerID(i) {
+			t.Fatalf("messages come in order %v", froms)
+		}
+	}
+	if len(froms) != 5 || hungUpAfter != 3 {
+		t.Errorf("%d messages in all, hung up in step %d; the last request is in step 2", len(froms), hungUpAfter)
+	}
+}
+
+// TestEveryFaultFiresAndMatters guards against a fault that is drawn and does nothing.
+func TestEveryFaultFiresAndMatters(t *testing.T) {
+	fired, mattered := make([]int64, len(faultKinds)), make([]int64, len(faultKinds))
+	for s := range uint64(150) {
+		r := Run(mustGenerate(t, s, "default"), Options{})
+		if r.Failure != nil {
+			t.Errorf("seed %d: %v", s, r.Failure)
+		}
+		for i, f := range r.Faults {
+			fired[i] += f.Fired
+			mattered[i] += f.Mattered
+		}
+	}
+	for i, k := range faultKinds {
+		if fired[i] == 0 || mattered[i] == 0 {
+			t.Errorf("%s: fired %d times, mattered %d times in 150 seeds", k, fired[i], mattered[i])
+		}
+	}
+}
+
+// failureOf runs f in a world and returns how it ended the run.
+func failureOf(w *world, f func()) string {
+	if failure := w.protect(f); failure != nil {
+		return failure.Check
+	}
+	return ""
+}
+
+// TestOwnChecksCanFail shows each check of the simulator itself failing; those of package checker
+// are shown there.
+func TestOwnChecksCanFail(t *testing.T) {
+	w := newWorld(mustGenerate(t, 1, "tiny"), Options{})
+	b, j := w.brokers[0], w.judge
+	view := &node.View{Group: 7, Term: 3, Role: node.Leader, Replicas: []node.BrokerID{1, 2, 3}}
+	leads := func() string { return failureOf(w, func() { j.checkLeader(w, b, view) }) }
+	if got := leads(); got != "leader-term-durable" {
+		t.Errorf("a leader without a durable term: %q", got)
+	}
+	j.durableVote(1, 7, vote{3, 1})
+	if got := leads(); got != "votes-durable" {
+		t.Errorf("a leader with one durable vote of three: %q", got)
+	}
+	j.durableVote(2, 7, vote{3, 2})
+	if got := leads(); got != "votes-durable" {
+		t.Errorf("a leader with a vote for somebody else: %q", got)
+	}
+	j.durableVote(3, 7, vote{3, 1})
+	if got := leads(); got != "" {
+		t.Errorf("a leader with two of three durable votes: %q", got)
+	}
+	c := newClient(w, &w.plan.Clients[0])
+	id := func() string { return failureOf(w, func() { j.producerID(w, c, 5, 0) }) }
+	if first, again := id(), id(); first != "" || again != "producer-id" {
+		t.Errorf("a producer id given out twice: %q, then %q", first, again)
+	}
+	e := event{kind: evMessage, broker: b, from: 2, frame: []byte("changed"), hash: hashOf([]byte("sent"))}
+	if got := failureOf(w, func() { w.deliver(e) }); got != "aliasing" {
+		t.Errorf("a message changed after sending: %q", got)
+	}
+	if got := failureOf(w, func() { j.synced(w, b, []byte("no records at all"), true) }); got != "write" {
+		t.Errorf("a write of rubbish: %q", got)
+	}
+	if got := failureOf(w, func() { w.fatal(b, errInjected) }); got != "fatal" {
+		t.Errorf("a broker that dies of a healthy disk: %q", got)
+	}
+	if got := failureOf(w, func() { panic("broken invariant") }); got != "panic" {
+		t.Errorf("a panic: %q", got)
+	}
+}
+
+// TestTruthOfTheDisk shows that a write whose sync failed in silence isn't taken for durable.
+func TestTruthOfTheDisk(t *testing.T) {
+	w := newWorld(mustGenerate(t, 1, "tiny"), Options{})
+	b := w.brokers[0]
+	f := create(t, b.disk, "a")
+	b.disk.SyncDir()
+	op := wal.Op{Kind: wal.OpWrite, File: "a", Data: []byte("no records")}
+	f.WriteAt(op.Data, 0)
+	w.judge.written(w, b, op)
+	if len(b.limbo) != 1 {
+		t.Fatal("a write that was never synced is taken for durable")
+	}
+	f.Sync()
+	if got := failureOf(w, func() { w.judge.written(w, b, op) }); got != "write" {
+		t.Fatalf("a durable write is not looked at: %q", got)
+	}
+}
+
+func TestValues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		id := checker.RecordID(rapid.Uint64().Draw(t, "id"))
+		v := value(id, rapid.IntRange(minValue, 500).Draw(t, "size"))
+		if got, ok := parseValue(v); !ok || got != id {
+			t.Fatalf("%q is %d, %v", v, got, ok)
+		}
+		v[rapid.IntRange(0, len(v)-1).Draw(t, "at")] ^= 0x80
+		if _, ok := parseValue(v); ok && len(v) > 0 {
+			t.Fatalf("a changed byte goes unnoticed: %q", v)
+		}
+	})
+}
+
+// TestPlanByHand runs a plan that is written out: the format, the names of things, and the smallest
+// knobs that there are.
+func TestPlanByHand(t *testing.T) {
+	text := strings.ReplaceAll(`{
+"why": "", "commit": "", "seed": 5, "profile": "by hand", "brokers": 3, "safety": "4s",
+"knobs": {"tick":"50ms","election_ticks":10,"heartbeat_ticks":2,"hot_entries":1,"cache_bytes":4096,"cold_read_bytes":64,"replication_bytes":1,
+ "replication_window":1,"segment_bytes":4096,"flush_bytes":64,"step_cost":"50us","step_items":1,"link_latency":"1ms","link_in_order":false,
+ "write_latency":"1ms","read_latency":"500us","restart_time":"5ms"},
+"clocks": [{"offset_ms":0,"drift_ppm":0},{"offset_ms":5000,"drift_ppm":900},{"offset_ms":-5000,"drift_ppm":-900}],
+"topics": [{"name":"t","partitions":1,"replicas":3,"auto":false}],
+"clients": [{"id":1,"idempotent":true,"in_flight":5,"eager":true,"timeout":"300ms","give_up":"30s","home":2}],
+"calls": [
+ {"id":1,"at":"0s","client":1,"kind":"create","topic":"t","partition":0},
+ {"id":2,"at":"1s","client":1,"kind":"produce","topic":"t","partition":0,"records":3,"size":100,"acks":-1},
+ {"id":3,"at":"2s","client":1,"kind":"produce","topic":"t","partition":0,"records":1,"size":900,"acks":-1},
+ {"id":4,"at":"2s","client":1,"kind":"fetch","topic":"t","partition":0}],
+"faults": [{"id":1,"kind":"power","at":"0s","after":{"event":"became leader","count":2},"target":"here","for":"800ms"}]
+}`, "us\"", "µs\"")
+	p, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Run(p, Options{})
+	if r.Failure != nil {
+		t.Fatalf("%v\n%s", r.Failure, r.Failure.Stack)
+	}
+	if r.Acked < 3+1+1 || r.Crashes < 1 { // the last record is the verifier's
+		t.Errorf("%d records acknowledged and %d crashes: the plan was not carried out", r.Acked, r.Crashes)
+	}
+}
