@@ -118,7 +118,7 @@ func (b *broker) virtual(l node.Time) node.Time {
 		return l
 	}
 	d := l - clockOrigin*node.Time(b.incarnation)
-	t := b.bootedAt + d*1_000_000/node.Time(1_000_000+b.clock.DriftPPM)
+	t := b.bootedAt + d*1_000_000/node.Time(1_000_000+b.clock.DriftPPM) - 2 // local rounds
 	for b.local(t) < l {
 		t++
 	}

@@ -417,7 +417,11 @@ func (g *generator) group() uint64 {
 
 // anchor picks one of the first events of a kind, or a later one.
 func (g *generator) anchor() *Anchor {
-	a := &Anchor{Event: anchors[g.pick(int64(len(anchors)))], Count: int(g.wide(1, 8))}
+	names := anchors
+	if g.chance(1, 4) {
+		names = anchorNames()[1:] // 0 is no event
+	}
+	a := &Anchor{Event: names[g.pick(int64(len(names)))], Count: int(g.wide(1, 8))}
 	switch a.Event {
 	case "appended", "committed", "write issued", "write synced", "replied":
 		a.Count = int(g.wide(1, 400))
