@@ -3,8 +3,11 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
 )
@@ -30,6 +33,7 @@ type fetch struct {
 	req      *kmsg.FetchRequest
 	deadline Time
 	parked   []*partition // where it waits
+	begun    []cursor     // per partition of the request: how far it looked when it had to wait for a read
 	woken    bool         // in node.woken
 }
 
@@ -71,10 +75,10 @@ func (f *fetch) retry() {
 func (f *fetch) try() {
 	a := fetchAnswer{fetch: f, budget: int64(f.req.MaxBytes), resp: kmsg.NewPtrFetchResponse()}
 	a.fill()
-	if a.missing {
+	if a.missing && a.bytes == 0 && !a.failed {
 		return // a read is under way; its result wakes us
 	}
-	if a.failed || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
+	if a.failed || a.missing || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
 		f.request.reply(a.resp)
 		return
 	}
@@ -92,6 +96,7 @@ type fetchAnswer struct {
 	budget  int64
 	failed  bool // a partition has an error
 	missing bool // a batch has to be read from the log first
+	number  int  // of the partition that is being filled
 }
 
 func (a *fetchAnswer) fill() {
@@ -105,6 +110,7 @@ func (a *fetchAnswer) fill() {
 		out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
 		for j := range in.Partitions {
 			a.fillPartition(in.Topic, &in.Partitions[j], &out.Partitions[j])
+			a.number++
 		}
 	}
 }
@@ -133,7 +139,9 @@ func (a *fetchAnswer) fillPartition(topic string, in *kmsg.FetchRequestTopicPart
 	if in.FetchOffset == p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
 	}
-	out.RecordBatches = a.read(p, in.FetchOffset, limit)
+	if batches := a.read(p, in.FetchOffset, limit); batches != nil {
+		out.RecordBatches = batches
+	}
 	a.bytes += int64(len(out.RecordBatches))
 	if zstdBefore10(out.RecordBatches, a.fetch.req.Version) {
 		out.RecordBatches, out.ErrorCode, a.failed = []byte{}, kerr.UnsupportedCompressionType.Code, true
@@ -158,44 +166,56 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 // read copies whole batches from the one that holds offset on, at least one unless this answer has
 // some already, and fills in offset and leader epoch.
 func (a *fetchAnswer) read(p *partition, offset, limit int64) []byte {
-	first, size := p.find(offset), int64(0)
-	last := first
-	for ; last < len(p.batches); last++ {
-		next := size + int64(p.batches[last].size)
-		if next > limit && (last > first || a.bytes > 0) {
+	var out []byte
+	for c := a.fetch.begin(a.number, p, offset); c.base < p.highWatermark; {
+		e := a.fetch.node.entry(p, c.index, a.fetch.wake)
+		if e == nil {
+			if len(out) == 0 { // otherwise what we have goes out now
+				a.missing = true
+				a.fetch.begun[a.number] = c
+			}
 			break
 		}
-		size = next
-	}
-	out := make([]byte, 0, size)
-	for i := first; i < last; i++ {
-		ref := &p.batches[i]
-		data := a.fetch.entry(p, ref)
-		if data == nil {
-			if len(out) == 0 {
-				a.missing = true
-			}
-			break // what comes before goes out now
+		b, base, ok := p.take(&c, e)
+		if !ok || base+int64(b.Count) <= offset {
+			continue
+		}
+		if int64(len(out)+b.Size()) > limit && (len(out) > 0 || a.bytes > 0) {
+			break
 		}
 		at := len(out)
-		out = append(out, data...)
-		kafka.SetBaseOffset(out[at:], ref.base)
-		kafka.SetLeaderEpoch(out[at:], ref.epoch)
+		out = append(slices.Grow(out, b.Size()), e.GetData()...)
+		kafka.SetBaseOffset(out[at:], base)
+		kafka.SetLeaderEpoch(out[at:], leaderEpoch(e.GetTerm()))
 	}
 	return out
 }
 
-// entry returns the data of a batch from memory, or nil: then a read was started that wakes the
-// fetch when it is done.
-func (f *fetch) entry(p *partition, ref *batchRef) []byte {
-	if e := p.group.view.entry(ref.index); e != nil {
-		return e.GetData()
+// begin returns where to look for an offset: where an earlier try had come to, so that a fetch gets
+// on however little the cache holds, or the beginning of its span.
+func (f *fetch) begin(number int, p *partition, offset int64) cursor {
+	for len(f.begun) <= number {
+		f.begun = append(f.begun, cursor{})
 	}
-	if e := f.node.cold.lookup(p.group.id, ref.index); e != nil {
-		return e.GetData()
+	if c := f.begun[number]; c.index > 0 {
+		return c
 	}
-	f.node.cold.read(p.group.id, ref.index, p.group.applied+1)
-	f.node.coldWait(p.group.id, f)
+	return p.seek(offset)
+}
+
+// entry returns an entry from memory, or nil: then a read was started, and ready is called when it
+// is done.
+func (n *Node) entry(p *partition, index uint64, ready func()) *pb.Entry {
+	if e := p.group.view.entry(index); e != nil {
+		n.counters.hotHits++
+		return e
+	}
+	if e := n.cold.lookup(p.group.id, index); e != nil {
+		n.counters.cacheHits++
+		return e
+	}
+	n.cold.read(p.group.id, index, p.group.applied+1)
+	n.coldFor = append(n.coldFor, coldWaiter{p.group.id, ready})
 	return nil
 }
 

@@ -3,6 +3,8 @@
 package node
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -69,16 +71,13 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &n.cfg.ClusterID
 	resp.ControllerID = n.controller()
-	for i := range n.cfg.Members {
-		m := n.member(n.cfg.Members[i].ID)
+	for _, m := range n.brokers() {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
 		if m.Rack != "" {
 			b.Rack = &m.Rack
 		}
-		if n.alive(m.ID) {
-			resp.Brokers = append(resp.Brokers, b)
-		}
+		resp.Brokers = append(resp.Brokers, b)
 	}
 	if req.Topics == nil {
 		for _, t := range n.catalog.topics {
@@ -126,7 +125,7 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 	if leader < 0 {
 		out.ErrorCode = kerr.LeaderNotAvailable.Code
 	}
-	for _, b := range p.Replicas {
+	for _, b := range brokersOf(p.Replicas) {
 		out.Replicas = append(out.Replicas, int32(b))
 		if b == leader || n.alive(b) {
 			out.ISR = append(out.ISR, int32(b))
@@ -141,14 +140,40 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 // while there is none.
 func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
 
-// member returns a broker's address: as registered, or as configured until it has registered.
-func (n *Node) member(id BrokerID) *Member {
-	if b := n.catalog.broker(id); b != nil && id != n.self {
-		return &b.Member
+// brokers lists the brokers of the cluster that are not known to be dead, ascending.
+func (n *Node) brokers() []*Member {
+	var live []*Member
+	for _, m := range n.members() {
+		if n.alive(m.ID) {
+			live = append(live, m)
+		}
+	}
+	return live
+}
+
+// members lists all brokers of the cluster, ascending: those that registered, and the others that
+// this one was told of.
+func (n *Node) members() []*Member {
+	var all []*Member
+	for _, b := range n.catalog.brokers {
+		if !b.Removed {
+			all = append(all, &b.Member)
+		}
 	}
 	for i := range n.cfg.Members {
-		if n.cfg.Members[i].ID == id {
-			return &n.cfg.Members[i]
+		if m := &n.cfg.Members[i]; n.catalog.broker(m.ID) == nil {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Member) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// member returns a broker's address, nil if it isn't in the cluster.
+func (n *Node) member(id BrokerID) *Member {
+	for _, m := range n.members() {
+		if m.ID == id {
+			return m
 		}
 	}
 	return nil
@@ -158,11 +183,7 @@ func (n *Node) member(id BrokerID) *Member {
 func (n *Node) handleDescribeCluster(r *request, _ kmsg.Request) {
 	resp := kmsg.NewPtrDescribeClusterResponse()
 	resp.ClusterID, resp.ControllerID = n.cfg.ClusterID, n.controller()
-	for i := range n.cfg.Members {
-		m := n.member(n.cfg.Members[i].ID)
-		if !n.alive(m.ID) {
-			continue
-		}
+	for _, m := range n.brokers() {
 		b := kmsg.NewDescribeClusterResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
 		if m.Rack != "" {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // Special timestamps of ListOffsets.
@@ -26,8 +28,8 @@ const (
 //	v7  largest timestamp
 //
 // The latest offset is linearizable: before it is answered a majority confirms that this broker
-// still leads. Offsets by time have the granularity of a batch: the answer is the first record of
-// the first batch that holds a record as new, never one past it, with timestamp -1.
+// still leads. Offsets by time are exact, but for compressed batches: there the answer is the first
+// record of the batch that holds the one looked for.
 type listOffsets struct {
 	request *request
 	resp    *kmsg.ListOffsetsResponse
@@ -73,8 +75,16 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		l.done()
 		return
 	}
-	if in.Timestamp != timestampLatest {
-		p.offsetForTime(in.Timestamp, out)
+	switch {
+	case in.Timestamp == timestampEarliest:
+		p.listEarliest(out)
+		l.done()
+		return
+	case in.Timestamp >= 0, in.Timestamp == timestampMax:
+		n.listByTime(l, p, in.Timestamp, out)
+		return
+	case in.Timestamp != timestampLatest:
+		out.ErrorCode = kerr.UnsupportedVersion.Code
 		l.done()
 		return
 	}
@@ -92,29 +102,82 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	})
 }
 
-// offsetForTime answers the earliest offset, the one of the largest timestamp, or by time.
-func (p *partition) offsetForTime(timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	i := 0
-	switch {
-	case timestamp == timestampEarliest:
-		out.Offset = p.logStart()
-		if len(p.batches) > 0 {
-			out.LeaderEpoch = p.batches[0].epoch
+// listEarliest answers the first offset that can be read.
+func (p *partition) listEarliest(out *kmsg.ListOffsetsResponseTopicPartition) {
+	out.Offset = p.logStart()
+	if p.highWatermark > out.Offset {
+		out.LeaderEpoch = p.epochOf(out.Offset)
+	}
+}
+
+// listByTime answers the first record that is as new as a timestamp, or the newest of all. Entries
+// that aren't in memory are read first.
+func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
+	if len(p.spans) == 0 {
+		l.done()
+		return
+	}
+	if timestamp == timestampMax {
+		timestamp = p.spans[len(p.spans)-1].newest
+	}
+	i := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].newest >= timestamp })
+	if i == len(p.spans) {
+		l.done()
+		return
+	}
+	n.findByTime(l, p, p.seek(max(p.spans[i].base, p.logStart())), timestamp, out)
+}
+
+// findByTime looks for the record from a cursor on.
+func (n *Node) findByTime(l *listOffsets, p *partition, c cursor, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
+	for c.base < p.highWatermark {
+		at := c
+		e := n.entry(p, c.index, func() { n.findAgain(l, p, at, timestamp, out) })
+		if e == nil {
+			return
 		}
-		return
-	case len(p.batches) == 0:
-		return
-	case timestamp == timestampMax:
-		timestamp = p.batches[len(p.batches)-1].newest
-		out.Timestamp = timestamp
-	case timestamp < 0:
-		out.ErrorCode = kerr.UnsupportedVersion.Code
-		return
+		if b, base, ok := p.take(&c, e); ok && base+int64(b.Count) > p.logStart() && b.MaxTimestamp >= timestamp {
+			out.Offset, out.Timestamp = firstAsNew(e.Data, b, base, timestamp, p.logStart())
+			out.LeaderEpoch = leaderEpoch(e.GetTerm())
+			if out.Offset >= 0 {
+				break
+			}
+		}
 	}
-	i = sort.Search(len(p.batches), func(i int) bool { return p.batches[i].newest >= timestamp })
-	if i < len(p.batches) {
-		out.Offset, out.LeaderEpoch = p.batches[i].base, p.batches[i].epoch
+	l.done()
+}
+
+// findAgain goes on after a read, unless the world has changed in the meantime.
+func (n *Node) findAgain(l *listOffsets, p *partition, c cursor, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
+	first, _ := p.group.view.FirstIndex()
+	switch {
+	case l.request.done:
+	case !p.leads():
+		out.ErrorCode = kerr.NotLeaderForPartition.Code
+		l.done()
+	case c.index < first:
+		n.listByTime(l, p, timestamp, out)
+	default:
+		n.findByTime(l, p, c, timestamp, out)
 	}
+}
+
+// firstAsNew finds the first record of a batch that is as new as a timestamp, and is not below the
+// log's start. In a compressed batch it answers the first record, which is never past it, with the
+// batch's largest timestamp.
+func firstAsNew(raw []byte, b kafka.Batch, base, timestamp, start int64) (offset, at int64) {
+	if b.Codec() != kafka.CodecNone {
+		return max(base, start), b.MaxTimestamp
+	}
+	offset, at = -1, -1
+	err := kafka.Records(raw, func(delta, ms int64, _, _ []byte) error {
+		if o := base + delta; offset < 0 && ms >= timestamp && o >= start {
+			offset, at = o, ms
+		}
+		return nil
+	})
+	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
+	return offset, at
 }
 
 // OffsetForLeaderEpoch, versions 2 to 4: where a leader epoch ended, by which clients find out that

@@ -137,7 +137,9 @@ func (p *produce) notLeader(out *kmsg.ProduceResponseTopicPartition, meta *parti
 	n := p.request.node
 	if leader, epoch := n.leaderOf(meta); leader >= 0 && leader != n.self {
 		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
-		p.nameBroker(n.member(leader))
+		if m := n.member(leader); m != nil {
+			p.nameBroker(m)
+		}
 	}
 	p.partitionFailed(out, kerr.NotLeaderForPartition)
 }

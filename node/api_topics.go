@@ -244,6 +244,10 @@ func (p *producerIDs) take(done func(id int64)) {
 }
 
 func (p *producerIDs) refill(res commandResult) {
+	if res.err != nil { // a block is lost; there are enough
+		p.node.commands.submit(command{ProducerIDs: &allocateProducers{producerIDBlock}}, p.refill)
+		return
+	}
 	p.next, p.end = res.first, res.first+producerIDBlock
 	waiting := p.waiting
 	p.waiting = nil

@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -24,6 +25,7 @@ type catalog struct {
 	byName       map[string]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
 	nextGroup    GroupID // ids are never reused
+	nextReplica  uint32  // numbers are never reused
 	nextProducer int64   // first producer id that no broker got yet (KIP-98)
 }
 
@@ -31,8 +33,10 @@ type catalog struct {
 // sessions grow with each start of the broker, and within one they apply in order.
 type brokerMeta struct {
 	Member
-	Session uint64
-	Seq     uint64
+	Incarnation uint32
+	Session     uint64
+	Seq         uint64
+	Removed     bool // by an operator; it comes back only with a larger incarnation
 }
 
 type topicMeta struct {
@@ -41,15 +45,59 @@ type topicMeta struct {
 	Configs    []configValue // ascending by name, only what was set
 }
 
+// partitionMeta is where a partition is and shall be.
 type partitionMeta struct {
-	Topic    *topicMeta
+	Topic    *topicMeta `json:"-"`
 	Index    int32
 	Group    GroupID
-	Replicas []BrokerID // the first is the preferred leader
+	Founders []uint64      // raft ids of its first replicas: the configuration before its first entry
+	Replicas []replicaMeta // the first is the preferred leader
+	Target   []replicaMeta // where they are moving to; empty if they don't
+	Leaving  []replicaMeta // of earlier targets, still there perhaps
 
 	// Not replicated: who leads, as the leader itself last said; for brokers without a replica.
 	hintLeader BrokerID
 	hintTerm   uint64
+	reported   bool // as leader: that the replicas are where they shall be
+}
+
+// replicaMeta is one replica. Number makes its raft id, see raftID.
+type replicaMeta struct {
+	Broker BrokerID
+	Number uint32
+}
+
+func (r replicaMeta) id() uint64 { return raftID(r.Broker, r.Number) }
+
+// goal is where the replicas shall be.
+func (p *partitionMeta) goal() []replicaMeta {
+	if len(p.Target) > 0 {
+		return p.Target
+	}
+	return p.Replicas
+}
+
+// moving reports whether the leader still has to bring the replicas to their goal.
+func (p *partitionMeta) moving() bool { return len(p.Target)+len(p.Leaving) > 0 }
+
+// replica returns a broker's replica, wherever it is listed.
+func (p *partitionMeta) replica(b BrokerID) (replicaMeta, bool) {
+	for _, list := range [][]replicaMeta{p.Target, p.Replicas, p.Leaving} {
+		for _, r := range list {
+			if r.Broker == b {
+				return r, true
+			}
+		}
+	}
+	return replicaMeta{}, false
+}
+
+func brokersOf(replicas []replicaMeta) []BrokerID {
+	ids := make([]BrokerID, len(replicas))
+	for i, r := range replicas {
+		ids[i] = r.Broker
+	}
+	return ids
 }
 
 type configValue struct{ Name, Value string }
@@ -60,11 +108,37 @@ type command struct {
 	Session uint64
 	Seq     uint64
 
-	Register    *Member            `json:",omitempty"`
+	Register    *register          `json:",omitempty"`
 	CreateTopic *createTopic       `json:",omitempty"`
 	DeleteTopic *deleteTopic       `json:",omitempty"`
 	ProducerIDs *allocateProducers `json:",omitempty"`
+	Reassign    *reassign          `json:",omitempty"`
+	Reassigned  *reassigned        `json:",omitempty"`
+	Remove      *removeBroker      `json:",omitempty"`
 }
+
+// register makes a broker known, or tells its new address or incarnation.
+type register struct {
+	Member
+	Incarnation uint32
+}
+
+// reassign says where the replicas of a partition shall be; nowhere new if Replicas is empty, which
+// ends a move that is under way.
+type reassign struct {
+	Topic     string
+	Partition int32
+	Replicas  []BrokerID
+}
+
+// reassigned is the group's leader saying that the replicas are where they shall be.
+type reassigned struct {
+	Group    GroupID
+	Replicas []replicaMeta
+}
+
+// removeBroker forgets a broker that has no replicas any more.
+type removeBroker struct{ Broker BrokerID }
 
 // createTopic carries the placement: it is decided by the broker that was asked, so that replicas
 // of the catalog needn't agree on anything that isn't in the command.
@@ -90,8 +164,76 @@ func newCatalog(n *Node) *catalog {
 		node:      n,
 		byName:    make(map[string]*topicMeta),
 		byGroup:   make(map[GroupID]*partitionMeta),
-		nextGroup: 1,
+		nextGroup: 1, nextReplica: 1,
 	}
+}
+
+// catalogState is the catalog's checkpoint, as JSON.
+type catalogState struct {
+	Brokers      []*brokerMeta
+	Topics       []*topicMeta
+	NextGroup    GroupID
+	NextReplica  uint32
+	NextProducer int64
+}
+
+// snapshot implements machine.
+func (c *catalog) snapshot(uint64) []byte {
+	b, err := json.Marshal(catalogState{c.brokers, c.topics, c.nextGroup, c.nextReplica, c.nextProducer})
+	assert(err == nil, "the catalog can be encoded: %v", err)
+	return b
+}
+
+// restore implements machine.
+func (c *catalog) restore(checkpoints [][]byte, received bool) error {
+	var s catalogState
+	if err := json.Unmarshal(checkpoints[len(checkpoints)-1], &s); err != nil {
+		return fmt.Errorf("state of the catalog: %w", err)
+	}
+	old := c.byGroup
+	c.brokers, c.topics = s.Brokers, s.Topics
+	c.nextGroup, c.nextReplica, c.nextProducer = s.NextGroup, s.NextReplica, s.NextProducer
+	c.byName, c.byGroup = make(map[string]*topicMeta), make(map[GroupID]*partitionMeta)
+	for _, t := range c.topics {
+		c.byName[t.Name] = t
+		for _, p := range t.Partitions {
+			p.Topic = t
+			c.byGroup[p.Group] = p
+		}
+	}
+	if received {
+		c.installed(old)
+	}
+	return nil
+}
+
+// installed brings the node in line with a catalog that it was sent.
+func (c *catalog) installed(old map[GroupID]*partitionMeta) {
+	for _, id := range slices.Sorted(maps.Keys(old)) {
+		if p := c.byGroup[id]; p == nil {
+			c.node.closePartition(id)
+		} else {
+			p.hintLeader, p.hintTerm = old[id].hintLeader, old[id].hintTerm
+			if part := c.node.partitions[id]; part != nil {
+				part.meta = p
+			}
+		}
+	}
+	for _, b := range c.brokers {
+		c.node.brokerRegistered(&b.Member)
+	}
+	c.node.placeAll()
+	c.node.commands.skipped(c.broker(c.node.self))
+}
+
+// retain implements machine: what is in the catalog needs no entries.
+func (c *catalog) retain() uint64 { return c.group.applied + 1 }
+
+// knowsThisIncarnation reports whether what the catalog says of this broker's replicas is about this
+// incarnation of it.
+func (c *catalog) knowsThisIncarnation() bool {
+	b := c.broker(c.node.self)
+	return b != nil && b.Incarnation == c.node.cfg.Incarnation
 }
 
 func (c *catalog) leading()   {}
@@ -120,6 +262,12 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 	case cmd.ProducerIDs != nil:
 		res.first = c.nextProducer
 		c.nextProducer += cmd.ProducerIDs.Count
+	case cmd.Reassign != nil:
+		res.err = c.reassign(cmd.Reassign)
+	case cmd.Reassigned != nil:
+		c.reassigned(cmd.Reassigned)
+	case cmd.Remove != nil:
+		res.err = c.remove(cmd.Remove)
 	}
 	c.node.commands.applied(&cmd, res)
 	return nil
@@ -132,20 +280,55 @@ func (c *catalog) admit(cmd *command) bool {
 		if cmd.Register == nil {
 			return false // its origin never registered: nobody waits for it
 		}
-		b = &brokerMeta{Member: *cmd.Register}
+		b = &brokerMeta{Member: cmd.Register.Member}
 		i := sort.Search(len(c.brokers), func(i int) bool { return c.brokers[i].ID > b.ID })
 		c.brokers = slices.Insert(c.brokers, i, b)
 	}
 	if cmd.Session < b.Session || cmd.Session == b.Session && cmd.Seq <= b.Seq {
 		return false
 	}
+	if b.Removed && (cmd.Register == nil || cmd.Register.Incarnation <= b.Incarnation) {
+		return false
+	}
 	b.Session, b.Seq = cmd.Session, cmd.Seq
 	return true
 }
 
-func (c *catalog) register(m *Member) {
-	c.broker(m.ID).Member = *m
-	c.node.event(Event{Kind: EventBrokerRegistered, N: int64(m.ID)})
+// register notes a broker. With a new incarnation it lost its disk, so its replicas are gone: each
+// gets a new number, upon which the leaders of their groups replace them.
+func (c *catalog) register(cmd *register) {
+	b := c.broker(cmd.ID)
+	lost := b.Incarnation != 0 && cmd.Incarnation > b.Incarnation
+	b.Member, b.Incarnation, b.Removed = cmd.Member, cmd.Incarnation, false
+	if lost {
+		for _, t := range c.topics {
+			for _, p := range t.Partitions {
+				c.renumber(p, b.ID)
+			}
+		}
+	}
+	c.node.event(Event{Kind: EventBrokerRegistered, N: int64(cmd.ID)})
+	c.node.brokerRegistered(&b.Member)
+}
+
+func (c *catalog) renumber(p *partitionMeta, b BrokerID) {
+	if _, ok := p.replica(b); !ok {
+		return
+	}
+	number := c.replicaNumber()
+	for _, list := range [][]replicaMeta{p.Target, p.Replicas, p.Leaving} {
+		for i := range list {
+			if list[i].Broker == b {
+				list[i].Number = number
+			}
+		}
+	}
+	p.reported = false
+}
+
+func (c *catalog) replicaNumber() uint32 {
+	c.nextReplica++
+	return c.nextReplica - 1
 }
 
 func (c *catalog) createTopic(cmd *createTopic) error {
@@ -154,7 +337,11 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	}
 	t := &topicMeta{Name: cmd.Name, Configs: cmd.Configs}
 	for i, replicas := range cmd.Replicas {
-		p := &partitionMeta{Topic: t, Index: int32(i), Group: c.nextGroup, Replicas: replicas}
+		p := &partitionMeta{Topic: t, Index: int32(i), Group: c.nextGroup}
+		for _, b := range replicas {
+			r := replicaMeta{b, c.replicaNumber()}
+			p.Replicas, p.Founders = append(p.Replicas, r), append(p.Founders, r.id())
+		}
 		c.nextGroup++
 		t.Partitions = append(t.Partitions, p)
 		c.byGroup[p.Group] = p
@@ -178,8 +365,106 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 		delete(c.byGroup, p.Group)
 	}
 	c.node.event(Event{Kind: EventTopicDeleted, Text: t.Name})
-	c.node.topicDeleted(t)
+	for _, p := range t.Partitions {
+		c.node.closePartition(p.Group)
+	}
 	return nil
+}
+
+// reassign sets where a partition's replicas shall be. A replica that is there already stays.
+func (c *catalog) reassign(cmd *reassign) error {
+	p := c.partition(cmd.Topic, cmd.Partition)
+	if p == nil {
+		return kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", cmd.Partition, cmd.Topic)
+	}
+	if len(cmd.Replicas) == 0 && len(p.Target) == 0 {
+		return kafka.Errorf(kerr.NoReassignmentInProgress, "partition %d of topic %q is not moving", cmd.Partition, cmd.Topic)
+	}
+	var target []replicaMeta
+	for _, b := range cmd.Replicas {
+		if m := c.broker(b); m == nil || m.Removed {
+			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
+		}
+		r, ok := p.replica(b)
+		if !ok {
+			r = replicaMeta{b, c.replicaNumber()}
+		}
+		target = append(target, r)
+	}
+	for _, r := range p.Target {
+		if !slices.Contains(p.Leaving, r) && !slices.Contains(p.Replicas, r) {
+			p.Leaving = append(p.Leaving, r)
+		}
+	}
+	p.Target, p.reported = target, false
+	c.node.placeReplica(p)
+	return nil
+}
+
+// reassigned ends a move, if the goal is still the one that was reached.
+func (c *catalog) reassigned(cmd *reassigned) {
+	p := c.byGroup[cmd.Group]
+	if p == nil || !slices.Equal(p.goal(), cmd.Replicas) {
+		return
+	}
+	p.Replicas, p.Target, p.Leaving = cmd.Replicas, nil, nil
+	c.node.placeReplica(p)
+}
+
+func (c *catalog) remove(cmd *removeBroker) error {
+	b := c.broker(cmd.Broker)
+	if b == nil || b.Removed {
+		return kafka.Errorf(kerr.BrokerIDNotRegistered, "broker %d is not in the cluster", cmd.Broker)
+	}
+	for _, t := range c.topics {
+		for _, p := range t.Partitions {
+			if _, ok := p.replica(b.ID); ok {
+				return kafka.Errorf(kerr.InvalidRequest, "broker %d still has a replica of partition %d of topic %q; drain it first", b.ID, p.Index, t.Name)
+			}
+		}
+	}
+	b.Removed = true
+	return nil
+}
+
+// wantedFor returns where a group's replicas shall be; nil for a partition that was deleted.
+func (c *catalog) wantedFor(g GroupID) *wanted {
+	if g == 0 {
+		return c.wantedHere()
+	}
+	p := c.byGroup[g]
+	if p == nil {
+		return nil
+	}
+	w := &wanted{}
+	for _, r := range p.goal() {
+		w.voters = append(w.voters, r.id())
+	}
+	return w
+}
+
+// maxCatalogVoters bounds the voters of group 0; the other brokers follow as learners.
+const maxCatalogVoters = 5
+
+// wantedHere returns the replicas of group 0: one on every broker. Founders that have not registered
+// yet keep theirs.
+func (c *catalog) wantedHere() *wanted {
+	w := &wanted{}
+	var ids []uint64
+	for _, id := range c.group.conf.Voters {
+		if c.broker(brokerOf(id)) == nil {
+			ids = append(ids, id)
+		}
+	}
+	for _, b := range c.brokers {
+		if !b.Removed {
+			ids = append(ids, raftID(b.ID, b.Incarnation))
+		}
+	}
+	slices.Sort(ids)
+	n := min(len(ids), maxCatalogVoters)
+	w.voters, w.learners = ids[:n], ids[n:]
+	return w
 }
 
 func (c *catalog) broker(id BrokerID) *brokerMeta {
@@ -214,7 +499,7 @@ func (t *topicMeta) config(name string) (string, bool) {
 // place spreads the replicas of a new topic over the brokers: each partition starts one broker
 // further, so that preferred leaders are spread too.
 func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
-	all := n.cfg.Members
+	all := n.members()
 	if replicas < 1 || int(replicas) > len(all) {
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
 			"replication factor %d, but the cluster has %d brokers", replicas, len(all))

@@ -113,7 +113,7 @@ func (c *coldReader) finish(res wal.Result) (coldRead, error) {
 	delete(c.reading, key)
 	ents, err := c.log.Entries(key.group, key.first, res)
 	switch {
-	case errors.Is(err, wal.ErrMissing):
+	case isMissing(err):
 		return key, nil // replaced or released while it was read: who still wants it asks again
 	case err != nil:
 		return key, err
@@ -140,6 +140,9 @@ func (c *coldReader) insert(g GroupID, e *wal.Entry) {
 		c.bytes -= entryBytes(old.entry)
 	}
 }
+
+// isMissing reports whether a read failed because what it read was replaced or released meanwhile.
+func isMissing(err error) bool { return errors.Is(err, wal.ErrMissing) }
 
 // toRaft makes raft's form of an entry, with the same data.
 func toRaft(e *wal.Entry) *pb.Entry {

@@ -4,7 +4,12 @@ package node
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
 )
 
 // commands is this broker's queue of commands for the catalog. One is under way at a time: it is
@@ -53,8 +58,10 @@ func (c *commands) send() {
 		n.receiveCommand(c.queue[0].bytes)
 	} else if p := n.peer(leader); p != nil {
 		p.envelope = appendCommand(p.begin(), c.queue[0].bytes)
-	} else {
-		c.retryAt = n.now // no leader: try at the next tick
+	} else { // ask around: a broker that is new here can't know who leads
+		for _, p := range n.peers {
+			p.envelope = appendCommand(p.begin(), c.queue[0].bytes)
+		}
 	}
 }
 
@@ -81,9 +88,21 @@ func (c *commands) applied(cmd *command, res commandResult) {
 	c.send()
 }
 
+// skipped ends the first command if it was applied in what a received checkpoint stands for: its
+// result is not known.
+func (c *commands) skipped(b *brokerMeta) {
+	if b != nil && b.Session == c.session && len(c.queue) > 0 && c.queue[0].Seq <= b.Seq {
+		done := c.queue[0].done
+		c.queue = c.queue[1:]
+		done(commandResult{err: kafka.Errorf(kerr.RequestTimedOut, "the outcome is unknown; look before you try again")})
+		c.send()
+	}
+}
+
 // register tells the cluster this broker's address. It is the first command of a session.
 func (c *commands) register() {
-	self := c.node.member(c.node.self)
+	i := slices.IndexFunc(c.node.cfg.Members, func(m Member) bool { return m.ID == c.node.self })
+	self := &register{c.node.cfg.Members[i], c.node.cfg.Incarnation}
 	c.submit(command{Register: self}, func(commandResult) {
 		c.node.ready = true
 		c.node.event(Event{Kind: EventReady})

@@ -16,6 +16,7 @@ type Member struct {
 	Host string // what Kafka clients connect to; never 0.0.0.0
 	Port int32
 	Rack string
+	Peer string // where the other brokers connect, host:port; the node only passes it on
 }
 
 // Config is what a node is told once, at Open. The zero value of an optional field means its
@@ -23,11 +24,12 @@ type Member struct {
 type Config struct {
 	ClusterID string
 	BrokerID  BrokerID
-	// Incarnation counts how often this broker started with an empty disk, from 1. With the
-	// broker id it makes the raft id, which is never reused.
+	// Incarnation is 1 for a founding broker, and must be larger, and new, each time that the broker
+	// starts with an empty disk. With the broker id it makes the raft id, which is never reused.
 	Incarnation uint32
-	// Members lists all brokers of the cluster, this one included, the same on every broker. They
-	// are the voters of group 0.
+	// Members lists the brokers that this one can find the cluster by, itself included. The founding
+	// brokers of a cluster, of incarnation 1, must all be told the same: they are the first voters of
+	// group 0.
 	Members []Member
 
 	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
@@ -59,6 +61,15 @@ type Config struct {
 	// ReplicationWindow bounds the messages under way to a follower. Default 64.
 	ReplicationWindow int
 
+	// CheckpointEntries and CheckpointBytes say how much a group applies between two checkpoints
+	// that it keeps. One is made at the latest when the log begins a new segment, but replaces the
+	// one before it as long as less than this lies between. Default 20000 and 32 MiB.
+	CheckpointEntries int
+	CheckpointBytes   int64
+	// RetainEntries is how many entries stay in a group's log beyond what its state needs, so that
+	// followers which are a little behind need no checkpoint. Default 1000.
+	RetainEntries int
+
 	Log wal.Options
 }
 
@@ -72,6 +83,9 @@ func (c *Config) validate() error {
 	setDefault(&c.ElectionTicks, 12)
 	setDefault(&c.HeartbeatTicks, 2)
 	setDefault(&c.HotEntries, 10000)
+	setDefault(&c.CheckpointEntries, 20000)
+	setDefault(&c.CheckpointBytes, 32<<20)
+	setDefault(&c.RetainEntries, 1000)
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)

@@ -47,6 +47,7 @@ func (n *Node) serve(in Request) {
 
 // reply answers the request with a message.
 func (r *request) reply(resp kmsg.Response) {
+	r.node.counters.answered(r.header.Key, resp)
 	resp.SetVersion(r.header.Version)
 	r.frame = kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)
 	r.finish()

@@ -12,11 +12,15 @@ import (
 // An envelope carries everything that one broker says to another in one step:
 //
 //	version u8, then items until the end:
-//	  itemRaft    group, type, term, logTerm, index, commit, rejectHint (uvarints), reject u8,
-//	              context (length uvarint, bytes), number of entries (uvarint), entries
+//	  itemRaft    group, from, to, type, term, logTerm, index, commit, rejectHint (uvarints),
+//	              reject u8, context (length uvarint, bytes), number of entries (uvarint), entries
 //	              entry: term, index, type (uvarints), data (length uvarint, bytes)
 //	  itemCommand length uvarint, bytes: a catalog command for the leader of group 0
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
+//	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
+//
+// From and to are raft ids. A message to a replica that this broker no longer or not yet has is
+// dropped, even if it has another of the same group.
 //
 // Entries have our own framing because protobuf costs nine times as much to decode, and because the
 // data can then stay where it arrived.
@@ -26,11 +30,17 @@ const (
 	itemRaft    = 1
 	itemCommand = 2
 	itemLeads   = 3
+
+	itemSnapshot     = 4
+	itemPieceRequest = 5
+	itemPiece        = 6
 )
 
 func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
 	b = append(b, itemRaft)
 	b = binary.AppendUvarint(b, uint64(g))
+	b = binary.AppendUvarint(b, m.GetFrom())
+	b = binary.AppendUvarint(b, m.GetTo())
 	b = binary.AppendUvarint(b, uint64(m.GetType()))
 	b = binary.AppendUvarint(b, m.GetTerm())
 	b = binary.AppendUvarint(b, m.GetLogTerm())
@@ -55,7 +65,7 @@ func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
 
 // raftBytes is at least what appendRaft appends.
 func raftBytes(m *pb.Message) int {
-	n := 9*binary.MaxVarintLen64 + len(m.GetContext())
+	n := 11*binary.MaxVarintLen64 + len(m.GetContext())
 	for _, e := range m.Entries {
 		n += 4*binary.MaxVarintLen64 + len(e.GetData())
 	}
@@ -118,6 +128,16 @@ func (r *reader) uvarint() uint64 {
 	return v
 }
 
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
 func (r *reader) byte() byte {
 	if len(r.b) == 0 {
 		r.fail()
@@ -143,6 +163,16 @@ func (r *reader) bytes() []byte {
 	return data
 }
 
+func (r *reader) uint32() uint32 {
+	if len(r.b) < 4 {
+		r.fail()
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
 // count returns a number of things of which each takes at least size bytes.
 func (r *reader) count(size int) int {
 	n := r.uvarint()
@@ -156,9 +186,10 @@ func (r *reader) count(size int) int {
 func (r *reader) fail() { r.bad, r.b = true, nil }
 
 // message decodes one raft message after its item byte.
-func (r *reader) message(from, to uint64) (GroupID, *pb.Message) {
+func (r *reader) message() (GroupID, *pb.Message) {
 	g := GroupID(r.uvarint())
-	m := &raftMessage{typ: pb.MessageType(r.uvarint()), from: from, to: to}
+	m := &raftMessage{from: r.uvarint(), to: r.uvarint()}
+	m.typ = pb.MessageType(r.uvarint())
 	m.term, m.logTerm, m.index = r.uvarint(), r.uvarint(), r.uvarint()
 	m.commit_, m.hint = r.uvarint(), r.uvarint()
 	m.reject_ = r.byte() != 0
@@ -203,11 +234,10 @@ func (n *Node) receive(m Message) {
 		return
 	}
 	n.heard(m.From)
-	from, to := raftID(m.From), raftID(n.self)
 	for len(r.b) > 0 {
 		switch item := r.byte(); item {
 		case itemRaft:
-			if g, msg := r.message(from, to); !r.bad {
+			if g, msg := r.message(); !r.bad && brokerOf(msg.GetFrom()) == m.From {
 				n.receiveRaft(g, msg)
 			}
 		case itemCommand:
@@ -218,6 +248,12 @@ func (n *Node) receive(m Message) {
 			if leads := r.leads(); !r.bad {
 				n.receiveLeads(m.From, leads)
 			}
+		case itemSnapshot:
+			n.receiveSnapshot(m.From, r)
+		case itemPieceRequest:
+			n.receivePieceRequest(m.From, r)
+		case itemPiece:
+			n.receivePiece(m.From, r)
 		default:
 			r.fail()
 		}

@@ -7,31 +7,36 @@ package node
 type EventKind uint8
 
 const (
-	EventInvalid          EventKind = iota
-	EventBecameLeader               // Group, Term
-	EventLostLeadership             // Group, Term
-	EventNewTerm                    // Group, Term
-	EventVoted                      // Group, Term, N = the broker voted for
-	EventAppended                   // Group, Term, N = last index handed to the log by raft
-	EventCommitted                  // Group, N = commit index
-	EventTruncated                  // Group, N = first index that was replaced
-	EventHeldMessage                // Group, Term: the hold rule kept a message back until the term is durable
-	EventColdRead                   // Group, N = first index read from the log's files
-	EventSegmentRolled              // N = sequence number of the new segment
-	EventSegmentRecycled            // N = segments released since Open
-	EventTornTail                   // at Open; N = bytes cut
-	EventRecovered                  // at Open; N = entries found
-	EventTopicCreated               // Text = name
-	EventTopicDeleted               // Text = name
-	EventBrokerRegistered           // N = broker id
-	EventDuplicateBatch             // Group, N = offset answered again: a retry met the producer's window
-	EventSequenceRefused            // Group, N = producer id
-	EventFetchParked                // Group
-	EventRequestRefused             // Text = why; the connection is closed
-	EventEnvelopeRefused            // N = broker that sent it, Text = why
-	EventReady                      // this broker is registered in the catalog and serves
-	EventLeadershipMoved            // Group, N = broker that takes over
-	EventProposalLost               // Group, N = proposals whose fate is unknown because leadership ended
+	EventInvalid           EventKind = iota
+	EventBecameLeader                // Group, Term
+	EventLostLeadership              // Group, Term
+	EventNewTerm                     // Group, Term
+	EventVoted                       // Group, Term, N = the broker voted for
+	EventAppended                    // Group, Term, N = last index handed to the log by raft
+	EventCommitted                   // Group, N = commit index
+	EventTruncated                   // Group, N = first index that was replaced
+	EventHeldMessage                 // Group, Term: the hold rule kept a message back until the term is durable
+	EventColdRead                    // Group, N = first index read from the log's files
+	EventSegmentRolled               // N = sequence number of the new segment
+	EventSegmentRecycled             // N = segments released since Open
+	EventTornTail                    // at Open; N = bytes cut
+	EventRecovered                   // at Open; N = entries found
+	EventTopicCreated                // Text = name
+	EventTopicDeleted                // Text = name
+	EventBrokerRegistered            // N = broker id
+	EventDuplicateBatch              // Group, N = offset answered again: a retry met the producer's window
+	EventSequenceRefused             // Group, N = producer id
+	EventFetchParked                 // Group
+	EventRequestRefused              // Text = why; the connection is closed
+	EventEnvelopeRefused             // N = broker that sent it, Text = why
+	EventReady                       // this broker is registered in the catalog and serves
+	EventLeadershipMoved             // Group, N = broker that takes over
+	EventCheckpoint                  // Group, Term, N = entry whose state was kept
+	EventReleased                    // Group, Term, N = first entry that is still in the log
+	EventSnapshotSent                // Group, Term, N = entry; a follower was told to fetch the checkpoint
+	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
+	EventReplicasChanged             // Group, Term, N = number of voters
+	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
 
 	EventKinds // how many there are
 )
@@ -46,30 +51,35 @@ type Event struct {
 }
 
 var eventNames = [EventKinds]string{
-	EventBecameLeader:     "became leader",
-	EventLostLeadership:   "lost leadership",
-	EventNewTerm:          "new term",
-	EventVoted:            "voted",
-	EventAppended:         "appended",
-	EventCommitted:        "committed",
-	EventTruncated:        "truncated",
-	EventHeldMessage:      "held message",
-	EventColdRead:         "cold read",
-	EventSegmentRolled:    "segment rolled",
-	EventSegmentRecycled:  "segment recycled",
-	EventTornTail:         "torn tail",
-	EventRecovered:        "recovered",
-	EventTopicCreated:     "topic created",
-	EventTopicDeleted:     "topic deleted",
-	EventBrokerRegistered: "broker registered",
-	EventDuplicateBatch:   "duplicate batch",
-	EventSequenceRefused:  "sequence refused",
-	EventFetchParked:      "fetch parked",
-	EventRequestRefused:   "request refused",
-	EventEnvelopeRefused:  "envelope refused",
-	EventReady:            "ready",
-	EventLeadershipMoved:  "leadership moved",
-	EventProposalLost:     "proposal lost",
+	EventBecameLeader:      "became leader",
+	EventLostLeadership:    "lost leadership",
+	EventNewTerm:           "new term",
+	EventVoted:             "voted",
+	EventAppended:          "appended",
+	EventCommitted:         "committed",
+	EventTruncated:         "truncated",
+	EventHeldMessage:       "held message",
+	EventColdRead:          "cold read",
+	EventSegmentRolled:     "segment rolled",
+	EventSegmentRecycled:   "segment recycled",
+	EventTornTail:          "torn tail",
+	EventRecovered:         "recovered",
+	EventTopicCreated:      "topic created",
+	EventTopicDeleted:      "topic deleted",
+	EventBrokerRegistered:  "broker registered",
+	EventDuplicateBatch:    "duplicate batch",
+	EventSequenceRefused:   "sequence refused",
+	EventFetchParked:       "fetch parked",
+	EventRequestRefused:    "request refused",
+	EventEnvelopeRefused:   "envelope refused",
+	EventReady:             "ready",
+	EventLeadershipMoved:   "leadership moved",
+	EventCheckpoint:        "checkpoint",
+	EventReleased:          "released",
+	EventSnapshotSent:      "snapshot sent",
+	EventSnapshotInstalled: "snapshot installed",
+	EventReplicasChanged:   "replicas changed",
+	EventProposalLost:      "proposal lost",
 }
 
 // String returns the event's name, e.g. "became leader".

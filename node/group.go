@@ -14,10 +14,11 @@ import (
 	"chronik/wal"
 )
 
-// raftID makes a raft id from a broker id. The upper half is the broker, the lower its incarnation
-// (how often it started with an empty disk), so that an id is never used again after a disk was
-// lost. Raft knows no id 0; incarnations count from 1.
-func raftID(b BrokerID) uint64 { return uint64(b)<<32 | 1 }
+// raftID makes a raft id. The upper half is the broker. The lower is a number that the broker's
+// replica never had before: in group 0 the broker's incarnation, in partitions one that the catalog
+// gave out. So an id is never used again after its log was lost or dropped. Raft knows no id 0;
+// numbers are at least 1.
+func raftID(b BrokerID, number uint32) uint64 { return uint64(b)<<32 | uint64(number) }
 
 // brokerOf is the inverse of raftID; -1 for raft's "none".
 func brokerOf(id uint64) BrokerID {
@@ -36,6 +37,14 @@ type machine interface {
 	// apply takes the next committed entry and returns what the proposer is told. Empty data is
 	// raft's own entry, with which a leader begins its term.
 	apply(index, term uint64, data []byte) any
+	// snapshot returns the state after the last applied entry, for the next checkpoint. since is the
+	// entry of the one before, 0 if there is none.
+	snapshot(since uint64) []byte
+	// restore takes the states of the log's checkpoints, oldest first; a machine whose snapshots are
+	// whole needs only the last. If received is set the state is another broker's.
+	restore(checkpoints [][]byte, received bool) error
+	// retain returns the first entry that the machine still needs; one past the last applied if none.
+	retain() uint64
 	// leading tells that this replica now answers for the group: it leads, and an entry of its own
 	// term is applied. following tells that it no longer does.
 	leading()
@@ -46,17 +55,20 @@ type machine interface {
 type group struct {
 	node    *Node
 	id      GroupID
+	self    uint64 // raft id of this replica
 	rn      *raft.RawNode
 	view    logView
 	pipe    pipeline
 	machine machine
-	peers   []BrokerID // of all replicas, this one included, ascending
+	conf    *pb.ConfState // the replicas
+	peers   []BrokerID    // on which they are, ascending; with this one if it is among them
 
 	// What raft last told, kept because asking it allocates.
 	term, vote, commit uint64
 	lead               uint64
 	role               raft.StateType
 	applied            uint64
+	servingSince       Time
 	serving            bool // leading() was told and following() not yet
 
 	// A proposal is ordered when raft gave it an index, and committed when it is applied. Each
@@ -67,6 +79,12 @@ type group struct {
 	entries  []*pb.Entry // of pending, in the same order
 
 	reads readQueue
+
+	checkpointed            uint64    // entry of the newest checkpoint
+	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
+	outgoing                *outgoing // a checkpoint that followers fetch from here
+	incoming                *incoming // one that this replica fetches
+	confTicks               int       // until the leader looks at the replicas again
 
 	dirty      bool     // in node.dirty
 	waiting    bool     // in node.waiting: appends are under way
@@ -87,12 +105,10 @@ var errNotLeader = errors.New("this broker does not lead the partition")
 
 // openGroup starts the replica on what the log holds of it. Entries up to the durable commit index
 // are applied before it returns; reads block.
-func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.Op) wal.Result) (*group, error) {
-	g := &group{node: n, id: id, machine: m, peers: peers}
+func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, load func(wal.Op) wal.Result) (*group, error) {
+	g := &group{node: n, id: id, self: self, machine: m}
 	g.view = logView{group: g, log: n.log, cold: n.cold}
-	for _, b := range peers {
-		g.view.voters = append(g.view.voters, raftID(b))
-	}
+	g.setConf(&pb.ConfState{Voters: voters})
 	st, ok := n.log.State(id)
 	if ok {
 		g.pipe.durableTerm = st.Term
@@ -101,7 +117,7 @@ func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.
 		}
 	}
 	rn, err := raft.NewRawNode(&raft.Config{
-		ID:                        raftID(n.self),
+		ID:                        g.self,
 		ElectionTick:              n.cfg.ElectionTicks,
 		HeartbeatTick:             n.cfg.HeartbeatTicks,
 		Storage:                   &g.view,
@@ -122,16 +138,26 @@ func (n *Node) openGroup(id GroupID, peers []BrokerID, m machine, load func(wal.
 	}
 	g.rn = rn
 	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
-	if len(peers) == 1 {
+	if g.alone() {
 		g.campaign()
 	}
 	return g, nil
 }
 
-// recover applies the entries that are known to be committed and loads those that aren't.
+// alone reports whether this is the only replica.
+func (g *group) alone() bool {
+	return len(g.peers) == 1 && len(g.conf.Voters) == 1 && g.conf.Voters[0] == g.self
+}
+
+// recover restores the newest checkpoint, applies the entries after it that are known to be
+// committed, and loads those that aren't.
 func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
-	g.applied = st.First - 1
-	for next := st.First; next <= st.Last; {
+	checkpoint, err := g.loadCheckpoints(load)
+	if err != nil {
+		return err
+	}
+	g.applied = max(st.First-1, checkpoint)
+	for next := g.applied + 1; next <= st.Last; {
 		op, err := g.view.log.Read(g.id, next, st.Last+1, g.node.cfg.ColdReadBytes)
 		if err != nil {
 			return err
@@ -145,24 +171,30 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 			return err
 		}
 		for i := range ents {
-			g.recoverEntry(&ents[i], st.Commit)
+			if err := g.recoverEntry(&ents[i], st.Commit); err != nil {
+				return err
+			}
 		}
 		next += uint64(len(ents))
 	}
 	return nil
 }
 
-func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
+func (g *group) recoverEntry(e *wal.Entry, commit uint64) error {
 	if e.Index > commit {
 		entry := toRaft(e)
 		g.view.hot = append(g.view.hot, entry)
 		g.view.hotBytes += entryBytes(entry)
-		return
+		return nil
 	}
 	if pb.EntryType(e.Kind) == pb.EntryNormal {
 		g.machine.apply(e.Index, e.Term, e.Data)
+	} else if err := g.recoverConf(e); err != nil {
+		return err
 	}
 	g.applied = e.Index
+	g.bytesSince += int64(len(e.Data))
+	return nil
 }
 
 // propose queues an entry for the log. done is called once: with the result of apply, or with
@@ -196,6 +228,8 @@ func (g *group) tick() {
 	g.rn.Tick()
 	g.campaignEagerly()
 	g.reads.tick(g)
+	g.tickSnapshots()
+	g.tickReplicas()
 	g.touch()
 }
 
@@ -243,6 +277,9 @@ func (g *group) advance() {
 		g.reads.ready(g, rd.ReadStates)
 	}
 	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
+	if g.applied-g.checkpointed >= uint64(g.node.cfg.CheckpointEntries) {
+		g.checkpoint()
+	}
 }
 
 // proposePending gives raft all entries of this step in one message: raft answers each message with
@@ -254,7 +291,7 @@ func (g *group) proposePending() {
 	pending, entries := g.pending, g.entries
 	g.pending, g.entries = nil, nil
 	g.proposed = pending
-	self := raftID(g.node.self)
+	self := g.self
 	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
 	if err != nil { // not the leader any more, or it is handing over
 		g.proposed = nil
@@ -270,6 +307,9 @@ func (g *group) persist(m *pb.Message) {
 	if m.Term != nil {
 		hardTerm = m.GetTerm()
 		g.noteVote(m)
+	}
+	if !raft.IsEmptySnap(m.Snapshot) {
+		g.install(m.Snapshot)
 	}
 	if len(m.Entries) > 0 {
 		g.appendEntries(m.Entries)
@@ -325,7 +365,7 @@ func (g *group) order(ents []*pb.Entry) {
 		if len(g.proposed) == 0 {
 			return
 		}
-		if e.GetTerm() != g.term || len(e.GetData()) == 0 {
+		if e.GetTerm() != g.term || e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
 			continue
 		}
 		p := g.proposed[0]
@@ -345,7 +385,7 @@ func (g *group) durable(upTo wal.LSN) {
 		for _, m := range released {
 			g.transmit(m)
 		}
-		self := raftID(g.node.self)
+		self := g.self
 		for _, m := range responses {
 			if m.GetTo() == self {
 				g.step(m)
@@ -367,8 +407,12 @@ func (g *group) send(m *pb.Message) {
 }
 
 func (g *group) transmit(m *pb.Message) {
-	assert(m.Snapshot == nil, "no log is cut yet, so no snapshot is sent")
-	if p := g.node.peer(brokerOf(m.GetTo())); p != nil {
+	p := g.node.peer(brokerOf(m.GetTo()))
+	switch {
+	case p == nil:
+	case m.GetType() == pb.MsgSnap:
+		p.envelope = g.sendSnapshot(p.begin(), m)
+	default:
 		p.envelope = appendRaft(slices.Grow(p.begin(), raftBytes(m)), g.id, m)
 	}
 }
@@ -377,12 +421,15 @@ func (g *group) transmit(m *pb.Message) {
 func (g *group) applyCommitted(m *pb.Message) {
 	for _, e := range m.Entries {
 		assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
-		assert(e.GetType() == pb.EntryNormal, "the replicas of a group don't change yet")
 		g.applied = e.GetIndex()
-		result := g.machine.apply(e.GetIndex(), e.GetTerm(), e.GetData())
-		g.complete(e, result)
+		g.bytesSince += int64(len(e.GetData()))
+		if e.GetType() == pb.EntryNormal {
+			g.complete(e, g.machine.apply(e.GetIndex(), e.GetTerm(), e.GetData()))
+		} else {
+			g.applyConf(e)
+		}
 		if !g.serving && g.role == raft.StateLeader && e.GetTerm() == g.term {
-			g.serving = true
+			g.serving, g.servingSince = true, g.node.now
 			g.machine.leading()
 		}
 	}
@@ -449,7 +496,7 @@ func (g *group) kick() {
 	if g.role != raft.StateLeader {
 		return
 	}
-	self, term, hotFirst := raftID(g.node.self), g.term, g.view.hotFirst()
+	self, term, hotFirst := g.self, g.term, g.view.hotFirst()
 	var behind []uint64
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if id != self && pr.RecentActive && pr.Next < hotFirst {
@@ -486,7 +533,7 @@ func (g *group) handOver() bool {
 func (g *group) successor() uint64 {
 	best, most := raft.None, uint64(0)
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if id != raftID(g.node.self) && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) {
+		if id != g.self && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) {
 			best, most = id, pr.Match
 		}
 	})

@@ -17,10 +17,9 @@ import (
 // with which raft follows at once then answers ErrSnapshotTemporarilyUnavailable, upon which raft
 // skips this send and changes nothing. When the block is there, group.kick makes raft try again.
 type logView struct {
-	group  *group
-	log    *wal.Log
-	cold   *coldReader
-	voters []uint64
+	group *group
+	log   *wal.Log
+	cold  *coldReader
 
 	// hot are consecutive entries up to the last of the group.
 	// Invariant: every entry above the applied index is in it (applied entries are durable).
@@ -37,7 +36,7 @@ func (v *logView) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	st, _ := v.log.State(v.group.id)
 	commit := max(st.Commit, v.group.applied)
 	hs := &pb.HardState{Term: &st.Term, Vote: &st.Vote, Commit: &commit}
-	return hs, &pb.ConfState{Voters: v.voters}, nil
+	return hs, v.group.conf, nil
 }
 
 // FirstIndex implements raft.Storage.
@@ -72,6 +71,7 @@ func (v *logView) Term(i uint64) (uint64, error) {
 // Entries implements raft.Storage. It never answers an empty slice: a range that exists but isn't
 // in memory is a miss, see logView.
 func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
+	v.missed = false
 	st, _ := v.log.State(v.group.id)
 	if lo < st.First {
 		return nil, raft.ErrCompacted
@@ -80,10 +80,12 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		return nil, raft.ErrUnavailable
 	}
 	if lo >= v.hotFirst() {
+		v.group.node.counters.hotHits++
 		return limit(v.hot[lo-v.hotFirst():hi-v.hotFirst()], maxSize), nil
 	}
 	assert(lo <= v.group.applied, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
 	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
+		v.group.node.counters.cacheHits++
 		v.cold.readAhead(v.group.id, lo+uint64(len(ents)), v.hotFirst())
 		return ents, nil
 	}
@@ -92,11 +94,16 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	return nil, raft.ErrCompacted
 }
 
-// Snapshot implements raft.Storage. The log of a group is never cut yet, so the only caller is a
-// send that missed memory.
+// Snapshot implements raft.Storage. Raft asks after a miss, see above, or because a follower needs
+// what is no longer in the log: then it gets the checkpoint after which the log begins.
 func (v *logView) Snapshot() (*pb.Snapshot, error) {
-	assert(v.missed, "raft asks for a snapshot only after a miss: every entry of group %d is in the log", v.group.id)
+	missed := v.missed
 	v.missed = false
+	if !missed {
+		if s := v.group.snapshot(); s != nil {
+			return s, nil
+		}
+	}
 	return nil, raft.ErrSnapshotTemporarilyUnavailable
 }
 
@@ -147,6 +154,16 @@ func (v *logView) evict() (int64, bool) {
 	v.hot = v.hot[1:]
 	v.hotBytes -= n
 	return n, true
+}
+
+// reset forgets everything: a checkpoint takes its place.
+func (v *logView) reset() { v.hot, v.hotBytes = nil, 0 }
+
+// release forgets hot entries below first, which are no longer in the log.
+func (v *logView) release(first uint64) {
+	for len(v.hot) > 0 && v.hot[0].GetIndex() < first {
+		v.evict()
+	}
 }
 
 // entry returns a hot entry, or nil.

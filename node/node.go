@@ -16,6 +16,9 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/wal"
 )
@@ -39,15 +42,20 @@ type Node struct {
 	peers      []*peer // ascending by id
 	conns      map[ConnID]*conn
 
+	counters    counters // for Stats
 	commands    commands
 	producerIDs producerIDs
 	deadlines   deadlines
 	nextTick    Time
 	ready       bool // registered in the catalog
-	stopping    bool
-	stopBy      Time    // at the latest
-	lastLSN     wal.LSN // stopped when this is durable; 0 while leadership is on its way
-	dead        error
+	tellMembers bool // the world has to hear of the brokers
+	packer      packer
+	// checkpointReads are reads of checkpoints for followers, by operation.
+	checkpointReads map[uint64]coldRead
+	stopping        bool
+	stopBy          Time    // at the latest
+	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
+	dead            error
 
 	// Work of this step.
 	dirty   []*group     // to be advanced
@@ -61,10 +69,10 @@ type Node struct {
 	evictFrom int       // where the next eviction looks first
 }
 
-// coldWaiter is a fetch that waits for a read of a group's old entries.
+// coldWaiter waits for a read of a group's old entries.
 type coldWaiter struct {
 	group GroupID
-	fetch *fetch
+	ready func()
 }
 
 // Open recovers the broker from its log and blocks while it reads. The error says what an
@@ -78,7 +86,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg, log, now)
-	n.commands.session = uint64(report.Epoch)
+	n.commands.session = uint64(cfg.Incarnation)<<32 | uint64(report.Epoch)
 	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
 		return nil, err
 	}
@@ -99,31 +107,34 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		byID:       make(map[GroupID]*group),
 		partitions: make(map[GroupID]*partition),
 		conns:      make(map[ConnID]*conn),
+
+		checkpointReads: make(map[uint64]coldRead),
 	}
 	n.catalog = newCatalog(n)
 	n.commands.node, n.producerIDs.node = n, n
 	for _, m := range cfg.Members {
-		if m.ID != n.self {
-			n.peers = append(n.peers, &peer{id: m.ID, heard: now, sent: now})
-		}
+		n.addPeer(m.ID)
 	}
-	sort.Slice(n.peers, func(i, j int) bool { return n.peers[i].id < n.peers[j].id })
+	n.tellMembers = true
 	return n
 }
 
-// recover opens group 0, whose applied entries open the partitions.
+// recover opens group 0, and then the partitions that it knows of.
 func (n *Node) recover(load func(wal.Op) wal.Result) error {
-	var members []BrokerID
-	for _, m := range n.cfg.Members {
-		members = append(members, m.ID)
+	if _, ok := n.log.State(0); !ok && n.cfg.Incarnation == founder {
+		if err := n.found(load); err != nil {
+			return err
+		}
 	}
-	slices.Sort(members)
-	g, err := n.openGroup(0, members, n.catalog, load)
+	g, err := n.openGroup(0, raftID(n.self, n.cfg.Incarnation), nil, n.catalog, load)
 	if err != nil {
 		return err
 	}
 	n.catalog.group = g
 	n.addGroup(g)
+	for _, b := range n.catalog.brokers {
+		n.addPeer(b.ID)
+	}
 	for _, t := range n.catalog.topics {
 		for _, p := range t.Partitions {
 			if err := n.openPartition(p, load); err != nil {
@@ -133,6 +144,130 @@ func (n *Node) recover(load func(wal.Op) wal.Result) error {
 	}
 	return n.recoverDeleted()
 }
+
+// founder is the incarnation of the brokers that begin a cluster.
+const founder = 1
+
+// found begins group 0: with a checkpoint at entry 1 that every founder makes alike, so that brokers
+// that come later get to know the founders with it. It is durable before anything else happens.
+func (n *Node) found(do func(wal.Op) wal.Result) error {
+	var voters []uint64
+	for _, m := range n.cfg.Members {
+		voters = append(voters, raftID(m.ID, founder))
+	}
+	slices.Sort(voters)
+	n.log.SetVote(0, 1, 0)
+	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.encodeCheckpoint(&pb.ConfState{Voters: voters}, n.catalog.snapshot(0))})
+	n.log.Sync()
+	for end := n.log.End(); n.log.Durable() < end; {
+		op, ok := n.log.Next()
+		assert(ok, "a log that was asked to sync has something to do")
+		if err := n.log.Done(do(op)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPartition opens this broker's replica of a partition, if it has one.
+func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) error {
+	replica, ok := meta.replica(n.self)
+	if !ok || !n.catalog.knowsThisIncarnation() {
+		return nil
+	}
+	p := &partition{node: n, meta: meta, producers: make(map[int64]*producerWindow)}
+	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
+	if err != nil {
+		return err
+	}
+	p.group = g
+	n.partitions[meta.Group] = p
+	n.addGroup(g)
+	return nil
+}
+
+// placeReplica opens or closes this broker's replica of a partition, as the catalog says. While the
+// node opens, recover does it afterwards.
+func (n *Node) placeReplica(meta *partitionMeta) {
+	if n.catalog.group == nil {
+		return
+	}
+	g := n.byID[meta.Group]
+	switch _, here := meta.replica(n.self); {
+	case here && g == nil:
+		err := n.openPartition(meta, func(wal.Op) wal.Result {
+			panic("broken invariant: a group's records come after the command that made it")
+		})
+		assert(err == nil, "an empty group can be opened: %v", err)
+	case !here && g != nil:
+		n.closePartition(meta.Group)
+	}
+}
+
+// topicCreated is called by the catalog.
+func (n *Node) topicCreated(t *topicMeta) {
+	for _, meta := range t.Partitions {
+		n.placeReplica(meta)
+		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0].Broker == n.self {
+			g.eagerTicks = n.cfg.ElectionTicks
+		}
+	}
+}
+
+// closePartition ends this broker's replica of a partition. The commit index that covers the reason
+// is in the log before the removal, so a restart can't find a group removed that it should have.
+func (n *Node) closePartition(id GroupID) {
+	g, p := n.byID[id], n.partitions[id]
+	if g == nil {
+		return
+	}
+	g.close()
+	p.wake()
+	n.hotBytes -= g.view.hotBytes
+	delete(n.byID, id)
+	delete(n.partitions, id)
+	n.groups = slices.DeleteFunc(n.groups, func(o *group) bool { return o == g })
+	n.log.RemoveGroup(id)
+}
+
+// brokerRegistered is called by the catalog. Replicas on this broker wait for its registration:
+// before, the catalog may still speak of replicas that an earlier incarnation lost.
+func (n *Node) brokerRegistered(m *Member) {
+	if n.catalog.group == nil {
+		return
+	}
+	n.addPeer(m.ID)
+	n.tellMembers = true
+	if m.ID == n.self {
+		n.placeAll()
+	}
+}
+
+func (n *Node) placeAll() {
+	for _, t := range n.catalog.topics {
+		for _, p := range t.Partitions {
+			n.placeReplica(p)
+		}
+	}
+}
+
+// replicasAsWanted is called by a group's leader when its replicas are where they shall be.
+func (n *Node) replicasAsWanted(g *group) {
+	p := n.catalog.byGroup[g.id]
+	switch {
+	case p == nil:
+	case p.moving():
+		if !p.reported {
+			p.reported = true
+			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal()}}, func(commandResult) {})
+		}
+	case n.now.Sub(g.servingSince) > balanceAfter:
+		g.balance(p.Replicas[0].Broker)
+	}
+}
+
+// balanceAfter is how long a leader leads before it looks whether another replica is preferred.
+const balanceAfter = 5 * time.Second
 
 // recoverDeleted ends the groups whose topic was deleted just before the broker died: the commit
 // index that covers the deletion was on the disk, the removal behind it wasn't.
@@ -148,61 +283,6 @@ func (n *Node) recoverDeleted() error {
 		}
 	}
 	return nil
-}
-
-// openPartition opens this broker's replica of a partition, if it has one.
-func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) error {
-	if !slices.Contains(meta.Replicas, n.self) {
-		return nil
-	}
-	p := &partition{node: n, meta: meta, producers: make(map[int64]*producerWindow)}
-	peers := slices.Clone(meta.Replicas)
-	slices.Sort(peers)
-	g, err := n.openGroup(meta.Group, peers, p, load)
-	if err != nil {
-		return err
-	}
-	p.group = g
-	n.partitions[meta.Group] = p
-	n.addGroup(g)
-	return nil
-}
-
-// topicCreated is called by the catalog. While the node opens, recover does it afterwards.
-func (n *Node) topicCreated(t *topicMeta) {
-	if n.catalog.group == nil {
-		return
-	}
-	for _, meta := range t.Partitions {
-		err := n.openPartition(meta, func(wal.Op) wal.Result {
-			panic("broken invariant: a group's records come after the command that made it")
-		})
-		assert(err == nil, "an empty group can be opened: %v", err)
-		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0] == n.self {
-			g.eagerTicks = n.cfg.ElectionTicks
-		}
-	}
-}
-
-// topicDeleted is called by the catalog. The commit index that covers the command is in the log
-// before the removals, so a restart can't find a group removed whose deletion it doesn't know.
-func (n *Node) topicDeleted(t *topicMeta) {
-	if n.catalog.group == nil {
-		return
-	}
-	for _, meta := range t.Partitions {
-		g, p := n.byID[meta.Group], n.partitions[meta.Group]
-		if g == nil {
-			continue
-		}
-		g.close()
-		p.wake()
-		n.hotBytes -= g.view.hotBytes
-		delete(n.byID, g.id)
-		delete(n.partitions, g.id)
-		n.groups = slices.DeleteFunc(n.groups, func(o *group) bool { return o == g })
-		n.log.RemoveGroup(g.id)
-	}
 }
 
 func (n *Node) addGroup(g *group) {
@@ -253,6 +333,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Messages = n.out.Messages[:0]
 	n.out.Ops = n.out.Ops[:0]
 	n.out.Changed = n.out.Changed[:0]
+	n.out.Members = nil
 	if in.Stop && !n.stopping {
 		n.stopping = true
 		n.stopBy = n.now.Add(4 * n.electionTimeout())
@@ -268,6 +349,13 @@ func (n *Node) finish(res wal.Result) {
 		}
 		return
 	}
+	if read, ok := n.checkpointReads[res.Op.ID]; ok {
+		delete(n.checkpointReads, res.Op.ID)
+		if err := n.finishCheckpoint(read, res); err != nil {
+			n.dead = err
+		}
+		return
+	}
 	read, err := n.cold.finish(res)
 	if err != nil {
 		n.dead = err
@@ -276,19 +364,16 @@ func (n *Node) finish(res wal.Result) {
 	if g := n.group(read.group); g != nil {
 		g.kick()
 	}
-	rest := n.coldFor[:0]
-	for _, w := range n.coldFor {
+	waiters := n.coldFor
+	n.coldFor = nil
+	for _, w := range waiters {
 		if w.group == read.group {
-			w.fetch.wake()
+			w.ready() // which may wait again
 		} else {
-			rest = append(rest, w)
+			n.coldFor = append(n.coldFor, w)
 		}
 	}
-	clear(n.coldFor[len(rest):])
-	n.coldFor = rest
 }
-
-func (n *Node) coldWait(g GroupID, f *fetch) { n.coldFor = append(n.coldFor, coldWaiter{g, f}) }
 
 // tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear
 // what happened in the meantime.
@@ -397,7 +482,10 @@ func (n *Node) flush() {
 		n.out.Ops = append(n.out.Ops, op)
 	}
 	for _, op := range n.cold.ops {
-		read := n.cold.pending[op.ID]
+		read, ok := n.cold.pending[op.ID]
+		if !ok {
+			continue // a checkpoint
+		}
 		n.event(Event{Kind: EventColdRead, Group: read.group, N: int64(read.first)})
 	}
 	n.out.Ops = append(n.out.Ops, n.cold.ops...)
@@ -408,6 +496,9 @@ func (n *Node) flush() {
 // noteSegments tells of segments that began or ended since the last step.
 func (n *Node) noteSegments(now wal.Stats) {
 	if now.Segment != n.told.Segment && n.told.Segment != 0 {
+		for _, g := range n.groups {
+			g.checkpoint()
+		}
 		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)})
 	}
 	if now.Recycled != n.told.Recycled {
@@ -419,6 +510,12 @@ func (n *Node) noteSegments(now wal.Stats) {
 func (n *Node) end(in *Input) *Output {
 	slices.Sort(n.out.Changed)
 	n.out.Changed = slices.Compact(n.out.Changed)
+	if n.tellMembers {
+		n.tellMembers = false
+		for _, m := range n.members() {
+			n.out.Members = append(n.out.Members, *m)
+		}
+	}
 	n.out.Wake = min(n.nextTick, n.deadlines.next())
 	n.out.Fatal = n.dead
 	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)

@@ -19,19 +19,11 @@ type partition struct {
 	// highWatermark is the offset that the next record gets. Everything below is committed, applied
 	// and can be read. Invariant: it never falls.
 	highWatermark int64
-	batches       []batchRef // ascending by base offset; the entries that hold records
+	start         int64 // the first offset that can be read
+	spans         spans
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
 	parked        []*fetch // waiting for records, in order of arrival
-}
-
-// batchRef says where a batch of records is.
-type batchRef struct {
-	base   int64  // offset of the first record
-	index  uint64 // of its entry
-	size   int32  // bytes
-	epoch  int32  // leader epoch
-	newest int64  // largest timestamp of this and all earlier batches, in ms
 }
 
 // epochStart is the first offset of a leader epoch (KIP-101). Epochs without records count too.
@@ -55,9 +47,11 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 	}
 	switch {
 	case v.err != nil:
+		p.spans.refuse(index, p.highWatermark)
 		p.node.event(Event{Kind: EventSequenceRefused, Group: p.meta.Group, N: b.ProducerID})
 		return v
 	case v.duplicate:
+		p.spans.refuse(index, p.highWatermark)
 		p.node.event(Event{Kind: EventDuplicateBatch, Group: p.meta.Group, N: v.offset})
 		return v
 	}
@@ -68,19 +62,16 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 		}
 		window.add(&b, p.highWatermark)
 	}
-	return verdict{offset: p.append(index, &b, leaderEpoch(term))}
+	return verdict{offset: p.append(index, &b)}
 }
 
 // append gives a batch its offsets and wakes who waits for them.
-func (p *partition) append(index uint64, b *kafka.Batch, epoch int32) int64 {
-	ref := batchRef{base: p.highWatermark, index: index, size: int32(b.Size()), epoch: epoch, newest: b.MaxTimestamp}
-	if n := len(p.batches); n > 0 {
-		ref.newest = max(ref.newest, p.batches[n-1].newest)
-	}
-	p.batches = append(p.batches, ref)
+func (p *partition) append(index uint64, b *kafka.Batch) int64 {
+	base := p.highWatermark
+	p.spans.add(index, base, b)
 	p.highWatermark += int64(b.Count)
 	p.wake()
-	return ref.base
+	return base
 }
 
 func (p *partition) noteEpoch(epoch int32) {
@@ -107,14 +98,22 @@ func (p *partition) epochEnd(epoch int32) (int32, int64) {
 	return p.epochs[i-1].epoch, end
 }
 
-// find returns the position in batches of the batch that holds an offset, or would hold it.
-func (p *partition) find(offset int64) int {
-	i := sort.Search(len(p.batches), func(i int) bool { return p.batches[i].base > offset })
-	return max(i-1, 0)
+// epochOf returns the leader epoch of the record at an offset.
+func (p *partition) epochOf(offset int64) int32 {
+	i := sort.Search(len(p.epochs), func(i int) bool { return p.epochs[i].start > offset })
+	return p.epochs[i-1].epoch
 }
 
-// logStart is the first offset that can be read. Nothing is deleted yet.
-func (p *partition) logStart() int64 { return 0 }
+// logStart is the first offset that can be read.
+func (p *partition) logStart() int64 { return p.start }
+
+// retain implements machine: the entry from which the span with the log's start begins.
+func (p *partition) retain() uint64 {
+	if p.start >= p.highWatermark || len(p.spans) == 0 {
+		return p.group.applied + 1
+	}
+	return p.spans[p.spans.at(p.start)].index
+}
 
 func (p *partition) leading() {}
 

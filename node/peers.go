@@ -20,6 +20,15 @@ type peer struct {
 	lost     bool   // its connection broke, and nothing came from it since
 }
 
+// addPeer makes a broker a peer.
+func (n *Node) addPeer(id BrokerID) {
+	if id == n.self || n.peer(id) != nil {
+		return
+	}
+	i := sort.Search(len(n.peers), func(i int) bool { return n.peers[i].id > id })
+	n.peers = slices.Insert(n.peers, i, &peer{id: id, heard: n.now, sent: n.now})
+}
+
 // begin returns the peer's envelope, started if it is empty.
 func (p *peer) begin() []byte {
 	if len(p.envelope) == 0 {
@@ -73,7 +82,7 @@ func (n *Node) lose(id BrokerID) {
 	}
 	p.lost = true
 	for _, g := range n.groups {
-		if g.lead == raftID(id) {
+		if brokerOf(g.lead) == id {
 			g.loseLeader(id)
 		}
 	}
@@ -133,7 +142,7 @@ func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 // receiveRaft steps a raft message. One for a group that this broker doesn't have is dropped: the
 // group was deleted, or its creation hasn't been applied here yet and raft will try again.
 func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
-	if g := n.group(id); g != nil {
+	if g := n.group(id); g != nil && g.self == m.GetTo() && m.GetType() != pb.MsgSnap {
 		g.step(m)
 	}
 }

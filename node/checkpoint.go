@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// A checkpoint is the state of a group after one of its entries: who its replicas are, and what the
+// machine has built. It serves three times: a broker opens with its newest checkpoint and the entries
+// after it; the log of a group begins after its oldest; and a follower that is behind that begins
+// with it (raft's snapshot). For a partition it holds no records: those are entries.
+//
+// Its bytes are a version, the replicas, and the machine's state, compressed with zstd.
+const checkpointVersion = 1
+
+var errCheckpoint = errors.New("malformed checkpoint")
+
+// packer compresses checkpoints. It costs memory, so a node makes one when it first needs it.
+type packer struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+// maxStateBytes bounds the memory that one received checkpoint can ask for.
+const maxStateBytes = 1 << 30
+
+func (p *packer) pack(b []byte) []byte {
+	if p.enc == nil {
+		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
+		assert(err == nil, "a zstd encoder needs nothing: %v", err)
+		p.enc = enc
+	}
+	return p.enc.EncodeAll(b, nil)
+}
+
+func (p *packer) unpack(b []byte) ([]byte, error) {
+	if p.dec == nil {
+		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxStateBytes))
+		assert(err == nil, "a zstd decoder needs nothing: %v", err)
+		p.dec = dec
+	}
+	return p.dec.DecodeAll(b, nil)
+}
+
+// encodeCheckpoint makes the bytes of a checkpoint.
+func (n *Node) encodeCheckpoint(conf *pb.ConfState, state []byte) []byte {
+	b := appendConf([]byte{checkpointVersion}, conf)
+	return n.packer.pack(append(b, state...))
+}
+
+func (n *Node) decodeCheckpoint(data []byte) (conf *pb.ConfState, state []byte, err error) {
+	b, err := n.packer.unpack(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errCheckpoint, err)
+	}
+	r := &reader{b: b}
+	if v := r.byte(); v != checkpointVersion {
+		return nil, nil, fmt.Errorf("%w: version %d, this broker knows %d", errCheckpoint, v, checkpointVersion)
+	}
+	conf = r.conf()
+	if r.bad {
+		return nil, nil, errCheckpoint
+	}
+	return conf, r.b, nil
+}
+
+// appendConf appends a configuration: four lists of raft ids and whether raft leaves a joint
+// configuration by itself.
+func appendConf(b []byte, c *pb.ConfState) []byte {
+	for _, ids := range [][]uint64{c.GetVoters(), c.GetLearners(), c.GetVotersOutgoing(), c.GetLearnersNext()} {
+		b = binary.AppendUvarint(b, uint64(len(ids)))
+		for _, id := range ids {
+			b = binary.AppendUvarint(b, id)
+		}
+	}
+	if c.GetAutoLeave() {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+func (r *reader) conf() *pb.ConfState {
+	c := &pb.ConfState{}
+	for _, ids := range []*[]uint64{&c.Voters, &c.Learners, &c.VotersOutgoing, &c.LearnersNext} {
+		for range r.count(1) {
+			*ids = append(*ids, r.uvarint())
+		}
+	}
+	if r.byte() != 0 {
+		c.AutoLeave = new(true)
+	}
+	return c
+}
+
+// checkpoint keeps the state at the applied index, and lets go of what it makes superfluous. If
+// little happened since the checkpoint before, it takes its place.
+func (g *group) checkpoint() {
+	kept := g.node.log.Checkpoints(g.id)
+	var replaced *wal.CheckpointInfo
+	since := uint64(0)
+	if n := len(kept); n > 0 {
+		if kept[n-1].Index >= g.applied {
+			return
+		}
+		since = kept[n-1].Index
+		if g.checkpointIsSmall(kept) {
+			replaced, since = &kept[n-1], 0
+			if n > 1 {
+				since = kept[n-2].Index
+			}
+		}
+	}
+	term, err := g.view.Term(g.applied)
+	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
+	g.node.log.AddCheckpoint(g.id, wal.Checkpoint{
+		Index: g.applied, Term: term, Data: g.node.encodeCheckpoint(g.conf, g.machine.snapshot(since)),
+	})
+	if replaced != nil {
+		g.node.log.DropCheckpoint(g.id, replaced.Index)
+	} else {
+		g.bytesBefore = 0
+	}
+	g.bytesBefore, g.bytesSince = g.bytesBefore+g.bytesSince, 0
+	g.checkpointed = g.applied
+	g.node.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(g.applied)})
+	g.release()
+}
+
+// checkpointIsSmall reports whether the newest checkpoint and what came after it are worth one.
+func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
+	from := uint64(0)
+	if n := len(kept); n > 1 {
+		from = kept[n-2].Index
+	} else if st, _ := g.node.log.State(g.id); n == 1 && kept[0].Index+1 == st.First {
+		return false // the log begins after it
+	}
+	return g.applied-from < uint64(g.node.cfg.CheckpointEntries) && g.bytesBefore+g.bytesSince < g.node.cfg.CheckpointBytes
+}
+
+// release moves the beginning of the group's log to the newest checkpoint below which nobody needs
+// an entry: not the machine, and hardly a follower.
+func (g *group) release() {
+	limit := min(g.machine.retain(), g.applied+1-min(g.applied, uint64(g.node.cfg.RetainEntries)))
+	st, _ := g.node.log.State(g.id)
+	first := st.First
+	for _, c := range g.node.log.Checkpoints(g.id) {
+		if c.Index < limit {
+			first = max(first, c.Index+1)
+		}
+	}
+	if first == st.First {
+		return
+	}
+	g.node.log.Release(g.id, first)
+	g.view.release(first)
+	g.node.event(Event{Kind: EventReleased, Group: g.id, Term: g.term, N: int64(first)})
+}
+
+// loadCheckpoints restores the machine from the log's checkpoints of the group and returns the
+// index of the newest.
+func (g *group) loadCheckpoints(load func(wal.Op) wal.Result) (uint64, error) {
+	var states [][]byte
+	last := uint64(0)
+	for _, c := range g.node.log.Checkpoints(g.id) {
+		op, err := g.node.log.ReadCheckpoint(g.id, c.Index)
+		if err != nil {
+			return 0, err
+		}
+		data, err := g.node.log.CheckpointData(g.id, c.Index, load(op))
+		if err != nil {
+			return 0, err
+		}
+		conf, state, err := g.node.decodeCheckpoint(data)
+		if err != nil {
+			return 0, fmt.Errorf("checkpoint of group %d at entry %d: %w", g.id, c.Index, err)
+		}
+		states, last = append(states, state), c.Index
+		g.setConf(conf)
+	}
+	if len(states) == 0 {
+		return 0, nil
+	}
+	g.checkpointed = last
+	if err := g.machine.restore(states, false); err != nil {
+		return 0, fmt.Errorf("checkpoint of group %d at entry %d: %w", g.id, last, err)
+	}
+	return last, nil
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// The bytes of a partition's checkpoint. All numbers are varints.
+//
+//	version, high watermark, log start
+//	leader epochs:  number, then epoch and start each
+//	producers:      number, then by id: id, epoch, number of batches, then first, last, base each
+//	spans:          number, then base, index, bytes, count, newest, number of refused, then those
+//
+// The spans are those since the checkpoint before; everything else is whole. So a partition opens
+// with the spans of all its checkpoints and the rest of the newest.
+const partitionStateVersion = 1
+
+var errState = errors.New("malformed state of a partition")
+
+// snapshot implements machine.
+func (p *partition) snapshot(since uint64) []byte {
+	b := binary.AppendUvarint(nil, partitionStateVersion)
+	b = binary.AppendVarint(b, p.highWatermark)
+	b = binary.AppendVarint(b, p.start)
+	b = binary.AppendUvarint(b, uint64(len(p.epochs)))
+	for _, e := range p.epochs {
+		b = binary.AppendVarint(b, int64(e.epoch))
+		b = binary.AppendVarint(b, e.start)
+	}
+	b = p.appendProducers(b)
+	return p.spans.appendSince(b, since)
+}
+
+func (p *partition) appendProducers(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(p.producers)))
+	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
+		w := p.producers[id]
+		b = binary.AppendVarint(b, id)
+		b = binary.AppendVarint(b, int64(w.epoch))
+		b = binary.AppendUvarint(b, uint64(len(w.batches)))
+		for _, s := range w.batches {
+			b = binary.AppendVarint(b, int64(s.first))
+			b = binary.AppendVarint(b, int64(s.last))
+			b = binary.AppendVarint(b, s.base)
+		}
+	}
+	return b
+}
+
+// appendSince appends the spans that begin after an entry, and closes the last one: what comes later
+// belongs to the next checkpoint.
+func (s *spans) appendSince(b []byte, since uint64) []byte {
+	first, _ := slices.BinarySearchFunc(*s, since+1, func(sp span, index uint64) int {
+		if sp.index < index {
+			return -1
+		}
+		return 1
+	})
+	b = binary.AppendUvarint(b, uint64(len(*s)-first))
+	for i := first; i < len(*s); i++ {
+		sp := &(*s)[i]
+		b = binary.AppendVarint(b, sp.base)
+		b = binary.AppendUvarint(b, sp.index)
+		b = binary.AppendVarint(b, sp.bytes)
+		b = binary.AppendVarint(b, int64(sp.count))
+		b = binary.AppendVarint(b, sp.newest)
+		b = binary.AppendUvarint(b, uint64(len(sp.refused)))
+		for _, index := range sp.refused {
+			b = binary.AppendUvarint(b, index)
+		}
+	}
+	if n := len(*s); n > 0 {
+		(*s)[n-1].closed = true
+	}
+	return b
+}
+
+// restore implements machine. One checkpoint without those before it is what another broker sent:
+// the records that its spans speak of stay there, and the log begins after it.
+func (p *partition) restore(checkpoints [][]byte, received bool) error {
+	p.spans = nil
+	for _, b := range checkpoints {
+		if err := p.restoreOne(b); err != nil {
+			return err
+		}
+	}
+	if received {
+		p.spans, p.start = nil, p.highWatermark
+	}
+	return nil
+}
+
+func (p *partition) restoreOne(b []byte) error {
+	r := &reader{b: b}
+	if v := r.uvarint(); v != partitionStateVersion {
+		return fmt.Errorf("%w: version %d, this broker knows %d", errState, v, partitionStateVersion)
+	}
+	p.highWatermark, p.start = r.varint(), r.varint()
+	p.epochs = nil
+	for range r.count(2) {
+		p.epochs = append(p.epochs, epochStart{int32(r.varint()), r.varint()})
+	}
+	p.producers = make(map[int64]*producerWindow)
+	for range r.count(3) {
+		id, w := r.varint(), &producerWindow{epoch: int16(r.varint())}
+		for range r.count(3) {
+			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint()})
+		}
+		p.producers[id] = w
+	}
+	p.spans = append(p.spans, r.spans()...)
+	if r.bad || len(r.b) > 0 {
+		return fmt.Errorf("%w: it doesn't end where its numbers say", errState)
+	}
+	return nil
+}
+
+func (r *reader) spans() spans {
+	var s spans
+	for range r.count(6) {
+		sp := span{base: r.varint(), index: r.uvarint(), bytes: r.varint(), count: int32(r.varint()), newest: r.varint(), closed: true}
+		for range r.count(1) {
+			sp.refused = append(sp.refused, r.uvarint())
+		}
+		s = append(s, sp)
+	}
+	return s
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/confchange"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
+
+	"chronik/wal"
+)
+
+// The catalog says on which brokers a group's replicas shall be. Its leader makes it so, one step at
+// a time, each a configuration change in the group's own log (raft paper, section 6; joint consensus):
+//
+//  1. replicas that are missing join as learners, which copy but don't vote;
+//  2. when they have caught up they become voters and the others leave, in one joint change; the
+//     leader itself stays until
+//  3. it has handed leadership to a replica that is to stay, which removes it;
+//  4. the leader tells the catalog, upon which brokers without a replica forget theirs.
+//
+// A broker that came back with an empty disk has a new raft id, so it is missing in all its groups,
+// and its old id is to leave: the same steps make it whole.
+
+// setConf notes the replicas of the group.
+func (g *group) setConf(conf *pb.ConfState) {
+	g.conf, g.peers = conf, nil
+	for _, ids := range [][]uint64{conf.Voters, conf.VotersOutgoing, conf.Learners, conf.LearnersNext} {
+		for _, id := range ids {
+			if b := brokerOf(id); !slices.Contains(g.peers, b) {
+				g.peers = append(g.peers, b)
+			}
+		}
+	}
+	slices.Sort(g.peers)
+}
+
+// applyConf applies a committed configuration change.
+func (g *group) applyConf(e *pb.Entry) {
+	cc, err := decodeConfChange(e.GetType(), e.GetData())
+	assert(err == nil, "raft wrote the configuration change at entry %d: %v", e.GetIndex(), err)
+	g.setConf(g.rn.ApplyConfChange(cc))
+	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
+	g.confTicks = 0
+}
+
+// recoverConf does the same while the log is read, before there is a raft.
+func (g *group) recoverConf(e *wal.Entry) error {
+	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
+	if err != nil {
+		return fmt.Errorf("configuration change at entry %d of group %d: %w", e.Index, g.id, err)
+	}
+	cfg, progress, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, g.conf)
+	if err != nil {
+		return fmt.Errorf("replicas of group %d before entry %d: %w", g.id, e.Index, err)
+	}
+	changer := confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0), LastIndex: e.Index}
+	changer.Tracker.Config, changer.Tracker.Progress = cfg, progress
+	if cc.LeaveJoint() {
+		cfg, progress, err = changer.LeaveJoint()
+	} else if autoLeave, joint := cc.EnterJoint(); joint {
+		cfg, progress, err = changer.EnterJoint(autoLeave, cc.Changes...)
+	} else {
+		cfg, progress, err = changer.Simple(cc.Changes...)
+	}
+	if err != nil {
+		return fmt.Errorf("configuration change at entry %d of group %d: %w", e.Index, g.id, err)
+	}
+	changer.Tracker.Config, changer.Tracker.Progress = cfg, progress
+	g.setConf(changer.Tracker.ConfState())
+	return nil
+}
+
+func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) {
+	cc := &pb.ConfChangeV2{}
+	if kind != pb.EntryConfChangeV2 {
+		return nil, fmt.Errorf("entry type %v is not written here", kind)
+	}
+	return cc, proto.Unmarshal(data, cc)
+}
+
+// wanted is where a group's replicas shall be.
+type wanted struct {
+	voters   []uint64
+	learners []uint64 // that stay learners
+}
+
+func (w *wanted) has(id uint64) bool {
+	return slices.Contains(w.voters, id) || slices.Contains(w.learners, id)
+}
+
+// replicaCheck is how often a leader compares its group's replicas with what is wanted.
+const replicaCheck = 200 * time.Millisecond
+
+// tickReplicas lets the leader take the next step towards the wanted replicas.
+func (g *group) tickReplicas() {
+	if g.confTicks--; g.confTicks > 0 || !g.serving || g.node.stopping {
+		return
+	}
+	g.confTicks = max(1, int(replicaCheck/g.node.cfg.TickInterval))
+	want := g.node.catalog.wantedFor(g.id)
+	if want == nil || len(g.conf.VotersOutgoing) > 0 {
+		return // raft leaves a joint configuration by itself
+	}
+	switch {
+	case g.addLearners(want):
+	case g.promote(want):
+	case g.leave(want):
+	default:
+		g.node.replicasAsWanted(g)
+	}
+}
+
+// addLearners makes wanted replicas that are missing learners.
+func (g *group) addLearners(want *wanted) bool {
+	var changes []*pb.ConfChangeSingle
+	for _, id := range append(slices.Clone(want.voters), want.learners...) {
+		if !slices.Contains(g.conf.Voters, id) && !slices.Contains(g.conf.Learners, id) {
+			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
+		}
+	}
+	return g.proposeConf(changes, pb.ConfChangeTransitionAuto)
+}
+
+// promote makes learners that have caught up voters, and removes what isn't wanted, but not this
+// replica itself.
+func (g *group) promote(want *wanted) bool {
+	var changes []*pb.ConfChangeSingle
+	for _, id := range want.voters {
+		if slices.Contains(g.conf.Learners, id) {
+			if !g.caughtUp(id) {
+				return true // wait
+			}
+			changes = append(changes, change(pb.ConfChangeAddNode, id))
+		}
+	}
+	for _, id := range append(slices.Clone(g.conf.Voters), g.conf.Learners...) {
+		switch {
+		case id == g.self:
+		case !want.has(id):
+			changes = append(changes, change(pb.ConfChangeRemoveNode, id))
+		case slices.Contains(g.conf.Voters, id) && slices.Contains(want.learners, id):
+			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
+		}
+	}
+	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
+}
+
+// leave hands leadership over if this replica is not to vote any more.
+func (g *group) leave(want *wanted) bool {
+	if slices.Contains(want.voters, g.self) {
+		return false
+	}
+	g.tried = nil
+	g.handOver()
+	return true
+}
+
+func change(kind pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
+	return &pb.ConfChangeSingle{Type: kind.Enum(), NodeId: &id}
+}
+
+// proposeConf proposes a configuration change, if there is one. Raft takes one at a time and drops
+// others; the next check finds out.
+func (g *group) proposeConf(changes []*pb.ConfChangeSingle, transition pb.ConfChangeTransition) bool {
+	if len(changes) == 0 {
+		return false
+	}
+	_ = g.rn.ProposeConfChange(&pb.ConfChangeV2{Transition: transition.Enum(), Changes: changes})
+	g.touch()
+	return true
+}
+
+// caughtUp reports whether a learner is so close behind that it can vote without holding up the
+// group.
+func (g *group) caughtUp(id uint64) bool {
+	const close = 100 // entries
+	last, _ := g.view.LastIndex()
+	found := false
+	g.rn.WithProgress(func(i uint64, _ raft.ProgressType, pr tracker.Progress) {
+		found = found || i == id && pr.RecentActive && pr.State == tracker.StateReplicate && pr.Match+close >= last
+	})
+	return found
+}
+
+// balance hands leadership to the preferred replica, the first of the placement, when it is well. So
+// leaders spread over the brokers again after a failure.
+func (g *group) balance(preferred BrokerID) {
+	id := g.node.replicaOn(g, preferred)
+	if preferred == g.node.self || id == raft.None || !slices.Contains(g.conf.Voters, id) || !g.node.alive(preferred) || !g.caughtUp(id) {
+		return
+	}
+	if g.rn.BasicStatus().LeadTransferee != raft.None {
+		return
+	}
+	g.node.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(preferred)})
+	g.rn.TransferLeader(id)
+	g.touch()
+}
+
+// replicaOn returns the raft id of a group's replica on a broker, raft.None if it has none there.
+func (n *Node) replicaOn(g *group, b BrokerID) uint64 {
+	for _, id := range g.conf.Voters {
+		if brokerOf(id) == b {
+			return id
+		}
+	}
+	return raft.None
+}

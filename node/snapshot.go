@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+
+	"chronik/wal"
+)
+
+// A follower whose next entry is no longer in the leader's log gets a checkpoint (raft's snapshot,
+// paper section 7). Raft's message carries only what it is: index, term, replicas, size and
+// checksum. The follower fetches the bytes piece by piece, asks again for what doesn't come, and
+// hands raft the message when it has all. So a large state neither blocks the link nor starts from
+// the beginning when a message is lost.
+//
+// At most maxSnapshots are under way per broker in each direction; the rest wait.
+const maxSnapshots = 2
+
+// outgoing is a checkpoint that followers of a group fetch.
+type outgoing struct {
+	index, term uint64
+	conf        *pb.ConfState
+	data        []byte // nil while it is read
+	used        Time   // when a follower last asked for a piece, or the read began
+}
+
+// incoming is a checkpoint on its way to this replica.
+type incoming struct {
+	message *pb.Message // raft's, to be stepped in the end
+	from    BrokerID
+	size    uint64
+	sum     uint32
+	data    []byte
+	asked   Time // when a piece was last asked for
+	got     Time // when the last piece came
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// snapshot returns the oldest checkpoint of the group, after which its log begins; nil while it
+// must be read first or others are under way.
+func (g *group) snapshot() *pb.Snapshot {
+	kept := g.node.log.Checkpoints(g.id)
+	assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
+	if o := g.outgoing; o != nil && o.index == kept[0].Index {
+		if o.data == nil {
+			return nil
+		}
+		o.used = g.node.now
+		return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &o.index, Term: &o.term, ConfState: o.conf}}
+	}
+	if g.outgoing == nil && g.node.count(func(g *group) bool { return g.outgoing != nil }) >= maxSnapshots {
+		return nil
+	}
+	op, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
+	if err != nil {
+		return nil // not durable yet
+	}
+	g.outgoing = &outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now}
+	g.node.cold.ops = append(g.node.cold.ops, op)
+	g.node.checkpointReads[op.ID] = coldRead{g.id, kept[0].Index}
+	return nil
+}
+
+func (n *Node) count(which func(*group) bool) int {
+	c := 0
+	for _, g := range n.groups {
+		if which(g) {
+			c++
+		}
+	}
+	return c
+}
+
+// finishCheckpoint takes the result of reading a checkpoint for followers.
+func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
+	data, err := n.log.CheckpointData(read.group, read.first, res)
+	g := n.group(read.group)
+	switch {
+	case isMissing(err) || err == nil && (g == nil || g.outgoing == nil || g.outgoing.index != read.first):
+		if g != nil && g.outgoing != nil && g.outgoing.index == read.first {
+			g.outgoing = nil
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	conf, _, err := n.decodeCheckpoint(data)
+	if err != nil {
+		return err
+	}
+	g.outgoing.conf, g.outgoing.data = conf, slices.Clone(data)
+	g.kick()
+	return nil
+}
+
+// tickSnapshots asks again for pieces that didn't come, and gives up what leads nowhere.
+func (g *group) tickSnapshots() {
+	now, patience := g.node.now, 4*g.node.electionTimeout()
+	if in := g.incoming; in != nil {
+		switch {
+		case now.Sub(in.got) > patience:
+			g.incoming = nil // raft's leader finds out and begins again
+		case now.Sub(in.asked) > g.node.electionTimeout()/2:
+			g.askPiece()
+		}
+	}
+	if o := g.outgoing; o != nil && now.Sub(o.used) > patience {
+		g.outgoing = nil
+		g.failSnapshots()
+	}
+}
+
+// failSnapshots tells raft that followers that should have fetched a checkpoint didn't; otherwise it
+// would send them nothing for ever.
+func (g *group) failSnapshots() {
+	if g.role != raft.StateLeader {
+		return
+	}
+	var stuck []uint64
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if pr.State == tracker.StateSnapshot {
+			stuck = append(stuck, id)
+		}
+	})
+	for _, id := range stuck {
+		g.rn.ReportSnapshot(id, raft.SnapshotFailure)
+	}
+	g.touch()
+}
+
+// sendSnapshot appends raft's message about a checkpoint to an envelope.
+func (g *group) sendSnapshot(b []byte, m *pb.Message) []byte {
+	o, meta := g.outgoing, m.GetSnapshot().GetMetadata()
+	if o == nil || o.data == nil || o.index != meta.GetIndex() {
+		return b // given up in the meantime
+	}
+	g.node.event(Event{Kind: EventSnapshotSent, Group: g.id, Term: g.term, N: int64(o.index)})
+	b = append(b, itemSnapshot)
+	b = binary.AppendUvarint(b, uint64(g.id))
+	b = binary.AppendUvarint(b, m.GetFrom())
+	b = binary.AppendUvarint(b, m.GetTo())
+	b = binary.AppendUvarint(b, m.GetTerm())
+	b = binary.AppendUvarint(b, o.index)
+	b = binary.AppendUvarint(b, o.term)
+	b = appendConf(b, o.conf)
+	b = binary.AppendUvarint(b, uint64(len(o.data)))
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(o.data, castagnoli))
+}
+
+// receiveSnapshot begins to fetch a checkpoint, or goes on with one.
+func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
+	id, leader, self := GroupID(r.uvarint()), r.uvarint(), r.uvarint()
+	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
+	conf, size, sum := r.conf(), r.uvarint(), r.uint32()
+	g := n.group(id)
+	if r.bad || g == nil || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || index <= g.commit || term < g.term {
+		return
+	}
+	if in := g.incoming; in != nil && in.from == from && in.sum == sum && in.message.GetSnapshot().GetMetadata().GetIndex() == index {
+		in.message.Term = &term
+		return
+	}
+	if g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
+		return
+	}
+	g.incoming = &incoming{
+		from: from, size: size, sum: sum, got: n.now,
+		message: &pb.Message{
+			Type: pb.MsgSnap.Enum(), From: &leader, To: &self, Term: &term,
+			Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &index, Term: &entryTerm, ConfState: conf}},
+		},
+	}
+	g.askPiece()
+}
+
+// askPiece asks for the next bytes of the checkpoint under way.
+func (g *group) askPiece() {
+	in := g.incoming
+	in.asked = g.node.now
+	if p := g.node.peer(in.from); p != nil {
+		b := append(p.begin(), itemPieceRequest)
+		b = binary.AppendUvarint(b, uint64(g.id))
+		b = binary.AppendUvarint(b, in.message.GetSnapshot().GetMetadata().GetIndex())
+		p.envelope = binary.AppendUvarint(b, uint64(len(in.data)))
+	}
+}
+
+// receivePieceRequest answers with the next bytes of a checkpoint.
+func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
+	id, index, offset := GroupID(r.uvarint()), r.uvarint(), r.uvarint()
+	g, p := n.group(id), n.peer(from)
+	if r.bad || g == nil || p == nil || g.outgoing == nil || g.outgoing.index != index || offset >= uint64(len(g.outgoing.data)) {
+		return
+	}
+	g.outgoing.used = n.now
+	piece := g.outgoing.data[offset:]
+	piece = piece[:min(len(piece), int(n.cfg.ReplicationBytes))]
+	b := append(p.begin(), itemPiece)
+	b = binary.AppendUvarint(b, uint64(id))
+	b = binary.AppendUvarint(b, index)
+	b = binary.AppendUvarint(b, offset)
+	p.envelope = appendBytes(b, piece)
+}
+
+// receivePiece takes bytes of a checkpoint, and hands raft the checkpoint when it is whole.
+func (n *Node) receivePiece(from BrokerID, r *reader) {
+	id, index, offset, piece := GroupID(r.uvarint()), r.uvarint(), r.uvarint(), r.bytes()
+	g := n.group(id)
+	if r.bad || g == nil || g.incoming == nil || g.incoming.from != from {
+		return
+	}
+	in := g.incoming
+	if in.message.GetSnapshot().GetMetadata().GetIndex() != index || offset != uint64(len(in.data)) {
+		return
+	}
+	in.data, in.got = append(in.data, piece...), n.now
+	if uint64(len(in.data)) < in.size {
+		g.askPiece()
+		return
+	}
+	g.incoming = nil
+	if uint64(len(in.data)) != in.size || crc32.Checksum(in.data, castagnoli) != in.sum {
+		n.event(Event{Kind: EventEnvelopeRefused, N: int64(from), Text: "a checkpoint's checksum is wrong"})
+		return
+	}
+	in.message.Snapshot.Data = in.data
+	g.step(in.message)
+}
+
+// install puts a checkpoint that raft accepted in the place of everything the replica has.
+func (g *group) install(s *pb.Snapshot) {
+	meta := s.GetMetadata()
+	_, state, err := g.node.decodeCheckpoint(s.GetData())
+	assert(err == nil, "a checkpoint with the right checksum can be decoded: %v", err)
+	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})
+	g.view.reset()
+	g.setConf(meta.GetConfState())
+	g.applied, g.checkpointed = meta.GetIndex(), meta.GetIndex()
+	g.commit = max(g.commit, g.applied)
+	g.bytesBefore, g.bytesSince = 0, 0
+	g.node.event(Event{Kind: EventSnapshotInstalled, Group: g.id, Term: g.term, N: int64(g.applied)})
+	err = g.machine.restore([][]byte{state}, true)
+	assert(err == nil, "a checkpoint with the right checksum holds a state: %v", err)
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+	"sort"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/kafka"
+)
+
+// spans is a partition's index from offsets to entries. It is sparse, as Kafka's own (one place per
+// 64 KiB or 64 batches), so that a partition of many gigabytes costs little memory; from a place on
+// the entries themselves say how many offsets they take.
+type spans []span
+
+// span is a row of entries up to the next span.
+type span struct {
+	base   int64  // offset of its first record
+	index  uint64 // of its first entry
+	bytes  int64  // of the batches in it
+	count  int32  // of the batches in it
+	newest int64  // largest timestamp in this and all earlier spans, in ms
+	// refused are entries that hold a batch but take no offsets: duplicates and wrong sequences.
+	// Only apply can tell, so it is noted.
+	refused []uint64
+	closed  bool // the next batch begins a new span
+}
+
+const (
+	spanBytes   = 64 << 10
+	spanBatches = 64
+)
+
+// add notes a batch that was given offsets.
+func (s *spans) add(index uint64, base int64, b *kafka.Batch) {
+	n := len(*s)
+	if n == 0 || (*s)[n-1].closed || (*s)[n-1].bytes >= spanBytes || (*s)[n-1].count >= spanBatches {
+		newest := b.MaxTimestamp
+		if n > 0 {
+			newest = max(newest, (*s)[n-1].newest)
+		}
+		*s = append(*s, span{base: base, index: index, newest: newest})
+		n++
+	}
+	last := &(*s)[n-1]
+	last.bytes += int64(b.Size())
+	last.count++
+	last.newest = max(last.newest, b.MaxTimestamp)
+}
+
+// refuse notes a batch that takes no offsets, at the offset that the next one gets.
+func (s *spans) refuse(index uint64, base int64) {
+	n := len(*s)
+	if n == 0 {
+		return // entries before the first span are never looked at
+	}
+	if (*s)[n-1].closed {
+		*s = append(*s, span{base: base, index: index, newest: (*s)[n-1].newest})
+		n++
+	}
+	(*s)[n-1].refused = append((*s)[n-1].refused, index)
+}
+
+// trim forgets spans that lie below the log's start as a whole.
+func (s *spans) trim(start int64) {
+	for len(*s) > 1 && (*s)[1].base <= start {
+		*s = (*s)[1:]
+	}
+}
+
+// at returns the position of the span that holds an offset, or would hold it.
+func (s spans) at(offset int64) int {
+	i := sort.Search(len(s), func(i int) bool { return s[i].base > offset })
+	return max(i-1, 0)
+}
+
+// cursor stands before an entry of a partition, and knows the offset of the next batch. It stays
+// valid while the partition changes.
+type cursor struct {
+	index uint64
+	base  int64
+}
+
+// seek returns a cursor that stands before the batch that holds an offset, or earlier.
+func (p *partition) seek(offset int64) cursor {
+	if len(p.spans) == 0 {
+		return cursor{base: p.highWatermark}
+	}
+	s := &p.spans[p.spans.at(offset)]
+	return cursor{s.index, s.base}
+}
+
+// take moves the cursor past an entry, which must be the one that it stands before. It returns the
+// batch in it and its offset; ok is false if the entry takes no offsets.
+func (p *partition) take(c *cursor, e *pb.Entry) (b kafka.Batch, base int64, ok bool) {
+	assert(e.GetIndex() == c.index, "a cursor sees every entry in turn: %d, not %d", c.index, e.GetIndex())
+	c.index++
+	if !isBatch(e) || p.spans.refused(e.GetIndex()) {
+		return kafka.Batch{}, 0, false
+	}
+	b, err := kafka.ParseBatch(e.Data)
+	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
+	base = c.base
+	c.base += int64(b.Count)
+	return b, base, true
+}
+
+// refused reports whether an entry holds a batch that takes no offsets.
+func (s spans) refused(index uint64) bool {
+	i := sort.Search(len(s), func(i int) bool { return s[i].index > index })
+	return i > 0 && slices.Contains(s[i-1].refused, index)
+}
+
+// isBatch tells record batches from raft's own entries, which are empty, and from commands: a batch
+// begins with its base offset, which is 0 in the log, a command with its kind.
+func isBatch(e *pb.Entry) bool {
+	return e.GetType() == pb.EntryNormal && len(e.Data) > 0 && e.Data[0] == 0
+}
