@@ -63,7 +63,10 @@ var shapes = map[int16]struct {
 	36: {2, "B"},                                                                                   // SaslAuthenticate
 	37: {3, "[ s i [ *i ] ] i b"},                                                                  // CreatePartitions
 	42: {3, "*s"},                                                                                  // DeleteGroups
+	43: {2, "b1- [ s *i ] i"},                                                                      // ElectLeaders
 	44: {1, "[ b s [ s b s ] ] b"},                                                                 // IncrementalAlterConfigs
+	45: {1, "i b1- [ s [ i *i ] ]"},                                                                // AlterPartitionReassignments
+	46: {0, "i [ s *i ]"},                                                                          // ListPartitionReassignments
 	47: {0, "s [ s [ i ] ]"},                                                                       // OffsetDelete
 	60: {2, "b b1- b2-"},                                                                           // DescribeCluster
 	61: {0, "[ s *i ]"},                                                                            // DescribeProducers

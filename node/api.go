@@ -33,9 +33,13 @@ func apiTable() []api {
 		{key: kmsg.ApiVersions, min: 0, max: 3, handle: (*Node).handleApiVersions},
 		{key: kmsg.CreateTopics, min: 0, max: 7, handle: (*Node).handleCreateTopics},
 		{key: kmsg.DeleteTopics, min: 0, max: 6, handle: (*Node).handleDeleteTopics},
+		{key: kmsg.DeleteRecords, min: 0, max: 2, handle: (*Node).handleDeleteRecords},
 		{key: kmsg.InitProducerID, min: 0, max: 4, handle: (*Node).handleInitProducerID},
 		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, handle: (*Node).handleOffsetForLeaderEpoch},
 		{key: kmsg.DescribeConfigs, min: 0, max: 4, handle: (*Node).handleDescribeConfigs},
+		{key: kmsg.ElectLeaders, min: 0, max: 2, handle: (*Node).handleElectLeaders},
+		{key: kmsg.AlterPartitionAssignments, min: 0, max: 1, handle: (*Node).handleAlterReassignments},
+		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, handle: (*Node).handleListReassignments},
 		{key: kmsg.DescribeCluster, min: 0, max: 0, handle: (*Node).handleDescribeCluster},
 	}
 }

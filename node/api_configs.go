@@ -30,8 +30,8 @@ var topicConfigDefs = []configDef{
 	{maxMessageBytesConfig, kmsg.ConfigTypeInt, false, func(n *Node) string { return strconv.Itoa(int(n.cfg.MaxMessageBytes)) }, "The largest record batch, in bytes, compressed."},
 	{"message.timestamp.type", kmsg.ConfigTypeString, true, always("CreateTime"), "Records keep the timestamp that producers gave them."},
 	{"min.insync.replicas", kmsg.ConfigTypeInt, true, always("1"), "Records are always acknowledged by a majority of the replicas, after fsync."},
-	{"retention.bytes", kmsg.ConfigTypeLong, true, always("-1"), "Nothing is deleted for its size."},
-	{"retention.ms", kmsg.ConfigTypeLong, true, always("-1"), "Nothing is deleted for its age."},
+	{retentionBytesConfig, kmsg.ConfigTypeLong, false, func(n *Node) string { return strconv.FormatInt(n.cfg.RetentionBytes, 10) }, "Records are deleted from the start while a partition holds more bytes than this; -1: never."},
+	{retentionMsConfig, kmsg.ConfigTypeLong, false, func(n *Node) string { return strconv.FormatInt(n.cfg.RetentionMs, 10) }, "Records older than this, in milliseconds, are deleted; -1: never."},
 	{"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, true, always("false"), "Only replicas that have every committed record can lead."},
 }
 
@@ -43,7 +43,11 @@ var brokerConfigDefs = []configDef{
 	{"num.partitions", kmsg.ConfigTypeInt, true, func(n *Node) string { return strconv.Itoa(int(n.cfg.DefaultPartitions)) }, "Partitions of topics that are created without a number."},
 }
 
-const maxMessageBytesConfig = "max.message.bytes"
+const (
+	maxMessageBytesConfig = "max.message.bytes"
+	retentionBytesConfig  = "retention.bytes"
+	retentionMsConfig     = "retention.ms"
+)
 
 // checkTopicConfig says whether a topic can be created with a configuration.
 func checkTopicConfig(v configValue) error {
@@ -57,20 +61,22 @@ func checkTopicConfig(v configValue) error {
 		}
 		return nil
 	}
-	if bytes, err := strconv.ParseInt(v.Value, 10, 32); err != nil || bytes < 1 {
-		return kafka.Errorf(kerr.InvalidConfig, "%s must be a number of bytes above 0, not %q", v.Name, v.Value)
+	least, bits := int64(-1), 64
+	if v.Name == maxMessageBytesConfig {
+		least, bits = 1, 32
+	}
+	if number, err := strconv.ParseInt(v.Value, 10, bits); err != nil || number < least {
+		return kafka.Errorf(kerr.InvalidConfig, "%s must be a number from %d to %d, not %q", v.Name, least, int64(1)<<(bits-1)-1, v.Value)
 	}
 	return nil
 }
 
 // maxMessageBytes is the largest batch that a topic takes.
 func (n *Node) maxMessageBytes(t *topicMeta) int32 {
-	if v, ok := t.config(maxMessageBytesConfig); ok {
-		bytes, err := strconv.ParseInt(v, 10, 32)
-		assert(err == nil, "a topic's configuration was checked when it was created: %s", v)
-		return int32(bytes)
+	if len(t.Configs) == 0 {
+		return n.cfg.MaxMessageBytes
 	}
-	return n.cfg.MaxMessageBytes
+	return int32(n.topicNumber(t, maxMessageBytesConfig))
 }
 
 // configEntry is a configuration with its value and where the value is from.

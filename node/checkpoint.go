@@ -18,7 +18,12 @@ import (
 // after it; the log of a group begins after its oldest; and a follower that is behind that begins
 // with it (raft's snapshot). For a partition it holds no records: those are entries.
 //
-// Its bytes are a version, the replicas, and the machine's state, compressed with zstd.
+// Its bytes are a version, the replicas, the entry of the last configuration change in them (uvarint),
+// and the machine's state, compressed with zstd.
+//
+// The replicas may be newer than the state. A replica that joins gets an old checkpoint, from which
+// the records that are kept can follow as entries, but raft refuses one that doesn't list the replica
+// that it is for. So it is sent with the replicas of today, and changes up to there are skipped.
 const checkpointVersion = 1
 
 var errCheckpoint = errors.New("malformed checkpoint")
@@ -51,25 +56,34 @@ func (p *packer) unpack(b []byte) ([]byte, error) {
 }
 
 // encodeCheckpoint makes the bytes of a checkpoint.
-func (n *Node) encodeCheckpoint(conf *pb.ConfState, state []byte) []byte {
-	b := appendConf([]byte{checkpointVersion}, conf)
-	return n.packer.pack(append(b, state...))
+func (n *Node) encodeCheckpoint(c checkpoint) []byte {
+	b := appendConf([]byte{checkpointVersion}, c.conf)
+	b = binary.AppendUvarint(b, c.confIndex)
+	return n.packer.pack(append(b, c.state...))
 }
 
-func (n *Node) decodeCheckpoint(data []byte) (conf *pb.ConfState, state []byte, err error) {
+// checkpoint is a checkpoint taken apart.
+type checkpoint struct {
+	conf      *pb.ConfState
+	confIndex uint64
+	state     []byte
+}
+
+func (n *Node) decodeCheckpoint(data []byte) (checkpoint, error) {
 	b, err := n.packer.unpack(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errCheckpoint, err)
+		return checkpoint{}, fmt.Errorf("%w: %w", errCheckpoint, err)
 	}
 	r := &reader{b: b}
 	if v := r.byte(); v != checkpointVersion {
-		return nil, nil, fmt.Errorf("%w: version %d, this broker knows %d", errCheckpoint, v, checkpointVersion)
+		return checkpoint{}, fmt.Errorf("%w: version %d, this broker knows %d", errCheckpoint, v, checkpointVersion)
 	}
-	conf = r.conf()
+	c := checkpoint{conf: r.conf(), confIndex: r.uvarint()}
 	if r.bad {
-		return nil, nil, errCheckpoint
+		return checkpoint{}, errCheckpoint
 	}
-	return conf, r.b, nil
+	c.state = r.b
+	return c, nil
 }
 
 // appendConf appends a configuration: four lists of raft ids and whether raft leaves a joint
@@ -121,7 +135,7 @@ func (g *group) checkpoint() {
 	term, err := g.view.Term(g.applied)
 	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
 	g.node.log.AddCheckpoint(g.id, wal.Checkpoint{
-		Index: g.applied, Term: term, Data: g.node.encodeCheckpoint(g.conf, g.machine.snapshot(since)),
+		Index: g.applied, Term: term, Data: g.node.encodeCheckpoint(checkpoint{g.conf, g.confIndex, g.machine.snapshot(since)}),
 	})
 	if replaced != nil {
 		g.node.log.DropCheckpoint(g.id, replaced.Index)
@@ -178,12 +192,13 @@ func (g *group) loadCheckpoints(load func(wal.Op) wal.Result) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		conf, state, err := g.node.decodeCheckpoint(data)
+		parts, err := g.node.decodeCheckpoint(data)
 		if err != nil {
 			return 0, fmt.Errorf("checkpoint of group %d at entry %d: %w", g.id, c.Index, err)
 		}
-		states, last = append(states, state), c.Index
-		g.setConf(conf)
+		states, last = append(states, parts.state), c.Index
+		g.setConf(parts.conf)
+		g.confIndex = parts.confIndex
 	}
 	if len(states) == 0 {
 		return 0, nil

@@ -40,6 +40,10 @@ type Config struct {
 	DefaultReplicas   int16 // default min(3, len(Members))
 	MaxMessageBytes   int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
 
+	// RetentionMs and RetentionBytes are the defaults of topics for retention.ms and
+	// retention.bytes; -1 means for ever. Default 7 days, and -1.
+	RetentionMs, RetentionBytes int64
+
 	TickInterval   time.Duration // default 50 ms
 	ElectionTicks  int           // default 12
 	HeartbeatTicks int           // default 2
@@ -79,6 +83,8 @@ func (c *Config) validate() error {
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, int16(min(3, len(c.Members))))
 	setDefault(&c.MaxMessageBytes, 1048588)
+	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
+	setDefault(&c.RetentionBytes, -1)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)
 	setDefault(&c.HeartbeatTicks, 2)

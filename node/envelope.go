@@ -17,6 +17,7 @@ import (
 //	              entry: term, index, type (uvarints), data (length uvarint, bytes)
 //	  itemCommand length uvarint, bytes: a catalog command for the leader of group 0
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
+//	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
 // From and to are raft ids. A message to a replica that this broker no longer or not yet has is
@@ -34,6 +35,8 @@ const (
 	itemSnapshot     = 4
 	itemPieceRequest = 5
 	itemPiece        = 6
+
+	itemPreferred = 7
 )
 
 func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
@@ -247,6 +250,10 @@ func (n *Node) receive(m Message) {
 		case itemLeads:
 			if leads := r.leads(); !r.bad {
 				n.receiveLeads(m.From, leads)
+			}
+		case itemPreferred:
+			if g := GroupID(r.uvarint()); !r.bad {
+				n.receivePreferred(g)
 			}
 		case itemSnapshot:
 			n.receiveSnapshot(m.From, r)

@@ -35,6 +35,7 @@ const (
 	EventReleased                    // Group, Term, N = first entry that is still in the log
 	EventSnapshotSent                // Group, Term, N = entry; a follower was told to fetch the checkpoint
 	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
+	EventLogStartMoved               // Group, N = first offset that can be read
 	EventReplicasChanged             // Group, Term, N = number of voters
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
 
@@ -78,6 +79,7 @@ var eventNames = [EventKinds]string{
 	EventReleased:          "released",
 	EventSnapshotSent:      "snapshot sent",
 	EventSnapshotInstalled: "snapshot installed",
+	EventLogStartMoved:     "log start moved",
 	EventReplicasChanged:   "replicas changed",
 	EventProposalLost:      "proposal lost",
 }

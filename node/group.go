@@ -53,15 +53,16 @@ type machine interface {
 
 // group is one replica of a raft group: raft's state machine, its log and what waits for either.
 type group struct {
-	node    *Node
-	id      GroupID
-	self    uint64 // raft id of this replica
-	rn      *raft.RawNode
-	view    logView
-	pipe    pipeline
-	machine machine
-	conf    *pb.ConfState // the replicas
-	peers   []BrokerID    // on which they are, ascending; with this one if it is among them
+	node      *Node
+	id        GroupID
+	self      uint64 // raft id of this replica
+	rn        *raft.RawNode
+	view      logView
+	pipe      pipeline
+	machine   machine
+	conf      *pb.ConfState // the replicas
+	confIndex uint64        // entry of the last configuration change in conf
+	peers     []BrokerID    // on which they are, ascending; with this one if it is among them
 
 	// What raft last told, kept because asking it allocates.
 	term, vote, commit uint64

@@ -32,6 +32,7 @@ type Node struct {
 	apis []api
 
 	now     Time
+	unixMs  int64
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
@@ -42,14 +43,15 @@ type Node struct {
 	peers      []*peer // ascending by id
 	conns      map[ConnID]*conn
 
-	counters    counters // for Stats
-	commands    commands
-	producerIDs producerIDs
-	deadlines   deadlines
-	nextTick    Time
-	ready       bool // registered in the catalog
-	tellMembers bool // the world has to hear of the brokers
-	packer      packer
+	counters      counters // for Stats
+	commands      commands
+	producerIDs   producerIDs
+	deadlines     deadlines
+	nextTick      Time
+	nextRetention Time
+	ready         bool // registered in the catalog
+	tellMembers   bool // the world has to hear of the brokers
+	packer        packer
 	// checkpointReads are reads of checkpoints for followers, by operation.
 	checkpointReads map[uint64]coldRead
 	stopping        bool
@@ -157,7 +159,7 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 	}
 	slices.Sort(voters)
 	n.log.SetVote(0, 1, 0)
-	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.encodeCheckpoint(&pb.ConfState{Voters: voters}, n.catalog.snapshot(0))})
+	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0)})})
 	n.log.Sync()
 	for end := n.log.End(); n.log.Durable() < end; {
 		op, ok := n.log.Next()
@@ -324,7 +326,7 @@ func (n *Node) Step(in *Input) *Output {
 }
 
 func (n *Node) begin(in *Input) {
-	n.now = in.Now
+	n.now, n.unixMs = in.Now, in.UnixMs
 	if n.stepped {
 		n.out.Events = n.out.Events[:0]
 	}
@@ -386,6 +388,7 @@ func (n *Node) tick() {
 		g.tick()
 	}
 	n.commands.tick()
+	n.expireRecords()
 	n.tellLeads()
 	if n.stopping {
 		n.handOver()

@@ -24,6 +24,7 @@ type partition struct {
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
 	parked        []*fetch // waiting for records, in order of arrival
+	expiring      bool     // as leader: a deletion of old records is on its way
 }
 
 // epochStart is the first offset of a leader epoch (KIP-101). Epochs without records count too.
@@ -32,11 +33,14 @@ type epochStart struct {
 	start int64
 }
 
-// apply implements machine. Its result is a verdict.
+// apply implements machine. Its result is a verdict for a batch, and see applyCommand.
 func (p *partition) apply(index, term uint64, data []byte) any {
 	p.noteEpoch(leaderEpoch(term))
 	if len(data) == 0 {
 		return nil
+	}
+	if data[0] != 0 {
+		return p.applyCommand(data)
 	}
 	b, err := kafka.ParseBatch(data)
 	assert(err == nil, "every entry of a partition is a checked batch: %v", err)

@@ -45,6 +45,10 @@ func (g *group) setConf(conf *pb.ConfState) {
 func (g *group) applyConf(e *pb.Entry) {
 	cc, err := decodeConfChange(e.GetType(), e.GetData())
 	assert(err == nil, "raft wrote the configuration change at entry %d: %v", e.GetIndex(), err)
+	if e.GetIndex() <= g.confIndex {
+		return // a checkpoint came with it
+	}
+	g.confIndex = e.GetIndex()
 	g.setConf(g.rn.ApplyConfChange(cc))
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
 	g.confTicks = 0
@@ -55,6 +59,9 @@ func (g *group) recoverConf(e *wal.Entry) error {
 	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
 	if err != nil {
 		return fmt.Errorf("configuration change at entry %d of group %d: %w", e.Index, g.id, err)
+	}
+	if e.Index <= g.confIndex {
+		return nil // a checkpoint came with it
 	}
 	cfg, progress, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, g.conf)
 	if err != nil {
@@ -74,6 +81,7 @@ func (g *group) recoverConf(e *wal.Entry) error {
 	}
 	changer.Tracker.Config, changer.Tracker.Progress = cfg, progress
 	g.setConf(changer.Tracker.ConfState())
+	g.confIndex = e.Index
 	return nil
 }
 

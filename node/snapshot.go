@@ -5,7 +5,6 @@ package node
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -26,8 +25,8 @@ const maxSnapshots = 2
 // outgoing is a checkpoint that followers of a group fetch.
 type outgoing struct {
 	index, term uint64
-	conf        *pb.ConfState
-	data        []byte // nil while it is read
+	checkpoint         // state is nil while it is read
+	data        []byte // what followers fetch: the state with the replicas of the group
 	used        Time   // when a follower last asked for a piece, or the read began
 }
 
@@ -50,8 +49,12 @@ func (g *group) snapshot() *pb.Snapshot {
 	kept := g.node.log.Checkpoints(g.id)
 	assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
 	if o := g.outgoing; o != nil && o.index == kept[0].Index {
-		if o.data == nil {
+		if o.state == nil {
 			return nil
+		}
+		if o.data == nil || o.confIndex != g.confIndex {
+			o.conf, o.confIndex = g.conf, g.confIndex
+			o.data = g.node.encodeCheckpoint(o.checkpoint)
 		}
 		o.used = g.node.now
 		return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &o.index, Term: &o.term, ConfState: o.conf}}
@@ -92,11 +95,9 @@ func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
 	case err != nil:
 		return err
 	}
-	conf, _, err := n.decodeCheckpoint(data)
-	if err != nil {
+	if g.outgoing.checkpoint, err = n.decodeCheckpoint(data); err != nil {
 		return err
 	}
-	g.outgoing.conf, g.outgoing.data = conf, slices.Clone(data)
 	g.kick()
 	return nil
 }
@@ -238,15 +239,16 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 // install puts a checkpoint that raft accepted in the place of everything the replica has.
 func (g *group) install(s *pb.Snapshot) {
 	meta := s.GetMetadata()
-	_, state, err := g.node.decodeCheckpoint(s.GetData())
+	parts, err := g.node.decodeCheckpoint(s.GetData())
 	assert(err == nil, "a checkpoint with the right checksum can be decoded: %v", err)
 	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})
 	g.view.reset()
 	g.setConf(meta.GetConfState())
+	g.confIndex = parts.confIndex
 	g.applied, g.checkpointed = meta.GetIndex(), meta.GetIndex()
 	g.commit = max(g.commit, g.applied)
 	g.bytesBefore, g.bytesSince = 0, 0
 	g.node.event(Event{Kind: EventSnapshotInstalled, Group: g.id, Term: g.term, N: int64(g.applied)})
-	err = g.machine.restore([][]byte{state}, true)
+	err = g.machine.restore([][]byte{parts.state}, true)
 	assert(err == nil, "a checkpoint with the right checksum holds a state: %v", err)
 }

@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+	"chronik/wal"
+)
+
+// many is a cluster on disks and a network that answer at once. Faults that tests draw are the
+// simulator's; here they are written down.
+type many struct {
+	t      *testing.T
+	change func(*Config)
+	now    Time
+	unixMs int64
+	nodes  map[BrokerID]*member
+	ids    []BrokerID
+}
+
+type member struct {
+	cfg     Config
+	dir     memDir
+	node    *Node // nil: down
+	in      Input
+	replies []Reply
+	events  [EventKinds]int
+	cut     bool // from the other brokers
+	lastID  int32
+}
+
+func newMany(t *testing.T, n int, change func(*Config)) *many {
+	c := &many{t: t, change: change, nodes: make(map[BrokerID]*member), unixMs: 1e12}
+	for id := range n {
+		c.add(BrokerID(id+1), n, 1)
+	}
+	c.until("every broker is ready", func() bool {
+		for _, m := range c.nodes {
+			if m.events[EventReady] == 0 {
+				return false
+			}
+		}
+		return true
+	})
+	return c
+}
+
+// add starts a broker on an empty disk.
+func (c *many) add(id BrokerID, known int, incarnation uint32) {
+	cfg := Config{ClusterID: "test", BrokerID: id, Incarnation: incarnation, AutoCreateTopics: true, Log: wal.Options{SegmentBytes: 64 << 10}}
+	for i := range known {
+		cfg.Members = append(cfg.Members, Member{ID: BrokerID(i + 1), Host: "localhost", Port: int32(9000 + i)})
+	}
+	if c.change != nil {
+		c.change(&cfg)
+	}
+	if c.nodes[id] == nil {
+		c.ids = append(c.ids, id)
+	}
+	c.nodes[id] = &member{cfg: cfg, dir: memDir{}}
+	c.start(id)
+}
+
+func (c *many) start(id BrokerID) {
+	m := c.nodes[id]
+	n, err := Open(m.cfg, m.dir, c.now)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m.node, m.in = n, Input{}
+}
+
+func (c *many) kill(id BrokerID) { c.nodes[id].node = nil }
+
+// round steps every broker once and delivers what they say.
+func (c *many) round() {
+	c.now = c.now.Add(5 * time.Millisecond)
+	c.unixMs += 5
+	for _, id := range c.ids {
+		m := c.nodes[id]
+		if m.node == nil {
+			continue
+		}
+		in := m.in
+		m.in = Input{}
+		in.Now, in.UnixMs = c.now, c.unixMs
+		out := m.node.Step(&in)
+		if out.Fatal != nil {
+			c.t.Fatalf("broker %d: %v", id, out.Fatal)
+		}
+		for _, op := range out.Ops {
+			m.in.Results = append(m.in.Results, wal.Do(m.dir, op))
+		}
+		for _, e := range out.Events {
+			m.events[e.Kind]++
+		}
+		m.replies = append(m.replies, out.Replies...)
+		for _, msg := range out.Messages {
+			if to := c.nodes[msg.To]; to != nil && to.node != nil && !m.cut && !to.cut {
+				to.in.Messages = append(to.in.Messages, msg)
+			}
+		}
+	}
+}
+
+func (c *many) until(what string, ok func() bool) {
+	c.t.Helper()
+	for range 4000 {
+		if ok() {
+			return
+		}
+		c.round()
+	}
+	c.t.Fatalf("in 20 s it didn't come about that %s", what)
+}
+
+func (c *many) ask(id BrokerID, req kmsg.Request) kmsg.Response {
+	c.t.Helper()
+	m := c.nodes[id]
+	m.lastID++
+	m.replies = nil
+	m.in.Requests = append(m.in.Requests, Request{Conn: 1, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
+	c.until(fmt.Sprintf("broker %d answers %T", id, req), func() bool { return len(m.replies) > 0 })
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	if _, err := kafka.ParseResponse(m.replies[0].Frame, resp); err != nil || m.replies[0].Close {
+		c.t.Fatalf("answer of %T: %v", req, err)
+	}
+	return resp
+}
+
+func (c *many) create(topic string, replicas ...int32) {
+	c.t.Helper()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version, req.TimeoutMillis = 7, 10000
+	in := kmsg.NewCreateTopicsRequestTopic()
+	in.Topic, in.NumPartitions, in.ReplicationFactor = topic, -1, -1
+	a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+	a.Replicas = replicas
+	in.ReplicaAssignment = append(in.ReplicaAssignment, a)
+	req.Topics = append(req.Topics, in)
+	if r := c.ask(1, req).(*kmsg.CreateTopicsResponse).Topics[0]; r.ErrorCode != 0 {
+		c.t.Fatal(*r.ErrorMessage)
+	}
+	c.until("the topic has a leader", func() bool { return c.leader(topic) > 0 })
+}
+
+// leader returns who serves partition 0 of a topic, -1 if nobody does.
+func (c *many) leader(topic string) BrokerID {
+	for _, id := range c.ids {
+		if m := c.nodes[id]; m.node != nil && !m.cut {
+			if p := m.node.catalog.partition(topic, 0); p != nil && m.node.partitions[p.Group] != nil && m.node.partitions[p.Group].leads() {
+				return id
+			}
+		}
+	}
+	return -1
+}
+
+func (c *many) view(id BrokerID, topic string) (View, bool) {
+	n := c.nodes[id].node
+	p := n.catalog.partition(topic, 0)
+	if p == nil {
+		return View{}, false
+	}
+	return n.Inspect(p.Group)
+}
+
+// produce writes records one by one, to whoever leads.
+func (c *many) produce(topic string, values ...string) {
+	c.t.Helper()
+	for _, v := range values {
+		for {
+			c.until("somebody leads", func() bool { return c.leader(topic) > 0 })
+			req := produceRequest(topic, -1, nil)
+			spec := kafka.NewBatchSpec(kafka.Record{Value: []byte(v)})
+			spec.FirstTimestamp = c.unixMs
+			req.Topics[0].Partitions[0].Records = kafka.AppendBatch(nil, spec)
+			p := c.ask(c.leader(topic), req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+			if p.ErrorCode == 0 {
+				break
+			}
+		}
+	}
+}
+
+func (c *many) read(topic string, offset int64) []string {
+	c.t.Helper()
+	var got []string
+	for {
+		p := c.ask(c.leader(topic), fetchRequest(topic, offset)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != 0 {
+			c.t.Fatalf("fetch at %d: %s", offset, kafka.CodeName(p.ErrorCode))
+		}
+		if offset == p.HighWatermark {
+			return got
+		}
+		_ = kafka.SplitBatches(p.RecordBatches, func(one []byte) {
+			_ = kafka.Records(one, func(at, _ int64, _, value []byte) error {
+				if at >= offset {
+					got, offset = append(got, fmt.Sprintf("%d=%.10s", at, value)), at+1
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func values(from, n int) (vs, read []string) {
+	for i := from; i < from+n; i++ {
+		vs = append(vs, fmt.Sprintf("v%d%s", i, strings.Repeat(" ", 600)))
+		read = append(read, fmt.Sprintf("%d=%.10s", i, vs[len(vs)-1]))
+	}
+	return vs, read
+}
+
+// small makes checkpoints frequent and keeps nothing beyond what is needed.
+func small(c *Config) {
+	c.HotEntries, c.CheckpointEntries, c.CheckpointBytes, c.RetainEntries = 10, 20, 10_000, 1
+}
+
+func TestOpenFromCheckpoints(t *testing.T) {
+	c := newMany(t, 1, small)
+	c.create("t", 1)
+	vs, want := values(0, 300)
+	c.produce("t", vs...)
+	for range 2 {
+		c.kill(1)
+		c.start(1)
+		c.until("it leads again", func() bool { return c.leader("t") == 1 })
+		if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if n := c.nodes[1].events[EventCheckpoint]; n < 10 {
+		t.Errorf("%d checkpoints", n)
+	}
+}
+
+func (c *many) deleteRecords(topic string, offset int64) {
+	c.t.Helper()
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Version, req.TimeoutMillis = 2, 5000
+	rt, rp := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	rp.Offset = offset
+	rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	if p := c.ask(c.leader(topic), req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.LowWatermark != offset {
+		c.t.Fatalf("%+v", p)
+	}
+}
+
+// TestFollowerBehindTheLogStart cuts a broker off while the log moves beyond what it has. It gets
+// the state at the log's start, in pieces, and then the entries; the producer's window is in it.
+func TestFollowerBehindTheLogStart(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ReplicationBytes = 100 })
+	c.create("t", 1, 2, 3)
+	req := produceRequest("t", -1, batch(7, 0, 0, "first"))
+	c.ask(c.leader("t"), req)
+	behind := c.leader("t")%3 + 1
+	c.nodes[behind].cut = true
+	vs, want := values(1, 200)
+	c.produce("t", vs...)
+	c.deleteRecords("t", 150)
+	vs, more := values(201, 50)
+	c.produce("t", vs...)
+	want = append(want, more...)
+	c.nodes[behind].cut = false
+	c.until("the broker has caught up", func() bool {
+		v, _ := c.view(behind, "t")
+		return v.HighWatermark == 251
+	})
+	if c.nodes[behind].events[EventSnapshotInstalled] == 0 {
+		t.Error("it caught up without a checkpoint")
+	}
+	for _, other := range []BrokerID{1, 2, 3} { // it has to lead on its own knowledge
+		if other != behind {
+			c.nodes[other].cut = other == c.leader("t") && other != behind
+		}
+	}
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	if diff := cmp.Diff(want[149:], c.read("t", 150)); diff != "" {
+		t.Error(diff)
+	}
+	if p := c.ask(c.leader("t"), fetchRequest("t", 149)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.OffsetOutOfRange.Code || p.LogStartOffset != 150 {
+		t.Errorf("below the start: %s, log start %d", kafka.CodeName(p.ErrorCode), p.LogStartOffset)
+	}
+	p := c.ask(c.leader("t"), produceRequest("t", -1, batch(7, 0, 0, "first"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	if p.BaseOffset != 0 || p.ErrorCode != 0 {
+		t.Errorf("a retry after everything: offset %d, %s; want its old offset 0", p.BaseOffset, kafka.CodeName(p.ErrorCode))
+	}
+}
+
+func TestRetention(t *testing.T) {
+	c := newMany(t, 1, func(cfg *Config) { small(cfg); cfg.RetentionMs = 5000 })
+	c.create("t", 1)
+	vs, _ := values(0, 200)
+	c.produce("t", vs...)
+	for range 1300 { // 6.5 s
+		c.round()
+	}
+	vs, want := values(200, 100)
+	c.produce("t", vs...)
+	c.until("old records are gone", func() bool { v, _ := c.view(1, "t"); return v.LogStart == 200 })
+	if diff := cmp.Diff(want, c.read("t", 200)); diff != "" {
+		t.Error(diff)
+	}
+	if v, _ := c.view(1, "t"); v.FirstIndex < 150 {
+		t.Errorf("the log still begins at entry %d", v.FirstIndex)
+	}
+}
+
+func TestRetentionBytes(t *testing.T) {
+	c := newMany(t, 1, func(cfg *Config) { small(cfg); cfg.RetentionBytes = 100_000 })
+	c.create("t", 1)
+	vs, _ := values(0, 600)
+	c.produce("t", vs...)
+	for range 300 {
+		c.round()
+	}
+	v, _ := c.view(1, "t")
+	if kept := (600 - v.LogStart) * 670; kept < 100_000 || kept > 180_000 {
+		t.Errorf("about %d bytes are kept, from offset %d on", kept, v.LogStart)
+	}
+}
+
+func (c *many) reassign(topic string, replicas ...int32) {
+	c.t.Helper()
+	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	req.TimeoutMillis = 10000
+	rt, rp := kmsg.NewAlterPartitionAssignmentsRequestTopic(), kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+	rp.Replicas = replicas
+	rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	if p := c.ask(1, req).(*kmsg.AlterPartitionAssignmentsResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
+		c.t.Fatal(*p.ErrorMessage)
+	}
+}
+
+func (c *many) replicas(topic string) []BrokerID {
+	p := c.nodes[1].node.catalog.partition(topic, 0)
+	if p.moving() {
+		return nil
+	}
+	return brokersOf(p.Replicas)
+}
+
+func TestReplicasMove(t *testing.T) {
+	for name, change := range map[string]func(*Config){"whole log": nil, "log that was cut": small} {
+		t.Run(name, func(t *testing.T) {
+			c := newMany(t, 3, change)
+			c.add(4, 4, 2) // joins an existing cluster
+			c.add(5, 5, 2)
+			c.until("the new brokers are ready", func() bool {
+				return c.nodes[4].events[EventReady] > 0 && c.nodes[5].events[EventReady] > 0
+			})
+			c.create("t", 1, 2, 3)
+			vs, want := values(0, 150)
+			c.produce("t", vs...)
+			if change != nil {
+				c.deleteRecords("t", 100)
+				vs, more := values(150, 50)
+				c.produce("t", vs...)
+				want = append(want, more...)[100:]
+			}
+			for _, to := range [][]int32{{4, 5, 3}, {1, 2, 3}, {4, 5}, {2, 4, 5}} {
+				c.reassign("t", to...)
+				c.until(fmt.Sprintf("the replicas are on %v", to), func() bool {
+					return fmt.Sprint(c.replicas("t")) == fmt.Sprint(to) && c.leader("t") > 0
+				})
+				c.until("the others have forgotten theirs", func() bool {
+					for _, id := range c.ids {
+						if _, has := c.view(id, "t"); has != strings.Contains(fmt.Sprint(to), fmt.Sprint(id)) {
+							return false
+						}
+					}
+					return true
+				})
+			}
+			if diff := cmp.Diff(want, c.read("t", int64(200*btoi(change != nil)-100*btoi(change != nil)))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
+// again by itself, under new raft ids.
+func TestDiskLost(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 100)
+	c.produce("t", vs...)
+	c.add(3, 3, 7)
+	c.until("it is ready", func() bool { return c.nodes[3].events[EventReady] > 0 })
+	c.until("it has everything", func() bool {
+		v, ok := c.view(3, "t")
+		return ok && v.HighWatermark == 100
+	})
+	c.until("it votes", func() bool {
+		g := c.nodes[3].node.group(1)
+		return len(g.conf.Voters) == 3 && len(g.conf.Learners) == 0 && len(g.conf.VotersOutgoing) == 0
+	})
+	c.until("it votes on the catalog", func() bool {
+		g := c.nodes[3].node.group(0)
+		return len(g.conf.Voters) == 3 && len(g.conf.Learners) == 0 && len(g.conf.VotersOutgoing) == 0
+	})
+	c.kill(c.leader("t")%3 + 1) // now the new replica is needed for a majority
+	vs, more := values(100, 10)
+	c.produce("t", vs...)
+	if diff := cmp.Diff(append(want, more...), c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestLeadersSpreadAgain kills a broker and brings it back: it leads again what it is preferred for.
+func TestLeadersSpreadAgain(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 2, 3, 1)
+	c.until("the preferred replica leads", func() bool { return c.leader("t") == 2 })
+	c.kill(2)
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	c.start(2)
+	c.until("the preferred replica leads again", func() bool { return c.leader("t") == 2 })
+	req := kmsg.NewPtrElectLeadersRequest()
+	req.Version, req.TimeoutMillis = 2, 5000
+	rt := kmsg.NewElectLeadersRequestTopic()
+	rt.Topic, rt.Partitions = "t", []int32{0}
+	req.Topics = append(req.Topics, rt)
+	if p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.ElectionNotNeeded.Code {
+		t.Errorf("electing the leader that leads: %s", kafka.CodeName(p.ErrorCode))
+	}
+	c.kill(2)
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	c.start(2)
+	c.until("it is alive for broker 1", func() bool { return c.nodes[1].node.alive(2) })
+	p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]
+	if p.ErrorCode != 0 || c.leader("t") != 2 {
+		t.Errorf("electing the preferred replica: %s, leader %d", kafka.CodeName(p.ErrorCode), c.leader("t"))
+	}
+}
+
+func TestLostLeaderIsReplacedAtOnce(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.until("1 leads", func() bool { return c.leader("t") == 1 })
+	c.kill(1)
+	before := c.now
+	for _, id := range []BrokerID{2, 3} {
+		c.nodes[id].in.Lost = []BrokerID{1}
+	}
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	if took := c.now.Sub(before); took > 200*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// The first offset of a partition moves through its log like everything else: the leader proposes
+// the command, and every replica applies it at the same entry. What lies below is no longer
+// readable at once; the log lets go of it when a checkpoint lies between (group.release).
+
+// Commands in a partition's log. An entry begins with its kind; 0 is a record batch.
+const commandLogStart = 1 // offset varint: nothing below it is to be read any more
+
+func logStartCommand(offset int64) []byte {
+	return binary.AppendVarint([]byte{commandLogStart}, offset)
+}
+
+// applyCommand applies an entry that isn't a batch, and returns the log start offset.
+func (p *partition) applyCommand(data []byte) any {
+	r := &reader{b: data}
+	kind, offset := r.byte(), r.varint()
+	assert(kind == commandLogStart && !r.bad, "commands in a partition's log are of a known kind, not %d", kind)
+	if offset = min(offset, p.highWatermark); offset > p.start {
+		p.start = offset
+		p.spans.trim(offset)
+		p.node.event(Event{Kind: EventLogStartMoved, Group: p.meta.Group, N: offset})
+		p.wake()
+	}
+	return p.start
+}
+
+// retentionCheck is how often a leader looks for records that are to be deleted.
+const retentionCheck = time.Second
+
+// expireRecords lets the leaders propose to delete what retention.ms and retention.bytes say.
+func (n *Node) expireRecords() {
+	if n.now < n.nextRetention {
+		return
+	}
+	n.nextRetention = n.now.Add(retentionCheck)
+	for _, g := range n.groups {
+		p := n.partitions[g.id]
+		if p == nil || !g.serving || p.expiring {
+			continue
+		}
+		if to := p.expired(n.unixMs); to > p.start {
+			p.expiring = true
+			g.propose(logStartCommand(to), func(any, error) { p.expiring = false })
+		}
+	}
+}
+
+// expired returns the offset below which a partition's records are too old or too many. It goes by
+// whole spans.
+func (p *partition) expired(nowMs int64) int64 {
+	start := p.start
+	if ms := p.node.topicNumber(p.meta.Topic, retentionMsConfig); ms >= 0 {
+		for i := range p.spans {
+			if p.spans[i].newest >= nowMs-ms {
+				break
+			}
+			start = max(start, p.spanEnd(i))
+		}
+	}
+	if limit := p.node.topicNumber(p.meta.Topic, retentionBytesConfig); limit >= 0 {
+		total := int64(0)
+		for i := range p.spans {
+			total += p.spans[i].bytes
+		}
+		for i := 0; i < len(p.spans) && total-p.spans[i].bytes >= limit; i++ {
+			total -= p.spans[i].bytes
+			start = max(start, p.spanEnd(i))
+		}
+	}
+	return start
+}
+
+// spanEnd returns the offset after a span.
+func (p *partition) spanEnd(i int) int64 {
+	if i+1 < len(p.spans) {
+		return p.spans[i+1].base
+	}
+	return p.highWatermark
+}
+
+// topicNumber returns a configuration of a topic that is a number: its own or the broker's.
+func (n *Node) topicNumber(t *topicMeta, name string) int64 {
+	v, ok := t.config(name)
+	if !ok {
+		i := slices.IndexFunc(topicConfigDefs, func(d configDef) bool { return d.name == name })
+		v = topicConfigDefs[i].value(n)
+	}
+	number, err := strconv.ParseInt(v, 10, 64)
+	assert(err == nil, "configuration %s was checked when it was set: %q", name, v)
+	return number
+}
+
+// DeleteRecords, versions 0 to 2 (KIP-107). The answer comes when the new log start is committed.
+func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
+	req := m.(*kmsg.DeleteRecordsRequest)
+	resp := kmsg.NewPtrDeleteRecordsResponse()
+	w := waitFor(r, resp, 0)
+	for i := range req.Topics {
+		t := kmsg.NewDeleteRecordsResponseTopic()
+		t.Topic = req.Topics[i].Topic
+		t.Partitions = make([]kmsg.DeleteRecordsResponseTopicPartition, len(req.Topics[i].Partitions))
+		w.left += len(t.Partitions)
+		resp.Topics = append(resp.Topics, t)
+		for j := range t.Partitions {
+			n.deleteRecords(w, t.Topic, &req.Topics[i].Partitions[j], &t.Partitions[j])
+		}
+	}
+	w.begin(req.TimeoutMillis)
+}
+
+func (n *Node) deleteRecords(w *wait, topic string, in *kmsg.DeleteRecordsRequestTopicPartition, out *kmsg.DeleteRecordsResponseTopicPartition) {
+	*out = kmsg.NewDeleteRecordsResponseTopicPartition()
+	out.Partition, out.LowWatermark = in.Partition, -1
+	p, err := n.readable(topic, in.Partition, -1)
+	offset := in.Offset
+	if err == nil && offset == -1 {
+		offset = p.highWatermark
+	}
+	if err == nil && (offset < p.start || offset > p.highWatermark) {
+		err = kafka.Errorf(kerr.OffsetOutOfRange, "offset %d; the partition has %d to %d", offset, p.start, p.highWatermark)
+	}
+	if err != nil {
+		out.ErrorCode = code(err)
+		w.done()
+		return
+	}
+	out.ErrorCode = kerr.RequestTimedOut.Code // until it is committed
+	p.group.propose(logStartCommand(offset), func(result any, err error) {
+		if w.request.done {
+			return
+		}
+		if err != nil {
+			out.ErrorCode = kerr.NotLeaderForPartition.Code
+		} else {
+			out.ErrorCode, out.LowWatermark = 0, result.(int64)
+		}
+		w.done()
+	})
+}
