@@ -60,11 +60,8 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 
 func (n *Node) checkReassignment(req *kmsg.AlterPartitionAssignmentsRequest, cmd *reassign) error {
 	p := n.catalog.partition(cmd.Topic, cmd.Partition)
-	if p == nil {
-		return kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", cmd.Partition, cmd.Topic)
-	}
-	if cmd.Replicas == nil {
-		return nil
+	if p == nil || cmd.Replicas == nil {
+		return nil // the command decides: this broker's catalog may lag
 	}
 	if req.Version >= 1 && !req.AllowReplicationFactorChange && len(cmd.Replicas) != len(p.Replicas) {
 		return kafka.Errorf(kerr.InvalidReplicationFactor, "the partition has %d replicas; changing that isn't allowed by the request", len(p.Replicas))

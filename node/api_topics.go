@@ -59,7 +59,7 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic,
 	if err := checkTopicName(in.Topic); err != nil {
 		return nil, err
 	}
-	if n.catalog.byName[in.Topic] != nil {
+	if req.ValidateOnly && n.catalog.byName[in.Topic] != nil { // otherwise the command decides: we may lag
 		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)
 	}
 	configs, err := topicConfigs(in.Configs)

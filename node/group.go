@@ -87,6 +87,7 @@ type group struct {
 	incoming                *incoming // one that this replica fetches
 	confTicks               int       // until the leader looks at the replicas again
 
+	closed     bool     // the replica is gone
 	dirty      bool     // in node.dirty
 	waiting    bool     // in node.waiting: appends are under way
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
@@ -219,6 +220,9 @@ func (g *group) touch() {
 }
 
 func (g *group) step(m *pb.Message) {
+	if g.closed {
+		return
+	}
 	// Errors say that raft ignored the message (a stale peer, a lost proposal); nothing depends on
 	// them but proposals, which are stepped by proposePending.
 	_ = g.rn.Step(m)
@@ -541,8 +545,11 @@ func (g *group) successor() uint64 {
 	return best
 }
 
-// close ends a group whose topic was deleted.
+// close ends a replica that is no longer wanted here. What it has under way to the disk comes to
+// nothing: its log is about to be removed.
 func (g *group) close() {
+	g.closed = true
+	g.pipe = pipeline{}
 	g.abdicate()
 	g.lead, g.role = raft.None, raft.StateFollower
 }
