@@ -53,7 +53,7 @@ const autoCreateTimeout = 5 * time.Second
 func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 	var missing []string
 	for _, t := range req.Topics {
-		if t.Topic != nil && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil {
+		if t.Topic != nil && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil && *t.Topic != groupsTopic {
 			missing = append(missing, *t.Topic)
 		}
 	}
@@ -110,7 +110,7 @@ func (n *Node) metadataTopic(in *kmsg.MetadataRequestTopic) kmsg.MetadataRespons
 
 func (n *Node) describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic = &t.Name
+	out.Topic, out.IsInternal = &t.Name, t.Internal
 	for _, p := range t.Partitions {
 		out.Partitions = append(out.Partitions, n.describePartition(p))
 	}
@@ -191,16 +191,5 @@ func (n *Node) handleDescribeCluster(r *request, _ kmsg.Request) {
 		}
 		resp.Brokers = append(resp.Brokers, b)
 	}
-	r.reply(resp)
-}
-
-// FindCoordinator, versions 0 to 3. Consumer groups and transactions are not served yet, and the
-// answer says so at once: an error that clients don't retry, instead of a coordinator that refuses
-// everything.
-func (n *Node) handleFindCoordinator(r *request, _ kmsg.Request) {
-	resp := kmsg.NewPtrFindCoordinatorResponse()
-	resp.ErrorCode, resp.NodeID, resp.Port = kerr.UnsupportedVersion.Code, -1, -1
-	text := "consumer groups and transactions are not served; assign partitions by hand"
-	resp.ErrorMessage = &text
 	r.reply(resp)
 }

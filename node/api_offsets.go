@@ -66,6 +66,11 @@ func (l *listOffsets) done() {
 func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition, version int16) {
 	*out = kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = in.Partition, -1, -1, -1
+	if meta := n.catalog.partition(topic, in.Partition); meta != nil && meta.Topic.Internal {
+		out.Offset = 0 // tools ask for every topic; there is nothing in it that they may read
+		l.done()
+		return
+	}
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
 		out.ErrorCode = code(err)

@@ -59,6 +59,9 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic,
 	if err := checkTopicName(in.Topic); err != nil {
 		return nil, err
 	}
+	if in.Topic == groupsTopic {
+		return nil, kafka.Errorf(kerr.InvalidTopicException, "%s is made by the brokers when the first consumer group needs it", groupsTopic)
+	}
 	if req.ValidateOnly && n.catalog.byName[in.Topic] != nil { // otherwise the command decides: we may lag
 		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)
 	}
@@ -144,8 +147,11 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID = in.Topic, in.TopicID
-		if in.Topic == nil {
+		if in.Topic == nil || *in.Topic == groupsTopic {
 			out.ErrorCode = kerr.UnknownTopicID.Code
+			if in.Topic != nil { // its offsets are still wanted
+				out.ErrorCode = kerr.InvalidTopicException.Code
+			}
 			w.done()
 			continue
 		}

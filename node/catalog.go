@@ -41,6 +41,7 @@ type brokerMeta struct {
 
 type topicMeta struct {
 	Name       string
+	Internal   bool // the brokers' own: clients can neither write nor read it
 	Partitions []*partitionMeta
 	Configs    []configValue // ascending by name, only what was set
 }
@@ -146,6 +147,7 @@ type createTopic struct {
 	Name     string
 	Replicas [][]BrokerID // per partition
 	Configs  []configValue
+	Internal bool `json:",omitempty"`
 }
 
 type deleteTopic struct{ Name string }
@@ -335,7 +337,7 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	if c.byName[cmd.Name] != nil {
 		return kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", cmd.Name)
 	}
-	t := &topicMeta{Name: cmd.Name, Configs: cmd.Configs}
+	t := &topicMeta{Name: cmd.Name, Internal: cmd.Internal, Configs: cmd.Configs}
 	for i, replicas := range cmd.Replicas {
 		p := &partitionMeta{Topic: t, Index: int32(i), Group: c.nextGroup}
 		for _, b := range replicas {
@@ -486,6 +488,9 @@ func (c *catalog) partition(topic string, index int32) *partitionMeta {
 	}
 	return t.Partitions[index]
 }
+
+// id tells a topic from others that had the same name before or get it later. Ids grow.
+func (t *topicMeta) id() GroupID { return t.Partitions[0].Group }
 
 // config returns a topic's own value of a configuration.
 func (t *topicMeta) config(name string) (string, bool) {

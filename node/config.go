@@ -43,6 +43,23 @@ type Config struct {
 	// RetentionMs and RetentionBytes are the defaults of topics for retention.ms and
 	// retention.bytes; -1 means for ever. Default 7 days, and -1.
 	RetentionMs, RetentionBytes int64
+	// GroupPartitions is the number of coordinators among which consumer groups are spread: the
+	// partitions of __consumer_offsets, if this broker creates it. Default 8.
+	GroupPartitions int32
+	// GroupMinSession and GroupMaxSession bound the session timeouts that members may ask for
+	// (group.min.session.timeout.ms). Defaults 6 s and 30 min, as in Kafka.
+	GroupMinSession, GroupMaxSession time.Duration
+	// GroupInitialDelay is how long a new group waits for more members than the first (KIP-134).
+	// Default 0, where Kafka has 3 s: a consumer alone starts at once, and many that start together
+	// cost a few more rebalances.
+	GroupInitialDelay time.Duration
+	// GroupMaxSize bounds the members of a group (group.max.size). Default 1000.
+	GroupMaxSize int
+	// OffsetsRetention is how long the offsets of a group without members are kept
+	// (offsets.retention.minutes). Default 7 days. They are looked at every OffsetsCheckInterval,
+	// default 10 min.
+	OffsetsRetention     time.Duration
+	OffsetsCheckInterval time.Duration
 
 	TickInterval   time.Duration // default 50 ms
 	ElectionTicks  int           // default 12
@@ -85,6 +102,12 @@ func (c *Config) validate() error {
 	setDefault(&c.MaxMessageBytes, 1048588)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
 	setDefault(&c.RetentionBytes, -1)
+	setDefault(&c.GroupPartitions, 8)
+	setDefault(&c.GroupMinSession, 6*time.Second)
+	setDefault(&c.GroupMaxSession, 30*time.Minute)
+	setDefault(&c.GroupMaxSize, 1000)
+	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
+	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)
 	setDefault(&c.HeartbeatTicks, 2)

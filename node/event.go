@@ -38,6 +38,9 @@ const (
 	EventLogStartMoved               // Group, N = first offset that can be read
 	EventReplicasChanged             // Group, Term, N = number of voters
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
+	EventGroupGeneration             // Group, Text = consumer group, N = generation that all its members joined
+	EventGroupMemberLost             // Group, Text = consumer group whose member was silent for too long
+	EventGroupExpired                // Group, Text = consumer group that is forgotten with its offsets
 
 	EventKinds // how many there are
 )
@@ -82,6 +85,9 @@ var eventNames = [EventKinds]string{
 	EventLogStartMoved:     "log start moved",
 	EventReplicasChanged:   "replicas changed",
 	EventProposalLost:      "proposal lost",
+	EventGroupGeneration:   "group generation",
+	EventGroupMemberLost:   "group member lost",
+	EventGroupExpired:      "group expired",
 }
 
 // String returns the event's name, e.g. "became leader".

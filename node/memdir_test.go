@@ -115,7 +115,7 @@ func (o *one) restart() {
 // step gives the node an input and carries out what it wants, until it is quiet.
 func (o *one) step(in Input) {
 	for range 1000 {
-		in.Now, in.Results = o.now, o.results
+		in.Now, in.UnixMs, in.Results = o.now, int64(o.now)/1e6, o.results
 		out := o.node.Step(&in)
 		o.results, in = nil, Input{}
 		for _, op := range out.Ops {

@@ -36,22 +36,25 @@ type Node struct {
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
-	groups     []*group // ascending by id
-	byID       map[GroupID]*group
-	catalog    *catalog
-	partitions map[GroupID]*partition
-	peers      []*peer // ascending by id
-	conns      map[ConnID]*conn
+	groups       []*group // ascending by id
+	byID         map[GroupID]*group
+	catalog      *catalog
+	partitions   map[GroupID]*partition
+	coordinators map[GroupID]*coordinator
+	peers        []*peer // ascending by id
+	conns        map[ConnID]*conn
 
-	counters      counters // for Stats
-	commands      commands
-	producerIDs   producerIDs
-	deadlines     deadlines
-	nextTick      Time
-	nextRetention Time
-	ready         bool // registered in the catalog
-	tellMembers   bool // the world has to hear of the brokers
-	packer        packer
+	counters       counters // for Stats
+	commands       commands
+	producerIDs    producerIDs
+	memberIDs      uint64   // of consumer groups, given out since Open
+	groupsTopicFor []func() // wait for groupsTopic
+	deadlines      deadlines
+	nextTick       Time
+	nextRetention  Time
+	ready          bool // registered in the catalog
+	tellMembers    bool // the world has to hear of the brokers
+	packer         packer
 	// checkpointReads are reads of checkpoints for followers, by operation.
 	checkpointReads map[uint64]coldRead
 	stopping        bool
@@ -104,11 +107,12 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	n := &Node{
 		cfg: cfg, self: cfg.BrokerID, log: log, now: now, nextTick: now,
-		cold:       newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
-		apis:       apiTable(),
-		byID:       make(map[GroupID]*group),
-		partitions: make(map[GroupID]*partition),
-		conns:      make(map[ConnID]*conn),
+		cold:         newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
+		apis:         apiTable(),
+		byID:         make(map[GroupID]*group),
+		partitions:   make(map[GroupID]*partition),
+		coordinators: make(map[GroupID]*coordinator),
+		conns:        make(map[ConnID]*conn),
 
 		checkpointReads: make(map[uint64]coldRead),
 	}
@@ -177,6 +181,9 @@ func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) 
 	if !ok || !n.catalog.knowsThisIncarnation() {
 		return nil
 	}
+	if meta.Topic.Name == groupsTopic {
+		return n.openCoordinator(meta, replica, load)
+	}
 	p := &partition{node: n, meta: meta, producers: make(map[int64]*producerWindow)}
 	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
 	if err != nil {
@@ -184,6 +191,18 @@ func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) 
 	}
 	p.group = g
 	n.partitions[meta.Group] = p
+	n.addGroup(g)
+	return nil
+}
+
+func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load func(wal.Op) wal.Result) error {
+	c := &coordinator{node: n}
+	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, c, load)
+	if err != nil {
+		return err
+	}
+	c.group = g
+	n.coordinators[meta.Group] = c
 	n.addGroup(g)
 	return nil
 }
@@ -224,10 +243,13 @@ func (n *Node) closePartition(id GroupID) {
 		return
 	}
 	g.close()
-	p.wake()
+	if p != nil {
+		p.wake()
+	}
 	n.hotBytes -= g.view.hotBytes
 	delete(n.byID, id)
 	delete(n.partitions, id)
+	delete(n.coordinators, id)
 	n.groups = slices.DeleteFunc(n.groups, func(o *group) bool { return o == g })
 	n.log.RemoveGroup(id)
 }

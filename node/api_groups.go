@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// coordinatorTimeout bounds the wait for the log or a majority where a client waits for an answer.
+const coordinatorTimeout = 5 * time.Second
+
+// FindCoordinator, versions 0 to 6, on any broker.
+//
+//	v1  coordinators of transactions: there are none
+//	v4  many keys (KIP-699)
+//	v6  coordinators of share groups: there are none
+//
+// The first one creates the topic of which the coordinators are the partitions.
+func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
+	req := m.(*kmsg.FindCoordinatorRequest)
+	if n.catalog.byName[groupsTopic] != nil || req.CoordinatorType != 0 {
+		n.answerCoordinators(r, req)
+		return
+	}
+	n.createGroupsTopic(func() {
+		if !r.done {
+			n.answerCoordinators(r, req)
+		}
+	})
+	r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
+}
+
+// createGroupsTopic calls done when the topic is there, perhaps made by another broker.
+func (n *Node) createGroupsTopic(done func()) {
+	n.groupsTopicFor = append(n.groupsTopicFor, done)
+	if len(n.groupsTopicFor) > 1 {
+		return
+	}
+	placement, err := n.place(n.cfg.GroupPartitions, n.cfg.DefaultReplicas)
+	assert(err == nil, "the default replication factor fits the cluster: %v", err)
+	n.commands.submit(command{CreateTopic: &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}}, func(commandResult) {
+		waiting := n.groupsTopicFor
+		n.groupsTopicFor = nil
+		for _, done := range waiting {
+			done()
+		}
+	})
+}
+
+func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) {
+	resp := kmsg.NewPtrFindCoordinatorResponse()
+	if req.Version >= 4 {
+		for _, key := range req.CoordinatorKeys {
+			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(key, req.CoordinatorType))
+		}
+		r.reply(resp)
+		return
+	}
+	one := n.findCoordinator(req.CoordinatorKey, req.CoordinatorType)
+	resp.ErrorCode, resp.ErrorMessage = one.ErrorCode, one.ErrorMessage
+	resp.NodeID, resp.Host, resp.Port = one.NodeID, one.Host, one.Port
+	r.reply(resp)
+}
+
+func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
+	out := kmsg.NewFindCoordinatorResponseCoordinator()
+	out.Key, out.NodeID, out.Port = key, -1, -1
+	m, err := n.coordinatorMember(key, kind)
+	if err != nil {
+		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		return out
+	}
+	out.NodeID, out.Host, out.Port = int32(m.ID), m.Host, m.Port
+	return out
+}
+
+func (n *Node) coordinatorMember(key string, kind int8) (*Member, error) {
+	switch kind {
+	case 0:
+	case 1: // an error that clients don't retry, instead of a coordinator that refuses everything
+		return nil, kafka.Errorf(kerr.UnsupportedVersion, "transactions are not served")
+	default:
+		return nil, kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
+	}
+	if err := checkGroupID(key); err != nil {
+		return nil, err
+	}
+	meta := n.coordinatorPartition(key)
+	if meta == nil {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	leader, _ := n.leaderOf(meta)
+	if leader < 0 {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	return n.member(leader), nil
+}
+
+// JoinGroup, versions 0 to 9.
+//
+//	v1  rebalance timeout; before, it is the session's (KIP-62)
+//	v4  a new member gets its id first and joins with that (KIP-394)
+//	v5  static members (KIP-345)
+//	v6  flexible
+//	v7  protocol type in the answer
+//	v8  reason: ignored
+//	v9  skip assignment (KIP-814)
+//
+// It is answered when all members have joined, or those that didn't had the time of the longest
+// rebalance timeout.
+func (n *Node) handleJoinGroup(r *request, m kmsg.Request) {
+	req := m.(*kmsg.JoinGroupRequest)
+	g, err := n.groupToJoin(req)
+	if err != nil {
+		r.reply(failedJoin(req.MemberID, code(err)))
+		return
+	}
+	g.classic.joinGroup(r, req)
+	g.classic.forgetIfUnused() // it was refused
+}
+
+func (n *Node) groupToJoin(req *kmsg.JoinGroupRequest) (*consumerGroup, error) {
+	c, err := n.coordinatorOf(req.Group)
+	if err != nil {
+		return nil, err
+	}
+	if s := millis(req.SessionTimeoutMillis); s < n.cfg.GroupMinSession || s > n.cfg.GroupMaxSession {
+		return nil, kafka.Errorf(kerr.InvalidSessionTimeout, "session timeout %v; use %v to %v", s, n.cfg.GroupMinSession, n.cfg.GroupMaxSession)
+	}
+	if req.MemberID != "" && c.find(req.Group) == nil {
+		return nil, kerr.UnknownMemberID
+	}
+	return c.open(req.Group)
+}
+
+// groupOf finds a group that exists, on its coordinator. absent is the error if it doesn't.
+func (n *Node) groupOf(id string, absent error) (*consumerGroup, error) {
+	c, err := n.coordinatorOf(id)
+	if err != nil {
+		return nil, err
+	}
+	if g := c.find(id); g != nil {
+		return g, nil
+	}
+	return nil, absent
+}
+
+// SyncGroup, versions 0 to 5: gives the leader's assignment and takes one's own part.
+//
+//	v3  static members
+//	v4  flexible
+//	v5  protocol, to be checked
+func (n *Node) handleSyncGroup(r *request, m kmsg.Request) {
+	req := m.(*kmsg.SyncGroupRequest)
+	g, err := n.groupOf(req.Group, kerr.UnknownMemberID)
+	if err != nil {
+		r.reply(failedSync(code(err)))
+		return
+	}
+	g.classic.syncGroup(r, req)
+}
+
+// Heartbeat, versions 0 to 4: v3 has static members, v4 is flexible.
+func (n *Node) handleHeartbeat(r *request, m kmsg.Request) {
+	req := m.(*kmsg.HeartbeatRequest)
+	g, err := n.groupOf(req.Group, kerr.UnknownMemberID)
+	if err == nil {
+		err = g.classic.heartbeat(req)
+	}
+	resp := kmsg.NewPtrHeartbeatResponse()
+	resp.ErrorCode = code(err)
+	r.reply(resp)
+}
+
+// LeaveGroup, versions 0 to 5: v3 takes many members and static ones by name, v4 is flexible, v5 has
+// a reason, which is ignored.
+func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
+	req := m.(*kmsg.LeaveGroupRequest)
+	resp := kmsg.NewPtrLeaveGroupResponse()
+	g, err := n.groupOf(req.Group, nil)
+	if err != nil {
+		resp.ErrorCode = code(err)
+		r.reply(resp)
+		return
+	}
+	leave := func(id string, instance *string) int16 {
+		if g == nil {
+			return kerr.UnknownMemberID.Code
+		}
+		return code(g.classic.leave(id, instance))
+	}
+	if req.Version < 3 {
+		resp.ErrorCode = leave(req.MemberID, nil)
+	}
+	for i := range req.Members {
+		in := &req.Members[i]
+		out := kmsg.NewLeaveGroupResponseMember()
+		out.MemberID, out.InstanceID, out.ErrorCode = in.MemberID, in.InstanceID, leave(in.MemberID, in.InstanceID)
+		resp.Members = append(resp.Members, out)
+	}
+	r.reply(resp)
+}

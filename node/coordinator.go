@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"hash/fnv"
+	"slices"
+	"sort"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// groupsTopic is the internal topic whose partitions are the coordinators of consumer groups, named
+// as in Kafka. It is created when the first client asks for a coordinator.
+const groupsTopic = "__consumer_offsets"
+
+// coordinator is one partition of groupsTopic: the consumer groups whose ids hash to it. Its entries
+// are record batches in the format of Kafka's topic of the same name (group_records.go).
+//
+// A group has two halves. What has to survive is built by apply, the same on every replica: committed
+// offsets, and the generation with its members and assignments as of the last completed rebalance.
+// Who waits for whom in a rebalance is known to the leader only and gone with it; the next leader
+// begins from the replicated half, and members go on in their generation as if nothing had happened.
+type coordinator struct {
+	node   *Node
+	group  *group
+	groups []*consumerGroup // ascending by id
+	sweep  *deadline        // next look for expired offsets, on the leader
+}
+
+// consumerGroup is one group of consumers.
+type consumerGroup struct {
+	coordinator *coordinator
+	id          string
+	stored      storedGroup
+	classic     *classicGroup // on a serving leader, else nil
+}
+
+// Limits on what clients can make a coordinator keep.
+const (
+	maxGroupID        = 1 << 10 // bytes of a group's id
+	maxGroups         = 1 << 17 // of one coordinator
+	maxOffsetMetadata = 4 << 10 // bytes beside a committed offset, Kafka's offset.metadata.max.bytes
+)
+
+// coordinatorPartition returns the partition of groupsTopic that a group belongs to, nil before the
+// topic exists. The number of partitions never changes, or groups would lose their offsets.
+func (n *Node) coordinatorPartition(group string) *partitionMeta {
+	t := n.catalog.byName[groupsTopic]
+	if t == nil {
+		return nil
+	}
+	h := fnv.New32a()
+	h.Write([]byte(group))
+	return t.Partitions[h.Sum32()%uint32(len(t.Partitions))]
+}
+
+// coordinatorOf finds the coordinator of a group, if that is this broker.
+func (n *Node) coordinatorOf(group string) (*coordinator, error) {
+	if err := checkGroupID(group); err != nil {
+		return nil, err
+	}
+	meta := n.coordinatorPartition(group)
+	if meta == nil {
+		return nil, kerr.NotCoordinator // there will be one when the client has asked for it
+	}
+	c := n.coordinators[meta.Group]
+	switch {
+	case c == nil || brokerOf(c.group.lead) != n.self:
+		return nil, kerr.NotCoordinator
+	case !c.group.serving:
+		return nil, kerr.CoordinatorLoadInProgress
+	}
+	return c, nil
+}
+
+func checkGroupID(id string) error {
+	if id == "" || len(id) > maxGroupID {
+		return kafka.Errorf(kerr.InvalidGroupID, "a group id has 1 to %d bytes, not %d", maxGroupID, len(id))
+	}
+	return nil
+}
+
+// find returns a group by id, nil if there is none.
+func (c *coordinator) find(id string) *consumerGroup {
+	i := c.position(id)
+	if i < len(c.groups) && c.groups[i].id == id {
+		return c.groups[i]
+	}
+	return nil
+}
+
+func (c *coordinator) position(id string) int {
+	return sort.Search(len(c.groups), func(i int) bool { return c.groups[i].id >= id })
+}
+
+// ensure returns a group, new if it isn't there.
+func (c *coordinator) ensure(id string) *consumerGroup {
+	i := c.position(id)
+	if i < len(c.groups) && c.groups[i].id == id {
+		return c.groups[i]
+	}
+	g := &consumerGroup{coordinator: c, id: id}
+	c.groups = slices.Insert(c.groups, i, g)
+	return g
+}
+
+// open returns a group for a client that may begin one.
+func (c *coordinator) open(id string) (*consumerGroup, error) {
+	if g := c.find(id); g != nil {
+		return g, nil
+	}
+	if len(c.groups) >= maxGroups {
+		return nil, kafka.Errorf(kerr.GroupMaxSizeReached, "the coordinator has %d groups; delete some", maxGroups)
+	}
+	g := c.ensure(id)
+	g.classic = newClassicGroup(g)
+	return g, nil
+}
+
+func (c *coordinator) forget(g *consumerGroup) {
+	i := c.position(g.id)
+	c.groups = slices.Delete(c.groups, i, i+1)
+}
+
+// apply implements machine. The entries are the leader's own decisions: it knew all earlier ones
+// when it made them, so they are never refused.
+func (c *coordinator) apply(_, _ uint64, data []byte) any {
+	if len(data) > 0 {
+		c.applyBatch(data)
+	}
+	return nil
+}
+
+func (c *coordinator) applyBatch(batch []byte) {
+	err := kafka.Records(batch, func(_, _ int64, key, value []byte) error {
+		c.applyRecord(parseGroupRecord(key, value))
+		return nil
+	})
+	assert(err == nil, "every entry of a coordinator is a batch of records: %v", err)
+}
+
+func (c *coordinator) applyRecord(r groupRecord) {
+	switch g := c.find(r.group); {
+	case r.offset != nil:
+		c.ensure(r.group).stored.put(r.topic, *r.offset)
+	case r.metadata != nil:
+		c.ensure(r.group).stored.metadata = r.metadata
+	case g == nil: // removed twice
+	case r.topic != "":
+		g.stored.remove(r.topic, r.partition)
+	default:
+		g.stored = storedGroup{}
+		c.forget(g)
+	}
+}
+
+// snapshot implements machine: one batch for each group that the log knows.
+func (c *coordinator) snapshot(uint64) []byte {
+	var out []byte
+	for _, g := range c.groups {
+		if records := g.stored.records(g.id); len(records) > 0 {
+			out = appendGroupBatch(out, records, 0)
+		}
+	}
+	return out
+}
+
+// restore implements machine.
+func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
+	c.groups = nil
+	return kafka.SplitBatches(checkpoints[len(checkpoints)-1], c.applyBatch)
+}
+
+// retain implements machine: nobody reads the entries.
+func (c *coordinator) retain() uint64 { return c.group.applied + 1 }
+
+// propose puts records into the log as one entry.
+func (c *coordinator) propose(records []kafka.Record, done func(error)) {
+	c.group.propose(appendGroupBatch(nil, records, c.node.unixMs), func(_ any, err error) {
+		if err != nil {
+			err = kerr.NotCoordinator
+		}
+		done(err)
+	})
+}
+
+// leading implements machine: groups go on where the log left them.
+func (c *coordinator) leading() {
+	for _, g := range c.groups {
+		g.classic = restoreClassicGroup(g)
+	}
+	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
+}
+
+// following implements machine: whoever waits here has to look for the new coordinator.
+func (c *coordinator) following() {
+	c.node.deadlines.cancel(c.sweep)
+	for _, g := range c.groups {
+		if g.classic != nil {
+			g.classic.abandon()
+			g.classic = nil
+		}
+	}
+	c.groups = slices.DeleteFunc(c.groups, func(g *consumerGroup) bool { return g.stored.empty() })
+}
+
+// expireOffsets removes what nobody wants any more: all offsets of a group that has been empty for
+// the time of retention (KIP-211), then the group, and offsets of topics that were deleted.
+func (c *coordinator) expireOffsets() {
+	for _, g := range slices.Clone(c.groups) {
+		if g.classic.commits > 0 || g.classic.state == groupDead {
+			continue // what it may not see yet could be wanted
+		}
+		if g.expired() {
+			c.node.event(Event{Kind: EventGroupExpired, Group: c.group.id, Text: g.id})
+			g.remove(func(error) {})
+			continue
+		}
+		if records := g.orphans(); len(records) > 0 {
+			c.propose(records, func(error) {})
+		}
+	}
+	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
+}
+
+// expired reports whether a group without members can go: since it lost them, and since each commit,
+// the time of retention is over. Without offsets there is nothing to retain.
+func (g *consumerGroup) expired() bool {
+	if g.classic.state != groupEmpty || len(g.classic.promised) > 0 || g.stored.empty() {
+		return false
+	}
+	horizon := g.coordinator.node.unixMs - g.coordinator.node.cfg.OffsetsRetention.Milliseconds()
+	if len(g.stored.topics) > 0 && g.stored.metadata != nil && g.classic.since > horizon {
+		return false
+	}
+	return g.stored.newestCommit() <= horizon
+}
+
+// orphans returns tombstones for the offsets of deleted topics.
+func (g *consumerGroup) orphans() (records []kafka.Record) {
+	for _, t := range g.stored.topics {
+		for i := range t.partitions {
+			if o := &t.partitions[i]; g.coordinator.node.orphaned(t.name, o) {
+				records = append(records, offsetTombstone(g.id, t.name, o.partition))
+			}
+		}
+	}
+	return records
+}
+
+// orphaned reports whether the topic that an offset was committed for is deleted, perhaps replaced
+// by another of the same name. A broker whose catalog lags behind says no.
+func (n *Node) orphaned(topic string, o *committedOffset) bool {
+	if o.topicID >= n.catalog.nextGroup {
+		return false
+	}
+	t := n.catalog.byName[topic]
+	return t == nil || t.id() != o.topicID
+}
+
+// remove deletes a group with its offsets. Until that is committed the group answers nobody.
+func (g *consumerGroup) remove(done func(error)) {
+	live := g.classic
+	live.state = groupDead
+	g.coordinator.propose([]kafka.Record{groupTombstone(g.id)}, func(err error) {
+		if err != nil {
+			live.state = groupEmpty // still there, should this broker still lead
+		} else {
+			live.abandon()
+		}
+		done(err)
+	})
+}

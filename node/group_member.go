@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// groupMember is one consumer of a group, as its coordinator knows it.
+type groupMember struct {
+	id         string
+	instance   *string // name of a static member (KIP-345), nil for a dynamic one
+	clientID   string
+	session    time.Duration // it is dead when it is silent for so long
+	rebalance  time.Duration // how long a rebalance waits for it
+	protocols  []kmsg.JoinGroupRequestProtocol
+	assignment []byte
+
+	fresh   bool     // never finished a rebalance
+	unaware bool     // fresh, and its client doesn't know the id yet
+	join    *request // waits for the others to join
+	sync    *request // waits for the leader's assignment
+	owes    bool     // was told to sync and hasn't yet
+	expires Time
+	timer   *deadline // at expires or earlier
+}
+
+// newMemberTimeout is how long a member may wait in its first rebalance. It knows of no session yet,
+// so its client doesn't heartbeat; if it is gone, nobody else would notice (KAFKA-7610).
+const newMemberTimeout = 5 * time.Minute
+
+// update takes what a member said when it joined.
+func (m *groupMember) update(r *request, req *kmsg.JoinGroupRequest) {
+	m.clientID = r.header.ClientID
+	m.session = millis(req.SessionTimeoutMillis)
+	m.rebalance = millis(req.RebalanceTimeoutMillis)
+	if req.RebalanceTimeoutMillis < 0 {
+		m.rebalance = m.session
+	}
+	m.protocols = req.Protocols
+}
+
+// speaks reports whether the member knows a protocol.
+func (m *groupMember) speaks(protocol string) bool {
+	return slices.ContainsFunc(m.protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == protocol })
+}
+
+// says returns what the member said for a protocol.
+func (m *groupMember) says(protocol string) []byte {
+	for i := range m.protocols {
+		if m.protocols[i].Name == protocol {
+			return m.protocols[i].Metadata
+		}
+	}
+	return []byte{}
+}
+
+// saysAgain reports whether a request repeats what the member said before.
+func (m *groupMember) saysAgain(req *kmsg.JoinGroupRequest) bool {
+	return slices.EqualFunc(m.protocols, req.Protocols, func(a, b kmsg.JoinGroupRequestProtocol) bool {
+		return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata)
+	})
+}
+
+// bytes estimates what the member occupies.
+func (m *groupMember) bytes() int { return len(m.id) + len(m.clientID) + protocolBytes(m.protocols) }
+
+func protocolBytes(protocols []kmsg.JoinGroupRequestProtocol) int {
+	sum := 0
+	for i := range protocols {
+		sum += len(protocols[i].Name) + len(protocols[i].Metadata)
+	}
+	return sum
+}
+
+// heard gives the member a new session.
+func (g *classicGroup) heard(m *groupMember) { g.expireAfter(m, m.session) }
+
+func (g *classicGroup) expireAfter(m *groupMember, d time.Duration) {
+	m.expires = g.node.now.Add(d)
+	if m.timer != nil && m.timer.pos >= 0 && m.timer.at <= m.expires {
+		return // it looks again when it fires
+	}
+	g.node.deadlines.cancel(m.timer)
+	m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
+}
+
+// checkSession removes a member that was silent for too long. One that waits for us can't be blamed.
+func (g *classicGroup) checkSession(m *groupMember) {
+	waits := m.join != nil && !m.fresh || m.sync != nil
+	switch {
+	case g.node.now < m.expires:
+		m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
+	case waits:
+		g.heard(m)
+	default:
+		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
+		g.removeAndGoOn(m)
+	}
+}
+
+// answerJoin ends the member's wait for a rebalance.
+func (m *groupMember) answerJoin(resp *kmsg.JoinGroupResponse) {
+	if r := m.join; r != nil {
+		m.join = nil
+		r.reply(resp)
+	}
+}
+
+func (m *groupMember) failJoin(err *kerr.Error) {
+	if m.join != nil {
+		m.answerJoin(failedJoin(m.id, err.Code))
+	}
+}
+
+// answerSync ends the member's wait for its assignment.
+func (g *classicGroup) answerSync(m *groupMember) {
+	if r := m.sync; r != nil {
+		m.sync = nil
+		r.reply(g.assigned(m))
+	}
+}
+
+func (m *groupMember) failSync(err error) {
+	if r := m.sync; r != nil {
+		m.sync = nil
+		r.reply(failedSync(code(err)))
+	}
+}
+
+func failedJoin(memberID string, code int16) *kmsg.JoinGroupResponse {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	resp.ErrorCode, resp.MemberID, resp.Generation = code, memberID, -1
+	return resp
+}
+
+func failedSync(code int16) *kmsg.SyncGroupResponse {
+	resp := kmsg.NewPtrSyncGroupResponse()
+	resp.ErrorCode, resp.MemberAssignment = code, []byte{}
+	return resp
+}

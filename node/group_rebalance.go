@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// maxGroupBytes bounds what the members of a group may say about themselves, together.
+const maxGroupBytes = 8 << 20
+
+// joinGroup takes a client into the group, or back into it.
+func (g *classicGroup) joinGroup(r *request, req *kmsg.JoinGroupRequest) {
+	if err := g.admit(r, req); err != nil {
+		r.reply(failedJoin(req.MemberID, code(err)))
+		return
+	}
+	if req.MemberID == "" {
+		g.joinNew(r, req)
+		return
+	}
+	if req.InstanceID == nil && g.keepPromise(req.MemberID) {
+		g.add(&groupMember{id: req.MemberID}, r, req)
+		return
+	}
+	m, err := g.identify(req.MemberID, req.InstanceID)
+	if err != nil {
+		r.reply(failedJoin(req.MemberID, code(err)))
+		return
+	}
+	g.joinAgain(m, r, req)
+}
+
+// admit reports why a client can't join.
+func (g *classicGroup) admit(r *request, req *kmsg.JoinGroupRequest) error {
+	if g.state == groupDead {
+		return kerr.CoordinatorNotAvailable
+	}
+	if !g.understands(req) {
+		return kerr.InconsistentGroupProtocol
+	}
+	size, known := len(req.MemberID)+len(r.header.ClientID)+protocolBytes(req.Protocols), false
+	for _, m := range g.members {
+		if m.id == req.MemberID || req.InstanceID != nil && m.instance != nil && *m.instance == *req.InstanceID {
+			known = true
+		} else {
+			size += m.bytes()
+		}
+	}
+	for _, p := range g.promised {
+		known = known || p.id == req.MemberID
+	}
+	if full := len(g.members)+len(g.promised) >= g.node.cfg.GroupMaxSize; full && !known || size > maxGroupBytes {
+		return kerr.GroupMaxSizeReached
+	}
+	return nil
+}
+
+// understands reports whether a client shares a protocol with all members.
+func (g *classicGroup) understands(req *kmsg.JoinGroupRequest) bool {
+	if req.ProtocolType == "" || len(req.Protocols) == 0 {
+		return false
+	}
+	if len(g.members) == 0 {
+		return true
+	}
+	return req.ProtocolType == g.protocolType && slices.ContainsFunc(req.Protocols, func(p kmsg.JoinGroupRequestProtocol) bool {
+		return g.allSpeak(p.Name)
+	})
+}
+
+func (g *classicGroup) allSpeak(protocol string) bool {
+	return !slices.ContainsFunc(g.members, func(m *groupMember) bool { return !m.speaks(protocol) })
+}
+
+// joinNew takes in a client without a member id. From version 4 on it gets the id first and joins
+// with that: a client that tries again because an answer got lost would leave a ghost behind, for
+// which every rebalance waits (KIP-394). A static member is known by its name instead.
+func (g *classicGroup) joinNew(r *request, req *kmsg.JoinGroupRequest) {
+	if req.InstanceID != nil {
+		if old := g.byInstance(*req.InstanceID); old != nil {
+			g.replace(old, r, req)
+			return
+		}
+	}
+	id := g.node.newMemberID(r, req.InstanceID)
+	if req.InstanceID == nil && req.Version >= 4 {
+		g.promise(id, millis(req.SessionTimeoutMillis))
+		r.reply(failedJoin(id, kerr.MemberIDRequired.Code))
+		return
+	}
+	g.add(&groupMember{id: id, unaware: true}, r, req)
+}
+
+// add takes in a new member.
+func (g *classicGroup) add(m *groupMember, r *request, req *kmsg.JoinGroupRequest) {
+	if len(g.members) == 0 {
+		g.protocolType, g.leader = req.ProtocolType, m.id
+	}
+	m.instance, m.fresh, m.join = req.InstanceID, true, r
+	m.update(r, req)
+	g.members = append(g.members, m)
+	g.expireAfter(m, newMemberTimeout)
+	g.newcomers = true
+	g.rebalance()
+}
+
+// joinAgain takes a member's word that it wants to be in the next generation. If nothing would
+// change it gets the current one again: its answer may have been lost.
+func (g *classicGroup) joinAgain(m *groupMember, r *request, req *kmsg.JoinGroupRequest) {
+	settled := g.state == groupCompleting || g.state == groupStable && m.id != g.leader
+	if settled && m.saysAgain(req) {
+		g.heard(m)
+		r.reply(g.joined(m))
+		return
+	}
+	m.failJoin(kerr.RebalanceInProgress) // its own older request
+	m.update(r, req)
+	m.join = r
+	g.rebalance()
+}
+
+// replace puts a client in the place of a static member of the same name: a consumer that was
+// restarted. It keeps the assignment, so the others needn't notice (KIP-345).
+func (g *classicGroup) replace(m *groupMember, r *request, req *kmsg.JoinGroupRequest) {
+	m.failJoin(kerr.FencedInstanceID)
+	m.failSync(kerr.FencedInstanceID)
+	was := m.id
+	m.id = g.node.newMemberID(r, req.InstanceID)
+	leads := g.leader == was
+	if leads {
+		g.leader = m.id
+	}
+	m.update(r, req)
+	if g.state != groupStable || g.choose() != g.protocol {
+		m.join = r
+		g.rebalance()
+		return
+	}
+	g.heard(m)
+	generation := g.generation
+	g.store(g.metadata(), func(err error) {
+		switch {
+		case err != nil:
+			r.reply(failedJoin(m.id, code(err)))
+		case g.state != groupStable || g.generation != generation:
+			r.reply(failedJoin(m.id, kerr.RebalanceInProgress.Code))
+		default:
+			r.reply(g.rejoined(m, was, leads, req.Version))
+		}
+	})
+}
+
+// rejoined answers a static member that takes its assignment over. If it leads it must not assign
+// anew: before version 9, which can say so (KIP-814), it is told that its former self leads.
+func (g *classicGroup) rejoined(m *groupMember, was string, leads bool, version int16) *kmsg.JoinGroupResponse {
+	resp := g.joined(m)
+	switch {
+	case leads && version >= 9:
+		resp.SkipAssignment = true
+	case leads:
+		resp.LeaderID, resp.Members = was, nil
+	}
+	return resp
+}
+
+// rebalance begins a new generation, or goes on if one is about to begin.
+func (g *classicGroup) rebalance() {
+	switch g.state {
+	case groupDead:
+		return
+	case groupPreparing:
+		g.tryCompleteJoin()
+		return
+	}
+	for _, m := range g.members {
+		m.failSync(kerr.RebalanceInProgress)
+		m.owes = false
+	}
+	first := g.state == groupEmpty
+	g.enter(groupPreparing)
+	if d := min(g.node.cfg.GroupInitialDelay, g.patience()); first && d > 0 {
+		g.delayed, g.newcomers, g.left = true, false, g.patience()-d
+		g.startTimer(d, g.endDelay)
+		return
+	}
+	g.startTimer(g.patience(), g.completeJoin)
+	g.tryCompleteJoin()
+}
+
+// patience is how long a rebalance waits for members: as long as the slowest of them asks for.
+func (g *classicGroup) patience() (d time.Duration) {
+	for _, m := range g.members {
+		d = max(d, m.rebalance)
+	}
+	return d
+}
+
+// endDelay completes the first rebalance of a group, unless members still come in: each wave gets
+// the delay once more (KIP-134).
+func (g *classicGroup) endDelay() {
+	if d := min(g.node.cfg.GroupInitialDelay, g.left); g.newcomers && d > 0 {
+		g.newcomers = false
+		g.left -= d
+		g.startTimer(d, g.endDelay)
+		return
+	}
+	g.completeJoin()
+}
+
+// tryCompleteJoin completes the joining if nobody is missing.
+func (g *classicGroup) tryCompleteJoin() {
+	if g.state != groupPreparing || g.delayed || len(g.promised) > 0 {
+		return
+	}
+	for _, m := range g.members {
+		if m.join == nil {
+			return
+		}
+	}
+	g.completeJoin()
+}
+
+// completeJoin begins the next generation with those who joined. Dynamic members that didn't are
+// out; static ones stay until their session ends.
+func (g *classicGroup) completeJoin() {
+	g.delayed = false
+	for _, m := range slices.Clone(g.members) {
+		gone := m.join == nil && m.instance == nil
+		ghost := m.unaware && m.join != nil && m.join.gone // its client will never learn its id
+		if gone || ghost {
+			g.remove(m)
+		}
+	}
+	first := slices.IndexFunc(g.members, func(m *groupMember) bool { return m.join != nil })
+	if len(g.members) > 0 && first < 0 {
+		g.startTimer(g.patience(), g.completeJoin) // only static members, all away
+		return
+	}
+	g.generation++
+	g.storing = false
+	g.node.event(Event{Kind: EventGroupGeneration, Group: g.group(), N: int64(g.generation), Text: g.of.id})
+	if len(g.members) == 0 {
+		g.becomeEmpty()
+		return
+	}
+	if m := g.member(g.leader); m == nil || m.join == nil {
+		g.leader = g.members[first].id
+	}
+	g.protocol = g.choose()
+	g.enter(groupCompleting)
+	g.startTimer(g.patience(), g.endSync)
+	for _, m := range g.members {
+		m.fresh, m.unaware = false, false
+		if m.join != nil {
+			m.owes = true
+			g.heard(m)
+			m.answerJoin(g.joined(m))
+		}
+	}
+}
+
+func (g *classicGroup) becomeEmpty() {
+	g.protocol, g.leader = "", ""
+	g.node.deadlines.cancel(g.timer)
+	g.enter(groupEmpty)
+	g.store(g.metadata(), func(error) {}) // if it gets lost, the members in the log will expire again
+}
+
+// choose elects the protocol: each member votes for the first in its list that all speak.
+func (g *classicGroup) choose() string {
+	best, most := "", 0
+	for i := range g.members[0].protocols {
+		name, votes := g.members[0].protocols[i].Name, 0
+		if !g.allSpeak(name) {
+			continue
+		}
+		for _, m := range g.members {
+			if g.vote(m) == name {
+				votes++
+			}
+		}
+		if votes > most {
+			best, most = name, votes
+		}
+	}
+	return best
+}
+
+func (g *classicGroup) vote(m *groupMember) string {
+	for i := range m.protocols {
+		if g.allSpeak(m.protocols[i].Name) {
+			return m.protocols[i].Name
+		}
+	}
+	return ""
+}
+
+// joined answers a member that is in the current generation. The leader learns of all members.
+func (g *classicGroup) joined(m *groupMember) *kmsg.JoinGroupResponse {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	resp.Generation, resp.ProtocolType, resp.Protocol = g.generation, &g.protocolType, &g.protocol
+	resp.LeaderID, resp.MemberID = g.leader, m.id
+	if m.id != g.leader {
+		return resp
+	}
+	for _, o := range g.members {
+		r := kmsg.NewJoinGroupResponseMember()
+		r.MemberID, r.InstanceID, r.ProtocolMetadata = o.id, o.instance, o.says(g.protocol)
+		resp.Members = append(resp.Members, r)
+	}
+	return resp
+}
+
+// syncGroup gives a member its assignment, when the leader's word is committed.
+func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest) {
+	m, err := g.current(req.MemberID, req.InstanceID, req.Generation)
+	switch {
+	case err != nil:
+	case req.ProtocolType != nil && *req.ProtocolType != g.protocolType, req.Protocol != nil && *req.Protocol != g.protocol:
+		err = kerr.InconsistentGroupProtocol
+	case g.state == groupPreparing:
+		err = kerr.RebalanceInProgress
+	}
+	if err != nil {
+		r.reply(failedSync(code(err)))
+		return
+	}
+	m.owes = false
+	g.heard(m)
+	if g.state == groupStable {
+		r.reply(g.assigned(m))
+		return
+	}
+	m.failSync(kerr.RebalanceInProgress) // its own older request
+	m.sync = r
+	if m.id == g.leader && !g.storing {
+		g.assign(req.GroupAssignment)
+	}
+}
+
+// assign puts the leader's assignment into the log; when it is committed everybody gets their part.
+// It is taken once per generation, or a leader that says it twice could leave the log and the members
+// with different ones.
+func (g *classicGroup) assign(parts []kmsg.SyncGroupRequestGroupAssignment) {
+	v := g.metadata()
+	for i := range v.Members {
+		v.Members[i].Assignment = []byte{}
+		for _, p := range parts {
+			if p.MemberID == v.Members[i].MemberID {
+				v.Members[i].Assignment = p.MemberAssignment
+			}
+		}
+	}
+	if size := len(v.AppendTo(nil)); size > int(g.node.cfg.MaxMessageBytes) {
+		g.failAssignment(kafka.Errorf(kerr.MessageTooLarge, "group %q with its assignment has %d bytes", g.of.id, size))
+		return
+	}
+	g.storing = true
+	generation := g.generation
+	g.store(v, func(err error) {
+		switch {
+		case g.state != groupCompleting || g.generation != generation: // too late: all were told
+		case err != nil:
+			g.failAssignment(err)
+		default:
+			g.finishRebalance(v)
+		}
+	})
+}
+
+func (g *classicGroup) failAssignment(err error) {
+	for _, m := range g.members {
+		m.failSync(err)
+	}
+	g.rebalance()
+}
+
+func (g *classicGroup) finishRebalance(v *kmsg.GroupMetadataValue) {
+	g.enter(groupStable)
+	for i, m := range g.members { // the same as when v was made: any change begins a rebalance
+		m.assignment = v.Members[i].Assignment
+		if m.sync != nil {
+			g.heard(m)
+			g.answerSync(m)
+		}
+	}
+}
+
+// endSync throws out members that were told of the generation and never asked for their part.
+func (g *classicGroup) endSync() {
+	late := slices.DeleteFunc(slices.Clone(g.members), func(m *groupMember) bool { return !m.owes })
+	for _, m := range late {
+		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
+		g.remove(m)
+	}
+	if len(late) > 0 {
+		g.rebalance()
+	}
+}
+
+func (g *classicGroup) assigned(m *groupMember) *kmsg.SyncGroupResponse {
+	resp := kmsg.NewPtrSyncGroupResponse()
+	resp.ProtocolType, resp.Protocol, resp.MemberAssignment = &g.protocolType, &g.protocol, m.assignment
+	return resp
+}
+
+// heartbeat keeps a member's session, and tells it of a rebalance.
+func (g *classicGroup) heartbeat(req *kmsg.HeartbeatRequest) error {
+	m, err := g.current(req.MemberID, req.InstanceID, req.Generation)
+	if err != nil {
+		return err
+	}
+	g.heard(m)
+	if g.state == groupPreparing {
+		return kerr.RebalanceInProgress
+	}
+	return nil
+}
+
+// leave takes a member out at its own wish, or a static one at an administrator's, who doesn't know
+// its id.
+func (g *classicGroup) leave(id string, instance *string) error {
+	if g.state == groupDead {
+		return kerr.CoordinatorNotAvailable
+	}
+	if instance == nil && g.breakPromise(id) {
+		return nil
+	}
+	if id == "" && instance != nil {
+		if m := g.byInstance(*instance); m != nil {
+			id = m.id
+		}
+	}
+	m, err := g.identify(id, instance)
+	if err != nil {
+		return err
+	}
+	g.removeAndGoOn(m)
+	return nil
+}

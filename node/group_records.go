@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// The entries of a coordinator are what Kafka writes to __consumer_offsets: batches of records whose
+// keys begin with a version that says what they are.
+//
+//	0, 1  a committed offset; a null value removes it
+//	2     a group's generation; a null value removes the group, here with all its offsets
+
+const (
+	keyOffset       = 1
+	keyGroup        = 2
+	offsetValueForm = 4 // with topic ids
+	groupValueForm  = 3 // with static members
+)
+
+// groupRecord is one record, parsed. Exactly one of offset and metadata is set; neither in a
+// tombstone, which has a topic if it is an offset's.
+type groupRecord struct {
+	group     string
+	topic     string
+	partition int32
+	offset    *committedOffset
+	metadata  *kmsg.GroupMetadataValue
+}
+
+// storedGroup is what the log says of a group.
+type storedGroup struct {
+	metadata *kmsg.GroupMetadataValue // nil: it never had members, or none for long
+	topics   []topicOffsets           // ascending by name
+}
+
+type topicOffsets struct {
+	name       string
+	partitions []committedOffset // ascending by partition
+}
+
+// committedOffset is where a group will go on reading a partition.
+type committedOffset struct {
+	partition   int32
+	offset      int64
+	leaderEpoch int32 // of the last record read, -1: unknown
+	metadata    string
+	committed   int64   // wall clock, ms
+	topicID     GroupID // which of the topics that ever had the name, see topicMeta.id
+}
+
+func (s *storedGroup) empty() bool { return s.metadata == nil && len(s.topics) == 0 }
+
+// topic returns the position of a topic, and whether it is there.
+func (s *storedGroup) topic(name string) (int, bool) {
+	return sort.Find(len(s.topics), func(i int) int { return strings.Compare(name, s.topics[i].name) })
+}
+
+func (t *topicOffsets) partition(p int32) (int, bool) {
+	return sort.Find(len(t.partitions), func(i int) int { return int(p) - int(t.partitions[i].partition) })
+}
+
+// find returns a committed offset, nil if there is none.
+func (s *storedGroup) find(topic string, partition int32) *committedOffset {
+	i, ok := s.topic(topic)
+	if !ok {
+		return nil
+	}
+	j, ok := s.topics[i].partition(partition)
+	if !ok {
+		return nil
+	}
+	return &s.topics[i].partitions[j]
+}
+
+func (s *storedGroup) put(topic string, o committedOffset) {
+	i, ok := s.topic(topic)
+	if !ok {
+		s.topics = slices.Insert(s.topics, i, topicOffsets{name: topic})
+	}
+	t := &s.topics[i]
+	if j, ok := t.partition(o.partition); ok {
+		t.partitions[j] = o
+	} else {
+		t.partitions = slices.Insert(t.partitions, j, o)
+	}
+}
+
+func (s *storedGroup) remove(topic string, partition int32) {
+	i, ok := s.topic(topic)
+	if !ok {
+		return
+	}
+	t := &s.topics[i]
+	if j, ok := t.partition(partition); ok {
+		t.partitions = slices.Delete(t.partitions, j, j+1)
+	}
+	if len(t.partitions) == 0 {
+		s.topics = slices.Delete(s.topics, i, i+1)
+	}
+}
+
+// newestCommit returns when an offset was last committed, in ms; 0 if none is there.
+func (s *storedGroup) newestCommit() int64 {
+	newest := int64(0)
+	for _, t := range s.topics {
+		for i := range t.partitions {
+			newest = max(newest, t.partitions[i].committed)
+		}
+	}
+	return newest
+}
+
+// records returns the records from which the group can be built again.
+func (s *storedGroup) records(group string) (records []kafka.Record) {
+	if s.metadata != nil {
+		records = append(records, groupMetadataRecord(group, s.metadata))
+	}
+	for _, t := range s.topics {
+		for i := range t.partitions {
+			records = append(records, offsetRecord(group, t.name, &t.partitions[i]))
+		}
+	}
+	return records
+}
+
+func appendGroupBatch(dst []byte, records []kafka.Record, unixMs int64) []byte {
+	spec := kafka.NewBatchSpec(records...)
+	spec.FirstTimestamp = unixMs
+	return kafka.AppendBatch(dst, spec)
+}
+
+func offsetKey(group, topic string, partition int32) []byte {
+	key := kmsg.OffsetCommitKey{Version: keyOffset, Group: group, Topic: topic, Partition: partition}
+	return key.AppendTo(nil)
+}
+
+func groupKey(group string) []byte {
+	key := kmsg.GroupMetadataKey{Version: keyGroup, Group: group}
+	return key.AppendTo(nil)
+}
+
+func offsetRecord(group, topic string, o *committedOffset) kafka.Record {
+	v := kmsg.NewOffsetCommitValue()
+	v.Version = offsetValueForm
+	v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = o.offset, o.leaderEpoch, o.metadata, o.committed
+	binary.BigEndian.PutUint64(v.TopicID[8:], uint64(o.topicID))
+	return kafka.Record{Key: offsetKey(group, topic, o.partition), Value: v.AppendTo(nil)}
+}
+
+func offsetTombstone(group, topic string, partition int32) kafka.Record {
+	return kafka.Record{Key: offsetKey(group, topic, partition)}
+}
+
+func groupMetadataRecord(group string, v *kmsg.GroupMetadataValue) kafka.Record {
+	return kafka.Record{Key: groupKey(group), Value: v.AppendTo(nil)}
+}
+
+func groupTombstone(group string) kafka.Record { return kafka.Record{Key: groupKey(group)} }
+
+// parseGroupRecord is the inverse of the functions above. Nothing in the result aliases the bytes,
+// which belong to the log.
+func parseGroupRecord(key, value []byte) groupRecord {
+	assert(len(key) >= 2, "the key of a coordinator's record begins with its version")
+	switch kind := binary.BigEndian.Uint16(key); kind {
+	case 0, keyOffset:
+		return parseOffsetRecord(key, value)
+	default:
+		assert(kind == keyGroup, "a coordinator's record has a key of version 0 to %d: %d", keyGroup, kind)
+		return parseMetadataRecord(key, value)
+	}
+}
+
+func parseOffsetRecord(key, value []byte) groupRecord {
+	var k kmsg.OffsetCommitKey
+	err := k.ReadFrom(key)
+	assert(err == nil, "the key of an offset can be parsed: %v", err)
+	r := groupRecord{group: k.Group, topic: k.Topic, partition: k.Partition}
+	if value == nil {
+		return r
+	}
+	var v kmsg.OffsetCommitValue
+	err = v.ReadFrom(value)
+	assert(err == nil, "a committed offset can be parsed: %v", err)
+	r.offset = &committedOffset{
+		partition: k.Partition, offset: v.Offset, leaderEpoch: v.LeaderEpoch, metadata: v.Metadata,
+		committed: v.CommitTimestamp, topicID: GroupID(binary.BigEndian.Uint64(v.TopicID[8:])),
+	}
+	return r
+}
+
+func parseMetadataRecord(key, value []byte) groupRecord {
+	var k kmsg.GroupMetadataKey
+	err := k.ReadFrom(key)
+	assert(err == nil, "the key of a group can be parsed: %v", err)
+	r := groupRecord{group: k.Group}
+	if value != nil {
+		r.metadata = new(kmsg.GroupMetadataValue)
+		err = r.metadata.ReadFrom(bytes.Clone(value))
+		assert(err == nil, "a group's metadata can be parsed: %v", err)
+	}
+	return r
+}
