@@ -134,9 +134,9 @@ func (g *group) checkpoint() {
 	}
 	term, err := g.view.Term(g.applied)
 	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
-	g.node.log.AddCheckpoint(g.id, wal.Checkpoint{
-		Index: g.applied, Term: term, Data: g.node.encodeCheckpoint(checkpoint{g.conf, g.confIndex, g.machine.snapshot(since)}),
-	})
+	data := g.node.encodeCheckpoint(checkpoint{g.conf, g.confIndex, g.machine.snapshot(since)})
+	g.node.counters.checkpoint += int64(len(data))
+	g.node.log.AddCheckpoint(g.id, wal.Checkpoint{Index: g.applied, Term: term, Data: data})
 	if replaced != nil {
 		g.node.log.DropCheckpoint(g.id, replaced.Index)
 	} else {

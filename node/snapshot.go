@@ -209,6 +209,7 @@ func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 	b = binary.AppendUvarint(b, index)
 	b = binary.AppendUvarint(b, offset)
 	p.envelope = appendBytes(b, piece)
+	n.counters.snapshotSent += int64(len(piece))
 }
 
 // receivePiece takes bytes of a checkpoint, and hands raft the checkpoint when it is whole.
@@ -223,6 +224,7 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 		return
 	}
 	in.data, in.got = append(in.data, piece...), n.now
+	n.counters.snapshotGot += int64(len(piece))
 	if uint64(len(in.data)) < in.size {
 		g.askPiece()
 		return

@@ -199,15 +199,15 @@ func (l *Log) nextWrite() (Op, bool) {
 	}
 	l.chunks[0] = chunk{}
 	l.chunks = l.chunks[1:]
-	l.seal(&c)
+	records := l.seal(&c)
 	l.writing = &c
 	op := l.op(OpWrite, c.seg.slot.name)
-	op.Off, op.Data = c.off, c.buf
+	op.Off, op.N, op.Data = c.off, records, c.buf
 	return op, true
 }
 
-// seal fills in the durable position and the checksum of a chunk's records.
-func (l *Log) seal(c *chunk) {
+// seal fills in the durable position and the checksum of a chunk's records, and counts them.
+func (l *Log) seal(c *chunk) (records int64) {
 	off := 0
 	if c.off == 0 {
 		off = headerBytes
@@ -216,7 +216,9 @@ func (l *Log) seal(c *chunk) {
 		size := recordBytes(int(binary.LittleEndian.Uint32(c.buf[off+4:])))
 		sealRecord(c.buf[off:off+size], l.durable)
 		off += size
+		records++
 	}
+	return records
 }
 
 // Done takes the result of a finished OpWrite, OpPrepare or OpRemove; an OpRead's goes to

@@ -30,7 +30,7 @@ type Op struct {
 	Kind OpKind
 	File string
 	Off  int64
-	N    int64  // OpRead, OpPrepare: number of bytes
+	N    int64  // OpRead, OpPrepare: number of bytes; OpWrite: number of records
 	Data []byte // OpWrite: must not be changed until the Result came back
 }
 
