@@ -46,7 +46,7 @@ var importRules = []rule{
 		"node",
 		[]string{
 			"chronik/kafka", "chronik/wal", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
-			"go.etcd.io/raft/v3", "go.etcd.io/raft/v3/raftpb", "go.etcd.io/raft/v3/tracker", "go.etcd.io/raft/v3/quorum", "google.golang.org/protobuf/proto",
+			"go.etcd.io/raft/v3", "go.etcd.io/raft/v3/raftpb", "go.etcd.io/raft/v3/tracker", "go.etcd.io/raft/v3/confchange", "github.com/klauspost/compress/zstd", "go.etcd.io/raft/v3/quorum", "google.golang.org/protobuf/proto",
 		},
 		nil,
 		"one broker as a function: it puts wire, log and raft together, and its own framing around raft's protobuf",
@@ -73,9 +73,13 @@ var importRules = []rule{
 	},
 	{
 		"host",
-		[]string{"chronik/node", "chronik/wal"},
+		[]string{
+			"chronik/node", "chronik/wal",
+			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
+			"github.com/prometheus/client_golang/prometheus/promhttp",
+		},
 		nil,
-		"the real world: it moves bytes, so it needs no word of Kafka or raft",
+		"the real world: it moves bytes, so it needs no word of Kafka or raft; and it measures them, in Prometheus's own library",
 	},
 	{
 		"cmd/broker",

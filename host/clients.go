@@ -19,6 +19,7 @@ type clients struct {
 	limits   Limits
 	mail     *mailbox
 	budget   *budget // bytes of requests that are not answered
+	meter    *requestMeter
 	log      *slog.Logger
 
 	quit chan struct{} // closed when everything ends
@@ -37,9 +38,9 @@ func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) 
 	}
 	return &clients{
 		listener: l, limits: limits, mail: mail, log: log,
-		budget: newBudget(limits.RequestBytes),
-		quit:   make(chan struct{}),
-		conns:  make(map[node.ConnID]*conn),
+		budget: newBudget(limits.RequestBytes), meter: newRequestMeter(),
+		quit:  make(chan struct{}),
+		conns: make(map[node.ConnID]*conn),
 	}, nil
 }
 
@@ -68,8 +69,11 @@ func (s *clients) add(sock net.Conn) {
 	s.mu.Unlock()
 	if refuse {
 		sock.Close()
+	} else {
+		s.meter.accepted.Add(1)
 	}
 	if full {
+		s.meter.overfull.Add(1)
 		s.log.Warn("closed a new connection: there are too many", "from", sock.RemoteAddr(), "limit", s.limits.Conns)
 	}
 }
@@ -122,6 +126,17 @@ func (s *clients) list() []*conn {
 		list = append(list, c)
 	}
 	return list
+}
+
+// open is how many connections there are, and how many requests on them are not answered.
+func (s *clients) open() (conns, requests int) {
+	list := s.list()
+	for _, c := range list {
+		c.mu.Lock()
+		requests += len(c.open)
+		c.mu.Unlock()
+	}
+	return len(list), requests
 }
 
 // stopAccepting closes the listener; connections stay.

@@ -295,7 +295,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		limits.setDefaults()
 		mail := newMailbox()
 		s := &clients{
-			limits: limits, mail: mail, log: quiet(), budget: newBudget(1000),
+			limits: limits, mail: mail, log: quiet(), budget: newBudget(1000), meter: newRequestMeter(),
 			quit: make(chan struct{}), conns: make(map[node.ConnID]*conn),
 		}
 		s.wg.Go(s.reapIdle)

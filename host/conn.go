@@ -26,24 +26,30 @@ type conn struct {
 	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
 	mu         sync.Mutex
-	admit      sync.Cond // for the reader: there may be room
-	work       sync.Cond // for the writer: there may be a reply
-	open       []int     // sizes of requests with the node, oldest first
-	replies    []node.Reply
+	admit      sync.Cond     // for the reader: there may be room
+	work       sync.Cond     // for the writer: there may be a reply
+	open       []openRequest // with the node, oldest first
+	replies    []answer
 	replyBytes int64 // handed over by the node, not yet written
 	writing    int   // replies being written
 	closing    bool  // the node said Close: hang up when everything is written
 	shutdown   bool
 }
 
+// answer is a reply on its way to the client.
+type answer struct {
+	frame   []byte
+	request openRequest
+}
+
 func newConn(srv *clients, sock net.Conn) *conn {
 	c := &conn{srv: srv, sock: sock, quit: make(chan struct{})}
 	c.admit.L, c.work.L = &c.mu, &c.mu
-	c.moved()
+	c.moved(time.Now())
 	return c
 }
 
-func (c *conn) moved() { c.lastMoved.Store(time.Now().UnixNano()) }
+func (c *conn) moved(now time.Time) { c.lastMoved.Store(now.UnixNano()) }
 
 // read posts request after request until the connection ends. It is the one that gives the
 // connection's credits back and tells the node, after its last request.
@@ -52,8 +58,8 @@ func (c *conn) read() {
 	c.shut()
 	c.mu.Lock()
 	total := int64(0)
-	for _, n := range c.open {
-		total += int64(n)
+	for _, r := range c.open {
+		total += int64(r.size)
 	}
 	c.open = nil
 	c.mu.Unlock()
@@ -84,8 +90,9 @@ func (c *conn) readRequests() error {
 			c.srv.budget.release(int64(n))
 			return err
 		}
-		c.moved()
-		if !c.opened(int(n)) {
+		r := c.srv.meter.read(frame)
+		c.moved(r.at)
+		if !c.opened(r) {
 			c.srv.budget.release(int64(n))
 			return nil
 		}
@@ -111,11 +118,11 @@ func (c *conn) hasRoom() bool {
 func (c *conn) ending() bool { return c.shutdown || c.closing }
 
 // opened counts a request that is about to be posted; false if the connection ended.
-func (c *conn) opened(n int) bool {
+func (c *conn) opened(r openRequest) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ending() {
-		c.open = append(c.open, n)
+		c.open = append(c.open, r)
 	}
 	return !c.ending()
 }
@@ -128,14 +135,14 @@ func (c *conn) reply(r node.Reply) {
 		c.mu.Unlock()
 		return
 	}
-	n := c.open[0]
+	request := c.open[0]
 	if c.open = c.open[1:]; len(c.open) == 0 {
 		c.open = nil
 	}
 	c.closing = r.Close
-	c.moved()
+	c.moved(time.Now())
 	if len(r.Frame) > 0 {
-		c.replies = append(c.replies, r)
+		c.replies = append(c.replies, answer{r.Frame, request})
 		c.replyBytes += int64(len(r.Frame))
 	}
 	if len(r.Frame) > 0 || r.Close {
@@ -143,35 +150,37 @@ func (c *conn) reply(r node.Reply) {
 	}
 	c.admit.Signal()
 	c.mu.Unlock()
-	c.srv.budget.release(int64(n))
+	c.srv.budget.release(int64(request.size))
 }
 
 // write sends replies as the node gives them, all that wait with one system call.
 func (c *conn) write() {
 	defer c.shut()
-	var batch []node.Reply
+	var batch []answer
 	var out gather
 	for {
 		var ok bool
 		if batch, ok = c.takeReplies(batch); !ok {
 			return
 		}
-		for _, r := range batch {
-			out.uint32(uint32(len(r.Frame)))
-			out.bytes(r.Frame)
+		for _, a := range batch {
+			out.uint32(uint32(len(a.frame)))
+			out.bytes(a.frame)
 		}
-		size := out.size - 4*len(batch)
+		size := out.size
 		if err := out.writeTo(c.sock); err != nil {
 			return // the reader meets the same end and tells
 		}
-		c.moved()
-		c.wrote(int64(size))
+		now := time.Now()
+		c.moved(now)
+		c.wrote(int64(size - 4*len(batch)))
+		c.srv.meter.wrote(batch, size, now)
 	}
 }
 
 // takeReplies waits for replies and gives them in exchange for the last batch's slice; false at
 // the end.
-func (c *conn) takeReplies(last []node.Reply) ([]node.Reply, bool) {
+func (c *conn) takeReplies(last []answer) ([]answer, bool) {
 	clear(last)
 	c.mu.Lock()
 	defer c.mu.Unlock()

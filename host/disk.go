@@ -5,6 +5,8 @@ package host
 import (
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"chronik/wal"
 )
 
@@ -18,20 +20,23 @@ type disk struct {
 	mail   *mailbox
 	writes opQueue
 	others opQueue
+	fsync  prometheus.Histogram // of group commits
 	wg     sync.WaitGroup
 }
 
 func newDisk(fs wal.FS, mail *mailbox) *disk {
 	d := &disk{fs: fs, mail: mail}
+	d.fsync = newHistogram("chronik_log_fsync_duration_seconds",
+		"Time of the fsync of one group commit.", diskBuckets())
 	d.writes.init()
 	d.others.init()
 	return d
 }
 
 func (d *disk) start() {
-	d.wg.Go(func() { d.work(&d.writes) })
+	d.wg.Go(func() { d.work(&d.writes, timedFS{d.fs, d.fsync}) })
 	for range readers {
-		d.wg.Go(func() { d.work(&d.others) })
+		d.wg.Go(func() { d.work(&d.others, d.fs) })
 	}
 }
 
@@ -46,13 +51,13 @@ func (d *disk) do(ops []wal.Op) {
 	}
 }
 
-func (d *disk) work(q *opQueue) {
+func (d *disk) work(q *opQueue, fs wal.FS) {
 	for {
 		op, ok := q.pop()
 		if !ok {
 			return
 		}
-		d.mail.result(wal.Do(d.fs, op))
+		d.mail.result(wal.Do(fs, op))
 	}
 }
 

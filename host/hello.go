@@ -27,6 +27,8 @@ const (
 	peerMagic   = "CHRK"
 	peerVersion = 1
 
+	envelopeHead = 8 // bytes before the data
+
 	// maxEnvelope bounds one envelope. A node sends at most its replication window to one peer.
 	maxEnvelope = 256 << 20
 )

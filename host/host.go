@@ -22,6 +22,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"chronik/node"
@@ -36,6 +38,8 @@ type Config struct {
 	Listen     string                   // host:port for Kafka clients
 	PeerListen string                   // host:port for other brokers; empty in a cluster of one
 	Peers      map[node.BrokerID]string // host:port of every other broker's PeerListen
+
+	Metrics string // host:port for /metrics and /healthz; empty: none
 
 	Limits Limits
 	Log    *slog.Logger
@@ -91,6 +95,11 @@ type Host struct {
 	peers   *peers
 	disk    *disk
 	fs      *dirFS
+	metrics *metrics
+
+	http      *http.Server // nil without metrics
+	httpAddr  net.Addr
+	recovered atomic.Bool
 }
 
 // Open locks the data folder, binds the listeners and recovers the node from its log; it may take
@@ -117,6 +126,7 @@ func (h *Host) open() (err error) {
 	cfg.Node.ClusterID = h.folder.meta.ClusterID
 	cfg.Node.Incarnation = h.folder.meta.Incarnation
 	cfg.Node.Seed = randomSeed()
+	h.metrics = newMetrics(cfg.Node.BrokerID)
 
 	// Ports before the log: a port that is taken should be said at once.
 	if h.clients, err = listenClients(cfg.Listen, cfg.Limits, h.mail, cfg.Log); err != nil {
@@ -130,16 +140,22 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.disk = newDisk(h.fs, h.mail)
+	if cfg.Metrics != "" {
+		if err := h.serveMetrics(cfg.Metrics); err != nil {
+			return err
+		}
+	}
 	clock := newClock()
 	n, err := node.Open(cfg.Node, h.fs, clock.now())
 	if err != nil {
 		return err
 	}
 	h.loop = &loop{
-		step: n.Step, mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
+		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk,
 		events: events{log: cfg.Log, ready: cfg.Ready},
 	}
+	h.recovered.Store(true)
 	return nil
 }
 
@@ -170,6 +186,9 @@ func (h *Host) Run(ctx context.Context) error {
 // close ends every goroutine and releases what Open took, in the order in which they feed each
 // other. It also serves an Open that failed halfway.
 func (h *Host) close() {
+	if h.http != nil {
+		h.http.Close()
+	}
 	if h.clients != nil {
 		h.clients.close()
 	}

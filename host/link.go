@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chronik/node"
@@ -39,6 +40,8 @@ type link struct {
 	bytes     int
 	connected bool
 	dropped   uint64
+
+	sent, received atomic.Int64 // bytes to and from that broker, without what TCP adds
 }
 
 func newLink(p *peers, to node.BrokerID, addr string) *link {
@@ -190,10 +193,12 @@ func (l *link) send(sock net.Conn) error {
 		case err := <-gone:
 			return err
 		}
+		size := out.size
 		sock.SetWriteDeadline(time.Now().Add(writeTime))
 		if err := out.writeTo(sock); err != nil {
 			return err
 		}
+		l.sent.Add(int64(size))
 	}
 }
 

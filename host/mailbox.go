@@ -48,7 +48,9 @@ type inbox[T any] struct {
 
 func (b *inbox[T]) post(item T) { b.fill = append(b.fill, item) }
 
-func (b *inbox[T]) empty() bool { return len(b.fill)+len(b.rest) == 0 }
+func (b *inbox[T]) len() int { return len(b.fill) + len(b.rest) }
+
+func (b *inbox[T]) empty() bool { return b.len() == 0 }
 
 // take gives out items in order, up to the bounds of a step but at least one. They are valid until
 // the next take.
@@ -198,4 +200,11 @@ func (m *mailbox) ripeHangups(to []node.ConnID) []node.ConnID {
 	}
 	m.hangups = append(m.hangups[:0], m.hangups[n:]...)
 	return to
+}
+
+// depth is how many items wait for the next step.
+func (m *mailbox) depth() (requests, messages, results int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests.len(), m.messages.len(), m.results.len()
 }

@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,6 +156,7 @@ func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
 			p.budget.release(reserved)
 			return err
 		}
+		p.links[from].received.Add(int64(len(data)) + envelopeHead)
 		if len(data) > 0 {
 			p.mail.message(node.Message{From: from, To: p.self.from, Data: data})
 		}
@@ -211,4 +214,11 @@ func (p *peers) close() {
 		p.listener.Close()
 	}
 	p.wg.Wait()
+}
+
+// all lists the links to other brokers.
+func (p *peers) all() []*link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Values(p.links))
 }

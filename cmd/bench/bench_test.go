@@ -39,7 +39,7 @@ func startBroker(t *testing.T) (string, int) {
 	}
 	addr := l.Addr().String()
 	l.Close() // the port is free for the broker now
-	cmd := exec.Command(program, "-listen", addr, "-dir", filepath.Join(dir, "data"))
+	cmd := exec.Command(program, "-listen", addr, "-metrics", "", "-dir", filepath.Join(dir, "data"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

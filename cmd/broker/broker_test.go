@@ -57,7 +57,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := host.Config{
-		Dir: filepath.Join(filepath.Dir(file), "there"), Listen: "0.0.0.0:9093", PeerListen: "b:10093",
+		Dir: filepath.Join(filepath.Dir(file), "there"), Listen: "0.0.0.0:9093", PeerListen: "b:10093", Metrics: "127.0.0.1:9644",
 		Peers: map[node.BrokerID]string{1: "a:10092"},
 	}
 	want.Node.ClusterID, want.Node.BrokerID, want.Node.HotEntries = "c", 2, 77
@@ -170,6 +170,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"start", "-config", "/nowhere/broker.toml"}, 2, "can't read the configuration"},
 		{[]string{"start", "-config", member, "-listen", "127.0.0.1:0"}, 1, "must never come back with an empty disk"},
 		{[]string{"-dir", t.TempDir(), "-listen", taken.Addr().String()}, 1, "free that port or set listen"},
+		{[]string{"-dir", t.TempDir(), "-listen", "127.0.0.1:23390", "-metrics", taken.Addr().String()}, 1, "free that port or set metrics"},
 		{[]string{"format", "-config", member}, 0, "for broker 2 of cluster c"},
 		{[]string{"format", "-config", member}, 1, "formatted already"},
 	} {
@@ -188,7 +189,7 @@ func TestStartServesAndStopsCleanly(t *testing.T) {
 		lines, out := io.Pipe()
 		code := make(chan int)
 		go func() {
-			code <- run(ctx, []string{"-dir", dir, "-listen", "127.0.0.1:23391", "-log-level", "error"}, out, io.Discard)
+			code <- run(ctx, []string{"-dir", dir, "-listen", "127.0.0.1:23391", "-metrics", "", "-log-level", "error"}, out, io.Discard)
 		}()
 		line := make([]byte, 200)
 		n, _ := lines.Read(line)
@@ -243,7 +244,7 @@ func TestLocalReusesItsFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Dir != filepath.Join(dir, "2") || cfg.PeerListen != "127.0.0.1:10093" || len(cfg.Peers) != 2 || cfg.Node.BrokerID != 2 {
+	if cfg.Dir != filepath.Join(dir, "2") || cfg.PeerListen != "127.0.0.1:10093" || cfg.Metrics != "127.0.0.1:11093" || len(cfg.Peers) != 2 || cfg.Node.BrokerID != 2 {
 		t.Errorf("broker 2 of local has %+v", cfg)
 	}
 }

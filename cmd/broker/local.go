@@ -43,8 +43,8 @@ func local(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if fs.NArg() > 0 {
 		return wrongUse{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
 	}
-	if *count < 1 || *count > 100 || *port < 1 || *port+1000+*count > 65535 {
-		return wrongUse{errors.New("use 1 to 100 brokers and a port from 1 to 64000")}
+	if *count < 1 || *count > 100 || *port < 1 || *port+2000+*count > 65535 {
+		return wrongUse{errors.New("use 1 to 100 brokers and a port from 1 to 63000")}
 	}
 	files, err := prepareLocal(*dir, localMembers(*count, *port))
 	if err != nil {
@@ -66,6 +66,12 @@ func localMembers(n, port int) []member {
 	return members
 }
 
+// metricsAddr is where a broker of a local cluster serves its metrics: two thousand above its clients.
+func metricsAddr(m member) string {
+	_, port, _ := splitAddr(m.Kafka) // made by localMembers
+	return net127(int(port) + 2000)
+}
+
 func net127(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
 // localFile is the configuration that local writes for one broker.
@@ -74,6 +80,7 @@ type localFile struct {
 	BrokerID  int      `toml:"broker_id"`
 	Dir       string   `toml:"dir"`
 	Listen    string   `toml:"listen"`
+	Metrics   string   `toml:"metrics"`
 	Members   []member `toml:"members"`
 }
 
@@ -94,7 +101,7 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Dir: ".", Listen: m.Kafka, Members: members}
+		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Members: members}
 		if err := writeLocal(file, cfg); err != nil {
 			return nil, err
 		}

@@ -43,6 +43,7 @@ type settings struct {
 	CacheBytes        int64    `toml:"cache_bytes"`
 	SegmentBytes      int64    `toml:"segment_bytes"`
 	LogLevel          string   `toml:"log_level"`
+	Metrics           string   `toml:"metrics"`
 	Pprof             string   `toml:"pprof"`
 	Members           []member `toml:"members"`
 
@@ -82,6 +83,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bytes of old entries read back from disk that stay in memory")
 	fs.Int64Var(&s.SegmentBytes, "segment-bytes", 64<<20, "size of a log file")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Who reaches it can read names of topics")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anybody who reaches it can slow the broker down")
 	return fs, s
 }
@@ -187,7 +189,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		return host.Config{}, err
 	}
 	cfg := host.Config{
-		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen,
+		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Metrics: s.Metrics,
 		Peers: make(map[node.BrokerID]string),
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,

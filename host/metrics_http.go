@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"chronik/node"
+)
+
+// serveMetrics binds addr and answers there, over plain HTTP and without asking who it is:
+//
+//	/metrics  for Prometheus
+//	/healthz  one line: is this broker ready, and what does it lead
+//	/groups   one line per raft group, those with the greatest lag first
+//
+// It answers from before the log is recovered until the broker has ended.
+func (h *Host) serveMetrics(addr string) error {
+	l, err := listen(addr, "metrics", "metrics")
+	if err != nil {
+		return err
+	}
+	h.metrics.registry.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: 4,
+	}))
+	mux.HandleFunc("GET /healthz", h.serveHealth)
+	mux.HandleFunc("GET /groups", h.serveGroups)
+	h.http = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	h.httpAddr = l.Addr()
+	h.cfg.Log.Info("serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
+	go h.http.Serve(l) // until close
+	return nil
+}
+
+// serveHealth answers 200 if this broker can do its part, and 503 otherwise. That a quorum is missing
+// is in the text only: it is no reason to restart this broker or to send its clients away.
+func (h *Host) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	v, ok := h.look()
+	status, state := health(&v, ok, h.recovered.Load())
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
+	meta := h.folder.meta
+	fmt.Fprintf(w, "%s: broker %d of cluster %s", state, meta.BrokerID, meta.ClusterID)
+	if ok {
+		fmt.Fprintf(w, " leads %d of its %d groups; %d have no leader; the catalog's leader is %s",
+			v.Catalog.Leading+v.Partitions.Leading, v.Catalog.Groups+v.Partitions.Groups,
+			v.Catalog.Leaderless+v.Partitions.Leaderless, brokerName(v.CatalogLeader))
+	}
+	fmt.Fprintln(w)
+}
+
+func health(v *view, answers, recovered bool) (status int, state string) {
+	switch {
+	case !recovered:
+		return http.StatusServiceUnavailable, "recovering"
+	case !answers:
+		return http.StatusServiceUnavailable, "stuck or stopped"
+	case v.Stopping:
+		return http.StatusServiceUnavailable, "stopping"
+	case !v.Ready:
+		return http.StatusServiceUnavailable, "starting"
+	default:
+		return http.StatusOK, "ready"
+	}
+}
+
+// maxGroups is how many groups serveGroups lists.
+const maxGroups = 100
+
+func (h *Host) serveGroups(w http.ResponseWriter, _ *http.Request) {
+	var all []node.View
+	ok := h.metrics.ask(answerTime, func(n *node.Node) {
+		for _, id := range n.Groups() {
+			v, _ := n.Inspect(id)
+			all = append(all, v)
+		}
+	})
+	if !ok {
+		http.Error(w, "the loop does not answer: it recovers, is stuck, or has ended", http.StatusServiceUnavailable)
+		return
+	}
+	slices.SortStableFunc(all, func(a, b node.View) int { return cmp.Compare(groupLag(&b), groupLag(&a)) })
+	fmt.Fprintf(w, "%-8s %-30s %-8s %8s %-7s %12s %12s %12s\n", "GROUP", "PARTITION", "ROLE", "TERM", "LEADER", "LAST", "COMMITTED", "APPLIED")
+	for i := range all[:min(len(all), maxGroups)] {
+		v := &all[i]
+		name := "catalog"
+		if v.Topic != "" {
+			name = fmt.Sprintf("%s-%d", v.Topic, v.Partition)
+		}
+		fmt.Fprintf(w, "%-8d %-30s %-8s %8d %-7s %12d %12d %12d\n",
+			v.Group, name, roleNames[v.Role], v.Term, brokerName(v.Lead), v.LastIndex, v.Commit, v.Applied)
+	}
+	if left := len(all) - maxGroups; left > 0 {
+		fmt.Fprintf(w, "and %d more\n", left)
+	}
+}
+
+// groupLag orders groups by what is wrong with them.
+func groupLag(v *node.View) uint64 {
+	lag := v.LastIndex - min(v.LastIndex, v.Applied)
+	if v.Lead < 0 {
+		lag += 1 << 62 // nobody leads it
+	}
+	return lag
+}
+
+var roleNames = [...]string{
+	node.Follower: "follower", node.PreCandidate: "asks", node.Candidate: "runs", node.Leader: "leader",
+}
+
+func brokerName(b node.BrokerID) string {
+	if b < 0 {
+		return "none"
+	}
+	return decimal(b)
+}
