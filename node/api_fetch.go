@@ -139,7 +139,11 @@ func (a *fetchAnswer) fillPartition(topic string, in *kmsg.FetchRequestTopicPart
 	if in.FetchOffset == p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
 	}
-	if batches := a.read(p, in.FetchOffset, limit); batches != nil {
+	batches, err := a.read(p, in.FetchOffset, limit)
+	if err != nil && len(batches) == 0 {
+		out.ErrorCode, a.failed = code(err), true
+	}
+	if batches != nil {
 		out.RecordBatches = batches
 	}
 	a.bytes += int64(len(out.RecordBatches))
@@ -165,10 +169,13 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 
 // read copies whole batches from the one that holds offset on, at least one unless this answer has
 // some already, and fills in offset and leader epoch.
-func (a *fetchAnswer) read(p *partition, offset, limit int64) []byte {
+func (a *fetchAnswer) read(p *partition, offset, limit int64) ([]byte, error) {
 	var out []byte
 	for c := a.fetch.begin(a.number, p, offset); c.base < p.highWatermark; {
-		e := a.fetch.node.entry(p, c.index, a.fetch.wake)
+		e, err := a.fetch.node.entry(p, c.index, a.fetch.wake)
+		if err != nil {
+			return out, err
+		}
 		if e == nil {
 			if len(out) == 0 { // otherwise what we have goes out now
 				a.missing = true
@@ -188,7 +195,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) []byte {
 		kafka.SetBaseOffset(out[at:], base)
 		kafka.SetLeaderEpoch(out[at:], leaderEpoch(e.GetTerm()))
 	}
-	return out
+	return out, nil
 }
 
 // begin returns where to look for an offset: where an earlier try had come to, so that a fetch gets
@@ -204,19 +211,26 @@ func (f *fetch) begin(number int, p *partition, offset int64) cursor {
 }
 
 // entry returns an entry from memory, or nil: then a read was started, and ready is called when it
-// is done.
-func (n *Node) entry(p *partition, index uint64, ready func()) *pb.Entry {
+// is done. An error says that it can't be read at all.
+func (n *Node) entry(p *partition, index uint64, ready func()) (*pb.Entry, error) {
 	if e := p.group.view.entry(index); e != nil {
 		n.counters.hotHits++
-		return e
+		return e, nil
 	}
 	if e := n.cold.lookup(p.group.id, index); e != nil {
 		n.counters.cacheHits++
-		return e
+		return e, nil
 	}
-	n.cold.read(p.group.id, index, p.group.applied+1)
+	if slices.Contains(p.group.unreadable, index) {
+		return nil, errUnreadable
+	}
+	end := p.group.applied + 1
+	if p.group.careful {
+		end = index + 1
+	}
+	n.cold.read(p.group.id, index, end)
 	n.coldFor = append(n.coldFor, coldWaiter{p.group.id, ready})
-	return nil
+	return nil, nil
 }
 
 // readable finds a partition of which this broker may answer reads now.

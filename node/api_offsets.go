@@ -137,7 +137,11 @@ func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *km
 func (n *Node) findByTime(l *listOffsets, p *partition, c cursor, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
 	for c.base < p.highWatermark {
 		at := c
-		e := n.entry(p, c.index, func() { n.findAgain(l, p, at, timestamp, out) })
+		e, err := n.entry(p, c.index, func() { n.findAgain(l, p, at, timestamp, out) })
+		if err != nil {
+			out.ErrorCode = code(err)
+			break
+		}
 		if e == nil {
 			return
 		}

@@ -116,6 +116,7 @@ type command struct {
 	Reassign    *reassign          `json:",omitempty"`
 	Reassigned  *reassigned        `json:",omitempty"`
 	Remove      *removeBroker      `json:",omitempty"`
+	Replace     *replaceReplica    `json:",omitempty"`
 }
 
 // register makes a broker known, or tells its new address or incarnation.
@@ -270,6 +271,8 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 		c.reassigned(cmd.Reassigned)
 	case cmd.Remove != nil:
 		res.err = c.remove(cmd.Remove)
+	case cmd.Replace != nil:
+		c.replaceReplica(cmd.Replace)
 	}
 	c.node.commands.applied(&cmd, res)
 	return nil

@@ -470,3 +470,71 @@ func TestLostLeaderIsReplacedAtOnce(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// rot changes a byte of every record of a group's entry on a broker's disk.
+func (c *many) rot(id BrokerID, value string) {
+	found := false
+	for _, f := range c.nodes[id].dir {
+		for at := 0; ; {
+			i := strings.Index(string(f.b[at:]), value)
+			if i < 0 {
+				break
+			}
+			at += i + len(value)
+			f.b[at-1] ^= 1
+			found = true
+		}
+	}
+	if !found {
+		c.t.Fatalf("%q is not on the disk of broker %d", value, id)
+	}
+}
+
+// TestDamagedReplicaIsReplaced lets a record rot on the leader's disk. A consumer that asks for it
+// gets it from another broker, never what is on that disk, and the replica is made whole.
+func TestDamagedReplicaIsReplaced(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	bad := c.leader("t")
+	c.rot(bad, "v50      ")
+	c.until("everything is read", func() bool {
+		if c.leader("t") < 0 {
+			return false
+		}
+		p := c.ask(c.leader("t"), fetchRequest("t", 50)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		return p.ErrorCode == 0 && len(p.RecordBatches) > 0
+	})
+	if c.nodes[bad].events[EventReplicaDamaged] == 0 {
+		t.Error("the damage wasn't told of")
+	}
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+	c.until("the replica is whole again", func() bool { v, ok := c.view(bad, "t"); return ok && v.HighWatermark == 200 })
+	c.until("it leads again, being preferred", func() bool { return bad != 1 || c.leader("t") == bad })
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error("from the new replica: ", diff)
+	}
+}
+
+func TestDamageOfTheOnlyReplica(t *testing.T) {
+	c := newMany(t, 1, small)
+	c.create("t", 1)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	c.rot(1, "v50      ")
+	fetch := func(offset int64) kmsg.FetchResponseTopicPartition {
+		return c.ask(1, fetchRequest("t", offset)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+	}
+	if p := fetch(50); p.ErrorCode != kerr.KafkaStorageError.Code {
+		t.Errorf("the record that is gone: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
+	}
+	if p := fetch(49); p.ErrorCode != 0 || p.HighWatermark != 200 || len(p.RecordBatches) == 0 {
+		t.Errorf("the record before it: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
+	}
+	if diff := cmp.Diff(want[60:], c.read("t", 60)); diff != "" {
+		t.Error("what isn't damaged: ", diff)
+	}
+}

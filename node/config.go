@@ -16,7 +16,9 @@ type Member struct {
 	Host string // what Kafka clients connect to; never 0.0.0.0
 	Port int32
 	Rack string
-	Peer string // where the other brokers connect, host:port; the node only passes it on
+	// For the world; the node only passes them on to the other brokers.
+	Peer   string // where the other brokers connect, host:port
+	Folder string // id of the broker's data folder, drawn when that was made
 }
 
 // Config is what a node is told once, at Open. The zero value of an optional field means its

@@ -36,6 +36,7 @@ const (
 	EventSnapshotSent                // Group, Term, N = entry; a follower was told to fetch the checkpoint
 	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
 	EventLogStartMoved               // Group, N = first offset that can be read
+	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
 	EventReplicasChanged             // Group, Term, N = number of voters
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
 	EventGroupGeneration             // Group, Text = consumer group, N = generation that all its members joined
@@ -83,6 +84,7 @@ var eventNames = [EventKinds]string{
 	EventSnapshotSent:      "snapshot sent",
 	EventSnapshotInstalled: "snapshot installed",
 	EventLogStartMoved:     "log start moved",
+	EventReplicaDamaged:    "replica damaged",
 	EventReplicasChanged:   "replicas changed",
 	EventProposalLost:      "proposal lost",
 	EventGroupGeneration:   "group generation",

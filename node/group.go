@@ -85,6 +85,8 @@ type group struct {
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches
+	careful                 bool      // old entries are read one by one, because one can't be read
+	unreadable              []uint64  // entries that can't be read back, and that nobody else has
 	confTicks               int       // until the leader looks at the replicas again
 
 	closed     bool     // the replica is gone
@@ -114,7 +116,12 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 	st, ok := n.log.State(id)
 	if ok {
 		g.pipe.durableTerm = st.Term
-		if err := g.recover(st, load); err != nil {
+		err := g.recover(st, load)
+		if isDamage(err) && id != 0 && len(voters) > 1 {
+			n.openDamaged(g, err)
+			return g, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -230,6 +237,9 @@ func (g *group) step(m *pb.Message) {
 }
 
 func (g *group) tick() {
+	if g.closed {
+		return
+	}
 	g.rn.Tick()
 	g.campaignEagerly()
 	g.reads.tick(g)
@@ -550,6 +560,7 @@ func (g *group) successor() uint64 {
 func (g *group) close() {
 	g.closed = true
 	g.pipe = pipeline{}
+	g.outgoing, g.incoming = nil, nil
 	g.abdicate()
 	g.lead, g.role = raft.None, raft.StateFollower
 }

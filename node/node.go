@@ -101,6 +101,11 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	}
 	n.event(Event{Kind: EventRecovered, N: report.Entries})
 	n.commands.register()
+	for _, g := range n.groups {
+		if g.closed {
+			n.askReplacement(g)
+		}
+	}
 	return n, nil
 }
 
@@ -214,7 +219,12 @@ func (n *Node) placeReplica(meta *partitionMeta) {
 		return
 	}
 	g := n.byID[meta.Group]
-	switch _, here := meta.replica(n.self); {
+	replica, here := meta.replica(n.self)
+	if here && g != nil && g.self != replica.id() {
+		n.closePartition(meta.Group) // it was damaged, and is replaced
+		g = nil
+	}
+	switch {
 	case here && g == nil:
 		err := n.openPartition(meta, func(wal.Op) wal.Result {
 			panic("broken invariant: a group's records come after the command that made it")
@@ -375,17 +385,15 @@ func (n *Node) finish(res wal.Result) {
 	}
 	if read, ok := n.checkpointReads[res.Op.ID]; ok {
 		delete(n.checkpointReads, res.Op.ID)
-		if err := n.finishCheckpoint(read, res); err != nil {
-			n.dead = err
+		if err := n.finishCheckpoint(read, res); err != nil && n.group(read.group) != nil {
+			n.damaged(n.group(read.group), read.first, err)
 		}
 		return
 	}
 	read, err := n.cold.finish(res)
-	if err != nil {
-		n.dead = err
-		return
-	}
-	if g := n.group(read.group); g != nil {
+	if g := n.group(read.group); g != nil && err != nil {
+		n.damaged(g, read.first, err)
+	} else if g != nil {
 		g.kick()
 	}
 	waiters := n.coldFor

@@ -150,7 +150,7 @@ func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
 // leaderOf returns who leads a partition and in which epoch, as far as this broker knows; -1 if it
 // doesn't.
 func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
-	if g := n.group(p.Group); g != nil {
+	if g := n.group(p.Group); g != nil && !g.closed {
 		leader := brokerOf(g.lead)
 		if p := n.peer(leader); p != nil && p.lost {
 			return -1, -1

@@ -162,7 +162,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
 	conf, size, sum := r.conf(), r.uvarint(), r.uint32()
 	g := n.group(id)
-	if r.bad || g == nil || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || index <= g.commit || term < g.term {
+	if r.bad || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || index <= g.commit || term < g.term {
 		return
 	}
 	if in := g.incoming; in != nil && in.from == from && in.sum == sum && in.message.GetSnapshot().GetMetadata().GetIndex() == index {

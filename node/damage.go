@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+	"chronik/wal"
+)
+
+// A replica whose log can't be read back as it was written is not to be trusted: neither with what
+// it serves nor with what it has promised to raft. It is closed at once, and the catalog is asked
+// for a new number. With that the broker drops the old replica and begins an empty one, under a raft
+// id of its own, which copies everything from the others like any replica that joins.
+//
+// Where there is no other replica nothing can be repaired and nothing is dropped: what can be read
+// is served, and the rest answered with an error: the entry, and what follows it in its span, whose
+// offsets depend on it.
+
+// replaceReplica gives a broker's replica of a group a new number, if it still has the old one.
+type replaceReplica struct {
+	Group   GroupID
+	Replica replicaMeta
+}
+
+// damaged is called when entries of a group can't be read back.
+func (n *Node) damaged(g *group, first uint64, err error) {
+	if g.closed {
+		return
+	}
+	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
+	switch {
+	case g.id == 0:
+		n.dead = err // the broker as a whole has to come back as a new one
+	case g.alone() && !g.careful:
+		g.careful = true // which of the entries that were read together is it?
+	case g.alone():
+		g.unreadable = append(g.unreadable, first)
+	default:
+		g.close()
+		n.askReplacement(g)
+	}
+}
+
+// askReplacement asks the catalog for a new number for a closed replica.
+func (n *Node) askReplacement(g *group) {
+	if p := n.catalog.byGroup[g.id]; p != nil {
+		if r, ok := p.replica(n.self); ok && r.id() == g.self {
+			n.commands.submit(command{Replace: &replaceReplica{g.id, r}}, func(commandResult) {})
+		}
+	}
+}
+
+// openDamaged stands in for a replica that couldn't be opened, until it is replaced.
+func (n *Node) openDamaged(g *group, err error) {
+	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Text: err.Error()})
+	g.closed = true
+}
+
+func (c *catalog) replaceReplica(cmd *replaceReplica) {
+	p := c.byGroup[cmd.Group]
+	if p == nil {
+		return
+	}
+	if r, ok := p.replica(cmd.Replica.Broker); ok && r == cmd.Replica {
+		c.renumber(p, r.Broker)
+		c.node.placeReplica(p)
+	}
+}
+
+// isDamage tells damage of one group's data from what ends the broker or the attempt.
+func isDamage(err error) bool { return errors.Is(err, wal.ErrCorrupt) }
+
+// errUnreadable is answered for records that no replica can read any more.
+var errUnreadable = kafka.Errorf(kerr.KafkaStorageError, "the records can't be read back from the only replica; restore it from a backup, or delete the records")
