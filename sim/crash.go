@@ -129,6 +129,7 @@ func (w *world) config(b *broker) node.Config {
 		ColdReadBytes:     k.ColdReadBytes,
 		ReplicationBytes:  k.ReplicationBytes,
 		ReplicationWindow: k.ReplicationWindow,
+		RetentionMs:       -1, // records of simulated clients are not of this time
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
