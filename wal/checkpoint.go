@@ -33,6 +33,11 @@ type checkpoint struct {
 	at          place
 }
 
+// in returns the index's form of a checkpoint that lies in a segment.
+func (c *Checkpoint) in(seg *segment, at place) checkpoint {
+	return checkpoint{c.Index, c.Term, len(c.Data), seg, at}
+}
+
 func compareCheckpoint(c checkpoint, index uint64) int { return cmp.Compare(c.index, index) }
 
 // AddCheckpoint keeps a checkpoint of the group, beside those at other indexes and in place of one
@@ -46,7 +51,7 @@ func (l *Log) AddCheckpoint(g GroupID, c Checkpoint) {
 		panic(fmt.Sprintf("wal: group %d: checkpoint at entry %d of term %d, not %d", g, c.Index, c.Term, term))
 	}
 	at := l.putCheckpoint(RecordCheckpoint, g, &c)
-	l.addCheckpoint(l.ensure(g), &c, l.cur, at)
+	l.addCheckpoint(l.ensure(g), c.in(l.cur, at))
 	l.retire()
 }
 
@@ -59,7 +64,7 @@ func (l *Log) Install(g GroupID, c Checkpoint) {
 		panic(fmt.Sprintf("wal: group %d: a checkpoint at entry %d would drop committed entries (commit index %d)", g, c.Index, s.Commit))
 	}
 	at := l.putCheckpoint(RecordInstall, g, &c)
-	l.install(l.ensure(g), &c, l.cur, at)
+	l.install(l.ensure(g), c.in(l.cur, at))
 	l.retire()
 }
 
@@ -170,24 +175,25 @@ func (g *group) checkpoint(index uint64) (int, bool) {
 }
 
 // addCheckpoint puts a checkpoint into the index, in place of one at the same index.
-func (l *Log) addCheckpoint(g *group, c *Checkpoint, seg *segment, at place) {
-	added := checkpoint{c.Index, c.Term, len(c.Data), seg, at}
-	seg.live += int64(at.size)
-	i, ok := g.checkpoint(c.Index)
+func (l *Log) addCheckpoint(g *group, c checkpoint) {
+	c.seg.enlist(g)
+	c.seg.live += int64(c.at.size)
+	c.seg.table += checkpointCost
+	i, ok := g.checkpoint(c.index)
 	if !ok {
-		g.checkpoints = slices.Insert(g.checkpoints, i, added)
+		g.checkpoints = slices.Insert(g.checkpoints, i, c)
 		return
 	}
 	l.unrefCheckpoint(&g.checkpoints[i])
-	g.checkpoints[i] = added
+	g.checkpoints[i] = c
 }
 
 // install gives a group a checkpoint and nothing else but its term and vote.
-func (l *Log) install(g *group, c *Checkpoint, seg *segment, at place) {
+func (l *Log) install(g *group, c checkpoint) {
 	s := g.state
-	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = c.Index, c.Index+1, c.Term, c.Index, c.Term
+	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = c.index, c.index+1, c.term, c.index, c.term
 	l.restore(g, s, nil)
-	l.addCheckpoint(g, c, seg, at)
+	l.addCheckpoint(g, c)
 }
 
 func (l *Log) dropCheckpoint(g *group, index uint64) bool {

@@ -33,6 +33,8 @@ type disk struct {
 	before func() // called before each call that changes something, if set
 
 	failSync bool // Sync fails and the pages are lost for the disk but still there to read
+
+	bytesRead int64
 }
 
 type inode struct {
@@ -196,6 +198,7 @@ func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, h.f.data[off:])
+	h.d.bytesRead += int64(n)
 	if n < len(p) {
 		return n, io.EOF
 	}

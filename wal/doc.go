@@ -9,9 +9,10 @@
 //
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
-// Files: log.go what a caller does; checkpoint.go the states that a group's entries have built; flush.go group commit, segments, files; index.go where each
-// entry is; read.go reading back; record.go and segment.go the bytes; recover.go and replay.go
-// Open; fs.go and op.go the disk.
+// Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
+// flush.go group commit, segments, files; index.go where each entry is; read.go reading back;
+// record.go, segment.go and table.go the bytes; recover.go and replay.go Open; fs.go and op.go the
+// disk.
 //
 // # Positions, segments, files
 //
@@ -28,7 +29,10 @@
 // All numbers are little-endian. A segment file:
 //
 //	0        64                                                        size
-//	| header | manifest | state of each group | record | ... | seal | old or zero |
+//	| header | manifest | state of each group | record | ... | seal | open | ... | old or zero |
+//
+// An open record stands behind a seal only where a process died between the seal and the beginning
+// of the next segment.
 //
 // Segment header, 64 bytes:
 //
@@ -39,7 +43,8 @@
 //	24  u64 base
 //	32  u32 epoch of the records that follow
 //	36  u32 number of state records that follow the manifest
-//	40  zeros
+//	40  u64 offset of the seal of the segment before, 0 in segment 1
+//	48  zeros
 //
 // Record, a multiple of 8 bytes:
 //
@@ -57,14 +62,15 @@
 // Payloads, all u64 but for the data:
 //
 //	 1 open        -
-//	 2 manifest    first, count; first, count; ...    runs of sequence numbers, without its own
+//	 2 manifest    first, count, sealAt; ...          runs of sequence numbers, without its own;
+//	                                                  sealAt is the offset of the last one's seal
 //	 3 state       term, vote, commit, first, prevTerm, last, lastTerm; index; index; ...
 //	 4 entry       index, term, data
 //	 5 vote        term, vote
 //	 6 commit      commit
 //	 7 release     first, prevTerm                    prevTerm is the term of entry first-1
 //	 8 remove      -
-//	 9 seal        -
+//	 9 seal        table
 //	10 checkpoint  index, term, data
 //	11 install     index, term, data
 //	12 drop        index
@@ -75,6 +81,37 @@
 // below first and the checkpoints below first-1. A checkpoint replaces one at the same index. An
 // install drops all entries and checkpoints of the group, commits up to its index, and is a
 // checkpoint itself.
+//
+// The table in a seal says where in the segment those entries and checkpoints are that were live
+// when it ended, as a row of unsigned varints (base 128, low bits first):
+//
+//	number of groups; for each group, ascending:
+//	    group; number of runs; for each run, ascending by index:
+//	        index of the first entry; term; number of entries; for each entry:
+//	            bytes between the end of the entry before it in the run and its record, / 8
+//	            (before the first: bytes from the beginning of the file)
+//	            bytes of its record / 8
+//	    number of checkpoints; for each checkpoint, ascending by index:
+//	        index; term; bytes of data; offset of its record / 8
+//
+// # What Open reads
+//
+// Of each segment its header, of those that ended the seal, and the last one whole. That is enough:
+//
+//   - The last segment begins with the exact state of each group and goes on with everything that
+//     was done since. What is missing is only where older entries and checkpoints are.
+//   - Each that is live was live when its segment ended, so that segment's table has it. Of several
+//     copies in tables (the same index written again after a truncation, or after the group was
+//     removed and made again) the youngest is the live one, if any is: what replaces an entry or a
+//     checkpoint is written after it. So a row of a younger table takes the place of an older one's.
+//   - Tables also have rows of what died later: ghosts. Entries outside first to last and checkpoints
+//     that the state in the last segment doesn't list are dropped when it is read; ghosts within
+//     were replaced by what is live there.
+//   - Then each group's index must be exact. If it isn't, Open refuses.
+//
+// So rot in a record of a segment that ended doesn't keep the broker from starting, and Open doesn't
+// find it. Every read does: Entries and CheckpointData verify the checksum, and compare group, index,
+// term and place. Rot in a seal or a header does keep it from starting.
 //
 // # Why an install is one record
 //
@@ -90,10 +127,8 @@
 // order: a segment is part of the log as long as some group has a live entry or checkpoint in it.
 // The newest manifest says which are, and the file of a segment that is left out is free as soon as
 // that manifest is durable. Records of a segment that is gone may have replaced, released or
-// removed what an older, live segment still shows: ghosts. What killed a ghost is durable, or the
-// segment wouldn't be gone; so the next state record (entries above last or below first,
-// checkpoints that it doesn't list, groups that have none) or the entry or checkpoint that took its
-// place drops it during recovery.
+// removed what an older segment's table still has. What killed such a ghost is durable, or the
+// segment wouldn't be gone; so it is in the states with which the last segment begins.
 //
 // # Why an old record is never taken for a new one
 //
@@ -127,11 +162,13 @@
 //     been on their way to durable, and both is right. The rest is the torn tail. Open goes on at
 //     the first broken record. All records of the torn write say durable = where that write
 //     began, so none of them says that the broken one was ever durable.
-//   - OpWrite that begins a segment. Header, manifest and states are always one write. If
-//     any of them is broken, nothing in the segment was ever durable, and nothing was freed
-//     because of its manifest. Open erases the header and goes on in the segment before, in the
-//     place of its seal; that segment is still there, because only a durable manifest can leave
-//     it out. The file is a free slot then.
+//   - OpWrite that begins a segment. Header, manifest and states are always one write, and the
+//     seal before it is durable. If any of them is broken, nothing in the segment was ever durable,
+//     and nothing was freed because of its manifest. Open drops the segment and writes its open
+//     record behind the seal of the segment before; that one is still there, because only a durable
+//     manifest can leave it out. The file is a free slot then. Its header stays until another
+//     segment takes the file, and tells for ever that it was dropped: where it begins, the segment
+//     before has that open record. The next segment begins behind it, with the same sequence number.
 //   - OpPrepare. A file with zeros or less, or none: a free slot, removed if it is too small.
 //   - OpRemove. The file is there or not. No manifest knows its segment.
 //   - A file that was freed and is about to be reused still has its old header. No manifest knows
@@ -142,20 +179,18 @@
 //   - SyncDir: names that a killed process left may not be durable.
 //   - No segment at all: prepare a file, write the beginning of segment 1 with epoch 0. If we die,
 //     there is still no segment, or one that is empty.
-//   - Erase the header of a dropped segment. If we die, it is dropped again, or gone.
 //   - Write the tail again, from the highest durable position that a record knows to the end, the
 //     same bytes, and sync: a killed process left them unsynced, and a failed sync may have left
 //     them in memory only. If we die, they are what they were, or on the disk.
-//   - The open record, see above. If it was torn while it replaced a seal, there is neither; the
-//     log ends before it. (The leftovers of the dropped segment know that the seal was durable,
-//     so a position up to the end of a seal there is no proof of loss: recovery.horizon.)
+//   - The open record, see above. Before it is durable nobody is told what the log holds: the next
+//     Open may find more in the tail than this one.
 //
 // # When Open refuses
 //
 // Cutting a tail is right only if it never was durable. Open refuses with ErrCorrupt if
 //
-//   - a segment other than the last isn't valid up to its seal, isn't there, or the next one
-//     doesn't begin where it ends;
+//   - a segment other than the last isn't there, has no valid seal where the manifest or the next
+//     segment's header says, or the next one doesn't begin where it ends;
 //   - behind the first broken record of the last segment there is any valid record of this life
 //     of the file, whatever its epoch, that says that the broken one was durable;
 //   - a file that isn't part of the log holds a record that knows of durable positions beyond the

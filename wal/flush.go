@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	maxFree  = 4 // files kept ready for new segments
-	maxSpare = 3 // buffers kept for later
+	maxFree  = 4              // files kept ready for new segments
+	maxSpare = 3              // buffers kept for later
+	openRoom = 6 * recordHead // bytes kept free in a segment for records of Open, which don't ask whether there is room
 )
 
 // chunk is what one flush will write: whole records, one after the other, in one segment.
@@ -36,7 +37,11 @@ func (l *Log) add(t RecordType, kind EntryKind, g GroupID, n int) []byte {
 // full says that a record of size bytes has to go to the next segment. Each segment takes at
 // least one record besides its preamble and grows beyond its size for it if need be.
 func (l *Log) full(size int) bool {
-	return l.cur.end+int64(size)+recordHead > l.opt.SegmentBytes && l.cur.end > l.cur.preamble
+	if l.cur.sealed() {
+		return true
+	}
+	seal := recordBytes(l.cur.table+recordCost) + openRoom
+	return l.cur.end+int64(size+seal) > l.opt.SegmentBytes && l.cur.end > l.cur.preamble
 }
 
 // room returns the chunk that takes the next size bytes of the current segment.
@@ -70,22 +75,33 @@ func (l *Log) put(c *chunk, t RecordType, kind EntryKind, g GroupID, n int) []by
 	return rec[recordHead : recordHead+n]
 }
 
-// roll ends the current segment and begins the next one.
+// roll ends the current segment, unless Open found that it has ended, and begins the next one.
 func (l *Log) roll() {
 	old := l.cur
-	l.put(l.room(recordHead), RecordSeal, 0, 0, 0)
-	old.sealed = true
+	if !old.sealed() {
+		l.putSeal()
+	}
 	if old.live == 0 {
 		l.dead++
 	}
 	l.cur = &segment{seq: old.seq + 1, base: l.End()}
 	l.segs = append(l.segs, l.cur)
-	l.beginSegment()
+	l.beginSegment(old.sealAt)
+}
+
+// putSeal buffers the record that ends the current segment.
+func (l *Log) putSeal() {
+	l.clip(l.cur)
+	table := l.appendTable(nil, l.cur)
+	at := l.cur.end
+	copy(l.put(l.room(recordBytes(len(table))), RecordSeal, 0, 0, len(table)), table)
+	l.cur.sealAt = at
 }
 
 // beginSegment buffers what a segment begins with: header, manifest, the state of each group.
-// They are one chunk, however many groups there are: recovery relies on it.
-func (l *Log) beginSegment() {
+// They are one chunk, however many groups there are: recovery relies on it. sealAt is where the
+// segment before ended.
+func (l *Log) beginSegment(sealAt int64) {
 	c := l.newChunk()
 	c.buf = appendHeader(c.buf, header{
 		version: formatVersion,
@@ -93,6 +109,7 @@ func (l *Log) beginSegment() {
 		base:    l.cur.base,
 		epoch:   l.epoch,
 		groups:  uint32(len(l.order)),
+		sealAt:  uint64(sealAt),
 	})
 	l.cur.end = headerBytes
 	l.putManifest(c, l.manifest())
@@ -112,7 +129,7 @@ func (l *Log) retire() {
 		return
 	}
 	runs := l.manifest()
-	size := recordBytes(16 * len(runs))
+	size := recordBytes(24 * len(runs))
 	if l.full(size) {
 		l.roll() // which writes a manifest
 		return
@@ -135,8 +152,9 @@ func (l *Log) manifest() []SegmentRun {
 		}
 		if n := len(runs); n > 0 && runs[n-1].First+runs[n-1].Count == s.seq {
 			runs[n-1].Count++
+			runs[n-1].SealAt = uint64(s.sealAt)
 		} else {
-			runs = append(runs, SegmentRun{s.seq, 1})
+			runs = append(runs, SegmentRun{s.seq, 1, uint64(s.sealAt)})
 		}
 		return false
 	})
@@ -144,10 +162,11 @@ func (l *Log) manifest() []SegmentRun {
 }
 
 func (l *Log) putManifest(c *chunk, runs []SegmentRun) {
-	p := l.put(c, RecordManifest, 0, 0, 16*len(runs))
+	p := l.put(c, RecordManifest, 0, 0, 24*len(runs))
 	for i, r := range runs {
-		binary.LittleEndian.PutUint64(p[16*i:], r.First)
-		binary.LittleEndian.PutUint64(p[16*i+8:], r.Count)
+		binary.LittleEndian.PutUint64(p[24*i:], r.First)
+		binary.LittleEndian.PutUint64(p[24*i+8:], r.Count)
+		binary.LittleEndian.PutUint64(p[24*i+16:], r.SealAt)
 	}
 	for _, s := range l.retired {
 		if s.freeAt == 0 {

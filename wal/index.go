@@ -9,34 +9,44 @@ import (
 	"sort"
 )
 
-// group is what the log knows of one group: its state, and where each entry is.
+// group is what the log knows of one group: its state, and where each entry and checkpoint is.
 type group struct {
-	id    GroupID
-	state State
-	terms []termRun // by index; each reaches up to the next
-	runs  []run     // by index; without gaps, but for recovery (see recover.go)
-
+	id          GroupID
+	state       State
+	runs        []run        // by index; without gaps, but for recovery (see replay.go)
 	checkpoints []checkpoint // by index
-
-	seen uint64 // recovery: sequence number of the last segment with a state record of it
+	in          *segment     // the last one that took an entry or checkpoint of it
+	seen        bool         // recovery: the last segment begins with a state record of it
 }
 
-// termRun says that the entries from first on have a term.
-type termRun struct{ first, term uint64 }
-
-// run is a row of consecutive entries of one group in one segment.
+// run is a row of consecutive entries of one group and one term in one segment, in the order of
+// their places.
 type run struct {
-	seg   *segment
-	first uint64
-	at    []place
+	seg         *segment
+	first, term uint64
+	at          []place
 }
 
 func (r *run) end() uint64 { return r.first + uint64(len(r.at)) }
+
+// continues says that r may be one with the run before it.
+func (r *run) continues(before *run) bool {
+	return before.seg == r.seg && before.term == r.term && before.end() == r.first &&
+		before.at[len(before.at)-1].off < r.at[0].off
+}
 
 // place is where a record is in its file: 8 bytes of memory per entry.
 type place struct{ off, size uint32 }
 
 func (p place) end() int64 { return int64(p.off) + int64(p.size) }
+
+func sumBytes(at []place) int64 {
+	n := int64(0)
+	for _, p := range at {
+		n += int64(p.size)
+	}
+	return n
+}
 
 // ensure returns the group and makes it if it is new.
 func (l *Log) ensure(id GroupID) *group {
@@ -52,7 +62,7 @@ func (l *Log) ensure(id GroupID) *group {
 
 func compareGroup(g *group, id GroupID) int { return cmp.Compare(g.id, id) }
 
-// forget removes the group and its entries.
+// forget removes the group and all that it has.
 func (l *Log) forget(id GroupID) {
 	g := l.groups[id]
 	if g == nil {
@@ -69,16 +79,49 @@ func (l *Log) forget(id GroupID) {
 // addEntry puts an entry into the index. It replaces the group's entries from its index on.
 func (l *Log) addEntry(g *group, index, term uint64, seg *segment, at place) {
 	l.cut(g, index)
-	if n := len(g.runs); n == 0 || g.runs[n-1].seg != seg || g.runs[n-1].end() != index {
-		g.runs = append(g.runs, run{seg: seg, first: index})
-	}
-	r := &g.runs[len(g.runs)-1]
-	r.at = append(r.at, at)
-	seg.live += int64(at.size)
-	if n := len(g.terms); n == 0 || g.terms[n-1].term != term {
-		g.terms = append(g.terms, termRun{index, term})
-	}
 	g.state.Last, g.state.LastTerm = index, term
+	if n := len(g.runs); n > 0 {
+		r := &g.runs[n-1]
+		if r.seg == seg && r.term == term && r.end() == index {
+			seg.live += int64(at.size)
+			seg.table += entryCost(at, r.at[len(r.at)-1])
+			r.at = append(r.at, at)
+			return
+		}
+	}
+	l.overlay(g, run{seg, index, term, []place{at}})
+}
+
+// overlay puts a run into the index, in place of what is there at its indexes. It leaves the state
+// and all other indexes alone.
+func (l *Log) overlay(g *group, r run) {
+	r.seg.enlist(g)
+	r.seg.live += sumBytes(r.at)
+	r.seg.table += runCost
+	for k, before := 0, (place{}); k < len(r.at); k++ {
+		r.seg.table += entryCost(r.at[k], before)
+		before = r.at[k]
+	}
+	i := sort.Search(len(g.runs), func(i int) bool { return g.runs[i].end() > r.first })
+	j := i
+	parts := []run{r}
+	for ; j < len(g.runs) && g.runs[j].first < r.end(); j++ {
+		old := g.runs[j]
+		from, to := max(old.first, r.first), min(old.end(), r.end())
+		l.unref(old.seg, sumBytes(old.at[from-old.first:to-old.first]))
+		if old.first < from {
+			n := from - old.first
+			parts = append([]run{{old.seg, old.first, old.term, old.at[:n:n]}}, parts...)
+		}
+		if to < old.end() {
+			parts = append(parts, run{old.seg, to, old.term, old.at[to-old.first:]})
+		}
+	}
+	if i > 0 && parts[0].first == r.first && r.continues(&g.runs[i-1]) {
+		g.runs[i-1].at = append(g.runs[i-1].at, r.at...)
+		parts = parts[1:]
+	}
+	g.runs = slices.Replace(g.runs, i, j, parts...)
 }
 
 // cut drops the entries from index on out of the index. It leaves the state alone.
@@ -94,9 +137,6 @@ func (l *Log) cut(g *group, index uint64) {
 		l.unref(r.seg, sumBytes(r.at))
 		g.runs[n-1] = run{}
 		g.runs = g.runs[:n-1]
-	}
-	for n := len(g.terms); n > 0 && g.terms[n-1].first >= index; n-- {
-		g.terms = g.terms[:n-1]
 	}
 }
 
@@ -114,28 +154,12 @@ func (l *Log) trim(g *group, index uint64) {
 		g.runs[0] = run{}
 		g.runs = g.runs[1:]
 	}
-	if len(g.runs) == 0 {
-		g.terms = nil
-		return
-	}
-	for len(g.terms) > 1 && g.terms[1].first <= index {
-		g.terms = g.terms[1:]
-	}
-	g.terms[0].first = max(g.terms[0].first, index)
-}
-
-func sumBytes(at []place) int64 {
-	n := int64(0)
-	for _, p := range at {
-		n += int64(p.size)
-	}
-	return n
 }
 
 // unref says that records with n bytes in a segment are no longer needed.
 func (l *Log) unref(seg *segment, n int64) {
 	seg.live -= n
-	if seg.live == 0 && n > 0 && seg.sealed {
+	if seg.live == 0 && n > 0 && seg.sealed() {
 		l.dead++
 	}
 }
@@ -177,8 +201,11 @@ func (g *group) term(i uint64) (uint64, bool) {
 	case i == g.state.Last:
 		return g.state.LastTerm, true
 	}
-	n := sort.Search(len(g.terms), func(n int) bool { return g.terms[n].first > i })
-	return g.terms[n-1].term, true
+	r, _, ok := g.locate(i)
+	if !ok {
+		panic(fmt.Sprintf("wal: group %d: entry %d of %d to %d is not in the index", g.id, i, g.state.First, g.state.Last))
+	}
+	return r.term, true
 }
 
 // check reports how a state contradicts itself.
@@ -200,22 +227,19 @@ func (g *group) check() error {
 	if err := g.state.check(); err != nil {
 		return err
 	}
-	next := g.state.First
+	next, term := g.state.First, g.state.PrevTerm
 	for i := range g.runs {
-		if g.runs[i].first != next {
+		r := &g.runs[i]
+		if r.first != next {
 			return fmt.Errorf("entry %d is missing", next)
 		}
-		next = g.runs[i].end()
+		if r.term < term {
+			return fmt.Errorf("term of entry %d falls from %d to %d", r.first, term, r.term)
+		}
+		next, term = r.end(), r.term
 	}
 	if next != g.state.Last+1 {
 		return fmt.Errorf("entry %d is missing", next)
-	}
-	term := g.state.PrevTerm
-	for _, t := range g.terms {
-		if t.term < term {
-			return fmt.Errorf("term of entry %d falls from %d to %d", t.first, term, t.term)
-		}
-		term = t.term
 	}
 	if term != g.state.LastTerm {
 		return fmt.Errorf("last entry has term %d, not %d", term, g.state.LastTerm)

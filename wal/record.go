@@ -22,7 +22,7 @@ const (
 	RecordCommit                           // commit index
 	RecordRelease                          // entries below an index are no longer needed
 	RecordRemove                           // a group is gone
-	RecordSeal                             // last record of a segment: the log goes on in the next one
+	RecordSeal                             // ends a segment, and says what is live in it: the log goes on in the next one
 	RecordCheckpoint                       // a checkpoint of a group
 	RecordInstall                          // a checkpoint that takes the place of all entries and checkpoints
 	RecordDrop                             // a checkpoint is no longer needed
@@ -59,10 +59,13 @@ type Record struct {
 	Checkpoints []uint64
 	// Live holds the sequence numbers of a manifest's segments as runs.
 	Live []SegmentRun
+	// Table is the payload of a seal; it points into the buffer that was parsed.
+	Table []byte
 }
 
-// SegmentRun names Count segments with consecutive sequence numbers.
-type SegmentRun struct{ First, Count uint64 }
+// SegmentRun names Count segments with consecutive sequence numbers. SealAt is the file offset of
+// the last one's seal; for the others, the next segment's header says it.
+type SegmentRun struct{ First, Count, SealAt uint64 }
 
 // recordBytes is the size on disk of a record with n bytes of payload: a multiple of 8.
 func recordBytes(n int) int { return (recordHead + n + 7) &^ 7 }
@@ -138,13 +141,15 @@ func parseRecord(b []byte, rec *Record) (int, error) {
 func (r *Record) parsePayload(p []byte) bool {
 	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(p[8*i:]) }
 	switch r.Type {
-	case RecordOpen, RecordRemove, RecordSeal:
+	case RecordOpen, RecordRemove:
 		return len(p) == 0
+	case RecordSeal:
+		r.Table = p
 	case RecordManifest:
-		for i := 0; i+1 < len(p)/8; i += 2 {
-			r.Live = append(r.Live, SegmentRun{First: u64(i), Count: u64(i + 1)})
+		for i := 0; i+2 < len(p)/8; i += 3 {
+			r.Live = append(r.Live, SegmentRun{u64(i), u64(i + 1), u64(i + 2)})
 		}
-		return len(p)%16 == 0
+		return len(p)%24 == 0
 	case RecordState:
 		if len(p) < stateBytes || len(p)%8 != 0 {
 			return false

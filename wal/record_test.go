@@ -193,27 +193,36 @@ func TestRollBytes(t *testing.T) {
 	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
 	l.SetVote(7, 5, 3)
 	l.Install(7, Checkpoint{10, 4, []byte("state")})
-	l.Append(7, []Entry{{Index: 11, Term: 4, Data: make([]byte, 3300)}})
+	l.Append(7, []Entry{{Index: 11, Term: 4, Data: make([]byte, 3100)}})
 	l.SetCommit(7, 11)
 	l.AddCheckpoint(7, Checkpoint{11, 4, nil})
 	l.Append(7, []Entry{{Index: 12, Term: 6, Data: make([]byte, 600)}})
 	op := nextWrite(t, l, fs)
-	seal := op.Data[len(op.Data)-recordHead:]
+	seal := op.Data[len(op.Data)-recordHead-24:]
 	base := LSN(op.Off) + LSN(len(op.Data))
-	checkRecord(t, seal, unhex(t, `00000000 01000000 09000000 0000000000000000`), base-recordHead, LSN(op.Off))
+	sealAt := op.Off + int64(len(op.Data)-len(seal))
+	checkRecord(t, seal, unhex(t, `
+		13000000 01000000 09000000 0000000000000000
+		01 07 |one group: 7
+		01 0b 04 01 |one run from entry 11 on, of term 4, with one entry
+		21 8b03 |264 bytes from the beginning of the file, 395 times 8 bytes long
+		02 |two checkpoints
+		0a 04 05 19 |at entry 10 of term 4: 5 bytes, in the record at offset 200
+		0b 04 00 b203 |at entry 11 of term 4: nothing, in the record at offset 3472
+		0000000000 |padding`), base-LSN(len(seal)), LSN(op.Off))
 	if err := l.Done(Do(fs, op)); err != nil {
 		t.Fatal(err)
 	}
 	op = nextWrite(t, l, fs)
 	h, ok := parseHeader(op.Data)
-	if want := (header{version: 2, seq: 2, base: base, epoch: 1, groups: 1}); !ok || h != want {
+	if want := (header{version: 2, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
 		t.Fatalf("%+v", h)
 	}
 	b := op.Data[headerBytes:]
-	checkRecord(t, b[:56], unhex(t, `
-		10000000 01000000 02000000 0000000000000000
-		0100000000000000 0100000000000000 |one segment from 1 on`), base+headerBytes, base)
-	checkRecord(t, b[56:168], unhex(t, `
+	checkRecord(t, b[:64], append(unhex(t, `
+		18000000 01000000 02000000 0000000000000000
+		0100000000000000 0100000000000000 |one segment from 1 on, whose seal is at`), binary.LittleEndian.AppendUint64(nil, uint64(sealAt))...), base+headerBytes, base)
+	checkRecord(t, b[64:176], unhex(t, `
 		48000000 01000000 03000000 0700000000000000
 		0500000000000000 |term
 		0300000000000000 |vote
@@ -223,7 +232,7 @@ func TestRollBytes(t *testing.T) {
 		0b00000000000000 |last
 		0400000000000000 |lastTerm
 		0a00000000000000 |checkpoint at entry 10
-		0b00000000000000 |checkpoint at entry 11`), base+headerBytes+56, base)
+		0b00000000000000 |checkpoint at entry 11`), base+headerBytes+64, base)
 }
 
 func TestWalkRefusesWhatIsNoRecord(t *testing.T) {

@@ -34,10 +34,9 @@ type recovery struct {
 	files []*segmentFile // valid header, by sequence number
 	blank []*segmentFile // no valid header
 
-	last    *segmentFile // the segment that the log goes on in
+	last    *segmentFile // the segment that the log ends in
 	data    []byte       // its content
-	end     int64        // where the log goes on in it
-	horizon LSN          // no record that isn't part of the log may know of durable positions beyond
+	end     int64        // where the log ends in it
 	durable LSN          // highest durable position that a record speaks of
 	epoch   uint32       // of the last record
 	drop    *segmentFile // a segment whose first flush was torn
@@ -53,8 +52,9 @@ type recovery struct {
 
 // segmentFile is a file as Open found it.
 type segmentFile struct {
-	slot slot
-	head header
+	slot   slot
+	head   header
+	sealAt int64 // of a live segment
 }
 
 // Open recovers the log in a directory, cuts the torn tail that a crash may have left, and makes
@@ -109,10 +109,25 @@ func (r *recovery) list() error {
 			r.files = append(r.files, f)
 		}
 	}
-	slices.SortFunc(r.files, func(a, b *segmentFile) int { return cmp.Compare(a.head.seq, b.head.seq) })
-	for i := 1; i < len(r.files); i++ {
-		if a, b := r.files[i-1], r.files[i]; a.head.seq == b.head.seq {
+	return r.order()
+}
+
+// order sorts the files by sequence number. Two may have the same one: if the first flush of a
+// segment was torn, the one that takes its place begins behind an open record, in a new epoch.
+func (r *recovery) order() error {
+	slices.SortFunc(r.files, func(a, b *segmentFile) int {
+		return cmp.Or(cmp.Compare(a.head.seq, b.head.seq), cmp.Compare(a.head.base, b.head.base))
+	})
+	for i := 0; i+1 < len(r.files); {
+		a, b := r.files[i], r.files[i+1]
+		switch {
+		case a.head.seq != b.head.seq:
+			i++
+		case a.head.base == b.head.base || a.head.epoch >= b.head.epoch:
 			return corrupt(b.slot.name, 0, fmt.Errorf("segment %d is in %s, too", b.head.seq, a.slot.name))
+		default:
+			r.stray = append(r.stray, a)
+			r.files = slices.Delete(r.files, i, i+1)
 		}
 	}
 	return nil
@@ -120,6 +135,10 @@ func (r *recovery) list() error {
 
 // read returns the first limit bytes of a file, or as many as there are, in buf if it fits.
 func (r *recovery) read(f *segmentFile, buf []byte, limit int64) ([]byte, error) {
+	return r.readFrom(f, buf, 0, limit)
+}
+
+func (r *recovery) readFrom(f *segmentFile, buf []byte, from, limit int64) ([]byte, error) {
 	file, err := r.fs.Open(f.slot.name)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", f.slot.name, err)
@@ -131,9 +150,9 @@ func (r *recovery) read(f *segmentFile, buf []byte, limit int64) ([]byte, error)
 	if f.slot.size > maxFileBytes {
 		return nil, fmt.Errorf("%s has %d bytes, more than any segment; move it away if it isn't one", f.slot.name, f.slot.size)
 	}
-	n := int(min(limit, f.slot.size))
+	n := int(max(0, min(limit, f.slot.size-from)))
 	buf = slices.Grow(buf[:0], n)[:n]
-	if err := readFull(file, buf, 0); err != nil {
+	if err := readFull(file, buf, from); err != nil {
 		return nil, fmt.Errorf("reading %s: %w; a disk that can't be read may be well after a restart, otherwise this replica is lost", f.slot.name, err)
 	}
 	return buf, nil
@@ -144,7 +163,7 @@ const (
 	wholeFile    = maxFileBytes
 )
 
-// findLast finds the segment that the log goes on in: the newest whose beginning is whole. A
+// findLast finds the segment that the log ends in: the newest whose beginning is whole. A
 // segment begins with one flush, so if its beginning is torn, nothing in it was ever durable.
 func (r *recovery) findLast() error {
 	for n := len(r.files) - 1; n >= 0; n-- {
@@ -154,7 +173,7 @@ func (r *recovery) findLast() error {
 			return err
 		}
 		whole := false
-		end, sealed, err := r.walk(f, data, func(k int, off int64, _ int, rec *Record) error {
+		end, sealAt, err := r.walk(f, data, func(k int, off int64, _ int, rec *Record) error {
 			whole = whole || k == int(f.head.groups)
 			if rec.Type == RecordManifest {
 				r.manifest, r.manifestAt = rec.Live, off
@@ -164,11 +183,11 @@ func (r *recovery) findLast() error {
 		if err != nil {
 			return err
 		}
-		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true); at >= 0 && !sealed {
+		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true); at >= 0 {
 			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
 		}
 		if whole {
-			return r.setLast(f, data, end, sealed)
+			return r.setLast(f, data, end, sealAt)
 		}
 		if r.drop != nil {
 			return corrupt(f.slot.name, end, fmt.Errorf("segment %d is incomplete though segment %d follows it", f.head.seq, r.drop.head.seq))
@@ -182,19 +201,23 @@ func (r *recovery) findLast() error {
 	return nil
 }
 
-func (r *recovery) setLast(f *segmentFile, data []byte, end int64, sealed bool) error {
-	r.last, r.data, r.end = f, data, end
-	if d := r.drop; d != nil && (!sealed || d.head.seq != f.head.seq+1 || d.head.base != f.head.base+LSN(end) || d.head.epoch != r.epoch) {
-		return corrupt(f.slot.name, end, fmt.Errorf("segment %d in %s doesn't follow segment %d, which ends here", d.head.seq, d.slot.name, f.head.seq))
+func (r *recovery) setLast(f *segmentFile, data []byte, end, sealAt int64) error {
+	r.last, r.data, r.end, f.sealAt = f, data, end, sealAt
+	d := r.drop
+	if d == nil {
+		if sealAt == 0 {
+			r.cut(f, data, end, r.epoch)
+		}
+		return nil
 	}
-	if sealed {
-		r.end -= recordHead // the log goes on in the seal's place
-	} else if r.drop == nil {
-		r.cut(f, data, end, r.epoch)
+	h, pos := d.head, f.head.base+LSN(end)
+	old := h.base < pos && h.epoch < r.epoch // dropped by an earlier Open, whose open record is in the way
+	if sealAt == 0 || h.seq != f.head.seq+1 || h.base <= f.head.base+LSN(sealAt) || !old && (h.base != pos || h.epoch != r.epoch) {
+		return corrupt(f.slot.name, end, fmt.Errorf("segment %d in %s doesn't follow segment %d, which ends here", h.seq, d.slot.name, f.head.seq))
 	}
-	// A seal may be lost legally: an Open that dropped the next segment and died was about to
-	// overwrite it. What is left of that segment knows that the seal was durable.
-	r.horizon = f.head.base + LSN(r.end) + recordHead
+	if old {
+		r.report = Report{}
+	}
 	return nil
 }
 
@@ -235,7 +258,7 @@ func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
 	return -1
 }
 
-// findLive finds the segments that the newest manifest says are part of the log.
+// findLive finds the segments that the newest manifest says are part of the log, and their ends.
 func (r *recovery) findLive() error {
 	next := uint64(1)
 	for _, run := range r.manifest {
@@ -248,8 +271,12 @@ func (r *recovery) findLive() error {
 			if !ok {
 				return corrupt(r.last.slot.name, r.manifestAt, fmt.Errorf("segment %d is in no file", seq))
 			}
+			if seq > run.First {
+				r.live[len(r.live)-1].sealAt = int64(r.files[i].head.sealAt)
+			}
 			r.live = append(r.live, r.files[i])
 		}
+		r.live[len(r.live)-1].sealAt = int64(run.SealAt)
 	}
 	for _, f := range r.files {
 		if f != r.last && !slices.Contains(r.live, f) {
@@ -263,13 +290,17 @@ func (r *recovery) findLive() error {
 // strays looks into the files that are not part of the log for records from beyond its end: then
 // a header is lost.
 func (r *recovery) strays() error {
+	end := LSN(0)
+	if r.last != nil {
+		end = r.last.head.base + LSN(r.end)
+	}
 	for _, f := range r.stray {
 		data, err := r.read(f, r.buf, wholeFile)
 		if err != nil {
 			return err
 		}
 		r.buf = data
-		if at := findRecord(data, 0, r.horizon, 0, false); at >= 0 {
+		if at := findRecord(data, 0, end, 0, false); at >= 0 {
 			return corrupt(f.slot.name, 0, fmt.Errorf("the segment header is invalid or old, but the record at offset %d was written behind the end of the log that is left", at))
 		}
 	}
@@ -293,10 +324,10 @@ func (r *recovery) bootstrap() error {
 		}
 		r.stray = append(r.stray, &segmentFile{slot: slot{name, l.opt.SegmentBytes}})
 	}
-	r.last, r.stray, r.drop = r.stray[0], r.stray[1:], nil
+	r.last, r.stray = r.stray[0], r.stray[1:]
 	l.cur = &segment{seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
-	l.beginSegment()
+	l.beginSegment(0)
 	r.end, r.epoch = l.cur.end, 0
 	if err := r.flush(); err != nil {
 		return err
@@ -308,11 +339,6 @@ func (r *recovery) bootstrap() error {
 // write makes what was found durable and marks the beginning of a new epoch.
 func (r *recovery) write() error {
 	l := r.log
-	if r.drop != nil {
-		if err := r.writeAt(r.drop.slot.name, 0, zeros[:headerBytes]); err != nil {
-			return err
-		}
-	}
 	if from := int64(max(r.durable, l.cur.base) - l.cur.base); from < r.end {
 		if err := r.writeAt(l.cur.slot.name, from, r.data[from:r.end]); err != nil {
 			return err

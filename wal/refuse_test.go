@@ -59,9 +59,9 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		"commit of the wrong length":    {forge(1, RecordCommit, 1, 2), "impossible"},
 		"release of the wrong length":   {forge(1, RecordRelease, 1), "impossible"},
 		"entry of the wrong length":     {forge(1, RecordEntry, 4), "impossible"},
-		"manifest of the wrong length":  {forge(1, RecordManifest, 1), "impossible"},
-		"manifest of what is not there": {forge(1, RecordManifest, 7, 2), "segments 7 to 8"},
-		"manifest of itself":            {forge(1, RecordManifest, 1, 1), "segments 1 to 1"},
+		"manifest of the wrong length":  {forge(1, RecordManifest, 1, 2), "impossible"},
+		"manifest of what is not there": {forge(1, RecordManifest, 7, 2, 99), "segments 7 to 8"},
+		"manifest of itself":            {forge(1, RecordManifest, 1, 1, 99), "segments 1 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fs := newDisk()
@@ -96,7 +96,7 @@ func threeSegments(t *testing.T) *disk {
 	fs := newDisk()
 	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
 	for i := uint64(1); i <= 8; i++ {
-		l.Append(1, []Entry{entry(i, 1, 1100)})
+		l.Append(1, []Entry{entry(i, 1, 1000)})
 		mustFlush(t, l, fs)
 	}
 	if l.cur.slot.name != "0003.wal" || len(l.segs) != 3 {
@@ -116,7 +116,7 @@ func TestOpenRefusesLostFiles(t *testing.T) {
 		"middle ends early": {func(fs *disk) {
 			f := fs.names["0002.wal"]
 			f.data = f.data[:3000]
-		}, "in the middle of the log"},
+		}, "the seal of segment 2: no valid record"},
 		"last ends early": {func(fs *disk) {
 			f := fs.names["0003.wal"]
 			copy(f.data[300:], zeros[:8])

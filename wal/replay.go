@@ -3,6 +3,7 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,33 +11,34 @@ import (
 )
 
 // walk calls fn with the records of a segment that are valid one after the other, and says where
-// they end and whether the last one was a seal. k counts the records of the segment from 0.
-func (r *recovery) walk(f *segmentFile, data []byte, fn func(k int, off int64, size int, rec *Record) error) (end int64, sealed bool, err error) {
+// they end and where the seal is, 0 if there is none. Behind a seal only open records count. k counts
+// the records of the segment from 0.
+func (r *recovery) walk(f *segmentFile, data []byte, fn func(k int, off int64, size int, rec *Record) error) (end, sealAt int64, err error) {
 	var rec Record
 	off := int64(headerBytes)
 	r.epoch = f.head.epoch
 	for k := 0; off < int64(len(data)) && plausible(data[off:], f.head.base+LSN(off)); k++ {
 		size, err := parseRecord(data[off:], &rec)
 		if errors.Is(err, errRecord) {
-			return off, false, corrupt(f.slot.name, off, err)
+			return off, 0, corrupt(f.slot.name, off, err)
 		}
-		if err != nil || !r.inEpoch(&rec) {
+		if err != nil || !r.inEpoch(&rec) || sealAt > 0 && rec.Type != RecordOpen {
 			break
 		}
 		if rec.Durable > rec.LSN {
-			return off, false, corrupt(f.slot.name, off, errRecord)
+			return off, 0, corrupt(f.slot.name, off, errRecord)
 		}
 		r.epoch = rec.Epoch
 		r.durable = max(r.durable, rec.Durable)
+		if rec.Type == RecordSeal {
+			sealAt = off
+		}
 		if err := fn(k, off, size, &rec); err != nil {
-			return off, false, corrupt(f.slot.name, off, err)
+			return off, 0, corrupt(f.slot.name, off, err)
 		}
 		off += int64(size)
-		if rec.Type == RecordSeal {
-			return off, true, nil
-		}
 	}
-	return off, false, nil
+	return off, sealAt, nil
 }
 
 // plausible says, without looking at the checksum, that b may begin with the record at a position.
@@ -60,41 +62,35 @@ func checkPreamble(f *segmentFile, k int, rec *Record) error {
 	return nil
 }
 
-// replay reads the live segments into the index, oldest first.
+// replay reads the log into the index, oldest first: of the segments that ended their tables, of
+// the last one every record.
 //
-// A group's state is exact from the first segment on, because each segment begins with the states
-// of all groups. The index is not: entries and checkpoints that were replaced or released by
-// records of a segment that is gone come back as ghosts until a later record drops them, and
-// leave gaps. Whatever killed them is durable, so in the end nothing is left of them; then each
-// group's index must be exact, too.
+// The tables know nothing of what younger segments replaced, released or removed. What is live is in
+// the index for sure, because the youngest copy of an entry or checkpoint wins and the live one is
+// the youngest. Beside it there are ghosts. The last segment begins with the exact state of each
+// group, which leaves none of them; from there on records do what they did when they were written.
 func (r *recovery) replay() error {
 	if r.last == nil {
 		return nil
 	}
 	var prev *segment
-	for _, f := range append(slices.Clip(r.live), r.last) {
-		data := r.data
-		if f != r.last {
-			var err error
-			if data, err = r.read(f, r.buf, wholeFile); err != nil {
-				return err
-			}
-			r.buf = data
-		}
-		seg, err := r.replaySegment(f, data, prev)
+	for _, f := range r.live {
+		seg, err := r.replaySealed(f, prev)
 		if err != nil {
 			return err
 		}
 		prev = seg
 	}
+	if err := r.replayLast(prev); err != nil {
+		return err
+	}
 	l := r.log
-	for _, s := range l.segs[:len(l.segs)-1] {
-		s.sealed = true
-		if s.live == 0 {
+	l.dead = 0
+	for _, s := range l.segs {
+		if s.live == 0 && s != l.cur {
 			l.dead++
 		}
 	}
-	l.cur = prev
 	for _, g := range l.order {
 		if err := g.check(); err != nil {
 			return corrupt(r.last.slot.name, r.end, fmt.Errorf("group %d, read to the end of the log here: %w", g.id, err))
@@ -104,14 +100,82 @@ func (r *recovery) replay() error {
 	return nil
 }
 
-func (r *recovery) replaySegment(f *segmentFile, data []byte, prev *segment) (*segment, error) {
-	seg := &segment{slot: f.slot, seq: f.head.seq, base: f.head.base}
-	if prev != nil {
-		if err := r.checkOrder(f, prev); err != nil {
+// begin adds a segment to the log, if it fits behind the one before it, in whose seal the epoch was
+// r.epoch.
+func (r *recovery) begin(f *segmentFile, prev *segment) (*segment, error) {
+	seg := &segment{slot: f.slot, seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}
+	r.log.segs = append(r.log.segs, seg)
+	if prev == nil {
+		return seg, nil
+	}
+	end := prev.base + LSN(prev.end)
+	opens := uint32((f.head.base - end) / recordHead)
+	if f.head.base < end || f.head.epoch < r.epoch || f.head.seq == prev.seq+1 &&
+		(f.head.base != end+LSN(opens)*recordHead || f.head.epoch != r.epoch+opens || f.head.sealAt != uint64(prev.sealAt)) {
+		return nil, corrupt(f.slot.name, 0, fmt.Errorf("segment %d begins at position %d in epoch %d, but segment %d ended at %d in epoch %d",
+			f.head.seq, f.head.base, f.head.epoch, prev.seq, end, r.epoch))
+	}
+	return seg, nil
+}
+
+// replaySealed reads the table of a segment that has ended.
+func (r *recovery) replaySealed(f *segmentFile, prev *segment) (*segment, error) {
+	seg, err := r.begin(f, prev)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.readSeal(f)
+	if err != nil {
+		return nil, err
+	}
+	var rec Record
+	size, err := parseRecord(data, &rec)
+	if err == nil && (rec.Type != RecordSeal || rec.LSN != seg.base+LSN(seg.sealAt) || rec.Epoch < f.head.epoch) {
+		err = errors.New("another record than was written here")
+	}
+	if err == nil {
+		err = r.log.readTable(seg, rec.Table)
+	}
+	if err != nil {
+		return nil, corrupt(f.slot.name, f.sealAt, fmt.Errorf("the seal of segment %d: %w", seg.seq, err))
+	}
+	seg.end = seg.sealAt + int64(size)
+	r.epoch = rec.Epoch
+	return seg, nil
+}
+
+// readSeal reads a segment from its seal on, at least the whole seal if it is there.
+func (r *recovery) readSeal(f *segmentFile) ([]byte, error) {
+	limit := int64(sealGuess)
+	for {
+		data, err := r.readFrom(f, r.buf, f.sealAt, limit)
+		if err != nil {
 			return nil, err
 		}
+		r.buf = data
+		if len(data) < recordHead {
+			return data, nil
+		}
+		size := int64(recordBytes(int(binary.LittleEndian.Uint32(data[4:]))))
+		if size <= int64(len(data)) || size > f.slot.size-f.sealAt {
+			return data, nil
+		}
+		limit = size
 	}
-	end, sealed, err := r.walk(f, data, func(k int, off int64, size int, rec *Record) error {
+}
+
+// sealGuess is how much is read of a seal at first, in bytes.
+const sealGuess = 64 << 10
+
+// replayLast reads the segment that the log ends in.
+func (r *recovery) replayLast(prev *segment) error {
+	f, l := r.last, r.log
+	seg, err := r.begin(f, prev)
+	if err != nil {
+		return err
+	}
+	seg.sealAt = 0
+	end, sealAt, err := r.walk(f, r.data, func(k int, off int64, size int, rec *Record) error {
 		if err := checkPreamble(f, k, rec); err != nil {
 			return err
 		}
@@ -120,36 +184,19 @@ func (r *recovery) replaySegment(f *segmentFile, data []byte, prev *segment) (*s
 		}
 		if k == int(f.head.groups) {
 			seg.preamble = off + int64(size)
-			r.forgetUnseen(seg.seq)
+			r.forgetUnseen()
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if f != r.last && (!sealed || seg.preamble == 0) {
-		return nil, corrupt(f.slot.name, end, fmt.Errorf("no valid record in the middle of the log"))
-	}
-	seg.end = end
-	r.log.segs = append(r.log.segs, seg)
-	return seg, nil
+	seg.end, seg.sealAt = end, sealAt
+	l.cur = seg
+	return err
 }
 
-// checkOrder refuses a segment that doesn't begin where the one before it ended. r.epoch is that
-// one's.
-func (r *recovery) checkOrder(f *segmentFile, prev *segment) error {
-	end := prev.base + LSN(prev.end)
-	if f.head.seq == prev.seq+1 && (f.head.base != end || f.head.epoch != r.epoch) || f.head.base < end || f.head.epoch < r.epoch {
-		return corrupt(f.slot.name, 0, fmt.Errorf("segment %d begins at position %d in epoch %d, but segment %d ended at %d in epoch %d",
-			f.head.seq, f.head.base, f.head.epoch, prev.seq, end, r.epoch))
-	}
-	return nil
-}
-
-// forgetUnseen drops the groups that a segment has no state of: they were removed.
-func (r *recovery) forgetUnseen(seq uint64) {
+// forgetUnseen drops the groups that the last segment has no state of: they were removed.
+func (r *recovery) forgetUnseen() {
 	for _, g := range slices.Clone(r.log.order) {
-		if g.seen != seq {
+		if !g.seen {
 			r.log.forget(g.id)
 		}
 	}
@@ -163,13 +210,17 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
 	}
 	switch rec.Type {
-	case RecordOpen, RecordManifest, RecordSeal:
+	case RecordOpen, RecordManifest:
+	case RecordSeal:
+		if !bytes.Equal(rec.Table, l.appendTable(nil, seg)) {
+			return errTable
+		}
 	case RecordState:
 		if err := rec.checkState(); err != nil {
 			return err
 		}
 		g := l.ensure(rec.Group)
-		g.seen = seg.seq
+		g.seen = true
 		l.restore(g, rec.State, rec.Checkpoints)
 	case RecordEntry:
 		i := rec.Entry.Index
@@ -202,12 +253,12 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		if i := rec.Checkpoint.Index; i+1 < s.First || i > s.Commit {
 			return bad()
 		}
-		l.addCheckpoint(l.ensure(rec.Group), &rec.Checkpoint, seg, at)
+		l.addCheckpoint(l.ensure(rec.Group), rec.Checkpoint.in(seg, at))
 	case RecordInstall:
 		if i := rec.Checkpoint.Index; i < s.Commit || i+1 == 0 {
 			return bad()
 		}
-		l.install(l.ensure(rec.Group), &rec.Checkpoint, seg, at)
+		l.install(l.ensure(rec.Group), rec.Checkpoint.in(seg, at))
 	case RecordDrop:
 		if !ok || !l.dropCheckpoint(l.ensure(rec.Group), rec.Checkpoint.Index) {
 			return bad()

@@ -20,11 +20,25 @@ type segment struct {
 	seq      uint64 // order of segments; grows by one
 	base     LSN    // position of the file's first byte
 	end      int64  // file offset after the last record, buffered ones included
-	preamble int64  // file offset after the manifest and states that it begins with
+	preamble int64  // file offset after the manifest and states that it begins with; 0 if that wasn't read
+	sealAt   int64  // file offset of its seal; 0 if it takes more records
 	live     int64  // bytes of entries and checkpoints in it that some group still has
-	sealed   bool   // the log went on in the next segment
 	readers  int    // Reads of it under way
 	freeAt   LSN    // once this is durable, the file is no longer part of the log; 0: it is
+
+	groups []*group // that have had an entry or checkpoint in it
+	table  int      // bytes that the table in its seal takes at most
+}
+
+func (s *segment) sealed() bool { return s.sealAt > 0 }
+
+// enlist notes that the segment takes an entry or checkpoint of a group.
+func (s *segment) enlist(g *group) {
+	if g.in != s {
+		g.in = s
+		s.groups = append(s.groups, g)
+		s.table += groupCost
+	}
 }
 
 // slot is a file: the place for a segment. Its name says nothing about the order of segments.
@@ -51,6 +65,7 @@ type header struct {
 	base    LSN
 	epoch   uint32 // of the records that follow, up to the next open record
 	groups  uint32 // number of state records that follow the manifest
+	sealAt  uint64 // file offset of the seal of the segment before; 0 if there is none
 }
 
 func appendHeader(b []byte, h header) []byte {
@@ -63,6 +78,7 @@ func appendHeader(b []byte, h header) []byte {
 	b = le.AppendUint64(b, uint64(h.base))
 	b = le.AppendUint32(b, h.epoch)
 	b = le.AppendUint32(b, h.groups)
+	b = le.AppendUint64(b, h.sealAt)
 	b = append(b, zeros[:headerBytes-(len(b)-start)]...)
 	le.PutUint32(b[start+8:], crc32.Checksum(b[start+12:], castagnoli))
 	return b
@@ -82,5 +98,6 @@ func parseHeader(b []byte) (header, bool) {
 		base:    LSN(le.Uint64(b[24:])),
 		epoch:   le.Uint32(b[32:]),
 		groups:  le.Uint32(b[36:]),
+		sealAt:  le.Uint64(b[40:]),
 	}, true
 }

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
+)
+
+// A table, the payload of a seal, says where the entries and checkpoints of a segment are that
+// were live when it ended; doc.go draws it. With it Open needn't read the segment.
+
+// What a group, a run, a checkpoint add to a table besides their entries, in bytes, at most.
+const (
+	groupCost      = 10 + 5 + 5
+	runCost        = 10 + 10 + 5 + 5
+	checkpointCost = 10 + 10 + 5 + 5
+	recordCost     = groupCost + runCost + 10 // of a record, whatever it is
+)
+
+// entryCost is what an entry adds to a table.
+func entryCost(at, before place) int {
+	gap := uint64(int64(at.off)-before.end()) / 8
+	return uvarintBytes(gap) + uvarintBytes(uint64(at.size)/8)
+}
+
+func uvarintBytes(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// appendTable encodes what is live in a segment.
+func (l *Log) appendTable(b []byte, seg *segment) []byte {
+	groups := slices.Clone(seg.groups)
+	groups = slices.DeleteFunc(groups, func(g *group) bool {
+		return l.groups[g.id] != g || !g.has(seg)
+	})
+	slices.SortFunc(groups, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+	b = binary.AppendUvarint(b, uint64(len(groups)))
+	for _, g := range groups {
+		b = binary.AppendUvarint(b, uint64(g.id))
+		b = g.appendRuns(b, seg)
+		b = g.appendCheckpoints(b, seg)
+	}
+	return b
+}
+
+func (g *group) has(seg *segment) bool {
+	return slices.ContainsFunc(g.runs, func(r run) bool { return r.seg == seg }) ||
+		slices.ContainsFunc(g.checkpoints, func(c checkpoint) bool { return c.seg == seg })
+}
+
+func (g *group) appendRuns(b []byte, seg *segment) []byte {
+	n := 0
+	for i := range g.runs {
+		if g.runs[i].seg == seg {
+			n++
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	for i := range g.runs {
+		r := &g.runs[i]
+		if r.seg != seg {
+			continue
+		}
+		b = binary.AppendUvarint(b, r.first)
+		b = binary.AppendUvarint(b, r.term)
+		b = binary.AppendUvarint(b, uint64(len(r.at)))
+		end := int64(0)
+		for _, at := range r.at {
+			b = binary.AppendUvarint(b, uint64(int64(at.off)-end)/8)
+			b = binary.AppendUvarint(b, uint64(at.size)/8)
+			end = at.end()
+		}
+	}
+	return b
+}
+
+func (g *group) appendCheckpoints(b []byte, seg *segment) []byte {
+	n := 0
+	for _, c := range g.checkpoints {
+		if c.seg == seg {
+			n++
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	for _, c := range g.checkpoints {
+		if c.seg == seg {
+			b = binary.AppendUvarint(b, c.index)
+			b = binary.AppendUvarint(b, c.term)
+			b = binary.AppendUvarint(b, uint64(c.size))
+			b = binary.AppendUvarint(b, uint64(c.at.off)/8)
+		}
+	}
+	return b
+}
+
+var errTable = errors.New("the segment's table contradicts itself or its records")
+
+// tableReader decodes a table. Once something is wrong all further numbers are 0.
+type tableReader struct {
+	b   []byte
+	end int64 // of the segment's records: no place is behind it
+	bad bool
+}
+
+func (t *tableReader) uvarint() uint64 {
+	if len(t.b) > 0 && t.b[0] < 0x80 {
+		v := t.b[0]
+		t.b = t.b[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(t.b)
+	if n <= 0 {
+		t.bad = true
+		return 0
+	}
+	t.b = t.b[n:]
+	return v
+}
+
+// count decodes a number of things that take at least so many bytes each.
+func (t *tableReader) count(size int) int {
+	n := t.uvarint()
+	if n > uint64(len(t.b)/size) {
+		t.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+// place decodes where a record is that begins so many units of 8 bytes behind a position.
+func (t *tableReader) place(from int64, gap, size uint64) place {
+	if gap > uint64(t.end)/8 || size > uint64(t.end)/8 || size*8 < uint64(recordBytes(entryHead)) || from+int64(gap+size)*8 > t.end {
+		t.bad = true
+		return place{}
+	}
+	return place{uint32(from + int64(gap)*8), uint32(size * 8)}
+}
+
+// readTable puts what a table says into the index. The entries and checkpoints of a table are
+// younger than all that is in the index.
+func (l *Log) readTable(seg *segment, table []byte) error {
+	t := tableReader{b: table, end: seg.sealAt}
+	for n := t.count(3); n > 0 && !t.bad; n-- {
+		g := l.ensure(GroupID(t.uvarint()))
+		for n := t.count(3); n > 0 && !t.bad; n-- {
+			l.readRun(g, seg, &t)
+		}
+		for n := t.count(4); n > 0 && !t.bad; n-- {
+			c := checkpoint{index: t.uvarint(), term: t.uvarint(), size: int(min(t.uvarint(), MaxEntryBytes)), seg: seg}
+			c.at = t.place(0, t.uvarint(), uint64(recordBytes(entryHead+c.size))/8)
+			if !t.bad {
+				l.addCheckpoint(g, c)
+			}
+		}
+	}
+	if t.bad || len(t.b) > 0 {
+		return errTable
+	}
+	return nil
+}
+
+func (l *Log) readRun(g *group, seg *segment, t *tableReader) {
+	r := run{seg: seg, first: t.uvarint(), term: t.uvarint()}
+	n := t.count(2)
+	if n == 0 || r.first == 0 || r.first+uint64(n) < r.first {
+		t.bad = true
+		return
+	}
+	r.at = make([]place, n)
+	end := int64(0)
+	for i := range r.at {
+		r.at[i] = t.place(end, t.uvarint(), t.uvarint())
+		end = r.at[i].end()
+	}
+	if !t.bad {
+		l.overlay(g, r)
+	}
+}
+
+// clip frees memory that the runs of a segment reserve for more entries, which won't come.
+func (l *Log) clip(seg *segment) {
+	for _, g := range seg.groups {
+		for i := range g.runs {
+			if r := &g.runs[i]; r.seg == seg && cap(r.at) > len(r.at)+len(r.at)/8 {
+				r.at = slices.Clone(r.at)
+			}
+		}
+	}
+}
