@@ -91,6 +91,13 @@ func (c *Cluster) Restarted(broker int32) {
 	}
 }
 
+// Installed says that a snapshot of the state at an entry took the place of a replica's whole log; the
+// next Observe shows what is left. Until that is durable, a power loss may bring the old log back.
+func (c *Cluster) Installed(broker int32, group, index uint64) {
+	r := c.replica(c.group(group), broker)
+	r.installed, r.cutAfter = true, index
+}
+
 // LostDisk says that a broker stopped and will start with an empty disk, as new replicas.
 func (c *Cluster) LostDisk(broker int32) {
 	for _, r := range c.byBroker[broker] {

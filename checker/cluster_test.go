@@ -338,6 +338,16 @@ func TestClusterIsSilent(t *testing.T) {
 			s.logs[3] = []string{"9 x", "9 x", "9 x", "1 d"} // the first three are not looked at
 			s.show(3, commitTo(3))
 		}},
+		{"snapshot replaces a log that went another way, durable or not", func(s *stage) {
+			s.replicate(1, []string{"1 a", "1 b", "1 c"}, 3)
+			s.replicate(2, []string{"2 a", "2 b"}, 1, 2)
+			s.show(1, commitTo(2))
+			s.c.Installed(3, stageGroup, 2)
+			s.logs[3] = []string{"9 x", "9 x"} // not looked at
+			s.show(3, func(v *View) { v.First, v.Term, v.Vote, v.Leader, v.Commit = 3, 2, -1, false, 2 })
+			s.c.Restarted(3)
+			s.show(3, nil)
+		}},
 		{"replica removed and back", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, commitTo(2))

@@ -53,9 +53,10 @@ func (c *Cluster) checkVote(i Invariant, g *group, r *replica, verb string, old,
 // log brings the copy of the replica's log up to date and checks how it changed.
 func (o *observation) log() *Violation {
 	g, r, v := o.g, o.r, o.v
-	if v.First > r.log.last()+1 { // a snapshot took the place of the whole log
+	if r.installed || v.First > r.log.last()+1 { // a snapshot took the place of the whole log
 		r.log = newMirror(v.First)
 		r.checked = v.First - 1
+		r.installed = false
 	}
 	from := o.firstChanged()
 	if bad := o.truncation(from); bad != nil {
@@ -167,6 +168,9 @@ func (o *observation) recovered() *Violation {
 	o.c.counts[LogDurable]++
 	for i := max(r.durable.first, o.v.First, r.log.first); i <= r.durable.last(); i++ {
 		d, _ := r.durable.at(i)
+		if r.cutAfter > 0 && i > r.cutAfter {
+			return nil
+		}
 		if i > o.v.Last {
 			return g.broken(LogDurable, "broker %d recovered a log that ends at %d, but its entry %d of term %d was durable", r.broker, o.v.Last, i, d.Term)
 		}

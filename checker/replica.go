@@ -9,6 +9,9 @@ type replica struct {
 	fresh  bool // not observed yet since it started
 	log    mirror
 
+	installed bool   // a snapshot took the place of the log since the last view
+	cutAfter  uint64 // durable entries after this one may be gone through a snapshot; 0: none may
+
 	// checked is up to where the log was compared to the committed entries.
 	checked uint64
 

@@ -50,12 +50,13 @@ type mailbox struct {
 	hangups  []node.ConnID
 	messages []node.Message
 	results  []wal.Result
+	lost     []node.BrokerID
 }
 
 const mailCap = 4096
 
 func (m *mailbox) empty() bool {
-	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0
+	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0 && len(m.lost) == 0
 }
 
 func (m *mailbox) clear() {
@@ -63,6 +64,7 @@ func (m *mailbox) clear() {
 	clear(m.messages)
 	clear(m.results)
 	m.requests, m.hangups, m.messages, m.results = m.requests[:0], m.hangups[:0], m.messages[:0], m.results[:0]
+	m.lost = m.lost[:0]
 }
 
 // take moves at most limit items from a queue to the end of in.
@@ -85,6 +87,7 @@ func (b *broker) fill(limit int) *node.Input {
 	in.Requests, m.requests = take(in.Requests[:0], m.requests, limit)
 	in.Messages, m.messages = take(in.Messages[:0], m.messages, limit)
 	in.Results, m.results = take(in.Results[:0], m.results, limit)
+	in.Lost, m.lost = take(in.Lost[:0], m.lost, len(m.lost))
 	return in
 }
 

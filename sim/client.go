@@ -309,10 +309,11 @@ func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
 		c.controller = int(m.ControllerID)
 	}
 	c.checkBrokers(m)
-	complete := len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0
+	complete := len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 && len(m.Topics[0].Partitions) > 0
 	if complete {
 		for _, p := range m.Topics[0].Partitions {
-			complete = c.learnPartition(t, &p) && complete
+			known := c.learnPartition(t, &p)
+			complete = complete && (known || !c.waitsFor(t, p.Partition))
 		}
 	}
 	if c.serialNeedsNoTopic(t) || complete {
@@ -322,6 +323,16 @@ func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
 	c.nextBroker = c.nextBroker%len(c.world.brokers) + 1
 	c.askAgain = c.world.now + c.retryDelay()
 	c.wakeAt(c.askAgain)
+}
+
+// waitsFor says that some call waits for a partition.
+func (c *client) waitsFor(t *topicView, partition int32) bool {
+	for _, l := range c.lanes {
+		if l.topic == t && l.partition == partition && len(l.batches) > 0 {
+			return true
+		}
+	}
+	return len(c.serial.queue) > 0 && c.serial.queue[0].call.Topic == t.plan.Name && c.serial.queue[0].call.Partition == partition
 }
 
 // learnPartition says whether it learned a leader.

@@ -35,6 +35,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		b.mail.clear()
 		b.in = node.Input{}
 		w.dropConns(b, power)
+		w.loseBroker(b, power)
 		w.judge.crashed(w, b)
 		w.schedule(event{at: w.now + down, kind: evRestart, broker: b, incarnation: b.incarnation})
 	}
@@ -42,6 +43,21 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		w.tracef("%s  crash power=%v unsynced=%v, back in %v", w.column(b), power, unsynced, Duration(down))
 	}
 	return unsynced || up && !power
+}
+
+// loseBroker lets the other brokers hear that their connections from b broke. After a power loss
+// nobody tells them, half of the time, and across a partition never.
+func (w *world) loseBroker(b *broker, silent bool) bool {
+	heard := false
+	for _, o := range w.brokers {
+		d := w.seed.draw(domainLost, pair(b.number, o.number), b.crashes)
+		if o == b || w.net.links[b.number][o.number].cut > 0 || silent && d.ratio(1, 2) {
+			continue
+		}
+		heard = true
+		w.schedule(event{at: w.now + d.next().span(w.plan.Knobs.LinkLatency) + 1, kind: evLost, broker: o, from: b.number})
+	}
+	return heard
 }
 
 // stopTime is how long a clean stop may take before the host ends the process anyway.
@@ -129,6 +145,9 @@ func (w *world) config(b *broker) node.Config {
 		ColdReadBytes:     k.ColdReadBytes,
 		ReplicationBytes:  k.ReplicationBytes,
 		ReplicationWindow: k.ReplicationWindow,
+		CheckpointEntries: k.CheckpointEntries,
+		CheckpointBytes:   k.CheckpointBytes,
+		RetainEntries:     k.RetainEntries,
 		RetentionMs:       -1, // records of simulated clients are not of this time
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes

@@ -29,6 +29,8 @@ const (
 	FaultDup      FaultKind = "duplicate" // all links deliver Rate of 1000 messages twice
 	FaultTail     FaultKind = "tail"      // all links delay Rate of 1000 messages by up to seconds
 
+	FaultPeers FaultKind = "peer-reset" // its connections to brokers break, though both ends live
+
 	FaultReset   FaultKind = "reset"   // its client connections break
 	FaultRefuse  FaultKind = "refuse"  // its client connections break and no new ones are taken
 	FaultSilence FaultKind = "silence" // half-open: nothing passes between it and its clients for a while
@@ -48,7 +50,7 @@ var faultKinds = []FaultKind{
 	FaultReset, FaultRefuse, FaultSilence,
 	FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr,
 	FaultClockJump,
-	FaultStop,
+	FaultStop, FaultPeers,
 }
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
@@ -267,6 +269,9 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 	case FaultPause:
 		b.pausedUntil = max(b.pausedUntil, w.now+at(f.For))
 		return b.node != nil
+	case FaultPeers:
+		b.crashes++ // keys the delays
+		return w.loseBroker(b, false)
 	case FaultReset, FaultRefuse:
 		broke := w.breakConns(b)
 		if f.Kind == FaultRefuse {

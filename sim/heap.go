@@ -21,6 +21,7 @@ const (
 	evCall                          // client begins call index of the plan
 	evFault                         // fault index of the plan begins; broker is where its anchor was
 	evFaultEnd                      // fault index ends at broker
+	evLost                          // broker hears that its connection from broker from broke
 	evRestart                       // broker recovers, if still in this incarnation
 )
 

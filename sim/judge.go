@@ -91,6 +91,12 @@ func newJudge(w *world) *judge {
 
 // observe looks at what a step changed.
 func (j *judge) observe(w *world, b *broker, out *node.Output) {
+	for _, e := range out.Events {
+		if e.Kind == node.EventSnapshotInstalled {
+			delete(j.seen, replicaID{b.number, e.Group})
+			j.cluster.Installed(int32(b.number), uint64(e.Group), uint64(e.N))
+		}
+	}
 	for _, g := range out.Changed {
 		if appended(out.Events, g) { // maybe in the place of others: the view needn't show it
 			delete(j.seen, replicaID{b.number, g})
@@ -318,6 +324,8 @@ func (j *judge) fetched(w *world, c *client, p *pendingCall, f checker.Fetch) {
 				t.Records = append(t.Records, r)
 			}
 		}
+		v := &c.topic(p.call.Topic).partitions[p.call.Partition]
+		v.end = max(v.end, f.HighWatermark) // what was under way for long may still arrive
 	}
 	if w.tracing() {
 		w.tracef("client %d  call %d fetch %s from %d: %d records, high watermark %d", c.spec.ID, p.call.ID, name, f.Offset, len(f.Records), f.HighWatermark)

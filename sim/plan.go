@@ -66,6 +66,9 @@ type Knobs struct {
 	ColdReadBytes     int64    `json:"cold_read_bytes"`
 	ReplicationBytes  uint64   `json:"replication_bytes"`
 	ReplicationWindow int      `json:"replication_window"`
+	CheckpointEntries int      `json:"checkpoint_entries"`
+	CheckpointBytes   int64    `json:"checkpoint_bytes"`
+	RetainEntries     int      `json:"retain_entries"`
 	SegmentBytes      int64    `json:"segment_bytes"`
 	FlushBytes        int      `json:"flush_bytes"`
 

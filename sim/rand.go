@@ -34,6 +34,7 @@ const (
 	domainTarget
 	domainFailedSync
 	domainHeal
+	domainLost
 )
 
 // seed is the root of a world's decisions.

@@ -88,6 +88,9 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 	for _, m := range in.Messages {
 		w.tracef("%s  from %d: %d bytes %016x", col, m.From, len(m.Data), hashOf(m.Data))
 	}
+	for _, l := range in.Lost {
+		w.tracef("%s  lost connection from %d", col, l)
+	}
 	for _, r := range in.Requests {
 		h, _, _ := kafka.ParseHeader(r.Frame)
 		w.tracef("%s  request conn %d %v", col, r.Conn, h)

@@ -195,6 +195,8 @@ func (w *world) handle(e event) {
 		w.fire(e.index, e.broker)
 	case evFaultEnd:
 		w.end(e.index, e.broker)
+	case evLost:
+		w.hearLost(e)
 	case evRestart:
 		w.restart(e)
 	}
@@ -218,6 +220,13 @@ func (w *world) deliver(e event) {
 		return
 	}
 	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), To: node.BrokerID(b.number), Data: e.frame})
+}
+
+func (w *world) hearLost(e event) {
+	if b := e.broker; b.node != nil {
+		w.note(evLost, b, uint64(e.from))
+		b.mail.lost = append(b.mail.lost, node.BrokerID(e.from))
+	}
 }
 
 // step tells a broker what happened and does what it wants.
