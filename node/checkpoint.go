@@ -166,6 +166,9 @@ func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
 // an entry: not the machine, and hardly a follower.
 func (g *group) release() {
 	limit := min(g.machine.retain(), g.applied+1-min(g.applied, uint64(g.node.cfg.RetainEntries)))
+	if g.outgoing != nil { // a follower that fetches it needs the entries after it next
+		limit = min(limit, g.outgoing.index+1)
+	}
 	st, _ := g.node.log.State(g.id)
 	first := st.First
 	for _, c := range g.node.log.Checkpoints(g.id) {

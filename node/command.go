@@ -22,6 +22,7 @@ type commands struct {
 	seq     uint64
 	queue   []*pendingCommand // the first is under way
 	retryAt Time
+	wait    time.Duration // for the next retry
 }
 
 type pendingCommand struct {
@@ -30,8 +31,12 @@ type pendingCommand struct {
 	done  func(commandResult)
 }
 
-// commandRetry is how long the leader of group 0 has to apply a command before it is sent again.
-const commandRetry = 300 * time.Millisecond
+// A command is sent again when the leader of group 0 hasn't applied it in this time, first and at
+// most: each copy becomes an entry.
+const (
+	commandRetry    = 300 * time.Millisecond
+	commandRetryMax = 3 * time.Second
+)
 
 // submit queues a command. done is called when it is applied here; never, if it never is: whoever
 // waits needs a deadline of its own.
@@ -42,8 +47,14 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 	assert(err == nil, "a command can be encoded: %v", err)
 	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done})
 	if len(c.queue) == 1 {
-		c.send()
+		c.begin()
 	}
+}
+
+// begin sends the first command for the first time.
+func (c *commands) begin() {
+	c.wait = commandRetry
+	c.send()
 }
 
 // send gives the first command to the leader of group 0, which may be this broker.
@@ -52,7 +63,8 @@ func (c *commands) send() {
 		return
 	}
 	n := c.node
-	c.retryAt = n.now.Add(commandRetry)
+	c.retryAt = n.now.Add(c.wait)
+	c.wait = min(2*c.wait, commandRetryMax)
 	leader := brokerOf(n.catalog.group.lead)
 	if leader == n.self {
 		n.receiveCommand(c.queue[0].bytes)
@@ -85,7 +97,7 @@ func (c *commands) applied(cmd *command, res commandResult) {
 	done := c.queue[0].done
 	c.queue = c.queue[1:]
 	done(res)
-	c.send()
+	c.begin()
 }
 
 // skipped ends the first command if it was applied in what a received checkpoint stands for: its
@@ -95,7 +107,7 @@ func (c *commands) skipped(b *brokerMeta) {
 		done := c.queue[0].done
 		c.queue = c.queue[1:]
 		done(commandResult{err: kafka.Errorf(kerr.RequestTimedOut, "the outcome is unknown; look before you try again")})
-		c.send()
+		c.begin()
 	}
 }
 

@@ -22,6 +22,9 @@ import (
 // At most maxSnapshots are under way per broker in each direction; the rest wait.
 const maxSnapshots = 2
 
+// minPiece is the least that a follower gets for asking, in bytes.
+const minPiece = 256
+
 // outgoing is a checkpoint that followers of a group fetch.
 type outgoing struct {
 	index, term uint64
@@ -203,7 +206,7 @@ func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 	}
 	g.outgoing.used = n.now
 	piece := g.outgoing.data[offset:]
-	piece = piece[:min(len(piece), int(n.cfg.ReplicationBytes))]
+	piece = piece[:min(len(piece), max(minPiece, int(n.cfg.ReplicationBytes)))]
 	b := append(p.begin(), itemPiece)
 	b = binary.AppendUvarint(b, uint64(id))
 	b = binary.AppendUvarint(b, index)
