@@ -31,17 +31,20 @@ type eventLine struct {
 }
 
 var eventLines = map[node.EventKind]eventLine{
-	node.EventBecameLeader:     {slog.LevelInfo, "leads a group", ""},
-	node.EventLostLeadership:   {slog.LevelInfo, "no longer leads a group", ""},
-	node.EventLeadershipMoved:  {slog.LevelInfo, "handed a group over", "to"},
-	node.EventTornTail:         {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
-	node.EventRecovered:        {slog.LevelInfo, "recovered the log", "entries"},
-	node.EventTopicCreated:     {slog.LevelInfo, "a topic was created", ""},
-	node.EventTopicDeleted:     {slog.LevelInfo, "a topic was deleted", ""},
-	node.EventBrokerRegistered: {slog.LevelInfo, "a broker is registered", "broker"},
-	node.EventEnvelopeRefused:  {slog.LevelWarn, "refused an envelope from a broker", "broker"},
-	node.EventRequestRefused:   {slog.LevelWarn, "refused a request and hung up", ""},
-	node.EventProposalLost:     {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
+	node.EventBecameLeader:      {slog.LevelInfo, "leads a group", ""},
+	node.EventLostLeadership:    {slog.LevelInfo, "no longer leads a group", ""},
+	node.EventLeadershipMoved:   {slog.LevelInfo, "handed a group over", "to"},
+	node.EventTornTail:          {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
+	node.EventRecovered:         {slog.LevelInfo, "recovered the log", "entries"},
+	node.EventTopicCreated:      {slog.LevelInfo, "a topic was created", ""},
+	node.EventTopicDeleted:      {slog.LevelInfo, "a topic was deleted", ""},
+	node.EventBrokerRegistered:  {slog.LevelInfo, "a broker is registered", "broker"},
+	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
+	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
+	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and made anew from the others if there are any", "entry"},
+	node.EventReplicasChanged:   {slog.LevelInfo, "the replicas of a group changed", "voters"},
+	node.EventSnapshotInstalled: {slog.LevelInfo, "took a checkpoint from the leader of a group", "entry"},
+	node.EventProposalLost:      {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
 }
 
 func (e *events) report(list []node.Event) {

@@ -65,6 +65,10 @@ var firing = map[string]struct{ raises, doesNot string }{
 		"chronik_disk_free_bytes{@} 90000x60\nchronik_disk_size_bytes{@} 1000000x60",
 		"chronik_disk_free_bytes{@} 110000x60\nchronik_disk_size_bytes{@} 1000000x60",
 	},
+	"ChronikReplicaDamaged": {
+		`chronik_events_total{@,event="replica_damaged"} 0x58 1 1`,
+		`chronik_events_total{@,event="torn_tail"} 0x58 1 1`,
+	},
 	"ChronikMailboxGrowing": {
 		`chronik_mailbox_items{@,kind="request"} 0x50 1000+1000x10`,
 		`chronik_mailbox_items{@,kind="request"} 0x50 9000 9000 9000 0 9000 9000 9000 9000 0 9000`,
