@@ -105,6 +105,8 @@ func (c *client) sendSerial(p *pendingCall) {
 		c.sendFetch(cn, p, v)
 	case CallLatest:
 		c.sendLatest(cn, p, v)
+	case CallTrim:
+		c.sendTrim(cn, p)
 	case CallCreate:
 		c.sendCreate(cn, p, t)
 	case CallDelete:
@@ -185,7 +187,12 @@ func (c *client) fetched(p *pendingCall, v *partitionView, epoch int32, position
 		v.position = 0 // deleted and created again
 		c.retrySerial(p)
 		return
-	case r.ErrorCode == kerr.OffsetOutOfRange.Code && position > 0:
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code && w.judge.trimmed[partitionName(p.call.Topic, p.call.Partition)] && r.LogStartOffset > position:
+		v.position = r.LogStartOffset
+		w.judge.restart(w, c, p, v.position)
+		c.retrySerial(p)
+		return
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code:
 		w.fail("offset-out-of-range", "client %d fetches %s at offset %d, which it reached by reading committed records, and is told that it is out of range (high watermark %d, log start %d)",
 			c.spec.ID, partitionName(p.call.Topic, p.call.Partition), position, r.HighWatermark, r.LogStartOffset)
 	case retriable(r.ErrorCode):
@@ -266,6 +273,40 @@ func (c *client) latest(p *pendingCall, resp *kmsg.ListOffsetsResponse) {
 		c.unexpected(p.call, r.ErrorCode, "ListOffsets")
 	}
 	c.world.judge.end(c.world, c, p, checker.End{Span: c.span(p), Offset: r.Offset})
+	c.endSerial(p)
+}
+
+func (c *client) sendTrim(cn *conn, p *pendingCall) {
+	c.world.judge.trimmed[partitionName(p.call.Topic, p.call.Partition)] = true
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Version = 2
+	req.TimeoutMillis = int32(c.timeout() / millisecond)
+	rt := kmsg.NewDeleteRecordsRequestTopic()
+	rt.Topic = p.call.Topic
+	rp := kmsg.NewDeleteRecordsRequestTopicPartition()
+	rp.Partition, rp.Offset = p.call.Partition, p.call.Offset
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) { c.hasTrimmed(p, resp.(*kmsg.DeleteRecordsResponse)) }))
+}
+
+func (c *client) hasTrimmed(p *pendingCall, resp *kmsg.DeleteRecordsResponse) {
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		c.world.fail("protocol", "records of one partition to be deleted are answered with %d topics", len(resp.Topics))
+	}
+	r := &resp.Topics[0].Partitions[0]
+	switch {
+	case retriable(r.ErrorCode):
+		c.retrySerial(p)
+		return
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code: // there aren't so many records, or they are gone
+	case r.ErrorCode != 0:
+		c.unexpected(p.call, r.ErrorCode, "DeleteRecords")
+	case r.LowWatermark < p.call.Offset:
+		c.world.fail("trim", "client %d, call %d deletes the records of %s below offset %d, and the log is said to start at %d",
+			c.spec.ID, p.call.ID, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, r.LowWatermark)
+	}
+	c.world.judge.hasTrimmed(c.world, c, p, r.LowWatermark)
 	c.endSerial(p)
 }
 

@@ -232,6 +232,25 @@ func (g *generator) clients() {
 	if g.chance(1, 4) {
 		g.churn(append(askers, admin))
 	}
+	if g.chance(1, 4) {
+		g.trims(askers)
+	}
+}
+
+// trims lets clients delete records from the start of partitions.
+func (g *generator) trims(clients []int) {
+	p := g.plan
+	for range g.between(1, 8) {
+		t := &p.Topics[g.pick(int64(len(p.Topics)))]
+		c := Call{
+			At: Duration(g.upTo(int64(p.Safety))), Client: clients[g.pick(int64(len(clients)))], Kind: CallTrim,
+			Topic: t.Name, Partition: int32(g.pick(int64(t.Partitions))), Offset: -1,
+		}
+		if g.chance(2, 3) {
+			c.Offset = g.wide(1, 500)
+		}
+		g.call(c)
+	}
 }
 
 // churn lets several clients create and delete one more topic.

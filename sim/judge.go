@@ -21,6 +21,7 @@ type judge struct {
 	votes     map[replicaID]vote      // durable ones, by the bytes on the disks; look-up only
 	voters    map[ballot]int64        // who has ever durably voted so, a bit each; look-up only
 	gone      map[node.GroupID]bool   // a replica was deleted with its topic; look-up only
+	trimmed   map[string]bool         // partitions of which somebody tried to delete records; look-up only
 	producers map[producerKey]bool    // ids given out; look-up only
 
 	// Where the cluster's questions for entries and the walk over a write go.
@@ -73,6 +74,7 @@ func newJudge(w *world) *judge {
 		known:     make(map[node.GroupID]bool),
 		votes:     make(map[replicaID]vote),
 		voters:    make(map[ballot]int64),
+		trimmed:   make(map[string]bool),
 		gone:      make(map[node.GroupID]bool),
 		producers: make(map[producerKey]bool),
 	}
@@ -329,6 +331,24 @@ func (j *judge) fetched(w *world, c *client, p *pendingCall, f checker.Fetch) {
 	}
 	if w.tracing() {
 		w.tracef("client %d  call %d fetch %s from %d: %d records, high watermark %d", c.spec.ID, p.call.ID, name, f.Offset, len(f.Records), f.HighWatermark)
+	}
+}
+
+// restart notes that a client was told to go on at the start of the log. What the verifier has read
+// before is gone.
+func (j *judge) restart(w *world, c *client, p *pendingCall, start int64) {
+	name := partitionName(p.call.Topic, p.call.Partition)
+	if j.histories.Truths[name] != nil && c == w.verifier {
+		j.histories.Truths[name] = &checker.Truth{Start: start}
+	}
+}
+
+// hasTrimmed notes that records were deleted.
+func (j *judge) hasTrimmed(w *world, c *client, p *pendingCall, start int64) {
+	w.result.Ops++
+	w.hash.word(uint64(p.call.ID)<<32 ^ uint64(start))
+	if w.tracing() {
+		w.tracef("client %d  call %d trim %s: the log starts at %d", c.spec.ID, p.call.ID, partitionName(p.call.Topic, p.call.Partition), start)
 	}
 }
 

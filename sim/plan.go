@@ -116,6 +116,7 @@ const (
 	CallLatest  = "latest"  // ListOffsets: the end of the partition, linearizable
 	CallCreate  = "create"  // CreateTopics
 	CallDelete  = "delete"  // DeleteTopics
+	CallTrim    = "trim"    // DeleteRecords below Offset
 )
 
 // Call is one call of a client.
@@ -128,7 +129,8 @@ type Call struct {
 	Partition int32    `json:"partition"`
 	Records   int      `json:"records,omitempty"`
 	Size      int      `json:"size,omitempty"`
-	Acks      int16    `json:"acks,omitempty"` // produce: -1, 0 or 1
+	Acks      int16    `json:"acks,omitempty"`   // produce: -1, 0 or 1
+	Offset    int64    `json:"offset,omitempty"` // trim; -1: all that is committed
 }
 
 // Fault is one fault: at a time, or After an event.
@@ -284,6 +286,10 @@ func (p *Plan) validateCalls(clients map[int]bool) error {
 		case CallProduce:
 			if c.Records < 1 || c.Size < minValue || c.Acks < -1 || c.Acks > 1 {
 				return fmt.Errorf("call %d: produce needs records >= 1, size >= %d, acks -1, 0 or 1", c.ID, minValue)
+			}
+		case CallTrim:
+			if c.Offset < -1 {
+				return fmt.Errorf("call %d: trim needs an offset, or -1", c.ID)
 			}
 		case CallFetch, CallLatest, CallCreate, CallDelete:
 		default:

@@ -46,16 +46,17 @@ func shrinkCommand(args []string) (bool, error) {
 	return false, err
 }
 
-// signature is what two failures have in common that are the same: the check and, for panics, the
-// text without its numbers.
+// signature is what two failures have in common that are the same: the check and, where one check
+// stands for many things, the text without its numbers.
 func signature(f *sim.Failure) string {
-	if f.Check != "panic" {
+	if f.Check != "panic" && f.Check != "liveness" {
 		return f.Check
 	}
+	text, _, _ := strings.Cut(f.Text, ": not within")
 	return f.Check + strings.Map(func(r rune) rune {
 		if unicode.IsDigit(r) {
 			return -1
 		}
 		return r
-	}, f.Text)
+	}, text)
 }
