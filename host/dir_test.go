@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -157,52 +158,109 @@ func TestFolder(t *testing.T) {
 			t.Errorf("got %v, want an error with %q", err, text)
 		}
 	}
-	_, err := openFolder(dir, me, 3)
+	_, err := openFolder(dir, me, refuseEmpty)
 	wantErr(err, "must never come back with an empty disk")
+	wantErr(err, "broker start -join -config FILE")
+	wantErr(err, "broker format -config FILE")
 	if !errors.Is(err, ErrNotFormatted) {
 		t.Errorf("%v is not ErrNotFormatted", err)
 	}
 	must(t, Format(dir, me))
 	wantErr(Format(dir, me), "formatted already")
 
-	f, err := openFolder(dir, me, 3)
+	f, err := openFolder(dir, me, refuseEmpty)
 	must(t, err)
-	want := Meta{Version: 1, ClusterID: "c", BrokerID: 2, Incarnation: 1}
-	if diff := cmp.Diff(want, f.meta); diff != "" {
-		t.Errorf("meta (-want +got):\n%s", diff)
+	want := Meta{Version: 1, ClusterID: "c", BrokerID: 2, Incarnation: 1, Folder: f.meta.Folder}
+	if diff := cmp.Diff(want, f.meta); diff != "" || len(f.meta.Folder) != 16 {
+		t.Errorf("meta %+v (-want +got):\n%s", f.meta, diff)
 	}
 	pid, err := os.ReadFile(filepath.Join(dir, "pid"))
 	must(t, err)
 	if string(pid) != fmt.Sprintln(os.Getpid()) {
 		t.Errorf("pid file: %q", pid)
 	}
-	_, err = openFolder(dir, me, 3)
+	_, err = openFolder(dir, me, refuseEmpty)
 	wantErr(err, fmt.Sprintf("another process (pid %d) uses the data folder", os.Getpid()))
 	f.clean()
 	f.close()
 
-	_, err = openFolder(dir, Meta{ClusterID: "d", BrokerID: 2}, 3)
+	_, err = openFolder(dir, Meta{ClusterID: "d", BrokerID: 2}, refuseEmpty)
 	wantErr(err, `belongs to cluster "c", the configuration says "d"`)
-	_, err = openFolder(dir, Meta{ClusterID: "c", BrokerID: 3}, 3)
+	_, err = openFolder(dir, Meta{ClusterID: "c", BrokerID: 3}, refuseEmpty)
 	wantErr(err, "belongs to broker 2, the configuration says 3")
 
 	must(t, os.WriteFile(filepath.Join(dir, "log", "1.seg"), nil, 0o644))
 	must(t, os.Remove(filepath.Join(dir, "meta.json")))
 	wantErr(Format(dir, me), "meta.json is missing: restore it")
-	_, err = openFolder(dir, me, 1)
-	wantErr(err, "meta.json is missing: restore it")
+	for _, e := range []emptyFolder{foundAlone, joinEmpty} {
+		_, err = openFolder(dir, me, e)
+		wantErr(err, "meta.json is missing: restore it")
+	}
 	must(t, os.WriteFile(filepath.Join(dir, "meta.json"), []byte("{"), 0o644))
-	_, err = openFolder(dir, me, 1)
+	_, err = openFolder(dir, me, foundAlone)
 	wantErr(err, "is damaged")
+}
+
+// A log that vanished under its meta.json must not be taken for a new one (R21).
+func TestAFolderThatLostItsLogIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	me := Meta{ClusterID: "c", BrokerID: 2}
+	must(t, Format(dir, me))
+	open := func() error {
+		f, err := openFolder(dir, me, joinEmpty)
+		if err == nil {
+			f.close()
+		}
+		return err
+	}
+	must(t, open()) // killed before the log was begun
+	segment := filepath.Join(dir, "log", "1.seg")
+	must(t, os.WriteFile(segment, []byte("records"), 0o644))
+	must(t, open()) // killed just after
+	f, err := openFolder(dir, me, refuseEmpty)
+	must(t, err)
+	must(t, f.begun())
+	must(t, f.begun())
+	f.close()
+	must(t, open())
+	for _, lose := range []func() error{
+		func() error { return os.Truncate(segment, 0) },
+		func() error { return os.Remove(segment) },
+		func() error { return os.RemoveAll(filepath.Join(dir, "log")) },
+	} {
+		must(t, lose())
+		if err := open(); err == nil || !strings.Contains(err.Error(), "its log is not in") {
+			t.Errorf("got %v", err)
+		}
+	}
+	must(t, os.Remove(filepath.Join(dir, "meta.json")))
+	must(t, open())
+}
+
+// A replica that joins must get an incarnation that no earlier one of its broker had, also if that
+// one was lost in the same moment.
+func TestIncarnationsAreNeverUsedTwice(t *testing.T) {
+	seen := make(map[uint32]bool)
+	for range 2 {
+		dir := t.TempDir()
+		f, err := openFolder(dir, Meta{ClusterID: "c", BrokerID: 2}, joinEmpty)
+		must(t, err)
+		f.close()
+		now := time.Now().Unix()
+		if i := f.meta.Incarnation; seen[i] || int64(i) >= now || int64(i) < now-5 {
+			t.Errorf("incarnation %d at time %d", i, now)
+		}
+		seen[f.meta.Incarnation] = true
+	}
 }
 
 func TestABrokerAloneFormatsItsFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	f, err := openFolder(dir, Meta{BrokerID: 1}, 1)
+	f, err := openFolder(dir, Meta{BrokerID: 1}, foundAlone)
 	must(t, err)
 	first := f.meta
 	f.close()
-	f, err = openFolder(dir, Meta{BrokerID: 1}, 1)
+	f, err = openFolder(dir, Meta{BrokerID: 1}, foundAlone)
 	must(t, err)
 	defer f.close()
 	if f.meta != first || len(first.ClusterID) != 16 {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"chronik/node"
 )
@@ -21,14 +22,16 @@ import (
 // A broker's data folder:
 //
 //	meta.json  who this is; written once, by Format
+//	fresh      the log may be empty: there from Format until the first start has written to it
 //	lock       locked (flock) while a process uses the folder
 //	pid        that process; removed by a clean stop
 //	log/       the write-ahead log and nothing else
 const (
-	metaName = "meta.json"
-	lockName = "lock"
-	pidName  = "pid"
-	logName  = "log"
+	metaName  = "meta.json"
+	freshName = "fresh"
+	lockName  = "lock"
+	pidName   = "pid"
+	logName   = "log"
 
 	metaVersion = 1
 )
@@ -38,18 +41,21 @@ type Meta struct {
 	Version     int           `json:"version"` // of the folder's layout
 	ClusterID   string        `json:"cluster_id"`
 	BrokerID    node.BrokerID `json:"broker_id"`
-	Incarnation uint32        `json:"incarnation"`
+	Incarnation uint32        `json:"incarnation"` // see node.Config
+	Folder      string        `json:"folder"`      // drawn by Format: tells this folder from any other
 }
+
+// founder is the incarnation of the brokers that begin a cluster.
+const founder = 1
 
 // ErrNotFormatted is wrapped when a member's folder has no identity.
 var ErrNotFormatted = errors.New("the data folder is not formatted")
 
-// Format makes dir the data folder of a new broker. It fails if there is one already, or any log.
+// Format makes dir the data folder of a new broker, by default of a founder of its cluster. It fails
+// if there is one already, or any log.
 func Format(dir string, m Meta) error {
-	m.Version = metaVersion
-	if m.Incarnation == 0 {
-		m.Incarnation = 1
-	}
+	m.Version, m.Folder = metaVersion, drawID()
+	setDefault(&m.Incarnation, founder)
 	if err := os.MkdirAll(filepath.Join(dir, logName), 0o755); err != nil {
 		return err
 	}
@@ -63,7 +69,22 @@ func Format(dir string, m Meta) error {
 	if err != nil {
 		return err
 	}
+	if err := writeDurably(dir, freshName, nil); err != nil {
+		return err
+	}
 	return writeDurably(dir, metaName, append(text, '\n'))
+}
+
+// formatJoining makes dir the data folder of a replica that the cluster doesn't know yet. Its
+// incarnation is the time in seconds. It returns when that second is over, so that not even the next
+// replica after a loss of this one can be given the same.
+func formatJoining(dir string, m Meta) error {
+	m.Incarnation = uint32(time.Now().Unix())
+	if err := Format(dir, m); err != nil {
+		return err
+	}
+	time.Sleep(time.Until(time.Unix(int64(m.Incarnation)+1, 0)))
+	return nil
 }
 
 func checkEmpty(logDir string) error {
@@ -76,6 +97,37 @@ func checkEmpty(logDir string) error {
 			logDir, entries[0].Name(), metaName)
 	}
 	return nil
+}
+
+// checkLog refuses a log that is gone although this broker has used it.
+func (f *folder) checkLog() error {
+	if _, err := os.Lstat(filepath.Join(f.dir, freshName)); err == nil {
+		return nil
+	}
+	entries, err := os.ReadDir(f.logDir())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Size() > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s says that this broker has been running, but its log is not in %s: mount or restore it. "+
+		"If it is lost, remove %s, too, and run: broker start -join -config FILE. The broker then comes back as a new replica",
+		filepath.Join(f.dir, metaName), f.logDir(), metaName)
+}
+
+// begun notes that the log is in use: from now on an empty one is refused.
+func (f *folder) begun() error {
+	err := os.Remove(filepath.Join(f.dir, freshName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(f.dir)
 }
 
 // writeDurably makes dir/name hold exactly text, or what it held before, whatever happens.
@@ -108,7 +160,9 @@ func syncDir(dir string) error {
 }
 
 // NewClusterID draws a name for a new cluster.
-func NewClusterID() string {
+func NewClusterID() string { return drawID() }
+
+func drawID() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
@@ -122,8 +176,8 @@ type folder struct {
 }
 
 // openFolder locks dir, checks that it belongs to the broker that want describes, and writes the
-// pid. A cluster of one formats its empty folder itself.
-func openFolder(dir string, want Meta, members int) (*folder, error) {
+// pid. What it does about an empty folder is up to the caller.
+func openFolder(dir string, want Meta, whenEmpty emptyFolder) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -133,10 +187,13 @@ func openFolder(dir string, want Meta, members int) (*folder, error) {
 	}
 	f := &folder{dir: dir, lock: lock}
 	if f.meta, err = readMeta(dir); errors.Is(err, fs.ErrNotExist) {
-		f.meta, err = formatAlone(dir, want, members)
+		f.meta, err = whenEmpty.format(dir, want)
 	}
 	if err == nil {
 		err = f.meta.check(dir, want)
+	}
+	if err == nil {
+		err = f.checkLog()
 	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, pidName), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
@@ -183,17 +240,31 @@ func readMeta(dir string) (Meta, error) {
 	return m, nil
 }
 
-// formatAlone formats an empty folder if the broker is its whole cluster.
-func formatAlone(dir string, want Meta, members int) (Meta, error) {
-	if members > 1 {
-		return Meta{}, fmt.Errorf("%w: %s is empty. A broker must never come back with an empty disk under its old id: "+
-			"the others count on what it has voted for and stored. If its disk was lost, restore the folder. "+
-			"If this is a brand-new member: broker format -config FILE", ErrNotFormatted, dir)
+// emptyFolder is what to do about a data folder without an identity.
+type emptyFolder uint8
+
+const (
+	refuseEmpty emptyFolder = iota // in a cluster nobody can tell a new broker from one that lost its disk
+	foundAlone                     // the broker is its whole cluster
+	joinEmpty                      // the broker becomes a new replica
+)
+
+func (e emptyFolder) format(dir string, want Meta) (Meta, error) {
+	var err error
+	switch e {
+	case refuseEmpty:
+		return Meta{}, fmt.Errorf("%w: %s is empty. A broker must never come back with an empty disk under its old identity: "+
+			"the others count on what it has voted for and stored. There are two ways on:\n"+
+			"  broker start -join -config FILE   if the cluster runs already: for a broker that is new to it, or that lost its disk\n"+
+			"  broker format -config FILE        if the whole cluster is brand-new: on each of its brokers, once, before their first start",
+			ErrNotFormatted, dir)
+	case foundAlone:
+		setDefault(&want.ClusterID, NewClusterID())
+		err = Format(dir, want)
+	case joinEmpty:
+		err = formatJoining(dir, want)
 	}
-	if want.ClusterID == "" {
-		want.ClusterID = NewClusterID()
-	}
-	if err := Format(dir, want); err != nil {
+	if err != nil {
 		return Meta{}, err
 	}
 	return readMeta(dir)

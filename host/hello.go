@@ -18,14 +18,15 @@ import (
 // Between two brokers there is one TCP connection each way; whoever wants to send dials. Numbers
 // are big-endian.
 //
-//	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes
-//	answer, listener -> dialer:  "CHRK" | version 2 | refusal: length 2, bytes (length 0: welcome)
+//	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica
+//	answer, listener -> dialer:  "CHRK" | version 2 | replica | refusal: length 2, bytes (length 0: welcome)
+//	replica:                     incarnation 4 | folder id: length 1, bytes
 //	then, dialer -> listener:    length 4 | CRC-32C of the data 4 | data     (length 0: still alive)
 //
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 1
+	peerVersion = 2
 
 	envelopeHead = 8 // bytes before the data
 
@@ -39,6 +40,50 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type hello struct {
 	cluster  string
 	from, to node.BrokerID
+	replica  replica
+}
+
+// replica tells a broker's present data folder from those it had before.
+type replica struct {
+	incarnation uint32
+	folder      string
+}
+
+// check refuses a founder that is not the one that the cluster knows, by the id of its folder. It
+// has forgotten what it voted for and stored, and so must not be listened to. A broker that joins
+// says so by its incarnation.
+func (r replica) check(id node.BrokerID, known string) string {
+	if r.incarnation == founder && known != "" && known != r.folder {
+		return fmt.Sprintf("the cluster knows broker %d with another data folder than its present one, which was formatted as if the cluster were new. "+
+			"If the old folder is lost, empty the present one and run: broker start -join -config FILE", id)
+	}
+	return ""
+}
+
+func (r replica) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, r.incarnation)
+	b = append(b, byte(len(r.folder)))
+	return append(b, r.folder...)
+}
+
+func readReplica(from io.Reader) (replica, error) {
+	var incarnation [4]byte
+	if _, err := io.ReadFull(from, incarnation[:]); err != nil {
+		return replica{}, err
+	}
+	folder, err := readShort(from)
+	return replica{binary.BigEndian.Uint32(incarnation[:]), folder}, err
+}
+
+// readShort reads a length byte and so many bytes.
+func readShort(from io.Reader) (string, error) {
+	var n [1]byte
+	if _, err := io.ReadFull(from, n[:]); err != nil {
+		return "", err
+	}
+	text := make([]byte, n[0])
+	_, err := io.ReadFull(from, text)
+	return string(text), err
 }
 
 func (h hello) append(b []byte) []byte {
@@ -47,26 +92,28 @@ func (h hello) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(h.from))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.to))
 	b = append(b, byte(len(h.cluster)))
-	return append(b, h.cluster...)
+	b = append(b, h.cluster...)
+	return h.replica.append(b)
 }
 
 func readHello(r io.Reader) (hello, error) {
-	var head [15]byte
+	var head [14]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return hello{}, err
 	}
 	if err := checkMagic(head[:6]); err != nil {
 		return hello{}, err
 	}
-	cluster := make([]byte, head[14])
-	if _, err := io.ReadFull(r, cluster); err != nil {
+	h := hello{
+		from: node.BrokerID(binary.BigEndian.Uint32(head[6:])),
+		to:   node.BrokerID(binary.BigEndian.Uint32(head[10:])),
+	}
+	var err error
+	if h.cluster, err = readShort(r); err != nil {
 		return hello{}, err
 	}
-	return hello{
-		cluster: string(cluster),
-		from:    node.BrokerID(binary.BigEndian.Uint32(head[6:])),
-		to:      node.BrokerID(binary.BigEndian.Uint32(head[10:])),
-	}, nil
+	h.replica, err = readReplica(r)
+	return h, err
 }
 
 func checkMagic(b []byte) error {
@@ -80,43 +127,53 @@ func checkMagic(b []byte) error {
 }
 
 // appendAnswer appends the listener's answer; an empty refusal is a welcome.
-func appendAnswer(b []byte, refusal string) []byte {
+func appendAnswer(b []byte, self replica, refusal string) []byte {
 	b = append(b, peerMagic...)
 	b = binary.BigEndian.AppendUint16(b, peerVersion)
+	b = self.append(b)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(refusal)))
 	return append(b, refusal...)
 }
 
-// readAnswer returns the other end's refusal as an error.
-func readAnswer(r io.Reader) error {
-	var head [8]byte
+// readAnswer returns who the other end is, and its refusal as an error.
+func readAnswer(r io.Reader) (replica, error) {
+	var head [6]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return err
+		return replica{}, err
 	}
-	if err := checkMagic(head[:6]); err != nil {
-		return err
+	if err := checkMagic(head[:]); err != nil {
+		return replica{}, err
 	}
-	refusal := make([]byte, binary.BigEndian.Uint16(head[6:]))
+	them, err := readReplica(r)
+	if err != nil {
+		return them, err
+	}
+	var n [2]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		return them, err
+	}
+	refusal := make([]byte, binary.BigEndian.Uint16(n[:]))
 	if _, err := io.ReadFull(r, refusal); err != nil {
-		return err
+		return them, err
 	}
 	if len(refusal) > 0 {
-		return fmt.Errorf("refused: %s", refusal)
+		return them, fmt.Errorf("refused: %s", refusal)
 	}
-	return nil
+	return them, nil
 }
 
-// refusal says why a dialer that said h may not send to us; "" if it may.
-func refusal(h, self hello, known func(node.BrokerID) bool) string {
+// refusal says why a dialer that said h may not send to us; "" if it may. One that we don't know may:
+// it is new to the cluster and is going to register.
+func refusal(h, self hello, knownFolder string) string {
 	switch {
 	case h.cluster != self.cluster:
 		return fmt.Sprintf("this broker belongs to cluster %q, you to %q; mend the peer address or cluster_id", self.cluster, h.cluster)
 	case h.to != self.from:
 		return fmt.Sprintf("this is broker %d, you look for broker %d; mend the peer addresses in members", self.from, h.to)
-	case !known(h.from):
-		return fmt.Sprintf("broker %d is not in this broker's list of members; the list must be the same on every broker", h.from)
+	case h.from == self.from:
+		return fmt.Sprintf("this is broker %d, too; give every broker its own broker_id", self.from)
 	}
-	return ""
+	return h.replica.check(h.from, knownFolder)
 }
 
 // envelope appends one frame.

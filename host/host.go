@@ -23,6 +23,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,13 +32,16 @@ import (
 
 // Config says where a node lives. The zero value of an optional field means its default.
 type Config struct {
-	// Node is handed to node.Open. Open fills in ClusterID (if it is empty), Incarnation and Seed.
+	// Node is handed to node.Open. Open fills in ClusterID (if it is empty), Incarnation, Seed and this
+	// broker's Folder in Members.
 	Node node.Config
 
-	Dir        string                   // data folder; see Format
-	Listen     string                   // host:port for Kafka clients
-	PeerListen string                   // host:port for other brokers; empty in a cluster of one
-	Peers      map[node.BrokerID]string // host:port of every other broker's PeerListen
+	Dir        string // data folder; see Format
+	Listen     string // host:port for Kafka clients
+	PeerListen string // host:port for other brokers; empty for a broker that stays alone
+	// Join makes a new replica of an empty data folder, in a cluster that runs already. A formatted
+	// folder ignores it.
+	Join bool
 
 	Metrics string // host:port for /metrics and /healthz; empty: none
 
@@ -100,7 +104,11 @@ type Host struct {
 	http      *http.Server // nil without metrics
 	httpAddr  net.Addr
 	recovered atomic.Bool
+	late      *time.Timer // says why the broker isn't ready yet
 }
+
+// lateTime is how long a broker may take to become ready before it says what it waits for.
+const lateTime = 10 * time.Second
 
 // Open locks the data folder, binds the listeners and recovers the node from its log; it may take
 // as long as reading that log. Nothing is served before Run.
@@ -120,20 +128,19 @@ func Open(cfg Config) (*Host, error) {
 
 func (h *Host) open() (err error) {
 	cfg := &h.cfg
-	if h.folder, err = openFolder(cfg.Dir, identity(cfg.Node), len(cfg.Node.Members)); err != nil {
+	if h.folder, err = openFolder(cfg.Dir, identity(cfg.Node), cfg.whenEmpty()); err != nil {
 		return err
 	}
-	cfg.Node.ClusterID = h.folder.meta.ClusterID
-	cfg.Node.Incarnation = h.folder.meta.Incarnation
-	cfg.Node.Seed = randomSeed()
+	meta := h.folder.meta
+	cfg.adopt(meta)
 	h.metrics = newMetrics(cfg.Node.BrokerID)
 
 	// Ports before the log: a port that is taken should be said at once.
 	if h.clients, err = listenClients(cfg.Listen, cfg.Limits, h.mail, cfg.Log); err != nil {
 		return err
 	}
-	self := hello{cluster: cfg.Node.ClusterID, from: cfg.Node.BrokerID}
-	if h.peers, err = listenPeers(cfg.PeerListen, self, cfg.Peers, h.mail, cfg.Log); err != nil {
+	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
+	if h.peers, err = listenPeers(cfg.PeerListen, self, h.mail, cfg.Log); err != nil {
 		return err
 	}
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {
@@ -150,13 +157,40 @@ func (h *Host) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := h.folder.begun(); err != nil {
+		return err
+	}
 	h.loop = &loop{
 		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk,
-		events: events{log: cfg.Log, ready: cfg.Ready},
+		events: events{log: cfg.Log, ready: func() { h.late.Stop(); cfg.Ready() }},
 	}
 	h.recovered.Store(true)
 	return nil
+}
+
+// whenEmpty says what to do about an empty data folder. A broker alone that others can reach might
+// be what is left of a larger cluster.
+func (c *Config) whenEmpty() emptyFolder {
+	switch {
+	case c.Join:
+		return joinEmpty
+	case len(c.Node.Members) == 1 && c.PeerListen == "":
+		return foundAlone
+	default:
+		return refuseEmpty
+	}
+}
+
+// adopt fills in what the data folder says.
+func (c *Config) adopt(m Meta) {
+	c.Node.ClusterID, c.Node.Incarnation, c.Node.Seed = m.ClusterID, m.Incarnation, randomSeed()
+	c.Node.Members = slices.Clone(c.Node.Members)
+	for i := range c.Node.Members {
+		if self := &c.Node.Members[i]; self.ID == m.BrokerID {
+			self.Folder = m.Folder
+		}
+	}
 }
 
 // Addr is the address that clients can connect to.
@@ -166,6 +200,11 @@ func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
 // dead. It returns nil only after a clean stop, and an ErrBroken if an invariant did not hold.
 func (h *Host) Run(ctx context.Context) error {
 	defer h.close()
+	h.late = time.AfterFunc(lateTime, func() {
+		h.cfg.Log.Warn("not ready yet: the cluster has not registered this broker. That takes connections to and from a majority of the brokers; "+
+			"lines above say which fail", "waiting", lateTime)
+	})
+	defer h.late.Stop()
 	h.disk.start()
 	h.peers.start()
 	h.clients.start()

@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ type link struct {
 	peers *peers
 	to    node.BrokerID
 	addr  string
+	quit  context.Context
+	stop  context.CancelFunc
 
 	mu        sync.Mutex
 	work      chan struct{} // capacity 1: there may be something in the queue
@@ -45,7 +48,9 @@ type link struct {
 }
 
 func newLink(p *peers, to node.BrokerID, addr string) *link {
-	return &link{peers: p, to: to, addr: addr, work: make(chan struct{}, 1)}
+	l := &link{peers: p, to: to, addr: addr, work: make(chan struct{}, 1)}
+	l.quit, l.stop = context.WithCancel(context.Background())
+	return l
 }
 
 // push queues an envelope and drops old ones if there are too many. It never blocks.
@@ -99,7 +104,7 @@ func (l *link) signal() {
 	}
 }
 
-// run connects and sends until the end.
+// run connects and sends until stop.
 func (l *link) run() {
 	backoff := backoffMin
 	down := false // said so already
@@ -113,7 +118,7 @@ func (l *link) run() {
 			l.setConnected(false)
 			l.peers.untrack(sock)
 		}
-		if l.ended() {
+		if l.quit.Err() != nil {
 			return
 		}
 		if !down {
@@ -121,20 +126,11 @@ func (l *link) run() {
 			down = true
 		}
 		select {
-		case <-l.peers.quit:
+		case <-l.quit.Done():
 			return
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, backoffMax)
-	}
-}
-
-func (l *link) ended() bool {
-	select {
-	case <-l.peers.quit:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -147,7 +143,7 @@ func (l *link) setConnected(yes bool) {
 
 // dial connects and shakes hands. TCP_NODELAY is Go's default.
 func (l *link) dial() (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	ctx, cancel := context.WithTimeout(l.quit, dialTime)
 	defer cancel()
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, "tcp", l.addr)
@@ -157,6 +153,7 @@ func (l *link) dial() (net.Conn, error) {
 	if !l.peers.track(sock) {
 		return nil, net.ErrClosed
 	}
+	giveUpAfter(sock, writeTime)
 	if err := l.shakeHands(sock); err != nil {
 		l.peers.untrack(sock)
 		return nil, err
@@ -171,8 +168,12 @@ func (l *link) shakeHands(sock net.Conn) error {
 	if _, err := sock.Write(h.append(nil)); err != nil {
 		return err
 	}
-	if err := readAnswer(sock); err != nil {
+	them, err := readAnswer(sock)
+	if err != nil {
 		return err
+	}
+	if no := them.check(l.to, l.peers.knownFolder(l.to)); no != "" {
+		return errors.New(no)
 	}
 	return sock.SetDeadline(time.Time{})
 }
@@ -192,6 +193,8 @@ func (l *link) send(sock net.Conn) error {
 			out.envelope(nil)
 		case err := <-gone:
 			return err
+		case <-l.quit.Done():
+			return net.ErrClosed
 		}
 		size := out.size
 		sock.SetWriteDeadline(time.Now().Add(writeTime))

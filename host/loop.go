@@ -84,6 +84,9 @@ func (l *loop) timedStep(in *node.Input) *node.Output {
 // carryOut starts everything the node wants done, what takes longest first.
 func (l *loop) carryOut(out *node.Output) {
 	l.disk.do(out.Ops)
+	if out.Members != nil {
+		l.peers.update(out.Members)
+	}
 	l.peers.send(out.Messages)
 	l.clients.deliver(out.Replies)
 	l.events.report(out.Events)

@@ -24,7 +24,6 @@ func openBroker(t *testing.T, members int) *Host {
 	t.Helper()
 	cfg := Config{
 		Dir: t.TempDir(), Listen: "127.0.0.1:0", Metrics: "127.0.0.1:0", Log: quiet(),
-		Peers:  make(map[node.BrokerID]string),
 		Limits: Limits{StopTime: time.Second},
 	}
 	cfg.Node.ClusterID, cfg.Node.BrokerID = "c", 1
@@ -33,7 +32,7 @@ func openBroker(t *testing.T, members int) *Host {
 		cfg.Node.Members = append(cfg.Node.Members, node.Member{ID: node.BrokerID(i + 1), Host: "localhost", Port: int32(9092 + i)})
 	}
 	if members > 1 {
-		cfg.PeerListen, cfg.Peers[2] = "127.0.0.1:0", freeAddr(t)
+		cfg.PeerListen, cfg.Node.Members[1].Peer = "127.0.0.1:0", freeAddr(t)
 		if err := Format(cfg.Dir, Meta{ClusterID: "c", BrokerID: 1}); err != nil {
 			t.Fatal(err)
 		}

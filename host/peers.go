@@ -21,14 +21,17 @@ const (
 	silenceTime   = 5 * time.Second // a link that says nothing for this long is dead
 
 	peerInboxBytes = 128 << 20 // of messages that the node has not taken yet
+
+	// maxStrangers bounds the connections from brokers that are not in the cluster: those that are
+	// about to join, and those that were removed. A new one takes the place of the oldest.
+	maxStrangers = 16
 )
 
-// peers is the listener for other brokers and one link to each of them. What arrives goes to the
-// mailbox; what is sent may be lost.
+// peers is the listener for other brokers and one link to each of them; the node says who they are.
+// What arrives goes to the mailbox; what is sent may be lost.
 type peers struct {
-	listener net.Listener // nil in a cluster of one
+	listener net.Listener // nil for a broker that stays alone
 	self     hello
-	links    map[node.BrokerID]*link
 	mail     *mailbox
 	budget   *budget // bytes of messages in the mailbox and in the step
 	log      *slog.Logger
@@ -36,22 +39,27 @@ type peers struct {
 	quit chan struct{}
 	wg   sync.WaitGroup
 
-	mu      sync.Mutex
-	socks   map[net.Conn]bool
-	inbound map[node.BrokerID]net.Conn // the newest connection from each broker
-	closed  bool
+	mu        sync.Mutex
+	links     map[node.BrokerID]*link
+	folders   map[node.BrokerID]string // ids of the brokers' data folders, of those that are known
+	socks     map[net.Conn]bool
+	inbound   map[node.BrokerID]net.Conn // the newest connection from each broker
+	strangers []node.BrokerID            // of inbound, the oldest first
+	closed    bool
 }
 
-func listenPeers(addr string, self hello, others map[node.BrokerID]string, mail *mailbox, log *slog.Logger) (*peers, error) {
+// listenPeers binds addr, unless it is empty.
+func listenPeers(addr string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
 	p := &peers{
 		self: self, mail: mail, log: log,
 		links:   make(map[node.BrokerID]*link),
+		folders: make(map[node.BrokerID]string),
 		budget:  newBudget(peerInboxBytes),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
 		inbound: make(map[node.BrokerID]net.Conn),
 	}
-	if addr == "" && len(others) == 0 {
+	if addr == "" {
 		return p, nil
 	}
 	l, err := listen(addr, "other brokers", "peer_listen")
@@ -59,9 +67,6 @@ func listenPeers(addr string, self hello, others map[node.BrokerID]string, mail 
 		return nil, err
 	}
 	p.listener = l
-	for id, addr := range others {
-		p.links[id] = newLink(p, id, addr)
-	}
 	return p, nil
 }
 
@@ -72,13 +77,44 @@ func (p *peers) start() {
 	p.wg.Go(func() {
 		acceptAll(p.listener, p.log, p.quit, func(c net.Conn) { p.wg.Go(func() { p.receive(c) }) })
 	})
-	for _, l := range p.links {
-		p.wg.Go(l.run)
+}
+
+// update makes the links those to the given brokers: new ones begin, those to changed addresses
+// begin anew, those to brokers that are no longer named end.
+func (p *peers) update(members []node.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	stale := maps.Clone(p.links)
+	clear(p.folders)
+	for _, m := range members {
+		p.folders[m.ID] = m.Folder
+		if l := p.links[m.ID]; l != nil && l.addr == m.Peer {
+			delete(stale, m.ID)
+		}
+	}
+	for id, l := range stale {
+		l.stop()
+		delete(p.links, id)
+	}
+	for _, m := range members {
+		if m.ID != p.self.from && p.links[m.ID] == nil && m.Peer != "" {
+			l := newLink(p, m.ID, m.Peer)
+			p.links[m.ID] = l
+			p.wg.Go(l.run)
+		}
 	}
 }
 
 // send queues the messages of one step. It never blocks.
 func (p *peers) send(msgs []node.Message) {
+	if len(msgs) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, m := range msgs {
 		if l := p.links[m.To]; l != nil {
 			l.push(m.Data)
@@ -129,8 +165,8 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	if err != nil {
 		return 0, err
 	}
-	no := refusal(h, p.self, func(id node.BrokerID) bool { return p.links[id] != nil })
-	if _, err := sock.Write(appendAnswer(nil, no)); err != nil {
+	no := refusal(h, p.self, p.knownFolder(h.from))
+	if _, err := sock.Write(appendAnswer(nil, p.self.replica, no)); err != nil {
 		return 0, err
 	}
 	if no != "" {
@@ -156,11 +192,27 @@ func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
 			p.budget.release(reserved)
 			return err
 		}
-		p.links[from].received.Add(int64(len(data)) + envelopeHead)
+		if l := p.link(from); l != nil {
+			l.received.Add(int64(len(data)) + envelopeHead)
+		}
 		if len(data) > 0 {
 			p.mail.message(node.Message{From: from, To: p.self.from, Data: data})
 		}
 	}
+}
+
+// link returns the link to a broker, nil if that is not in the cluster.
+func (p *peers) link(id node.BrokerID) *link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.links[id]
+}
+
+// knownFolder returns the id of a broker's data folder, if the cluster knows it.
+func (p *peers) knownFolder(id node.BrokerID) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.folders[id]
 }
 
 // replace makes sock the connection from a broker and closes the one before, which is dead or
@@ -172,6 +224,16 @@ func (p *peers) replace(from node.BrokerID, sock net.Conn) {
 		old.Close()
 	}
 	p.inbound[from] = sock
+	p.strangers = slices.DeleteFunc(p.strangers, func(id node.BrokerID) bool {
+		return id == from || p.links[id] != nil || p.inbound[id] == nil
+	})
+	if p.links[from] != nil {
+		return
+	}
+	if p.strangers = append(p.strangers, from); len(p.strangers) > maxStrangers {
+		p.inbound[p.strangers[0]].Close()
+		p.strangers = p.strangers[1:]
+	}
 }
 
 // track remembers a socket so that close can end it; false, and closed, if that was already.
@@ -206,6 +268,9 @@ func (p *peers) close() {
 	}
 	p.closed = true
 	close(p.quit)
+	for _, l := range p.links {
+		l.stop()
+	}
 	for sock := range p.socks {
 		sock.Close()
 	}

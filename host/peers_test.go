@@ -5,8 +5,10 @@ package host
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,54 +24,62 @@ func TestPeerBytes(t *testing.T) {
 	g.envelope([]byte("123456789"))
 	g.cut()
 	got := []string{
-		hex.EncodeToString(hello{cluster: "abc", from: 1, to: 258}.append(nil)),
-		hex.EncodeToString(appendAnswer(nil, "")),
-		hex.EncodeToString(appendAnswer(nil, "no")),
+		hex.EncodeToString(hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}.append(nil)),
+		hex.EncodeToString(appendAnswer(nil, replica{}, "")),
+		hex.EncodeToString(appendAnswer(nil, replica{7, "xyz"}, "no")),
 		hex.EncodeToString(g.bufs[0]),
 	}
 	want := []string{
-		"4348524b" + "0001" + "00000001" + "00000102" + "03" + "616263",
-		"4348524b" + "0001" + "0000",
-		"4348524b" + "0001" + "0002" + "6e6f",
+		"4348524b" + "0002" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a",
+		"4348524b" + "0002" + "00000000" + "00" + "0000",
+		"4348524b" + "0002" + "00000007" + "03" + "78797a" + "0002" + "6e6f",
 		"00000009" + "e3069283" + "313233343536373839",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	h, err := readHello(bytes.NewReader(hello{cluster: "abc", from: 1, to: 258}.append(nil)))
-	if err != nil || h != (hello{cluster: "abc", from: 1, to: 258}) {
+	wrote := hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}
+	if h, err := readHello(bytes.NewReader(wrote.append(nil))); err != nil || h != wrote {
 		t.Errorf("read %+v, %v", h, err)
+	}
+	if r, err := readAnswer(bytes.NewReader(appendAnswer(nil, wrote.replica, ""))); err != nil || r != wrote.replica {
+		t.Errorf("read %+v, %v", r, err)
 	}
 }
 
 func FuzzPeerHandshake(f *testing.F) {
-	f.Add(hello{cluster: "abc", from: 1, to: 2}.append(nil))
-	f.Add(appendAnswer(nil, "no"))
+	f.Add(hello{cluster: "abc", from: 1, to: 2, replica: replica{7, "xyz"}}.append(nil))
+	f.Add(appendAnswer(nil, replica{7, "xyz"}, "no"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHello(bytes.NewReader(b)); err == nil {
 			if got := h.append(nil); !bytes.HasPrefix(b, got) {
 				t.Errorf("read %+v from %x, which is written as %x", h, b, got)
 			}
 		}
-		_ = readAnswer(bytes.NewReader(b)) // must not panic
+		_, _ = readAnswer(bytes.NewReader(b)) // must not panic
 	})
+}
+
+// startPeers starts a broker's side of the network; it ends with the test.
+func startPeers(t *testing.T, addr string, self hello, members ...node.Member) *peers {
+	t.Helper()
+	p, err := listenPeers(addr, self, newMailbox(), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	p.update(members)
+	t.Cleanup(p.close)
+	return p
 }
 
 // pair starts two brokers that know each other.
 func pair(t *testing.T, clusterA, clusterB string) (a, b *peers) {
 	t.Helper()
 	la, lb := freeAddr(t), freeAddr(t)
-	start := func(addr, cluster string, id, other node.BrokerID, otherAddr string) *peers {
-		p, err := listenPeers(addr, hello{cluster: cluster, from: id},
-			map[node.BrokerID]string{other: otherAddr}, newMailbox(), quiet())
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.start()
-		t.Cleanup(p.close)
-		return p
-	}
-	return start(la, clusterA, 1, 2, lb), start(lb, clusterB, 2, 1, la)
+	members := []node.Member{{ID: 1, Peer: la}, {ID: 2, Peer: lb}}
+	return startPeers(t, la, hello{cluster: clusterA, from: 1}, members...),
+		startPeers(t, lb, hello{cluster: clusterB, from: 2}, members...)
 }
 
 func freeAddr(t *testing.T) string {
@@ -121,21 +131,12 @@ func TestMessagesArriveBothWays(t *testing.T) {
 // and comes back is connected again.
 func TestALatePeerHearsTheNewest(t *testing.T) {
 	addrA, addrB := freeAddr(t), freeAddr(t)
-	a, err := listenPeers(addrA, hello{cluster: "c", from: 1}, map[node.BrokerID]string{2: addrB}, newMailbox(), quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.start()
-	defer a.close()
+	a := startPeers(t, addrA, hello{cluster: "c", from: 1}, node.Member{ID: 2, Peer: addrB})
 	for round := range 3 {
 		for i := range 1000 {
 			a.send([]node.Message{{To: 2, Data: fmt.Appendf(nil, "%d.%d", round, i)}})
 		}
-		b, err := listenPeers(addrB, hello{cluster: "c", from: 2}, map[node.BrokerID]string{1: addrA}, newMailbox(), quiet())
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.start()
+		b := startPeers(t, addrB, hello{cluster: "c", from: 2}, node.Member{ID: 1, Peer: addrA})
 		start := time.Now()
 		got := takeMessages(t, b, 1)
 		for string(got[len(got)-1].Data) != fmt.Sprintf("%d.999", round) {
@@ -164,7 +165,7 @@ func TestAWrongClusterIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sock.Close()
-	l := &link{peers: &peers{self: hello{cluster: "right", from: 2}}, to: 1}
+	l := newLink(&peers{self: hello{cluster: "right", from: 2}}, 1, "")
 	err = l.shakeHands(sock)
 	if err == nil || !strings.Contains(err.Error(), `belongs to cluster "left", you to "right"`) {
 		t.Errorf("got %v", err)
@@ -178,20 +179,127 @@ func TestAWrongClusterIsRefused(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	self := hello{cluster: "c", from: 1}
-	known := func(id node.BrokerID) bool { return id == 2 }
+	const formattedAgain = "knows broker 2 with another data folder"
 	for _, c := range []struct {
-		h    hello
-		want string
+		h     hello
+		known string // folder of the dialer
+		want  string
 	}{
-		{hello{"c", 2, 1}, ""},
-		{hello{"d", 2, 1}, "belongs to cluster"},
-		{hello{"c", 2, 3}, "this is broker 1, you look for broker 3"},
-		{hello{"c", 9, 1}, "broker 9 is not in this broker's list"},
+		{hello{"c", 2, 1, replica{founder, "x"}}, "", ""}, // has never registered
+		{hello{"c", 2, 1, replica{founder, "x"}}, "x", ""},
+		{hello{"c", 2, 1, replica{founder, "y"}}, "x", formattedAgain}, // R21: its votes are forgotten
+		{hello{"c", 2, 1, replica{1e9, "y"}}, "x", ""},                 // lost its disk and comes back as a new replica
+		{hello{"c", 9, 1, replica{1e9, "y"}}, "", ""},                  // is new
+		{hello{"d", 2, 1, replica{founder, "x"}}, "x", "belongs to cluster"},
+		{hello{"c", 2, 3, replica{founder, "x"}}, "x", "this is broker 1, you look for broker 3"},
+		{hello{"c", 1, 1, replica{1e9, "x"}}, "y", "this is broker 1, too"},
 	} {
-		got := refusal(c.h, self, known)
+		got := refusal(c.h, self, c.known)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q, want %q in it", c.h, got, c.want)
 		}
+	}
+}
+
+// A founder whose folder was formatted again is neither listened to nor talked to by those who know
+// its old one.
+func TestAFounderThatForgotIsShutOut(t *testing.T) {
+	la, lb := freeAddr(t), freeAddr(t)
+	a := startPeers(t, la, hello{cluster: "c", from: 1}, node.Member{ID: 2, Peer: lb, Folder: "old"})
+	b := startPeers(t, lb, hello{cluster: "c", from: 2, replica: replica{founder, "new"}}, node.Member{ID: 1, Peer: la})
+	a.send([]node.Message{{To: 2, Data: []byte("x")}})
+	b.send([]node.Message{{To: 1, Data: []byte("x")}})
+	time.Sleep(300 * time.Millisecond) // some tries
+	for _, p := range []*peers{a, b} {
+		if in := p.mail.take(newClock(), 0); len(in.Messages) > 0 {
+			t.Errorf("broker %d took %v", p.self.from, in.Messages)
+		}
+	}
+	a.update([]node.Member{{ID: 2, Peer: lb, Folder: "new"}}) // registered again
+	takeMessages(t, a, 1)
+	takeMessages(t, b, 1)
+}
+
+func TestLinksFollowTheMembers(t *testing.T) {
+	addr := []string{freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)}
+	member := func(id int, addr string) node.Member { return node.Member{ID: node.BrokerID(id), Peer: addr} }
+	one := member(1, addr[0])
+	a := startPeers(t, addr[0], hello{cluster: "c", from: 1}, one)
+	b := startPeers(t, addr[1], hello{cluster: "c", from: 2}, one, member(2, addr[1])) // new: only it knows of itself
+	b.send([]node.Message{{To: 1, Data: []byte("let me in")}})
+	if m := takeMessages(t, a, 1)[0]; m.From != 2 {
+		t.Errorf("got %+v", m)
+	}
+	a.send([]node.Message{{To: 2, Data: []byte("lost")}})
+	both := []node.Member{one, member(2, addr[1])}
+	a.update(both)
+	first := a.links[2]
+	a.send([]node.Message{{To: 2, Data: []byte("welcome")}})
+	if m := takeMessages(t, b, 1)[0]; string(m.Data) != "welcome" {
+		t.Errorf("got %q", m.Data)
+	}
+	a.update(both)
+	if a.links[2] != first {
+		t.Error("the link began anew although nothing changed")
+	}
+	b.close()
+	b = startPeers(t, addr[2], hello{cluster: "c", from: 2}, one) // moved
+	a.update([]node.Member{one, member(2, addr[2])})
+	a.send([]node.Message{{To: 2, Data: []byte("again")}})
+	if m := takeMessages(t, b, 1)[0]; string(m.Data) != "again" {
+		t.Errorf("got %q", m.Data)
+	}
+	moved := a.links[2]
+	a.update([]node.Member{one}) // removed
+	a.send([]node.Message{{To: 2, Data: []byte("nobody")}})
+	waitFor(t, "the link to end", func() bool { moved.mu.Lock(); defer moved.mu.Unlock(); return !moved.connected })
+	if len(a.links) != 0 {
+		t.Errorf("%d links", len(a.links))
+	}
+}
+
+// Brokers that are not in the cluster, such as some that were removed and still run, keep no new one
+// from introducing itself.
+func TestStrangersAreBounded(t *testing.T) {
+	addr := freeAddr(t)
+	a := startPeers(t, addr, hello{cluster: "c", from: 1}, node.Member{ID: 100, Peer: freeAddr(t)})
+	connect := func(id node.BrokerID) net.Conn {
+		sock, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { sock.Close() })
+		l := newLink(&peers{self: hello{cluster: "c", from: id}}, 1, addr)
+		if err := l.shakeHands(sock); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "the connection to count", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.inbound[id] != nil })
+		return sock
+	}
+	known := connect(100)
+	var socks []net.Conn
+	for id := range 3 * maxStrangers {
+		socks = append(socks, connect(node.BrokerID(200+id)))
+		var g gather
+		g.envelope([]byte("x"))
+		if err := g.writeTo(socks[id]); err != nil {
+			t.Fatal(err)
+		}
+		if m := takeMessages(t, a, 1)[0]; m.From != node.BrokerID(200+id) {
+			t.Errorf("got %+v", m)
+		}
+	}
+	alive := 0
+	for _, sock := range append(socks, known) {
+		sock.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := sock.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			alive++
+		} else if sock == known {
+			t.Errorf("the connection of a member was closed: %v", err)
+		}
+	}
+	if alive != maxStrangers+1 {
+		t.Errorf("%d connections are open, want %d strangers and a member", alive, maxStrangers)
 	}
 }
 
@@ -202,7 +310,7 @@ func TestChangedBytesEndTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer takeover.Close()
-	l := &link{peers: &peers{self: hello{cluster: "c", from: 2}}, to: 1}
+	l := newLink(&peers{self: hello{cluster: "c", from: 2}}, 1, "")
 	if err := l.shakeHands(takeover); err != nil {
 		t.Fatal(err)
 	}

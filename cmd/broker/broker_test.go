@@ -58,10 +58,11 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	}
 	want := host.Config{
 		Dir: filepath.Join(filepath.Dir(file), "there"), Listen: "0.0.0.0:9093", PeerListen: "b:10093", Metrics: "127.0.0.1:9644",
-		Peers: map[node.BrokerID]string{1: "a:10092"},
 	}
 	want.Node.ClusterID, want.Node.BrokerID, want.Node.HotEntries = "c", 2, 77
-	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092}, {ID: 2, Host: "b", Port: 9093, Rack: "r2"}}
+	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092, Peer: "a:10092"}, {ID: 2, Host: "b", Port: 9093, Rack: "r2", Peer: "b:10093"}}
+	want.Node.RetentionMs, want.Node.RetentionBytes = 7*24*time.Hour.Milliseconds(), -1
+	want.Node.CheckpointEntries, want.Node.CheckpointBytes, want.Node.RetainEntries = 20000, 32<<20, 1000
 	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -96,6 +97,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"bad variable", "", nil, []string{"CHRONIK_BROKER_ID=x"}, `CHRONIK_BROKER_ID is "x"`},
 		{"log level", "log_level = 'loud'", nil, nil, "use debug, info, warn or error"},
 		{"not a member", threeMembers, []string{"-broker-id", "3"}, nil, "broker 3 is not in members"},
+		{"join whom", "", []string{"-join"}, nil, "members lists no other broker"},
+		{"no cluster id of a broker that others can reach", "peer_listen = 'a:1'", nil, nil, "cluster_id is missing"},
 		{"no cluster id", threeMembers, []string{"-cluster-id", ""}, nil, "cluster_id is missing"},
 		{"every address", "listen = '0.0.0.0:9092'", nil, nil, "set advertise"},
 		{"no port", "listen = 'host'", nil, nil, `"host" is no host:port`},
@@ -244,7 +247,7 @@ func TestLocalReusesItsFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Dir != filepath.Join(dir, "2") || cfg.PeerListen != "127.0.0.1:10093" || cfg.Metrics != "127.0.0.1:11093" || len(cfg.Peers) != 2 || cfg.Node.BrokerID != 2 {
+	if cfg.Dir != filepath.Join(dir, "2") || cfg.PeerListen != "127.0.0.1:10093" || cfg.Metrics != "127.0.0.1:11093" || len(cfg.Node.Members) != 3 || !cfg.Join || cfg.Node.BrokerID != 2 {
 		t.Errorf("broker 2 of local has %+v", cfg)
 	}
 }

@@ -78,6 +78,7 @@ func net127(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 type localFile struct {
 	ClusterID string   `toml:"cluster_id"`
 	BrokerID  int      `toml:"broker_id"`
+	Join      bool     `toml:"join"` // for the day when the folder is lost
 	Dir       string   `toml:"dir"`
 	Listen    string   `toml:"listen"`
 	Metrics   string   `toml:"metrics"`
@@ -101,7 +102,7 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Members: members}
+		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Members: members}
 		if err := writeLocal(file, cfg); err != nil {
 			return nil, err
 		}

@@ -32,10 +32,12 @@ const (
 	usageHeader = `Chronik: a Kafka-compatible, replicated log broker.
 
   broker                          one broker with no configuration: 127.0.0.1:9092, data in ./data
-  broker start -config FILE       one member of a cluster
+  broker start -config FILE       one broker of a cluster
+  broker start -join -config FILE one that is new to a running cluster, or has lost its disk: it makes
+                                  a new replica of the empty data folder (a formatted one ignores -join)
   broker local -brokers N -dir DIR -port PORT
                                   a cluster of N broker processes on this machine, to try it out
-  broker format -config FILE      prepare the empty data folder of a brand-new member
+  broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
   broker version
   broker help
 
@@ -163,7 +165,8 @@ func servePprof(addr string, log *slog.Logger) error {
 	return nil
 }
 
-// format prepares the data folder of a new member.
+// format prepares the data folder of a founder: a broker that begins a cluster, together with those in
+// its list of members.
 func format(args []string, stdout io.Writer) error {
 	s, err := loadSettings(args, os.Environ(), io.Discard)
 	if err != nil {

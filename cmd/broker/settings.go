@@ -30,6 +30,7 @@ type settings struct {
 	Listen            string   `toml:"listen"`
 	Advertise         string   `toml:"advertise"`
 	PeerListen        string   `toml:"peer_listen"`
+	Join              bool     `toml:"join"`
 	Rack              string   `toml:"rack"`
 	AutoCreateTopics  bool     `toml:"auto_create_topics"`
 	DefaultPartitions int      `toml:"default_partitions"`
@@ -38,7 +39,12 @@ type settings struct {
 	MaxRequestBytes   int      `toml:"max_request_bytes"`
 	InflightBytes     int64    `toml:"inflight_bytes"`
 	MaxConnections    int      `toml:"max_connections"`
+	RetentionMs       int64    `toml:"retention_ms"`
+	RetentionBytes    int64    `toml:"retention_bytes"`
 	RaftLogRetention  int      `toml:"raft_log_retention"`
+	CheckpointEntries int      `toml:"checkpoint_entries"`
+	CheckpointBytes   int64    `toml:"checkpoint_bytes"`
+	RetainEntries     int      `toml:"retain_entries"`
 	HotBytes          int64    `toml:"hot_bytes"`
 	CacheBytes        int64    `toml:"cache_bytes"`
 	SegmentBytes      int64    `toml:"segment_bytes"`
@@ -50,7 +56,8 @@ type settings struct {
 	level slog.Level
 }
 
-// member is one broker of the cluster; the list is the same on all of them.
+// member is one broker of the cluster. The founders of a cluster all have the same list. A broker that
+// joins lists itself and some of the others; the cluster tells it the rest.
 type member struct {
 	ID    int    `toml:"id"`
 	Kafka string `toml:"kafka"` // host:port for clients
@@ -70,6 +77,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.Listen, "listen", "127.0.0.1:9092", "host:port to listen on for Kafka clients")
 	fs.StringVar(&s.Advertise, "advertise", "", "host:port that clients are told to connect to (this member's kafka address, else listen)")
 	fs.StringVar(&s.PeerListen, "peer-listen", "", "host:port to listen on for other brokers (this member's peer address)")
+	fs.BoolVar(&s.Join, "join", false, "make a new replica of an empty data folder, in a cluster that runs already")
 	fs.StringVar(&s.Rack, "rack", "", "where this broker stands")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	fs.IntVar(&s.DefaultPartitions, "default-partitions", 1, "partitions of a topic whose creator does not say")
@@ -78,7 +86,12 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.IntVar(&s.MaxRequestBytes, "max-request-bytes", 100<<20, "the largest request")
 	fs.Int64Var(&s.InflightBytes, "inflight-bytes", 256<<20, "unanswered requests of all clients together; above it clients have to wait")
 	fs.IntVar(&s.MaxConnections, "max-connections", 10000, "client connections")
+	fs.Int64Var(&s.RetentionMs, "retention-ms", 7*24*3600*1000, "milliseconds that records are kept, unless their topic says otherwise; -1 for ever")
+	fs.Int64Var(&s.RetentionBytes, "retention-bytes", -1, "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
 	fs.IntVar(&s.RaftLogRetention, "raft-log-retention", 10000, "newest log entries that each partition keeps in memory")
+	fs.IntVar(&s.CheckpointEntries, "checkpoint-entries", 20000, "entries between two checkpoints of a partition's state; a start reads what came after the newest")
+	fs.Int64Var(&s.CheckpointBytes, "checkpoint-bytes", 32<<20, "bytes of entries between two checkpoints of a partition's state")
+	fs.IntVar(&s.RetainEntries, "retain-entries", 1000, "entries that a partition's log keeps although nobody needs them, for brokers that are a little behind")
 	fs.Int64Var(&s.HotBytes, "hot-bytes", 256<<20, "bytes of log entries in memory, all partitions together")
 	fs.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bytes of old entries read back from disk that stay in memory")
 	fs.Int64Var(&s.SegmentBytes, "segment-bytes", 64<<20, "size of a log file")
@@ -189,8 +202,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		return host.Config{}, err
 	}
 	cfg := host.Config{
-		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Metrics: s.Metrics,
-		Peers: make(map[node.BrokerID]string),
+		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
 		},
@@ -199,7 +211,9 @@ func (s *settings) hostConfig() (host.Config, error) {
 			AutoCreateTopics:  s.AutoCreateTopics,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxMessageBytes: int32(s.MaxMessageBytes),
-			HotEntries:      s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
+			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
+			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries,
+			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},
 		},
 	}
@@ -209,11 +223,8 @@ func (s *settings) hostConfig() (host.Config, error) {
 			return host.Config{}, fmt.Errorf("the kafka address of member %d: %w", m.ID, err)
 		}
 		cfg.Node.Members = append(cfg.Node.Members, node.Member{
-			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack,
+			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
-		if m.ID != s.BrokerID {
-			cfg.Peers[node.BrokerID(m.ID)] = m.Peer
-		}
 	}
 	return cfg, nil
 }
@@ -225,21 +236,26 @@ func (s *settings) complete() error {
 	}
 	i := slices.IndexFunc(s.Members, func(m member) bool { return m.ID == s.BrokerID })
 	if i < 0 {
-		return fmt.Errorf("broker %d is not in members: add it there, on every broker", s.BrokerID)
+		return fmt.Errorf("broker %d is not in members: add it there", s.BrokerID)
 	}
 	self := &s.Members[i]
 	if s.Advertise != "" {
 		self.Kafka = s.Advertise
 	}
-	if len(s.Members) == 1 {
-		s.PeerListen = ""
+	if s.PeerListen == "" {
+		s.PeerListen = self.Peer
+	}
+	if s.PeerListen == "" && len(s.Members) == 1 && !s.Join {
 		return nil
+	}
+	if self.Peer == "" {
+		self.Peer = s.PeerListen
+	}
+	if s.Join && len(s.Members) == 1 {
+		return errors.New("join is set, but members lists no other broker: list some of the cluster that this one is to join, and this one")
 	}
 	if s.ClusterID == "" {
 		return errors.New("cluster_id is missing: give every broker of a cluster the same one, for example " + host.NewClusterID())
-	}
-	if s.PeerListen == "" {
-		s.PeerListen = self.Peer
 	}
 	for _, m := range s.Members {
 		if _, _, err := splitAddr(m.Peer); err != nil {
@@ -260,7 +276,7 @@ func splitAddr(addr string) (string, int32, error) {
 		return "", 0, fmt.Errorf("%q has no port from 1 to 65535", addr)
 	}
 	if ip := net.ParseIP(name); name == "" || (ip != nil && ip.IsUnspecified()) {
-		return "", 0, fmt.Errorf("%q means every address of this machine, which nobody else can connect to; set advertise to the name or address that clients use", addr)
+		return "", 0, fmt.Errorf("%q means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use", addr)
 	}
 	return name, int32(n), nil
 }
