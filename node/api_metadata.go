@@ -140,16 +140,21 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 // while there is none.
 func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
 
-// brokers lists the brokers of the cluster that are not known to be dead, ascending.
+// brokers lists the brokers of the cluster, ascending, without those that have been dead for a while.
+// A broker that only restarts stays: newer librdkafka gives up what it does with a broker that is
+// missing from one answer, and waits for ever where that was the coordinator of a group.
 func (n *Node) brokers() []*Member {
 	var live []*Member
 	for _, m := range n.members() {
-		if n.alive(m.ID) {
+		if p := n.peer(m.ID); p == nil || n.now.Sub(p.heard) < brokerSession {
 			live = append(live, m)
 		}
 	}
 	return live
 }
+
+// brokerSession is how long a dead broker stays in metadata, Kafka's broker.session.timeout.ms.
+const brokerSession = 9 * time.Second
 
 // members lists all brokers of the cluster, ascending: those that registered, and the others that
 // this one was told of.
