@@ -334,7 +334,9 @@ func (n *Node) handleOffsetDelete(r *request, m kmsg.Request) {
 		r.reply(resp)
 		return
 	}
+	live := g.classic
 	g.coordinator.propose(records, func(err error) {
+		live.forgetIfUnused()
 		if !r.done {
 			resp.ErrorCode = code(err)
 			r.reply(resp)

@@ -151,6 +151,9 @@ func (c *coordinator) applyRecord(r groupRecord) {
 	case g == nil: // removed twice
 	case r.topic != "":
 		g.stored.remove(r.topic, r.partition)
+		if g.stored.empty() && g.classic == nil {
+			c.forget(g)
+		}
 	default:
 		g.stored = storedGroup{}
 		c.forget(g)
@@ -211,7 +214,8 @@ func (c *coordinator) following() {
 // the time of retention (KIP-211), then the group, and offsets of topics that were deleted.
 func (c *coordinator) expireOffsets() {
 	for _, g := range slices.Clone(c.groups) {
-		if g.classic.commits > 0 || g.classic.state == groupDead {
+		live := g.classic
+		if live.commits > 0 || live.state == groupDead {
 			continue // what it may not see yet could be wanted
 		}
 		if g.expired() {
@@ -220,7 +224,7 @@ func (c *coordinator) expireOffsets() {
 			continue
 		}
 		if records := g.orphans(); len(records) > 0 {
-			c.propose(records, func(error) {})
+			c.propose(records, func(error) { live.forgetIfUnused() })
 		}
 	}
 	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
