@@ -198,6 +198,17 @@ func SetBaseOffset(raw []byte, offset int64) { binary.BigEndian.PutUint64(raw, u
 // SetLeaderEpoch writes the partition leader epoch of a batch. The checksum does not cover it.
 func SetLeaderEpoch(raw []byte, epoch int32) { binary.BigEndian.PutUint32(raw[12:], uint32(epoch)) }
 
+// SetAppendTime makes a batch carry the broker's time instead of the producer's
+// (message.timestamp.type=LogAppendTime, KIP-32): the timestamp type, the largest timestamp in ms,
+// and, as both are covered by it, the checksum. Readers then give every record of the batch that
+// timestamp; the first timestamp and the records' deltas stay as they came and mean nothing.
+func SetAppendTime(raw []byte, ms int64) {
+	be := binary.BigEndian
+	be.PutUint16(raw[21:], be.Uint16(raw[21:])|LogAppendTimeFlag)
+	be.PutUint64(raw[35:], uint64(ms))
+	be.PutUint32(raw[17:], crc32.Checksum(raw[crcStart:], castagnoli))
+}
+
 // SplitBatches calls fn for each whole batch in the records of a fetch response. The last one may
 // be cut, which is legal there, and is skipped. A length that no batch can have is an error.
 func SplitBatches(raw []byte, fn func(one []byte)) error {

@@ -327,3 +327,30 @@ func FuzzSplitBatches(f *testing.F) {
 		_ = SplitBatches(raw, func(one []byte) { _ = Records(one, func(int64, int64, []byte, []byte) error { return nil }) })
 	})
 }
+
+func TestSetAppendTime(t *testing.T) {
+	spec := NewBatchSpec(Record{Value: []byte("a")}, Record{Value: []byte("b"), TimestampDelta: 5})
+	spec.FirstTimestamp = 1000
+	raw := AppendBatch(nil, spec)
+	before := bytes.Clone(raw)
+	SetAppendTime(raw, 0x0102030405060708)
+	want := bytes.Clone(before)
+	want[22] |= 0x08
+	copy(want[35:], unhex("0102030405060708"))
+	copy(want[17:21], raw[17:21]) // the checksum, which CheckBatch judges
+	if !bytes.Equal(raw, want) || bytes.Equal(raw[17:21], before[17:21]) {
+		t.Errorf("%x became\n%x, want\n%x", before, raw, want)
+	}
+	b, err := CheckBatch(raw)
+	if err != nil || !b.IsLogAppendTime() {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	if err := Records(raw, func(offset, timestamp int64, _, _ []byte) error {
+		if timestamp != 0x0102030405060708 {
+			t.Errorf("record %d has timestamp %d", offset, timestamp)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}

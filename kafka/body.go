@@ -33,51 +33,57 @@ var shapes = map[int16]struct {
 	max  int16
 	text string
 }{
-	0:  {13, "s3- h i [ s-12 u13- [ i B ] ]"},                                                      // Produce
-	1:  {14, "i i i i3- b4- i7- i7- [ s-12 u13- [ i i9- l i12- l5- i ] ] [7- s-12 u13- *i ] s11-"}, // Fetch; 15 has tags inside a tag
-	2:  {11, "i b2- [ s [ i i4- l i-0 ] ] i10-"},                                                   // ListOffsets
-	3:  {13, "[ u10- s ] b4- b8-10 b8-"},                                                           // Metadata
-	8:  {10, "s i1- s1- s7- l2-4 [ s-9 u10- [ i l l1-1 i6- s ] ]"},                                 // OffsetCommit
-	9:  {10, "s-7 [-7 s *i ] [8- s s9- i9- [ s-9 u10- *i ] ] b7-"},                                 // OffsetFetch
-	10: {6, "s-3 b1- *s4-"},                                                                        // FindCoordinator
-	11: {9, "s i i1- s s5- s [ s B ] s8-"},                                                         // JoinGroup
-	12: {4, "s i s s3-"},                                                                           // Heartbeat
-	13: {5, "s s-2 [3- s s s5- ]"},                                                                 // LeaveGroup
-	14: {5, "s i s s3- s5- s5- [ s B ]"},                                                           // SyncGroup
-	15: {6, "*s b3-"},                                                                              // DescribeGroups
-	16: {5, "*s4- *s5-"},                                                                           // ListGroups
-	17: {1, "s"},                                                                                   // SaslHandshake
-	18: {5, "s3- s3- s5- i5-"},                                                                     // ApiVersions
-	19: {7, "[ s i h [ i *i ] [ s s ] ] i b1-"},                                                    // CreateTopics
-	20: {6, "*s-5 [6- s u ] i"},                                                                    // DeleteTopics
-	21: {2, "[ s [ i l ] ] i"},                                                                     // DeleteRecords
-	22: {5, "s i l3- h3-"},                                                                         // InitProducerId
-	23: {4, "i3- [ s [ i i2- i ] ]"},                                                               // OffsetForLeaderEpoch
-	24: {5, "s-3 l-3 h-3 [-3 s *i ] [4- s l h b [ s *i ] ]"},                                       // AddPartitionsToTxn
-	25: {4, "s l h s"},                                                                             // AddOffsetsToTxn
-	26: {5, "s l h b"},                                                                             // EndTxn
-	28: {6, "s s l h i3- s3- s3- [ s-5 u6- [ i l i2- s ] ]"},                                       // TxnOffsetCommit
-	32: {4, "[ b s *s ] b1- b3-"},                                                                  // DescribeConfigs
-	33: {2, "[ b s [ s s ] ] b"},                                                                   // AlterConfigs
-	35: {5, "[ s *i ]"},                                                                            // DescribeLogDirs
-	36: {2, "B"},                                                                                   // SaslAuthenticate
-	37: {3, "[ s i [ *i ] ] i b"},                                                                  // CreatePartitions
-	42: {3, "*s"},                                                                                  // DeleteGroups
-	43: {2, "b1- [ s *i ] i"},                                                                      // ElectLeaders
-	44: {1, "[ b s [ s b s ] ] b"},                                                                 // IncrementalAlterConfigs
-	45: {1, "i b1- [ s [ i *i ] ]"},                                                                // AlterPartitionReassignments
-	46: {0, "i [ s *i ]"},                                                                          // ListPartitionReassignments
-	47: {0, "s [ s [ i ] ]"},                                                                       // OffsetDelete
-	60: {2, "b b1- b2-"},                                                                           // DescribeCluster
-	61: {0, "[ s *i ]"},                                                                            // DescribeProducers
-	65: {0, "*s"},                                                                                  // DescribeTransactions
-	66: {2, "*s *l l1- s2-"},                                                                       // ListTransactions
+	0:  {13, "s3- h i [ s-12 u13- [ i B ] ]"},                                                                   // Produce
+	1:  {18, "i-14 i i i3- b4- i7- i7- [ s-12 u13- [ i i9- l i12- l5- i ] ] [7- s-12 u13- *i ] s11- 1=[ i l ]"}, // Fetch
+	2:  {11, "i b2- [ s [ i i4- l i-0 ] ] i10-"},                                                                // ListOffsets
+	3:  {13, "[ u10- s ] b4- b8-10 b8-"},                                                                        // Metadata
+	8:  {10, "s i1- s1- s7- l2-4 [ s-9 u10- [ i l l1-1 i6- s ] ]"},                                              // OffsetCommit
+	9:  {10, "s-7 [-7 s *i ] [8- s s9- i9- [ s-9 u10- *i ] ] b7-"},                                              // OffsetFetch
+	10: {6, "s-3 b1- *s4-"},                                                                                     // FindCoordinator
+	11: {9, "s i i1- s s5- s [ s B ] s8-"},                                                                      // JoinGroup
+	12: {4, "s i s s3-"},                                                                                        // Heartbeat
+	13: {5, "s s-2 [3- s s s5- ]"},                                                                              // LeaveGroup
+	14: {5, "s i s s3- s5- s5- [ s B ]"},                                                                        // SyncGroup
+	15: {6, "*s b3-"},                                                                                           // DescribeGroups
+	16: {5, "*s4- *s5-"},                                                                                        // ListGroups
+	17: {1, "s"},                                                                                                // SaslHandshake
+	18: {5, "s3- s3- s5- i5-"},                                                                                  // ApiVersions
+	19: {7, "[ s i h [ i *i ] [ s s ] ] i b1-"},                                                                 // CreateTopics
+	20: {6, "*s-5 [6- s u ] i"},                                                                                 // DeleteTopics
+	21: {2, "[ s [ i l ] ] i"},                                                                                  // DeleteRecords
+	22: {5, "s i l3- h3-"},                                                                                      // InitProducerId
+	23: {4, "i3- [ s [ i i2- i ] ]"},                                                                            // OffsetForLeaderEpoch
+	24: {5, "s-3 l-3 h-3 [-3 s *i ] [4- s l h b [ s *i ] ]"},                                                    // AddPartitionsToTxn
+	25: {4, "s l h s"},                                                                                          // AddOffsetsToTxn
+	26: {5, "s l h b"},                                                                                          // EndTxn
+	28: {6, "s s l h i3- s3- s3- [ s-5 u6- [ i l i2- s ] ]"},                                                    // TxnOffsetCommit
+	29: {3, "b s b1- s s b b"},                                                                                  // DescribeAcls
+	30: {3, "[ b s b1- s s b b ]"},                                                                              // CreateAcls
+	31: {3, "[ b s b1- s s b b ]"},                                                                              // DeleteAcls
+	32: {4, "[ b s *s ] b1- b3-"},                                                                               // DescribeConfigs
+	33: {2, "[ b s [ s s ] ] b"},                                                                                // AlterConfigs
+	35: {5, "[ s *i ]"},                                                                                         // DescribeLogDirs
+	36: {2, "B"},                                                                                                // SaslAuthenticate
+	37: {3, "[ s i [ *i ] ] i b"},                                                                               // CreatePartitions
+	42: {3, "*s"},                                                                                               // DeleteGroups
+	43: {2, "b1- [ s *i ] i"},                                                                                   // ElectLeaders
+	44: {1, "[ b s [ s b s ] ] b"},                                                                              // IncrementalAlterConfigs
+	45: {1, "i b1- [ s [ i *i ] ]"},                                                                             // AlterPartitionReassignments
+	46: {0, "i [ s *i ]"},                                                                                       // ListPartitionReassignments
+	47: {0, "s [ s [ i ] ]"},                                                                                    // OffsetDelete
+	55: {2, "[ s [ i ] ]"},                                                                                      // DescribeQuorum
+	60: {2, "b b1- b2-"},                                                                                        // DescribeCluster
+	61: {0, "[ s *i ]"},                                                                                         // DescribeProducers
+	65: {0, "*s"},                                                                                               // DescribeTransactions
+	66: {2, "*s *l l1- s2-"},                                                                                    // ListTransactions
 }
 
 // field is one field of a shape.
 type field struct {
-	kind     byte // a letter of the table, or '[' for an array of structures
+	kind     byte // a letter of the table, or '[' for a structure
 	array    bool // of that kind
+	tagged   bool // with this tag
+	tag      int
 	min, max int16
 	inner    []field // of '['
 }
@@ -133,11 +139,14 @@ func compile(words *[]string) (fields []field) {
 			return fields
 		}
 		var f field
+		if tag, rest, ok := strings.Cut(word, "="); ok {
+			f.tagged, f.tag, word = true, number(tag), rest
+		}
 		word, f.array = strings.CutPrefix(word, "*")
 		f.kind = word[0]
 		f.min, f.max = versionRange(word[1:])
 		if f.kind == '[' {
-			f.array, f.inner = true, compile(words)
+			f.array, f.inner = !f.tagged, compile(words)
 		}
 		fields = append(fields, f)
 	}
@@ -147,17 +156,22 @@ func compile(words *[]string) (fields []field) {
 // versionRange parses "", "3-", "-12" and "2-4".
 func versionRange(text string) (low, high int16) {
 	first, last, _ := strings.Cut(text, "-")
-	number := func(s string, absent int16) int16 {
-		if s == "" {
-			return absent
-		}
-		n, err := strconv.ParseInt(s, 10, 16)
-		if err != nil {
-			panic("kafka: a shape has a bad version range: " + text)
-		}
-		return int16(n)
+	high = 1<<15 - 1
+	if first != "" {
+		low = int16(number(first))
 	}
-	return number(first, 0), number(last, 1<<15-1)
+	if last != "" {
+		high = int16(number(last))
+	}
+	return low, high
+}
+
+func number(text string) int {
+	n, err := strconv.ParseUint(text, 10, 15)
+	if err != nil {
+		panic("kafka: a shape has a bad number: " + text)
+	}
+	return int(n)
 }
 
 // ParseBody parses the body of a request whose header is h. Truncated bodies, trailing bytes and
@@ -206,20 +220,23 @@ func fillAbsent(req kmsg.Request) {
 // measuring walks over a body.
 type measuring struct {
 	reader
-	version        int16
-	flexible       bool
-	elements, tags int // what is left of the limits
+	version  int16
+	flexible bool
+	left     *limits
 }
+
+// limits is what is left of maxElements and maxTags.
+type limits struct{ elements, tags int }
 
 // measure checks that body has exactly the fields of the version, and no more elements and tags
 // than the limits allow.
 func (s *schema) measure(version int16, body []byte) error {
-	m := measuring{reader: reader{b: body}, version: version, flexible: s.flexible(version), elements: maxElements, tags: maxTags}
+	m := measuring{reader: reader{b: body}, version: version, flexible: s.flexible(version), left: &limits{maxElements, maxTags}}
 	m.structure(s.fields)
 	switch {
-	case m.elements < 0:
+	case m.left.elements < 0:
 		return fmt.Errorf("its arrays have more than %d elements together", maxElements)
-	case m.tags < 0:
+	case m.left.tags < 0:
 		return fmt.Errorf("it has more than %d tagged fields", maxTags)
 	case m.bad:
 		return errShort
@@ -232,7 +249,7 @@ func (s *schema) measure(version int16, body []byte) error {
 func (m *measuring) structure(fields []field) {
 	for i := range fields {
 		f := &fields[i]
-		if m.version < f.min || m.version > f.max {
+		if f.tagged || m.version < f.min || m.version > f.max {
 			continue
 		}
 		if !f.array {
@@ -240,7 +257,7 @@ func (m *measuring) structure(fields []field) {
 			continue
 		}
 		n := m.length(4)
-		if m.elements -= max(0, n); m.elements < 0 {
+		if m.left.elements -= max(0, n); m.left.elements < 0 {
 			m.fail()
 		}
 		for ; n > 0 && !m.bad; n-- {
@@ -248,7 +265,7 @@ func (m *measuring) structure(fields []field) {
 		}
 	}
 	if m.flexible {
-		m.tagged()
+		m.tags(fields)
 	}
 }
 
@@ -286,14 +303,28 @@ func (m *measuring) length(size int) int {
 	}
 }
 
-func (m *measuring) tagged() {
+// tags takes the tagged fields at the end of a structure.
+func (m *measuring) tags(fields []field) {
 	n := m.uvarint()
-	if m.tags -= n; m.tags < 0 {
+	if m.left.tags -= n; m.left.tags < 0 {
 		m.fail()
 	}
 	for ; n > 0 && !m.bad; n-- {
-		m.uvarint()
-		m.bytes(m.uvarint())
+		tag := m.uvarint()
+		content := m.bytes(m.uvarint())
+		for i := range fields {
+			if f := &fields[i]; f.tagged && f.tag == tag {
+				m.tag(f, content)
+			}
+		}
+	}
+}
+
+// tag takes what is in a tagged field, which has to fill it.
+func (m *measuring) tag(f *field, content []byte) {
+	inner := measuring{reader: reader{b: content}, version: m.version, flexible: true, left: m.left}
+	if inner.field(f); inner.bad || len(inner.b) > 0 {
+		m.fail()
 	}
 }
 

@@ -161,8 +161,25 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// Tags inside a tag count too, and what is in a tag fills it.
+func TestTagsInsideTags(t *testing.T) {
+	const request = "ffffffff000001f4000000010000ffff00" + "00000000" + "ffffffff" + "01" + "01" + "01" // Fetch v12 without topics
+	for _, c := range []struct{ tags, err string }{
+		{"01" + "01" + "0d" + "00000001" + "0000000000000002" + "00", ""},
+		{"01" + "01" + "11" + "00000001" + "0000000000000002" + "ffffffff0f", "more than 1024 tagged fields"},
+		{"01" + "01" + "0c" + "00000001" + "0000000000000002", "ends too early"},
+		{"01" + "01" + "0e" + "00000001" + "0000000000000002" + "00" + "00", "ends too early"},
+		{"01" + "07" + "0e" + "00000001" + "0000000000000002" + "ffff", ""}, // unknown ones are skipped
+	} {
+		_, err := ParseBody(Header{Key: 1, Version: 12}, unhex(request+c.tags))
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("tags %s: %v, want %q", c.tags, err, c.err)
+		}
+	}
+}
+
 func TestParseBodyRefusesVersions(t *testing.T) {
-	for _, h := range []Header{{Key: 3, Version: -1}, {Key: 3, Version: 14}, {Key: 1, Version: 15}, {Key: 18, Version: 99}} {
+	for _, h := range []Header{{Key: 3, Version: -1}, {Key: 3, Version: 14}, {Key: 1, Version: 19}, {Key: 18, Version: 99}} {
 		if _, err := ParseBody(h, nil); err == nil || !strings.Contains(err.Error(), "is unknown; versions 0 to") {
 			t.Errorf("%v: %v", h, err)
 		}
