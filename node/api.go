@@ -25,10 +25,10 @@ type api struct {
 // before 2.11.1 asks for that before it compresses (KAFKA-18659); versions 0 to 2 are refused.
 func apiTable() []api {
 	return []api{
-		{key: kmsg.Produce, min: 0, max: 10, served: 3, handle: (*Node).handleProduce},
-		{key: kmsg.Fetch, min: 4, max: 12, handle: (*Node).handleFetch},
+		{key: kmsg.Produce, min: 0, max: 13, served: 3, handle: (*Node).handleProduce},
+		{key: kmsg.Fetch, min: 4, max: 18, handle: (*Node).handleFetch},
 		{key: kmsg.ListOffsets, min: 1, max: 7, handle: (*Node).handleListOffsets},
-		{key: kmsg.Metadata, min: 0, max: 11, handle: (*Node).handleMetadata},
+		{key: kmsg.Metadata, min: 0, max: 13, handle: (*Node).handleMetadata},
 		{key: kmsg.OffsetCommit, min: 2, max: 9, handle: (*Node).handleOffsetCommit},
 		{key: kmsg.OffsetFetch, min: 1, max: 9, handle: (*Node).handleOffsetFetch},
 		{key: kmsg.FindCoordinator, min: 0, max: 6, handle: (*Node).handleFindCoordinator},

@@ -12,7 +12,7 @@ import (
 	"chronik/kafka"
 )
 
-// Fetch, versions 4 to 12.
+// Fetch, versions 4 to 18.
 //
 //	v4  isolation level: there are no transactions, so both levels see the same
 //	v5  log start offset
@@ -22,10 +22,14 @@ import (
 //	v10 zstd
 //	v11 rack: ignored, only leaders serve
 //	v12 flexible, and last fetched epoch (KIP-595): checked for truncation
+//	v13 topics by id (KIP-516)
+//	v16 who leads, in the answer of one that doesn't (KIP-951)
+//	v15, v17, v18 fields of Kafka's own replicas: ignored
 //
 // A fetch waits until min_bytes are there, max_wait_ms are over, or a partition has an error. The
 // limits on bytes are soft: the first batch goes out whole whatever its size, else a large batch
-// would stop its consumer for ever. Batches that are no longer in memory are read from the log
+// would stop its consumer for ever. No answer is larger than FetchMaxBytes whatever the client
+// allows, so that clients who read slowly cost little. Batches that are no longer in memory are read from the log
 // first; the request waits for that, beyond max_wait_ms if it has to.
 type fetch struct {
 	node     *Node
@@ -73,7 +77,7 @@ func (f *fetch) retry() {
 
 // try answers the fetch if it can, or parks it.
 func (f *fetch) try() {
-	a := fetchAnswer{fetch: f, budget: int64(f.req.MaxBytes), resp: kmsg.NewPtrFetchResponse()}
+	a := fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.cfg.FetchMaxBytes), resp: kmsg.NewPtrFetchResponse()}
 	a.fill()
 	if a.missing && a.bytes == 0 && !a.failed {
 		return // a read is under way; its result wakes us
@@ -106,24 +110,30 @@ func (a *fetchAnswer) fill() {
 	for i := range f.req.Topics {
 		in, out := &f.req.Topics[i], &a.resp.Topics[i]
 		*out = kmsg.NewFetchResponseTopic()
-		out.Topic = in.Topic
+		out.Topic, out.TopicID = in.Topic, in.TopicID
+		name, err := f.node.topicName(f.req.Version >= 13, in.Topic, in.TopicID)
 		out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
 		for j := range in.Partitions {
-			a.fillPartition(in.Topic, &in.Partitions[j], &out.Partitions[j])
+			a.fillPartition(name, err, &in.Partitions[j], &out.Partitions[j])
 			a.number++
 		}
 	}
 }
 
-func (a *fetchAnswer) fillPartition(topic string, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) {
+// fillPartition answers for one partition; err says that its topic is unknown.
+func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) {
 	n := a.fetch.node
 	*out = kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
 	out.PreferredReadReplica = -1
 	out.RecordBatches = []byte{} // null would confuse some clients
-	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+	var p *partition
+	if err == nil {
+		p, err = n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+	}
 	if err != nil {
 		out.ErrorCode, a.failed = code(err), true
+		a.nameLeader(n.catalog.partition(topic, in.Partition), out)
 		return
 	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = p.highWatermark, p.highWatermark, p.logStart()
@@ -149,6 +159,23 @@ func (a *fetchAnswer) fillPartition(topic string, in *kmsg.FetchRequestTopicPart
 	a.bytes += int64(len(out.RecordBatches))
 	if zstdBefore10(out.RecordBatches, a.fetch.req.Version) {
 		out.RecordBatches, out.ErrorCode, a.failed = []byte{}, kerr.UnsupportedCompressionType.Code, true
+	}
+}
+
+// nameLeader says who leads a partition, so that the client needn't ask for metadata.
+func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTopicPartition) {
+	if meta == nil || a.fetch.req.Version < 16 || out.ErrorCode != kerr.NotLeaderForPartition.Code && out.ErrorCode != kerr.FencedLeaderEpoch.Code {
+		return
+	}
+	n := a.fetch.node
+	leader, epoch := n.leaderOf(meta)
+	m := n.member(leader)
+	if m == nil {
+		return
+	}
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
+	if !slices.ContainsFunc(a.resp.Brokers, func(b kmsg.FetchResponseBroker) bool { return b.NodeID == int32(leader) }) {
+		a.resp.Brokers = append(a.resp.Brokers, kmsg.FetchResponseBroker(endpoint(m)))
 	}
 }
 

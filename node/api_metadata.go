@@ -11,14 +11,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Metadata, versions 0 to 11.
+// Metadata, versions 0 to 13.
 //
 //	v0  no topics means all; from v1 null means all and empty none
 //	v4  allow_auto_topic_creation; before, topics are created
 //	v5  offline replicas
 //	v7  leader epochs
 //	v9  flexible
-//	v10 topic ids: zero, which means none, so that clients stay with names
+//	v8  authorized operations, up to v10 also those on the cluster
+//	v10 topic ids (KIP-516)
+//	v12 topics can be asked for by id
+//	v13 an error of the whole, which there never is
 //
 // The answer is what this broker knows; it may lag behind the catalog by one replication round.
 // An unknown topic is created first if the request and the configuration allow it.
@@ -85,15 +88,38 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
 		}
 	}
 	for i := range req.Topics {
-		resp.Topics = append(resp.Topics, n.metadataTopic(&req.Topics[i]))
+		resp.Topics = append(resp.Topics, n.metadataTopic(req, &req.Topics[i]))
+	}
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = operationsOnCluster
+	}
+	for i := range resp.Topics {
+		if req.IncludeTopicAuthorizedOperations {
+			resp.Topics[i].AuthorizedOperations = operationsOnTopic
+		}
 	}
 	r.reply(resp)
 }
 
-func (n *Node) metadataTopic(in *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+// The operations that may be authorized, a bit for each (AclOperation): here everybody may do all.
+const (
+	operationsOnCluster = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12       // create, alter, describe, cluster action, describe and alter configs, idempotent write
+	operationsOnTopic   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 // read, write, create, delete, alter, describe, describe and alter configs
+)
+
+func (n *Node) metadataTopic(req *kmsg.MetadataRequest, in *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = in.Topic, in.TopicID
+	if (in.Topic == nil || in.TopicID != noTopicID) && req.Version < 12 {
+		out.ErrorCode = kerr.InvalidRequest.Code // the fields are there from v10 on, their use is not
+		none := ""
+		out.Topic = &none
+		return out
+	}
 	if in.Topic == nil {
+		if t := n.catalog.byID[in.TopicID]; t != nil {
+			return n.describeTopic(t)
+		}
 		out.ErrorCode = kerr.UnknownTopicID.Code
 		return out
 	}
@@ -110,7 +136,7 @@ func (n *Node) metadataTopic(in *kmsg.MetadataRequestTopic) kmsg.MetadataRespons
 
 func (n *Node) describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic, out.IsInternal = &t.Name, t.Internal
+	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.uuid, t.Internal
 	for _, p := range t.Partitions {
 		out.Partitions = append(out.Partitions, n.describePartition(p))
 	}

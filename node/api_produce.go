@@ -17,6 +17,8 @@ import (
 //	v8  error messages
 //	v9  flexible
 //	v10 the leader in the answer of one that isn't (KIP-951)
+//	v12 the same, from clients that know KIP-890
+//	v13 topics by id (KIP-516)
 //
 // Every batch becomes one entry of its partition's log. acks 1 and all answer after the entry is
 // committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
@@ -36,19 +38,31 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
 	for i := range req.Topics {
 		t := kmsg.NewProduceResponseTopic()
-		t.Topic = req.Topics[i].Topic
+		t.Topic, t.TopicID = req.Topics[i].Topic, req.Topics[i].TopicID
 		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(req.Topics[i].Partitions))
 		p.left += len(t.Partitions)
 		p.resp.Topics = append(p.resp.Topics, t)
 	}
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		topic, err := n.topicName(req.Version >= 13, t.Topic, t.TopicID)
 		for j := range t.Partitions {
-			n.producePartition(p, t.Topic, &t.Partitions[j], &p.resp.Topics[i].Partitions[j], req.TransactionID != nil)
+			if err != nil {
+				p.refuse(&t.Partitions[j], &p.resp.Topics[i].Partitions[j], err)
+				continue
+			}
+			n.producePartition(p, topic, &t.Partitions[j], &p.resp.Topics[i].Partitions[j], req.TransactionID != nil)
 		}
 	}
 	p.partitionDone()
 	r.expireAfter(millis(req.TimeoutMillis), p.expire)
+}
+
+// refuse answers for a partition of an unknown topic.
+func (p *produce) refuse(in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, err error) {
+	*out = kmsg.NewProduceResponseTopicPartition()
+	out.Partition, out.BaseOffset, out.LogStartOffset = in.Partition, -1, -1
+	p.partitionFailed(out, err)
 }
 
 // producePartition checks one batch and puts it on its way into the log.
@@ -154,12 +168,17 @@ func (p *produce) nameBroker(m *Member) {
 			return
 		}
 	}
+	p.resp.Brokers = append(p.resp.Brokers, endpoint(m))
+}
+
+// endpoint is a broker's address in the answers to produce and fetch requests.
+func endpoint(m *Member) kmsg.ProduceResponseBroker {
 	b := kmsg.NewProduceResponseBroker()
 	b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
 	if m.Rack != "" {
 		b.Rack = &m.Rack
 	}
-	p.resp.Brokers = append(p.resp.Brokers, b)
+	return b
 }
 
 func (p *produce) partitionDone() {

@@ -17,7 +17,7 @@ import (
 //	v1  validate_only
 //	v4  -1 partitions or replicas mean the defaults (KIP-464)
 //	v5  flexible; the answer echoes counts and configuration (KIP-525)
-//	v7  topic ids: zero, which means none
+//	v7  topic ids
 //
 // A topic is created by a command in group 0. The answer comes when this broker has applied it; the
 // other brokers follow within a replication round, and the partitions' leaders a moment later.
@@ -33,14 +33,17 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		cmd, err := n.plannedTopic(req, i)
 		if err != nil || req.ValidateOnly {
-			n.createdTopic(out, cmd, err)
+			n.plannedAnswer(out, cmd, err)
 			w.done()
 			continue
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.commands.submit(command{CreateTopic: cmd}, func(res commandResult) {
 			if !r.done {
-				n.createdTopic(out, cmd, res.err)
+				n.plannedAnswer(out, cmd, res.err)
+				if t := n.catalog.byName[cmd.Name]; res.err == nil && t != nil {
+					out.TopicID = t.uuid
+				}
 				w.done()
 			}
 		})
@@ -113,7 +116,8 @@ func (n *Node) chosenPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID,
 	return placement, n.checkPlacement(placement)
 }
 
-func (n *Node) createdTopic(out *kmsg.CreateTopicsResponseTopic, cmd *createTopic, err error) {
+// plannedAnswer says what became of a topic that was wanted, but for its id.
+func (n *Node) plannedAnswer(out *kmsg.CreateTopicsResponseTopic, cmd *createTopic, err error) {
 	out.ErrorCode = code(err)
 	if err != nil {
 		out.ErrorMessage = errorText(err)
@@ -132,7 +136,7 @@ func errorText(err error) *string {
 	return &text
 }
 
-// DeleteTopics, versions 0 to 6, on any broker. v6 can name topics by id; there are none.
+// DeleteTopics, versions 0 to 6, on any broker. v6 can name topics by id.
 func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DeleteTopicsRequest)
 	if req.Version < 6 {
@@ -147,25 +151,30 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID = in.Topic, in.TopicID
-		if in.Topic == nil || *in.Topic == groupsTopic {
-			out.ErrorCode = kerr.UnknownTopicID.Code
-			if in.Topic != nil { // its offsets are still wanted
-				out.ErrorCode = kerr.InvalidTopicException.Code
-			}
-			w.done()
-			continue
+		if t := n.catalog.byID[in.TopicID]; t != nil {
+			out.Topic = &t.Name
 		}
-		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-		n.commands.submit(command{DeleteTopic: &deleteTopic{*in.Topic}}, func(res commandResult) {
+		finish := func(err error) {
 			if r.done {
 				return
 			}
-			out.ErrorCode = code(res.err)
-			if res.err != nil {
-				out.ErrorMessage = errorText(res.err)
+			if out.ErrorCode = code(err); err != nil {
+				out.ErrorMessage = errorText(err)
 			}
 			w.done()
-		})
+		}
+		cmd := &deleteTopic{}
+		switch {
+		case in.Topic == nil:
+			cmd.ID = in.TopicID[:]
+		case in.TopicID == noTopicID:
+			cmd.Name = *in.Topic
+		default:
+			finish(kafka.Errorf(kerr.InvalidRequest, "name the topic or give its id, not both"))
+			continue
+		}
+		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+		n.commands.submit(command{DeleteTopic: cmd}, func(res commandResult) { finish(res.err) })
 	}
 	w.begin(req.TimeoutMillis)
 }

@@ -23,6 +23,7 @@ type catalog struct {
 	brokers      []*brokerMeta // ascending by id
 	topics       []*topicMeta  // ascending by name
 	byName       map[string]*topicMeta
+	byID         map[[16]byte]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
 	nextGroup    GroupID // ids are never reused
 	nextReplica  uint32  // numbers are never reused
@@ -44,6 +45,8 @@ type topicMeta struct {
 	Internal   bool // the brokers' own: clients can neither write nor read it
 	Partitions []*partitionMeta
 	Configs    []configValue // ascending by name, only what was set
+
+	uuid [16]byte // see topicID
 }
 
 // partitionMeta is where a partition is and shall be.
@@ -151,7 +154,11 @@ type createTopic struct {
 	Internal bool `json:",omitempty"`
 }
 
-type deleteTopic struct{ Name string }
+// deleteTopic names a topic by its name, or by its 16 bytes of id.
+type deleteTopic struct {
+	Name string
+	ID   []byte `json:",omitempty"`
+}
 
 // allocateProducers reserves a block of producer ids for one broker.
 type allocateProducers struct{ Count int64 }
@@ -166,6 +173,7 @@ func newCatalog(n *Node) *catalog {
 	return &catalog{
 		node:      n,
 		byName:    make(map[string]*topicMeta),
+		byID:      make(map[[16]byte]*topicMeta),
 		byGroup:   make(map[GroupID]*partitionMeta),
 		nextGroup: 1, nextReplica: 1,
 	}
@@ -196,9 +204,9 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer = s.NextGroup, s.NextReplica, s.NextProducer
-	c.byName, c.byGroup = make(map[string]*topicMeta), make(map[GroupID]*partitionMeta)
+	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	for _, t := range c.topics {
-		c.byName[t.Name] = t
+		c.addTopic(t)
 		for _, p := range t.Partitions {
 			p.Topic = t
 			c.byGroup[p.Group] = p
@@ -351,7 +359,7 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 		t.Partitions = append(t.Partitions, p)
 		c.byGroup[p.Group] = p
 	}
-	c.byName[t.Name] = t
+	c.addTopic(t)
 	i := sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name > t.Name })
 	c.topics = slices.Insert(c.topics, i, t)
 	c.node.event(Event{Kind: EventTopicCreated, Text: t.Name})
@@ -361,10 +369,19 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 
 func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	t := c.byName[cmd.Name]
-	if t == nil {
+	if cmd.ID != nil {
+		t = c.byID[[16]byte(cmd.ID)]
+	}
+	switch {
+	case t == nil && cmd.ID != nil:
+		return kafka.Errorf(kerr.UnknownTopicID, "no topic has the id %x", cmd.ID)
+	case t == nil:
 		return kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %q does not exist", cmd.Name)
+	case t.Internal:
+		return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own and still wanted", t.Name)
 	}
 	delete(c.byName, t.Name)
+	delete(c.byID, t.uuid)
 	c.topics = slices.DeleteFunc(c.topics, func(o *topicMeta) bool { return o == t })
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)

@@ -42,6 +42,10 @@ type Config struct {
 	DefaultReplicas   int16 // default min(3, len(Members))
 	MaxMessageBytes   int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
 
+	// FetchMaxBytes bounds the record batches in one answer to a consumer, whatever it allows
+	// (fetch.max.bytes); one batch goes out whole all the same. Default 16 MiB.
+	FetchMaxBytes int64
+
 	// RetentionMs and RetentionBytes are the defaults of topics for retention.ms and
 	// retention.bytes; -1 means for ever. Default 7 days, and -1.
 	RetentionMs, RetentionBytes int64
@@ -102,6 +106,7 @@ func (c *Config) validate() error {
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, int16(min(3, len(c.Members))))
 	setDefault(&c.MaxMessageBytes, 1048588)
+	setDefault(&c.FetchMaxBytes, 16<<20)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
 	setDefault(&c.RetentionBytes, -1)
 	setDefault(&c.GroupPartitions, 8)
