@@ -50,6 +50,7 @@ func apiTable() []api {
 		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, handle: (*Node).handleListReassignments},
 		{key: kmsg.DeleteGroups, min: 0, max: 2, handle: (*Node).handleDeleteGroups},
 		{key: kmsg.OffsetDelete, min: 0, max: 0, handle: (*Node).handleOffsetDelete},
+		{key: kmsg.UnregisterBroker, min: 0, max: 0, handle: (*Node).handleUnregisterBroker},
 		{key: kmsg.DescribeCluster, min: 0, max: 0, handle: (*Node).handleDescribeCluster},
 	}
 }

@@ -200,6 +200,21 @@ func (n *Node) members() []*Member {
 	return all
 }
 
+// correspondents lists the brokers that this one talks to: the members, and those that were removed
+// until they had a chance to hear of it.
+func (n *Node) correspondents() []Member {
+	var all []Member
+	for _, m := range n.members() {
+		all = append(all, *m)
+	}
+	for _, b := range n.catalog.brokers {
+		if b.Removed && n.catalog.group.hasReplica(b.ID) {
+			all = append(all, b.Member)
+		}
+	}
+	return all
+}
+
 // member returns a broker's address, nil if it isn't in the cluster.
 func (n *Node) member(id BrokerID) *Member {
 	for _, m := range n.members() {

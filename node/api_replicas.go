@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -114,6 +115,27 @@ func describeMove(p *partitionMeta) kmsg.ListPartitionReassignmentsResponseTopic
 	}
 	return out
 }
+
+// UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have
+// a replica of any partition, and comes back only as a new replica.
+func (n *Node) handleUnregisterBroker(r *request, m kmsg.Request) {
+	resp := kmsg.NewPtrUnregisterBrokerResponse()
+	resp.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+	cmd := command{Remove: &removeBroker{BrokerID(m.(*kmsg.UnregisterBrokerRequest).BrokerID)}}
+	n.commands.submit(cmd, func(res commandResult) {
+		if r.done {
+			return
+		}
+		if resp.ErrorCode = code(res.err); res.err != nil {
+			resp.ErrorMessage = errorText(res.err)
+		}
+		r.reply(resp)
+	})
+	r.expireAfter(unregisterTimeout, func() { r.reply(resp) })
+}
+
+// unregisterTimeout bounds what has no time-out in the request.
+const unregisterTimeout = 10 * time.Second
 
 // ElectLeaders, versions 0 to 2 (KIP-183, KIP-460), on any broker: the preferred replica, the first
 // of the placement, takes over. Unclean elections are not served: a replica that lacks committed

@@ -348,6 +348,11 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	if c.byName[cmd.Name] != nil {
 		return kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", cmd.Name)
 	}
+	for _, b := range slices.Concat(cmd.Replicas...) {
+		if m := c.broker(b); m != nil && m.Removed {
+			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
+		}
+	}
 	t := &topicMeta{Name: cmd.Name, Internal: cmd.Internal, Configs: cmd.Configs}
 	for i, replicas := range cmd.Replicas {
 		p := &partitionMeta{Topic: t, Index: int32(i), Group: c.nextGroup}
@@ -445,7 +450,12 @@ func (c *catalog) remove(cmd *removeBroker) error {
 			}
 		}
 	}
+	if !slices.ContainsFunc(c.brokers, func(o *brokerMeta) bool { return o != b && !o.Removed }) {
+		return kafka.Errorf(kerr.InvalidRequest, "broker %d is the last one of the cluster", b.ID)
+	}
 	b.Removed = true
+	c.node.event(Event{Kind: EventBrokerRemoved, N: int64(b.ID)})
+	c.node.tellMembers = true
 	return nil
 }
 

@@ -400,6 +400,62 @@ func btoi(b bool) int {
 	return 0
 }
 
+func (c *many) unregister(id, broker BrokerID) int16 {
+	c.t.Helper()
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = int32(broker)
+	return c.ask(id, req).(*kmsg.UnregisterBrokerResponse).ErrorCode
+}
+
+// TestBrokerLeaves removes the broker that leads the catalog. It hears of it, can't disturb the rest,
+// and comes back only with an empty disk.
+func TestBrokerLeaves(t *testing.T) {
+	c := newMany(t, 4, small)
+	c.create("t", 1, 2, 3, 4)
+	leaves := BrokerID(c.nodes[1].node.controller())
+	stays := leaves%4 + 1
+	if code := c.unregister(stays, leaves); code != kerr.InvalidRequest.Code {
+		t.Errorf("with a replica: %s", kafka.CodeName(code))
+	}
+	var rest []int32
+	for _, id := range c.ids {
+		if id != leaves {
+			rest = append(rest, int32(id))
+		}
+	}
+	c.reassign("t", rest...)
+	c.until("it has no replica", func() bool { _, has := c.view(leaves, "t"); return !has && c.leader("t") > 0 })
+	c.until("it can be removed", func() bool { return c.unregister(stays, leaves) == 0 })
+	if code := c.unregister(stays, leaves); code != kerr.BrokerIDNotRegistered.Code {
+		t.Errorf("the second time: %s", kafka.CodeName(code))
+	}
+	out := func() bool {
+		g := c.nodes[stays].node.group(0)
+		return len(g.conf.Voters) == 3 && len(g.conf.VotersOutgoing) == 0 && !g.hasReplica(leaves)
+	}
+	c.until("it doesn't vote on the catalog", out)
+	c.until("it has heard", func() bool { return c.nodes[leaves].events[EventBrokerRemoved] == 1 })
+	term := c.nodes[stays].node.group(0).term
+	for range 1000 {
+		c.round()
+	}
+	if now := c.nodes[stays].node.group(0).term; now != term {
+		t.Errorf("the term went from %d to %d after it left", term, now)
+	}
+	c.kill(leaves)
+	c.start(leaves)
+	for range 1000 {
+		c.round()
+	}
+	if n := c.nodes[leaves].node; n.ready || !out() {
+		t.Error("it is back with its old disk")
+	}
+	c.add(leaves, 4, 9)
+	c.until("it is back", func() bool {
+		return c.nodes[leaves].events[EventReady] > 0 && len(c.nodes[stays].node.group(0).conf.Voters) == 4
+	})
+}
+
 // TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
 // again by itself, under new raft ids.
 func TestDiskLost(t *testing.T) {
@@ -536,5 +592,23 @@ func TestDamageOfTheOnlyReplica(t *testing.T) {
 	}
 	if diff := cmp.Diff(want[60:], c.read("t", 60)); diff != "" {
 		t.Error("what isn't damaged: ", diff)
+	}
+}
+
+// TestCatchUpIsPaced lets a follower catch up on 300 KB at 100 KB a second.
+func TestCatchUpIsPaced(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) {
+		cfg.HotEntries, cfg.ColdReadBytes, cfg.CatchUpBytesPerSecond = 10, 10_000, 100_000
+	})
+	c.create("t", 1, 2, 3)
+	behind := c.leader("t")%3 + 1
+	c.nodes[behind].cut = true
+	vs, _ := values(0, 450)
+	c.produce("t", vs...)
+	c.nodes[behind].cut = false
+	before := c.now
+	c.until("it has caught up", func() bool { v, _ := c.view(behind, "t"); return v.HighWatermark == 450 })
+	if took := c.now.Sub(before); took < 2*time.Second || took > 5*time.Second {
+		t.Errorf("it took %v, want about 3 s", took)
 	}
 }

@@ -85,24 +85,19 @@ func (c *coldReader) lookup(g GroupID, i uint64) *pb.Entry {
 	return el.Value.(*coldEntry).entry
 }
 
-// read starts a read of the entries from lo, below hi, unless it is under way.
-func (c *coldReader) read(g GroupID, lo, hi uint64) {
+// read starts a read of the entries from lo, below hi, and reports whether it did: not if it is under
+// way.
+func (c *coldReader) read(g GroupID, lo, hi uint64) bool {
 	key := coldRead{g, lo}
 	if _, ok := c.reading[key]; ok {
-		return
+		return false
 	}
 	op, err := c.log.Read(g, lo, hi, c.readBytes)
 	assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
 	c.ops = append(c.ops, op)
 	c.pending[op.ID] = key
 	c.reading[key] = struct{}{}
-}
-
-// readAhead starts the next read when the reader has come to the end of what is cached.
-func (c *coldReader) readAhead(g GroupID, next, hi uint64) {
-	if next < hi && c.lookup(g, next) == nil {
-		c.read(g, next, hi)
-	}
+	return true
 }
 
 // finish takes the result of a read and returns which one it was.

@@ -37,6 +37,7 @@ const (
 	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
 	EventLogStartMoved               // Group, N = first offset that can be read
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
+	EventBrokerRemoved               // N = broker id
 	EventReplicasChanged             // Group, Term, N = number of voters
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
 	EventGroupGeneration             // Group, Text = consumer group, N = generation that all its members joined
@@ -85,6 +86,7 @@ var eventNames = [EventKinds]string{
 	EventSnapshotInstalled: "snapshot installed",
 	EventLogStartMoved:     "log start moved",
 	EventReplicaDamaged:    "replica damaged",
+	EventBrokerRemoved:     "broker removed",
 	EventReplicasChanged:   "replicas changed",
 	EventProposalLost:      "proposal lost",
 	EventGroupGeneration:   "group generation",

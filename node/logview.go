@@ -3,6 +3,8 @@
 package node
 
 import (
+	"time"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -26,6 +28,7 @@ type logView struct {
 	hot      []*pb.Entry
 	hotBytes int64
 	missed   bool // set by Entries, taken by Snapshot
+	waits    bool // a follower waits for its turn to have old entries read
 }
 
 var _ raft.Storage = (*logView)(nil)
@@ -86,12 +89,37 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	assert(lo <= v.group.applied, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
 	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
 		v.group.node.counters.cacheHits++
-		v.cold.readAhead(v.group.id, lo+uint64(len(ents)), v.hotFirst())
+		v.readAhead(lo + uint64(len(ents)))
 		return ents, nil
 	}
-	v.cold.read(v.group.id, lo, v.hotFirst())
+	v.readPaced(lo)
 	v.missed = true
 	return nil, raft.ErrCompacted
+}
+
+// readPaced reads old entries for a follower, at once or when the pace of catching up allows.
+func (v *logView) readPaced(lo uint64) {
+	n := v.group.node
+	if at := n.catchUpAt; n.now < at {
+		if !v.waits {
+			v.waits = true
+			n.deadlines.add(at, func() {
+				v.waits = false
+				v.group.kick()
+			})
+		}
+		return
+	}
+	if v.cold.read(v.group.id, lo, v.hotFirst()) && n.cfg.CatchUpBytesPerSecond > 0 {
+		n.catchUpAt = n.now.Add(time.Duration(int64(time.Second) * n.cfg.ColdReadBytes / n.cfg.CatchUpBytesPerSecond))
+	}
+}
+
+// readAhead reads on when a follower has come to the end of what is cached.
+func (v *logView) readAhead(next uint64) {
+	if next < v.hotFirst() && v.group.node.now >= v.group.node.catchUpAt && v.cold.lookup(v.group.id, next) == nil {
+		v.readPaced(next)
+	}
 }
 
 // Snapshot implements raft.Storage. Raft asks after a miss, see above, or because a follower needs

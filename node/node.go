@@ -50,6 +50,7 @@ type Node struct {
 	memberIDs      uint64   // of consumer groups, given out since Open
 	groupsTopicFor []func() // wait for groupsTopic
 	deadlines      deadlines
+	catchUpAt      Time // not before, old entries are read for followers
 	nextTick       Time
 	nextRetention  Time
 	ready          bool // registered in the catalog
@@ -545,9 +546,7 @@ func (n *Node) end(in *Input) *Output {
 	n.out.Changed = slices.Compact(n.out.Changed)
 	if n.tellMembers {
 		n.tellMembers = false
-		for _, m := range n.members() {
-			n.out.Members = append(n.out.Members, *m)
-		}
+		n.out.Members = n.correspondents()
 	}
 	n.out.Wake = min(n.nextTick, n.deadlines.next())
 	n.out.Fatal = n.dead

@@ -39,6 +39,9 @@ func (g *group) setConf(conf *pb.ConfState) {
 		}
 	}
 	slices.Sort(g.peers)
+	if g.id == 0 {
+		g.node.tellMembers = true
+	}
 }
 
 // applyConf applies a committed configuration change.
