@@ -74,6 +74,7 @@ var shapes = map[int16]struct {
 	55: {2, "[ s [ i ] ]"},                                                                                      // DescribeQuorum
 	60: {2, "b b1- b2-"},                                                                                        // DescribeCluster
 	61: {0, "[ s *i ]"},                                                                                         // DescribeProducers
+	64: {0, "i"},                                                                                                // UnregisterBroker
 	65: {0, "*s"},                                                                                               // DescribeTransactions
 	66: {2, "*s *l l1- s2-"},                                                                                    // ListTransactions
 }
