@@ -27,7 +27,7 @@ func apiTable() []api {
 	return []api{
 		{key: kmsg.Produce, min: 0, max: 13, served: 3, handle: (*Node).handleProduce},
 		{key: kmsg.Fetch, min: 4, max: 18, handle: (*Node).handleFetch},
-		{key: kmsg.ListOffsets, min: 1, max: 7, handle: (*Node).handleListOffsets},
+		{key: kmsg.ListOffsets, min: 1, max: 10, handle: (*Node).handleListOffsets},
 		{key: kmsg.Metadata, min: 0, max: 13, handle: (*Node).handleMetadata},
 		{key: kmsg.OffsetCommit, min: 2, max: 9, handle: (*Node).handleOffsetCommit},
 		{key: kmsg.OffsetFetch, min: 1, max: 9, handle: (*Node).handleOffsetFetch},
@@ -38,20 +38,29 @@ func apiTable() []api {
 		{key: kmsg.SyncGroup, min: 0, max: 5, handle: (*Node).handleSyncGroup},
 		{key: kmsg.DescribeGroups, min: 0, max: 6, handle: (*Node).handleDescribeGroups},
 		{key: kmsg.ListGroups, min: 0, max: 5, handle: (*Node).handleListGroups},
-		{key: kmsg.ApiVersions, min: 0, max: 3, handle: (*Node).handleApiVersions},
+		{key: kmsg.ApiVersions, min: 0, max: 4, handle: (*Node).handleApiVersions},
 		{key: kmsg.CreateTopics, min: 0, max: 7, handle: (*Node).handleCreateTopics},
 		{key: kmsg.DeleteTopics, min: 0, max: 6, handle: (*Node).handleDeleteTopics},
 		{key: kmsg.DeleteRecords, min: 0, max: 2, handle: (*Node).handleDeleteRecords},
 		{key: kmsg.InitProducerID, min: 0, max: 4, handle: (*Node).handleInitProducerID},
 		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, handle: (*Node).handleOffsetForLeaderEpoch},
+		{key: kmsg.DescribeACLs, min: 0, max: 3, handle: (*Node).handleDescribeACLs},
+		{key: kmsg.CreateACLs, min: 0, max: 3, handle: (*Node).handleCreateACLs},
+		{key: kmsg.DeleteACLs, min: 0, max: 3, handle: (*Node).handleDeleteACLs},
 		{key: kmsg.DescribeConfigs, min: 0, max: 4, handle: (*Node).handleDescribeConfigs},
+		{key: kmsg.AlterConfigs, min: 0, max: 2, handle: (*Node).handleAlterConfigs},
+		{key: kmsg.DescribeLogDirs, min: 1, max: 4, handle: (*Node).handleDescribeLogDirs},
+		{key: kmsg.CreatePartitions, min: 0, max: 3, handle: (*Node).handleCreatePartitions},
 		{key: kmsg.ElectLeaders, min: 0, max: 2, handle: (*Node).handleElectLeaders},
+		{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, handle: (*Node).handleIncrementalAlterConfigs},
 		{key: kmsg.AlterPartitionAssignments, min: 0, max: 1, handle: (*Node).handleAlterReassignments},
 		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, handle: (*Node).handleListReassignments},
 		{key: kmsg.DeleteGroups, min: 0, max: 2, handle: (*Node).handleDeleteGroups},
 		{key: kmsg.OffsetDelete, min: 0, max: 0, handle: (*Node).handleOffsetDelete},
+		{key: kmsg.DescribeQuorum, min: 0, max: 2, handle: (*Node).handleDescribeQuorum},
 		{key: kmsg.UnregisterBroker, min: 0, max: 0, handle: (*Node).handleUnregisterBroker},
-		{key: kmsg.DescribeCluster, min: 0, max: 0, handle: (*Node).handleDescribeCluster},
+		{key: kmsg.DescribeCluster, min: 0, max: 2, handle: (*Node).handleDescribeCluster},
+		{key: kmsg.DescribeProducers, min: 0, max: 0, handle: (*Node).handleDescribeProducers},
 	}
 }
 
@@ -107,7 +116,7 @@ func (n *Node) refuseVersion(r *request, a *api) {
 	r.reply(resp)
 }
 
-// handleApiVersions serves ApiVersions 0 to 3: what is served here. Version 3 adds flexible fields
+// handleApiVersions serves ApiVersions 0 to 4: what is served here. Version 3 adds flexible fields
 // (KIP-482); its answer's header stays at version 0.
 func (n *Node) handleApiVersions(r *request, _ kmsg.Request) { r.reply(n.apiVersions()) }
 

@@ -4,6 +4,7 @@ package node
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -11,65 +12,6 @@ import (
 
 	"chronik/kafka"
 )
-
-// configDef is one configuration that Kafka's tools know. fixed ones have one value here: a topic
-// may be created with that value and no other, so that nobody relies on what isn't done.
-type configDef struct {
-	name  string
-	typ   kmsg.ConfigType
-	fixed bool
-	value func(n *Node) string // the broker's value, the default of topics
-	doc   string
-}
-
-func always(v string) func(*Node) string { return func(*Node) string { return v } }
-
-var topicConfigDefs = []configDef{
-	{"cleanup.policy", kmsg.ConfigTypeList, true, always("delete"), "What happens to old records. Compaction is not served."},
-	{"compression.type", kmsg.ConfigTypeString, true, always("producer"), "Batches are kept as producers sent them."},
-	{maxMessageBytesConfig, kmsg.ConfigTypeInt, false, func(n *Node) string { return strconv.Itoa(int(n.cfg.MaxMessageBytes)) }, "The largest record batch, in bytes, compressed."},
-	{"message.timestamp.type", kmsg.ConfigTypeString, true, always("CreateTime"), "Records keep the timestamp that producers gave them."},
-	{"min.insync.replicas", kmsg.ConfigTypeInt, true, always("1"), "Records are always acknowledged by a majority of the replicas, after fsync."},
-	{retentionBytesConfig, kmsg.ConfigTypeLong, false, func(n *Node) string { return strconv.FormatInt(n.cfg.RetentionBytes, 10) }, "Records are deleted from the start while a partition holds more bytes than this; -1: never."},
-	{retentionMsConfig, kmsg.ConfigTypeLong, false, func(n *Node) string { return strconv.FormatInt(n.cfg.RetentionMs, 10) }, "Records older than this, in milliseconds, are deleted; -1: never."},
-	{"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, true, always("false"), "Only replicas that have every committed record can lead."},
-}
-
-var brokerConfigDefs = []configDef{
-	{"auto.create.topics.enable", kmsg.ConfigTypeBoolean, true, func(n *Node) string { return strconv.FormatBool(n.cfg.AutoCreateTopics) }, "Asking for an unknown topic creates it."},
-	{"broker.id", kmsg.ConfigTypeInt, true, func(n *Node) string { return strconv.Itoa(int(n.self)) }, "This broker's id."},
-	{"default.replication.factor", kmsg.ConfigTypeInt, true, func(n *Node) string { return strconv.Itoa(int(n.cfg.DefaultReplicas)) }, "Replicas of topics that are created without a number."},
-	{"message.max.bytes", kmsg.ConfigTypeInt, true, func(n *Node) string { return strconv.Itoa(int(n.cfg.MaxMessageBytes)) }, "The largest record batch, in bytes, compressed."},
-	{"num.partitions", kmsg.ConfigTypeInt, true, func(n *Node) string { return strconv.Itoa(int(n.cfg.DefaultPartitions)) }, "Partitions of topics that are created without a number."},
-}
-
-const (
-	maxMessageBytesConfig = "max.message.bytes"
-	retentionBytesConfig  = "retention.bytes"
-	retentionMsConfig     = "retention.ms"
-)
-
-// checkTopicConfig says whether a topic can be created with a configuration.
-func checkTopicConfig(v configValue) error {
-	i := slices.IndexFunc(topicConfigDefs, func(d configDef) bool { return d.name == v.Name })
-	if i < 0 {
-		return kafka.Errorf(kerr.InvalidConfig, "configuration %q is unknown here", v.Name)
-	}
-	if d := &topicConfigDefs[i]; d.fixed {
-		if only := d.value(nil); v.Value != only {
-			return kafka.Errorf(kerr.InvalidConfig, "%s can only be %s here, not %q", v.Name, only, v.Value)
-		}
-		return nil
-	}
-	least, bits := int64(-1), 64
-	if v.Name == maxMessageBytesConfig {
-		least, bits = 1, 32
-	}
-	if number, err := strconv.ParseInt(v.Value, 10, bits); err != nil || number < least {
-		return kafka.Errorf(kerr.InvalidConfig, "%s must be a number from %d to %d, not %q", v.Name, least, int64(1)<<(bits-1)-1, v.Value)
-	}
-	return nil
-}
 
 // maxMessageBytes is the largest batch that a topic takes.
 func (n *Node) maxMessageBytes(t *topicMeta) int32 {
@@ -79,33 +21,59 @@ func (n *Node) maxMessageBytes(t *topicMeta) int32 {
 	return int32(n.topicNumber(t, maxMessageBytesConfig))
 }
 
-// configEntry is a configuration with its value and where the value is from.
-type configEntry struct {
-	*configDef
-	name, value, inherited string
-	source                 kmsg.ConfigSource
+// usesAppendTime reports whether a topic's records get the leader's time.
+func (n *Node) usesAppendTime(t *topicMeta) bool {
+	v, _ := t.config(timestampTypeConfig)
+	return v == appendTime
 }
 
-// topicConfigValues lists all configurations of a topic that was created with the given ones.
-func (n *Node) topicConfigValues(own []configValue) []configEntry {
+// configEntry is a configuration with its value and where the value is from: the first of the
+// synonyms, which are all values that it could have, the strongest first (KIP-226).
+type configEntry struct {
+	*configDef
+	synonyms []configSynonym
+}
+
+type configSynonym struct {
+	name, value string
+	source      kmsg.ConfigSource
+}
+
+// topicConfigValues lists all configurations of a topic of which some were set.
+func (n *Node) topicConfigValues(own []configValue, replicas int) []configEntry {
 	t := topicMeta{Configs: own}
+	builtin := n.cfg.builtin()
 	var out []configEntry
 	for i := range topicConfigDefs {
 		d := &topicConfigDefs[i]
-		e := configEntry{d, d.name, d.value(n), d.value(n), kmsg.ConfigSourceDefaultConfig}
+		e := configEntry{configDef: d}
 		if v, ok := t.config(d.name); ok {
-			e.value, e.source = v, kmsg.ConfigSourceDynamicTopicConfig
+			e.synonyms = append(e.synonyms, configSynonym{d.name, v, kmsg.ConfigSourceDynamicTopicConfig})
 		}
-		out = append(out, e)
+		out = append(out, n.withDefaults(e, builtin, replicas))
 	}
 	return out
 }
 
+// withDefaults adds what a configuration is without a value of the topic's own.
+func (n *Node) withDefaults(e configEntry, builtin *Config, replicas int) configEntry {
+	name := e.name
+	if e.broker != "" {
+		name = e.broker
+	}
+	value, original := e.value(&n.cfg, replicas), e.value(builtin, replicas)
+	if value != original {
+		e.synonyms = append(e.synonyms, configSynonym{name, value, kmsg.ConfigSourceStaticBrokerConfig})
+	}
+	e.synonyms = append(e.synonyms, configSynonym{name, original, kmsg.ConfigSourceDefaultConfig})
+	return e
+}
+
 func (n *Node) brokerConfigValues() []configEntry {
+	builtin := n.cfg.builtin()
 	var out []configEntry
 	for i := range brokerConfigDefs {
-		d := &brokerConfigDefs[i]
-		out = append(out, configEntry{d, d.name, d.value(n), d.value(n), kmsg.ConfigSourceStaticBrokerConfig})
+		out = append(out, n.withDefaults(configEntry{configDef: &brokerConfigDefs[i]}, builtin, 0))
 	}
 	return out
 }
@@ -128,7 +96,7 @@ func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 		}
 		for _, e := range entries {
 			if in.ConfigNames == nil || slices.Contains(in.ConfigNames, e.name) {
-				out.Configs = append(out.Configs, describeConfig(req, e))
+				out.Configs = append(out.Configs, describeConfig(req, in, e))
 			}
 		}
 		resp.Resources = append(resp.Resources, out)
@@ -143,28 +111,52 @@ func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry
 		if t == nil {
 			return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %.60q does not exist", in.ResourceName)
 		}
-		return n.topicConfigValues(t.Configs), nil
+		return n.topicConfigValues(t.Configs, len(t.Partitions[0].Replicas)), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if in.ResourceName != "" && in.ResourceName != strconv.Itoa(int(n.self)) {
-			return nil, kafka.Errorf(kerr.InvalidRequest, "this is broker %d; ask broker %.60q itself", n.self, in.ResourceName)
+		if in.ResourceName == "" {
+			return nil, nil // what was set for all brokers by a client: nothing can be
+		}
+		if err := n.checkBrokerName(in.ResourceName); err != nil {
+			return nil, err
 		}
 		return n.brokerConfigValues(), nil
 	}
 	return nil, kafka.Errorf(kerr.InvalidRequest, "configurations of type %v are not served", in.ResourceType)
 }
 
-func describeConfig(req *kmsg.DescribeConfigsRequest, e configEntry) kmsg.DescribeConfigsResponseResourceConfig {
+func (n *Node) checkBrokerName(name string) error {
+	if name != strconv.Itoa(int(n.self)) {
+		return kafka.Errorf(kerr.InvalidRequest, "this is broker %d; ask broker %.60q itself", n.self, name)
+	}
+	return nil
+}
+
+func describeConfig(req *kmsg.DescribeConfigsRequest, in *kmsg.DescribeConfigsRequestResource, e configEntry) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
-	out.Name, out.Value, out.Source, out.ConfigType = e.name, &e.value, e.source, e.typ
-	out.ReadOnly = e.fixed
-	out.IsDefault = e.source == kmsg.ConfigSourceDefaultConfig
+	first := e.synonyms[0]
+	out.Name, out.Value, out.Source, out.ConfigType = e.name, &first.value, first.source, e.typ
+	out.ReadOnly = in.ResourceType == kmsg.ConfigResourceTypeBroker
+	out.IsDefault = first.source == kmsg.ConfigSourceDefaultConfig
 	if req.IncludeDocumentation {
 		out.Documentation = &e.doc
 	}
 	if req.IncludeSynonyms {
-		s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-		s.Name, s.Value, s.Source = e.name, &e.value, e.source
-		out.ConfigSynonyms = append(out.ConfigSynonyms, s)
+		for _, from := range e.synonyms {
+			s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+			s.Name, s.Value, s.Source = from.name, &from.value, from.source
+			out.ConfigSynonyms = append(out.ConfigSynonyms, s)
+		}
 	}
 	return out
+}
+
+// sortConfigs orders the configuration of a topic and refuses what is named twice.
+func sortConfigs(configs []configValue) ([]configValue, error) {
+	sort.Slice(configs, func(i, j int) bool { return configs[i].Name < configs[j].Name })
+	for i := 1; i < len(configs); i++ {
+		if configs[i].Name == configs[i-1].Name {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q is named twice", configs[i].Name)
+		}
+	}
+	return configs, nil
 }

@@ -224,18 +224,3 @@ func (n *Node) member(id BrokerID) *Member {
 	}
 	return nil
 }
-
-// DescribeCluster, version 0 (KIP-700).
-func (n *Node) handleDescribeCluster(r *request, _ kmsg.Request) {
-	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.ClusterID, resp.ControllerID = n.cfg.ClusterID, n.controller()
-	for _, m := range n.brokers() {
-		b := kmsg.NewDescribeClusterResponseBroker()
-		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
-		if m.Rack != "" {
-			b.Rack = &m.Rack
-		}
-		resp.Brokers = append(resp.Brokers, b)
-	}
-	r.reply(resp)
-}

@@ -61,14 +61,14 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 // refuse answers for a partition of an unknown topic.
 func (p *produce) refuse(in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, err error) {
 	*out = kmsg.NewProduceResponseTopicPartition()
-	out.Partition, out.BaseOffset, out.LogStartOffset = in.Partition, -1, -1
+	out.Partition, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = in.Partition, -1, -1, -1
 	p.partitionFailed(out, err)
 }
 
 // producePartition checks one batch and puts it on its way into the log.
 func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, transactional bool) {
 	*out = kmsg.NewProduceResponseTopicPartition()
-	out.Partition, out.BaseOffset, out.LogStartOffset = in.Partition, -1, -1
+	out.Partition, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = in.Partition, -1, -1, -1
 	part, err := n.producible(p, topic, in, transactional)
 	if meta := n.catalog.partition(topic, in.Partition); meta != nil && code(err) == kerr.NotLeaderForPartition.Code {
 		p.notLeader(out, meta)
@@ -77,6 +77,10 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	if err != nil {
 		p.partitionFailed(out, err)
 		return
+	}
+	appendTime := n.usesAppendTime(part.meta.Topic)
+	if appendTime {
+		kafka.SetAppendTime(in.Records, n.unixMs)
 	}
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
 	part.group.propose(in.Records, func(result any, err error) {
@@ -93,6 +97,9 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 			return
 		}
 		out.ErrorCode, out.BaseOffset, out.LogStartOffset = 0, v.offset, part.logStart()
+		if appendTime {
+			out.LogAppendTime = v.timestamp
+		}
 		p.partitionDone()
 	})
 }

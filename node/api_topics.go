@@ -3,7 +3,6 @@
 package node
 
 import (
-	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -68,11 +67,11 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic,
 	if req.ValidateOnly && n.catalog.byName[in.Topic] != nil { // otherwise the command decides: we may lag
 		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)
 	}
-	configs, err := topicConfigs(in.Configs)
+	placement, err := n.plannedPlacement(in)
 	if err != nil {
 		return nil, err
 	}
-	placement, err := n.plannedPlacement(in)
+	configs, err := topicConfigs(in.Configs, len(placement[0]))
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +123,9 @@ func (n *Node) plannedAnswer(out *kmsg.CreateTopicsResponseTopic, cmd *createTop
 		return
 	}
 	out.NumPartitions, out.ReplicationFactor = int32(len(cmd.Replicas)), int16(len(cmd.Replicas[0]))
-	for _, c := range n.topicConfigValues(cmd.Configs) {
+	for _, c := range n.topicConfigValues(cmd.Configs, len(cmd.Replicas[0])) {
 		k := kmsg.NewCreateTopicsResponseTopicConfig()
-		k.Name, k.Value, k.Source = c.name, &c.value, int8(c.source)
+		k.Name, k.Value, k.Source = c.name, &c.synonyms[0].value, int8(c.synonyms[0].source)
 		out.Configs = append(out.Configs, k)
 	}
 }
@@ -272,23 +271,17 @@ func (p *producerIDs) refill(res commandResult) {
 }
 
 // topicConfigs checks the configuration of a new topic.
-func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig) ([]configValue, error) {
+func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig, replicas int) ([]configValue, error) {
 	var out []configValue
 	for i := range in {
 		if in[i].Value == nil {
 			continue // the default
 		}
 		v := configValue{in[i].Name, *in[i].Value}
-		if err := checkTopicConfig(v); err != nil {
+		if err := checkTopicConfig(v, replicas); err != nil {
 			return nil, err
 		}
 		out = append(out, v)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
-	for i := 1; i < len(out); i++ {
-		if out[i].Name == out[i-1].Name {
-			return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %q is named twice", out[i].Name)
-		}
-	}
-	return out, nil
+	return sortConfigs(out)
 }

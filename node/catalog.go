@@ -45,6 +45,8 @@ type topicMeta struct {
 	Internal   bool // the brokers' own: clients can neither write nor read it
 	Partitions []*partitionMeta
 	Configs    []configValue // ascending by name, only what was set
+	// ConfigChanges counts the changes of Configs.
+	ConfigChanges uint64 `json:",omitempty"`
 
 	uuid [16]byte // see topicID
 }
@@ -112,14 +114,16 @@ type command struct {
 	Session uint64
 	Seq     uint64
 
-	Register    *register          `json:",omitempty"`
-	CreateTopic *createTopic       `json:",omitempty"`
-	DeleteTopic *deleteTopic       `json:",omitempty"`
-	ProducerIDs *allocateProducers `json:",omitempty"`
-	Reassign    *reassign          `json:",omitempty"`
-	Reassigned  *reassigned        `json:",omitempty"`
-	Remove      *removeBroker      `json:",omitempty"`
-	Replace     *replaceReplica    `json:",omitempty"`
+	Register      *register          `json:",omitempty"`
+	CreateTopic   *createTopic       `json:",omitempty"`
+	DeleteTopic   *deleteTopic       `json:",omitempty"`
+	AddPartitions *addPartitions     `json:",omitempty"`
+	AlterConfigs  *alterConfigs      `json:",omitempty"`
+	ProducerIDs   *allocateProducers `json:",omitempty"`
+	Reassign      *reassign          `json:",omitempty"`
+	Reassigned    *reassigned        `json:",omitempty"`
+	Remove        *removeBroker      `json:",omitempty"`
+	Replace       *replaceReplica    `json:",omitempty"`
 }
 
 // register makes a broker known, or tells its new address or incarnation.
@@ -270,6 +274,10 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 		res.err = c.createTopic(cmd.CreateTopic)
 	case cmd.DeleteTopic != nil:
 		res.err = c.deleteTopic(cmd.DeleteTopic)
+	case cmd.AddPartitions != nil:
+		res.err = c.addPartitions(cmd.AddPartitions)
+	case cmd.AlterConfigs != nil:
+		res.err = c.alterConfigs(cmd.AlterConfigs)
 	case cmd.ProducerIDs != nil:
 		res.first = c.nextProducer
 		c.nextProducer += cmd.ProducerIDs.Count
@@ -354,21 +362,12 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 		}
 	}
 	t := &topicMeta{Name: cmd.Name, Internal: cmd.Internal, Configs: cmd.Configs}
-	for i, replicas := range cmd.Replicas {
-		p := &partitionMeta{Topic: t, Index: int32(i), Group: c.nextGroup}
-		for _, b := range replicas {
-			r := replicaMeta{b, c.replicaNumber()}
-			p.Replicas, p.Founders = append(p.Replicas, r), append(p.Founders, r.id())
-		}
-		c.nextGroup++
-		t.Partitions = append(t.Partitions, p)
-		c.byGroup[p.Group] = p
-	}
+	c.appendPartitions(t, cmd.Replicas)
 	c.addTopic(t)
 	i := sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name > t.Name })
 	c.topics = slices.Insert(c.topics, i, t)
 	c.node.event(Event{Kind: EventTopicCreated, Text: t.Name})
-	c.node.topicCreated(t)
+	c.node.partitionsCreated(t.Partitions)
 	return nil
 }
 
@@ -406,6 +405,11 @@ func (c *catalog) reassign(cmd *reassign) error {
 	}
 	if len(cmd.Replicas) == 0 && len(p.Target) == 0 {
 		return kafka.Errorf(kerr.NoReassignmentInProgress, "partition %d of topic %q is not moving", cmd.Partition, cmd.Topic)
+	}
+	if v, ok := p.Topic.config(minInsyncReplicasConfig); ok && len(cmd.Replicas) > 0 {
+		if wrong := checkMinInsync(v, len(cmd.Replicas)); wrong != "" {
+			return kafka.Errorf(kerr.InvalidReplicationFactor, "topic %q is configured with %s=%s, which %s", cmd.Topic, minInsyncReplicasConfig, v, wrong)
+		}
 	}
 	var target []replicaMeta
 	for _, b := range cmd.Replicas {

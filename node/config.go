@@ -34,6 +34,9 @@ type Config struct {
 	// group 0.
 	Members []Member
 
+	// LogDir is the folder that DescribeLogDirs tells of. The node only passes it on. Default "data".
+	LogDir string
+
 	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
 	Seed uint64
 
@@ -107,6 +110,7 @@ type Config struct {
 // validate fills in defaults and reports what an operator has to mend.
 func (c *Config) validate() error {
 	setDefault(&c.Incarnation, 1)
+	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, int16(min(3, len(c.Members))))
 	setDefault(&c.MaxMessageBytes, 1048588)

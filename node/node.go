@@ -236,9 +236,9 @@ func (n *Node) placeReplica(meta *partitionMeta) {
 	}
 }
 
-// topicCreated is called by the catalog.
-func (n *Node) topicCreated(t *topicMeta) {
-	for _, meta := range t.Partitions {
+// partitionsCreated is called by the catalog.
+func (n *Node) partitionsCreated(created []*partitionMeta) {
+	for _, meta := range created {
 		n.placeReplica(meta)
 		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0].Broker == n.self {
 			g.eagerTicks = n.cfg.ElectionTicks

@@ -66,7 +66,7 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 		}
 		window.add(&b, p.highWatermark)
 	}
-	return verdict{offset: p.append(index, &b)}
+	return verdict{offset: p.append(index, &b), timestamp: b.MaxTimestamp}
 }
 
 // append gives a batch its offsets and wakes who waits for them.

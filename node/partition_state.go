@@ -14,7 +14,7 @@ import (
 //
 //	version, high watermark, log start
 //	leader epochs:  number, then epoch and start each
-//	producers:      number, then by id: id, epoch, number of batches, then first, last, base each
+//	producers:      number, then by id: id, epoch, number of batches, then first, last, base, timestamp each
 //	spans:          number, then base, index, bytes, count, newest, number of refused, then those
 //
 // The spans are those since the checkpoint before; everything else is whole. So a partition opens
@@ -48,6 +48,7 @@ func (p *partition) appendProducers(b []byte) []byte {
 			b = binary.AppendVarint(b, int64(s.first))
 			b = binary.AppendVarint(b, int64(s.last))
 			b = binary.AppendVarint(b, s.base)
+			b = binary.AppendVarint(b, s.timestamp)
 		}
 	}
 	return b
@@ -109,8 +110,8 @@ func (p *partition) restoreOne(b []byte) error {
 	p.producers = make(map[int64]*producerWindow)
 	for range r.count(3) {
 		id, w := r.varint(), &producerWindow{epoch: int16(r.varint())}
-		for range r.count(3) {
-			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint()})
+		for range r.count(4) {
+			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint(), r.varint()})
 		}
 		p.producers[id] = w
 	}

@@ -24,12 +24,14 @@ const windowBatches = 5
 type sequencedBatch struct {
 	first, last int32
 	base        int64
+	timestamp   int64 // the largest in it, in ms
 }
 
 // verdict is what became of a batch.
 type verdict struct {
 	offset    int64 // of its first record, also if it was there already
 	duplicate bool
+	timestamp int64 // of the batch, or of the one that was there already, in ms
 	err       error
 }
 
@@ -53,7 +55,7 @@ func (w *producerWindow) judge(b *kafka.Batch) verdict {
 	}
 	for _, old := range w.batches {
 		if old.first == b.BaseSequence && old.last == b.LastSequence() {
-			return verdict{offset: old.base, duplicate: true}
+			return verdict{offset: old.base, duplicate: true, timestamp: old.timestamp}
 		}
 	}
 	if newest := w.batches[len(w.batches)-1].last; b.BaseSequence != nextSequence(newest) {
@@ -71,7 +73,7 @@ func (w *producerWindow) add(b *kafka.Batch, base int64) {
 		copy(w.batches, w.batches[1:])
 		w.batches = w.batches[:windowBatches-1]
 	}
-	w.batches = append(w.batches, sequencedBatch{b.BaseSequence, b.LastSequence(), base})
+	w.batches = append(w.batches, sequencedBatch{b.BaseSequence, b.LastSequence(), base, b.MaxTimestamp})
 }
 
 func nextSequence(s int32) int32 {

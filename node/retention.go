@@ -4,7 +4,6 @@ package node
 
 import (
 	"encoding/binary"
-	"slices"
 	"strconv"
 	"time"
 
@@ -66,8 +65,8 @@ func (p *partition) expired(nowMs int64) int64 {
 	start := p.start
 	if ms := p.node.topicNumber(p.meta.Topic, retentionMsConfig); ms >= 0 {
 		for i := range p.spans {
-			if p.spans[i].newest >= nowMs-ms {
-				break
+			if newest := p.spans[i].newest; newest < 0 || newest >= nowMs-ms {
+				break // records without a timestamp have no age
 			}
 			start = max(start, p.spanEnd(i))
 		}
@@ -97,8 +96,7 @@ func (p *partition) spanEnd(i int) int64 {
 func (n *Node) topicNumber(t *topicMeta, name string) int64 {
 	v, ok := t.config(name)
 	if !ok {
-		i := slices.IndexFunc(topicConfigDefs, func(d configDef) bool { return d.name == name })
-		v = topicConfigDefs[i].value(n)
+		v = topicConfigDef(name).value(&n.cfg, len(t.Partitions[0].Replicas))
 	}
 	number, err := strconv.ParseInt(v, 10, 64)
 	assert(err == nil, "configuration %s was checked when it was set: %q", name, v)

@@ -59,6 +59,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want := host.Config{
 		Dir: filepath.Join(filepath.Dir(file), "there"), Listen: "0.0.0.0:9093", PeerListen: "b:10093", Metrics: "127.0.0.1:9644",
 	}
+	want.Node.LogDir = want.Dir
 	want.Node.ClusterID, want.Node.BrokerID, want.Node.HotEntries = "c", 2, 77
 	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092, Peer: "a:10092"}, {ID: 2, Host: "b", Port: 9093, Rack: "r2", Peer: "b:10093"}}
 	want.Node.RetentionMs, want.Node.RetentionBytes = 7*24*time.Hour.Milliseconds(), -1

@@ -207,7 +207,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
 		},
 		Node: node.Config{
-			ClusterID: s.ClusterID, BrokerID: s.brokerID(),
+			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
 			AutoCreateTopics:  s.AutoCreateTopics,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxMessageBytes: int32(s.MaxMessageBytes),

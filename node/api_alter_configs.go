@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// AlterConfigs (versions 0 to 2) and IncrementalAlterConfigs (0 to 1, KIP-339), on any broker. Only
+// topics can be changed: a broker's configurations are its operator's, who sets them where the broker
+// runs.
+//
+// The broker that was asked works out what the topic's configuration becomes. The command carries
+// that, and says which configuration it was worked out from: if another change came between, it is
+// refused and worked out again. So changes through different brokers add up.
+
+// alterConfigs gives a topic its configuration.
+type alterConfigs struct {
+	Topic   string
+	ID      GroupID // topicMeta.id; 0 if the sender doesn't know the topic
+	Changes uint64  // topicMeta.ConfigChanges, from which the sender started
+	Configs []configValue
+}
+
+// errOutdated refuses a command whose sender didn't know the newest state of the topic.
+var errOutdated = errors.New("the command was worked out from an older state of the topic")
+
+func (c *catalog) alterConfigs(cmd *alterConfigs) error {
+	t := c.byName[cmd.Topic]
+	switch {
+	case t == nil:
+		return unknownTopic(cmd.Topic)
+	case t.id() != cmd.ID || t.ConfigChanges != cmd.Changes:
+		return errOutdated
+	}
+	t.Configs = cmd.Configs
+	t.ConfigChanges++
+	return nil
+}
+
+func unknownTopic(name string) error {
+	return kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %.60q does not exist", name)
+}
+
+// adminTimeout is how long requests that change the catalog and have no time-out of their own wait.
+const adminTimeout = 10 * time.Second
+
+// configChange works out what a configuration becomes.
+type configChange func(own []configValue) ([]configValue, error)
+
+func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
+	req := m.(*kmsg.AlterConfigsRequest)
+	resp := kmsg.NewPtrAlterConfigsResponse()
+	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
+	w := waitFor(r, resp, len(req.Resources))
+	for i := range req.Resources {
+		in, out := &req.Resources[i], &resp.Resources[i]
+		*out = kmsg.NewAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
+		twice := slices.ContainsFunc(req.Resources[:i], func(o kmsg.AlterConfigsRequestResource) bool {
+			return o.ResourceType == in.ResourceType && o.ResourceName == in.ResourceName
+		})
+		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
+	}
+	w.begin(int32(adminTimeout.Milliseconds()))
+}
+
+func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
+	req := m.(*kmsg.IncrementalAlterConfigsRequest)
+	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
+	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
+	w := waitFor(r, resp, len(req.Resources))
+	for i := range req.Resources {
+		in, out := &req.Resources[i], &resp.Resources[i]
+		*out = kmsg.NewIncrementalAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
+		twice := slices.ContainsFunc(req.Resources[:i], func(o kmsg.IncrementalAlterConfigsRequestResource) bool {
+			return o.ResourceType == in.ResourceType && o.ResourceName == in.ResourceName
+		})
+		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
+	}
+	w.begin(int32(adminTimeout.Milliseconds()))
+}
+
+// replaceConfigs is AlterConfigs: what isn't named gets its default back.
+func replaceConfigs(in []kmsg.AlterConfigsRequestResourceConfig) configChange {
+	return func([]configValue) ([]configValue, error) {
+		var out []configValue
+		for i := range in {
+			if in[i].Value == nil {
+				return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q has no value; leave it out to get its default", in[i].Name)
+			}
+			out = append(out, configValue{in[i].Name, *in[i].Value})
+		}
+		return sortConfigs(out)
+	}
+}
+
+// editConfigs is IncrementalAlterConfigs: what isn't named stays.
+func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configChange {
+	return func(own []configValue) ([]configValue, error) {
+		out := slices.Clone(own)
+		for i := range in {
+			e := &in[i]
+			if slices.ContainsFunc(in[:i], func(o kmsg.IncrementalAlterConfigsRequestResourceConfig) bool { return o.Name == e.Name }) {
+				return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q is named twice", e.Name)
+			}
+			value, keep, err := editConfig(own, e)
+			if err != nil {
+				return nil, err
+			}
+			out = slices.DeleteFunc(out, func(v configValue) bool { return v.Name == e.Name })
+			if keep {
+				out = append(out, configValue{e.Name, value})
+			}
+		}
+		return sortConfigs(out)
+	}
+}
+
+// editConfig returns the new value of one configuration; keep is false if it gets its default back.
+func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) (value string, keep bool, err error) {
+	d := topicConfigDef(e.Name)
+	switch {
+	case d == nil:
+		return "", false, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", e.Name)
+	case e.Op == kmsg.IncrementalAlterConfigOpDelete:
+		return "", false, nil
+	case e.Value == nil:
+		return "", false, kafka.Errorf(kerr.InvalidRequest, "configuration %s has no value; delete it to get its default", e.Name)
+	case e.Op == kmsg.IncrementalAlterConfigOpSet:
+		return *e.Value, true, nil
+	case e.Op != kmsg.IncrementalAlterConfigOpAppend && e.Op != kmsg.IncrementalAlterConfigOpSubtract:
+		return "", false, kafka.Errorf(kerr.InvalidRequest, "operation %d on configuration %s is unknown", e.Op, e.Name)
+	case d.typ != kmsg.ConfigTypeList:
+		return "", false, kafka.Errorf(kerr.InvalidConfig, "%s is not a list; it can be set or deleted", e.Name)
+	}
+	was, ok := (&topicMeta{Configs: own}).config(e.Name)
+	if !ok {
+		was = d.value(nil, 0) // lists have constant defaults
+	}
+	return editList(was, e), true, nil
+}
+
+// editList adds to a list, or takes from it.
+func editList(was string, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) string {
+	var list []string
+	for _, v := range strings.Split(was, ",") {
+		if v != "" {
+			list = append(list, v)
+		}
+	}
+	for _, v := range strings.Split(*e.Value, ",") {
+		v = strings.TrimSpace(v)
+		there := slices.Contains(list, v)
+		switch {
+		case e.Op == kmsg.IncrementalAlterConfigOpSubtract:
+			list = slices.DeleteFunc(list, func(o string) bool { return o == v })
+		case !there:
+			list = append(list, v)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// alteration is the change of one resource on its way.
+type alteration struct {
+	node     *Node
+	wait     *wait
+	code     *int16
+	text     **string
+	validate bool // only say whether it could be done
+	topic    string
+	change   configChange
+}
+
+func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, changes int, twice bool) {
+	switch {
+	case twice:
+		a.finish(kafka.Errorf(kerr.InvalidRequest, "resource %.60q is named twice in the request", name))
+	case kind == kmsg.ConfigResourceTypeBroker:
+		a.finish(a.node.checkBrokerChange(name, changes))
+	case kind != kmsg.ConfigResourceTypeTopic:
+		a.finish(kafka.Errorf(kerr.InvalidRequest, "configurations of type %v can't be changed here", kind))
+	default:
+		a.topic = name
+		a.try()
+	}
+}
+
+func (n *Node) checkBrokerChange(name string, changes int) error {
+	if name != "" {
+		if err := n.checkBrokerName(name); err != nil {
+			return err
+		}
+	}
+	if changes > 0 {
+		return kafka.Errorf(kerr.InvalidConfig, "brokers take their configuration from their own settings; change those, then restart the broker")
+	}
+	return nil
+}
+
+// try works the change out from what this broker knows, and sends it. A topic that isn't known here
+// may exist all the same: the command decides, and by then it is known.
+func (a *alteration) try() {
+	cmd := &alterConfigs{Topic: a.topic}
+	t := a.node.catalog.byName[a.topic]
+	if t != nil {
+		configs, err := a.worked(t)
+		if err != nil || a.validate {
+			a.finish(err)
+			return
+		}
+		cmd.ID, cmd.Changes, cmd.Configs = t.id(), t.ConfigChanges, configs
+	} else if a.validate {
+		a.finish(unknownTopic(a.topic))
+		return
+	}
+	*a.code = kerr.RequestTimedOut.Code // until it is applied
+	a.node.commands.submit(command{AlterConfigs: cmd}, func(res commandResult) {
+		switch {
+		case a.wait.request.done:
+		case res.err == errOutdated:
+			a.try()
+		default:
+			a.finish(res.err)
+		}
+	})
+}
+
+func (a *alteration) worked(t *topicMeta) ([]configValue, error) {
+	if t.Internal {
+		return nil, kafka.Errorf(kerr.TopicAuthorizationFailed, "%s is the brokers' own", t.Name)
+	}
+	configs, err := a.change(t.Configs)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range configs {
+		if err := checkTopicConfig(v, len(t.Partitions[0].Replicas)); err != nil {
+			return nil, err
+		}
+	}
+	return configs, nil
+}
+
+func (a *alteration) finish(err error) {
+	if *a.code = code(err); err != nil {
+		*a.text = errorText(err)
+	}
+	a.wait.done()
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// configDef is a configuration that Kafka's tools know and that means something here.
+type configDef struct {
+	name string
+	typ  kmsg.ConfigType
+	// value is what holds without a value of the topic's own. The node's Config decides, and
+	// for some the number of the topic's replicas.
+	value func(c *Config, replicas int) string
+	// broker is the name of the broker's configuration that value comes from, if there is one.
+	broker string
+	// check says what is wrong with a topic's own value, "" for nothing. What isn't done here can't be
+	// asked for, so that nobody relies on it; but for tuning that promises nothing, see noEffect.
+	check func(value string, replicas int) string
+	doc   string
+}
+
+const (
+	cleanupPolicyConfig     = "cleanup.policy"
+	maxMessageBytesConfig   = "max.message.bytes"
+	minInsyncReplicasConfig = "min.insync.replicas"
+	retentionBytesConfig    = "retention.bytes"
+	retentionMsConfig       = "retention.ms"
+	timestampTypeConfig     = "message.timestamp.type"
+
+	createTime = "CreateTime"
+	appendTime = "LogAppendTime"
+)
+
+func always(v string) func(*Config, int) string { return func(*Config, int) string { return v } }
+
+func decimal[T int16 | int32 | int64](of func(*Config) T) func(*Config, int) string {
+	return func(c *Config, _ int) string { return strconv.FormatInt(int64(of(c)), 10) }
+}
+
+// noEffect begins the description of configurations by which Kafka's storage is tuned. Tools and
+// applications set them, and nothing that they could rely on hangs on them here.
+const noEffect = "Taken and shown, but without effect: "
+
+// topicConfigDefs are the configurations of topics, ascending by name.
+var topicConfigDefs = []configDef{
+	{
+		cleanupPolicyConfig, kmsg.ConfigTypeList, always("delete"), "log.cleanup.policy", oneOf("delete"),
+		"What happens to old records. Compaction is not served.",
+	},
+	{
+		"compression.type", kmsg.ConfigTypeString, always("producer"), "compression.type", oneOf("producer"),
+		"Batches are kept as producers compressed them.",
+	},
+	{
+		"file.delete.delay.ms", kmsg.ConfigTypeLong, always("60000"), "", number(0, 64),
+		noEffect + "segments are reused when nothing needs them.",
+	},
+	{
+		"flush.messages", kmsg.ConfigTypeLong, always("1"), "", number(1, 64),
+		noEffect + "every record is on the disks of a majority before it is acknowledged.",
+	},
+	{
+		"flush.ms", kmsg.ConfigTypeLong, always("0"), "", number(0, 64),
+		noEffect + "every record is on the disks of a majority before it is acknowledged.",
+	},
+	{
+		"index.interval.bytes", kmsg.ConfigTypeInt, always(strconv.Itoa(spanBytes)), "", number(0, 32),
+		noEffect + "the index has a place for every 64 KiB or 64 batches.",
+	},
+	{
+		maxMessageBytesConfig, kmsg.ConfigTypeInt, decimal(func(c *Config) int32 { return c.MaxMessageBytes }), "message.max.bytes", number(1, 32),
+		"The largest record batch, in bytes, compressed.",
+	},
+	{
+		timestampTypeConfig, kmsg.ConfigTypeString, always(createTime), "log.message.timestamp.type", oneOf(createTime, appendTime),
+		"Whether records keep the timestamp that producers gave them, or get the leader's time.",
+	},
+	{
+		minInsyncReplicasConfig, kmsg.ConfigTypeInt, func(_ *Config, replicas int) string { return strconv.Itoa(majority(replicas)) }, "", checkMinInsync,
+		"How many replicas have a record on their disks before it is acknowledged: a majority, always. A smaller number is taken, as it is surpassed.",
+	},
+	{
+		"preallocate", kmsg.ConfigTypeBoolean, always("true"), "", oneOf("true", "false"),
+		noEffect + "segments are written ahead or reused.",
+	},
+	{
+		retentionBytesConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionBytes }), "log.retention.bytes", number(-1, 64),
+		"Records are deleted from the start while a partition holds more bytes than this; -1: never.",
+	},
+	{
+		retentionMsConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionMs }), "log.retention.ms", number(-1, 64),
+		"Records older than this, in milliseconds, are deleted; -1: never.",
+	},
+	{
+		"segment.bytes", kmsg.ConfigTypeInt, segmentBytes, "", number(14, 32),
+		noEffect + "all partitions of a broker share one log, and its segments.",
+	},
+	{
+		"segment.index.bytes", kmsg.ConfigTypeInt, always("10485760"), "", number(4, 32),
+		noEffect + "the index grows as it has to.",
+	},
+	{
+		"segment.jitter.ms", kmsg.ConfigTypeLong, always("0"), "", number(0, 64),
+		noEffect + "all partitions of a broker share one log, and its segments.",
+	},
+	{
+		"segment.ms", kmsg.ConfigTypeLong, always("604800000"), "", number(1, 64),
+		noEffect + "records expire one by one, not with their segment.",
+	},
+	{
+		"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, always("false"), "unclean.leader.election.enable", oneOf("false"),
+		"Only replicas that have every committed record can lead.",
+	},
+}
+
+// brokerConfigDefs are the configurations of brokers, ascending by name. They are read from the
+// broker's own settings when it starts, and can't be changed by a client.
+var brokerConfigDefs = []configDef{
+	{name: "auto.create.topics.enable", typ: kmsg.ConfigTypeBoolean, value: func(c *Config, _ int) string { return strconv.FormatBool(c.AutoCreateTopics) }, doc: "Asking for an unknown topic creates it."},
+	{name: "broker.id", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return int32(c.BrokerID) }), doc: "This broker's id."},
+	{name: "broker.rack", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string { return c.selfMember().Rack }, doc: "Where this broker is; consumers of the same rack may read from it (KIP-392)."},
+	{name: "compression.type", typ: kmsg.ConfigTypeString, value: always("producer"), doc: "Batches are kept as producers compressed them."},
+	{name: "default.replication.factor", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int16 { return c.DefaultReplicas }), doc: "Replicas of topics that are created without a number."},
+	{name: "fetch.max.bytes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.FetchMaxBytes }), doc: "The most bytes of record batches in one answer to a consumer; one batch goes out whole all the same."},
+	{name: "group.initial.rebalance.delay.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupInitialDelay.Milliseconds() }), doc: "How long a new consumer group waits for more members than the first."},
+	{name: "group.max.session.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupMaxSession.Milliseconds() }), doc: "The longest session timeout that members of consumer groups may ask for."},
+	{name: "group.max.size", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.GroupMaxSize) }), doc: "The most members of a consumer group."},
+	{name: "group.min.session.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupMinSession.Milliseconds() }), doc: "The shortest session timeout that members of consumer groups may ask for."},
+	{name: "log.cleanup.policy", typ: kmsg.ConfigTypeList, value: always("delete"), doc: "The default of topics for cleanup.policy."},
+	{name: "log.message.timestamp.type", typ: kmsg.ConfigTypeString, value: always(createTime), doc: "The default of topics for message.timestamp.type."},
+	{name: "log.retention.bytes", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionBytes }), doc: "The default of topics for retention.bytes."},
+	{name: "log.retention.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionMs }), doc: "The default of topics for retention.ms."},
+	{name: "message.max.bytes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.MaxMessageBytes }), doc: "The largest record batch, in bytes, compressed; the default of topics for max.message.bytes."},
+	{name: "num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.DefaultPartitions }), doc: "Partitions of topics that are created without a number."},
+	{name: "offsets.retention.minutes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.OffsetsRetention.Minutes()) }), doc: "How long the offsets of a consumer group without members are kept."},
+	{name: "offsets.topic.num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.GroupPartitions }), doc: "Among how many coordinators consumer groups are spread."},
+	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, value: always("false"), doc: "Only replicas that have every committed record can lead."},
+}
+
+func topicConfigDef(name string) *configDef {
+	i := slices.IndexFunc(topicConfigDefs, func(d configDef) bool { return d.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &topicConfigDefs[i]
+}
+
+// checkTopicConfig says whether a topic with that many replicas can have a configuration.
+func checkTopicConfig(v configValue, replicas int) error {
+	d := topicConfigDef(v.Name)
+	if d == nil {
+		return kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", v.Name)
+	}
+	if wrong := d.check(v.Value, replicas); wrong != "" {
+		return kafka.Errorf(kerr.InvalidConfig, "%s %s, not %.60q", v.Name, wrong, v.Value)
+	}
+	return nil
+}
+
+// oneOf takes one of some values; of a list, each.
+func oneOf(allowed ...string) func(string, int) string {
+	return func(value string, _ int) string {
+		for _, v := range strings.Split(value, ",") {
+			if !slices.Contains(allowed, strings.TrimSpace(v)) {
+				return "can only be " + strings.Join(allowed, " or ") + " here"
+			}
+		}
+		return ""
+	}
+}
+
+// number takes decimal numbers that a signed integer of so many bits can hold.
+func number(least int64, bits int) func(string, int) string {
+	return func(value string, _ int) string {
+		if n, err := strconv.ParseInt(value, 10, bits); err != nil || n < least {
+			return fmt.Sprintf("must be a number from %d to %d", least, int64(1)<<(bits-1)-1)
+		}
+		return ""
+	}
+}
+
+func segmentBytes(c *Config, _ int) string {
+	if c.Log.SegmentBytes == 0 {
+		return "67108864" // the log's own default
+	}
+	return strconv.FormatInt(c.Log.SegmentBytes, 10)
+}
+
+// majority is how many replicas have a record before it is acknowledged.
+func majority(replicas int) int { return replicas/2 + 1 }
+
+// checkMinInsync takes what a majority fulfils.
+func checkMinInsync(value string, replicas int) string {
+	if wrong := number(1, 32)(value, replicas); wrong != "" {
+		return wrong
+	}
+	if n, _ := strconv.Atoi(value); n > majority(replicas) {
+		return fmt.Sprintf("can be at most %d with %d replicas: records are acknowledged when a majority has them", majority(replicas), replicas)
+	}
+	return ""
+}
+
+// selfMember is this broker as the operator listed it.
+func (c *Config) selfMember() Member {
+	i := slices.IndexFunc(c.Members, func(m Member) bool { return m.ID == c.BrokerID })
+	if i < 0 {
+		return Member{ID: c.BrokerID} // the defaults' Config has no members
+	}
+	return c.Members[i]
+}
+
+// builtin is a Config of nothing but defaults, by which configurations that somebody has set are told
+// from others.
+func (c *Config) builtin() *Config {
+	d := &Config{BrokerID: c.BrokerID, Members: c.Members}
+	err := d.validate()
+	assert(err == nil, "the broker's own members were checked when it opened: %v", err)
+	return d
+}

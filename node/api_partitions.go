@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// CreatePartitions, versions 0 to 3 (KIP-195), on any broker: more partitions for a topic. Those that
+// are there keep their records, so a key may hash to another partition than before.
+
+// addPartitions gives a topic more partitions. As in createTopic the broker that was asked decides
+// where they are.
+type addPartitions struct {
+	Topic    string
+	ID       GroupID // topicMeta.id; 0 if the sender doesn't know the topic
+	From     int     // partitions that the sender started from
+	Replicas [][]BrokerID
+}
+
+func (c *catalog) addPartitions(cmd *addPartitions) error {
+	t := c.byName[cmd.Topic]
+	switch {
+	case t == nil:
+		return unknownTopic(cmd.Topic)
+	case t.id() != cmd.ID || len(t.Partitions) != cmd.From:
+		return errOutdated
+	}
+	c.appendPartitions(t, cmd.Replicas)
+	c.node.partitionsCreated(t.Partitions[cmd.From:])
+	return nil
+}
+
+// appendPartitions gives a topic partitions, each a group of its own.
+func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
+	for _, replicas := range placement {
+		p := &partitionMeta{Topic: t, Index: int32(len(t.Partitions)), Group: c.nextGroup}
+		for _, b := range replicas {
+			r := replicaMeta{b, c.replicaNumber()}
+			p.Replicas, p.Founders = append(p.Replicas, r), append(p.Founders, r.id())
+		}
+		c.nextGroup++
+		t.Partitions = append(t.Partitions, p)
+		c.byGroup[p.Group] = p
+	}
+}
+
+func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
+	req := m.(*kmsg.CreatePartitionsRequest)
+	resp := kmsg.NewPtrCreatePartitionsResponse()
+	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
+	w := waitFor(r, resp, len(req.Topics))
+	for i := range req.Topics {
+		in, out := &req.Topics[i], &resp.Topics[i]
+		*out = kmsg.NewCreatePartitionsResponseTopic()
+		out.Topic = in.Topic
+		g := &growth{node: n, wait: w, in: in, out: out, validate: req.ValidateOnly}
+		if slices.ContainsFunc(req.Topics[:i], func(o kmsg.CreatePartitionsRequestTopic) bool { return o.Topic == in.Topic }) {
+			g.finish(kafka.Errorf(kerr.InvalidRequest, "topic %.60q is named twice in the request", in.Topic))
+			continue
+		}
+		g.try()
+	}
+	w.begin(req.TimeoutMillis)
+}
+
+// growth is one topic's new partitions on their way.
+type growth struct {
+	node     *Node
+	wait     *wait
+	in       *kmsg.CreatePartitionsRequestTopic
+	out      *kmsg.CreatePartitionsResponseTopic
+	validate bool
+}
+
+// try plans the partitions from what this broker knows, and sends the command; see alteration.try.
+func (g *growth) try() {
+	cmd := &addPartitions{Topic: g.in.Topic}
+	t := g.node.catalog.byName[g.in.Topic]
+	if t != nil {
+		placement, err := g.plan(t)
+		if err != nil || g.validate {
+			g.finish(err)
+			return
+		}
+		cmd.ID, cmd.From, cmd.Replicas = t.id(), len(t.Partitions), placement
+	} else if g.validate {
+		g.finish(unknownTopic(g.in.Topic))
+		return
+	}
+	g.out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+	g.node.commands.submit(command{AddPartitions: cmd}, func(res commandResult) {
+		switch {
+		case g.wait.request.done:
+		case res.err == errOutdated:
+			g.try()
+		default:
+			g.finish(res.err)
+		}
+	})
+}
+
+func (g *growth) plan(t *topicMeta) ([][]BrokerID, error) {
+	have, replicas := len(t.Partitions), len(t.Partitions[0].Replicas)
+	more := int(g.in.Count) - have
+	switch {
+	case t.Internal:
+		return nil, kafka.Errorf(kerr.InvalidRequest, "%s can't grow: groups would lose their coordinators", t.Name)
+	case more <= 0:
+		return nil, kafka.Errorf(kerr.InvalidPartitions, "topic %q has %d partitions already; their number can only grow, not become %d", t.Name, have, g.in.Count)
+	case g.in.Count > maxPartitions:
+		return nil, kafka.Errorf(kerr.InvalidPartitions, "%d partitions; a topic can have at most %d", g.in.Count, maxPartitions)
+	case g.in.Assignment == nil:
+		return g.node.placeMore(t, more, replicas)
+	case len(g.in.Assignment) != more:
+		return nil, kafka.Errorf(kerr.InvalidReplicaAssignment, "%d partitions are to be added, but the assignment has %d", more, len(g.in.Assignment))
+	}
+	placement := make([][]BrokerID, more)
+	for i, a := range g.in.Assignment {
+		if len(a.Replicas) != replicas {
+			return nil, kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d is assigned to %d replicas, but the topic's others have %d", have+i, len(a.Replicas), replicas)
+		}
+		for _, b := range a.Replicas {
+			placement[i] = append(placement[i], BrokerID(b))
+		}
+	}
+	return placement, g.node.checkPlacement(placement)
+}
+
+// placeMore goes on where place began when the topic was created: one broker further per partition.
+func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
+	all := n.members()
+	if replicas > len(all) {
+		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, len(all))
+	}
+	first := max(0, slices.IndexFunc(all, func(m *Member) bool { return m.ID == t.Partitions[0].Replicas[0].Broker }))
+	placement := make([][]BrokerID, more)
+	for p := range placement {
+		for r := range replicas {
+			placement[p] = append(placement[p], all[(first+len(t.Partitions)+p+r)%len(all)].ID)
+		}
+	}
+	return placement, nil
+}
+
+func (g *growth) finish(err error) {
+	if g.out.ErrorCode = code(err); err != nil {
+		g.out.ErrorMessage = errorText(err)
+	}
+	g.wait.done()
+}
