@@ -157,6 +157,12 @@ func (c *Config) validate() error {
 		}
 		seen[addr] = m.ID
 	}
+	if c.GroupPartitions < 1 || c.GroupPartitions > maxPartitions {
+		return fmt.Errorf("%d group partitions; use 1 to %d", c.GroupPartitions, maxPartitions)
+	}
+	if c.GroupMinSession > c.GroupMaxSession {
+		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)
+	}
 	if c.ElectionTicks <= c.HeartbeatTicks {
 		return fmt.Errorf("election ticks (%d) must exceed heartbeat ticks (%d)", c.ElectionTicks, c.HeartbeatTicks)
 	}

@@ -225,12 +225,7 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 	if b.assignment != "first" {
 		t.Errorf("after a restart the part is %q", b.assignment)
 	}
-	commit := kmsg.NewPtrOffsetCommitRequest()
-	commit.Version, commit.Group, commit.Generation, commit.MemberID = 5, "g", b.generation, b.id
-	ct := kmsg.NewOffsetCommitRequestTopic()
-	ct.Topic, ct.Partitions = "t", []kmsg.OffsetCommitRequestTopicPartition{kmsg.NewOffsetCommitRequestTopicPartition()}
-	commit.Topics = append(commit.Topics, ct)
-	ops = stepOnly(frame(12, commit))
+	ops = stepOnly(frame(12, b.commitRequest("t", 1)))
 	finish()
 	if len(o.replies) != 1 {
 		t.Errorf("%d answers", len(o.replies))

@@ -216,9 +216,7 @@ func (c *consumer) leave() string {
 	return kafka.CodeName(resp.Members[0].ErrorCode)
 }
 
-// commit commits one offset of a topic's partition 0.
-func (c *consumer) commit(topic string, offset int64) string {
-	c.o.t.Helper()
+func (c *consumer) commitRequest(topic string, offset int64) *kmsg.OffsetCommitRequest {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Version, req.Group, req.Generation, req.MemberID, req.InstanceID = 8, c.group, c.generation, c.id, c.instance
 	t, p := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
@@ -226,7 +224,14 @@ func (c *consumer) commit(topic string, offset int64) string {
 	p.Offset, p.LeaderEpoch, p.Metadata = offset, 3, &note
 	t.Topic, t.Partitions = topic, append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
-	return kafka.CodeName(c.o.begin(c.conn, req).wait(10 * time.Second).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
+	return req
+}
+
+// commit commits one offset of a topic's partition 0.
+func (c *consumer) commit(topic string, offset int64) string {
+	c.o.t.Helper()
+	resp := c.o.begin(c.conn, c.commitRequest(topic, offset)).wait(10 * time.Second)
+	return kafka.CodeName(resp.(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
 }
 
 // committedAt returns the committed offset of a topic's partition 0.

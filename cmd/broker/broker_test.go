@@ -64,6 +64,8 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092, Peer: "a:10092"}, {ID: 2, Host: "b", Port: 9093, Rack: "r2", Peer: "b:10093"}}
 	want.Node.RetentionMs, want.Node.RetentionBytes = 7*24*time.Hour.Milliseconds(), -1
 	want.Node.CheckpointEntries, want.Node.CheckpointBytes, want.Node.RetainEntries = 20000, 32<<20, 1000
+	want.Node.GroupPartitions, want.Node.GroupMaxSize, want.Node.OffsetsRetention = 8, 1000, 7*24*time.Hour
+	want.Node.GroupMinSession, want.Node.GroupMaxSession = 6*time.Second, 30*time.Minute
 	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
@@ -41,6 +42,12 @@ type settings struct {
 	MaxConnections    int      `toml:"max_connections"`
 	RetentionMs       int64    `toml:"retention_ms"`
 	RetentionBytes    int64    `toml:"retention_bytes"`
+	GroupPartitions   int      `toml:"group_partitions"`
+	GroupMaxSize      int      `toml:"group_max_size"`
+	GroupDelayMs      int64    `toml:"group_initial_delay_ms"`
+	GroupMinSessionMs int64    `toml:"group_min_session_ms"`
+	GroupMaxSessionMs int64    `toml:"group_max_session_ms"`
+	OffsetsKeptMs     int64    `toml:"offsets_retention_ms"`
 	RaftLogRetention  int      `toml:"raft_log_retention"`
 	CheckpointEntries int      `toml:"checkpoint_entries"`
 	CheckpointBytes   int64    `toml:"checkpoint_bytes"`
@@ -88,6 +95,12 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.IntVar(&s.MaxConnections, "max-connections", 10000, "client connections")
 	fs.Int64Var(&s.RetentionMs, "retention-ms", 7*24*3600*1000, "milliseconds that records are kept, unless their topic says otherwise; -1 for ever")
 	fs.Int64Var(&s.RetentionBytes, "retention-bytes", -1, "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
+	fs.IntVar(&s.GroupPartitions, "group-partitions", 8, "coordinators among which consumer groups are spread; counts when the first group begins")
+	fs.IntVar(&s.GroupMaxSize, "group-max-size", 1000, "members of a consumer group")
+	fs.Int64Var(&s.GroupDelayMs, "group-initial-delay-ms", 0, "milliseconds that a new consumer group waits for more members before it begins")
+	fs.Int64Var(&s.GroupMinSessionMs, "group-min-session-ms", 6000, "shortest session in milliseconds that a member of a consumer group may ask for")
+	fs.Int64Var(&s.GroupMaxSessionMs, "group-max-session-ms", 30*60*1000, "longest session in milliseconds that a member of a consumer group may ask for")
+	fs.Int64Var(&s.OffsetsKeptMs, "offsets-retention-ms", 7*24*3600*1000, "milliseconds that the offsets of a consumer group without members are kept")
 	fs.IntVar(&s.RaftLogRetention, "raft-log-retention", 10000, "newest log entries that each partition keeps in memory")
 	fs.IntVar(&s.CheckpointEntries, "checkpoint-entries", 20000, "entries between two checkpoints of a partition's state; a start reads what came after the newest")
 	fs.Int64Var(&s.CheckpointBytes, "checkpoint-bytes", 32<<20, "bytes of entries between two checkpoints of a partition's state")
@@ -212,6 +225,8 @@ func (s *settings) hostConfig() (host.Config, error) {
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxMessageBytes: int32(s.MaxMessageBytes),
 			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
+			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
+			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},
@@ -228,6 +243,8 @@ func (s *settings) hostConfig() (host.Config, error) {
 	}
 	return cfg, nil
 }
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // complete fills in what follows from other settings and finds what can't work.
 func (s *settings) complete() error {
