@@ -5,7 +5,6 @@ package wal
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -31,11 +30,12 @@ type checkpoint struct {
 	size        int      // of the data, in bytes
 	seg         *segment // nil during recovery if the record wasn't met yet
 	at          place
+	id          LSN // where it was at first; a move keeps that, another checkpoint has another one
 }
 
 // in returns the index's form of a checkpoint that lies in a segment.
 func (c *Checkpoint) in(seg *segment, at place) checkpoint {
-	return checkpoint{c.Index, c.Term, len(c.Data), seg, at}
+	return checkpoint{c.Index, c.Term, len(c.Data), seg, at, seg.lsn(at)}
 }
 
 func compareCheckpoint(c checkpoint, index uint64) int { return cmp.Compare(c.index, index) }
@@ -71,15 +71,11 @@ func (l *Log) Install(g GroupID, c Checkpoint) {
 // DropCheckpoint says that the checkpoint at an index is no longer needed. It does nothing if
 // there is none.
 func (l *Log) DropCheckpoint(g GroupID, index uint64) {
-	gr := l.groups[g]
-	if gr == nil {
-		return
-	}
-	if _, ok := gr.checkpoint(index); !ok {
+	if l.findCheckpoint(g, index) == nil {
 		return
 	}
 	binary.LittleEndian.PutUint64(l.add(RecordDrop, 0, g, 8), index)
-	l.dropCheckpoint(gr, index)
+	l.dropCheckpoint(l.groups[g], index)
 	l.retire()
 }
 
@@ -99,62 +95,59 @@ func (l *Log) Checkpoints(g GroupID) []CheckpointInfo {
 // ReadCheckpoint returns an OpRead for the checkpoint at an index, which must be durable. As for
 // Read, the file stays what it is until the Result was given to CheckpointData, exactly once.
 func (l *Log) ReadCheckpoint(g GroupID, index uint64) (Op, error) {
-	gr := l.groups[g]
-	if gr == nil {
+	c := l.findCheckpoint(g, index)
+	if c == nil {
 		return Op{}, missingCheckpoint(g, index)
 	}
-	i, ok := gr.checkpoint(index)
-	if !ok {
-		return Op{}, missingCheckpoint(g, index)
+	seg, at := c.seg, c.at
+	if !l.isDurable(seg, at) {
+		o, moved := l.origins[seg.lsn(at)]
+		if !moved {
+			return Op{}, fmt.Errorf("group %d, checkpoint at entry %d is not durable yet: %w", g, index, ErrMissing)
+		}
+		seg, at = o.seg, o.at
 	}
-	c := &gr.checkpoints[i]
-	if c.seg.base+LSN(c.at.end()) > l.durable {
-		return Op{}, fmt.Errorf("group %d, checkpoint at entry %d is not durable yet: %w", g, index, ErrMissing)
-	}
-	return l.read(c.seg, int64(c.at.off), int64(c.at.size)), nil
+	asked := *c
+	return l.read(OpRead, int64(at.off), int64(at.size), &reading{seg: seg, at: []place{at}, checkpoint: &asked}), nil
 }
 
 // CheckpointData verifies the result of a ReadCheckpoint and returns the checkpoint's data, which
-// points into res.Data. It fails with ErrCorrupt if it isn't what was written, and with ErrMissing
-// if the checkpoint was dropped or replaced since the read began.
+// points into res.Data. It fails with ErrCorrupt (see Damage) if it isn't what was written, and with
+// ErrMissing if the checkpoint was dropped or replaced since the read began.
 func (l *Log) CheckpointData(g GroupID, index uint64, res Result) ([]byte, error) {
-	seg, err := l.finishRead(&res)
+	r, err := l.finishRead(&res)
 	if err != nil {
 		return nil, err
 	}
-	gr := l.groups[g]
-	if gr == nil {
+	if r.checkpoint == nil || r.checkpoint.index != index {
+		panic(fmt.Sprintf("wal: read %d is not one of group %d, checkpoint at entry %d", res.Op.ID, g, index))
+	}
+	c := l.findCheckpoint(g, index)
+	if c == nil || c.id != r.checkpoint.id {
 		return nil, missingCheckpoint(g, index)
 	}
-	i, ok := gr.checkpoint(index)
-	if !ok {
-		return nil, missingCheckpoint(g, index)
+	rec, err := r.seg.verify(r.at[0], res)
+	if err == nil && (!rec.isCheckpoint() || rec.Group != g || rec.Checkpoint.Index != index || rec.Checkpoint.Term != c.term) {
+		err = errOther
 	}
-	c := &gr.checkpoints[i]
-	if c.seg != seg || int64(c.at.off) != res.Op.Off {
-		return nil, fmt.Errorf("group %d, checkpoint at entry %d was replaced: %w", g, index, ErrMissing)
+	if err != nil {
+		return nil, &Damage{Group: g, Index: index, Checkpoint: true, File: res.Op.File, Off: res.Op.Off, Why: err}
 	}
-	return c.verify(g, res)
+	return rec.Checkpoint.Data, nil
 }
 
 func missingCheckpoint(g GroupID, index uint64) error {
 	return fmt.Errorf("group %d, checkpoint at entry %d: %w", g, index, ErrMissing)
 }
 
-// verify compares the record that was read to what the index says.
-func (c *checkpoint) verify(g GroupID, res Result) ([]byte, error) {
-	var rec Record
-	n, err := parseRecord(res.Data, &rec)
-	switch {
-	case err != nil:
-	case n != len(res.Data) || rec.LSN != c.seg.base+LSN(c.at.off) || rec.Type != RecordCheckpoint && rec.Type != RecordInstall:
-		err = errors.New("another record than was written here")
-	case rec.Group != g || rec.Checkpoint.Index != c.index || rec.Checkpoint.Term != c.term:
-		err = fmt.Errorf("holds a checkpoint of group %d at entry %d of term %d", rec.Group, rec.Checkpoint.Index, rec.Checkpoint.Term)
-	default:
-		return rec.Checkpoint.Data, nil
+// findCheckpoint returns the checkpoint at an index, nil if there is none.
+func (l *Log) findCheckpoint(g GroupID, index uint64) *checkpoint {
+	if gr := l.groups[g]; gr != nil {
+		if i, ok := gr.checkpoint(index); ok {
+			return &gr.checkpoints[i]
+		}
 	}
-	return nil, corrupt(res.Op.File, int64(c.at.off), fmt.Errorf("checkpoint of group %d at entry %d: %w", g, c.index, err))
+	return nil
 }
 
 func (l *Log) putCheckpoint(t RecordType, g GroupID, c *Checkpoint) place {
@@ -193,6 +186,7 @@ func (l *Log) install(g *group, c checkpoint) {
 	s := g.state
 	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = c.index, c.index+1, c.term, c.index, c.term
 	l.restore(g, s, nil)
+	g.installs++
 	l.addCheckpoint(g, c)
 }
 

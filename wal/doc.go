@@ -11,8 +11,8 @@
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
 // flush.go group commit, segments, files; index.go where each entry is; read.go reading back;
-// record.go, segment.go and table.go the bytes; recover.go and replay.go Open; fs.go and op.go the
-// disk.
+// move.go emptying segments; record.go, segment.go and table.go the bytes; recover.go and replay.go
+// Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
 //
@@ -74,13 +74,15 @@
 //	10 checkpoint  index, term, data
 //	11 install     index, term, data
 //	12 drop        index
+//	13 moved       index, term, data
 //
 // A group's state is what its records say, one after the other. An entry replaces the group's
 // entries from its index on. A state record says everything but the entries first to last and the
 // checkpoints at the indexes that it lists, which it keeps. A release commits and drops the entries
 // below first and the checkpoints below first-1. A checkpoint replaces one at the same index. An
 // install drops all entries and checkpoints of the group, commits up to its index, and is a
-// checkpoint itself.
+// checkpoint itself. A moved entry is one that the group has at this index; it changes nothing but
+// where it is.
 //
 // The table in a seal says where in the segment those entries and checkpoints are that were live
 // when it ended, as a row of unsigned varints (base 128, low bits first):
@@ -129,6 +131,25 @@
 // that manifest is durable. Records of a segment that is gone may have replaced, released or
 // removed what an older segment's table still has. What killed such a ghost is durable, or the
 // segment wouldn't be gone; so it is in the states with which the last segment begins.
+//
+// # How a segment is emptied
+//
+// One entry of an idle group would keep its segment for ever. So when little is live in an old
+// segment, the log reads it piece by piece (OpMove) and appends what is live again at its head, the
+// entries as moved records and the checkpoints as they were. Then nothing in the segment is needed.
+// When a piece has been read, the index decides what of it is still live; nothing can change between
+// that and the append. So a moved record is always a copy of what is live at that point of the log,
+// and what replaces it later is behind it: the youngest copy is the right one for recovery, whether it
+// was moved or not.
+//
+// A crash leaves a prefix of the log. If it ends before a moved record, the old one counts. If it ends
+// after it, both are there and the younger counts. The manifest that leaves the emptied segment out
+// stands behind all that was moved out of it; so as long as a copy isn't durable the old record is
+// there, which is where reads look for it.
+//
+// Moves come to an end: a segment is emptied only if what is live in it, and the manifest that leaves
+// it out, fill a small share of what a segment can hold. What rots isn't moved and stays, so that the
+// next read finds it, too.
 //
 // # Why an old record is never taken for a new one
 //

@@ -84,6 +84,7 @@ func (l *Log) roll() {
 	if old.live == 0 {
 		l.dead++
 	}
+	l.move.look = true
 	l.cur = &segment{seq: old.seq + 1, base: l.End()}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(old.sealAt)
@@ -129,7 +130,7 @@ func (l *Log) retire() {
 		return
 	}
 	runs := l.manifest()
-	size := recordBytes(24 * len(runs))
+	size := recordBytes(manifestRow * len(runs))
 	if l.full(size) {
 		l.roll() // which writes a manifest
 		return
@@ -162,11 +163,11 @@ func (l *Log) manifest() []SegmentRun {
 }
 
 func (l *Log) putManifest(c *chunk, runs []SegmentRun) {
-	p := l.put(c, RecordManifest, 0, 0, 24*len(runs))
+	p := l.put(c, RecordManifest, 0, 0, manifestRow*len(runs))
 	for i, r := range runs {
-		binary.LittleEndian.PutUint64(p[24*i:], r.First)
-		binary.LittleEndian.PutUint64(p[24*i+8:], r.Count)
-		binary.LittleEndian.PutUint64(p[24*i+16:], r.SealAt)
+		binary.LittleEndian.PutUint64(p[manifestRow*i:], r.First)
+		binary.LittleEndian.PutUint64(p[manifestRow*i+8:], r.Count)
+		binary.LittleEndian.PutUint64(p[manifestRow*i+16:], r.SealAt)
 	}
 	for _, s := range l.retired {
 		if s.freeAt == 0 {
@@ -195,7 +196,7 @@ func (l *Log) Next() (Op, bool) {
 		l.removing = true
 		return l.op(OpRemove, l.surplus[0].name), true
 	}
-	return Op{}, false
+	return l.nextMove()
 }
 
 func (l *Log) op(kind OpKind, file string) Op {
@@ -240,12 +241,16 @@ func (l *Log) seal(c *chunk) (records int64) {
 	return records
 }
 
-// Done takes the result of a finished OpWrite, OpPrepare or OpRemove; an OpRead's goes to
-// Entries. An error is fatal: the log hands out nothing more, and the process has to end, because
+// Done takes the result of a finished operation that Next handed out. An OpRead's goes to Entries
+// or CheckpointData. An error of anything but an OpMove is fatal: the log hands out nothing more, and the process has to end, because
 // what is on the disk is now unknown.
 func (l *Log) Done(res Result) error {
 	if l.err != nil {
 		return l.err
+	}
+	if res.Op.Kind == OpMove {
+		l.moveRead(res)
+		return nil
 	}
 	if res.Err != nil {
 		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+
@@ -273,6 +278,9 @@ func (l *Log) written() {
 	c := l.writing
 	l.writing = nil
 	l.durable = c.end()
+	if l.move.until <= l.durable {
+		clear(l.origins)
+	}
 	c.seg.slot.size = max(c.seg.slot.size, c.off+int64(len(c.buf)))
 	if len(l.spare) < maxSpare && cap(c.buf) <= 2*l.opt.FlushBytes {
 		l.spare = append(l.spare, c.buf[:0])

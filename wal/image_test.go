@@ -126,11 +126,17 @@ func (w *world) watch(moments *[]moment) {
 // TestAllCrashImages runs short logs and pulls the plug between any two calls to the disk, with
 // every outcome that sectors and names can have, and again while Open recovers from that.
 func TestAllCrashImages(t *testing.T) {
-	run := func(seed uint64, opt Options, depth int, drive func(w *world)) (moments, images int) {
+	run := func(seed uint64, opt Options, depth int, before, drive func(w *world)) (moments, images int) {
 		w := newWorld(t, seed, 14, opt)
 		var all []moment
-		w.watch(&all)
+		if before == nil {
+			w.watch(&all)
+		}
 		w.log, _ = mustOpen(t, w.fs, w.opt)
+		if before != nil {
+			before(w)
+			w.watch(&all)
+		}
 		drive(w)
 		e := explorer{world: w, seen: map[imageKey]bool{}}
 		for _, m := range all {
@@ -145,14 +151,27 @@ func TestAllCrashImages(t *testing.T) {
 		}
 		return len(all), len(e.seen)
 	}
-	moments, images := run(0, Options{SegmentBytes: 4096, FlushBytes: 2500}, 2, (*world).script)
+	moments, images := run(0, Options{SegmentBytes: 4096, FlushBytes: 2500}, 2, nil, (*world).script)
 	t.Logf("script: %d moments, %d images", moments, images)
 	if images < 300 {
 		t.Fatal("that is hardly all")
 	}
+	moments, images = run(0, Options{SegmentBytes: 16 << 10, FlushBytes: 2500, ReadBytes: 400}, 1, (*world).beforeMoves, (*world).moves)
+	t.Logf("moves: %d moments, %d images", moments, images)
+	if images < 40 {
+		t.Fatal("that is hardly all")
+	}
 	moments, images = 0, 0
-	for seed := range uint64(12) {
-		m, i := run(seed, Options{SegmentBytes: 4096, FlushBytes: 1000}, 1, func(w *world) {
+	for seed := range uint64(9) {
+		var before func(w *world)
+		if seed%4 == 3 {
+			before = func(w *world) {
+				for range 150 {
+					w.act()
+				}
+			}
+		}
+		m, i := run(seed, Options{SegmentBytes: 4096, FlushBytes: 1000, ReadBytes: 600}, 1, before, func(w *world) {
 			for range 60 {
 				w.act()
 			}
@@ -255,6 +274,50 @@ func (w *world) script() {
 	w.step(w.now().install(1, c))
 	add(1, entry(21, 4, 10))
 	must()
+}
+
+// beforeMoves makes a log whose oldest segment has only a few bytes of idle groups left and is as
+// old as it must be to be emptied.
+func (w *world) beforeMoves() {
+	add := func(g GroupID, e Entry) {
+		w.log.Append(g, []Entry{e})
+		w.step(w.now().append(g, e))
+	}
+	c := Checkpoint{0, 0, []byte("idle")}
+	add(1, entry(1, 1, 13000))
+	for i := uint64(1); i <= 4; i++ {
+		add(2, entry(i, 1, 200))
+		add(GroupID(4+i), entry(1, 1, 100))
+	}
+	w.log.AddCheckpoint(3, c)
+	w.step(w.now().checkpoint(3, c))
+	for i := uint64(2); w.log.cur.seq < 1+moveAge; i++ {
+		add(1, entry(i, 1, 13000))
+	}
+	if err := w.drain(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.log.Release(1, 2)
+	w.step(w.now().release(1, 2))
+}
+
+// moves empties the oldest segment piece by piece while other things happen.
+func (w *world) moves() {
+	for i := uint64(3); w.log.segs[0].seq == 1 || w.log.Stats().Recycled == 0; i++ {
+		if err := w.drain(); err != nil {
+			w.t.Fatal(err)
+		}
+		w.log.SetVote(4, i, 1)
+		w.step(w.now().vote(4, i, 1))
+	}
+	if w.log.Stats().Moved == 0 {
+		w.t.Fatal("nothing was moved")
+	}
+	w.log.Append(2, []Entry{entry(2, 2, 60)}) // in place of an entry that was moved
+	w.step(w.now().append(2, entry(2, 2, 60)))
+	if err := w.drain(); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestFlippedBits flips bits all over a log. Below the last flush that must never change

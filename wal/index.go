@@ -15,6 +15,7 @@ type group struct {
 	state       State
 	runs        []run        // by index; without gaps, but for recovery (see replay.go)
 	checkpoints []checkpoint // by index
+	installs    int          // how often all of it was replaced, in this life of the log
 	in          *segment     // the last one that took an entry or checkpoint of it
 	seen        bool         // recovery: the last segment begins with a state record of it
 }
@@ -158,9 +159,14 @@ func (l *Log) trim(g *group, index uint64) {
 
 // unref says that records with n bytes in a segment are no longer needed.
 func (l *Log) unref(seg *segment, n int64) {
+	before := l.sparse(seg)
 	seg.live -= n
-	if seg.live == 0 && n > 0 && seg.sealed() {
+	switch {
+	case n == 0 || !seg.sealed():
+	case seg.live == 0:
 		l.dead++
+	case !before && l.sparse(seg):
+		l.move.look = true
 	}
 }
 

@@ -44,6 +44,9 @@ type Options struct {
 	// FlushBytes bounds one group commit; default 4 MiB. One record, or the beginning of a
 	// segment with the states of all groups, is written at once however large it is.
 	FlushBytes int
+	// ReadBytes bounds a read that the log does for itself, to move or to scrub; default 1 MiB. One
+	// record is read at once however large it is.
+	ReadBytes int64
 }
 
 func (o *Options) validate() error {
@@ -53,11 +56,17 @@ func (o *Options) validate() error {
 	if o.FlushBytes == 0 {
 		o.FlushBytes = 4 << 20
 	}
+	if o.ReadBytes == 0 {
+		o.ReadBytes = 1 << 20
+	}
 	if o.SegmentBytes < 4<<10 || o.SegmentBytes > 1<<30 {
 		return fmt.Errorf("a log segment of %d bytes is out of range; use 4096 to %d", o.SegmentBytes, 1<<30)
 	}
 	if o.FlushBytes < 0 || o.FlushBytes > 1<<30 {
 		return fmt.Errorf("a log flush of %d bytes is out of range; use 1 to %d", o.FlushBytes, 1<<30)
+	}
+	if o.ReadBytes < 0 || o.ReadBytes > 1<<30 {
+		return fmt.Errorf("a read of %d bytes is out of range; use 1 to %d", o.ReadBytes, 1<<30)
 	}
 	return nil
 }
@@ -90,7 +99,9 @@ type Log struct {
 	nextSlot  int
 	free      []slot // files to put new segments in
 	surplus   []slot // files to remove
-	reads     map[uint64]*segment
+	reads     map[uint64]*reading
+	origins   map[LSN]origin // of what was moved and isn't durable yet
+	move      mover
 	lastOp    uint64
 	err       error // the log is dead
 	stats     Stats
@@ -124,17 +135,23 @@ func (l *Log) Append(g GroupID, entries []Entry) {
 		if i > 0 && e.Index != entries[i-1].Index+1 {
 			panic(fmt.Sprintf("wal: group %d: entry %d follows entry %d", g, e.Index, entries[i-1].Index))
 		}
-		p := l.add(RecordEntry, e.Kind, g, entryHead+len(e.Data))
-		binary.LittleEndian.PutUint64(p, e.Index)
-		binary.LittleEndian.PutUint64(p[8:], e.Term)
-		copy(p[entryHead:], e.Data)
+		at := l.putEntry(RecordEntry, g, e)
 		if gr == nil {
 			gr = l.ensure(g)
 		}
-		size := uint32(recordBytes(len(p)))
-		l.addEntry(gr, e.Index, e.Term, l.cur, place{uint32(l.cur.end) - size, size})
+		l.addEntry(gr, e.Index, e.Term, l.cur, at)
 	}
 	l.retire()
+}
+
+// putEntry buffers an entry and returns its place in the current segment.
+func (l *Log) putEntry(t RecordType, g GroupID, e *Entry) place {
+	p := l.add(t, e.Kind, g, entryHead+len(e.Data))
+	binary.LittleEndian.PutUint64(p, e.Index)
+	binary.LittleEndian.PutUint64(p[8:], e.Term)
+	copy(p[entryHead:], e.Data)
+	size := uint32(recordBytes(len(p)))
+	return place{uint32(l.cur.end) - size, size}
 }
 
 // checkAppend panics if an entry can't be the group's next one, or a replacement. gr is nil if
@@ -239,6 +256,7 @@ type Stats struct {
 	Recycled uint64 // segments that ended since Open because nothing in them was needed any more
 	Prepared uint64 // files made since Open
 	Removed  uint64 // files removed since Open
+	Moved    uint64 // bytes of entries and checkpoints appended again since Open, to free segments
 }
 
 // Stats returns counters for metrics and events.

@@ -6,12 +6,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 )
 
-// ErrMissing is wrapped by the errors that say: the log doesn't hold this entry or checkpoint, because it was
-// released or replaced, was never written or isn't durable yet.
+// ErrMissing is wrapped by the errors that say: the log doesn't hold this entry or checkpoint,
+// because it was released or replaced, was never written or isn't durable yet.
 var ErrMissing = errors.New("not in the log")
+
+// Damage is the error, found with errors.As, that says: this entry or checkpoint is not what was
+// written. It wraps ErrCorrupt.
+type Damage struct {
+	Group      GroupID
+	Index      uint64
+	Checkpoint bool // the checkpoint at Index, not the entry
+	File       string
+	Off        int64 // of its record, in bytes
+	Why        error
+}
+
+func (d *Damage) Error() string {
+	what := "entry"
+	if d.Checkpoint {
+		what = "checkpoint at entry"
+	}
+	return fmt.Sprintf("%v: %s, offset %d: %s %d of group %d: %v. This replica of the group can't be trusted any more: "+
+		"it has to be dropped and copied anew from the others", ErrCorrupt, d.File, d.Off, what, d.Index, d.Group, d.Why)
+}
+
+func (d *Damage) Unwrap() error { return ErrCorrupt }
+
+// reading is a read under way: what it should bring. A later change of the index doesn't matter to
+// it, as long as the entries are still those.
+type reading struct {
+	seg *segment
+	// Entries from lo on, all of one term. They are looked for where they were when the read began.
+	group    *group
+	installs int // of the group, so far
+	lo, term uint64
+	at       []place
+	// A checkpoint.
+	checkpoint *checkpoint
+}
 
 // Term returns the term of entry i, for First-1 <= i <= Last, from memory.
 func (l *Log) Term(g GroupID, i uint64) (uint64, bool) {
@@ -22,9 +58,9 @@ func (l *Log) Term(g GroupID, i uint64) (uint64, bool) {
 }
 
 // Read returns an OpRead for entry lo and as many of the entries after it, below hi, as lie
-// beside it in one segment and within maxBytes (always at least entry lo). The entries must be
-// durable. The file stays what it is until the Result was given to Entries, which therefore has
-// to happen once for every Read.
+// beside it in one segment, have the same term and fit maxBytes (always at least entry lo). The
+// entries must be durable. The file stays what it is until the Result was given to Entries, which
+// therefore has to happen once for every Read.
 func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	gr := l.groups[g]
 	if gr == nil || lo >= hi {
@@ -34,98 +70,119 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	if !ok {
 		return Op{}, fmt.Errorf("group %d, entry %d: %w", g, lo, ErrMissing)
 	}
-	if r.seg.base+LSN(r.at[k].end()) > l.durable {
-		return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
+	seg, rest := r.seg, r.at[k:k+int(min(hi-lo, uint64(len(r.at)-k)))]
+	if !l.isDurable(seg, rest[0]) {
+		o, moved := l.origins[seg.lsn(rest[0])]
+		if !moved {
+			return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
+		}
+		seg, rest = o.seg, []place{o.at}
 	}
-	off := int64(r.at[k].off)
-	limit := min(off+maxBytes, int64(l.durable-r.seg.base))
-	rest := r.at[k : k+int(min(hi-lo, uint64(len(r.at)-k)))]
-	n := sort.Search(len(rest), func(i int) bool { return rest[i].end() > limit })
-	return l.read(r.seg, off, rest[max(n, 1)-1].end()-off), nil
+	off := int64(rest[0].off)
+	limit := min(off+maxBytes, int64(l.durable-seg.base))
+	n := max(1, sort.Search(len(rest), func(i int) bool { return rest[i].end() > limit }))
+	return l.read(OpRead, off, rest[n-1].end()-off, &reading{
+		seg: seg, group: gr, installs: gr.installs, lo: lo, term: r.term, at: slices.Clone(rest[:n]),
+	}), nil
 }
 
-// read returns an OpRead of a segment, whose file isn't used for anything else until finishRead.
-func (l *Log) read(seg *segment, off, n int64) Op {
-	op := l.op(OpRead, seg.slot.name)
+// isDurable says that a record survives a power loss.
+func (l *Log) isDurable(seg *segment, at place) bool { return seg.base+LSN(at.end()) <= l.durable }
+
+// read returns a read of a segment, whose file isn't used for anything else until finishRead.
+func (l *Log) read(kind OpKind, off, n int64, r *reading) Op {
+	op := l.op(kind, r.seg.slot.name)
 	op.Off, op.N = off, n
-	seg.readers++
-	l.reads[op.ID] = seg
+	r.seg.readers++
+	l.reads[op.ID] = r
 	return op
 }
 
-// finishRead takes the result of a read and says which segment was read. It fails if the disk
-// did.
-func (l *Log) finishRead(res *Result) (*segment, error) {
-	seg := l.reads[res.Op.ID]
-	if seg == nil {
+// finishRead takes the result of a read and says which it was. It fails if the disk did.
+func (l *Log) finishRead(res *Result) (*reading, error) {
+	r := l.reads[res.Op.ID]
+	if r == nil {
 		panic(fmt.Sprintf("wal: result of read %d was used before, or isn't from this log", res.Op.ID))
 	}
 	delete(l.reads, res.Op.ID)
-	seg.readers--
+	r.seg.readers--
 	l.reclaim()
 	if res.Err == nil && int64(len(res.Data)) != res.Op.N {
 		res.Err = io.ErrUnexpectedEOF
 	}
 	if res.Err != nil {
-		return nil, fmt.Errorf("read of %s at offset %d: %w", res.Op.File, res.Op.Off, res.Err)
+		return r, fmt.Errorf("read of %s at offset %d: %w", res.Op.File, res.Op.Off, res.Err)
 	}
-	return seg, nil
+	return r, nil
 }
 
-// Entries parses and verifies the result of a Read: every entry of the group in it that starts at
-// lo and is consecutive. It fails with ErrCorrupt if a checksum, position, group, index or term
-// differs from what was written, and with ErrMissing if entry lo was released or replaced since
-// the Read. The entries' Data points into res.Data.
+// Entries parses and verifies the result of a Read: the entries of group g from lo on that were
+// asked for and are still in the log. It fails with ErrCorrupt (see Damage) if a checksum, position,
+// group, index or term differs from what was written, and with ErrMissing if entry lo was released
+// or replaced since the Read. The entries' Data points into res.Data.
 func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
-	seg, err := l.finishRead(&res)
+	r, err := l.finishRead(&res)
 	if err != nil {
 		return nil, err
 	}
-	gr := l.groups[g]
-	if gr == nil {
-		return nil, fmt.Errorf("group %d, entry %d: %w", g, lo, ErrMissing)
+	if r.group == nil || r.group.id != g || r.lo != lo {
+		panic(fmt.Sprintf("wal: read %d is not one of group %d, entry %d", res.Op.ID, g, lo))
 	}
-	r, k, ok := gr.locate(lo)
-	if !ok || r.seg != seg || int64(r.at[k].off) != res.Op.Off {
-		return nil, fmt.Errorf("group %d, entry %d was released or replaced: %w", g, lo, ErrMissing)
-	}
-	end := res.Op.Off + res.Op.N
-	n := sort.Search(len(r.at)-k, func(i int) bool { return r.at[k+i].end() > end })
-	entries := make([]Entry, 0, n)
-	for i, at := range r.at[k : k+n] {
-		e, err := gr.entry(lo+uint64(i), seg, at, res)
-		if err != nil {
-			return nil, err
+	entries := make([]Entry, 0, len(r.at))
+	for k, at := range r.at {
+		i := lo + uint64(k)
+		if !l.current(r, i) {
+			break
 		}
-		entries = append(entries, e)
+		rec, err := r.seg.verify(at, res)
+		if err == nil && (!rec.isEntry() || rec.Group != g || rec.Entry.Index != i || rec.Entry.Term != r.term) {
+			err = errOther
+		}
+		if err != nil {
+			return nil, &Damage{Group: g, Index: i, File: res.Op.File, Off: int64(at.off), Why: err}
+		}
+		entries = append(entries, rec.Entry)
+	}
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("group %d, entry %d was released or replaced: %w", g, lo, ErrMissing)
 	}
 	return entries, nil
 }
 
-// entry parses one entry out of the result of a read and compares it to the index.
-func (g *group) entry(index uint64, seg *segment, at place, res Result) (Entry, error) {
-	var rec Record
-	b := res.Data[int64(at.off)-res.Op.Off:][:at.size]
-	term, _ := g.term(index)
-	n, err := parseRecord(b, &rec)
-	switch {
-	case err != nil:
-	case n != len(b) || rec.Type != RecordEntry || rec.LSN != seg.base+LSN(at.off):
-		err = errors.New("another record than was written here")
-	case rec.Group != g.id || rec.Entry.Index != index || rec.Entry.Term != term:
-		err = fmt.Errorf("holds entry %d of term %d of group %d", rec.Entry.Index, rec.Entry.Term, rec.Group)
-	default:
-		return rec.Entry, nil
+// current says that entry i is still the one that was to be read. What takes the place of an entry
+// has a higher term, or came with a checkpoint or another life of the group.
+func (l *Log) current(r *reading, i uint64) bool {
+	g := r.group
+	if l.groups[g.id] != g || g.installs != r.installs || i < g.state.First {
+		return false
 	}
-	return Entry{}, corrupt(res.Op.File, int64(at.off), fmt.Errorf("entry %d of group %d: %w", index, g.id, err))
+	term, ok := g.term(i)
+	return ok && term == r.term
 }
 
+var errOther = errors.New("another record than was written here")
+
+// verify parses the record at a place of the segment out of the result of a read.
+func (s *segment) verify(at place, res Result) (rec Record, err error) {
+	b := res.Data[int64(at.off)-res.Op.Off:][:at.size]
+	n, err := parseRecord(b, &rec)
+	if err == nil && (n != len(b) || rec.LSN != s.lsn(at)) {
+		err = errOther
+	}
+	return rec, err
+}
+
+func (r *Record) isEntry() bool { return r.Type == RecordEntry || r.Type == RecordMoved }
+
+func (r *Record) isCheckpoint() bool { return r.Type == RecordCheckpoint || r.Type == RecordInstall }
+
 // Address returns where entry i is in the life of the log: a position that belongs to this copy of
-// the entry alone, so it is the key to cache by. False if the entry isn't in the log.
+// the entry alone, so it is the key to cache by. It changes when the log moves the entry. False if
+// the entry isn't in the log.
 func (l *Log) Address(g GroupID, i uint64) (LSN, bool) {
 	if gr := l.groups[g]; gr != nil {
 		if r, k, ok := gr.locate(i); ok {
-			return r.seg.base + LSN(r.at[k].off), true
+			return r.seg.lsn(r.at[k]), true
 		}
 	}
 	return 0, false

@@ -26,13 +26,15 @@ const (
 	RecordCheckpoint                       // a checkpoint of a group
 	RecordInstall                          // a checkpoint that takes the place of all entries and checkpoints
 	RecordDrop                             // a checkpoint is no longer needed
+	RecordMoved                            // an entry that is in the log is here, too, from now on
 	recordTypes
 )
 
 const (
-	recordHead = 40 // bytes before a record's payload
-	entryHead  = 16 // bytes of an entry's or checkpoint's payload before its data
-	stateBytes = 56 // of a state record's payload, before the indexes of checkpoints
+	recordHead  = 40 // bytes before a record's payload
+	entryHead   = 16 // bytes of an entry's or checkpoint's payload before its data
+	manifestRow = 24 // bytes of a run of segments in a manifest
+	stateBytes  = 56 // of a state record's payload, before the indexes of checkpoints
 	// MaxEntryBytes bounds Entry.Data and Checkpoint.Data, so that offsets in a segment fit 32 bits.
 	MaxEntryBytes = 1 << 30
 )
@@ -48,7 +50,7 @@ type Record struct {
 	Durable LSN    // everything below was durable when the record was written
 	Group   GroupID
 
-	Entry Entry // RecordEntry; Data points into the buffer that was parsed
+	Entry Entry // RecordEntry, RecordMoved; Data points into the buffer that was parsed
 	// Checkpoint is that of a RecordCheckpoint or RecordInstall, with Data as above, and the Index
 	// of a RecordDrop.
 	Checkpoint Checkpoint
@@ -149,7 +151,7 @@ func (r *Record) parsePayload(p []byte) bool {
 		for i := 0; i+2 < len(p)/8; i += 3 {
 			r.Live = append(r.Live, SegmentRun{u64(i), u64(i + 1), u64(i + 2)})
 		}
-		return len(p)%24 == 0
+		return len(p)%manifestRow == 0
 	case RecordState:
 		if len(p) < stateBytes || len(p)%8 != 0 {
 			return false
@@ -158,7 +160,7 @@ func (r *Record) parsePayload(p []byte) bool {
 		for i := stateBytes / 8; i < len(p)/8; i++ {
 			r.Checkpoints = append(r.Checkpoints, u64(i))
 		}
-	case RecordEntry:
+	case RecordEntry, RecordMoved:
 		if len(p) < entryHead {
 			return false
 		}

@@ -100,6 +100,18 @@ func TestBytes(t *testing.T) {
 			Record{Type: RecordCheckpoint, Checkpoint: Checkpoint{2, 4, []byte("state")}},
 		},
 		{
+			"moved entry", func(l *Log) {
+				l.Append(g, []Entry{{Index: 1, Term: 4, Kind: 9, Data: []byte("hello")}})
+				l.moveEntry(item{group: l.groups[g], index: 1}, l.cur, Entry{Index: 1, Term: 4, Kind: 9, Data: []byte("hello")})
+			},
+			`15000000 01000000 0d090000 0102030405060708
+			0100000000000000 |index
+			0400000000000000 |term
+			68656c6c6f |data
+			000000 |padding`,
+			Record{Type: RecordMoved, Entry: Entry{Index: 1, Term: 4, Kind: 9, Data: []byte("hello")}},
+		},
+		{
 			"install", func(l *Log) {
 				l.SetVote(g, 5, 3)
 				l.Install(g, Checkpoint{10, 4, []byte("received")})

@@ -67,7 +67,9 @@ func Open(fs FS, opt Options) (*Log, Report, error) {
 	r := &recovery{fs: fs, log: &Log{
 		opt:      opt,
 		groups:   make(map[GroupID]*group),
-		reads:    make(map[uint64]*segment),
+		reads:    make(map[uint64]*reading),
+		origins:  make(map[LSN]origin),
+		move:     mover{look: true},
 		nextSlot: 1,
 	}}
 	for _, step := range []func() error{

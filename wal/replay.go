@@ -228,6 +228,12 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 			return fmt.Errorf("entry %d of term %d of group %d doesn't fit %+v", i, rec.Entry.Term, rec.Group, s)
 		}
 		l.addEntry(l.ensure(rec.Group), i, rec.Entry.Term, seg, at)
+	case RecordMoved:
+		i := rec.Entry.Index
+		if i < s.First || i > s.Last || i == s.Last && rec.Entry.Term != s.LastTerm {
+			return fmt.Errorf("moved entry %d of term %d of group %d doesn't fit %+v", i, rec.Entry.Term, rec.Group, s)
+		}
+		l.overlay(l.ensure(rec.Group), run{seg, i, rec.Entry.Term, []place{at}})
 	case RecordVote:
 		if rec.State.Term < s.Term {
 			return bad()

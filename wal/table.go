@@ -150,6 +150,7 @@ func (l *Log) readTable(seg *segment, table []byte) error {
 		for n := t.count(4); n > 0 && !t.bad; n-- {
 			c := checkpoint{index: t.uvarint(), term: t.uvarint(), size: int(min(t.uvarint(), MaxEntryBytes)), seg: seg}
 			c.at = t.place(0, t.uvarint(), uint64(recordBytes(entryHead+c.size))/8)
+			c.id = seg.lsn(c.at)
 			if !t.bad {
 				l.addCheckpoint(g, c)
 			}

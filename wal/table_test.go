@@ -43,7 +43,7 @@ func TestOpenReadsOnlyTheEndsOfSegments(t *testing.T) {
 
 // The bound that decides when a segment is full holds, whatever happens in the segment.
 func TestTableStaysBelowItsBound(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		w := newWorld(t, seed, 10, Options{SegmentBytes: 1 << 20, FlushBytes: 1 << 20})
 		w.log, _ = mustOpen(t, w.fs, w.opt)
 		for range 2000 {

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
+
+// A segment that has hardly anything live in it is emptied: that is read and appended again,
+// so that nothing in the segment is needed and its file is free. One piece is read at a time, and the
+// next one when what was moved is durable; that is asked for by others, never by the move.
+
+const (
+	moveShare = 8 // a segment is emptied when about 1/8 of it is live
+	moveAge   = 4 // and it is so many segments old
+)
+
+// mover is how far the log is with emptying a segment.
+type mover struct {
+	look   bool     // there may be a segment to empty
+	seg    *segment // the one that is being emptied
+	from   int64    // all before it is moved
+	active bool     // an OpMove is under way
+	until  LSN      // what was moved is durable when this is
+	damage []*Damage
+}
+
+// origin is where a moved entry or checkpoint came from, which holds as long as the copy isn't
+// durable: what has freed the old place comes after the copy.
+type origin struct {
+	seg *segment
+	at  place
+}
+
+// item is an entry or checkpoint of a segment.
+type item struct {
+	group      *group
+	index      uint64
+	checkpoint bool
+	at         place
+}
+
+// sparse says that a segment should be emptied when it is old enough: if what is live in it, and the
+// manifest without it, fill only a small share of what a segment holds besides its beginning. So
+// several segments are emptied for each one that moves fill, and moves come to an end.
+func (l *Log) sparse(s *segment) bool {
+	if l.cur == nil { // recovery
+		return false
+	}
+	cost := s.live + int64(recordBytes(manifestRow*len(l.segs)))
+	return s.live > 0 && s.live != s.stuck && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
+}
+
+// nextMove hands out the next read of the segment that is being emptied.
+func (l *Log) nextMove() (Op, bool) {
+	m := &l.move
+	for !m.active && m.until <= l.durable {
+		if m.seg == nil && !l.findSparse() {
+			break
+		}
+		items := m.seg.items(l, m.from, l.opt.ReadBytes)
+		if len(items) == 0 { // what is left, if anything, is damaged
+			m.seg.stuck = m.seg.live
+			m.seg = nil
+			continue
+		}
+		m.active = true
+		off := int64(items[0].at.off)
+		return l.read(OpMove, off, items[len(items)-1].at.end()-off, &reading{seg: m.seg}), true
+	}
+	return Op{}, false
+}
+
+// findSparse finds the oldest segment to empty.
+func (l *Log) findSparse() bool {
+	m := &l.move
+	if !m.look {
+		return false
+	}
+	for _, s := range l.segs {
+		if s.seq+moveAge > l.cur.seq {
+			break
+		}
+		if l.sparse(s) && s.base+LSN(s.end) <= l.durable {
+			m.seg, m.from = s, 0
+			return true
+		}
+	}
+	m.look = false
+	return false
+}
+
+// items lists what is live in a segment from an offset on, in the order of the places, as much as
+// lies within maxBytes, but at least one.
+func (s *segment) items(l *Log, from, maxBytes int64) []item {
+	first := s.sealAt
+	l.eachRow(s, func(_ *group, _ uint64, _ bool, at []place) {
+		if k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= from }); k < len(at) {
+			first = min(first, int64(at[k].off))
+		}
+	})
+	var items []item
+	l.eachRow(s, func(g *group, index uint64, checkpoint bool, at []place) {
+		for k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= first }); k < len(at); k++ {
+			if at[k].end() > first+maxBytes && int64(at[k].off) > first {
+				break
+			}
+			items = append(items, item{g, index + uint64(k), checkpoint, at[k]})
+		}
+	})
+	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.at.off, b.at.off) })
+	return items
+}
+
+// eachRow calls fn with the runs and checkpoints in a segment that are live.
+func (l *Log) eachRow(s *segment, fn func(g *group, index uint64, checkpoint bool, at []place)) {
+	for _, g := range s.groups {
+		if l.groups[g.id] != g {
+			continue
+		}
+		for i := range g.runs {
+			if r := &g.runs[i]; r.seg == s {
+				fn(g, r.first, false, r.at)
+			}
+		}
+		for i := range g.checkpoints {
+			if c := &g.checkpoints[i]; c.seg == s {
+				fn(g, c.index, true, []place{c.at})
+			}
+		}
+	}
+}
+
+// moveRead takes what an OpMove read, and appends again what is still live of it. What can't be
+// read stays where it is.
+func (l *Log) moveRead(res Result) {
+	m := &l.move
+	m.active = false
+	m.from = res.Op.Off + res.Op.N
+	r, err := l.finishRead(&res)
+	if err != nil || r.seg != m.seg {
+		return
+	}
+	for _, it := range m.seg.items(l, res.Op.Off, res.Op.N) {
+		if int64(it.at.off) < res.Op.Off || it.at.end() > m.from {
+			break
+		}
+		rec, damage := l.verifyItem(r.seg, it, res)
+		switch {
+		case damage != nil:
+			m.damage = append(m.damage, damage)
+		case it.checkpoint:
+			l.moveCheckpoint(it, r.seg, rec.Checkpoint)
+		default:
+			l.moveEntry(it, r.seg, rec.Entry)
+		}
+	}
+	m.until = l.End()
+	l.retire()
+}
+
+// verifyItem compares a record to what the index says is there.
+func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
+	rec, err := seg.verify(it.at, res)
+	if err == nil {
+		term, _ := it.group.term(it.index)
+		switch {
+		case rec.Group != it.group.id:
+			err = errOther
+		case it.checkpoint && (!rec.isCheckpoint() || rec.Checkpoint.Index != it.index || rec.Checkpoint.Term != term):
+			err = errOther
+		case !it.checkpoint && (!rec.isEntry() || rec.Entry.Index != it.index || rec.Entry.Term != term):
+			err = errOther
+		}
+	}
+	if err != nil {
+		return rec, &Damage{it.group.id, it.index, it.checkpoint, res.Op.File, int64(it.at.off), err}
+	}
+	return rec, nil
+}
+
+func (l *Log) moveEntry(it item, from *segment, e Entry) {
+	at := l.putEntry(RecordMoved, it.group.id, &e)
+	l.overlay(it.group, run{l.cur, e.Index, e.Term, []place{at}})
+	l.moved(from, it.at, at)
+}
+
+func (l *Log) moveCheckpoint(it item, from *segment, c Checkpoint) {
+	i, _ := it.group.checkpoint(it.index)
+	id := it.group.checkpoints[i].id
+	at := l.putCheckpoint(RecordCheckpoint, it.group.id, &c)
+	l.addCheckpoint(it.group, c.in(l.cur, at))
+	it.group.checkpoints[i].id = id
+	l.moved(from, it.at, at)
+}
+
+func (l *Log) moved(from *segment, old, at place) {
+	l.origins[l.cur.lsn(at)] = origin{from, old}
+	l.stats.Moved += uint64(at.size)
+}
+
+// Damages returns what was found damaged by moves since the last call. The log goes on without;
+// nobody but the caller can repair it.
+func (l *Log) Damages() []*Damage {
+	d := l.move.damage
+	l.move.damage = nil
+	return d
+}
