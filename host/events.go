@@ -45,6 +45,8 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventBrokerRemoved:     {slog.LevelWarn, "a broker was removed from the cluster; if it still runs, stop it", "broker"},
 	node.EventReplicasChanged:   {slog.LevelInfo, "the replicas of a group changed", "voters"},
 	node.EventSnapshotInstalled: {slog.LevelInfo, "took a checkpoint from the leader of a group", "entry"},
+	node.EventGroupMemberLost:   {slog.LevelInfo, "a member of a consumer group was silent for too long", ""},
+	node.EventGroupExpired:      {slog.LevelInfo, "a consumer group without members expired with its offsets", ""},
 	node.EventProposalLost:      {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
 }
 

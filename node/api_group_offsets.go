@@ -33,11 +33,11 @@ func (n *Node) handleOffsetCommit(r *request, m kmsg.Request) {
 	}
 	resp := committed(req, 0)
 	records := g.classic.offsetRecords(req, resp)
-	switch batch := appendGroupBatch(nil, records, n.unixMs); {
+	switch {
 	case len(records) == 0:
 		g.classic.forgetIfUnused()
 		r.reply(resp)
-	case len(batch) > int(n.cfg.MaxMessageBytes):
+	case batchBytes(records) > int(n.cfg.MaxMessageBytes):
 		g.classic.forgetIfUnused()
 		r.reply(committed(req, kerr.InvalidCommitOffsetSize.Code))
 	default:
@@ -368,6 +368,10 @@ func (g *consumerGroup) deletions(req *kmsg.OffsetDeleteRequest, resp *kmsg.Offs
 	return records
 }
 
+// maxSubscription bounds what is parsed of a member's own words, in bytes: parsing takes some sixty
+// times as much memory.
+const maxSubscription = 1 << 20
+
 // subscribed lists the topics that members subscribe to. Members that don't speak the consumer
 // protocol don't say, so none of their group's offsets can go while they are there.
 func (g *classicGroup) subscribed() (topics []string, err error) {
@@ -375,9 +379,9 @@ func (g *classicGroup) subscribed() (topics []string, err error) {
 		return nil, kerr.GroupIDNotFound
 	}
 	for _, m := range g.members {
-		for i := range m.protocols {
+		for _, p := range m.protocols {
 			var said kmsg.ConsumerMemberMetadata
-			if g.protocolType != "consumer" || said.ReadFrom(m.protocols[i].Metadata) != nil {
+			if g.protocolType != "consumer" || len(p.Metadata) > maxSubscription || said.ReadFrom(p.Metadata) != nil {
 				return nil, kerr.NonEmptyGroup
 			}
 			topics = append(topics, said.Topics...)

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,27 +28,31 @@ func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 		n.answerCoordinators(r, req)
 		return
 	}
-	n.createGroupsTopic(func() {
-		if !r.done {
-			n.answerCoordinators(r, req)
-		}
+	n.groupsTopicFor = append(n.groupsTopicFor, seeker{r, req})
+	if len(n.groupsTopicFor) == 1 {
+		n.createGroupsTopic()
+	}
+	r.expireAfter(coordinatorTimeout, func() {
+		n.groupsTopicFor = slices.DeleteFunc(n.groupsTopicFor, func(s seeker) bool { return s.request == r })
+		n.answerCoordinators(r, req)
 	})
-	r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
 }
 
-// createGroupsTopic calls done when the topic is there, perhaps made by another broker.
-func (n *Node) createGroupsTopic(done func()) {
-	n.groupsTopicFor = append(n.groupsTopicFor, done)
-	if len(n.groupsTopicFor) > 1 {
-		return
-	}
+// seeker is a client that waits for the first coordinators.
+type seeker struct {
+	request *request
+	req     *kmsg.FindCoordinatorRequest
+}
+
+// createGroupsTopic makes the topic, unless another broker is faster.
+func (n *Node) createGroupsTopic() {
 	placement, err := n.place(n.cfg.GroupPartitions, n.cfg.DefaultReplicas)
 	assert(err == nil, "the default replication factor fits the cluster: %v", err)
 	n.commands.submit(command{CreateTopic: &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}}, func(commandResult) {
 		waiting := n.groupsTopicFor
 		n.groupsTopicFor = nil
-		for _, done := range waiting {
-			done()
+		for _, s := range waiting {
+			n.answerCoordinators(s.request, s.req)
 		}
 	})
 }

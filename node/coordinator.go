@@ -42,6 +42,7 @@ type consumerGroup struct {
 const (
 	maxGroupID        = 1 << 10 // bytes of a group's id
 	maxGroups         = 1 << 17 // of one coordinator
+	maxRecords        = 1 << 14 // in one entry
 	maxOffsetMetadata = 4 << 10 // bytes beside a committed offset, Kafka's offset.metadata.max.bytes
 )
 
@@ -180,8 +181,13 @@ func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
 // retain implements machine: nobody reads the entries.
 func (c *coordinator) retain() uint64 { return c.group.applied + 1 }
 
-// propose puts records into the log as one entry.
+// propose puts records into the log: as one entry, but for the many that only tombstones can be. They
+// are committed in order, so the last entry speaks for all.
 func (c *coordinator) propose(records []kafka.Record, done func(error)) {
+	for len(records) > maxRecords {
+		c.group.propose(appendGroupBatch(nil, records[:maxRecords], c.node.unixMs), func(any, error) {})
+		records = records[maxRecords:]
+	}
 	c.group.propose(appendGroupBatch(nil, records, c.node.unixMs), func(_ any, err error) {
 		if err != nil {
 			err = kerr.NotCoordinator

@@ -133,7 +133,17 @@ func (s *storedGroup) records(group string) (records []kafka.Record) {
 	return records
 }
 
+// batchBytes is a little more than what a batch of the records takes.
+func batchBytes(records []kafka.Record) int {
+	sum := 64
+	for i := range records {
+		sum += 24 + len(records[i].Key) + len(records[i].Value)
+	}
+	return sum
+}
+
 func appendGroupBatch(dst []byte, records []kafka.Record, unixMs int64) []byte {
+	dst = slices.Grow(dst, batchBytes(records))
 	spec := kafka.NewBatchSpec(records...)
 	spec.FirstTimestamp = unixMs
 	return kafka.AppendBatch(dst, spec)
@@ -141,7 +151,7 @@ func appendGroupBatch(dst []byte, records []kafka.Record, unixMs int64) []byte {
 
 func offsetKey(group, topic string, partition int32) []byte {
 	key := kmsg.OffsetCommitKey{Version: keyOffset, Group: group, Topic: topic, Partition: partition}
-	return key.AppendTo(nil)
+	return key.AppendTo(make([]byte, 0, 16+len(group)+len(topic)))
 }
 
 func groupKey(group string) []byte {
@@ -154,7 +164,7 @@ func offsetRecord(group, topic string, o *committedOffset) kafka.Record {
 	v.Version = offsetValueForm
 	v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = o.offset, o.leaderEpoch, o.metadata, o.committed
 	binary.BigEndian.PutUint64(v.TopicID[8:], uint64(o.topicID))
-	return kafka.Record{Key: offsetKey(group, topic, o.partition), Value: v.AppendTo(nil)}
+	return kafka.Record{Key: offsetKey(group, topic, o.partition), Value: v.AppendTo(make([]byte, 0, 64+len(o.metadata)))}
 }
 
 func offsetTombstone(group, topic string, partition int32) kafka.Record {

@@ -47,8 +47,8 @@ type Node struct {
 	counters       counters // for Stats
 	commands       commands
 	producerIDs    producerIDs
-	memberIDs      uint64   // of consumer groups, given out since Open
-	groupsTopicFor []func() // wait for groupsTopic
+	memberIDs      uint64 // of consumer groups, given out since Open
+	groupsTopicFor []seeker
 	deadlines      deadlines
 	catchUpAt      Time // not before, old entries are read for followers
 	nextTick       Time
