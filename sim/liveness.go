@@ -57,17 +57,21 @@ func (w *world) freeze() {
 // quorums says that every group has a majority of brokers that aren't frozen.
 func (w *world) quorums() bool {
 	for _, g := range w.judge.groups {
-		alive := 0
-		for _, id := range g.replicas {
-			if !w.brokers[id-1].frozen {
-				alive++
-			}
-		}
-		if alive <= len(g.replicas)/2 && !w.judge.gone[g.id] {
+		if !w.quorum(g) && !w.judge.gone[g.id] {
 			return false
 		}
 	}
 	return len(w.judge.groups) > 0
+}
+
+func (w *world) quorum(g groupInfo) bool {
+	alive := 0
+	for _, id := range g.replicas {
+		if !w.brokers[id-1].frozen {
+			alive++
+		}
+	}
+	return alive > len(g.replicas)/2
 }
 
 // heal ends all faults and starts all brokers that aren't frozen.
@@ -100,8 +104,8 @@ func (w *world) probeQuorums() {
 	if !frozen {
 		return
 	}
-	for _, g := range w.judge.groups {
-		if g.topic != "" && !w.doomed[g.topic] {
+	for _, g := range w.judge.groups { // some of them were not known before the brokers started again
+		if g.topic != "" && !w.doomed[g.topic] && w.quorum(g) {
 			w.verifier.begin(w.verifierCall(CallProduce, g.topic, g.partition))
 		}
 	}

@@ -37,6 +37,7 @@ type lane struct {
 	retryAt   node.Time // nothing is sent before
 	sure      bool      // the last answer from this leader was good; until then one batch at a time
 	acked     int64     // producer id of the last batch that was acknowledged
+	ackedFrom int       // the first batch that was, under that id
 }
 
 // batch is one produce call.
@@ -244,10 +245,10 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 	switch code := r.ErrorCode; {
 	case code == 0:
 		l.sure = true
-		l.acked = b.producer
+		l.noteAck(b)
 		c.endBatch(l, b, checker.OK, r.BaseOffset)
 	case code == kerr.DuplicateSequenceNumber.Code:
-		l.acked = b.producer
+		l.noteAck(b)
 		c.endBatch(l, b, checker.OK, -1)
 	case attempt != b.attempt:
 		// An error of an attempt that was given up already says nothing about the next.
@@ -264,6 +265,13 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 	}
 }
 
+func (l *lane) noteAck(b *batch) {
+	if l.acked != b.producer {
+		l.acked, l.ackedFrom = b.producer, b.ordinal
+	}
+	l.ackedFrom = min(l.ackedFrom, b.ordinal)
+}
+
 // outOfOrder takes a refused sequence. It is right for a batch behind one that is on its way again,
 // and for a producer's first batch, if a later one came before it: a partition accepts any first
 // sequence of a producer that it doesn't know. Otherwise the broker forgot something.
@@ -271,7 +279,7 @@ func (c *client) outOfOrder(l *lane, b *batch, place int) {
 	switch {
 	case place > 0:
 		c.rewind(l, place)
-	case l.acked == b.producer:
+	case l.acked == b.producer && l.ackedFrom < b.ordinal:
 		c.world.fail("sequence", "client %d, call %d: producer %d's sequence %d on %s is refused as out of order, though the batch before it was acknowledged",
 			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
 	case !c.spec.Eager:
