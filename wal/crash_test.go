@@ -371,6 +371,13 @@ func (w *world) act() {
 	case len(w.ops) > 0:
 		w.run(w.rng.IntN(len(w.ops)), false)
 	}
+	if w.chance(40) {
+		w.fs.room = w.rng.IntN(2) * w.rng.IntN(int(w.opt.SegmentBytes))
+	}
+	if w.chance(20) {
+		w.fs.room = -1
+		w.log.Retry()
+	}
 	if w.chance(12) {
 		if err := w.drain(); err != nil {
 			w.t.Fatal(err)
@@ -396,6 +403,9 @@ func (w *world) begin(op Op) {
 		}
 		return 0, 1 << 40
 	}
+	if _, end := span(op); op.Kind == OpWrite && w.opt.SegmentBytes >= 16<<10 && end > int64(len(w.fs.names[op.File].data)) {
+		w.t.Fatalf("write up to offset %d of %s, which has %d bytes", end, op.File, len(w.fs.names[op.File].data))
+	}
 	for _, o := range w.ops {
 		a, b := span(o)
 		c, d := span(op)
@@ -409,6 +419,8 @@ func (w *world) begin(op Op) {
 func reads(o Op) bool { return o.Kind == OpRead || o.Kind == OpMove }
 
 func (w *world) drain() error {
+	w.fs.room = -1
+	w.log.Retry()
 	for n := 0; ; n++ {
 		w.log.Sync() // moves append more
 		w.take()
@@ -481,7 +493,7 @@ func (w *world) reopen() {
 		}
 		w.lose()
 	}
-	w.fs.fuse = -1
+	w.fs.fuse, w.fs.room = -1, -1
 	m, err := load(w.log, w.fs)
 	if err != nil {
 		w.t.Fatal(err)

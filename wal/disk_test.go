@@ -34,6 +34,8 @@ type disk struct {
 
 	failSync bool // Sync fails and the pages are lost for the disk but still there to read
 
+	room int // by how many bytes files may still grow; negative: by any number
+
 	bytesRead int64
 }
 
@@ -44,7 +46,7 @@ type inode struct {
 }
 
 func newDisk() *disk {
-	return &disk{names: map[string]*inode{}, synced: map[string]*inode{}, fuse: -1, pick: func(int) int { return 0 }}
+	return &disk{names: map[string]*inode{}, synced: map[string]*inode{}, fuse: -1, room: -1, pick: func(int) int { return 0 }}
 }
 
 // burn reports whether the machine is up and whether it goes down during this call.
@@ -156,6 +158,9 @@ func (d *disk) Remove(name string) error {
 	if d.names[name] == nil {
 		return fmt.Errorf("%s doesn't exist", name)
 	}
+	if d.room >= 0 {
+		d.room += len(d.names[name].data)
+	}
 	delete(d.names, name)
 	if last {
 		return errCrashed
@@ -210,7 +215,25 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	if !up {
 		return 0, errCrashed
 	}
+	if grow := int(off) + len(p) - len(h.f.data); grow > 0 && h.d.room >= 0 {
+		fits := min(grow, h.d.room)
+		h.d.room -= fits
+		if grow > fits {
+			n := len(p) - (grow - fits)
+			h.write(p[:max(n, 0)], off, last)
+			return max(n, 0), fmt.Errorf("write of %d bytes: %w", len(p), ErrNoSpace)
+		}
+	}
 	size := len(p)
+	h.write(p, off, last)
+	if last {
+		return 0, errCrashed
+	}
+	return size, nil
+}
+
+// write carries out a write, in part if the machine goes down.
+func (h *handle) write(p []byte, off int64, last bool) {
 	for len(p) > 0 {
 		s := int(off / sectorBytes)
 		n := min(len(p), (s+1)*sectorBytes-int(off))
@@ -220,10 +243,6 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 		}
 		p, off = p[n:], off+int64(n)
 	}
-	if last {
-		return 0, errCrashed
-	}
-	return size, nil
 }
 
 func (h *handle) Size() (int64, error) {

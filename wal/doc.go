@@ -10,8 +10,8 @@
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
-// flush.go group commit, segments, files; index.go where each entry is; read.go reading back;
-// move.go emptying segments; record.go, segment.go and table.go the bytes; recover.go and replay.go
+// flush.go group commit and segments; index.go where each entry is; read.go reading back;
+// move.go emptying segments; slot.go files; record.go, segment.go and table.go the bytes; recover.go and replay.go
 // Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
@@ -174,6 +174,17 @@
 //     what it can read is on the disk, and writes it again.
 //   - Nothing is assumed about the order in which parts of one write arrive.
 //
+// # A full disk
+//
+// Only OpPrepare needs space. A file is filled with zeros before it is used, and no segment grows
+// beyond its file: a record that is larger than a segment waits for a file of its size, and in each
+// segment there is room for its seal and for the open records of many starts. (On a file system that
+// never writes in place, a full disk may strike any write. That ends the broker, like any error of a
+// write.) An OpPrepare that fails with ErrNoSpace leaves no file and is not fatal. Files are prepared
+// two ahead, so there is still room for more than a segment when Full begins: for votes, for what was
+// proposed before, and for the records that free space. The world's FS has to wrap ErrNoSpace for ENOSPC
+// and the like; the caller of the log has to stop appending, and to call Retry from time to time.
+//
 // # What is on the disk if we die here
 //
 // At most one OpWrite is under way, and it only writes behind the last durable record. So the
@@ -190,7 +201,8 @@
 //     manifest can leave it out. The file is a free slot then. Its header stays until another
 //     segment takes the file, and tells for ever that it was dropped: where it begins, the segment
 //     before has that open record. The next segment begins behind it, with the same sequence number.
-//   - OpPrepare. A file with zeros or less, or none: a free slot, removed if it is too small.
+//   - OpPrepare, also one that gives up for lack of space. A file with zeros or less, or none: a
+//     free slot, removed if it is too small.
 //   - OpRemove. The file is there or not. No manifest knows its segment.
 //   - A file that was freed and is about to be reused still has its old header. No manifest knows
 //     that segment, so it isn't looked at, whatever happened to the rest of the file.

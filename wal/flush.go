@@ -4,15 +4,12 @@ package wal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
 
-const (
-	maxFree  = 4              // files kept ready for new segments
-	maxSpare = 3              // buffers kept for later
-	openRoom = 6 * recordHead // bytes kept free in a segment for records of Open, which don't ask whether there is room
-)
+const maxSpare = 3 // buffers kept for later
 
 // chunk is what one flush will write: whole records, one after the other, in one segment.
 type chunk struct {
@@ -28,20 +25,10 @@ func (c *chunk) end() LSN   { return c.start() + LSN(len(c.buf)) }
 // for the caller to fill in before anything else happens.
 func (l *Log) add(t RecordType, kind EntryKind, g GroupID, n int) []byte {
 	size := recordBytes(n)
-	if l.full(size) {
+	if !l.fits(size) {
 		l.roll()
 	}
 	return l.put(l.room(size), t, kind, g, n)
-}
-
-// full says that a record of size bytes has to go to the next segment. Each segment takes at
-// least one record besides its preamble and grows beyond its size for it if need be.
-func (l *Log) full(size int) bool {
-	if l.cur.sealed() {
-		return true
-	}
-	seal := recordBytes(l.cur.table+recordCost) + openRoom
-	return l.cur.end+int64(size+seal) > l.opt.SegmentBytes && l.cur.end > l.cur.preamble
 }
 
 // room returns the chunk that takes the next size bytes of the current segment.
@@ -131,7 +118,7 @@ func (l *Log) retire() {
 	}
 	runs := l.manifest()
 	size := recordBytes(manifestRow * len(runs))
-	if l.full(size) {
+	if !l.fits(size) {
 		l.roll() // which writes a manifest
 		return
 	}
@@ -185,11 +172,7 @@ func (l *Log) Next() (Op, bool) {
 	if op, ok := l.nextWrite(); ok {
 		return op, true
 	}
-	if len(l.free) == 0 && !l.preparing {
-		l.preparing = true
-		op := l.op(OpPrepare, slotName(l.nextSlot))
-		op.N = l.opt.SegmentBytes
-		l.nextSlot++
+	if op, ok := l.nextPrepare(); ok {
 		return op, true
 	}
 	if len(l.surplus) > 0 && !l.removing {
@@ -210,12 +193,8 @@ func (l *Log) nextWrite() (Op, bool) {
 		return Op{}, false
 	}
 	c := l.chunks[0]
-	if c.seg.slot.name == "" {
-		if len(l.free) == 0 {
-			return Op{}, false
-		}
-		c.seg.slot = l.free[0]
-		l.free = slices.Delete(l.free, 0, 1)
+	if c.seg.slot.name == "" && !l.takeSlot(c.seg) {
+		return Op{}, false
 	}
 	l.chunks[0] = chunk{}
 	l.chunks = l.chunks[1:]
@@ -242,17 +221,21 @@ func (l *Log) seal(c *chunk) (records int64) {
 }
 
 // Done takes the result of a finished operation that Next handed out. An OpRead's goes to Entries
-// or CheckpointData. An error of anything but an OpMove is fatal: the log hands out nothing more, and the process has to end, because
-// what is on the disk is now unknown.
+// or CheckpointData. Its error is fatal: the log hands out nothing more, and the process has to end,
+// because what is on the disk is now unknown. An OpMove that failed and an OpPrepare that found no
+// space (see Full) are no error.
 func (l *Log) Done(res Result) error {
 	if l.err != nil {
 		return l.err
 	}
-	if res.Op.Kind == OpMove {
+	switch {
+	case res.Op.Kind == OpMove:
 		l.moveRead(res)
 		return nil
-	}
-	if res.Err != nil {
+	case res.Op.Kind == OpPrepare && errors.Is(res.Err, ErrNoSpace):
+		l.preparing, l.full, l.retry = false, true, false
+		return nil
+	case res.Err != nil:
 		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+
 			"see to the disk and restart the broker, which recovers what is durable: %w", res.Op.Kind, res.Op.File, res.Op.Off, res.Err)
 		return l.err
@@ -261,9 +244,7 @@ func (l *Log) Done(res Result) error {
 	case OpWrite:
 		l.written()
 	case OpPrepare:
-		l.preparing = false
-		l.stats.Prepared++
-		l.addSlot(slot{op.File, op.N})
+		l.prepared(slot{op.File, op.N})
 	case OpRemove:
 		l.removing = false
 		l.stats.Removed++
@@ -286,27 +267,4 @@ func (l *Log) written() {
 		l.spare = append(l.spare, c.buf[:0])
 	}
 	l.reclaim()
-}
-
-// reclaim frees the files of retired segments, once it is durable that they are retired and
-// nobody reads them.
-func (l *Log) reclaim() {
-	l.retired = slices.DeleteFunc(l.retired, func(s *segment) bool {
-		if s.freeAt > l.durable || s.readers > 0 {
-			return false
-		}
-		l.stats.Recycled++
-		l.addSlot(s.slot)
-		return true
-	})
-}
-
-// addSlot keeps a file for a later segment, or has it removed if there are enough or it has the
-// wrong size.
-func (l *Log) addSlot(s slot) {
-	if len(l.free) < maxFree && s.size >= l.opt.SegmentBytes && s.size <= 2*l.opt.SegmentBytes {
-		l.free = append(l.free, s)
-	} else {
-		l.surplus = append(l.surplus, s)
-	}
 }

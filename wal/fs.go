@@ -29,6 +29,10 @@ type File interface {
 	Close() error
 }
 
+// ErrNoSpace is wrapped by the errors of an FS and its Files that say: the disk is full, or this
+// process may not use more of it (ENOSPC, EDQUOT).
+var ErrNoSpace = errors.New("no space left on the disk")
+
 // ErrCorrupt is wrapped by every error that says: these bytes were durable once and are not what
 // was written. It is never answered by dropping data; the text names file, offset and what to do.
 var ErrCorrupt = errors.New("log is corrupt")

@@ -95,6 +95,8 @@ type Log struct {
 
 	writing   *chunk // the OpWrite under way
 	preparing bool   // an OpPrepare is under way
+	full      bool   // the last one found no space
+	retry     bool   // it may be tried again
 	removing  bool   // an OpRemove is under way
 	nextSlot  int
 	free      []slot // files to put new segments in

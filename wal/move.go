@@ -56,7 +56,7 @@ func (l *Log) sparse(s *segment) bool {
 // nextMove hands out the next read of the segment that is being emptied.
 func (l *Log) nextMove() (Op, bool) {
 	m := &l.move
-	for !m.active && m.until <= l.durable {
+	for !m.active && m.until <= l.durable && (!l.full || len(l.free) > 0) {
 		if m.seg == nil && !l.findSparse() {
 			break
 		}

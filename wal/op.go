@@ -2,6 +2,8 @@
 
 package wal
 
+import "errors"
+
 // OpKind says what an Op does to the directory.
 type OpKind uint8
 
@@ -100,20 +102,26 @@ func readFull(f File, p []byte, off int64) error {
 	return err
 }
 
+// doPrepare leaves no file if it failed, so that a full disk isn't full because of it. (If it dies,
+// Open finds a file that is too small.)
 func doPrepare(fs FS, op Op) error {
 	f, err := fs.Create(op.File)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	for off := int64(0); off < op.N; off += int64(len(zeros)) {
-		n := min(int64(len(zeros)), op.N-off)
-		if _, err := f.WriteAt(zeros[:n], off); err != nil {
+	if err := fill(f, op.N); err != nil {
+		return errors.Join(err, fs.Remove(op.File), fs.SyncDir())
+	}
+	return fs.SyncDir()
+}
+
+// fill writes n zeros and syncs them.
+func fill(f File, n int64) error {
+	for off := int64(0); off < n; off += int64(len(zeros)) {
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), n-off)], off); err != nil {
 			return err
 		}
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	return fs.SyncDir()
+	return f.Sync()
 }

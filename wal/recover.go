@@ -318,15 +318,9 @@ func (r *recovery) bootstrap() error {
 		return nil
 	}
 	l := r.log
-	if len(r.stray) == 0 {
-		name := slotName(l.nextSlot)
-		l.nextSlot++
-		if err := Do(r.fs, Op{Kind: OpPrepare, File: name, N: l.opt.SegmentBytes}).Err; err != nil {
-			return fmt.Errorf("preparing %s: %w", name, err)
-		}
-		r.stray = append(r.stray, &segmentFile{slot: slot{name, l.opt.SegmentBytes}})
+	if err := r.firstFile(); err != nil {
+		return err
 	}
-	r.last, r.stray = r.stray[0], r.stray[1:]
 	l.cur = &segment{seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(0)
@@ -335,6 +329,24 @@ func (r *recovery) bootstrap() error {
 		return err
 	}
 	r.durable = l.End()
+	return nil
+}
+
+// firstFile chooses the file for the first segment: the one that a dropped segment 1 is in, or one
+// that a process left that died while it prepared more.
+func (r *recovery) firstFile() error {
+	l := r.log
+	i := slices.IndexFunc(r.stray, func(f *segmentFile) bool { return f == r.drop || r.drop == nil && f.slot.size >= l.opt.SegmentBytes })
+	if i >= 0 {
+		r.last = r.stray[i]
+		r.stray = slices.Delete(r.stray, i, i+1)
+		return nil
+	}
+	r.last = &segmentFile{slot: slot{slotName(l.nextSlot), l.opt.SegmentBytes}}
+	l.nextSlot++
+	if err := Do(r.fs, Op{Kind: OpPrepare, File: r.last.slot.name, N: l.opt.SegmentBytes}).Err; err != nil {
+		return fmt.Errorf("preparing %s: %w", r.last.slot.name, err)
+	}
 	return nil
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import "slices"
+
+const (
+	minFree = 2 // files that the log wants ready for new segments
+	maxFree = 4 // files that it keeps ready
+)
+
+// openRoom is how many bytes stay free in a segment for the records of Open, which doesn't ask
+// whether there is room: of some 60 starts without any other write in between.
+func (l *Log) openRoom() int64 { return min(64*recordHead, l.opt.SegmentBytes/16) }
+
+// sealRoom is how many bytes the current segment needs to end.
+func (l *Log) sealRoom() int64 { return int64(recordBytes(l.cur.table)) + l.openRoom() }
+
+// fits says that a record of size bytes goes to the current segment. A segment never grows beyond its
+// file, so that writing to it needs no space. If a record is larger than a segment, the segment is made
+// for it: one that has no file yet, whose file will be large enough.
+func (l *Log) fits(size int) bool {
+	c := l.cur
+	if c.sealed() {
+		return false
+	}
+	end := c.end + int64(size) + int64(recordBytes(recordCost)) + l.sealRoom()
+	if c.slot.name == "" {
+		return end <= l.opt.SegmentBytes || c.end == c.preamble
+	}
+	return end <= min(l.opt.SegmentBytes, c.slot.size)
+}
+
+// need is how large the file of a segment has to be.
+func (l *Log) need(s *segment) int64 {
+	if s == l.cur {
+		return max(l.opt.SegmentBytes, s.end+l.sealRoom())
+	}
+	return max(l.opt.SegmentBytes, s.end+l.openRoom())
+}
+
+// takeSlot gives a segment a file, if one is ready.
+func (l *Log) takeSlot(s *segment) bool {
+	i := slices.IndexFunc(l.free, func(f slot) bool { return f.size >= l.need(s) })
+	if i < 0 {
+		return false
+	}
+	s.slot = l.free[i]
+	l.free = slices.Delete(l.free, i, i+1)
+	return true
+}
+
+// nextPrepare hands out the preparation of a file if too few are ready, or if the first chunk waits
+// for one that is larger than usual.
+func (l *Log) nextPrepare() (Op, bool) {
+	if l.preparing || l.full && !l.retry {
+		return Op{}, false
+	}
+	size := l.opt.SegmentBytes
+	if len(l.chunks) > 0 && l.chunks[0].seg.slot.name == "" {
+		size = l.need(l.chunks[0].seg)
+	}
+	if len(l.free) >= minFree && size == l.opt.SegmentBytes {
+		return Op{}, false
+	}
+	l.preparing = true
+	op := l.op(OpPrepare, slotName(l.nextSlot))
+	op.N = size
+	l.nextSlot++
+	return op, true
+}
+
+// prepared takes a file that is ready. A large one is for the segment that waits for it.
+func (l *Log) prepared(s slot) {
+	l.preparing = false
+	l.full = false
+	l.stats.Prepared++
+	if s.size > l.opt.SegmentBytes && len(l.chunks) > 0 {
+		if seg := l.chunks[0].seg; seg.slot.name == "" && s.size >= l.need(seg) {
+			seg.slot = s
+			return
+		}
+	}
+	l.addSlot(s)
+}
+
+// Full says that there was no space on the disk for the next file. The log goes on as long as it has
+// files that are ready, at least one more segment; the caller should append nothing but what frees space
+// or must be written, such as Release and votes. Then what is appended waits in memory. Reads go on.
+// Full ends when a preparation succeeds, see Retry, or when segments become free.
+func (l *Log) Full() bool { return l.full }
+
+// Retry makes Next hand out the preparation that found no space once more.
+func (l *Log) Retry() { l.retry = true }
+
+// reclaim frees the files of retired segments, once it is durable that they are retired and
+// nobody reads them.
+func (l *Log) reclaim() {
+	l.retired = slices.DeleteFunc(l.retired, func(s *segment) bool {
+		if s.freeAt > l.durable || s.readers > 0 {
+			return false
+		}
+		l.stats.Recycled++
+		l.addSlot(s.slot)
+		return true
+	})
+}
+
+// addSlot keeps a file for a later segment, or has it removed if there are enough or it has the
+// wrong size.
+func (l *Log) addSlot(s slot) {
+	if len(l.free) < maxFree && s.size >= l.opt.SegmentBytes && s.size <= 2*l.opt.SegmentBytes {
+		l.free = append(l.free, s)
+	} else {
+		l.surplus = append(l.surplus, s)
+	}
+	if len(l.free) >= minFree {
+		l.full = false
+	}
+}

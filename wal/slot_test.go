@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+)
+
+// fillUp appends to group 1 until the log says that the disk is full.
+func fillUp(t *testing.T, l *Log, fs FS, m model) model {
+	t.Helper()
+	for !l.Full() {
+		s, _ := l.State(1)
+		e := entry(s.Last+1, 1, 1000)
+		l.Append(1, []Entry{e})
+		m = m.append(1, e)
+		mustFlush(t, l, fs)
+	}
+	return m
+}
+
+// prepares counts the preparations that a log asks for, and carries out everything.
+func prepares(t *testing.T, l *Log, fs FS) (n int) {
+	t.Helper()
+	for {
+		op, ok := l.Next()
+		if !ok {
+			return n
+		}
+		if op.Kind == OpPrepare {
+			n++
+		}
+		if err := l.Done(Do(fs, op)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// On a full disk the log says so while there is still room for more than a segment, reads go on, and
+// it goes on when there is space again.
+func TestFullDisk(t *testing.T) {
+	fs := newDisk()
+	opt := Options{SegmentBytes: 16 << 10}
+	l, _ := mustOpen(t, fs, opt)
+	fs.room = 100_000
+	m := fillUp(t, l, fs, model{})
+	files := len(fs.names)
+	if d := diff(m, mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
+	}
+	for i := uint64(1); i < 300; i++ { // what must be written still can be
+		l.SetVote(1, i, 1)
+		m = m.vote(1, i, 1)
+		mustFlush(t, l, fs)
+	}
+	if n := prepares(t, l, fs); n != 0 {
+		t.Fatalf("%d preparations without Retry", n)
+	}
+	for range 3 {
+		l.Retry()
+		if n := prepares(t, l, fs); n != 1 || !l.Full() {
+			t.Fatalf("%d preparations after Retry", n)
+		}
+	}
+	if len(fs.names) != files {
+		t.Fatal("failed preparations left files")
+	}
+	fs.room = -1
+	if prepares(t, l, fs) != 0 || !l.Full() {
+		t.Fatal("the log asks the disk all the time")
+	}
+	l.Retry()
+	if n := prepares(t, l, fs); n < 1 || l.Full() {
+		t.Fatal("still full")
+	}
+	e := entry(m[1].State.Last+1, 1, 5000)
+	l.Append(1, []Entry{e})
+	mustFlush(t, l, fs)
+	fs.powerLoss()
+	l, _ = mustOpen(t, fs, opt)
+	if d := diff(m.append(1, e), mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// What the log releases while the disk is full ends that.
+func TestReleaseOnAFullDisk(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+	fs.room = 100_000
+	m := fillUp(t, l, fs, model{})
+	l.Release(1, m[1].State.Last-3)
+	m = m.release(1, m[1].State.Last-3)
+	mustFlush(t, l, fs)
+	if l.Full() {
+		t.Fatalf("%+v", l.Stats())
+	}
+	m = fillUp(t, l, fs, m)
+	if d := diff(m, mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// A broker whose disk is full can be started again and again, and serves what it has.
+func TestOpenOnAFullDisk(t *testing.T) {
+	fs := newDisk()
+	opt := Options{SegmentBytes: 16 << 10}
+	l, _ := mustOpen(t, fs, opt)
+	fs.room = 60_000
+	m := fillUp(t, l, fs, model{})
+	for l.Durable() == l.End() { // ignores Full, until the segment has ended and there is no file for the next
+		s, _ := l.State(1)
+		l.Append(1, []Entry{entry(s.Last+1, 1, 1000)})
+		m = m.append(1, entry(s.Last+1, 1, 1000))
+		if err := flush(l, fs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m[1] = modelGroup{State{First: 1, Last: m[1].State.Last - 1, LastTerm: 1}, m[1].Entries[:len(m[1].Entries)-1], nil}
+	fs.room = 0
+	for range 20 {
+		fs.powerLoss()
+		l, _ = mustOpen(t, fs, opt)
+		if d := diff(m, mustLoad(t, l, fs)); d != "" {
+			t.Fatal(d)
+		}
+		if prepares(t, l, fs) != 1 || !l.Full() || !l.cur.sealed() {
+			t.Fatal("not full")
+		}
+	}
+	fs.room = -1
+	l.Retry()
+	prepares(t, l, fs)
+	e := entry(m[1].State.Last+1, 2, 1000)
+	l.Append(1, []Entry{e})
+	mustFlush(t, l, fs)
+	l, _ = mustOpen(t, fs, opt)
+	if d := diff(m.append(1, e), mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// An empty directory on a full disk is no place for a log.
+func TestFirstOpenOnAFullDisk(t *testing.T) {
+	fs := newDisk()
+	fs.room = 1000
+	if _, _, err := Open(fs, Options{SegmentBytes: 16 << 10}); !errors.Is(err, ErrNoSpace) {
+		t.Fatal(err)
+	}
+	if len(fs.names) != 0 {
+		t.Fatal("a file is left")
+	}
+	fs.room = -1
+	mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+}
+
+// A record larger than a segment waits for a file of its size, so that its write needs no space.
+func TestLargeRecordOnAFullDisk(t *testing.T) {
+	fs := newDisk()
+	opt := Options{SegmentBytes: 4096}
+	l, _ := mustOpen(t, fs, opt)
+	committed(l, 1, 1)
+	mustFlush(t, l, fs)
+	fs.room = 0
+	c := Checkpoint{1, 1, bytes.Repeat([]byte("state"), 10_000)}
+	l.AddCheckpoint(1, c)
+	if err := flush(l, fs); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Full() || l.Durable() == l.End() {
+		t.Fatal("it was written")
+	}
+	fs.room = -1
+	l.Retry()
+	for l.Durable() < l.End() {
+		op := nextWrite(t, l, fs)
+		if size := len(fs.names[op.File].data); op.Off+int64(len(op.Data)) > int64(size) {
+			t.Fatalf("write up to %d of %d bytes", op.Off+int64(len(op.Data)), size)
+		}
+		if err := l.Done(Do(fs, op)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	committed(l, 1, 2)
+	mustFlush(t, l, fs)
+	l, _ = mustOpen(t, fs, opt)
+	if !bytes.Equal(readCheckpoint(t, l, fs, 1, 1), c.Data) {
+		t.Fatal("other data")
+	}
+}
+
+// Any other error of a preparation ends the log, and so does a full disk where a write needs no space.
+func TestOtherErrorsEndTheLog(t *testing.T) {
+	for _, kind := range []OpKind{OpPrepare, OpWrite, OpRemove} {
+		l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
+		err := errDisk
+		if kind != OpPrepare {
+			err = ErrNoSpace
+		}
+		if got := l.Done(Result{Op: Op{Kind: kind}, Err: err}); !errors.Is(got, err) {
+			t.Fatal(kind, got)
+		}
+		if op, ok := l.Next(); ok {
+			t.Fatal(op.Kind)
+		}
+	}
+}
