@@ -55,11 +55,22 @@ func newMany(t *testing.T, n int, change func(*Config)) *many {
 	return c
 }
 
-// add starts a broker on an empty disk.
+// add starts a broker on an empty disk; it knows brokers 1 to known.
 func (c *many) add(id BrokerID, known int, incarnation uint32) {
-	cfg := Config{ClusterID: "test", BrokerID: id, Incarnation: incarnation, AutoCreateTopics: true, Log: wal.Options{SegmentBytes: 64 << 10}}
+	var others []BrokerID
 	for i := range known {
-		cfg.Members = append(cfg.Members, Member{ID: BrokerID(i + 1), Host: "localhost", Port: int32(9000 + i)})
+		if other := BrokerID(i + 1); other != id {
+			others = append(others, other)
+		}
+	}
+	c.addKnowing(id, incarnation, others...)
+}
+
+// addKnowing does the same; it knows some brokers.
+func (c *many) addKnowing(id BrokerID, incarnation uint32, others ...BrokerID) {
+	cfg := Config{ClusterID: "test", BrokerID: id, Incarnation: incarnation, AutoCreateTopics: true, Log: wal.Options{SegmentBytes: 64 << 10}}
+	for _, b := range append(others, id) {
+		cfg.Members = append(cfg.Members, Member{ID: b, Host: "localhost", Port: 8999 + int32(b)})
 	}
 	if c.change != nil {
 		c.change(&cfg)
@@ -364,7 +375,7 @@ func TestReplicasMove(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newMany(t, 3, change)
 			c.add(4, 4, 2) // joins an existing cluster
-			c.add(5, 5, 2)
+			c.addKnowing(5, 2, notLeading(c))
 			c.until("the new brokers are ready", func() bool {
 				return c.nodes[4].events[EventReady] > 0 && c.nodes[5].events[EventReady] > 0
 			})
@@ -396,6 +407,11 @@ func TestReplicasMove(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notLeading returns one of the brokers 1 to 3 that doesn't lead the catalog.
+func notLeading(c *many) BrokerID {
+	return BrokerID(c.nodes[1].node.controller())%3 + 1
 }
 
 func btoi(b bool) int {

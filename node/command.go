@@ -89,6 +89,49 @@ func (n *Node) receiveCommand(bytes []byte) {
 	n.catalog.group.propose(bytes, func(any, error) {})
 }
 
+// relayCommand takes a command from another broker. One that joins may know only brokers that don't lead
+// group 0, so they pass its commands on, once, and tell it who the others are, as soon as they know
+// where it is.
+func (n *Node) relayCommand(from BrokerID, bytes []byte) {
+	leader := brokerOf(n.catalog.group.lead)
+	p := n.peer(leader)
+	if p == nil || leader == from {
+		n.receiveCommand(bytes)
+		return
+	}
+	var cmd command
+	if err := json.Unmarshal(bytes, &cmd); err == nil && cmd.Origin == from {
+		p.envelope = appendCommand(p.begin(), bytes)
+	}
+	if p := n.peer(from); p != nil {
+		members, err := json.Marshal(n.members())
+		assert(err == nil, "members can be encoded: %v", err)
+		p.envelope = appendBytes(append(p.begin(), itemMembers), members)
+	}
+}
+
+// receiveMembers takes over what another broker says of brokers that this one's catalog doesn't know yet.
+func (n *Node) receiveMembers(r *reader) {
+	var members []Member
+	if err := json.Unmarshal(r.bytes(), &members); err != nil {
+		r.fail()
+		return
+	}
+	for _, m := range members {
+		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
+		switch {
+		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:
+			continue
+		case i >= 0:
+			n.cfg.Members[i] = m
+		default:
+			n.cfg.Members = append(n.cfg.Members, m)
+		}
+		n.addPeer(m.ID)
+		n.tellMembers = true
+	}
+}
+
 // applied tells whoever submitted a command its result, and sends the next.
 func (c *commands) applied(cmd *command, res commandResult) {
 	if cmd.Origin != c.node.self || cmd.Session != c.session || len(c.queue) == 0 || c.queue[0].Seq != cmd.Seq {

@@ -18,6 +18,7 @@ import (
 //	  itemCommand length uvarint, bytes: a catalog command for the leader of group 0
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
+//	  itemMembers length uvarint, JSON: the brokers, for one that joins (command.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
 // From and to are raft ids. A message to a replica that this broker no longer or not yet has is
@@ -37,6 +38,7 @@ const (
 	itemPiece        = 6
 
 	itemPreferred = 7
+	itemMembers   = 8
 )
 
 func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
@@ -245,7 +247,7 @@ func (n *Node) receive(m Message) {
 			}
 		case itemCommand:
 			if command := r.bytes(); !r.bad {
-				n.receiveCommand(command)
+				n.relayCommand(m.From, command)
 			}
 		case itemLeads:
 			if leads := r.leads(); !r.bad {
@@ -255,6 +257,8 @@ func (n *Node) receive(m Message) {
 			if g := GroupID(r.uvarint()); !r.bad {
 				n.receivePreferred(g)
 			}
+		case itemMembers:
+			n.receiveMembers(r)
 		case itemSnapshot:
 			n.receiveSnapshot(m.From, r)
 		case itemPieceRequest:

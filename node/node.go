@@ -111,6 +111,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 }
 
 func newNode(cfg Config, log *wal.Log, now Time) *Node {
+	cfg.Members = slices.Clone(cfg.Members) // receiveMembers changes them
 	n := &Node{
 		cfg: cfg, self: cfg.BrokerID, log: log, now: now, nextTick: now,
 		cold:         newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
