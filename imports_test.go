@@ -83,7 +83,7 @@ var importRules = []rule{
 	},
 	{
 		"cmd/broker",
-		[]string{"chronik/host", "chronik/node", "chronik/wal", "github.com/BurntSushi/toml"},
+		[]string{"chronik/host", "chronik/node", "chronik/wal", "chronik/cmd/broker/admin", "github.com/BurntSushi/toml"},
 		nil,
 		"flags and configuration in, host out; nobody else imports host",
 	},

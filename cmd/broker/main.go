@@ -20,6 +20,7 @@ import (
 	"strings"
 	"syscall"
 
+	"chronik/cmd/broker/admin"
 	"chronik/host"
 )
 
@@ -37,6 +38,8 @@ const (
                                   a new replica of the empty data folder (a formatted one ignores -join)
   broker local -brokers N -dir DIR -port PORT
                                   a cluster of N broker processes on this machine, to try it out
+  broker admin -bootstrap HOST:PORT,... COMMAND
+                                  look after a running cluster, see below; or -config FILE of one of its brokers
   broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
   broker version
   broker help
@@ -65,6 +68,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = start(ctx, args, stdout, stderr)
 	case "local":
 		err = local(ctx, args, stdout, stderr)
+	case "admin":
+		err = administer(ctx, args, stdout)
 	case "format":
 		err = format(args, stdout)
 	case "version":
@@ -103,7 +108,7 @@ func exitCode(err error, stdout, stderr io.Writer) int {
 }
 
 func help(w io.Writer) {
-	fmt.Fprint(w, usageHeader, "\nSettings of one broker (flag; in the file with _ for -; default in parentheses):\n")
+	fmt.Fprint(w, usageHeader, "\nCommands of admin:\n\n", admin.Help, "\nSettings of one broker (flag; in the file with _ for -; default in parentheses):\n")
 	fs, _ := newFlags()
 	fs.SetOutput(w)
 	fs.PrintDefaults()
@@ -181,4 +186,47 @@ func format(args []string, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
 	return nil
+}
+
+// administer carries out an admin command on a running cluster.
+func administer(ctx context.Context, args []string, stdout io.Writer) error {
+	fs := flag.NewFlagSet("admin", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	bootstrap := fs.String("bootstrap", "", "")
+	config := fs.String("config", "", "")
+	if err := fs.Parse(args); err != nil {
+		return wrongUse{explainFlag(fs, err)}
+	}
+	addrs := strings.Split(*bootstrap, ",")
+	if *bootstrap == "" {
+		var err error
+		if addrs, err = kafkaAddrs(*config); err != nil {
+			return wrongUse{err}
+		}
+	}
+	err := admin.Run(ctx, addrs, fs.Args(), stdout)
+	if usage, ok := errors.AsType[admin.UsageError](err); ok {
+		return wrongUse{usage}
+	}
+	return err
+}
+
+// kafkaAddrs lists the addresses for clients of the brokers in a configuration file; the default one
+// without a file.
+func kafkaAddrs(file string) (addrs []string, err error) {
+	var args []string
+	if file != "" {
+		args = []string{"-config", file}
+	}
+	s, err := loadSettings(args, os.Environ(), io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.hostConfig(); err != nil {
+		return nil, err
+	}
+	for _, m := range s.Members {
+		addrs = append(addrs, m.Kafka)
+	}
+	return addrs, nil
 }

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package admin looks after a running cluster: it shows how it is and moves partitions between its
+// brokers. It is a Kafka client like any other; what it asks for, other tools can ask for, too.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Help lists the commands.
+const Help = `  status                        brokers, partitions without a leader, moves under way
+  drain BROKER                  move all replicas of a broker to the others, and wait until they are there
+  remove BROKER                 take a drained broker out of the cluster
+  rebalance                     spread replicas and leaders evenly over all brokers
+  transfer TOPIC PARTITION [BROKER]
+                                let a replica lead: the preferred one, or the one on that broker
+`
+
+// UsageError says that the caller gave the wrong words.
+type UsageError struct{ error }
+
+// Run carries out a command on the cluster that has a broker at one of the bootstrap addresses.
+func Run(ctx context.Context, bootstrap, args []string, out io.Writer) error {
+	run, err := parse(args)
+	if err != nil {
+		return UsageError{err}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		return UsageError{fmt.Errorf("bootstrap servers %s: %w", strings.Join(bootstrap, ","), err)}
+	}
+	defer client.Close()
+	a := &admin{client: client, out: out}
+	if err := a.connect(ctx); err != nil {
+		return fmt.Errorf("no broker answers at %s: %w; give the addresses of some with -bootstrap", strings.Join(bootstrap, ","), err)
+	}
+	return run(ctx, a)
+}
+
+// parse turns words into the command that they mean.
+func parse(args []string) (func(context.Context, *admin) error, error) {
+	if len(args) == 0 {
+		return nil, errors.New("admin needs a command")
+	}
+	words := map[string]string{ // how many words may follow
+		"status": "0", "rebalance": "0", "drain": "1", "remove": "1", "transfer": "23",
+	}
+	name, rest := args[0], args[1:]
+	allowed, ok := words[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no admin command %q", name)
+	}
+	if !strings.Contains(allowed, strconv.Itoa(len(rest))) {
+		return nil, fmt.Errorf("admin %s: wrong number of words after it", name)
+	}
+	numbers := make([]int32, len(rest))
+	for i, word := range rest {
+		if name == "transfer" && i == 0 {
+			continue // the topic
+		}
+		n, err := strconv.ParseUint(word, 10, 31)
+		if err != nil {
+			return nil, fmt.Errorf("admin %s: %q is no id of a broker or number of a partition", name, word)
+		}
+		numbers[i] = int32(n)
+	}
+	return func(ctx context.Context, a *admin) error {
+		switch name {
+		case "drain":
+			return a.drain(ctx, numbers[0])
+		case "remove":
+			return a.remove(ctx, numbers[0])
+		case "rebalance":
+			return a.rebalance(ctx)
+		case "transfer":
+			return a.transfer(ctx, rest[0], numbers[1], numbers[2:])
+		}
+		return a.status(ctx)
+	}, nil
+}
+
+// admin is one command's view of the cluster.
+type admin struct {
+	client *kgo.Client
+	out    io.Writer
+}
+
+const (
+	connectTime = 10 * time.Second
+	requestTime = 20 * time.Second // for one request, retries included
+)
+
+func (a *admin) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	return a.client.Ping(ctx)
+}
+
+func (a *admin) say(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+
+// ask sends a request, to the broker that takes such ones.
+func ask[T kmsg.Response](ctx context.Context, a *admin, req kmsg.Request) (T, error) {
+	var none T
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	resp, err := a.client.Request(ctx, req)
+	if err != nil {
+		return none, fmt.Errorf("asking for %s: %w", kmsg.NameForKey(req.Key()), err)
+	}
+	return resp.(T), nil
+}
+
+// refusal turns an answer's error code and text into an error.
+func refusal(code int16, text *string) error {
+	err := kerr.ErrorForCode(code)
+	if err != nil && text != nil && *text != "" {
+		return errors.New(*text)
+	}
+	return err
+}
+
+// remove takes a broker without replicas out of the cluster.
+func (a *admin) remove(ctx context.Context, broker int32) error {
+	state, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	if n := state.replicasOn(broker); n > 0 {
+		return fmt.Errorf("broker %d still has %d replicas; first run: broker admin drain %d", broker, n, broker)
+	}
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = broker
+	resp, err := ask[*kmsg.UnregisterBrokerResponse](ctx, a, req)
+	if err != nil {
+		return err
+	}
+	if err := refusal(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return err
+	}
+	a.say("removed broker %d; stop it if it still runs. It can come back only as a new replica: empty its data folder, broker start -join", broker)
+	return nil
+}

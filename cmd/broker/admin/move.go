@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	movesAtOnce = 20 // partitions under way; more would only share the same disks and network
+	moveCheck   = 200 * time.Millisecond
+	moveHint    = 30 * time.Second // without progress, until it is said what may be wrong
+	moveTimeout = 10_000           // ms, for a move to be taken in, not to be done
+)
+
+// drain moves all replicas of a broker to the others. It goes on until there are none, as topics may
+// be created meanwhile.
+func (a *admin) drain(ctx context.Context, broker int32) error {
+	for {
+		c, err := a.look(ctx)
+		if err != nil {
+			return err
+		}
+		n := c.replicasOn(broker)
+		switch {
+		case n == 0:
+			a.say("broker %d has no replicas", broker)
+			return nil
+		case len(c.brokers) == 0:
+			return fmt.Errorf("no broker is alive that could take the %d replicas of broker %d", n, broker)
+		}
+		p := newPlan(c.partitions, c.live())
+		if err := p.drain(broker); err != nil {
+			return err
+		}
+		if err := a.move(ctx, p.changes(c.partitions)); err != nil {
+			return err
+		}
+	}
+}
+
+// rebalance spreads replicas and leaders evenly over all brokers that are alive.
+func (a *admin) rebalance(ctx context.Context) error {
+	c, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	p := newPlan(c.partitions, c.live())
+	p.spread()
+	if err := a.move(ctx, p.changes(c.partitions)); err != nil {
+		return err
+	}
+	a.say("replicas are spread over brokers %v; now their leaders", c.live())
+	return a.elect(ctx, nil)
+}
+
+// move gives partitions new replicas, some at a time, and waits until they have them.
+func (a *admin) move(ctx context.Context, wanted []partition) error {
+	todo, open := wanted, []partition(nil)
+	lastChange := time.Now()
+	for len(todo)+len(open) > 0 {
+		n := min(movesAtOnce-len(open), len(todo))
+		if err := a.reassign(ctx, todo[:n]); err != nil {
+			return err
+		}
+		open, todo = append(open, todo[:n]...), todo[n:]
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stopped; %d moves go on by themselves: see broker admin status", len(open))
+		case <-time.After(moveCheck):
+		}
+		c, err := a.look(ctx)
+		if err != nil {
+			return err
+		}
+		before := len(open)
+		open = slices.DeleteFunc(open, func(p partition) bool {
+			now, there := c.find(p.topic, p.index)
+			return !there || slices.Equal(now.replicas, p.replicas) // deleted, or done
+		})
+		switch {
+		case len(open) < before:
+			lastChange = time.Now()
+			a.say("moved %d of %d partitions", len(wanted)-len(todo)-len(open), len(wanted))
+		case time.Since(lastChange) > moveHint:
+			lastChange = time.Now()
+			a.say("waiting: %s", a.hint(c, open))
+		}
+	}
+	return nil
+}
+
+// hint says what moves may be waiting for.
+func (a *admin) hint(c *cluster, open []partition) string {
+	var dead []string
+	for _, p := range open {
+		for _, b := range p.replicas {
+			if text := fmt.Sprint(b); !slices.Contains(c.live(), b) && !slices.Contains(dead, text) {
+				dead = append(dead, text)
+			}
+		}
+	}
+	if len(dead) > 0 {
+		return fmt.Sprintf("%d partitions are to move to brokers that are not connected: %s", len(open), strings.Join(dead, ", "))
+	}
+	return fmt.Sprintf("%d partitions are being copied, among them %v", len(open), open[0])
+}
+
+// reassign tells the cluster where partitions shall be.
+func (a *admin) reassign(ctx context.Context, partitions []partition) error {
+	if len(partitions) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	req.TimeoutMillis = moveTimeout
+	for _, p := range partitions {
+		t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		part := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+		part.Partition, part.Replicas = p.index, p.replicas
+		t.Topic, t.Partitions = p.topic, append(t.Partitions, part)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := ask[*kmsg.AlterPartitionAssignmentsResponse](ctx, a, req)
+	if err != nil {
+		return err
+	}
+	if err := refusal(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := refusal(p.ErrorCode, p.ErrorMessage); err != nil {
+				return fmt.Errorf("partition %s/%d: %w", t.Topic, p.Partition, err)
+			}
+		}
+	}
+	return nil
+}
+
+// transfer lets the preferred replica of a partition lead, after making that the one on the given
+// broker, if there is one.
+func (a *admin) transfer(ctx context.Context, topic string, index int32, to []int32) error {
+	c, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	p, ok := c.find(topic, index)
+	if !ok {
+		return fmt.Errorf("there is no partition %d of a topic %q", index, topic)
+	}
+	if len(to) > 0 && p.replicas[0] != to[0] {
+		if !slices.Contains(p.replicas, to[0]) {
+			return fmt.Errorf("partition %v has its replicas on brokers %v, and none on %d", p, p.replicas, to[0])
+		}
+		pl := newPlan([]partition{p}, c.live())
+		pl.prefer(&pl.partitions[0], to[0])
+		p = pl.partitions[0]
+		if err := a.move(ctx, []partition{p}); err != nil {
+			return err
+		}
+	}
+	if err := a.elect(ctx, []partition{p}); err != nil {
+		return err
+	}
+	a.say("partition %v is led by broker %d", p, p.replicas[0])
+	return nil
+}
+
+// elect lets the preferred replicas of partitions lead, of all if none is given.
+func (a *admin) elect(ctx context.Context, partitions []partition) error {
+	req := kmsg.NewPtrElectLeadersRequest()
+	req.TimeoutMillis = moveTimeout
+	for _, p := range partitions {
+		t := kmsg.NewElectLeadersRequestTopic()
+		t.Topic, t.Partitions = p.topic, []int32{p.index}
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := ask[*kmsg.ElectLeadersResponse](ctx, a, req)
+	if err != nil {
+		return err
+	}
+	if err := refusal(resp.ErrorCode, nil); err != nil {
+		return err
+	}
+	var trouble []string
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := refusal(p.ErrorCode, p.ErrorMessage); err != nil && p.ErrorCode != kerr.ElectionNotNeeded.Code {
+				trouble = append(trouble, fmt.Sprintf("%s/%d: %v", t.Topic, p.Partition, err))
+			}
+		}
+	}
+	if len(trouble) > 0 {
+		return fmt.Errorf("%d partitions are not led by their preferred replica: its broker must be alive and its copy up to date; try again later:\n  %s",
+			len(trouble), strings.Join(trouble, "\n  "))
+	}
+	return nil
+}

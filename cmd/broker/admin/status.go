@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// cluster is what a broker told about the cluster.
+type cluster struct {
+	id         string
+	controller int32
+	brokers    []kmsg.MetadataResponseBroker // those that are alive, ascending
+	partitions []partition                   // by topic and number
+	leaders    map[string]int32              // by partition; -1: none
+}
+
+func (a *admin) look(ctx context.Context) (*cluster, error) {
+	resp, err := ask[*kmsg.MetadataResponse](ctx, a, kmsg.NewPtrMetadataRequest()) // all topics
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{controller: resp.ControllerID, brokers: resp.Brokers, leaders: make(map[string]int32)}
+	if resp.ClusterID != nil {
+		c.id = *resp.ClusterID
+	}
+	slices.SortFunc(c.brokers, func(a, b kmsg.MetadataResponseBroker) int { return cmp.Compare(a.NodeID, b.NodeID) })
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return nil, fmt.Errorf("topic %s: %w", *t.Topic, err)
+		}
+		for _, p := range t.Partitions {
+			part := partition{*t.Topic, p.Partition, p.Replicas}
+			c.partitions = append(c.partitions, part)
+			c.leaders[part.String()] = p.Leader
+		}
+	}
+	slices.SortFunc(c.partitions, func(a, b partition) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.index, b.index))
+	})
+	return c, nil
+}
+
+// live lists the ids of the brokers that are alive.
+func (c *cluster) live() (ids []int32) {
+	for _, b := range c.brokers {
+		ids = append(ids, b.NodeID)
+	}
+	return ids
+}
+
+func (c *cluster) replicasOn(broker int32) (n int) {
+	for _, p := range c.partitions {
+		if slices.Contains(p.replicas, broker) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *cluster) find(topic string, index int32) (partition, bool) {
+	i := slices.IndexFunc(c.partitions, func(p partition) bool { return p.topic == topic && p.index == index })
+	if i < 0 {
+		return partition{}, false
+	}
+	return c.partitions[i], true
+}
+
+// leaderless lists the partitions that nobody leads.
+func (c *cluster) leaderless() (list []string) {
+	for _, p := range c.partitions {
+		if c.leaders[p.String()] < 0 {
+			list = append(list, fmt.Sprintf("%v on brokers %v", p, p.replicas))
+		}
+	}
+	return list
+}
+
+// status prints how the cluster is. A partition without a leader makes it an error.
+func (a *admin) status(ctx context.Context) error {
+	c, err := a.look(ctx)
+	if err != nil {
+		return err
+	}
+	moves, err := a.underWay(ctx)
+	if err != nil {
+		return err
+	}
+	a.say("cluster %s; broker %d leads the catalog", c.id, c.controller)
+	a.printBrokers(c)
+	a.say("%d partitions; moves under way: %d", len(c.partitions), len(moves))
+	for _, m := range slices.Sorted(maps.Keys(moves)) {
+		a.say("  %s %s", m, moves[m])
+	}
+	if none := c.leaderless(); len(none) > 0 {
+		return fmt.Errorf("%d partitions have no leader, so that nobody can write to them or read from them; each needs a majority of its brokers:\n  %s",
+			len(none), strings.Join(none, "\n  "))
+	}
+	return nil
+}
+
+// printBrokers lists the brokers, and those that are not alive but have replicas.
+func (a *admin) printBrokers(c *cluster) {
+	load, leads := make(map[int32]int), make(map[int32]int)
+	for _, p := range c.partitions {
+		leads[c.leaders[p.String()]]++
+		for _, b := range p.replicas {
+			load[b]++
+		}
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "broker\taddress\track\treplicas\tleads")
+	for _, b := range c.brokers {
+		rack := ""
+		if b.Rack != nil {
+			rack = *b.Rack
+		}
+		fmt.Fprintf(w, "%d\t%s:%d\t%s\t%d\t%d\n", b.NodeID, b.Host, b.Port, rack, load[b.NodeID], leads[b.NodeID])
+	}
+	for _, b := range slices.Sorted(maps.Keys(load)) {
+		if !slices.Contains(c.live(), b) {
+			fmt.Fprintf(w, "%d\tnot connected\t\t%d\t%d\n", b, load[b], leads[b])
+		}
+	}
+	w.Flush()
+}
+
+// underWay lists the moves under way by partition.
+func (a *admin) underWay(ctx context.Context) (map[string]string, error) {
+	resp, err := ask[*kmsg.ListPartitionReassignmentsResponse](ctx, a, kmsg.NewPtrListPartitionReassignmentsRequest())
+	if err != nil {
+		return nil, err
+	}
+	if err := refusal(resp.ErrorCode, resp.ErrorMessage); err != nil {
+		return nil, err
+	}
+	moves := make(map[string]string)
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			moves[partition{t.Topic, p.Partition, nil}.String()] = fmt.Sprintf("to brokers %v, from %v", p.AddingReplicas, p.RemovingReplicas)
+		}
+	}
+	return moves, nil
+}
