@@ -165,7 +165,15 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
 	conf, size, sum := r.conf(), r.uvarint(), r.uint32()
 	g := n.group(id)
-	if r.bad || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || index <= g.commit || term < g.term {
+	if r.bad || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
+		return
+	}
+	message := &pb.Message{
+		Type: pb.MsgSnap.Enum(), From: &leader, To: &self, Term: &term,
+		Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &index, Term: &entryTerm, ConfState: conf}},
+	}
+	if index <= g.commit { // raft answers what it has, without which the leader would send nothing else
+		g.step(message)
 		return
 	}
 	if in := g.incoming; in != nil && in.from == from && in.sum == sum && in.message.GetSnapshot().GetMetadata().GetIndex() == index {
@@ -175,13 +183,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	if g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
 		return
 	}
-	g.incoming = &incoming{
-		from: from, size: size, sum: sum, got: n.now,
-		message: &pb.Message{
-			Type: pb.MsgSnap.Enum(), From: &leader, To: &self, Term: &term,
-			Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &index, Term: &entryTerm, ConfState: conf}},
-		},
-	}
+	g.incoming = &incoming{from: from, size: size, sum: sum, got: n.now, message: message}
 	g.askPiece()
 }
 
