@@ -46,8 +46,8 @@ type seeker struct {
 
 // createGroupsTopic makes the topic, unless another broker is faster.
 func (n *Node) createGroupsTopic() {
-	placement, err := n.place(n.cfg.GroupPartitions, n.cfg.DefaultReplicas)
-	assert(err == nil, "the default replication factor fits the cluster: %v", err)
+	placement, err := n.place(n.cfg.GroupPartitions, n.defaultReplicas())
+	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
 	n.commands.submit(command{CreateTopic: &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}}, func(commandResult) {
 		waiting := n.groupsTopicFor
 		n.groupsTopicFor = nil

@@ -64,8 +64,8 @@ func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 }
 
 func (n *Node) autoCreate(name string, done func()) {
-	placement, err := n.place(n.cfg.DefaultPartitions, n.cfg.DefaultReplicas)
-	assert(err == nil, "the default replication factor fits the cluster: %v", err)
+	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
+	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
 	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement}},
 		func(commandResult) { done() }) // created, or by somebody else in the meantime
 }

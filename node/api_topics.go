@@ -90,7 +90,7 @@ func (n *Node) plannedPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID
 		partitions = n.cfg.DefaultPartitions
 	}
 	if replicas == -1 {
-		replicas = n.cfg.DefaultReplicas
+		replicas = n.defaultReplicas()
 	}
 	if partitions < 1 || partitions > maxPartitions {
 		return nil, kafka.Errorf(kerr.InvalidPartitions, "%d partitions; use 1 to %d, or -1 for the default", partitions, maxPartitions)

@@ -553,6 +553,9 @@ func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
 	return placement, nil
 }
 
+// defaultReplicas is how many replicas a topic gets whose creator does not say.
+func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16(len(n.members()))) }
+
 // checkPlacement checks replicas that a client chose itself.
 func (n *Node) checkPlacement(placement [][]BrokerID) error {
 	for i, replicas := range placement {

@@ -477,6 +477,23 @@ func TestBrokerLeaves(t *testing.T) {
 	})
 }
 
+// TestDefaultReplicasFitTheCluster creates topics without a number on a cluster that became smaller than
+// what is configured.
+func TestDefaultReplicasFitTheCluster(t *testing.T) {
+	c := newMany(t, 2, func(cfg *Config) { cfg.DefaultReplicas = 5 })
+	c.until("one can leave", func() bool { return c.unregister(1, 2) == 0 })
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.AllowAutoTopicCreation = 9, true
+	topic := kmsg.NewMetadataRequestTopic()
+	name := "t"
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	c.until("the topic is there", func() bool {
+		resp := c.ask(1, req).(*kmsg.MetadataResponse)
+		return resp.Topics[0].ErrorCode == 0 && len(resp.Topics[0].Partitions[0].Replicas) == 1
+	})
+}
+
 // TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
 // again by itself, under new raft ids.
 func TestDiskLost(t *testing.T) {

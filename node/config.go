@@ -42,7 +42,7 @@ type Config struct {
 
 	AutoCreateTopics  bool  // Metadata and Produce of an unknown topic create it
 	DefaultPartitions int32 // default 1
-	DefaultReplicas   int16 // default min(3, len(Members))
+	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all
 	MaxMessageBytes   int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
 
 	// FetchMaxBytes bounds the record batches in one answer to a consumer, whatever it allows
@@ -112,7 +112,7 @@ func (c *Config) validate() error {
 	setDefault(&c.Incarnation, 1)
 	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
-	setDefault(&c.DefaultReplicas, int16(min(3, len(c.Members))))
+	setDefault(&c.DefaultReplicas, 3)
 	setDefault(&c.MaxMessageBytes, 1048588)
 	setDefault(&c.FetchMaxBytes, 16<<20)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())

@@ -88,7 +88,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.Rack, "rack", "", "where this broker stands")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	fs.IntVar(&s.DefaultPartitions, "default-partitions", 1, "partitions of a topic whose creator does not say")
-	fs.IntVar(&s.DefaultReplicas, "default-replicas", 0, "replicas of a topic whose creator does not say (3, or all brokers if fewer)")
+	fs.IntVar(&s.DefaultReplicas, "default-replicas", 3, "replicas of a topic whose creator does not say; a cluster with fewer brokers takes all")
 	fs.IntVar(&s.MaxMessageBytes, "max-message-bytes", 1048588, "the largest record batch")
 	fs.IntVar(&s.MaxRequestBytes, "max-request-bytes", 100<<20, "the largest request")
 	fs.Int64Var(&s.InflightBytes, "inflight-bytes", 256<<20, "unanswered requests of all clients together; above it clients have to wait")
