@@ -319,6 +319,10 @@ func (w *world) run(i int, quiet bool) {
 	case quiet:
 	case op.Kind == OpRead:
 		w.answered(res)
+	case op.Kind == OpScrub:
+		if damages, err := w.log.Scrubbed(res); err != nil || len(damages) > 0 {
+			w.t.Fatal(damages, err)
+		}
 	default:
 		if err := w.log.Done(res); err != nil {
 			w.t.Fatal(err)
@@ -366,7 +370,11 @@ func (w *world) act() {
 		w.read()
 	case n < 77:
 		w.readCheckpoint()
-	case n < 85:
+	case n < 80:
+		if op, ok := w.log.ScrubOp(); ok {
+			w.begin(op)
+		}
+	case n < 87:
 		w.take()
 	case len(w.ops) > 0:
 		w.run(w.rng.IntN(len(w.ops)), false)
@@ -398,7 +406,7 @@ func (w *world) begin(op Op) {
 		switch o.Kind {
 		case OpWrite:
 			return o.Off, o.Off + int64(len(o.Data))
-		case OpRead, OpMove:
+		case OpRead, OpMove, OpScrub:
 			return o.Off, o.Off + o.N
 		}
 		return 0, 1 << 40
@@ -416,7 +424,7 @@ func (w *world) begin(op Op) {
 	w.ops = append(w.ops, op)
 }
 
-func reads(o Op) bool { return o.Kind == OpRead || o.Kind == OpMove }
+func reads(o Op) bool { return o.Kind == OpRead || o.Kind == OpMove || o.Kind == OpScrub }
 
 func (w *world) drain() error {
 	w.fs.room = -1

@@ -11,8 +11,8 @@
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
 // flush.go group commit and segments; index.go where each entry is; read.go reading back;
-// move.go emptying segments; slot.go files; record.go, segment.go and table.go the bytes; recover.go and replay.go
-// Open; fs.go and op.go the disk.
+// move.go emptying segments; scrub.go looking for rot; slot.go files; record.go, segment.go and
+// table.go the bytes; recover.go and replay.go Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
 //
@@ -113,7 +113,9 @@
 //
 // So rot in a record of a segment that ended doesn't keep the broker from starting, and Open doesn't
 // find it. Every read does: Entries and CheckpointData verify the checksum, and compare group, index,
-// term and place. Rot in a seal or a header does keep it from starting.
+// term and place, and say whose replica is damaged (Damage). What is never read is verified by a scrub
+// (ScrubOp), as fast as the caller likes. Rot in a seal or a header does keep the broker from starting;
+// a running log empties such a segment as soon as a scrub finds it.
 //
 // # Why an install is one record
 //

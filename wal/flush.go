@@ -220,10 +220,10 @@ func (l *Log) seal(c *chunk) (records int64) {
 	return records
 }
 
-// Done takes the result of a finished operation that Next handed out. An OpRead's goes to Entries
-// or CheckpointData. Its error is fatal: the log hands out nothing more, and the process has to end,
-// because what is on the disk is now unknown. An OpMove that failed and an OpPrepare that found no
-// space (see Full) are no error.
+// Done takes the result of a finished operation that Next handed out. (An OpRead's goes to Entries
+// or CheckpointData, an OpScrub's to Scrubbed.) Its error is fatal: the log hands out nothing more,
+// and the process has to end, because what is on the disk is now unknown. An OpMove that failed and
+// an OpPrepare that found no space (see Full) are no error.
 func (l *Log) Done(res Result) error {
 	if l.err != nil {
 		return l.err

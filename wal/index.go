@@ -165,7 +165,7 @@ func (l *Log) unref(seg *segment, n int64) {
 	case n == 0 || !seg.sealed():
 	case seg.live == 0:
 		l.dead++
-	case !before && l.sparse(seg):
+	case !before && l.sparse(seg) || seg.stuck > 0:
 		l.move.look = true
 	}
 }

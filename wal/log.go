@@ -104,6 +104,7 @@ type Log struct {
 	reads     map[uint64]*reading
 	origins   map[LSN]origin // of what was moved and isn't durable yet
 	move      mover
+	scrub     scrubber
 	lastOp    uint64
 	err       error // the log is dead
 	stats     Stats
@@ -258,6 +259,8 @@ type Stats struct {
 	Recycled uint64 // segments that ended since Open because nothing in them was needed any more
 	Prepared uint64 // files made since Open
 	Removed  uint64 // files removed since Open
+	Scrubbed uint64 // bytes verified by scrubs since Open
+	Scrubs   uint64 // rounds of scrubs that ended since Open
 	Moved    uint64 // bytes of entries and checkpoints appended again since Open, to free segments
 }
 

@@ -50,7 +50,7 @@ func (l *Log) sparse(s *segment) bool {
 		return false
 	}
 	cost := s.live + int64(recordBytes(manifestRow*len(l.segs)))
-	return s.live > 0 && s.live != s.stuck && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
+	return s.live > 0 && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
 }
 
 // nextMove hands out the next read of the segment that is being emptied.
@@ -62,7 +62,7 @@ func (l *Log) nextMove() (Op, bool) {
 		}
 		items := m.seg.items(l, m.from, l.opt.ReadBytes)
 		if len(items) == 0 { // what is left, if anything, is damaged
-			m.seg.stuck = m.seg.live
+			m.seg.stuck = m.seg.live // 0 if nothing is left, and then it is no longer in the log
 			m.seg = nil
 			continue
 		}
@@ -73,17 +73,15 @@ func (l *Log) nextMove() (Op, bool) {
 	return Op{}, false
 }
 
-// findSparse finds the oldest segment to empty.
+// findSparse finds the oldest segment to empty. One in which nothing is live is retired anyway.
 func (l *Log) findSparse() bool {
 	m := &l.move
 	if !m.look {
 		return false
 	}
 	for _, s := range l.segs {
-		if s.seq+moveAge > l.cur.seq {
-			break
-		}
-		if l.sparse(s) && s.base+LSN(s.end) <= l.durable {
+		old := s.seq+moveAge <= l.cur.seq && l.sparse(s)
+		if (old || s.spoiled) && s != l.cur && s.live != s.stuck && s.base+LSN(s.end) <= l.durable {
 			m.seg, m.from = s, 0
 			return true
 		}

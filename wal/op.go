@@ -13,10 +13,11 @@ const (
 	OpPrepare                   // create File, fill N bytes with zeros, sync it, sync the directory
 	OpRemove                    // remove File, sync the directory
 	OpMove                      // read N bytes at Off of File, for the log itself
+	OpScrub                     // read N bytes at Off of File, for the log itself (ScrubOp)
 )
 
 func (k OpKind) String() string {
-	names := [...]string{"no operation", "write", "read", "prepare", "remove", "read to move"}
+	names := [...]string{"no operation", "write", "read", "prepare", "remove", "read to move", "read to scrub"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -26,21 +27,21 @@ func (k OpKind) String() string {
 // Op is one disk operation that a Log wants done. It is plain data: the host carries it out on a
 // goroutine, the simulator at a virtual time, both with Do.
 //
-// A Log has at most one OpWrite, one OpPrepare and one OpMove under way. Ops under way never touch the same
-// bytes, so the world may carry them out in any order and side by side.
+// A Log has at most one of each kind under way, but any number of OpReads. Ops under way never touch
+// the same bytes, unless both read, so the world may carry them out in any order and side by side.
 type Op struct {
 	ID   uint64 // unique in the life of one Log
 	Kind OpKind
 	File string
 	Off  int64
-	N    int64  // OpRead, OpMove, OpPrepare: number of bytes; OpWrite: number of records
+	N    int64  // reads, OpPrepare: number of bytes; OpWrite: number of records
 	Data []byte // OpWrite: must not be changed until the Result came back
 }
 
 // Result is what came of one Op.
 type Result struct {
 	Op   Op
-	Data []byte // OpRead, OpMove: the bytes read, owned by the receiver
+	Data []byte // reads: the bytes read, owned by the receiver
 	Err  error
 }
 
@@ -54,7 +55,7 @@ func Do(fs FS, op Op) Result {
 	switch op.Kind {
 	case OpWrite:
 		res.Err = doWrite(fs, op)
-	case OpRead, OpMove:
+	case OpRead, OpMove, OpScrub:
 		res.Data, res.Err = doRead(fs, op)
 	case OpPrepare:
 		res.Err = doPrepare(fs, op)

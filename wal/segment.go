@@ -26,7 +26,8 @@ type segment struct {
 	readers  int    // Reads of it under way
 	freeAt   LSN    // once this is durable, the file is no longer part of the log; 0: it is
 
-	stuck int64 // of so many live bytes some can't be moved: they are damaged
+	spoiled bool  // its header or seal is damaged
+	stuck   int64 // of so many live bytes some can't be moved: they are damaged
 
 	groups []*group // that have had an entry or checkpoint in it
 	table  int      // bytes that the table in its seal takes at most
