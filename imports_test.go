@@ -38,9 +38,12 @@ var importRules = []rule{
 	},
 	{
 		"kafka",
-		[]string{"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{
+			"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/s2", "github.com/klauspost/compress/zstd", "github.com/pierrec/lz4/v4",
+		},
 		nil,
-		"the wire format and nothing else; kmsg is generated from Kafka's own definitions",
+		"the wire format and nothing else; kmsg is generated from Kafka's own definitions, the codecs are those of Kafka",
 	},
 	{
 		"node",
@@ -115,7 +118,7 @@ var importRules = []rule{
 	},
 	{
 		"tests/*",
-		[]string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{"chronik/tests/rig", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
 		nil,
 		"real processes and real clients: nothing of ours, or they would share our mistakes",
 	},

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"pgregory.net/rapid"
+)
+
+// compressed packs the records of an uncompressed batch.
+func compressed(t interface{ Fatal(...any) }, raw []byte, codec Codec) []byte {
+	records, err := Compress(codec, raw[batchHeaderBytes:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := append(append([]byte(nil), raw[:batchHeaderBytes]...), records...)
+	out[22] |= byte(codec)
+	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-lengthEnd))
+	binary.BigEndian.PutUint32(out[17:], crc32.Checksum(out[crcStart:], castagnoli))
+	return out
+}
+
+func unpacked(t interface{ Fatal(...any) }, raw []byte) []string {
+	var got []string
+	err := Unpack(raw, 1<<20, func(delta, ms int64, key, value []byte) error {
+		got = append(got, fmt.Sprintf("%d@%d %q=%q", delta, ms, key, value))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestFilterProperties drops any records of any batch, twice, in every codec: what is left is what
+// was kept, at its offset, and the batch is one that readers accept.
+func TestFilterProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		codec := Codec(rapid.IntRange(0, 4).Draw(t, "codec"))
+		n := rapid.IntRange(1, 20).Draw(t, "records")
+		spec := NewBatchSpec()
+		spec.FirstTimestamp, spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = 1000, 5, 1, 7
+		for i := range n {
+			spec.Records = append(spec.Records, Record{
+				Key: fmt.Appendf(nil, "k%d", i), Value: rapid.SliceOfN(rapid.Byte(), 0, 50).Draw(t, "value"), TimestampDelta: int64(i),
+			})
+		}
+		raw := compressed(t, AppendBatch(nil, spec), codec)
+		want := unpacked(t, raw)
+		for range 2 {
+			drop := rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "drop")
+			out, err := Filter(raw, 1<<20, func(delta, _ int64, _, _ []byte) bool { return !drop[delta] })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rest []string
+			for _, w := range want {
+				var delta int
+				fmt.Sscanf(w, "%d@", &delta)
+				if !drop[delta] {
+					rest = append(rest, w)
+				}
+			}
+			if diff := cmp.Diff(rest, unpacked(t, out)); diff != "" {
+				t.Fatal(diff)
+			}
+			b, err := ParseBatch(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := checkChecksum(b, out); err != nil {
+				t.Fatal(err)
+			}
+			if b.Offsets() != int64(n) || b.LastSequence() != int32(7+n-1) || int(b.Count) != len(rest) {
+				t.Fatalf("it takes %d offsets to sequence %d, and says it has %d records", b.Offsets(), b.LastSequence(), b.Count)
+			}
+			raw, want = out, rest
+		}
+	})
+}
+
+func TestBombsAreRefused(t *testing.T) {
+	spec := NewBatchSpec(Record{Value: make([]byte, 1<<20)})
+	for codec := CodecGzip; codec <= CodecZstd; codec++ {
+		raw := compressed(t, AppendBatch(nil, spec), codec)
+		err := Unpack(raw, 1<<16, func(_, _ int64, _, _ []byte) error { return nil })
+		if e := (*Error)(nil); !errors.As(err, &e) || e.Code != kerr.MessageTooLarge.Code && e.Code != kerr.CorruptMessage.Code {
+			t.Errorf("codec %d: %v", codec, err)
+		}
+		if err := Unpack(raw, 2<<20, func(_, _ int64, _, _ []byte) error { return nil }); err != nil {
+			t.Errorf("codec %d: %v", codec, err)
+		}
+	}
+}
+
+func TestXerialSnappy(t *testing.T) {
+	block, _ := Compress(CodecSnappy, []byte("hello, hello, hello"))
+	framed := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1}, binary.BigEndian.AppendUint32(nil, uint32(len(block)))...)
+	framed = append(framed, block...)
+	got, err := Decompress(CodecSnappy, framed, 100)
+	if err != nil || string(got) != "hello, hello, hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for n := len(framed) - 1; n > len(xerial); n-- {
+		if _, err := Decompress(CodecSnappy, framed[:n], 100); err == nil && n != xerialHead {
+			t.Errorf("cut to %d bytes it is accepted", n)
+		}
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	spec := NewBatchSpec(Record{Key: []byte("k"), Value: []byte("v")}, Record{})
+	for codec := CodecNone; codec <= CodecZstd; codec++ {
+		f.Add(compressed(f, AppendBatch(nil, spec), codec))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		_, _ = Filter(raw, 1<<16, func(delta, _ int64, _, _ []byte) bool { return delta%2 == 0 })
+	})
+}
