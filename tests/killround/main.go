@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command killround asks of real processes what the simulator asks of simulated ones: it starts a
-// cluster with `broker local`, lets idempotent producers (franz-go, acks=all) write to it without
+// cluster, lets idempotent producers (franz-go, acks=all) write to it without
 // pause, kills one broker after the other with SIGKILL and brings it back, and then reads
 // everything: each acknowledged record must be there exactly once, at its offset and in order.
 //
@@ -16,9 +16,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
+
+	"chronik/tests/rig"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func main() {
 	flag.StringVar(&o.broker, "broker", "", "the broker program; default: built from this tree")
 	flag.Parse()
 	err := run(ctx, o, os.Stdout)
-	var failed verdict
+	var failed rig.Verdict
 	switch {
 	case errors.As(err, &failed):
 		fmt.Fprintln(os.Stderr, "FAILED:", failed)
@@ -59,11 +60,6 @@ type options struct {
 	dir, broker                            string
 }
 
-// verdict is what is wrong with the cluster, one line per finding.
-type verdict []string
-
-func (v verdict) Error() string { return strings.Join(v, "\n") }
-
 const topic = "killround"
 
 // run carries out all rounds and the reading back, and prints the table. The error is a verdict if
@@ -75,94 +71,90 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 			return err
 		}
 	}
-	c, err := startCluster(ctx, o)
+	c, err := rig.Start(ctx, rig.Options{Brokers: o.brokers, Dir: o.dir, Port: o.port, Program: o.broker})
 	if err != nil {
 		return err
 	}
 	defer func() {
-		c.stop()
+		c.Close()
 		if err == nil && !keep {
 			os.RemoveAll(o.dir)
 		} else {
 			fmt.Fprintf(w, "data and lines of the brokers: %s\n", o.dir)
 		}
 	}()
-	if err := createTopic(ctx, c.bootstrap, o); err != nil {
+	if err := rig.CreateTopic(ctx, c.Bootstrap(), topic, o.partitions, min(3, o.brokers)); err != nil {
 		return err
 	}
-	l, err := startLoad(ctx, c.bootstrap, o)
+	l, err := rig.StartLoad(ctx, c.Bootstrap(), rig.LoadOptions{
+		Topic: topic, Partitions: o.partitions, Producers: o.producers, Rate: o.rate, Size: o.size, MetadataAge: o.metadataAge,
+	})
 	if err != nil {
 		return err
 	}
 	if err := killAll(ctx, c, l, o, w); err != nil {
 		return err
 	}
-	found := l.finish(30 * time.Second)
-	read, err := readBack(ctx, c.bootstrap, o)
+	found := l.Finish(30 * time.Second)
+	read, err := rig.Read(ctx, c.Bootstrap(), topic, o.partitions)
 	if err != nil {
-		return verdict(append(found, fmt.Sprintf("reading back: %v", err)))
+		return rig.Verdict(append(found, fmt.Sprintf("reading back: %v", err)))
 	}
-	found = append(found, judge(l.acked(), read)...)
-	for p, gap := range l.total.longest {
+	found = append(found, rig.Judge(l.Acked(), read)...)
+	for p, gap := range l.Total().Longest {
 		if gap > o.maxGap {
 			found = append(found, fmt.Sprintf("partition %d had no acknowledged record for %v, allowed are %v", p, gap, o.maxGap))
 		}
 	}
 	printTotals(w, l, read)
 	if len(found) > 0 {
-		return verdict(found)
+		return found
 	}
 	return nil
 }
 
 // killAll is the rounds.
-func killAll(ctx context.Context, c *cluster, l *load, o options, w io.Writer) error {
-	l.waitForAcks(ctx, o.settle)
+func killAll(ctx context.Context, c *rig.Cluster, l *rig.Load, o options, w io.Writer) error {
+	if err := errors.Join(l.WaitForStart(ctx), rig.Pause(ctx, o.settle)); err != nil {
+		return err
+	}
 	fmt.Fprintln(w, "round  broker  leaders hit  back after  acked   longest without an ack: worst partition / whole cluster")
 	for round := 1; round <= o.rounds; round++ {
 		id := (round-1)%o.brokers + 1
-		hit, err := leadersOn(ctx, c.bootstrap, int32(id))
+		hit, err := rig.LedBy(ctx, c.Bootstrap(), topic, id)
 		if err != nil {
 			return err
 		}
-		l.newRound()
-		if err := c.kill(id); err != nil {
+		l.NewRound()
+		if err := c.Kill(id); err != nil {
 			return err
 		}
-		if err := pause(ctx, o.down); err != nil {
+		if err := rig.Pause(ctx, o.down); err != nil {
 			return err
 		}
 		back := time.Now()
-		if err := c.restart(ctx, id); err != nil {
-			return verdict{fmt.Sprintf("round %d: broker %d did not come back: %v", round, id, err)}
+		if err := c.Restart(ctx, id); err != nil {
+			return rig.Verdict{fmt.Sprintf("round %d: broker %d did not come back: %v", round, id, err)}
 		}
 		ready := time.Since(back)
-		if err := pause(ctx, o.settle); err != nil {
+		if err := rig.Pause(ctx, o.settle); err != nil {
 			return err
 		}
-		r := l.round()
+		r := l.Round()
 		fmt.Fprintf(w, "%5d  %6d  %5d of %2d  %10v  %6d  %v / %v\n", round, id, hit, o.partitions,
-			ready.Round(time.Millisecond), r.acked, ms(r.worst()), ms(r.longestAny))
+			ready.Round(time.Millisecond), r.Acked, ms(r.Worst()), ms(r.LongestAny))
 	}
 	return nil
 }
 
-func printTotals(w io.Writer, l *load, read [][]record) {
+func printTotals(w io.Writer, l *rig.Load, read rig.Data) {
 	n := 0
-	for _, records := range read {
+	for _, records := range read.Records {
 		n += len(records)
 	}
+	total := l.Total()
 	fmt.Fprintf(w, "acknowledged %d, failed %d, read back %d; longest without an ack: worst partition %v, whole cluster %v\n",
-		l.total.acked, l.failures(), n, ms(l.total.worst()), ms(l.total.longestAny))
+		total.Acked, l.Failures(), n, ms(total.Worst()), ms(total.LongestAny))
 }
 
 func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
