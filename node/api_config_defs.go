@@ -31,11 +31,17 @@ type configDef struct {
 
 const (
 	cleanupPolicyConfig     = "cleanup.policy"
+	deleteRetentionConfig   = "delete.retention.ms"
+	dirtyRatioConfig        = "min.cleanable.dirty.ratio"
 	maxMessageBytesConfig   = "max.message.bytes"
 	minInsyncReplicasConfig = "min.insync.replicas"
 	retentionBytesConfig    = "retention.bytes"
 	retentionMsConfig       = "retention.ms"
 	timestampTypeConfig     = "message.timestamp.type"
+
+	cleanupCompact    = "compact"
+	cleanupDelete     = "delete"
+	defaultDirtyRatio = "0.5"
 
 	createTime = "CreateTime"
 	appendTime = "LogAppendTime"
@@ -54,12 +60,16 @@ const noEffect = "Taken and shown, but without effect: "
 // topicConfigDefs are the configurations of topics, ascending by name.
 var topicConfigDefs = []configDef{
 	{
-		cleanupPolicyConfig, kmsg.ConfigTypeList, always("delete"), "log.cleanup.policy", oneOf("delete"),
-		"What happens to old records. Compaction is not served.",
+		cleanupPolicyConfig, kmsg.ConfigTypeList, always(cleanupDelete), "log.cleanup.policy", oneOf(cleanupDelete, cleanupCompact),
+		"What happens to old records: they are deleted by age and size, or dropped when there is a newer one with the same key, or both.",
 	},
 	{
 		"compression.type", kmsg.ConfigTypeString, always("producer"), "compression.type", oneOf("producer"),
 		"Batches are kept as producers compressed them.",
+	},
+	{
+		deleteRetentionConfig, kmsg.ConfigTypeLong, always("86400000"), "", number(0, 64),
+		"How old a record without a value is, in milliseconds, when compaction drops it too.",
 	},
 	{
 		"file.delete.delay.ms", kmsg.ConfigTypeLong, always("60000"), "", number(0, 64),
@@ -84,6 +94,10 @@ var topicConfigDefs = []configDef{
 	{
 		timestampTypeConfig, kmsg.ConfigTypeString, always(createTime), "log.message.timestamp.type", oneOf(createTime, appendTime),
 		"Whether records keep the timestamp that producers gave them, or get the leader's time.",
+	},
+	{
+		dirtyRatioConfig, kmsg.ConfigTypeDouble, always(defaultDirtyRatio), "", ratio,
+		"Which share of a partition has to be new before it is compacted again.",
 	},
 	{
 		minInsyncReplicasConfig, kmsg.ConfigTypeInt, func(_ *Config, replicas int) string { return strconv.Itoa(majority(replicas)) }, "", checkMinInsync,
@@ -187,6 +201,14 @@ func number(least int64, bits int) func(string, int) string {
 		}
 		return ""
 	}
+}
+
+// ratio takes numbers from 0 to 1.
+func ratio(value string, _ int) string {
+	if r, err := strconv.ParseFloat(value, 64); err != nil || !(r >= 0 && r <= 1) {
+		return "must be a number from 0 to 1"
+	}
+	return ""
 }
 
 func segmentBytes(c *Config, _ int) string {

@@ -211,7 +211,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) ([]byte, error) {
 			break
 		}
 		b, base, ok := p.take(&c, e)
-		if !ok || base+int64(b.Count) <= offset {
+		if !ok || base+b.Offsets() <= offset {
 			continue
 		}
 		if int64(len(out)+b.Size()) > limit && (len(out) > 0 || a.bytes > 0) {

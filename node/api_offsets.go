@@ -152,7 +152,7 @@ func (n *Node) findByTime(l *listOffsets, p *partition, c cursor, timestamp int6
 		if e == nil {
 			return
 		}
-		if b, base, ok := p.take(&c, e); ok && base+int64(b.Count) > p.logStart() && b.MaxTimestamp >= timestamp {
+		if b, base, ok := p.take(&c, e); ok && base+b.Offsets() > p.logStart() && b.MaxTimestamp >= timestamp {
 			out.Offset, out.Timestamp = firstAsNew(e.Data, b, base, timestamp, p.logStart())
 			out.LeaderEpoch = leaderEpoch(e.GetTerm())
 			if out.Offset >= 0 {

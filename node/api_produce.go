@@ -124,10 +124,7 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 	case b.Codec() == kafka.CodecZstd && p.request.header.Version < 7:
 		return nil, kafka.Errorf(kerr.UnsupportedCompressionType, "zstd needs Produce v7 (KIP-110)")
 	}
-	if b.BaseOffset != 0 {
-		kafka.SetBaseOffset(in.Records, 0)
-	}
-	return part, nil
+	return part, part.checkKeys(in.Records)
 }
 
 // partitionFor finds the partition that this broker leads.

@@ -100,6 +100,9 @@ type Config struct {
 	// one before it as long as less than this lies between. Default 20000 and 32 MiB.
 	CheckpointEntries int
 	CheckpointBytes   int64
+	// CompactionBytes bounds the keys that compaction keeps in memory, CompactionBytesPerSecond what
+	// it reads. Default 64 MiB and 32 MiB; a negative rate has no bound.
+	CompactionBytes, CompactionBytesPerSecond int64
 	// RetainEntries is how many entries stay in a group's log beyond what its state needs, so that
 	// followers which are a little behind need no checkpoint. Default 1000.
 	RetainEntries int
@@ -129,6 +132,8 @@ func (c *Config) validate() error {
 	setDefault(&c.HotEntries, 10000)
 	setDefault(&c.CheckpointEntries, 20000)
 	setDefault(&c.CheckpointBytes, 32<<20)
+	setDefault(&c.CompactionBytes, 64<<20)
+	setDefault(&c.CompactionBytesPerSecond, 32<<20)
 	setDefault(&c.RetainEntries, 1000)
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)

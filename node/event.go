@@ -36,6 +36,7 @@ const (
 	EventSnapshotSent                // Group, Term, N = entry; a follower was told to fetch the checkpoint
 	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
 	EventLogStartMoved               // Group, N = first offset that can be read
+	EventCompacted                   // Group, N = offset up to which records with newer values are dropped
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
 	EventBrokerRemoved               // N = broker id
 	EventReplicasChanged             // Group, Term, N = number of voters
@@ -85,6 +86,7 @@ var eventNames = [EventKinds]string{
 	EventSnapshotSent:      "snapshot sent",
 	EventSnapshotInstalled: "snapshot installed",
 	EventLogStartMoved:     "log start moved",
+	EventCompacted:         "compacted",
 	EventReplicaDamaged:    "replica damaged",
 	EventBrokerRemoved:     "broker removed",
 	EventReplicasChanged:   "replicas changed",

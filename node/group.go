@@ -55,7 +55,8 @@ type machine interface {
 type group struct {
 	node      *Node
 	id        GroupID
-	self      uint64 // raft id of this replica
+	self      uint64  // raft id of this replica
+	begins    wal.LSN // where the broker's log begins to speak of it; 0 if it did at Open
 	rn        *raft.RawNode
 	view      logView
 	pipe      pipeline
@@ -114,7 +115,9 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 	g.view = logView{group: g, log: n.log, cold: n.cold}
 	g.setConf(&pb.ConfState{Voters: voters})
 	st, ok := n.log.State(id)
-	if ok {
+	if !ok {
+		g.begins = n.log.End()
+	} else {
 		g.pipe.durableTerm = st.Term
 		err := g.recover(st, load)
 		if isDamage(err) && id != 0 && len(voters) > 1 {

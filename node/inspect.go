@@ -2,7 +2,11 @@
 
 package node
 
-import "go.etcd.io/raft/v3"
+import (
+	"go.etcd.io/raft/v3"
+
+	"chronik/wal"
+)
 
 // Role is a replica's place in its raft group.
 type Role uint8
@@ -16,11 +20,14 @@ const (
 )
 
 // View is what one replica of a group believes, for invariants, metrics and tests. It costs
-// nothing until somebody asks.
+// nothing until somebody asks. Raft ids have the broker in their upper 32 bits, and below a number
+// that the broker's replicas of the group never had before.
 type View struct {
 	Group         GroupID
+	Self          uint64 // raft id of this replica
+	Closed        bool   // it was found damaged and waits to be replaced; nothing else is valid then
 	Term          uint64
-	Vote          BrokerID // -1: none
+	Vote          uint64   // raft id; 0: none
 	Lead          BrokerID // -1: unknown
 	Role          Role
 	FirstIndex    uint64 // first entry that is still in the log
@@ -33,7 +40,15 @@ type View struct {
 	LogStart      int64  // partitions: first offset that can be read; -1 for group 0
 	Topic         string // partitions
 	Partition     int32
-	Replicas      []BrokerID // who votes in the group, ascending; must not be changed
+	Replicas      []BrokerID // where the group has replicas, ascending; must not be changed
+
+	// The configuration that is in force here: the one that the log has at entry ConfIndex, 0 for that
+	// of the founders. Raft ids, which must not be changed. Outgoing is set while it is joint.
+	ConfIndex                  uint64
+	Voters, Outgoing, Learners []uint64
+	// Begins is the position from which on the broker's log speaks of this replica; before, it may
+	// speak of earlier ones. 0 if the replica was there when the log was opened.
+	Begins wal.LSN
 }
 
 // Groups lists the groups of which this broker has a replica, ascending.
@@ -53,10 +68,11 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	}
 	st, _ := n.log.State(id)
 	v := View{
-		Group: id, Term: g.term, Vote: brokerOf(g.vote), Lead: brokerOf(g.lead), Role: roleOf(g.role),
+		Group: id, Self: g.self, Closed: g.closed, Term: g.term, Vote: g.vote, Lead: brokerOf(g.lead), Role: roleOf(g.role),
 		FirstIndex: st.First, LastIndex: st.Last, Commit: g.commit, Applied: g.applied,
 		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), HighWatermark: -1, LogStart: -1,
-		Replicas: g.peers,
+		Replicas: g.peers, ConfIndex: g.confIndex, Begins: g.begins,
+		Voters: g.conf.GetVoters(), Outgoing: g.conf.GetVotersOutgoing(), Learners: g.conf.GetLearners(),
 	}
 	if p := n.partitions[id]; p != nil {
 		v.HighWatermark, v.LogStart = p.highWatermark, p.logStart()

@@ -49,6 +49,7 @@ type Node struct {
 	producerIDs    producerIDs
 	memberIDs      uint64 // of consumer groups, given out since Open
 	groupsTopicFor []seeker
+	compactor      compactor
 	deadlines      deadlines
 	catchUpAt      Time // not before, old entries are read for followers
 	nextTick       Time
@@ -124,7 +125,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		checkpointReads: make(map[uint64]coldRead),
 	}
 	n.catalog = newCatalog(n)
-	n.commands.node, n.producerIDs.node = n, n
+	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
 	for _, m := range cfg.Members {
 		n.addPeer(m.ID)
 	}
@@ -385,6 +386,10 @@ func (n *Node) finish(res wal.Result) {
 		}
 		return
 	}
+	if res.Op.ID == n.compactor.read {
+		n.compactor.took(res)
+		return
+	}
 	if read, ok := n.checkpointReads[res.Op.ID]; ok {
 		delete(n.checkpointReads, res.Op.ID)
 		if err := n.finishCheckpoint(read, res); err != nil && n.group(read.group) != nil {
@@ -421,6 +426,7 @@ func (n *Node) tick() {
 	}
 	n.commands.tick()
 	n.expireRecords()
+	n.compactor.tick()
 	n.tellLeads()
 	if n.stopping {
 		n.handOver()

@@ -24,6 +24,7 @@ type partition struct {
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
 	parked        []*fetch // waiting for records, in order of arrival
+	compacted     int64    // up to here this replica's entries were compacted since it opened
 	expiring      bool     // as leader: a deletion of old records is on its way
 }
 
@@ -73,7 +74,7 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 func (p *partition) append(index uint64, b *kafka.Batch) int64 {
 	base := p.highWatermark
 	p.spans.add(index, base, b)
-	p.highWatermark += int64(b.Count)
+	p.highWatermark += b.Offsets()
 	p.wake()
 	return base
 }

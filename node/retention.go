@@ -63,6 +63,9 @@ func (n *Node) expireRecords() {
 // whole spans.
 func (p *partition) expired(nowMs int64) int64 {
 	start := p.start
+	if !p.deletes() {
+		return start
+	}
 	if ms := p.node.topicNumber(p.meta.Topic, retentionMsConfig); ms >= 0 {
 		for i := range p.spans {
 			if newest := p.spans[i].newest; newest < 0 || newest >= nowMs-ms {

@@ -104,7 +104,7 @@ func (p *partition) take(c *cursor, e *pb.Entry) (b kafka.Batch, base int64, ok 
 	b, err := kafka.ParseBatch(e.Data)
 	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
 	base = c.base
-	c.base += int64(b.Count)
+	c.base += b.Offsets()
 	return b, base, true
 }
 

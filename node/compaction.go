@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/kafka"
+	"chronik/wal"
+)
+
+// compactor drops records of compacted topics (cleanup.policy=compact) for which a newer one with the
+// same key is there. It works on one partition at a time, in two passes over its old entries: the
+// first notes the newest offset of each key, the second drops the other records from their batches
+// and puts what is left in the place of the entry (wal.Log.Replace).
+//
+// Each replica compacts its own log when it finds the time; nothing is agreed on. A batch still takes
+// the offsets that it took, keeps its producer's sequences, and stays even when it is empty, so an
+// entry means the same to apply before and after, and replicas that have got unequally far don't
+// differ in anything but old values. The newest record of a key is never dropped, nor is anything
+// among the newest entries.
+//
+// A tombstone, a record without a value, is dropped itself when it is older than delete.retention.ms:
+// until then a consumer that was far behind had time to see it.
+type compactor struct {
+	node *Node
+	part *partition // nil: idle
+	at   Time       // when to go on
+	read uint64     // the operation under way, 0 if none
+
+	first  cursor           // where both passes begin
+	cur    cursor           // before the next entry
+	end    uint64           // behind the last entry
+	newest map[string]int64 // by key
+	bytes  int64            // that newest takes
+	second bool             // pass
+}
+
+const (
+	compactionPause = 2 * time.Second // between looking for work
+	keyOverhead     = 64              // bytes that a key costs beside its own
+	maxUnfolded     = 64 << 20        // bytes that a batch may unfold to; others stay as they are
+)
+
+// tick goes on with the work, or looks for some.
+func (c *compactor) tick() {
+	if c.read != 0 || c.node.now < c.at {
+		return
+	}
+	if c.part == nil {
+		c.at = c.node.now.Add(compactionPause)
+		c.begin(c.choose())
+		return
+	}
+	c.readNext()
+}
+
+// choose returns the partition of which the largest share is new since it was last compacted, nil if
+// none has enough.
+func (c *compactor) choose() *partition {
+	var best *partition
+	most := int64(0)
+	for _, g := range c.node.groups {
+		p := c.node.partitions[g.id]
+		if p == nil || g.closed || !p.compacts() {
+			continue
+		}
+		if dirty := p.dirty(); dirty >= p.dirtyRatio() && dirty > most {
+			best, most = p, dirty
+		}
+	}
+	return best
+}
+
+// compacts reports whether the partition's topic is compacted.
+func (p *partition) compacts() bool {
+	v, _ := p.meta.Topic.config(cleanupPolicyConfig)
+	return strings.Contains(v, cleanupCompact)
+}
+
+// deletes reports whether records of the partition's topic expire.
+func (p *partition) deletes() bool {
+	v, ok := p.meta.Topic.config(cleanupPolicyConfig)
+	return !ok || strings.Contains(v, cleanupDelete)
+}
+
+// dirty returns how much of a thousand of the partition's bytes can be compacted and wasn't yet.
+func (p *partition) dirty() int64 {
+	var all, dirty int64
+	end := p.compactionEnd()
+	for i := range p.spans {
+		all += p.spans[i].bytes
+		if s := &p.spans[i]; s.base >= p.compacted && s.index < end {
+			dirty += s.bytes
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return dirty * 1000 / all
+}
+
+// compactionEnd returns the entry up to which the partition may be compacted.
+func (p *partition) compactionEnd() uint64 {
+	keep := uint64(p.node.cfg.RetainEntries)
+	return p.group.applied + 1 - min(p.group.applied, keep)
+}
+
+func (c *compactor) begin(p *partition) {
+	if p == nil {
+		return
+	}
+	c.part, c.second = p, false
+	c.newest, c.bytes = make(map[string]int64), 0
+	c.first = p.seek(p.start)
+	c.cur, c.end = c.first, p.compactionEnd()
+	c.readNext()
+}
+
+// readNext reads the next entries, or ends the pass.
+func (c *compactor) readNext() {
+	g := c.part.group
+	first, _ := g.view.FirstIndex()
+	switch {
+	case g.closed || c.node.partitions[g.id] != c.part || c.cur.index < first:
+		c.part = nil // gone, or the log's start has moved on
+		return
+	case c.cur.index >= c.end && c.second:
+		c.finish()
+		return
+	case c.cur.index >= c.end:
+		c.second, c.cur = true, c.first
+	}
+	op, err := c.node.log.Read(g.id, c.cur.index, c.end, c.node.cfg.ColdReadBytes)
+	if err != nil {
+		c.part = nil
+		return
+	}
+	c.read = op.ID
+	c.node.cold.ops = append(c.node.cold.ops, op)
+}
+
+// finish ends the second pass.
+func (c *compactor) finish() {
+	p := c.part
+	p.compacted = c.cur.base
+	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted})
+	c.part, c.newest = nil, nil
+}
+
+// took takes what was read.
+func (c *compactor) took(res wal.Result) {
+	c.read = 0
+	p, g := c.part, c.part.group
+	ents, err := c.node.log.Entries(g.id, c.cur.index, res)
+	switch {
+	case isMissing(err) || g.closed || c.node.partitions[g.id] != p:
+		c.part = nil
+		return
+	case err != nil:
+		c.part = nil
+		c.node.damaged(g, c.cur.index, err)
+		return
+	}
+	for i := range ents {
+		c.entry(toRaft(&ents[i]))
+		if !c.second && c.bytes > c.node.cfg.CompactionBytes {
+			c.end = c.cur.index // more keys don't fit; what comes after is for another time
+			break
+		}
+	}
+	c.pace(int64(len(res.Data)))
+}
+
+// pace says when to go on.
+func (c *compactor) pace(bytes int64) {
+	if rate := c.node.cfg.CompactionBytesPerSecond; rate > 0 {
+		c.at = c.node.now.Add(time.Duration(int64(time.Second) * bytes / rate))
+	}
+}
+
+// entry looks at one entry in either pass.
+func (c *compactor) entry(e *pb.Entry) {
+	b, base, ok := c.part.take(&c.cur, e)
+	switch {
+	case !ok || b.Count == 0:
+	case c.second:
+		c.drop(e, base)
+	default:
+		// What can't be unfolded stays as it is, and no key in it is known.
+		_ = kafka.Unpack(e.Data, maxUnfolded, func(delta, _ int64, key, _ []byte) error {
+			if _, known := c.newest[string(key)]; !known {
+				c.bytes += int64(len(key)) + keyOverhead
+			}
+			c.newest[string(key)] = base + delta
+			return nil
+		})
+	}
+}
+
+// drop puts what is left of a batch in its place.
+func (c *compactor) drop(e *pb.Entry, base int64) {
+	horizon := c.node.unixMs - c.node.topicNumber(c.part.meta.Topic, deleteRetentionConfig)
+	rest, err := kafka.Filter(e.Data, maxUnfolded, func(delta, ms int64, key, value []byte) bool {
+		newest, known := c.newest[string(key)]
+		if !known || key == nil {
+			return true
+		}
+		return newest == base+delta && (value != nil || ms > horizon)
+	})
+	if err == nil && len(rest) < len(e.Data) {
+		record := toLog(e)
+		record.Data = rest
+		c.node.log.Replace(c.part.group.id, record)
+	}
+}
+
+// dirtyRatio returns min.cleanable.dirty.ratio of the partition's topic, times a thousand.
+func (p *partition) dirtyRatio() int64 {
+	v, ok := p.meta.Topic.config(dirtyRatioConfig)
+	if !ok {
+		v = defaultDirtyRatio
+	}
+	ratio, err := strconv.ParseFloat(v, 64)
+	assert(err == nil, "configuration %s was checked when it was set: %q", dirtyRatioConfig, v)
+	return int64(ratio * 1000)
+}
+
+// checkKeys refuses records without a key for a compacted topic, as Kafka does: nothing could ever
+// take their place.
+func (p *partition) checkKeys(raw []byte) error {
+	if !p.compacts() {
+		return nil
+	}
+	return kafka.Unpack(raw, maxUnfolded, func(_, _ int64, key, _ []byte) error {
+		if key == nil {
+			return errNoKey
+		}
+		return nil
+	})
+}
+
+var errNoKey = kafka.Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
