@@ -19,7 +19,8 @@ const (
 	readTime    = 2 * time.Minute  // bounds reading a whole topic
 )
 
-// ask sends one request and returns the response.
+// ask sends one request and returns the response. The client may begin with a broker that is cut off
+// and knows no leader; then it asks again.
 func ask[T kmsg.Response](ctx context.Context, bootstrap []string, req kmsg.Request) (T, error) {
 	var none T
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
@@ -29,11 +30,15 @@ func ask[T kmsg.Response](ctx context.Context, bootstrap []string, req kmsg.Requ
 		return none, err
 	}
 	defer cl.Close()
-	resp, err := cl.Request(ctx, req)
-	if err != nil {
-		return none, fmt.Errorf("%s: %w", kmsg.NameForKey(req.Key()), err)
+	for {
+		resp, err := cl.Request(ctx, req)
+		if err == nil {
+			return resp.(T), nil
+		}
+		if !retriable(err) || Pause(ctx, 100*time.Millisecond) != nil {
+			return none, fmt.Errorf("%s: %w", kmsg.NameForKey(req.Key()), err)
+		}
 	}
-	return resp.(T), nil
 }
 
 // CreateTopic creates a topic.

@@ -16,46 +16,63 @@ import (
 // every broker again and again for the partitions' ends, which only a leader answers that a
 // majority has just confirmed.
 type Probe struct {
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	topic string
 
 	mu      sync.Mutex
-	last    []time.Time // of the newest answer of a leader, per partition; zero before the first
+	last    []time.Time // of the newest answer of a leader, per partition
 	longest []time.Duration
-	over    int // times without a leader that were longer than a good handover
 }
 
 const (
 	probeEvery = 5 * time.Millisecond
 	probeTime  = 500 * time.Millisecond // for one answer
-
-	// Handover is how long a partition may be without a leader when a broker stops in order.
-	Handover = 200 * time.Millisecond
 )
 
-// StartProbe starts asking.
+// StartProbe starts asking, and returns when a leader of each partition has answered.
 func StartProbe(ctx context.Context, bootstrap []string, topic string, partitions int) (*Probe, error) {
 	ctx, stop := context.WithCancel(ctx)
-	p := &Probe{stop: stop, last: make([]time.Time, partitions), longest: make([]time.Duration, partitions)}
+	p := &Probe{ctx: ctx, stop: stop, topic: topic, last: make([]time.Time, partitions), longest: make([]time.Duration, partitions)}
 	for _, addr := range bootstrap {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DialTimeout(probeTime))
-		if err != nil {
+		if err := p.Ask(addr); err != nil {
 			stop()
 			return nil, err
 		}
-		p.wg.Go(func() {
-			defer cl.Close()
-			for ctx.Err() == nil {
-				p.ask(ctx, cl, listOffsets(topic, partitions, -1))
-				_ = Pause(ctx, probeEvery) // the loop looks at ctx
-			}
-		})
+	}
+	for !p.allSeen() {
+		if err := Pause(ctx, probeEvery); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
 
-func (p *Probe) ask(ctx context.Context, cl *kgo.Client, req *kmsg.ListOffsetsRequest) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+// Ask begins to ask one more broker.
+func (p *Probe) Ask(addr string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DialTimeout(probeTime))
+	if err != nil {
+		return err
+	}
+	p.wg.Go(func() {
+		defer cl.Close()
+		for p.ctx.Err() == nil {
+			p.ask(cl, listOffsets(p.topic, len(p.last), -1))
+			_ = Pause(p.ctx, probeEvery) // the loop looks at ctx
+		}
+	})
+	return nil
+}
+
+func (p *Probe) allSeen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(p.last, time.Time.IsZero)
+}
+
+func (p *Probe) ask(cl *kgo.Client, req *kmsg.ListOffsetsRequest) {
+	ctx, cancel := context.WithTimeout(p.ctx, probeTime)
 	defer cancel()
 	resp, err := cl.SeedBrokers()[0].Request(ctx, req)
 	if err != nil {
@@ -74,19 +91,17 @@ func (p *Probe) ask(ctx context.Context, cl *kgo.Client, req *kmsg.ListOffsetsRe
 }
 
 func (p *Probe) led(partition int, now time.Time) {
-	if last := p.last[partition]; !last.IsZero() {
-		gap := now.Sub(last)
-		p.longest[partition] = max(p.longest[partition], gap)
-		if gap > Handover {
-			p.over++
-		}
+	gap := now.Sub(p.last[partition])
+	if p.last[partition].IsZero() {
+		gap = 0 // the first answer
 	}
+	p.longest[partition] = max(p.longest[partition], gap)
 	p.last[partition] = now
 }
 
 // Finish stops asking. It returns the longest time that a partition was without a leader, at least
-// the time between two questions, and how many times were longer than Handover.
-func (p *Probe) Finish() (longest time.Duration, over int) {
+// the time between two answers.
+func (p *Probe) Finish() time.Duration {
 	p.stop()
 	p.wg.Wait()
 	now := time.Now()
@@ -95,5 +110,5 @@ func (p *Probe) Finish() (longest time.Duration, over int) {
 			p.led(i, now)
 		}
 	}
-	return slices.Max(p.longest), p.over
+	return slices.Max(p.longest)
 }

@@ -20,7 +20,7 @@ import (
 
 // Help lists the commands.
 const Help = `  status                        brokers, partitions without a leader, moves under way
-  drain BROKER                  move all replicas of a broker to the others, and wait until they are there
+  drain BROKER...               move all replicas of some brokers to the others, and wait until they are there
   remove BROKER                 take a drained broker out of the cluster
   rebalance                     spread replicas and leaders evenly over all brokers
   transfer TOPIC PARTITION [BROKER]
@@ -53,15 +53,15 @@ func parse(args []string) (func(context.Context, *admin) error, error) {
 	if len(args) == 0 {
 		return nil, errors.New("admin needs a command")
 	}
-	words := map[string]string{ // how many words may follow
-		"status": "0", "rebalance": "0", "drain": "1", "remove": "1", "transfer": "23",
+	words := map[string][2]int{ // how many words may follow, at least and at most
+		"status": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3},
 	}
 	name, rest := args[0], args[1:]
 	allowed, ok := words[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no admin command %q", name)
 	}
-	if !strings.Contains(allowed, strconv.Itoa(len(rest))) {
+	if len(rest) < allowed[0] || len(rest) > allowed[1] {
 		return nil, fmt.Errorf("admin %s: wrong number of words after it", name)
 	}
 	numbers := make([]int32, len(rest))
@@ -78,7 +78,7 @@ func parse(args []string) (func(context.Context, *admin) error, error) {
 	return func(ctx context.Context, a *admin) error {
 		switch name {
 		case "drain":
-			return a.drain(ctx, numbers[0])
+			return a.drain(ctx, numbers)
 		case "remove":
 			return a.remove(ctx, numbers[0])
 		case "rebalance":

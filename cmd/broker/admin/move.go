@@ -20,24 +20,24 @@ const (
 	moveTimeout = 10_000           // ms, for a move to be taken in, not to be done
 )
 
-// drain moves all replicas of a broker to the others. It goes on until there are none, as topics may
+// drain moves all replicas of some brokers to the others. It goes on until there are none, as topics may
 // be created meanwhile.
-func (a *admin) drain(ctx context.Context, broker int32) error {
+func (a *admin) drain(ctx context.Context, leaving []int32) error {
 	for {
 		c, err := a.look(ctx)
 		if err != nil {
 			return err
 		}
-		n := c.replicasOn(broker)
-		switch {
-		case n == 0:
-			a.say("broker %d has no replicas", broker)
+		n := 0
+		for _, b := range leaving {
+			n += c.replicasOn(b)
+		}
+		if n == 0 {
+			a.say("no replicas are left on brokers %v", leaving)
 			return nil
-		case len(c.brokers) == 0:
-			return fmt.Errorf("no broker is alive that could take the %d replicas of broker %d", n, broker)
 		}
 		p := newPlan(c.partitions, c.live())
-		if err := p.drain(broker); err != nil {
+		if err := p.drain(leaving); err != nil {
 			return err
 		}
 		if err := a.move(ctx, p.changes(c.partitions)); err != nil {

@@ -39,10 +39,19 @@ func newPlan(partitions []partition, brokers []int32) *plan {
 	return p
 }
 
-// drain takes all replicas off a broker, each to the broker with the fewest. If the broker was
+// drain takes all replicas off some brokers, each to the broker with the fewest. If such a broker was
 // the preferred leader, the replica whose broker is that of the fewest partitions becomes it.
-func (p *plan) drain(leaving int32) error {
-	p.brokers = slices.DeleteFunc(p.brokers, func(b int32) bool { return b == leaving })
+func (p *plan) drain(leaving []int32) error {
+	p.brokers = slices.DeleteFunc(p.brokers, func(b int32) bool { return slices.Contains(leaving, b) })
+	for _, b := range leaving {
+		if err := p.drainOne(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plan) drainOne(leaving int32) error {
 	for i := range p.partitions {
 		part := &p.partitions[i]
 		at := slices.Index(part.replicas, leaving)

@@ -28,7 +28,8 @@ func TestPlans(t *testing.T) {
 		do      func(*plan)
 		want    string // of the partitions that change
 	}{
-		{"drain", placed([]int32{1, 2}, []int32{2, 3}, []int32{3, 1}), []int32{1, 2, 3}, func(p *plan) { p.drain(3) }, "t/1:[2 1] t/2:[1 2]"},
+		{"drain", placed([]int32{1, 2}, []int32{2, 3}, []int32{3, 1}), []int32{1, 2, 3}, func(p *plan) { p.drain([]int32{3}) }, "t/1:[2 1] t/2:[1 2]"},
+		{"drain two", placed([]int32{1, 2}, []int32{2, 3}, []int32{1, 5}), []int32{1, 2, 3, 4, 5}, func(p *plan) { p.drain([]int32{1, 2}) }, "t/0:[4 5] t/1:[3 4] t/2:[5 3]"},
 		{"grow", placed([]int32{1}, []int32{1}, []int32{1}, []int32{1}), []int32{1, 2}, (*plan).spread, "t/0:[2] t/1:[2]"},
 		{"only leaders", placed([]int32{1, 2}, []int32{1, 2}), []int32{1, 2}, (*plan).spread, "t/0:[2 1]"},
 		{
@@ -53,7 +54,7 @@ func TestPlans(t *testing.T) {
 }
 
 func TestTooFewBrokersToDrain(t *testing.T) {
-	err := newPlan(placed([]int32{1, 2, 3}), []int32{1, 2, 3}).drain(2)
+	err := newPlan(placed([]int32{1, 2, 3}), []int32{1, 2, 3}).drain([]int32{2})
 	if err == nil || !strings.Contains(err.Error(), "partition t/0 has 3 replicas, and there is no other live broker without one") {
 		t.Errorf("got %v", err)
 	}
@@ -135,7 +136,7 @@ func TestDrainTakesEverythingAndKeepsTheRest(t *testing.T) {
 		before, brokers := draw(t)
 		leaving := rapid.SampledFrom(brokers).Draw(t, "leaving")
 		p := newPlan(before, brokers)
-		if p.drain(leaving) != nil {
+		if p.drain([]int32{leaving}) != nil {
 			return
 		}
 		counted(t, p, before)

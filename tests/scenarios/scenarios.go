@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+var scenarios = []*scenario{
+	{
+		name: "catch-up-cut", what: "a broker is cut off from the others, far beyond what they keep in memory, and catches up",
+		run: catchUp(cutOff, heal),
+	},
+	{
+		name: "catch-up-stopped", what: "the same with SIGSTOP",
+		run: catchUp(pause3, resume3),
+	},
+	{
+		name: "catch-up-crashed", what: "the same with SIGKILL in the middle of writing",
+		run: catchUp(kill3, restart3),
+	},
+	{
+		name: "behind-retention", what: "a broker is cut off for longer than the records are kept that it lacks",
+		settings: map[string]string{"checkpoint_entries": "200", "retain_entries": "10"},
+		run:      behindRetention,
+	},
+	{
+		name: "leader-cut", what: "the leader is cut off from a minority, from a majority, and one-way",
+		run: leaderCut,
+	},
+	{
+		name: "leader-paused", what: "the leader is frozen with SIGSTOP",
+		run: leaderPaused,
+	},
+	{
+		name: "flapping", what: "links fail and heal, connections break",
+		run: flapping,
+	},
+	{
+		name: "transfers", what: "leadership moves around",
+		inOrder: true,
+		run:     transfers,
+	},
+	{
+		name: "rolling-restart", what: "all brokers are stopped in order and started, one after the other",
+		inOrder: true,
+		run:     rollingRestart,
+	},
+	{
+		name: "all-killed", what: "all brokers are killed at once",
+		run: killAll,
+	},
+	{
+		name: "grow-and-shrink", what: "three brokers become five, everything moves, and they become three again",
+		run: growAndShrink,
+	},
+	{
+		name: "disk-lost", what: "a broker loses its disk and comes back as a new replica",
+		run: loseDisk,
+	},
+	{
+		name: "disk-full", what: "a broker that leads runs out of space, and gets some again",
+		settings: map[string]string{"retention_bytes": "1000000"},
+		before:   smallDisk,
+		run:      fullDisk,
+	},
+}
