@@ -11,10 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kmsg parses bodies, but trusts their counts: it takes bytes that follow a body for granted, makes
-// room for as many elements as a count says while a byte is left for each, and reads as many tags
-// as a count of up to 2^32-1 says though no byte is left. So a body is measured first, with the
-// table below.
+// kmsg parses bodies, but trusts their counts: it makes room for as many elements as a count says
+// while a byte is left for each, and reads as many tags as a count of up to 2^32-1 says though no
+// byte is left. So a body is measured first, with the table below.
 
 // Limits on a request beyond the length of its frame. They keep what a body makes us allocate to
 // about its own length and some tens of megabytes.
@@ -175,8 +174,8 @@ func number(text string) int {
 	return int(n)
 }
 
-// ParseBody parses the body of a request whose header is h. Truncated bodies, trailing bytes and
-// counts that the bytes can't hold are errors; close the connection then. It never panics, and
+// ParseBody parses the body of a request whose header is h. Truncated bodies and counts that
+// the bytes can't hold are errors; close the connection then. It never panics, and
 // allocates about len(body) plus 100 bytes for each array element, of which it takes at most 2^18.
 // Byte slices in the request alias body.
 //
@@ -229,8 +228,9 @@ type measuring struct {
 // limits is what is left of maxElements and maxTags.
 type limits struct{ elements, tags int }
 
-// measure checks that body has exactly the fields of the version, and no more elements and tags
-// than the limits allow.
+// measure checks that body has the fields of the version, and no more elements and tags than the
+// limits allow. What follows them is ignored, as in Kafka: librdkafka 2.16 sends three bytes too many
+// when it asks for the metadata of all topics.
 func (s *schema) measure(version int16, body []byte) error {
 	m := measuring{reader: reader{b: body}, version: version, flexible: s.flexible(version), left: &limits{maxElements, maxTags}}
 	m.structure(s.fields)
@@ -241,8 +241,6 @@ func (s *schema) measure(version int16, body []byte) error {
 		return fmt.Errorf("it has more than %d tagged fields", maxTags)
 	case m.bad:
 		return errShort
-	case len(m.b) > 0:
-		return fmt.Errorf("%d bytes follow it", len(m.b))
 	}
 	return nil
 }

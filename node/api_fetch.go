@@ -19,7 +19,8 @@ import (
 //	v7  sessions (KIP-227): there are none; every answer has session 0, other ids get
 //	    FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests
 //	v9  current leader epoch (KIP-320)
-//	v10 zstd
+//	v10 zstd; before, batches are sent as they are all the same: Kafka refuses them only where
+//	    compression.type=zstd says that there is nothing else, and kafka-python 2 reads zstd at v4
 //	v11 rack: ignored, only leaders serve
 //	v12 flexible, and last fetched epoch (KIP-595): checked for truncation
 //	v13 topics by id (KIP-516)
@@ -157,9 +158,6 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		out.RecordBatches = batches
 	}
 	a.bytes += int64(len(out.RecordBatches))
-	if zstdBefore10(out.RecordBatches, a.fetch.req.Version) {
-		out.RecordBatches, out.ErrorCode, a.failed = []byte{}, kerr.UnsupportedCompressionType.Code, true
-	}
 }
 
 // nameLeader says who leads a partition, so that the client needn't ask for metadata.
@@ -274,18 +272,4 @@ func (n *Node) readable(topic string, index int32, epoch int32) (*partition, err
 		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
 	}
 	return p, nil
-}
-
-// zstdBefore10 reports whether batches hold zstd, which clients before Fetch v10 can't read (KIP-110).
-func zstdBefore10(batches []byte, version int16) bool {
-	if version >= 10 {
-		return false
-	}
-	found := false
-	_ = kafka.SplitBatches(batches, func(one []byte) {
-		if b, err := kafka.ParseBatch(one); err == nil && b.Codec() == kafka.CodecZstd {
-			found = true
-		}
-	})
-	return found
 }

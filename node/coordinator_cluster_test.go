@@ -231,3 +231,39 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 		t.Errorf("%d answers", len(o.replies))
 	}
 }
+
+// TestCoordinatorStaysDuringARebalance brings the preferred coordinator back while a member is awaited.
+// The other goes on until the rebalance is over: nobody else knows who has joined and who has left.
+func TestCoordinatorStaysDuringARebalance(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.GroupPartitions = 1 })
+	id := c.soleMember()
+	preferred := c.coordinator()
+	c.kill(preferred)
+	c.until("another coordinator serves", func() bool { return c.coordinator() > 0 })
+	acting := c.coordinator()
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Version, join.Group, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis, join.ProtocolType = 3, "g", 60000, 60000, "consumer"
+	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range"}}
+	m := c.nodes[acting]
+	m.in.Requests = append(m.in.Requests, Request{Conn: 2, Frame: kafka.AppendRequest(nil, 1, "", join)}) // waits for the other member
+	c.start(preferred)
+	for end := c.now.Add(2 * balanceAfter); c.now < end; {
+		if c.round(); c.coordinator() != acting {
+			t.Fatal("the coordinator moved in the middle of a rebalance")
+		}
+	}
+	join.MemberID = id
+	joined := c.ask(acting, join).(*kmsg.JoinGroupResponse)
+	if joined.ErrorCode != 0 || len(joined.Members) != 2 {
+		t.Fatalf("%+v", joined)
+	}
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Version, sync.Group, sync.Generation, sync.MemberID = 3, "g", joined.Generation, joined.MemberID
+	if e := c.ask(acting, sync).(*kmsg.SyncGroupResponse).ErrorCode; e != 0 {
+		t.Fatal(kafka.CodeName(e))
+	}
+	c.until("the preferred coordinator serves", func() bool { return c.coordinator() == preferred })
+	if e := c.heartbeatAt(preferred, joined.Generation, id); e != "NONE" {
+		t.Errorf("heartbeat: %s", e)
+	}
+}

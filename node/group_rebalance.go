@@ -445,3 +445,13 @@ func (g *classicGroup) leave(id string, instance *string) error {
 	g.removeAndGoOn(m)
 	return nil
 }
+
+// rebalancing reports whether a raft group is a coordinator of consumer groups of which one is in a
+// rebalance. The next leader would know nothing of it, not even who has left: it would wait for those
+// members until their sessions end. A leader that can choose when to go waits instead.
+func (n *Node) rebalancing(id GroupID) bool {
+	c := n.coordinators[id]
+	return c != nil && slices.ContainsFunc(c.groups, func(g *consumerGroup) bool {
+		return g.classic != nil && (g.classic.state == groupPreparing || g.classic.state == groupCompleting)
+	})
+}

@@ -298,7 +298,7 @@ func (n *Node) replicasAsWanted(g *group) {
 			p.reported = true
 			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal()}}, func(commandResult) {})
 		}
-	case n.now.Sub(g.servingSince) > balanceAfter:
+	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
 		g.balance(p.Replicas[0].Broker)
 	}
 }
