@@ -3,6 +3,8 @@
 package node
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -86,6 +88,10 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	part.group.propose(in.Records, func(result any, err error) {
 		if p.request.done {
 			return // its time was up
+		}
+		if errors.Is(err, errDiskFull) {
+			p.partitionFailed(out, errStorage)
+			return
 		}
 		if err != nil {
 			p.notLeader(out, part.meta)

@@ -117,7 +117,7 @@ func (r *reader) conf() *pb.ConfState {
 // checkpoint keeps the state at the applied index, and lets go of what it makes superfluous. If
 // little happened since the checkpoint before, it takes its place.
 func (g *group) checkpoint() {
-	if g.closed {
+	if g.closed || g.node.full {
 		return
 	}
 	kept := g.node.log.Checkpoints(g.id)

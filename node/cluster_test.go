@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type member struct {
 	replies []Reply
 	events  [EventKinds]int
 	cut     bool // from the other brokers
+	full    bool // its disk
 	lastID  int32
 }
 
@@ -110,11 +112,15 @@ func (c *many) round() {
 			c.t.Fatalf("broker %d: %v", id, out.Fatal)
 		}
 		for _, op := range out.Ops {
-			if res := (wal.Result{Op: op}); c.noDisk {
-				m.in.Results = append(m.in.Results, res)
-			} else {
-				m.in.Results = append(m.in.Results, wal.Do(m.dir, op))
+			res := wal.Result{Op: op}
+			switch {
+			case c.noDisk:
+			case m.full && op.Kind == wal.OpPrepare:
+				res.Err = wal.ErrNoSpace
+			default:
+				res = wal.Do(m.dir, op)
 			}
+			m.in.Results = append(m.in.Results, res)
 		}
 		for _, e := range out.Events {
 			m.events[e.Kind]++
@@ -213,7 +219,11 @@ func (c *many) read(topic string, offset int64) []string {
 	c.t.Helper()
 	var got []string
 	for {
+		c.until("somebody leads", func() bool { return c.leader(topic) > 0 })
 		p := c.ask(c.leader(topic), fetchRequest(topic, offset)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if p.ErrorCode == kerr.NotLeaderForPartition.Code {
+			continue
+		}
 		if p.ErrorCode != 0 {
 			c.t.Fatalf("fetch at %d: %s", offset, kafka.CodeName(p.ErrorCode))
 		}
@@ -414,13 +424,6 @@ func notLeading(c *many) BrokerID {
 	return BrokerID(c.nodes[1].node.controller())%3 + 1
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 func (c *many) unregister(id, broker BrokerID) int16 {
 	c.t.Helper()
 	req := kmsg.NewPtrUnregisterBrokerRequest()
@@ -494,6 +497,12 @@ func TestDefaultReplicasFitTheCluster(t *testing.T) {
 	})
 }
 
+// votes reports whether a broker's replica is a voter of a group, and the group isn't changing.
+func (c *many) votes(id BrokerID, group GroupID) bool {
+	g := c.nodes[id].node.group(group)
+	return slices.Contains(g.conf.Voters, g.self) && len(g.conf.Learners)+len(g.conf.VotersOutgoing) == 0
+}
+
 // TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
 // again by itself, under new raft ids.
 func TestDiskLost(t *testing.T) {
@@ -507,14 +516,8 @@ func TestDiskLost(t *testing.T) {
 		v, ok := c.view(3, "t")
 		return ok && v.HighWatermark == 100
 	})
-	c.until("it votes", func() bool {
-		g := c.nodes[3].node.group(1)
-		return len(g.conf.Voters) == 3 && len(g.conf.Learners) == 0 && len(g.conf.VotersOutgoing) == 0
-	})
-	c.until("it votes on the catalog", func() bool {
-		g := c.nodes[3].node.group(0)
-		return len(g.conf.Voters) == 3 && len(g.conf.Learners) == 0 && len(g.conf.VotersOutgoing) == 0
-	})
+	c.until("it votes", func() bool { return c.votes(3, 1) })
+	c.until("it votes on the catalog", func() bool { return c.votes(3, 0) })
 	c.kill(c.leader("t")%3 + 1) // now the new replica is needed for a majority
 	vs, more := values(100, 10)
 	c.produce("t", vs...)
@@ -649,4 +652,72 @@ func TestCatchUpIsPaced(t *testing.T) {
 	if took := c.now.Sub(before); took < 2*time.Second || took > 5*time.Second {
 		t.Errorf("it took %v, want about 3 s", took)
 	}
+}
+
+// TestScrub finds rot that nobody has asked for, and repairs it.
+func TestScrub(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ScrubBytesPerSecond = 1 << 20 })
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 400)
+	c.produce("t", vs...)
+	bad := c.leader("t")%3 + 1
+	c.rot(bad, "v50      ")
+	for end := c.now.Add(scrubPause); c.now < end; { // the first round is over, since there was nothing yet
+		c.round()
+	}
+	c.until("the rot is found", func() bool { return c.nodes[bad].events[EventReplicaDamaged] > 0 })
+	c.until("the replica is whole again", func() bool {
+		v, ok := c.view(bad, "t")
+		return ok && v.HighWatermark == 400 && c.votes(bad, 1)
+	})
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDiskFull lets the leader's disk fill up: another broker takes over and clients go on. Then all
+// disks are full: writes are refused and reads go on, until there is room again.
+func TestDiskFull(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.HotEntries = 10 })
+	c.create("t", 1, 2, 3)
+	first := c.leader("t")
+	c.nodes[first].full = true
+	var want []string
+	for i := 0; c.leader("t") == first || c.leader("t") < 0; i++ {
+		vs, more := values(len(want), 1)
+		c.produce("t", vs...)
+		want = append(want, more...)
+		if i > 2000 {
+			t.Fatal("the broker with the full disk still leads")
+		}
+	}
+	vs, more := values(len(want), 100)
+	c.produce("t", vs...)
+	want = append(want, more...)
+
+	for _, m := range c.nodes {
+		m.full = true
+	}
+	var refusal int16
+	c.until("writes are refused", func() bool {
+		c.until("somebody leads", func() bool { return c.leader("t") > 0 })
+		p := c.ask(c.leader("t"), produceRequest("t", -1, plain(strings.Repeat("x", 600)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		if p.ErrorCode == 0 {
+			want = append(want, fmt.Sprintf("%d=xxxxxxxxxx", p.BaseOffset))
+		}
+		refusal = p.ErrorCode
+		return refusal == kerr.KafkaStorageError.Code
+	})
+	got := c.read("t", 0)
+	if len(got) > len(want) {
+		got = got[:len(want)] // what timed out may be there
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("with full disks: ", diff)
+	}
+	for _, m := range c.nodes {
+		m.full = false
+	}
+	vs, _ = values(0, 100)
+	c.produce("t", vs...)
 }

@@ -49,7 +49,7 @@ const (
 
 // tick goes on with the work, or looks for some.
 func (c *compactor) tick() {
-	if c.read != 0 || c.node.now < c.at {
+	if c.read != 0 || c.node.now < c.at || c.node.full {
 		return
 	}
 	if c.part == nil {
@@ -149,6 +149,7 @@ func (c *compactor) readNext() {
 func (c *compactor) finish() {
 	p := c.part
 	p.compacted = c.cur.base
+	c.node.log.Sync() // reads return the old entries until the new ones are durable
 	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted})
 	c.part, c.newest = nil, nil
 }

@@ -103,6 +103,9 @@ type Config struct {
 	// CompactionBytes bounds the keys that compaction keeps in memory, CompactionBytesPerSecond what
 	// it reads. Default 64 MiB and 32 MiB; a negative rate has no bound.
 	CompactionBytes, CompactionBytesPerSecond int64
+	// ScrubBytesPerSecond is how fast old data is read in the background to look for rot. Default
+	// 4 MiB; negative: it isn't.
+	ScrubBytesPerSecond int64
 	// RetainEntries is how many entries stay in a group's log beyond what its state needs, so that
 	// followers which are a little behind need no checkpoint. Default 1000.
 	RetainEntries int
@@ -134,6 +137,7 @@ func (c *Config) validate() error {
 	setDefault(&c.CheckpointBytes, 32<<20)
 	setDefault(&c.CompactionBytes, 64<<20)
 	setDefault(&c.CompactionBytesPerSecond, 32<<20)
+	setDefault(&c.ScrubBytesPerSecond, 4<<20)
 	setDefault(&c.RetainEntries, 1000)
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)

@@ -4,6 +4,8 @@ package node
 
 import (
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -28,16 +30,18 @@ type replaceReplica struct {
 
 // damaged is called when entries of a group can't be read back.
 func (n *Node) damaged(g *group, first uint64, err error) {
-	if g.closed {
+	if d := (*wal.Damage)(nil); errors.As(err, &d) {
+		first = d.Index
+	}
+	if g.closed || slices.Contains(g.unreadable, first) {
 		return
 	}
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
 	switch {
 	case g.id == 0:
 		n.dead = err // the broker as a whole has to come back as a new one
-	case g.alone() && !g.careful:
-		g.careful = true // which of the entries that were read together is it?
 	case g.alone():
+		g.careful = true // what was read together with it may be well
 		g.unreadable = append(g.unreadable, first)
 	default:
 		g.close()
@@ -76,3 +80,47 @@ func isDamage(err error) bool { return errors.Is(err, wal.ErrCorrupt) }
 
 // errUnreadable is answered for records that no replica can read any more.
 var errUnreadable = kafka.Errorf(kerr.KafkaStorageError, "the records can't be read back from the only replica; restore it from a backup, or delete the records")
+
+// scrubber reads, in the background and slowly, what hardly anybody reads, so that rot is found while
+// there are other replicas to repair it from.
+type scrubber struct {
+	at     Time   // when to go on
+	active uint64 // the operation under way, 0 if none
+}
+
+// scrubPause lies between two rounds over the log.
+const scrubPause = time.Minute
+
+func (n *Node) scrub() {
+	s := &n.scrubber
+	if s.active != 0 || n.now < s.at || n.cfg.ScrubBytesPerSecond < 0 {
+		return
+	}
+	op, ok := n.log.ScrubOp()
+	if !ok {
+		s.at = n.now.Add(scrubPause)
+		return
+	}
+	s.active = op.ID
+	s.at = n.now.Add(time.Duration(int64(time.Second) * op.N / n.cfg.ScrubBytesPerSecond))
+	n.out.Ops = append(n.out.Ops, op)
+}
+
+// scrubbed takes what a scrub read.
+func (n *Node) scrubbed(res wal.Result) {
+	n.scrubber.active = 0
+	damages, err := n.log.Scrubbed(res)
+	if err != nil {
+		n.event(Event{Kind: EventLogDamaged, Text: err.Error()})
+	}
+	n.repair(damages)
+}
+
+// repair acts on what a scrub, or the log itself when it moved old records, found damaged.
+func (n *Node) repair(damages []*wal.Damage) {
+	for _, d := range damages {
+		if g := n.group(d.Group); g != nil {
+			n.damaged(g, d.Index, d)
+		}
+	}
+}

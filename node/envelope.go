@@ -17,6 +17,7 @@ import (
 //	              entry: term, index, type (uvarints), data (length uvarint, bytes)
 //	  itemCommand length uvarint, bytes: a catalog command for the leader of group 0
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
+//	  itemFull    u8: 1 if the sender's disk is full (said at every tick), 0 if there is room again
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: the brokers, for one that joins (command.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -32,6 +33,7 @@ const (
 	itemRaft    = 1
 	itemCommand = 2
 	itemLeads   = 3
+	itemFull    = 9
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -248,6 +250,10 @@ func (n *Node) receive(m Message) {
 		case itemCommand:
 			if command := r.bytes(); !r.bad {
 				n.relayCommand(m.From, command)
+			}
+		case itemFull:
+			if full := r.byte(); !r.bad {
+				n.receiveFull(m.From, full != 0)
 			}
 		case itemLeads:
 			if leads := r.leads(); !r.bad {

@@ -37,6 +37,8 @@ const (
 	EventSnapshotInstalled           // Group, Term, N = entry; another broker's checkpoint took the place of the log
 	EventLogStartMoved               // Group, N = first offset that can be read
 	EventCompacted                   // Group, N = offset up to which records with newer values are dropped
+	EventLogDamaged                  // Text = what a scrub found beside entries; the log repairs it by itself
+	EventDiskFull                    // N = 1: the disk is full, 0: there is room again
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
 	EventBrokerRemoved               // N = broker id
 	EventReplicasChanged             // Group, Term, N = number of voters
@@ -87,6 +89,8 @@ var eventNames = [EventKinds]string{
 	EventSnapshotInstalled: "snapshot installed",
 	EventLogStartMoved:     "log start moved",
 	EventCompacted:         "compacted",
+	EventLogDamaged:        "log damaged",
+	EventDiskFull:          "disk full",
 	EventReplicaDamaged:    "replica damaged",
 	EventBrokerRemoved:     "broker removed",
 	EventReplicasChanged:   "replicas changed",

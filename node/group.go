@@ -216,6 +216,10 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
+	if g.node.full || !g.hasRoom() {
+		done(nil, errDiskFull)
+		return
+	}
 	g.entries = append(g.entries, &pb.Entry{Data: data})
 	g.pending = append(g.pending, proposal{done: done})
 	g.touch()
@@ -551,7 +555,7 @@ func (g *group) handOver() bool {
 func (g *group) successor() uint64 {
 	best, most := raft.None, uint64(0)
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if id != g.self && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) {
+		if id != g.self && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) && g.node.hasRoom(brokerOf(id)) {
 			best, most = id, pr.Match
 		}
 	})

@@ -49,6 +49,9 @@ type Node struct {
 	producerIDs    producerIDs
 	memberIDs      uint64 // of consumer groups, given out since Open
 	groupsTopicFor []seeker
+	scrubber       scrubber
+	full           bool // the disk, as of the last tick
+	spaceAt        Time // not before, the log tries again
 	compactor      compactor
 	deadlines      deadlines
 	catchUpAt      Time // not before, old entries are read for followers
@@ -380,10 +383,15 @@ func (n *Node) begin(in *Input) {
 
 // finish takes the result of one operation.
 func (n *Node) finish(res wal.Result) {
-	if res.Op.Kind != wal.OpRead {
+	if res.Op.Kind != wal.OpRead && res.Op.Kind != wal.OpScrub {
 		if err := n.log.Done(res); err != nil {
 			n.dead = err
 		}
+		n.repair(n.log.Damages())
+		return
+	}
+	if res.Op.Kind == wal.OpScrub {
+		n.scrubbed(res)
 		return
 	}
 	if res.Op.ID == n.compactor.read {
@@ -427,6 +435,8 @@ func (n *Node) tick() {
 	n.commands.tick()
 	n.expireRecords()
 	n.compactor.tick()
+	n.scrub()
+	n.mindSpace()
 	n.tellLeads()
 	if n.stopping {
 		n.handOver()

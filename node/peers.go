@@ -17,6 +17,7 @@ type peer struct {
 	envelope []byte // what it will be sent at the end of this step
 	heard    Time   // when anything last came from it; when this node opened, before that
 	sent     Time   // when anything was last sent to it
+	fullTill Time   // its disk is full, unless it doesn't say so again
 	lost     bool   // its connection broke, and nothing came from it since
 }
 
@@ -142,7 +143,11 @@ func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 // receiveRaft steps a raft message. One for a group that this broker doesn't have is dropped: the
 // group was deleted, or its creation hasn't been applied here yet and raft will try again.
 func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
-	if g := n.group(id); g != nil && g.self == m.GetTo() && m.GetType() != pb.MsgSnap {
+	g := n.group(id)
+	switch {
+	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
+	case n.full && holdsData(m.Entries): // the leader sends them again
+	default:
 		g.step(m)
 	}
 }

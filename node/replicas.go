@@ -204,7 +204,7 @@ func (g *group) caughtUp(id uint64) bool {
 // leaders spread over the brokers again after a failure.
 func (g *group) balance(preferred BrokerID) {
 	id := g.node.replicaOn(g, preferred)
-	if preferred == g.node.self || id == raft.None || !slices.Contains(g.conf.Voters, id) || !g.node.alive(preferred) || !g.caughtUp(id) {
+	if preferred == g.node.self || id == raft.None || !slices.Contains(g.conf.Voters, id) || !g.node.alive(preferred) || !g.node.hasRoom(preferred) || !g.caughtUp(id) {
 		return
 	}
 	if g.rn.BasicStatus().LeadTransferee != raft.None {

@@ -180,7 +180,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
+	if n.full || g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
 		return
 	}
 	g.incoming = &incoming{from: from, size: size, sum: sum, got: n.now, message: message}
