@@ -4,11 +4,13 @@ package host
 
 import (
 	"container/list"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"chronik/wal"
 )
@@ -91,7 +93,7 @@ func (d *dirFS) open(name string, flags int) (wal.File, error) {
 	}
 	f, err := os.OpenFile(filepath.Join(d.path, name), flags, 0o644)
 	if err != nil {
-		return nil, err
+		return nil, markFull(err)
 	}
 	h := &handle{fs: d, f: f, name: name, users: 1}
 	d.files[name] = h
@@ -132,7 +134,7 @@ func (d *dirFS) forget(h *handle) {
 }
 
 // SyncDir implements wal.FS.
-func (d *dirFS) SyncDir() error { return d.dir.Sync() }
+func (d *dirFS) SyncDir() error { return markFull(d.dir.Sync()) }
 
 func checkName(name string) error {
 	if name == "" || name[0] == '.' || strings.ContainsAny(name, "/\\\x00") {
@@ -141,9 +143,20 @@ func checkName(name string) error {
 	return nil
 }
 
-func (h *handle) ReadAt(p []byte, off int64) (int, error)  { return h.f.ReadAt(p, off) }
-func (h *handle) WriteAt(p []byte, off int64) (int, error) { return h.f.WriteAt(p, off) }
-func (h *handle) Sync() error                              { return syncData(h.f) }
+func (h *handle) ReadAt(p []byte, off int64) (int, error) { return h.f.ReadAt(p, off) }
+func (h *handle) Sync() error                             { return markFull(syncData(h.f)) }
+func (h *handle) WriteAt(p []byte, off int64) (int, error) {
+	n, err := h.f.WriteAt(p, off)
+	return n, markFull(err)
+}
+
+// markFull says in the log's words that a disk is full, or this user's share of it.
+func markFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", wal.ErrNoSpace, err)
+	}
+	return err
+}
 
 func (h *handle) Size() (int64, error) {
 	info, err := h.f.Stat()

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +147,27 @@ func TestDiskCarriesOutOps(t *testing.T) {
 	}
 	if got := results[3].Data; !bytes.Equal(got, []byte("\x00abc\x00")) {
 		t.Errorf("read %q", got)
+	}
+}
+
+func TestAFullDiskIsSaid(t *testing.T) {
+	full := &os.PathError{Op: "write", Path: "1", Err: syscall.ENOSPC}
+	if err := markFull(full); !errors.Is(err, wal.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	for _, err := range []error{nil, &os.PathError{Op: "write", Path: "1", Err: syscall.EIO}} {
+		if got := markFull(err); got != err {
+			t.Errorf("got %v, want %v", got, err)
+		}
+	}
+	f, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("this system has no disk that is always full")
+	}
+	h := &handle{f: f}
+	defer f.Close()
+	if _, err := h.WriteAt([]byte("x"), 0); !errors.Is(err, wal.ErrNoSpace) {
+		t.Errorf("got %v", err)
 	}
 }
 
