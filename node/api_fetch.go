@@ -21,7 +21,7 @@ import (
 //	v9  current leader epoch (KIP-320)
 //	v10 zstd; before, batches are sent as they are all the same: Kafka refuses them only where
 //	    compression.type=zstd says that there is nothing else, and kafka-python 2 reads zstd at v4
-//	v11 rack: ignored, only leaders serve
+//	v11 rack (KIP-392): see api_fetch_closest.go
 //	v12 flexible, and last fetched epoch (KIP-595): checked for truncation
 //	v13 topics by id (KIP-516)
 //	v16 who leads, in the answer of one that doesn't (KIP-951)
@@ -80,10 +80,10 @@ func (f *fetch) retry() {
 func (f *fetch) try() {
 	a := fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.cfg.FetchMaxBytes), resp: kmsg.NewPtrFetchResponse()}
 	a.fill()
-	if a.missing && a.bytes == 0 && !a.failed {
+	if a.missing && a.bytes == 0 && !a.failed && !a.redirected {
 		return // a read is under way; its result wakes us
 	}
-	if a.failed || a.missing || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
+	if a.failed || a.redirected || a.missing || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
 		f.request.reply(a.resp)
 		return
 	}
@@ -95,13 +95,14 @@ func (f *fetch) try() {
 
 // fetchAnswer is an answer in the making.
 type fetchAnswer struct {
-	fetch   *fetch
-	resp    *kmsg.FetchResponse
-	bytes   int64
-	budget  int64
-	failed  bool // a partition has an error
-	missing bool // a batch has to be read from the log first
-	number  int  // of the partition that is being filled
+	fetch      *fetch
+	resp       *kmsg.FetchResponse
+	bytes      int64
+	budget     int64
+	failed     bool // a partition has an error
+	redirected bool // a partition is better read elsewhere
+	missing    bool // a batch has to be read from the log first
+	number     int  // of the partition that is being filled
 }
 
 func (a *fetchAnswer) fill() {
@@ -130,7 +131,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	out.RecordBatches = []byte{} // null would confuse some clients
 	var p *partition
 	if err == nil {
-		p, err = n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+		p, err = a.source(topic, in)
 	}
 	if err != nil {
 		out.ErrorCode, a.failed = code(err), true
@@ -141,13 +142,17 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.diverged(p, in, out) {
 		return
 	}
-	if in.FetchOffset < p.logStart() || in.FetchOffset > p.highWatermark {
+	ahead := in.FetchOffset > p.highWatermark
+	if in.FetchOffset < p.logStart() || ahead && !p.follows() {
 		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
+		return
+	}
+	if a.redirect(p, out) {
 		return
 	}
 	a.fetch.parked = append(a.fetch.parked, p)
 	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
-	if in.FetchOffset == p.highWatermark || limit <= 0 && a.bytes > 0 {
+	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
 	}
 	batches, err := a.read(p, in.FetchOffset, limit)
@@ -180,8 +185,8 @@ func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTop
 // diverged answers a client whose last record is of an epoch that ended earlier here: it has to
 // truncate what it has (KIP-595).
 func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) bool {
-	if in.LastFetchedEpoch < 0 || a.fetch.req.Version < 12 {
-		return false
+	if in.LastFetchedEpoch < 0 || a.fetch.req.Version < 12 || p.follows() && in.FetchOffset > p.highWatermark {
+		return false // a follower can't judge what it hasn't applied yet
 	}
 	epoch, end := p.epochEnd(in.LastFetchedEpoch)
 	if epoch == in.LastFetchedEpoch && end >= in.FetchOffset {
@@ -264,10 +269,8 @@ func (n *Node) readable(topic string, index int32, epoch int32) (*partition, err
 	switch {
 	case err != nil:
 		return nil, err
-	case epoch >= 0 && epoch < leaderEpoch(p.group.term):
-		return nil, kerr.FencedLeaderEpoch
-	case epoch > leaderEpoch(p.group.term):
-		return nil, kerr.UnknownLeaderEpoch
+	case p.checkEpoch(epoch) != nil:
+		return nil, p.checkEpoch(epoch)
 	case !p.leads():
 		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
 	}
