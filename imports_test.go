@@ -181,14 +181,14 @@ func isStd(imported string) bool {
 	return first != "chronik" && !strings.Contains(first, ".")
 }
 
-// goFiles lists the module's Go files, without those of tools, which is a module of its own.
+// goFiles lists the module's Go files, without those of other modules below it.
 func goFiles(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "mutants" || p == "tools") {
+		if d.IsDir() && p != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "mutants" || isModule(p)) {
 			return filepath.SkipDir
 		}
 		if strings.HasSuffix(p, ".go") {
@@ -200,6 +200,11 @@ func goFiles(t *testing.T) (files []string) {
 		t.Fatalf("found %d Go files: %v", len(files), err)
 	}
 	return files
+}
+
+func isModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
 }
 
 var fileSet = token.NewFileSet()

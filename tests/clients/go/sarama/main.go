@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command sarama is the sarama row of the client matrix.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+var brokers = strings.Split(os.Getenv("BOOTSTRAP"), ",")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	arg := os.Args[1:]
+	var err error
+	switch arg[0] {
+	case "roundtrip":
+		err = roundtrip(arg[1], arg[2])
+	case "admin":
+		err = admin(arg[1])
+	case "member":
+		err = member(ctx, arg[1], arg[2])
+	case "writer":
+		err = writer(ctx, arg[1], arg[2])
+	default:
+		err = fmt.Errorf("unknown command %q", arg[0])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+const records = 300
+
+var padding = strings.Repeat("x", 200)
+
+func config() *sarama.Config {
+	c := sarama.NewConfig()
+	c.Version = sarama.MaxVersion
+	c.Producer.Return.Successes = true
+	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Retry.Max = 100
+	c.Consumer.Offsets.Initial = sarama.OffsetOldest
+	return c
+}
+
+func roundtrip(topic, codec string) error {
+	codecs := map[string]sarama.CompressionCodec{
+		"none": sarama.CompressionNone, "gzip": sarama.CompressionGZIP, "snappy": sarama.CompressionSnappy,
+		"lz4": sarama.CompressionLZ4, "zstd": sarama.CompressionZSTD,
+	}
+	c := config()
+	c.Producer.Compression = codecs[codec]
+	c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1
+	client, err := sarama.NewClient(brokers, c)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	p, err := sarama.NewSyncProducerFromClient(client)
+	if err != nil {
+		return err
+	}
+	var messages []*sarama.ProducerMessage
+	for i := range records {
+		n := strconv.Itoa(i)
+		messages = append(messages, &sarama.ProducerMessage{
+			Topic: topic, Key: sarama.StringEncoder("k-" + n), Value: sarama.StringEncoder("v-" + n + padding),
+			Headers: []sarama.RecordHeader{{Key: []byte("n"), Value: []byte(n)}},
+		})
+	}
+	begin := time.Now()
+	if err := p.SendMessages(messages); err != nil {
+		return err
+	}
+	if err := findByTime(client, topic, begin); err != nil {
+		return err
+	}
+	return readBack(client, topic)
+}
+
+// findByTime asks for the first offset since a time that was before everything, and after.
+func findByTime(client sarama.Client, topic string, begin time.Time) error {
+	for _, c := range []struct {
+		at   time.Time
+		want func(int64) bool
+	}{{begin.Add(-time.Minute), func(o int64) bool { return o == 0 }}, {begin.Add(time.Minute), func(o int64) bool { return o < 0 }}} {
+		got, err := client.GetOffset(topic, 0, c.at.UnixMilli())
+		if err != nil {
+			return fmt.Errorf("offset by time: %w", err)
+		}
+		if end, _ := client.GetOffset(topic, 0, sarama.OffsetNewest); !c.want(got) && got != end {
+			return fmt.Errorf("offset since %v: %d", c.at, got)
+		}
+	}
+	return nil
+}
+
+func readBack(client sarama.Client, topic string) error {
+	consumer, err := sarama.NewConsumerFromClient(client)
+	if err != nil {
+		return err
+	}
+	partitions, err := client.Partitions(topic)
+	if err != nil {
+		return err
+	}
+	all := make(chan *sarama.ConsumerMessage)
+	for _, id := range partitions {
+		pc, err := consumer.ConsumePartition(topic, id, sarama.OffsetOldest)
+		if err != nil {
+			return err
+		}
+		go func() {
+			for m := range pc.Messages() {
+				all <- m
+			}
+		}()
+	}
+	seen := make(map[string]bool)
+	for len(seen) < records {
+		m := <-all
+		n := strings.TrimPrefix(string(m.Key), "k-")
+		if string(m.Value) != "v-"+n+padding || len(m.Headers) != 1 || string(m.Headers[0].Value) != n || seen[n] {
+			return fmt.Errorf("record at %d/%d is wrong or there twice: %s", m.Partition, m.Offset, m.Key)
+		}
+		seen[n] = true
+	}
+	return nil
+}
+
+func admin(topic string) error {
+	adm, err := sarama.NewClusterAdmin(brokers, config())
+	if err != nil {
+		return err
+	}
+	defer adm.Close()
+	value := "1234567"
+	if err := adm.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 3, ReplicationFactor: 3, ConfigEntries: map[string]*string{"retention.ms": &value}}, false); err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if err := eventually(func() error { return expectConfig(adm, topic, value) }); err != nil {
+		return err
+	}
+	value = "7654321"
+	if err := adm.IncrementalAlterConfig(sarama.TopicResource, topic, map[string]sarama.IncrementalAlterConfigsEntry{"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value}}, false); err != nil {
+		return fmt.Errorf("alter: %w", err)
+	}
+	if err := eventually(func() error { return expectConfig(adm, topic, value) }); err != nil {
+		return err
+	}
+	if err := adm.CreatePartitions(topic, 5, nil, false); err != nil {
+		return fmt.Errorf("partitions: %w", err)
+	}
+	if err := eventually(func() error {
+		described, err := adm.DescribeTopics([]string{topic})
+		if err != nil || len(described[0].Partitions) != 5 {
+			return fmt.Errorf("describe: %+v, %w", described, err)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	brokers, _, err := adm.DescribeCluster()
+	if err != nil || len(brokers) != 3 {
+		return fmt.Errorf("cluster: %v, %w", brokers, err)
+	}
+	if _, err := adm.DescribeLogDirs([]int32{brokers[0].ID()}); err != nil {
+		return fmt.Errorf("log dirs: %w", err)
+	}
+	if _, err := adm.ListConsumerGroups(); err != nil {
+		return fmt.Errorf("groups: %w", err)
+	}
+	if err := adm.DeleteTopic(topic); err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	return nil
+}
+
+// eventually tries for a while: brokers hear of a change one after the other, as Kafka's do.
+func eventually(check func() error) error {
+	for until := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if err := check(); err == nil || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+func expectConfig(adm sarama.ClusterAdmin, topic, want string) error {
+	entries, err := adm.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{"retention.ms"}})
+	if err != nil || len(entries) != 1 || entries[0].Value != want {
+		return fmt.Errorf("retention.ms is not %s: %+v, %w", want, entries, err)
+	}
+	return nil
+}
+
+// handler is a member of a consumer group.
+type handler struct{ topic string }
+
+func (h handler) Setup(s sarama.ConsumerGroupSession) error {
+	var list []string
+	for _, p := range s.Claims()[h.topic] {
+		list = append(list, strconv.Itoa(int(p)))
+	}
+	fmt.Println("assigned", strings.Join(list, ","))
+	return nil
+}
+
+func (h handler) Cleanup(sarama.ConsumerGroupSession) error {
+	fmt.Println("assigned")
+	return nil
+}
+
+func (h handler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	for {
+		select {
+		case m, ok := <-c.Messages():
+			if !ok {
+				return nil
+			}
+			fmt.Println("record", string(m.Value))
+			s.MarkMessage(m, "")
+		case <-s.Context().Done():
+			return nil
+		}
+	}
+}
+
+func member(ctx context.Context, topic, group string) error {
+	g, err := sarama.NewConsumerGroup(brokers, group, config())
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := g.Consume(ctx, []string{topic}, handler{topic}); err != nil && !errors.Is(err, sarama.ErrClosedConsumerGroup) {
+			fmt.Fprintln(os.Stderr, "consuming:", err)
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	return g.Close()
+}
+
+func writer(ctx context.Context, topic, prefix string) error {
+	p, err := sarama.NewAsyncProducer(brokers, config())
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case m, ok := <-p.Successes():
+				if !ok {
+					done <- nil
+					return
+				}
+				fmt.Println("acked", m.Metadata)
+			case err, ok := <-p.Errors():
+				if ok {
+					done <- err
+					return
+				}
+			}
+		}
+	}()
+	for i := 0; ctx.Err() == nil; i++ {
+		value := fmt.Sprintf("%s-%d", prefix, i)
+		p.Input() <- &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(value), Value: sarama.StringEncoder(value), Metadata: value}
+		time.Sleep(5 * time.Millisecond)
+	}
+	p.AsyncClose()
+	return <-done
+}

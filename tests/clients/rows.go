@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// row is one client of the matrix. setup installs what it needs; its error says why it is not
+// available.
+type row struct {
+	name  string
+	setup func(context.Context, *bench) (*client, error)
+}
+
+// client is how one client is made to do what the matrix asks. Most have a program of the matrix in
+// their own language, see fromProgram.
+type client struct {
+	version    string
+	roundtrip  func(ctx context.Context, topic, codec string) error
+	admin      func(ctx context.Context, topic string) error
+	member     func(name, topic, group string) (*process, error)
+	writer     func(name, topic, prefix string) (*process, error)
+	afterwards func(ctx context.Context, group string) error // what else can be done with a group that is left; may be nil
+}
+
+func rows() []row {
+	return []row{
+		{"franz-go", goClient("franzgo", "github.com/twmb/franz-go")},
+		{"sarama", goClient("sarama", "github.com/IBM/sarama")},
+		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go")},
+		{"librdkafka: kcat", kcatClient},
+		{"librdkafka: confluent-kafka", pythonClient("confluent", "confluent.py")},
+		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py")},
+		{"kafka-python 3", pythonClient("kafka_python3", "kafka_python.py")},
+		{"Java", javaClient},
+		{"kafkajs", jsClient},
+		{"Kafka's tools", toolsClient},
+	}
+}
+
+// fromProgram makes a client of a program that knows the commands roundtrip, admin, member and writer.
+func (b *bench) fromProgram(version string, program ...string) *client {
+	command := func(ctx context.Context, args ...string) *exec.Cmd {
+		args = append(program[1:len(program):len(program)], args...)
+		cmd := exec.CommandContext(ctx, program[0], args...)
+		cmd.Env = append(os.Environ(), "BOOTSTRAP="+b.bootstrap, "NODE_PATH="+filepath.Join(b.cache, "js", "node_modules"))
+		return cmd
+	}
+	background := context.Background()
+	return &client{
+		version: version,
+		roundtrip: func(ctx context.Context, topic, codec string) error {
+			_, err := call(command(ctx, "roundtrip", topic, codec))
+			return err
+		},
+		admin: func(ctx context.Context, topic string) error {
+			_, err := call(command(ctx, "admin", topic))
+			return err
+		},
+		member: func(name, topic, group string) (*process, error) {
+			return start(name, command(background, "member", topic, group), parseLines)
+		},
+		writer: func(name, topic, prefix string) (*process, error) {
+			return start(name, command(background, "writer", topic, prefix), parseLines)
+		},
+	}
+}
+
+// installed runs steps that fill a folder of the cache, once for each content of a file.
+func (b *bench) installed(name, manifest string, steps func(dir string) error) (dir string, err error) {
+	dir = filepath.Join(b.cache, name)
+	text, err := os.ReadFile(filepath.Join(b.here, manifest))
+	if err != nil {
+		return "", err
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(text))
+	stamp := filepath.Join(dir, "installed")
+	if was, err := os.ReadFile(stamp); err == nil && string(was) == sum {
+		return dir, nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := steps(dir); err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(stamp, []byte(sum), 0o644)
+}
+
+// goClient builds a program of the Go module beside this one.
+func goClient(name, module string) func(context.Context, *bench) (*client, error) {
+	return func(ctx context.Context, b *bench) (*client, error) {
+		program := filepath.Join(b.cache, "go", name)
+		folder := filepath.Join(b.here, "go")
+		if _, err := call(exec.CommandContext(ctx, "go", "build", "-C", folder, "-o", program, "./"+name)); err != nil {
+			return nil, err
+		}
+		version, err := call(exec.CommandContext(ctx, "go", "list", "-C", folder, "-m", "-f", "{{.Version}}", module))
+		if err != nil {
+			return nil, err
+		}
+		return b.fromProgram(strings.TrimSpace(version), program), nil
+	}
+}
+
+// pythonClient makes a virtual environment with what is in a list of requirements, of which the first
+// is the client.
+func pythonClient(name, script string) func(context.Context, *bench) (*client, error) {
+	return func(ctx context.Context, b *bench) (*client, error) {
+		list := filepath.Join("python", name+".txt")
+		dir, err := b.installed(name, list, func(dir string) error {
+			if _, err := call(exec.CommandContext(ctx, "python3", "-m", "venv", dir)); err != nil {
+				return err
+			}
+			_, err := call(exec.CommandContext(ctx, filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", filepath.Join(b.here, list)))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		text, err := os.ReadFile(filepath.Join(b.here, list))
+		if err != nil {
+			return nil, err
+		}
+		first, _, _ := strings.Cut(string(text), "\n")
+		_, version, _ := strings.Cut(first, "==")
+		return b.fromProgram(version, filepath.Join(dir, "bin", "python"), filepath.Join(b.here, "python", script)), nil
+	}
+}
+
+func jsClient(ctx context.Context, b *bench) (*client, error) {
+	_, err := b.installed("js", "js/package.json", func(dir string) error {
+		text, err := os.ReadFile(filepath.Join(b.here, "js", "package.json"))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "package.json"), text, 0o644); err != nil {
+			return err
+		}
+		_, err = call(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	text, err := call(exec.CommandContext(ctx, "node", "-p", fmt.Sprintf("require(%q).version", filepath.Join(b.cache, "js", "node_modules", "kafkajs", "package.json"))))
+	if err != nil {
+		return nil, err
+	}
+	return b.fromProgram(strings.TrimSpace(text), "node", filepath.Join(b.here, "js", "client.js")), nil
+}
+
+// classpath resolves Kafka's own artifacts with Maven.
+func (b *bench) classpath(ctx context.Context) (classpath, version string, err error) {
+	dir, err := b.installed("java", "java/pom.xml", func(dir string) error {
+		_, err := call(exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", filepath.Join(b.here, "java", "pom.xml"),
+			"dependency:build-classpath", "-Dmdep.outputFile="+filepath.Join(dir, "classpath")))
+		return err
+	})
+	if err != nil {
+		return "", "", err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "classpath"))
+	if err != nil {
+		return "", "", err
+	}
+	_, after, _ := strings.Cut(string(text), "kafka-clients-")
+	version, _, _ = strings.Cut(after, ".jar")
+	return strings.TrimSpace(string(text)), version, nil
+}
+
+func javaClient(ctx context.Context, b *bench) (*client, error) {
+	classpath, version, err := b.classpath(ctx)
+	if err != nil {
+		return nil, err
+	}
+	classes := filepath.Join(b.cache, "java", "classes")
+	if _, err := call(exec.CommandContext(ctx, "javac", "-cp", classpath, "-d", classes, filepath.Join(b.here, "java", "Client.java"))); err != nil {
+		return nil, err
+	}
+	return b.fromProgram(version, "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath+":"+classes, "Client"), nil
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tools are Kafka's own command-line tools, by the classes that its shell scripts start.
+type tools struct {
+	bench     *bench
+	classpath string
+}
+
+func toolsClient(ctx context.Context, b *bench) (*client, error) {
+	classpath, version, err := b.classpath(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := tools{b, classpath}
+	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards}, nil
+}
+
+const (
+	topicsTool       = "org.apache.kafka.tools.TopicCommand"
+	consoleProducer  = "org.apache.kafka.tools.ConsoleProducer"
+	consoleConsumer  = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+	groupsTool       = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+	configsTool      = "kafka.admin.ConfigCommand"
+	offsetsTool      = "org.apache.kafka.tools.GetOffsetShell"
+	perfTest         = "org.apache.kafka.tools.ProducerPerformance"
+	verifiableWriter = "org.apache.kafka.tools.VerifiableProducer"
+	verifiableReader = "org.apache.kafka.tools.VerifiableConsumer"
+)
+
+func (t tools) command(ctx context.Context, class string, args ...string) *exec.Cmd {
+	args = append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", t.classpath, class, "--bootstrap-server", t.bench.bootstrap}, args...)
+	return exec.CommandContext(ctx, "java", args...)
+}
+
+// run runs a tool, which has to print each of some texts.
+func (t tools) run(ctx context.Context, class string, args []string, want ...string) error {
+	out, err := call(t.command(ctx, class, args...))
+	name := class[strings.LastIndex(class, ".")+1:]
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			return fmt.Errorf("%s %s: %q is not in what it printed:\n%s", name, strings.Join(args, " "), w, out)
+		}
+	}
+	return nil
+}
+
+func (t tools) roundtrip(ctx context.Context, topic, codec string) error {
+	padding := strings.Repeat("x", 200)
+	var lines strings.Builder
+	for i := range roundtripRecords {
+		fmt.Fprintf(&lines, "k-%d:v-%d%s\n", i, i, padding)
+	}
+	write := t.command(ctx, consoleProducer, "--topic", topic, "--compression-codec", codec,
+		"--reader-property", "parse.key=true", "--reader-property", "key.separator=:")
+	write.Stdin = strings.NewReader(lines.String())
+	if _, err := call(write); err != nil {
+		return err
+	}
+	read := t.command(ctx, consoleConsumer, "--topic", topic, "--from-beginning", "--max-messages", strconv.Itoa(roundtripRecords),
+		"--formatter-property", "print.key=true", "--formatter-property", "key.separator=:")
+	out, err := call(read)
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, line := range strings.Split(out, "\n") {
+		key, value, ok := strings.Cut(line, ":")
+		n := strings.TrimPrefix(key, "k-")
+		if ok && strings.HasPrefix(key, "k-") {
+			if value != "v-"+n+padding || seen[n] {
+				return fmt.Errorf("record is wrong or there twice: %q", line)
+			}
+			seen[n] = true
+		}
+	}
+	if len(seen) != roundtripRecords {
+		return fmt.Errorf("%d of %d records came", len(seen), roundtripRecords)
+	}
+	return nil
+}
+
+func (t tools) admin(ctx context.Context, topic string) error {
+	for _, s := range []struct {
+		class string
+		args  []string
+		want  []string
+	}{
+		{topicsTool, []string{"--create", "--topic", topic, "--partitions", "3", "--replication-factor", "3", "--config", "retention.ms=1234567"}, []string{"Created topic"}},
+		{topicsTool, []string{"--list"}, []string{topic}},
+		{configsTool, []string{"--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "retention.ms=7654321"}, []string{"Completed updating"}},
+		{configsTool, []string{"--describe", "--entity-type", "topics", "--entity-name", topic}, []string{"retention.ms=7654321"}},
+		{configsTool, []string{"--describe", "--all", "--entity-type", "brokers", "--entity-name", "1"}, []string{"num.partitions=1"}},
+		{topicsTool, []string{"--alter", "--topic", topic, "--partitions", "5"}, nil},
+		{topicsTool, []string{"--describe", "--topic", topic}, []string{"PartitionCount: 5", "ReplicationFactor: 3", "retention.ms=7654321"}},
+		{perfTest, []string{"--topic", topic, "--num-records", "2000", "--record-size", "100", "--throughput", "-1"}, []string{"2000 records sent"}},
+		{offsetsTool, []string{"--topic", topic}, []string{topic + ":4:"}},
+		{groupsTool, []string{"--list"}, nil},
+		{topicsTool, []string{"--delete", "--topic", topic}, nil},
+	} {
+		if err := t.run(ctx, s.class, s.args, s.want...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// afterwards looks at a group whose members have left, moves its offsets, and deletes it.
+func (t tools) afterwards(ctx context.Context, group string) error {
+	for _, s := range []struct{ args, want []string }{
+		{[]string{"--list"}, []string{group}},
+		{[]string{"--describe", "--group", group}, []string{"LOG-END-OFFSET", group}},
+		{[]string{"--describe", "--state", "--group", group}, []string{"Empty"}},
+		{[]string{"--reset-offsets", "--to-earliest", "--all-topics", "--execute", "--group", group}, []string{group}},
+		{[]string{"--delete", "--group", group}, []string{"successful"}},
+	} {
+		if err := t.run(ctx, groupsTool, s.args, s.want...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifiable is a line of the verifiable producer and consumer.
+type verifiable struct {
+	Name       string
+	Value      string
+	Partitions []struct{ Partition int }
+}
+
+func parseVerifiable(p *process, line string) {
+	var v verifiable
+	if json.Unmarshal([]byte(line), &v) != nil {
+		return
+	}
+	switch v.Name {
+	case "producer_send_success":
+		p.acked = append(p.acked, v.Value)
+	case "record_data":
+		p.records = append(p.records, v.Value)
+	case "partitions_assigned":
+		for _, at := range v.Partitions {
+			p.assigned = append(p.assigned, strconv.Itoa(at.Partition))
+		}
+	case "partitions_revoked":
+		p.assigned = slices.DeleteFunc(p.assigned, func(id string) bool {
+			return slices.ContainsFunc(v.Partitions, func(at struct{ Partition int }) bool { return strconv.Itoa(at.Partition) == id })
+		})
+	}
+}
+
+func (t tools) member(name, topic, group string) (*process, error) {
+	return start(name, t.command(context.Background(), verifiableReader, "--topic", topic, "--group-id", group, "--verbose", "--reset-policy", "earliest"), parseVerifiable)
+}
+
+func (t tools) writer(name, topic, prefix string) (*process, error) {
+	return start(name, t.command(context.Background(), verifiableWriter, "--topic", topic, "--throughput", "150", "--repeating-keys", "100", "--value-prefix", prefix), parseVerifiable)
+}
