@@ -76,6 +76,8 @@ var shapes = map[int16]struct {
 	64: {0, "i"},                                                                                                // UnregisterBroker
 	65: {0, "*s"},                                                                                               // DescribeTransactions
 	66: {2, "*s *l l1- s2-"},                                                                                    // ListTransactions
+	68: {1, "s s i s s i *s s1- s [ u *i ]"},                                                                    // ConsumerGroupHeartbeat
+	69: {1, "*s b"},                                                                                             // ConsumerGroupDescribe
 }
 
 // field is one field of a shape.

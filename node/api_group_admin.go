@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // DescribeGroups, versions 0 to 6: v4 has static members, v5 is flexible. A group that doesn't exist
@@ -26,6 +28,12 @@ func (n *Node) handleDescribeGroups(r *request, m kmsg.Request) {
 			out.State = groupDead.String()
 			if req.Version >= 6 {
 				out.ErrorCode = kerr.GroupIDNotFound.Code
+			}
+		case g.isModern():
+			out.State = groupDead.String()
+			if req.Version >= 6 {
+				err = kafka.Errorf(kerr.GroupIDNotFound, "group %q is not of the classic protocol", id)
+				out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 			}
 		default:
 			g.classic.describe(&out)
@@ -52,8 +60,13 @@ func (g *classicGroup) describe(out *kmsg.DescribeGroupsResponseGroup) {
 	}
 }
 
-// groupTypeClassic is the type of all groups that are served (KIP-848 has others).
-const groupTypeClassic = "classic"
+// listed returns how ListGroups shows a group: its protocol type, and its type (KIP-848).
+func (g *consumerGroup) listed() (protocolType, kind string) {
+	if g.isModern() {
+		return "consumer", "consumer"
+	}
+	return g.classic.protocolType, "classic"
+}
 
 // ListGroups, versions 0 to 5: the groups whose coordinator this broker is, so clients ask every
 // broker. v4 filters by state (KIP-518), v5 by type (KIP-848).
@@ -69,12 +82,12 @@ func (n *Node) handleListGroups(r *request, m kmsg.Request) {
 			continue
 		}
 		for _, g := range c.groups {
-			if !wanted(req.StatesFilter, g.classic.state.String()) || !wanted(req.TypesFilter, groupTypeClassic) || g.classic.state == groupDead {
+			out := kmsg.NewListGroupsResponseGroup()
+			out.Group, out.GroupState = g.id, g.state()
+			out.ProtocolType, out.GroupType = g.listed()
+			if !wanted(req.StatesFilter, out.GroupState) || !wanted(req.TypesFilter, out.GroupType) || g.classic.state == groupDead {
 				continue
 			}
-			out := kmsg.NewListGroupsResponseGroup()
-			out.Group, out.ProtocolType = g.id, g.classic.protocolType
-			out.GroupState, out.GroupType = g.classic.state.String(), groupTypeClassic
 			resp.Groups = append(resp.Groups, out)
 		}
 	}
@@ -127,7 +140,7 @@ func (n *Node) groupToDelete(id string) (*consumerGroup, error) {
 		return nil, err
 	case g.classic.state == groupDead:
 		return nil, kerr.GroupIDNotFound
-	case len(g.classic.members) > 0 || g.classic.state != groupEmpty:
+	case !g.idle():
 		return nil, kerr.NonEmptyGroup
 	}
 	return g, nil

@@ -11,12 +11,14 @@ import (
 	"chronik/kafka"
 )
 
-// OffsetCommit, versions 2 to 9.
+// OffsetCommit, versions 2 to 10.
 //
 //	v2  retention time, until v4: ignored, as in Kafka since 2.1
 //	v6  leader epoch
 //	v7  static members
 //	v8  flexible
+//	v9  of members of the new protocol: the generation is the member's epoch
+//	v10 topic ids
 //
 // All offsets of a request become one entry, and are answered when it is committed. A commit without
 // generation and member is an administrator's, or of a consumer that assigns partitions by itself,
@@ -25,7 +27,7 @@ func (n *Node) handleOffsetCommit(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetCommitRequest)
 	g, err := n.groupToCommit(req)
 	if err == nil {
-		err = g.classic.admitCommit(req)
+		err = g.admitCommit(req)
 	}
 	if err != nil {
 		r.reply(committed(req, code(err)))
@@ -52,6 +54,9 @@ func (n *Node) groupToCommit(req *kmsg.OffsetCommitRequest) (*consumerGroup, err
 		return nil, err
 	}
 	if req.Generation >= 0 && c.find(req.Group) == nil {
+		if req.Version >= 9 {
+			return nil, kerr.GroupIDNotFound
+		}
 		return nil, kerr.IllegalGeneration
 	}
 	return c.open(req.Group)
@@ -62,7 +67,7 @@ func committed(req *kmsg.OffsetCommitRequest, code int16) *kmsg.OffsetCommitResp
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	for i := range req.Topics {
 		t := kmsg.NewOffsetCommitResponseTopic()
-		t.Topic = req.Topics[i].Topic
+		t.Topic, t.TopicID = req.Topics[i].Topic, req.Topics[i].TopicID
 		for j := range req.Topics[i].Partitions {
 			p := kmsg.NewOffsetCommitResponseTopicPartition()
 			p.Partition, p.ErrorCode = req.Topics[i].Partitions[j].Partition, code
@@ -73,7 +78,36 @@ func committed(req *kmsg.OffsetCommitRequest, code int16) *kmsg.OffsetCommitResp
 	return resp
 }
 
-// admitCommit reports why a client may not commit now. While members join the old generation may
+// admitCommit reports why a client may not commit now.
+func (g *consumerGroup) admitCommit(req *kmsg.OffsetCommitRequest) error {
+	if !g.isModern() {
+		return g.classic.admitCommit(req)
+	}
+	s := g.stored.modern
+	if req.Generation < 0 && len(s.members) == 0 {
+		return nil
+	}
+	if err := s.admit(req.MemberID, req.Generation); err != nil && req.Version < 9 {
+		return kafka.Errorf(kerr.UnsupportedVersion, "members of the new protocol commit by version 9 or later")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// admit reports why somebody isn't a member in its current epoch.
+func (s *modernState) admit(id string, epoch int32) error {
+	m := s.member(id)
+	switch {
+	case m == nil:
+		return kerr.UnknownMemberID
+	case m.Epoch != epoch:
+		return kerr.StaleMemberEpoch
+	}
+	return nil
+}
+
+// admitCommit is the classic protocol's part. While members join the old generation may
 // still commit; once its successor has begun it may not.
 func (g *classicGroup) admitCommit(req *kmsg.OffsetCommitRequest) error {
 	switch {
@@ -97,10 +131,14 @@ func (g *classicGroup) admitCommit(req *kmsg.OffsetCommitRequest) error {
 func (g *classicGroup) offsetRecords(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) (records []kafka.Record) {
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		topic, err := g.node.topicName(req.Version >= 10, t.Topic, t.TopicID)
 		for j := range t.Partitions {
 			in := &t.Partitions[j]
-			meta := g.node.catalog.partition(t.Topic, in.Partition)
+			meta := g.node.catalog.partition(topic, in.Partition)
 			switch {
+			case err != nil:
+				resp.Topics[i].Partitions[j].ErrorCode = code(err)
+				continue
 			case meta == nil:
 				resp.Topics[i].Partitions[j].ErrorCode = kerr.UnknownTopicOrPartition.Code
 				continue
@@ -115,7 +153,7 @@ func (g *classicGroup) offsetRecords(req *kmsg.OffsetCommitRequest, resp *kmsg.O
 			if in.Metadata != nil {
 				o.metadata = *in.Metadata
 			}
-			records = append(records, offsetRecord(g.of.id, t.Topic, &o))
+			records = append(records, offsetRecord(g.of.id, topic, &o))
 		}
 	}
 	return records
@@ -149,13 +187,14 @@ func (g *classicGroup) commit(r *request, records []kafka.Record, resp *kmsg.Off
 	r.expireAfter(coordinatorTimeout, func() { fail(kerr.CoordinatorNotAvailable) })
 }
 
-// OffsetFetch, versions 1 to 9.
+// OffsetFetch, versions 1 to 10.
 //
 //	v2  null topics mean all
 //	v3  flexible from v6; v5 leader epoch
 //	v7  require stable: there are no transactions, so every offset is
 //	v8  many groups (KIP-709)
 //	v9  member id and epoch, of groups of the new protocol
+//	v10 topic ids
 //
 // An offset that was never committed is -1, without an error. The answer is linearizable: a majority
 // confirms first that this broker still is the coordinator, or a member whose group moved could go
@@ -244,8 +283,11 @@ func (n *Node) fetchOffsets(f *offsetFetch, in *kmsg.OffsetFetchRequestGroup, ou
 		case !ok:
 			finish(kerr.NotCoordinator)
 		default:
-			out.Topics = c.offsets(in)
-			finish(nil)
+			err := c.admitFetch(in)
+			if err == nil {
+				out.Topics = c.offsets(in, f.version >= 10)
+			}
+			finish(err)
 		}
 	})
 }
@@ -264,8 +306,16 @@ func failedOffsets(topics []kmsg.OffsetFetchRequestGroupTopic, code int16) (out 
 	return out
 }
 
+// admitFetch reports why a member may not fetch offsets now; who isn't a member always may.
+func (c *coordinator) admitFetch(in *kmsg.OffsetFetchRequestGroup) error {
+	if g := c.find(in.Group); g != nil && g.isModern() && in.MemberID != nil && in.MemberEpoch >= 0 {
+		return g.stored.modern.admit(*in.MemberID, in.MemberEpoch)
+	}
+	return nil
+}
+
 // offsets answers what is asked of one group, or all that is committed if nothing in particular is.
-func (c *coordinator) offsets(in *kmsg.OffsetFetchRequestGroup) (out []kmsg.OffsetFetchResponseGroupTopic) {
+func (c *coordinator) offsets(in *kmsg.OffsetFetchRequestGroup, byID bool) (out []kmsg.OffsetFetchResponseGroupTopic) {
 	stored := &storedGroup{}
 	if g := c.find(in.Group); g != nil {
 		stored = &g.stored
@@ -275,10 +325,13 @@ func (c *coordinator) offsets(in *kmsg.OffsetFetchRequestGroup) (out []kmsg.Offs
 		topics = stored.all(c.node)
 	}
 	for _, t := range topics {
+		topic, err := c.node.topicName(byID, t.Topic, t.TopicID)
 		o := kmsg.NewOffsetFetchResponseGroupTopic()
-		o.Topic = t.Topic
+		o.Topic, o.TopicID = topic, t.TopicID
 		for _, p := range t.Partitions {
-			o.Partitions = append(o.Partitions, c.offset(stored, t.Topic, p))
+			one := c.offset(stored, topic, p)
+			one.ErrorCode = code(err)
+			o.Partitions = append(o.Partitions, one)
 		}
 		out = append(out, o)
 	}
@@ -289,6 +342,9 @@ func (c *coordinator) offsets(in *kmsg.OffsetFetchRequestGroup) (out []kmsg.Offs
 func (s *storedGroup) all(n *Node) (topics []kmsg.OffsetFetchRequestGroupTopic) {
 	for _, t := range s.topics {
 		in := kmsg.OffsetFetchRequestGroupTopic{Topic: t.name}
+		if meta := n.catalog.byName[t.name]; meta != nil {
+			in.TopicID = meta.uuid
+		}
 		for i := range t.partitions {
 			if !n.orphaned(t.name, &t.partitions[i]) {
 				in.Partitions = append(in.Partitions, t.partitions[i].partition)
@@ -322,7 +378,7 @@ func (n *Node) handleOffsetDelete(r *request, m kmsg.Request) {
 	g, err := n.groupOf(req.Group, kerr.GroupIDNotFound)
 	subscribed := []string(nil)
 	if err == nil {
-		subscribed, err = g.classic.subscribed()
+		subscribed, err = g.subscribed()
 	}
 	if err != nil {
 		resp.ErrorCode = code(err)
@@ -374,6 +430,19 @@ const maxSubscription = 1 << 20
 
 // subscribed lists the topics that members subscribe to. Members that don't speak the consumer
 // protocol don't say, so none of their group's offsets can go while they are there.
+func (g *consumerGroup) subscribed() (topics []string, err error) {
+	if !g.isModern() {
+		return g.classic.subscribed()
+	}
+	for _, m := range g.stored.modern.members {
+		topics = append(topics, m.Topics...)
+		for _, t := range g.coordinator.node.subscription(m) {
+			topics = append(topics, g.coordinator.node.catalog.byGroup[t.Topic].Topic.Name)
+		}
+	}
+	return topics, nil
+}
+
 func (g *classicGroup) subscribed() (topics []string, err error) {
 	if g.state == groupDead {
 		return nil, kerr.GroupIDNotFound

@@ -137,8 +137,12 @@ func (n *Node) groupToJoin(req *kmsg.JoinGroupRequest) (*consumerGroup, error) {
 	if s := millis(req.SessionTimeoutMillis); s < n.cfg.GroupMinSession || s > n.cfg.GroupMaxSession {
 		return nil, kafka.Errorf(kerr.InvalidSessionTimeout, "session timeout %v; use %v to %v", s, n.cfg.GroupMinSession, n.cfg.GroupMaxSession)
 	}
-	if req.MemberID != "" && c.find(req.Group) == nil {
+	g := c.find(req.Group)
+	switch {
+	case g == nil && req.MemberID != "":
 		return nil, kerr.UnknownMemberID
+	case g != nil && g.classic.idle() && !g.idle():
+		return nil, kafka.Errorf(kerr.InconsistentGroupProtocol, "group %q has members of the new protocol", req.Group)
 	}
 	return c.open(req.Group)
 }

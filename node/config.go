@@ -64,6 +64,10 @@ type Config struct {
 	GroupInitialDelay time.Duration
 	// GroupMaxSize bounds the members of a group (group.max.size). Default 1000.
 	GroupMaxSize int
+	// ConsumerSession is how long a member of a group of the new protocol (KIP-848) may be silent
+	// (group.consumer.session.timeout.ms), default 45 s, and ConsumerHeartbeat how often it shall
+	// speak (group.consumer.heartbeat.interval.ms), default 5 s.
+	ConsumerSession, ConsumerHeartbeat time.Duration
 	// OffsetsRetention is how long the offsets of a group without members are kept
 	// (offsets.retention.minutes). Default 7 days. They are looked at every OffsetsCheckInterval,
 	// default 10 min.
@@ -127,6 +131,8 @@ func (c *Config) validate() error {
 	setDefault(&c.GroupMinSession, 6*time.Second)
 	setDefault(&c.GroupMaxSession, 30*time.Minute)
 	setDefault(&c.GroupMaxSize, 1000)
+	setDefault(&c.ConsumerSession, 45*time.Second)
+	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
 	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
 	setDefault(&c.TickInterval, 50*time.Millisecond)

@@ -36,6 +36,7 @@ type consumerGroup struct {
 	id          string
 	stored      storedGroup
 	classic     *classicGroup // on a serving leader, else nil
+	modern      *modernGroup  // there too, if members ever spoke the new protocol
 }
 
 // Limits on what clients can make a coordinator keep.
@@ -137,7 +138,12 @@ func (c *coordinator) apply(_, _ uint64, data []byte) any {
 
 func (c *coordinator) applyBatch(batch []byte) {
 	err := kafka.Records(batch, func(_, _ int64, key, value []byte) error {
-		c.applyRecord(parseGroupRecord(key, value))
+		if kind := recordKind(key); kind == keyModernGroup || kind == keyModernMember {
+			group, member := parseModernKey(key)
+			c.ensure(group).stored.applyModern(member, value)
+		} else {
+			c.applyRecord(parseGroupRecord(key, value))
+		}
 		return nil
 	})
 	assert(err == nil, "every entry of a coordinator is a batch of records: %v", err)
@@ -148,7 +154,8 @@ func (c *coordinator) applyRecord(r groupRecord) {
 	case r.offset != nil:
 		c.ensure(r.group).stored.put(r.topic, *r.offset)
 	case r.metadata != nil:
-		c.ensure(r.group).stored.metadata = r.metadata
+		s := &c.ensure(r.group).stored
+		s.metadata, s.modern = r.metadata, nil
 	case g == nil: // removed twice
 	case r.topic != "":
 		g.stored.remove(r.topic, r.partition)
@@ -200,6 +207,9 @@ func (c *coordinator) propose(records []kafka.Record, done func(error)) {
 func (c *coordinator) leading() {
 	for _, g := range c.groups {
 		g.classic = restoreClassicGroup(g)
+		if g.stored.modern != nil {
+			g.modern = restoreModernGroup(g)
+		}
 	}
 	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
 }
@@ -209,8 +219,8 @@ func (c *coordinator) following() {
 	c.node.deadlines.cancel(c.sweep)
 	for _, g := range c.groups {
 		if g.classic != nil {
-			g.classic.abandon()
-			g.classic = nil
+			g.abandon()
+			g.classic, g.modern = nil, nil
 		}
 	}
 	c.groups = slices.DeleteFunc(c.groups, func(g *consumerGroup) bool { return g.stored.empty() })
@@ -236,17 +246,49 @@ func (c *coordinator) expireOffsets() {
 	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
 }
 
+// abandon ends the group on this broker: it is no longer its coordinator, or the group is deleted.
+func (g *consumerGroup) abandon() {
+	g.classic.abandon()
+	if g.modern != nil {
+		g.modern.abandon()
+	}
+}
+
+// isModern reports whether the group is one of the new protocol: its members speak it, or did last.
+func (g *consumerGroup) isModern() bool { return g.stored.modern != nil && g.classic.idle() }
+
+// idle reports whether the group has no members of either protocol, nor any that are about to come.
+func (g *consumerGroup) idle() bool {
+	return g.classic.idle() && (g.modern == nil || !g.modern.busy && len(g.modern.state().members) == 0)
+}
+
+// state returns the name of what the group is doing.
+func (g *consumerGroup) state() string {
+	if g.isModern() {
+		return g.stored.modern.state()
+	}
+	return g.classic.state.String()
+}
+
+// since returns when the last member left, in ms of the wall clock; 0 if there never was one.
+func (g *consumerGroup) since() int64 {
+	switch {
+	case g.isModern():
+		return g.stored.modern.Since
+	case g.stored.metadata != nil:
+		return g.classic.since
+	}
+	return 0
+}
+
 // expired reports whether a group without members can go: since it lost them, and since each commit,
 // the time of retention is over. Without offsets there is nothing to retain.
 func (g *consumerGroup) expired() bool {
-	if g.classic.state != groupEmpty || len(g.classic.promised) > 0 || g.stored.empty() {
+	if !g.idle() || g.stored.empty() {
 		return false
 	}
 	horizon := g.coordinator.node.unixMs - g.coordinator.node.cfg.OffsetsRetention.Milliseconds()
-	if len(g.stored.topics) > 0 && g.stored.metadata != nil && g.classic.since > horizon {
-		return false
-	}
-	return g.stored.newestCommit() <= horizon
+	return len(g.stored.topics) == 0 || max(g.since(), g.stored.newestCommit()) <= horizon
 }
 
 // orphans returns tombstones for the offsets of deleted topics.
@@ -279,7 +321,7 @@ func (g *consumerGroup) remove(done func(error)) {
 		if err != nil {
 			live.state = groupEmpty // still there, should this broker still lead
 		} else {
-			live.abandon()
+			g.abandon()
 		}
 		done(err)
 	})

@@ -490,7 +490,13 @@ func TestSnapshotProperties(t *testing.T) {
 	name := rapid.StringMatching(`[a-c]`)
 	record := rapid.Custom(func(t *rapid.T) kafka.Record {
 		group, topic, partition := name.Draw(t, "group"), name.Draw(t, "topic"), rapid.Int32Range(0, 3).Draw(t, "partition")
-		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		switch rapid.IntRange(0, 12).Draw(t, "kind") {
+		case 10:
+			return (&modernState{Epoch: rapid.Int32().Draw(t, "epoch"), Topics: anyAssignment.Draw(t, "topics")}).record(group)
+		case 11:
+			return (&modernMember{ID: name.Draw(t, "id"), Topics: []string{topic}, Owned: anyAssignment.Draw(t, "owned")}).record(group)
+		case 12:
+			return kafka.Record{Key: modernKey(group, name.Draw(t, "id"))}
 		case 0:
 			return groupTombstone(group)
 		case 1:
@@ -536,7 +542,7 @@ func TestSnapshotProperties(t *testing.T) {
 				t.Fatal("groups are not in order")
 			}
 		}
-		if diff := cmp.Diff(states(&a), states(&b), cmp.AllowUnexported(storedGroup{}, topicOffsets{}, committedOffset{}), cmpopts.IgnoreUnexported(kmsg.Tags{}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(states(&a), states(&b), cmp.AllowUnexported(storedGroup{}, topicOffsets{}, committedOffset{}, modernState{}), cmpopts.IgnoreUnexported(kmsg.Tags{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatal(diff)
 		}
 	})

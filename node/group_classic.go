@@ -224,7 +224,7 @@ func (g *classicGroup) breakPromise(id string) bool {
 
 // forgetIfUnused drops a group of which nothing ever came.
 func (g *classicGroup) forgetIfUnused() {
-	if g.state == groupEmpty && len(g.promised) == 0 && g.commits == 0 && g.generation == 0 && g.of.stored.empty() {
+	if g.of.idle() && g.commits == 0 && g.generation == 0 && g.of.stored.empty() {
 		g.state = groupDead
 		g.of.coordinator.forget(g.of)
 	}
@@ -247,7 +247,10 @@ func (g *classicGroup) removeAndGoOn(m *groupMember) {
 	g.rebalance()
 }
 
-// abandon ends the group on this broker: it is no longer its coordinator, or the group is deleted.
+// idle reports whether the group has no members, nor any that are about to come.
+func (g *classicGroup) idle() bool { return g.state == groupEmpty && len(g.promised) == 0 }
+
+// abandon sends everybody away.
 func (g *classicGroup) abandon() {
 	g.state = groupDead
 	g.node.deadlines.cancel(g.timer)

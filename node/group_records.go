@@ -19,16 +19,20 @@ import (
 //
 //	0, 1  a committed offset; a null value removes it
 //	2     a group's generation; a null value removes the group, here with all its offsets
+//	256   a group of the new protocol, in a form of our own (group_modern_state.go)
+//	257   a member of such a group; a null value removes it
 
 const (
 	keyOffset       = 1
 	keyGroup        = 2
+	keyModernGroup  = 256
+	keyModernMember = 257
 	offsetValueForm = 4 // with topic ids
 	groupValueForm  = 3 // with static members
 )
 
-// groupRecord is one record, parsed. Exactly one of offset and metadata is set; neither in a
-// tombstone, which has a topic if it is an offset's.
+// groupRecord is one record of Kafka's, parsed. Exactly one of offset and metadata is set; neither in
+// a tombstone, which has a topic if it is an offset's.
 type groupRecord struct {
 	group     string
 	topic     string
@@ -39,8 +43,11 @@ type groupRecord struct {
 
 // storedGroup is what the log says of a group.
 type storedGroup struct {
-	metadata *kmsg.GroupMetadataValue // nil: it never had members, or none for long
-	topics   []topicOffsets           // ascending by name
+	// At most one of these is set: the protocol that its members last spoke.
+	metadata *kmsg.GroupMetadataValue
+	modern   *modernState
+
+	topics []topicOffsets // ascending by name
 }
 
 type topicOffsets struct {
@@ -58,7 +65,9 @@ type committedOffset struct {
 	topicID     GroupID // which of the topics that ever had the name, see topicMeta.id
 }
 
-func (s *storedGroup) empty() bool { return s.metadata == nil && len(s.topics) == 0 }
+func (s *storedGroup) empty() bool {
+	return s.metadata == nil && s.modern == nil && len(s.topics) == 0
+}
 
 // topic returns the position of a topic, and whether it is there.
 func (s *storedGroup) topic(name string) (int, bool) {
@@ -125,6 +134,12 @@ func (s *storedGroup) records(group string) (records []kafka.Record) {
 	if s.metadata != nil {
 		records = append(records, groupMetadataRecord(group, s.metadata))
 	}
+	if s.modern != nil {
+		records = append(records, s.modern.record(group))
+		for _, m := range s.modern.members {
+			records = append(records, m.record(group))
+		}
+	}
 	for _, t := range s.topics {
 		for i := range t.partitions {
 			records = append(records, offsetRecord(group, t.name, &t.partitions[i]))
@@ -177,11 +192,15 @@ func groupMetadataRecord(group string, v *kmsg.GroupMetadataValue) kafka.Record 
 
 func groupTombstone(group string) kafka.Record { return kafka.Record{Key: groupKey(group)} }
 
+func recordKind(key []byte) uint16 {
+	assert(len(key) >= 2, "the key of a coordinator's record begins with its version")
+	return binary.BigEndian.Uint16(key)
+}
+
 // parseGroupRecord is the inverse of the functions above. Nothing in the result aliases the bytes,
 // which belong to the log.
 func parseGroupRecord(key, value []byte) groupRecord {
-	assert(len(key) >= 2, "the key of a coordinator's record begins with its version")
-	switch kind := binary.BigEndian.Uint16(key); kind {
+	switch kind := recordKind(key); kind {
 	case 0, keyOffset:
 		return parseOffsetRecord(key, value)
 	default:

@@ -67,6 +67,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.CheckpointEntries, want.Node.CheckpointBytes, want.Node.RetainEntries = 20000, 32<<20, 1000
 	want.Node.GroupPartitions, want.Node.GroupMaxSize, want.Node.OffsetsRetention = 8, 1000, 7*24*time.Hour
 	want.Node.GroupMinSession, want.Node.GroupMaxSession = 6*time.Second, 30*time.Minute
+	want.Node.ConsumerSession, want.Node.ConsumerHeartbeat = 45*time.Second, 5*time.Second
 	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

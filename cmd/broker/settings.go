@@ -47,6 +47,8 @@ type settings struct {
 	GroupDelayMs      int64    `toml:"group_initial_delay_ms"`
 	GroupMinSessionMs int64    `toml:"group_min_session_ms"`
 	GroupMaxSessionMs int64    `toml:"group_max_session_ms"`
+	ConsumerSessionMs int64    `toml:"group_consumer_session_ms"`
+	ConsumerBeatMs    int64    `toml:"group_consumer_heartbeat_ms"`
 	OffsetsKeptMs     int64    `toml:"offsets_retention_ms"`
 	RaftLogRetention  int      `toml:"raft_log_retention"`
 	CheckpointEntries int      `toml:"checkpoint_entries"`
@@ -100,6 +102,8 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.GroupDelayMs, "group-initial-delay-ms", 0, "milliseconds that a new consumer group waits for more members before it begins")
 	fs.Int64Var(&s.GroupMinSessionMs, "group-min-session-ms", 6000, "shortest session in milliseconds that a member of a consumer group may ask for")
 	fs.Int64Var(&s.GroupMaxSessionMs, "group-max-session-ms", 30*60*1000, "longest session in milliseconds that a member of a consumer group may ask for")
+	fs.Int64Var(&s.ConsumerSessionMs, "group-consumer-session-ms", 45000, "milliseconds that a member of a consumer group of the new protocol may be silent")
+	fs.Int64Var(&s.ConsumerBeatMs, "group-consumer-heartbeat-ms", 5000, "milliseconds between heartbeats that members of a consumer group of the new protocol are told to keep")
 	fs.Int64Var(&s.OffsetsKeptMs, "offsets-retention-ms", 7*24*3600*1000, "milliseconds that the offsets of a consumer group without members are kept")
 	fs.IntVar(&s.RaftLogRetention, "raft-log-retention", 10000, "newest log entries that each partition keeps in memory")
 	fs.IntVar(&s.CheckpointEntries, "checkpoint-entries", 20000, "entries between two checkpoints of a partition's state; a start reads what came after the newest")
@@ -227,6 +231,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs),
+			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// ConsumerGroupHeartbeat, versions 0 and 1 (KIP-848): all that a member of a group of the new protocol
+// does. From v1 on clients make their member ids themselves, and may subscribe by a regular expression.
+func (n *Node) handleConsumerGroupHeartbeat(r *request, m kmsg.Request) {
+	req := m.(*kmsg.ConsumerGroupHeartbeatRequest)
+	g, err := n.groupToBeat(r, req)
+	if err != nil {
+		r.reply(failedBeat(req, err))
+		return
+	}
+	g.modern.whenIdle(func() { g.modern.heartbeat(r, req) })
+	g.classic.forgetIfUnused() // it was refused
+}
+
+func (n *Node) groupToBeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*consumerGroup, error) {
+	c, err := n.coordinatorOf(req.Group)
+	if err != nil {
+		return nil, err
+	}
+	if req.MemberID == "" && req.Version == 0 && req.MemberEpoch == joinEpoch {
+		req.MemberID = n.newMemberID(r, req.InstanceID)
+	}
+	if err := checkBeat(req); err != nil {
+		return nil, err
+	}
+	g := c.find(req.Group)
+	switch {
+	case g == nil && req.MemberEpoch != joinEpoch:
+		return nil, kerr.GroupIDNotFound
+	case g == nil:
+		if g, err = c.open(req.Group); err != nil {
+			return nil, err
+		}
+	case g.classic.state == groupDead:
+		return nil, kerr.CoordinatorNotAvailable
+	case !g.classic.idle():
+		return nil, kafka.Errorf(kerr.GroupIDNotFound, "group %q has members of the classic protocol", req.Group)
+	}
+	if g.modern == nil {
+		g.modern = restoreModernGroup(g)
+	}
+	return g, nil
+}
+
+// checkBeat checks what a request says by itself.
+func checkBeat(req *kmsg.ConsumerGroupHeartbeatRequest) error {
+	empty := func(s *string) bool { return s != nil && *s == "" }
+	names := 0
+	for _, name := range req.SubscribedTopicNames {
+		names += len(name)
+	}
+	invalid := ""
+	switch {
+	case req.MemberID == "" || len(req.MemberID) > maxGroupID:
+		invalid = "the member id is empty or too long"
+	case empty(req.InstanceID) || empty(req.RackID):
+		invalid = "the instance id or the rack is an empty string"
+	case req.MemberEpoch < awayEpoch:
+		invalid = "the member epoch is below -2"
+	case req.MemberEpoch == awayEpoch && req.InstanceID == nil:
+		invalid = "only a static member can say that it will be back"
+	case names > maxSubscription:
+		invalid = "the names of topics are too long together"
+	case req.MemberEpoch == joinEpoch && req.RebalanceTimeoutMillis <= 0:
+		invalid = "a member that joins has to give its rebalance timeout"
+	case req.MemberEpoch == joinEpoch && (req.Topics == nil || len(req.Topics) > 0):
+		invalid = "a member that joins owns no partitions"
+	case req.MemberEpoch == joinEpoch && req.SubscribedTopicNames == nil && req.SubscribedTopicRegex == nil:
+		invalid = "a member that joins has to subscribe to something"
+	}
+	if invalid != "" {
+		return kafka.Errorf(kerr.InvalidRequest, "%s", invalid)
+	}
+	if a := req.ServerAssignor; a != nil && *a != assignorUniform && *a != assignorRange {
+		return kafka.Errorf(kerr.UnsupportedAssignor, "assignor %.60q; use %s or %s", *a, assignorUniform, assignorRange)
+	}
+	return nil
+}
+
+func failedBeat(req *kmsg.ConsumerGroupHeartbeatRequest, err error) *kmsg.ConsumerGroupHeartbeatResponse {
+	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	resp.ErrorCode, resp.ErrorMessage, resp.MemberEpoch = code(err), errorText(err), req.MemberEpoch
+	return resp
+}
+
+// answer tells a member its epoch, and its assignment if that changed or the member can't know it.
+func (g *modernGroup) answer(m *modernMember, req *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse {
+	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	resp.MemberID, resp.MemberEpoch = &m.ID, m.Epoch
+	resp.HeartbeatIntervalMillis = int32(g.node.cfg.ConsumerHeartbeat.Milliseconds())
+	saysAll := req.RebalanceTimeoutMillis >= 0 && req.Topics != nil && (req.SubscribedTopicNames != nil || req.SubscribedTopicRegex != nil)
+	was := g.state().member(m.ID)
+	if !saysAll && req.MemberEpoch != joinEpoch && was != nil && req.MemberEpoch == was.Epoch && was.Owned.equal(m.Owned) {
+		return resp
+	}
+	a := kmsg.NewConsumerGroupHeartbeatResponseAssignment()
+	for _, t := range m.Owned {
+		if meta := g.node.catalog.byGroup[t.Topic]; meta != nil { // else it was deleted
+			out := kmsg.NewConsumerGroupHeartbeatResponseAssignmentTopic()
+			out.TopicID, out.Partitions = meta.Topic.uuid, t.Partitions
+			a.Topics = append(a.Topics, out)
+		}
+	}
+	resp.Assignment = &a
+	return resp
+}
+
+// ownedBy returns the partitions that a member says it owns, and whether it says so. Topics that don't
+// exist any more are left out.
+func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned assignment, told bool) {
+	var all []slot
+	for i := range req.Topics {
+		if t := n.catalog.byID[req.Topics[i].TopicID]; t != nil {
+			for _, p := range req.Topics[i].Partitions {
+				all = append(all, slot{t.id(), p})
+			}
+		}
+	}
+	slices.SortFunc(all, slot.compare)
+	return assignmentOf(slices.Compact(all)), req.Topics != nil
+}
+
+// ConsumerGroupDescribe, versions 0 and 1: v1 says of each member that it speaks the new protocol.
+func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
+	req := m.(*kmsg.ConsumerGroupDescribeRequest)
+	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+	for _, id := range req.Groups {
+		out := kmsg.NewConsumerGroupDescribeResponseGroup()
+		out.Group = id
+		g, err := n.groupOf(id, kafka.Errorf(kerr.GroupIDNotFound, "group %.60q does not exist", id))
+		if err == nil && !g.isModern() {
+			err = kafka.Errorf(kerr.GroupIDNotFound, "group %.60q is not of the new protocol", id)
+		}
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		} else {
+			g.describeModern(&out)
+		}
+		resp.Groups = append(resp.Groups, out)
+	}
+	r.reply(resp)
+}
+
+func (g *consumerGroup) describeModern(out *kmsg.ConsumerGroupDescribeResponseGroup) {
+	s, n := g.stored.modern, g.coordinator.node
+	out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
+	for _, m := range s.members {
+		o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
+		o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID
+		o.SubscribedTopics, o.MemberType = m.Topics, 1
+		if m.Regex != "" {
+			o.SubscribedTopicRegex = &m.Regex
+		}
+		o.Assignment, o.TargetAssignment = n.describeAssignment(m.Owned), n.describeAssignment(m.Target)
+		out.Members = append(out.Members, o)
+	}
+}
+
+func (n *Node) describeAssignment(a assignment) kmsg.Assignment {
+	out := kmsg.NewAssignment()
+	for _, t := range a {
+		if meta := n.catalog.byGroup[t.Topic]; meta != nil {
+			o := kmsg.NewAssignmentTopicPartition()
+			o.TopicID, o.Topic, o.Partitions = meta.Topic.uuid, meta.Topic.Name, t.Partitions
+			out.TopicPartitions = append(out.TopicPartitions, o)
+		}
+	}
+	return out
+}

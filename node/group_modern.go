@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"regexp"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// modernGroup is a group of the new protocol (KIP-848) as its coordinator runs it. The coordinator
+// assigns partitions to members; each comes to its target by itself, in its heartbeats, and nobody
+// waits for the others: a partition moves when its old owner has confirmed that it gave it up.
+//
+// All state is committed, and changes are made one at a time: while one is on its way into the log,
+// other heartbeats of the group wait. What is known to the leader alone are the members' sessions.
+type modernGroup struct {
+	of       *consumerGroup
+	node     *Node
+	busy     bool     // a change is on its way into the log
+	waiting  []func() // to go on after it
+	sessions map[string]*modernSession
+	checked  uint64 // entry of the catalog up to which the subscribed topics are known
+}
+
+// modernSession is how long a member may stay silent, and how long it may keep what it has to give up.
+type modernSession struct {
+	expires *deadline
+	revoke  *deadline
+	epoch   int32 // of the member when revoke began
+}
+
+// restoreModernGroup begins where the log left the group, with a fresh session for everybody.
+func restoreModernGroup(of *consumerGroup) *modernGroup {
+	g := &modernGroup{of: of, node: of.coordinator.node, sessions: make(map[string]*modernSession)}
+	for _, m := range g.state().members {
+		g.heard(m)
+	}
+	return g
+}
+
+// state is what is committed.
+func (g *modernGroup) state() *modernState {
+	if s := g.of.stored.modern; s != nil {
+		return s
+	}
+	return &modernState{}
+}
+
+// whenIdle runs work when no change is on its way.
+func (g *modernGroup) whenIdle(work func()) {
+	if g.busy {
+		g.waiting = append(g.waiting, work)
+		return
+	}
+	work()
+}
+
+// commit makes a draft count, and calls done.
+func (g *modernGroup) commit(d *draft, done func(error)) {
+	records := d.records(int(g.node.cfg.MaxMessageBytes))
+	if len(records) == 0 {
+		done(nil)
+		return
+	}
+	g.busy = true
+	g.of.coordinator.propose(records, func(err error) {
+		g.busy = false
+		if err != nil {
+			g.checked = 0 // what was seen in the catalog doesn't count either
+		}
+		if err == nil && d.epoch != d.state.Epoch {
+			g.node.event(Event{Kind: EventGroupGeneration, Group: g.of.coordinator.group.id, N: int64(d.state.Epoch), Text: g.of.id})
+		}
+		done(err)
+		for !g.busy && len(g.waiting) > 0 {
+			next := g.waiting[0]
+			g.waiting = g.waiting[1:]
+			next()
+		}
+	})
+}
+
+// abandon ends the group on this broker. Those that wait find it dead.
+func (g *modernGroup) abandon() {
+	for _, m := range g.state().members {
+		g.forget(m.ID)
+	}
+	waiting := g.waiting
+	g.waiting = nil
+	for _, next := range waiting {
+		next()
+	}
+}
+
+// heard gives a member a new session, and time to give up what it has to.
+func (g *modernGroup) heard(m *modernMember) {
+	s := g.sessions[m.ID]
+	if s == nil {
+		s = &modernSession{}
+		g.sessions[m.ID] = s
+	}
+	g.node.deadlines.cancel(s.expires)
+	s.expires = g.node.deadlines.add(g.node.now.Add(g.node.cfg.ConsumerSession), func() { g.fence(m.ID) })
+	switch revokes := len(m.Revoking) > 0; {
+	case !revokes:
+		g.node.deadlines.cancel(s.revoke)
+		s.revoke = nil
+	case s.revoke == nil || s.epoch != m.Epoch:
+		g.node.deadlines.cancel(s.revoke)
+		s.epoch = m.Epoch
+		s.revoke = g.node.deadlines.add(g.node.now.Add(millis(m.RebalanceMs)), func() { g.fence(m.ID) })
+	}
+}
+
+func (g *modernGroup) forget(id string) {
+	if s := g.sessions[id]; s != nil {
+		g.node.deadlines.cancel(s.expires)
+		g.node.deadlines.cancel(s.revoke)
+		delete(g.sessions, id)
+	}
+}
+
+// fence removes a member that was silent for too long, or keeps what it should give up.
+func (g *modernGroup) fence(id string) {
+	session := g.sessions[id]
+	g.whenIdle(func() {
+		if g.of.classic.state == groupDead || g.sessions[id] != session || g.state().member(id) == nil {
+			return
+		}
+		if now := g.node.now; session.expires.at > now && (session.revoke == nil || session.revoke.at > now) {
+			return // it was heard while this waited
+		}
+		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.of.coordinator.group.id, Text: g.of.id})
+		d := newDraft(g.of.id, g.state())
+		g.leave(d, id)
+		g.forget(id)
+		g.commit(d, func(error) {})
+	})
+}
+
+// leave takes a member out. Who gets its partitions is decided in the next heartbeat of another.
+func (g *modernGroup) leave(d *draft, id string) {
+	d.remove(id)
+	d.state.Epoch++
+	d.header = true
+	if len(d.state.members) == 0 {
+		d.state.Since = g.node.unixMs
+	}
+}
+
+// heartbeat is everything that a member does: it joins, leaves, says what it subscribes to and what it
+// owns, and learns what it may own now.
+func (g *modernGroup) heartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) {
+	if g.of.classic.state == groupDead {
+		r.reply(failedBeat(req, kerr.NotCoordinator))
+		return
+	}
+	d := newDraft(g.of.id, g.state())
+	var resp *kmsg.ConsumerGroupHeartbeatResponse
+	var m *modernMember
+	var err error
+	switch req.MemberEpoch {
+	case leaveEpoch, awayEpoch:
+		resp, err = g.goAway(d, req)
+	default:
+		m, err = g.progress(d, r, req)
+		if err == nil {
+			resp = g.answer(m, req)
+		}
+	}
+	if err != nil {
+		r.reply(failedBeat(req, err))
+		return
+	}
+	g.commit(d, func(err error) {
+		switch {
+		case err != nil:
+			r.reply(failedBeat(req, err))
+			return
+		case m != nil:
+			g.heard(m)
+		}
+		r.reply(resp)
+	})
+}
+
+// goAway lets a member leave, or a static one be away for a while.
+func (g *modernGroup) goAway(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.ConsumerGroupHeartbeatResponse, error) {
+	m, err := d.state.identify(req)
+	if err != nil {
+		return nil, err
+	}
+	if req.MemberEpoch == awayEpoch {
+		away := *m
+		away.Epoch, away.Revoking = awayEpoch, nil
+		d.put(&away)
+	} else {
+		g.leave(d, m.ID)
+		g.forget(m.ID)
+	}
+	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
+	resp.MemberID, resp.MemberEpoch = &req.MemberID, req.MemberEpoch
+	return resp, nil
+}
+
+// identify finds the member that a request comes from.
+func (s *modernState) identify(req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+	if req.InstanceID != nil {
+		m := s.byInstance(*req.InstanceID)
+		switch {
+		case m == nil:
+			return nil, kerr.UnknownMemberID
+		case m.ID != req.MemberID:
+			return nil, kerr.FencedInstanceID
+		}
+		return m, nil
+	}
+	if m := s.member(req.MemberID); m != nil {
+		return m, nil
+	}
+	return nil, kerr.UnknownMemberID
+}
+
+// progress brings a member forward by one step.
+func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+	was, err := g.sender(d, req)
+	if err != nil {
+		return nil, err
+	}
+	m, err := updated(was, r, req)
+	if err != nil {
+		return nil, err
+	}
+	known := d.state.member(m.ID)
+	if known == nil || !known.same(m) {
+		d.put(m)
+	}
+	g.renew(d, known == nil || !was.subscribesAs(m))
+	owned, told := g.node.ownedBy(req)
+	m = d.state.member(m.ID)
+	if next := d.state.reconcile(m, owned, told); !next.same(m) {
+		d.put(next)
+		m = next
+	}
+	return m, nil
+}
+
+// sender finds the member in the draft, or makes a new one.
+func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+	if req.MemberEpoch != joinEpoch {
+		m, err := d.state.identify(req)
+		if err != nil {
+			return nil, err
+		}
+		owned, told := g.node.ownedBy(req)
+		lost := req.MemberEpoch == m.Previous && told && len(owned.minus(m.Owned)) == 0 // our answer
+		if req.MemberEpoch != m.Epoch && !(lost && req.MemberEpoch < m.Epoch) {
+			return nil, kerr.FencedMemberEpoch
+		}
+		return m, nil
+	}
+	if req.InstanceID != nil {
+		if old := d.state.byInstance(*req.InstanceID); old != nil && old.ID != req.MemberID {
+			if old.Epoch != awayEpoch {
+				return nil, kerr.UnreleasedInstanceID
+			}
+			back := *old
+			back.ID, back.Epoch, back.Previous = req.MemberID, joinEpoch, joinEpoch
+			d.remove(old.ID)
+			g.forget(old.ID)
+			d.put(&back)
+			return &back, nil
+		}
+	}
+	if m := d.state.member(req.MemberID); m != nil { // it begins anew, and owns nothing
+		fresh := *m
+		fresh.Epoch, fresh.Previous, fresh.Owned, fresh.Revoking = joinEpoch, joinEpoch, nil, nil
+		return &fresh, nil
+	}
+	if len(d.state.members) >= g.node.cfg.GroupMaxSize {
+		return nil, kerr.GroupMaxSizeReached
+	}
+	return &modernMember{ID: req.MemberID}, nil
+}
+
+// updated takes what a member says about itself; what it leaves out is as before.
+func updated(was *modernMember, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+	m := *was
+	m.ClientID = r.header.ClientID
+	if req.InstanceID != nil {
+		m.Instance = req.InstanceID
+	}
+	if req.RackID != nil {
+		m.Rack = req.RackID
+	}
+	if req.RebalanceTimeoutMillis >= 0 {
+		m.RebalanceMs = req.RebalanceTimeoutMillis
+	}
+	if req.SubscribedTopicNames != nil {
+		m.Topics = slices.Compact(slices.Sorted(slices.Values(req.SubscribedTopicNames)))
+	}
+	if req.SubscribedTopicRegex != nil && m.Regex != *req.SubscribedTopicRegex {
+		m.Regex = *req.SubscribedTopicRegex
+		if _, err := topicPattern(m.Regex); err != nil {
+			return nil, kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
+		}
+	}
+	if req.ServerAssignor != nil {
+		m.Assignor = *req.ServerAssignor
+	}
+	return &m, nil
+}
+
+// maxRegex bounds a regular expression, which is matched with the names of all topics.
+const maxRegex = 1 << 10
+
+// topicPattern compiles a regular expression that has to match whole names.
+func topicPattern(regex string) (*regexp.Regexp, error) {
+	if len(regex) > maxRegex {
+		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "it has %d bytes", len(regex))
+	}
+	return regexp.Compile("^(?:" + regex + ")$")
+}
+
+func (m *modernMember) subscribesAs(o *modernMember) bool {
+	return slices.Equal(m.Topics, o.Topics) && m.Regex == o.Regex
+}
+
+func (m *modernMember) same(o *modernMember) bool {
+	return m.ID == o.ID && sameText(m.Instance, o.Instance) && sameText(m.Rack, o.Rack) && m.ClientID == o.ClientID &&
+		m.RebalanceMs == o.RebalanceMs && m.subscribesAs(o) && m.Assignor == o.Assignor && m.Epoch == o.Epoch && m.Previous == o.Previous &&
+		m.Owned.equal(o.Owned) && m.Revoking.equal(o.Revoking) && m.Target.equal(o.Target)
+}
+
+func sameText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// renew begins a new epoch if members or subscriptions changed, or topics did, and makes the targets
+// for it.
+func (g *modernGroup) renew(d *draft, changed bool) {
+	applied := g.node.catalog.group.applied
+	if !changed && g.checked == applied && d.state.TargetEpoch == d.state.Epoch {
+		return
+	}
+	members := make([]candidate, len(d.state.members))
+	topics := assignment(nil)
+	for i, m := range d.state.members {
+		if i > 0 && m.subscribesAs(d.state.members[i-1]) {
+			members[i] = candidate{members[i-1].topics, m.Target}
+			continue
+		}
+		members[i] = candidate{g.node.subscription(m), m.Target}
+		topics = topics.withTopics(members[i].topics)
+	}
+	g.checked = applied
+	if changed || !topics.equal(d.state.Topics) {
+		d.state.Epoch++
+	}
+	if d.state.TargetEpoch == d.state.Epoch {
+		return
+	}
+	d.state.Topics, d.state.Assignor = topics, d.state.preferred()
+	d.state.TargetEpoch, d.header = d.state.Epoch, true
+	assign := assignUniform
+	if d.state.Assignor == assignorRange {
+		assign = assignRange
+	}
+	for i, target := range assign(members) {
+		if m := d.state.members[i]; !m.Target.equal(target) {
+			next := *m
+			next.Target = target
+			d.put(&next)
+		}
+	}
+}
+
+// preferred is the assignor that most members ask for.
+func (s *modernState) preferred() string {
+	ranges, asked := 0, 0
+	for _, m := range s.members {
+		if m.Assignor != "" {
+			asked++
+		}
+		if m.Assignor == assignorRange {
+			ranges++
+		}
+	}
+	if ranges > asked-ranges {
+		return assignorRange
+	}
+	return assignorUniform
+}
+
+// subscription returns every partition that a member wants to share. What the brokers keep for
+// themselves isn't among it.
+func (n *Node) subscription(m *modernMember) assignment {
+	var topics []*topicMeta
+	for _, name := range m.Topics {
+		if t := n.catalog.byName[name]; t != nil {
+			topics = append(topics, t)
+		}
+	}
+	if m.Regex != "" {
+		pattern, err := topicPattern(m.Regex)
+		assert(err == nil, "regular expressions are checked when they come in: %v", err)
+		for _, t := range n.catalog.topics {
+			if pattern.MatchString(t.Name) {
+				topics = append(topics, t)
+			}
+		}
+	}
+	topics = slices.DeleteFunc(topics, func(t *topicMeta) bool { return t.Internal })
+	slices.SortFunc(topics, func(a, b *topicMeta) int { return slot{topic: a.id()}.compare(slot{topic: b.id()}) })
+	var all assignment
+	for _, t := range slices.Compact(topics) {
+		s := topicSet{Topic: t.id()}
+		for i := range t.Partitions {
+			s.Partitions = append(s.Partitions, int32(i))
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// reconcile decides what a member may own now. It first gives up what it shall not own any more, and
+// stays in its epoch until it has said that it did. Then it gets what its target holds and no other
+// member still has.
+func (s *modernState) reconcile(m *modernMember, owned assignment, told bool) *modernMember {
+	if len(m.Revoking) > 0 && (!told || len(owned.and(m.Revoking)) > 0) {
+		return m
+	}
+	if m.settled(s) {
+		return m
+	}
+	next := *m
+	next.Owned = m.Owned.and(m.Target)
+	next.Revoking = nil
+	if left := m.Owned.minus(next.Owned); len(left) > 0 && (!told || len(owned.and(left)) > 0) {
+		next.Revoking = left
+		return &next
+	}
+	if next.Epoch != s.TargetEpoch {
+		next.Previous, next.Epoch = m.Epoch, s.TargetEpoch
+	}
+	if missing := m.Target.minus(next.Owned); len(missing) > 0 {
+		next.Owned = next.Owned.or(s.free(missing, m.ID))
+	}
+	return &next
+}
+
+// free returns which of the partitions no other member has, or still has to give up.
+func (s *modernState) free(want assignment, member string) assignment {
+	held := make(map[slot]bool)
+	for _, m := range s.members {
+		for _, has := range []assignment{m.Owned, m.Revoking} {
+			for _, p := range has.slots() {
+				held[p] = held[p] || m.ID != member
+			}
+		}
+	}
+	return assignmentOf(slices.DeleteFunc(want.slots(), func(p slot) bool { return held[p] }))
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"sort"
+	"strings"
+
+	"chronik/kafka"
+)
+
+// modernState is what the log says of a group of the new protocol (KIP-848). It is JSON: no client
+// reads it, and it changes only when the group does.
+type modernState struct {
+	Epoch       int32      // grows with every change of members, subscriptions or topics
+	TargetEpoch int32      // for which the members' targets were made
+	Topics      assignment // for which they were made: every partition of every subscribed topic
+	Assignor    string     // by which they were made
+	Since       int64      // wall clock in ms when the last member left
+
+	members []*modernMember // ascending by id
+}
+
+// modernMember is a member of such a group. It is never changed, only replaced.
+type modernMember struct {
+	ID          string
+	Instance    *string  `json:",omitempty"` // of a static member (KIP-345)
+	Rack        *string  `json:",omitempty"`
+	ClientID    string   `json:",omitempty"`
+	RebalanceMs int32    // how long it may take to give partitions up
+	Topics      []string `json:",omitempty"` // names that it subscribes to, ascending
+	Regex       string   `json:",omitempty"` // and those that match
+	Assignor    string   `json:",omitempty"` // that it prefers
+
+	Epoch    int32      // the target epoch that it has come to; awayEpoch for a static member that is away
+	Previous int32      // its epoch before, in case an answer gets lost
+	Owned    assignment // what it may use
+	Revoking assignment // what it has to give up first, before it gets anything new
+	Target   assignment // what it shall own
+}
+
+// Epochs by which a member says what it wants.
+const (
+	joinEpoch  = 0
+	leaveEpoch = -1
+	awayEpoch  = -2 // a static member that will be back within its session
+)
+
+// settled reports whether a member has come to its target.
+func (m *modernMember) settled(s *modernState) bool {
+	return m.Epoch == s.TargetEpoch && len(m.Revoking) == 0 && m.Owned.equal(m.Target)
+}
+
+func (s *modernState) position(id string) (int, bool) {
+	return sort.Find(len(s.members), func(i int) int { return strings.Compare(id, s.members[i].ID) })
+}
+
+// member returns a member by id, nil if there is none.
+func (s *modernState) member(id string) *modernMember {
+	if i, ok := s.position(id); ok {
+		return s.members[i]
+	}
+	return nil
+}
+
+func (s *modernState) byInstance(instance string) *modernMember {
+	for _, m := range s.members {
+		if m.Instance != nil && *m.Instance == instance {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *modernState) put(m *modernMember) {
+	i, ok := s.position(m.ID)
+	if ok {
+		s.members[i] = m
+	} else {
+		s.members = slices.Insert(s.members, i, m)
+	}
+}
+
+func (s *modernState) remove(id string) {
+	if i, ok := s.position(id); ok {
+		s.members = slices.Delete(s.members, i, i+1)
+	}
+}
+
+// state returns the name of what the group is doing.
+func (s *modernState) state() string {
+	switch {
+	case len(s.members) == 0:
+		return "Empty"
+	case s.Epoch > s.TargetEpoch:
+		return "Assigning"
+	case slices.ContainsFunc(s.members, func(m *modernMember) bool { return !m.settled(s) }):
+		return "Reconciling"
+	default:
+		return "Stable"
+	}
+}
+
+// modernKey is the key of a member's record, or with no member of the group's.
+func modernKey(group, member string) []byte {
+	kind := uint16(keyModernGroup)
+	if member != "" {
+		kind = keyModernMember
+	}
+	key := binary.BigEndian.AppendUint16(nil, kind)
+	key = binary.BigEndian.AppendUint16(key, uint16(len(group)))
+	return append(append(key, group...), member...)
+}
+
+func parseModernKey(key []byte) (group, member string) {
+	assert(len(key) >= 4, "a modern group's key has its kind and a length: %x", key)
+	n := int(binary.BigEndian.Uint16(key[2:]))
+	assert(len(key) >= 4+n, "a modern group's key has the group's whole id: %x", key)
+	return string(key[4 : 4+n]), string(key[4+n:])
+}
+
+func modernRecord(key []byte, v any) kafka.Record {
+	value, err := json.Marshal(v)
+	assert(err == nil, "a modern group can be encoded: %v", err)
+	return kafka.Record{Key: key, Value: value}
+}
+
+func (s *modernState) record(group string) kafka.Record {
+	return modernRecord(modernKey(group, ""), s)
+}
+
+func (m *modernMember) record(group string) kafka.Record {
+	return modernRecord(modernKey(group, m.ID), m)
+}
+
+// applyModern takes a record of a modern group or of one of its members; a null value ends the member.
+func (g *storedGroup) applyModern(member string, value []byte) {
+	if g.modern == nil {
+		g.modern, g.metadata = &modernState{}, nil
+	}
+	var err error
+	switch {
+	case member == "":
+		fresh := modernState{members: g.modern.members}
+		err = json.Unmarshal(value, &fresh)
+		g.modern = &fresh
+	case value == nil:
+		g.modern.remove(member)
+	default:
+		m := &modernMember{}
+		err = json.Unmarshal(value, m)
+		g.modern.put(m)
+	}
+	assert(err == nil, "a modern group's record can be parsed: %v", err)
+}
+
+// draft is a change in the making: what a heartbeat or the end of a session makes of a group. Nothing
+// counts before its records are committed.
+type draft struct {
+	group   string
+	state   modernState
+	epoch   int32    // before the change
+	target  int32    // before the change
+	changed []string // members to be written
+	removed []string
+	header  bool // the group's own record is to be written
+}
+
+// newDraft begins with what is committed.
+func newDraft(group string, s *modernState) *draft {
+	d := &draft{group: group, state: *s, epoch: s.Epoch, target: s.TargetEpoch}
+	d.state.members = slices.Clone(s.members)
+	return d
+}
+
+func (d *draft) put(m *modernMember) {
+	d.state.put(m)
+	if !slices.Contains(d.changed, m.ID) {
+		d.changed = append(d.changed, m.ID)
+	}
+}
+
+func (d *draft) remove(id string) {
+	d.state.remove(id)
+	d.changed = slices.DeleteFunc(d.changed, func(c string) bool { return c == id })
+	d.removed = append(d.removed, id)
+}
+
+// records returns what has to be written, at most limit bytes in an entry. If it takes more, a leader
+// may fall between entries: so the epoch comes first, and that the targets belong to it last.
+func (d *draft) records(limit int) (records []kafka.Record) {
+	for _, id := range d.removed {
+		records = append(records, kafka.Record{Key: modernKey(d.group, id)})
+	}
+	for _, id := range d.changed {
+		records = append(records, d.state.member(id).record(d.group))
+	}
+	if d.header && batchBytes(records) > limit {
+		first := d.state
+		first.TargetEpoch = d.target
+		records = slices.Insert(records, 0, first.record(d.group))
+	}
+	if d.header {
+		records = append(records, d.state.record(d.group))
+	}
+	return records
+}
