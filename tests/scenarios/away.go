@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 
 	"chronik/tests/rig"
 )
@@ -154,14 +155,8 @@ func killAll(ctx context.Context, w *world) error {
 	return nil
 }
 
-// Broker 3's folder is a file system of its own, most of which is taken by a file. When that is removed
-// there is space again.
-const (
-	diskSize = 128 << 20
-	ballast  = 64 << 20
-)
-
-func ballastFile(dir string) string { return filepath.Join(dir, "3", "ballast") }
+// diskSize is that of the file system that broker 3 has for itself.
+const diskSize = 256 << 20
 
 // smallDisk makes the file system, which only root may do.
 func smallDisk(dir string) (undo func(), err error) {
@@ -172,37 +167,48 @@ func smallDisk(dir string) (undo func(), err error) {
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", diskSize), "tmpfs", folder).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", errCantMount, out)
 	}
-	undo = func() { exec.Command("umount", "-l", folder).Run() }
-	f, err := os.Create(ballastFile(dir))
-	if err == nil {
-		_, err = f.Write(make([]byte, ballast)) // a hole would take no space
-		err = errors.Join(err, f.Close())
-	}
-	if err != nil {
-		undo()
-		return nil, err
-	}
-	return undo, nil
+	return func() { exec.Command("umount", "-l", folder).Run() }, nil
 }
 
 var errCantMount = errors.New("a small file system can't be mounted")
 
-// fullDisk lets broker 3 lead everything, and writes more than fits on its disk.
+// fullDisk lets broker 3 lead everything, takes all the space that is left on its disk, and gives it
+// back after a while.
 func fullDisk(ctx context.Context, w *world) error {
 	if _, err := rig.LeadAll(ctx, w.Bootstrap(), topic, 3); err != nil {
 		return err
 	}
-	toFill := 2 * (diskSize - ballast) / w.size
+	ballast := filepath.Join(w.Folder(3), "ballast")
+	segments := 4 * segmentBytes / w.size // records that need more segments than are prepared
 	return steps(
+		func() error { return fill(ballast) },
+		func() error { return w.round("full", func() error { return w.load.WaitFor(ctx, segments) }) },
 		func() error {
-			return w.round("until it is full and beyond", func() error { return w.load.WaitFor(ctx, toFill) })
-		},
-		func() error {
-			free, err := w.Metric(ctx, 3, "chronik_disk_free_bytes")
-			w.note("free on broker 3's disk: %v bytes", free)
+			n, err := w.Metric(ctx, 3, "chronik_events_total", `event="disk_full"`)
+			if err == nil && n == 0 {
+				err = errors.New("broker 3 did not notice that its disk is full")
+			}
 			return err
 		},
-		func() error { return os.Remove(ballastFile(w.dir)) },
+		func() error { return w.round("still full", func() error { return w.load.WaitFor(ctx, segments) }) },
+		func() error { return os.Remove(ballast) },
 		func() error { return w.round("space again", func() error { return w.caughtUp(ctx, 3) }) },
 	)
+}
+
+// fill writes a file until the disk is full.
+func fill(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for size := 1 << 20; size > 0; {
+		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }

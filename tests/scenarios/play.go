@@ -61,9 +61,11 @@ type world struct {
 
 func (w *world) note(format string, args ...any) { fmt.Fprintf(&w.notes, "  "+format+"\n", args...) }
 
+const segmentBytes = 4 << 20
+
 // commonSettings make a broker keep little in memory, so that whoever is behind is served from disk.
 var commonSettings = map[string]string{
-	"log_level": `"info"`, "raft_log_retention": "100", "segment_bytes": "4194304", "cache_bytes": "4194304",
+	"log_level": `"info"`, "raft_log_retention": "100", "segment_bytes": fmt.Sprint(segmentBytes), "cache_bytes": "4194304",
 }
 
 // play runs the scenario and returns what is to be said of it. The error is a verdict if the cluster

@@ -56,8 +56,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "disk-full", what: "a broker that leads runs out of space, and gets some again",
-		settings: map[string]string{"retention_bytes": "1000000"},
-		before:   smallDisk,
-		run:      fullDisk,
+		before: smallDisk,
+		run:    fullDisk,
 	},
 }
