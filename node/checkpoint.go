@@ -117,7 +117,7 @@ func (r *reader) conf() *pb.ConfState {
 // checkpoint keeps the state at the applied index, and lets go of what it makes superfluous. If
 // little happened since the checkpoint before, it takes its place.
 func (g *group) checkpoint() {
-	if g.closed || g.node.full {
+	if g.closed {
 		return
 	}
 	kept := g.node.log.Checkpoints(g.id)
@@ -159,7 +159,19 @@ func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
 	} else if st, _ := g.node.log.State(g.id); n == 1 && kept[0].Index+1 == st.First {
 		return false // the log begins after it
 	}
-	return g.applied-from < uint64(g.node.cfg.CheckpointEntries) && g.bytesBefore+g.bytesSince < g.node.cfg.CheckpointBytes
+	return g.applied-from < uint64(g.node.cfg.CheckpointEntries) && g.bytesBefore+g.bytesSince < g.checkpointBytes()
+}
+
+// checkpointBytes is how much lies between two checkpoints. The log of a partition is released up to
+// one of them, so where little is retained they are closer.
+func (g *group) checkpointBytes() int64 {
+	bytes := g.node.cfg.CheckpointBytes
+	if p := g.node.partitions[g.id]; p != nil && p.deletes() {
+		if limit := g.node.topicNumber(p.meta.Topic, retentionBytesConfig); limit >= 0 {
+			bytes = min(bytes, max(limit/4, spanBytes))
+		}
+	}
+	return bytes
 }
 
 // release moves the beginning of the group's log to the newest checkpoint below which nobody needs

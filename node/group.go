@@ -216,7 +216,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
-	if g.node.full || !g.hasRoom() {
+	if (g.node.full || !g.hasRoom()) && len(data) > smallEntry {
 		done(nil, errDiskFull)
 		return
 	}
@@ -299,7 +299,8 @@ func (g *group) advance() {
 		g.reads.ready(g, rd.ReadStates)
 	}
 	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
-	if g.applied-g.checkpointed >= uint64(g.node.cfg.CheckpointEntries) {
+	if g.applied-g.checkpointed >= uint64(g.node.cfg.CheckpointEntries) ||
+		g.bytesSince >= spanBytes && g.bytesSince >= g.checkpointBytes() {
 		g.checkpoint()
 	}
 }

@@ -32,6 +32,9 @@ func (p *partition) applyCommand(data []byte) any {
 	if offset = min(offset, p.highWatermark); offset > p.start {
 		p.start = offset
 		p.spans.trim(offset)
+		if p.group != nil { // not while the log is read
+			p.group.release()
+		}
 		p.node.event(Event{Kind: EventLogStartMoved, Group: p.meta.Group, N: offset})
 		p.wake()
 	}

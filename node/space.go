@@ -85,10 +85,13 @@ func (g *group) hasRoom() bool {
 	return 2*room > len(g.conf.Voters)
 }
 
-// holdsData reports whether any entry needs space to speak of: those with which a leader begins its
-// term don't.
+// smallEntry is how large an entry is, in bytes, that is taken even then: those with which a leader
+// begins its term, and those that delete records and so make room.
+const smallEntry = 32
+
+// holdsData reports whether any entry needs space to speak of.
 func holdsData(ents []*pb.Entry) bool {
-	return slices.ContainsFunc(ents, func(e *pb.Entry) bool { return len(e.GetData()) > 0 })
+	return slices.ContainsFunc(ents, func(e *pb.Entry) bool { return len(e.GetData()) > smallEntry })
 }
 
 func btoi(b bool) int {
