@@ -523,3 +523,47 @@ func TestRecordsWithoutTimestampDontExpire(t *testing.T) {
 		t.Errorf("records: %v", got)
 	}
 }
+
+// Who has created a topic finds its leaders at once, as in Kafka.
+func TestNewPartitionsHaveLeaders(t *testing.T) {
+	c := newMany(t, 3, nil)
+	led := func(topic string) {
+		t.Helper()
+		for _, p := range c.nodes[2].node.catalog.byName[topic].Partitions {
+			if !c.nodes[2].node.led(p) {
+				t.Errorf("partition %d of %s has no leader", p.Index, topic)
+			}
+		}
+	}
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.TimeoutMillis = 7, 10000
+	in := kmsg.NewCreateTopicsRequestTopic()
+	in.Topic, in.NumPartitions, in.ReplicationFactor = "t", 6, 2
+	create.Topics = append(create.Topics, in)
+	if e := c.ask(2, create).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode; e != 0 {
+		t.Fatal(kafka.CodeName(e))
+	}
+	led("t")
+	if e := c.ask(2, growRequest("t", 12)).(*kmsg.CreatePartitionsResponse).Topics[0].ErrorCode; e != 0 {
+		t.Fatal(kafka.CodeName(e))
+	}
+	led("t")
+	name := "made-by-asking"
+	meta := kmsg.NewPtrMetadataRequest()
+	meta.Version, meta.AllowAutoTopicCreation = 12, true
+	meta.Topics = append(meta.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+	if got := c.ask(2, meta).(*kmsg.MetadataResponse).Topics[0]; got.ErrorCode != 0 || got.Partitions[0].Leader < 1 {
+		t.Errorf("%+v", got)
+	}
+	// Where nobody can lead, the topic is there all the same, and the answer doesn't take for ever.
+	c.kill(3)
+	c.until("broker 3 is missed", func() bool { return !c.nodes[2].node.alive(3) })
+	a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+	a.Replicas = []int32{3}
+	create.Topics[0].Topic, create.Topics[0].NumPartitions, create.Topics[0].ReplicationFactor = "u", -1, -1
+	create.Topics[0].ReplicaAssignment = append(create.Topics[0].ReplicaAssignment, a)
+	before := c.now
+	if e := c.ask(2, create).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode; e != 0 || c.now.Sub(before) > ledPatience+100e6 {
+		t.Errorf("%s after %v", kafka.CodeName(e), c.now.Sub(before))
+	}
+}

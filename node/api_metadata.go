@@ -67,7 +67,13 @@ func (n *Node) autoCreate(name string, done func()) {
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
 	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
 	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement}},
-		func(commandResult) { done() }) // created, or by somebody else in the meantime
+		func(commandResult) { // created, or by somebody else in the meantime
+			var created []*partitionMeta
+			if t := n.catalog.byName[name]; t != nil {
+				created = t.Partitions
+			}
+			n.whenLed(created, done)
+		})
 }
 
 func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {

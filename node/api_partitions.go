@@ -4,6 +4,7 @@ package node
 
 import (
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -99,8 +100,24 @@ func (g *growth) try() {
 		case g.wait.request.done:
 		case res.err == errOutdated:
 			g.try()
-		default:
+		case res.err != nil:
 			g.finish(res.err)
+		default:
+			g.grown(cmd)
+		}
+	})
+}
+
+// grown answers when the new partitions have leaders, unless the topic is gone already.
+func (g *growth) grown(cmd *addPartitions) {
+	g.out.ErrorCode = 0
+	var created []*partitionMeta
+	if t := g.node.catalog.byName[cmd.Topic]; t != nil && t.id() == cmd.ID {
+		created = t.Partitions[cmd.From:]
+	}
+	g.node.whenLed(created, func() {
+		if !g.wait.request.done {
+			g.wait.done()
 		}
 	})
 }
@@ -153,4 +170,35 @@ func (g *growth) finish(err error) {
 		g.out.ErrorMessage = errorText(err)
 	}
 	g.wait.done()
+}
+
+// How long the answer to a request that makes partitions waits for their leaders, at most, and how
+// often it looks. Kafka's controller names the leader when it makes a partition; here the replicas
+// elect one, within a few milliseconds. A client that asks for metadata at once shall find it.
+const (
+	ledPatience = 2 * time.Second
+	ledCheck    = 5 * time.Millisecond
+)
+
+// whenLed calls done when it is known here who leads each of some partitions, or patience is at an end.
+func (n *Node) whenLed(partitions []*partitionMeta, done func()) {
+	end := n.now.Add(ledPatience)
+	var check func()
+	check = func() {
+		for _, p := range partitions {
+			if !n.led(p) && n.now < end {
+				n.deadlines.add(n.now.Add(ledCheck), check)
+				return
+			}
+		}
+		done()
+	}
+	check()
+}
+
+// led reports whether a partition has a leader that is known here and, if that is this broker, serves.
+func (n *Node) led(p *partitionMeta) bool {
+	leader, _ := n.leaderOf(p)
+	g := n.group(p.Group)
+	return leader >= 0 && (leader != n.self || g != nil && g.serving)
 }

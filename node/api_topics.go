@@ -18,8 +18,8 @@ import (
 //	v5  flexible; the answer echoes counts and configuration (KIP-525)
 //	v7  topic ids
 //
-// A topic is created by a command in group 0. The answer comes when this broker has applied it; the
-// other brokers follow within a replication round, and the partitions' leaders a moment later.
+// A topic is created by a command in group 0. The answer comes when this broker has applied it and
+// knows the partitions' leaders; the other brokers follow within a replication round.
 func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreateTopicsRequest)
 	resp := kmsg.NewPtrCreateTopicsResponse()
@@ -38,13 +38,19 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.commands.submit(command{CreateTopic: cmd}, func(res commandResult) {
-			if !r.done {
-				n.plannedAnswer(out, cmd, res.err)
-				if t := n.catalog.byName[cmd.Name]; res.err == nil && t != nil {
-					out.TopicID = t.uuid
-				}
-				w.done()
+			if r.done {
+				return
 			}
+			n.plannedAnswer(out, cmd, res.err)
+			var created []*partitionMeta
+			if t := n.catalog.byName[cmd.Name]; res.err == nil && t != nil {
+				out.TopicID, created = t.uuid, t.Partitions
+			}
+			n.whenLed(created, func() {
+				if !r.done {
+					w.done()
+				}
+			})
 		})
 	}
 	w.begin(req.TimeoutMillis)

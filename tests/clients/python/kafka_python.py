@@ -77,7 +77,7 @@ def admin(topic):
     client.create_partitions({topic: NewPartitions(5)})
     expect("partitions", lambda: len(client.describe_topics([topic])[0]["partitions"]), 5)
     expect("topics", lambda: topic in client.list_topics(), True)
-    client.list_consumer_groups()
+    client.list_groups() if MODERN else client.list_consumer_groups()
     if len(client.describe_cluster()["brokers"]) != 3:
         raise SystemExit("not 3 brokers")
     client.delete_topics([topic])
