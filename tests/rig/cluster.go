@@ -161,7 +161,9 @@ func (c *Cluster) Folder(id int) string { return filepath.Join(c.o.Dir, fmt.Spri
 func (c *Cluster) config(id int) string { return filepath.Join(c.Folder(id), "broker.toml") }
 
 // Lines is the file with what a broker printed.
-func (c *Cluster) Lines(id int) string { return filepath.Join(c.o.Dir, fmt.Sprintf("lines-%d.log", id)) }
+func (c *Cluster) Lines(id int) string {
+	return filepath.Join(c.o.Dir, fmt.Sprintf("lines-%d.log", id))
+}
 
 // Bootstrap lists the addresses by which clients find the cluster.
 func (c *Cluster) Bootstrap() (addrs []string) {

@@ -164,8 +164,20 @@ func DeleteBelow(ctx context.Context, bootstrap []string, topic string, offsets 
 	return nil
 }
 
-// Offsets asks each partition's leader for its first offset (-2) or its end (-1).
+// Offsets asks each partition's leader for its first offset (-2) or its end (-1), again and again
+// while there is none.
 func Offsets(ctx context.Context, bootstrap []string, topic string, partitions int, which int64) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	for {
+		offsets, err := askOffsets(ctx, bootstrap, topic, partitions, which)
+		if err == nil || !retriable(err) || Pause(ctx, 50*time.Millisecond) != nil {
+			return offsets, err
+		}
+	}
+}
+
+func askOffsets(ctx context.Context, bootstrap []string, topic string, partitions int, which int64) ([]int64, error) {
 	resp, err := ask[*kmsg.ListOffsetsResponse](ctx, bootstrap, listOffsets(topic, partitions, which))
 	if err != nil {
 		return nil, err

@@ -179,7 +179,7 @@ func fullDisk(ctx context.Context, w *world) error {
 		return err
 	}
 	ballast := filepath.Join(w.Folder(3), "ballast")
-	segments := 4 * segmentBytes / w.size // records that need more segments than are prepared
+	segments := 4 << 20 / w.size // records that fill some segments, more than are prepared
 	return steps(
 		func() error { return fill(ballast) },
 		func() error { return w.round("full", func() error { return w.load.WaitFor(ctx, segments) }) },

@@ -30,7 +30,7 @@ var (
 		partitions: 6, producers: 4, rate: 5000, size: 200, handover: 200 * time.Millisecond, port: 22000,
 	}
 	short = options{
-		records: 2000, rounds: 2, cut: 1500 * time.Millisecond,
+		records: 2500, rounds: 2, cut: 1500 * time.Millisecond,
 		partitions: 3, producers: 2, rate: 1500, size: 100, handover: time.Second, port: 24000, // on a busy machine
 	}
 )
@@ -45,7 +45,9 @@ const (
 type scenario struct {
 	name, what string
 	settings   map[string]string // of the brokers, beside those of all scenarios
+	longOnly   bool              // not in the short form
 	inOrder    bool              // leadership only moves in order, so no partition may be without it for long
+	recordSize int               // if not 0, other than the options say
 	before     func(dir string) (undo func(), err error)
 	run        func(context.Context, *world) error
 }
@@ -61,11 +63,9 @@ type world struct {
 
 func (w *world) note(format string, args ...any) { fmt.Fprintf(&w.notes, "  "+format+"\n", args...) }
 
-const segmentBytes = 4 << 20
-
 // commonSettings make a broker keep little in memory, so that whoever is behind is served from disk.
 var commonSettings = map[string]string{
-	"log_level": `"info"`, "raft_log_retention": "100", "segment_bytes": fmt.Sprint(segmentBytes), "cache_bytes": "4194304",
+	"log_level": `"info"`, "raft_log_retention": "20", "segment_bytes": "4194304", "cache_bytes": "4194304",
 }
 
 // play runs the scenario and returns what is to be said of it. The error is a verdict if the cluster
@@ -77,6 +77,9 @@ func (s *scenario) play(ctx context.Context, o options) (text string, err error)
 			return "", err
 		}
 		defer undo()
+	}
+	if s.recordSize > 0 {
+		o.size = s.recordSize
 	}
 	settings := maps.Clone(commonSettings)
 	maps.Copy(settings, s.settings)

@@ -9,15 +9,17 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "catch-up-stopped", what: "the same with SIGSTOP",
-		run: catchUp(pause3, resume3),
+		longOnly: true,
+		run:      catchUp(pause3, resume3),
 	},
 	{
 		name: "catch-up-crashed", what: "the same with SIGKILL in the middle of writing",
-		run: catchUp(kill3, restart3),
+		longOnly: true,
+		run:      catchUp(kill3, restart3),
 	},
 	{
 		name: "behind-retention", what: "a broker is cut off for longer than the records are kept that it lacks",
-		settings: map[string]string{"checkpoint_entries": "200", "retain_entries": "10"},
+		settings: map[string]string{"checkpoint_entries": "50", "retain_entries": "5"},
 		run:      behindRetention,
 	},
 	{
@@ -26,16 +28,19 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "leader-paused", what: "the leader is frozen with SIGSTOP",
-		run: leaderPaused,
+		longOnly: true,
+		run:      leaderPaused,
 	},
 	{
 		name: "flapping", what: "links fail and heal, connections break",
-		run: flapping,
+		longOnly: true,
+		run:      flapping,
 	},
 	{
 		name: "transfers", what: "leadership moves around",
-		inOrder: true,
-		run:     transfers,
+		inOrder:  true,
+		longOnly: true,
+		run:      transfers,
 	},
 	{
 		name: "rolling-restart", what: "all brokers are stopped in order and started, one after the other",
@@ -56,7 +61,9 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "disk-full", what: "a broker that leads runs out of space, and gets some again",
-		before: smallDisk,
-		run:    fullDisk,
+		settings:   map[string]string{"segment_bytes": "1048576"},
+		recordSize: 2000,
+		before:     smallDisk,
+		run:        fullDisk,
 	},
 }
