@@ -90,6 +90,7 @@ type group struct {
 	unreadable              []uint64  // entries that can't be read back, and that nobody else has
 	confTicks               int       // until the leader looks at the replicas again
 
+	probing    bool     // an answer to a heartbeat was stepped since the group last advanced
 	closed     bool     // the replica is gone
 	dirty      bool     // in node.dirty
 	waiting    bool     // in node.waiting: appends are under way
@@ -237,6 +238,7 @@ func (g *group) step(m *pb.Message) {
 	if g.closed {
 		return
 	}
+	g.probing = g.probing || m.GetType() == pb.MsgHeartbeatResp
 	// Errors say that raft ignored the message (a stale peer, a lost proposal); nothing depends on
 	// them but proposals, which are stepped by proposePending.
 	_ = g.rn.Step(m)
@@ -298,6 +300,7 @@ func (g *group) advance() {
 		g.noteRole(rd.SoftState)
 		g.reads.ready(g, rd.ReadStates)
 	}
+	g.probing = false
 	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
 	if g.applied-g.checkpointed >= uint64(g.node.cfg.CheckpointEntries) ||
 		g.bytesSince >= spanBytes && g.bytesSince >= g.checkpointBytes() {
@@ -432,12 +435,28 @@ func (g *group) send(m *pb.Message) {
 func (g *group) transmit(m *pb.Message) {
 	p := g.node.peer(brokerOf(m.GetTo()))
 	switch {
-	case p == nil:
+	case p == nil || g.canWait(m):
 	case m.GetType() == pb.MsgSnap:
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:
 		p.envelope = appendRaft(slices.Grow(p.begin(), raftBytes(m)), g.id, m)
 	}
+}
+
+// canWait reports whether a message only tells a follower of a new commit index. That comes with the
+// next entries or the next heartbeat anyway, and by itself would cost each follower a step and the
+// leader its answer: under load as much again as the replication itself. The catalog doesn't wait,
+// since any broker answers from its own copy of it; nor do messages without entries by which raft
+// finds out, after an answer to a heartbeat, what became of those that are under way.
+func (g *group) canWait(m *pb.Message) bool {
+	if g.id == 0 || g.probing || m.GetType() != pb.MsgApp || len(m.Entries) > 0 {
+		return false
+	}
+	replicating := false // otherwise raft probes, and depends on the answer
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		replicating = replicating || id == m.GetTo() && pr.State == tracker.StateReplicate
+	})
+	return replicating && g.role == raft.StateLeader
 }
 
 // applyCommitted applies committed entries, tells their proposers, and lets raft know.
