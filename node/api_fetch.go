@@ -16,8 +16,9 @@ import (
 //
 //	v4  isolation level: there are no transactions, so both levels see the same
 //	v5  log start offset
-//	v7  sessions (KIP-227): there are none; every answer has session 0, other ids get
-//	    FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests
+//	v7  sessions (KIP-227): there are none; every answer has session 0. A request within a session,
+//	    by its epoch, gets FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests. With
+//	    epoch 0 or -1 a request is full whatever its session id, which kafka-go sets to -1
 //	v9  current leader epoch (KIP-320)
 //	v10 zstd; before, batches are sent as they are all the same: Kafka refuses them only where
 //	    compression.type=zstd says that there is nothing else, and kafka-python 2 reads zstd at v4
@@ -44,7 +45,7 @@ type fetch struct {
 
 func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.FetchRequest)
-	if req.SessionID != 0 {
+	if req.SessionEpoch > 0 {
 		resp := kmsg.NewPtrFetchResponse()
 		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
 		r.reply(resp)
