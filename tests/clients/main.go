@@ -112,7 +112,7 @@ func (b *bench) runRow(ctx context.Context, r row, features string, t *table) {
 		})
 	}
 	b.test(ctx, t, r.name, "admin", features, time.Minute, func(ctx context.Context, topic string) error { return c.admin(ctx, topic) })
-	b.test(ctx, t, r.name, "group", features, 3*time.Minute, func(ctx context.Context, topic string) error { return b.groupTest(ctx, c, topic) })
+	b.test(ctx, t, r.name, "group", features, 5*time.Minute, func(ctx context.Context, topic string) error { return b.groupTest(ctx, c, topic) })
 }
 
 // test runs one test with a topic name of its own.
