@@ -23,7 +23,14 @@ type Probe struct {
 
 	mu      sync.Mutex
 	last    []time.Time // of the newest answer of a leader, per partition
-	longest []time.Duration
+	longest Gap
+}
+
+// Gap is a time in which a partition had no leader.
+type Gap struct {
+	Partition int
+	End       time.Time
+	Length    time.Duration
 }
 
 const (
@@ -34,7 +41,7 @@ const (
 // StartProbe starts asking, and returns when a leader of each partition has answered.
 func StartProbe(ctx context.Context, bootstrap []string, topic string, partitions int) (*Probe, error) {
 	ctx, stop := context.WithCancel(ctx)
-	p := &Probe{ctx: ctx, stop: stop, topic: topic, last: make([]time.Time, partitions), longest: make([]time.Duration, partitions)}
+	p := &Probe{ctx: ctx, stop: stop, topic: topic, last: make([]time.Time, partitions)}
 	for _, addr := range bootstrap {
 		if err := p.Ask(addr); err != nil {
 			stop()
@@ -95,13 +102,15 @@ func (p *Probe) led(partition int, now time.Time) {
 	if p.last[partition].IsZero() {
 		gap = 0 // the first answer
 	}
-	p.longest[partition] = max(p.longest[partition], gap)
+	if gap > p.longest.Length {
+		p.longest = Gap{partition, now, gap}
+	}
 	p.last[partition] = now
 }
 
 // Finish stops asking. It returns the longest time that a partition was without a leader, at least
 // the time between two answers.
-func (p *Probe) Finish() time.Duration {
+func (p *Probe) Finish() Gap {
 	p.stop()
 	p.wg.Wait()
 	now := time.Now()
@@ -110,5 +119,5 @@ func (p *Probe) Finish() time.Duration {
 			p.led(i, now)
 		}
 	}
-	return slices.Max(p.longest)
+	return p.longest
 }

@@ -30,7 +30,7 @@ var (
 		partitions: 6, producers: 4, rate: 5000, size: 200, handover: 200 * time.Millisecond, port: 22000,
 	}
 	short = options{
-		records: 2500, rounds: 2, cut: 1500 * time.Millisecond,
+		records: 2500, rounds: 1, cut: 1500 * time.Millisecond,
 		partitions: 3, producers: 2, rate: 1500, size: 100, handover: time.Second, port: 24000, // on a busy machine
 	}
 )
@@ -118,10 +118,11 @@ func (w *world) play(ctx context.Context, s *scenario) (err error) {
 		found = append(found, runErr.Error())
 	}
 	total := w.load.Total()
-	w.note("acknowledged %d, errors %d; longest without an ack: a partition %v, the cluster %v; longest without a leader %v",
-		total.Acked, w.load.Failures(), ms(total.Worst()), ms(total.LongestAny), ms(leaderless))
-	if s.inOrder && leaderless > w.handover {
-		found = append(found, fmt.Sprintf("a partition was without a leader for %v, allowed are %v", leaderless, w.handover))
+	w.note("acknowledged %d, errors %d; longest without an ack: a partition %v, the cluster %v; longest without a leader %v (partition %d, until %s)",
+		total.Acked, w.load.Failures(), ms(total.Worst()), ms(total.LongestAny), ms(leaderless.Length),
+		leaderless.Partition, leaderless.End.UTC().Format("15:04:05.000"))
+	if s.inOrder && leaderless.Length > w.handover {
+		found = append(found, fmt.Sprintf("a partition was without a leader for %v, allowed are %v", leaderless.Length, w.handover))
 	}
 	if runErr == nil {
 		found = append(found, w.readFromAll(ctx)...)
