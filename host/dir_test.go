@@ -246,6 +246,7 @@ func TestAFolderThatLostItsLogIsRefused(t *testing.T) {
 	f.close()
 	must(t, open())
 	for _, lose := range []func() error{
+		func() error { return os.WriteFile(segment, make([]byte, 1000), 0o644) },
 		func() error { return os.Truncate(segment, 0) },
 		func() error { return os.Remove(segment) },
 		func() error { return os.RemoveAll(filepath.Join(dir, "log")) },

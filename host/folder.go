@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,13 +111,29 @@ func (f *folder) checkLog() error {
 		return err
 	}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Size() > 0 {
-			return nil
+		if written, err := beginsWritten(filepath.Join(f.logDir(), e.Name())); written || err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("%s says that this broker has been running, but its log is not in %s: mount or restore it. "+
 		"If it is lost, remove %s, too, and run: broker start -join -config FILE. The broker then comes back as a new replica",
 		filepath.Join(f.dir, metaName), f.logDir(), metaName)
+}
+
+// beginsWritten reports whether a file has anything but zeros, with which segments are prepared, at its
+// beginning, where a segment that is in use has its header.
+func beginsWritten(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var head [512]byte
+	n, err := f.Read(head[:])
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	return slices.ContainsFunc(head[:n], func(b byte) bool { return b != 0 }), nil
 }
 
 // begun notes that the log is in use: from now on an empty one is refused.
