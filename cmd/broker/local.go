@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,6 +83,7 @@ type localFile struct {
 	Dir       string   `toml:"dir"`
 	Listen    string   `toml:"listen"`
 	Metrics   string   `toml:"metrics"`
+	CPUs      int      `toml:"cpus"`
 	Members   []member `toml:"members"`
 }
 
@@ -102,7 +104,7 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Members: members}
+		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), CPUs: max(1, runtime.NumCPU()/len(members)), Members: members}
 		if err := writeLocal(file, cfg); err != nil {
 			return nil, err
 		}

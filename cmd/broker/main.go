@@ -16,6 +16,7 @@ import (
 	_ "net/http/pprof"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -142,6 +143,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
+	}
+	if s.CPUs > 0 {
+		runtime.GOMAXPROCS(s.CPUs)
 	}
 	if err := servePprof(s.Pprof, cfg.Log); err != nil {
 		return err
