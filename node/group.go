@@ -153,6 +153,8 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
 	if g.alone() {
 		g.campaign()
+	} else if ok { // perhaps all brokers start at once; otherwise the leader will be heard by then
+		g.beEager(-1, g.node.cfg.HeartbeatTicks+1)
 	}
 	return g, nil
 }

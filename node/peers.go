@@ -21,6 +21,23 @@ type peer struct {
 	lost     bool   // its connection broke, and nothing came from it since
 }
 
+// beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
+// later, but for the one on a broker that is out of the question.
+func (g *group) beEager(except BrokerID, after int) {
+	g.eagerTicks, g.eagerAfter = g.node.cfg.ElectionTicks, after
+	for _, b := range g.peers {
+		if b == g.node.self {
+			break
+		}
+		if b != except {
+			g.eagerAfter += eagerStep
+		}
+	}
+}
+
+// eagerStep is how many ticks one replica waits for another that comes before it.
+const eagerStep = 3
+
 // addPeer makes a broker a peer.
 func (n *Node) addPeer(id BrokerID) {
 	if id == n.self || n.peer(id) != nil {
@@ -93,16 +110,7 @@ func (n *Node) lose(id BrokerID) {
 func (g *group) loseLeader(id BrokerID) {
 	_ = g.rn.ForgetLeader()
 	g.lead = raft.None
-	g.eagerTicks = g.node.cfg.ElectionTicks
-	g.eagerAfter = 0
-	for _, b := range g.peers {
-		if b == g.node.self {
-			break
-		}
-		if b != id {
-			g.eagerAfter += 3
-		}
-	}
+	g.beEager(id, 0)
 	g.touch()
 	g.campaignEagerly()
 }
