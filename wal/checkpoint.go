@@ -99,16 +99,12 @@ func (l *Log) ReadCheckpoint(g GroupID, index uint64) (Op, error) {
 	if c == nil {
 		return Op{}, missingCheckpoint(g, index)
 	}
-	seg, at := c.seg, c.at
-	if !l.isDurable(seg, at) {
-		o, moved := l.origins[seg.lsn(at)]
-		if !moved {
-			return Op{}, fmt.Errorf("group %d, checkpoint at entry %d is not durable yet: %w", g, index, ErrMissing)
-		}
-		seg, at = o.seg, o.at
+	from, _, ok := l.durableCopy(c.seg, c.at)
+	if !ok {
+		return Op{}, fmt.Errorf("group %d, checkpoint at entry %d is not durable yet: %w", g, index, ErrMissing)
 	}
 	asked := *c
-	return l.read(OpRead, int64(at.off), int64(at.size), &reading{seg: seg, at: []place{at}, checkpoint: &asked}), nil
+	return l.read(OpRead, int64(from.at.off), int64(from.at.size), &reading{seg: from.seg, at: []place{from.at}, checkpoint: &asked}), nil
 }
 
 // CheckpointData verifies the result of a ReadCheckpoint and returns the checkpoint's data, which
@@ -186,7 +182,6 @@ func (l *Log) install(g *group, c checkpoint) {
 	s := g.state
 	s.Commit, s.First, s.PrevTerm, s.Last, s.LastTerm = c.index, c.index+1, c.term, c.index, c.term
 	l.restore(g, s, nil)
-	g.installs++
 	l.addCheckpoint(g, c)
 }
 

@@ -49,6 +49,7 @@ type version struct {
 type ask struct {
 	group      GroupID
 	first      Entry
+	durable    bool // first was durable when it was asked for
 	checkpoint *Checkpoint
 }
 
@@ -123,6 +124,28 @@ func (w *world) append() {
 	}
 	w.log.Append(g, entries)
 	w.step(models...)
+}
+
+// replace puts other data in the place of a committed entry.
+func (w *world) replace() {
+	g := w.anyGroup()
+	mg := w.now().group(g)
+	n := int(mg.State.Commit + 1 - mg.State.First)
+	if n == 0 {
+		return
+	}
+	e := mg.Entries[w.rng.IntN(n)]
+	if r, k, _ := w.log.groups[g].locate(e.Index); !w.readable(r.seg, r.at[k]) {
+		return
+	}
+	e.Data = w.state()[:w.rng.IntN(8)+1]
+	w.log.Replace(g, e)
+	w.step(w.now().replace(g, e))
+}
+
+func (w *world) readable(seg *segment, at place) bool {
+	_, _, ok := w.log.durableCopy(seg, at)
+	return ok
 }
 
 func (w *world) vote() {
@@ -220,7 +243,7 @@ func (w *world) read() {
 		w.t.Fatal(err)
 	}
 	w.begin(op)
-	w.asks[op.ID] = ask{group: g, first: mg.Entries[k]}
+	w.asks[op.ID] = ask{group: g, first: mg.Entries[k], durable: w.durableModel().group(g).has(mg.Entries[k])}
 }
 
 func (w *world) readCheckpoint() {
@@ -282,15 +305,16 @@ func (w *world) answered(res Result) {
 	mg := w.now().group(a.group)
 	lo := a.first.Index
 	switch {
-	case errors.Is(err, ErrMissing) && !mg.has(a.first):
+	case errors.Is(err, ErrMissing) && !(mg.has(a.first) && a.durable):
 	case err != nil:
 		w.t.Fatal(err)
 	case len(entries) == 0:
 		w.t.Fatal("no entries and no error")
 	default:
-		want := mg.Entries[lo-mg.State.First:]
-		if want = want[:min(len(want), len(entries))]; !slices.EqualFunc(want, entries, sameEntry) {
-			w.t.Fatal(cmp.Diff(want, entries))
+		for k, e := range entries { // until the new data of a replaced entry is durable, it is the old
+			if old := w.durableModel().group(a.group); e.Index != lo+uint64(k) || !mg.has(e) && !(mg.hasIndex(e) && old.has(e)) {
+				w.t.Fatal(cmp.Diff(mg.Entries[lo-mg.State.First:], entries))
+			}
 		}
 	}
 }
@@ -364,6 +388,8 @@ func (w *world) act() {
 		w.checkpoint()
 	case n < 63:
 		w.drop()
+	case n < 65:
+		w.replace()
 	case n < 68:
 		w.log.Sync()
 	case n < 75:

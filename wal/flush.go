@@ -79,8 +79,8 @@ func (l *Log) roll() {
 
 // putSeal buffers the record that ends the current segment.
 func (l *Log) putSeal() {
-	l.clip(l.cur)
-	table := l.appendTable(nil, l.cur)
+	l.cur.clip()
+	table := appendTable(nil, l.cur)
 	at := l.cur.end
 	copy(l.put(l.room(recordBytes(len(table))), RecordSeal, 0, 0, len(table)), table)
 	l.cur.sealAt = at
@@ -259,9 +259,7 @@ func (l *Log) written() {
 	c := l.writing
 	l.writing = nil
 	l.durable = c.end()
-	if l.move.until <= l.durable {
-		clear(l.origins)
-	}
+	l.copies.settle(l.durable)
 	c.seg.slot.size = max(c.seg.slot.size, c.off+int64(len(c.buf)))
 	if len(l.spare) < maxSpare && cap(c.buf) <= 2*l.opt.FlushBytes {
 		l.spare = append(l.spare, c.buf[:0])

@@ -15,7 +15,6 @@ type group struct {
 	state       State
 	runs        []run        // by index; without gaps, but for recovery (see replay.go)
 	checkpoints []checkpoint // by index
-	installs    int          // how often all of it was replaced, in this life of the log
 	in          *segment     // the last one that took an entry or checkpoint of it
 	seen        bool         // recovery: the last segment begins with a state record of it
 }

@@ -102,7 +102,7 @@ type Log struct {
 	free      []slot // files to put new segments in
 	surplus   []slot // files to remove
 	reads     map[uint64]*reading
-	origins   map[LSN]origin // of what was moved and isn't durable yet
+	copies    copies
 	move      mover
 	scrub     scrubber
 	lastOp    uint64

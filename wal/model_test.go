@@ -64,6 +64,13 @@ func (m model) append(g GroupID, e Entry) model {
 	return m.with(g, mg)
 }
 
+func (m model) replace(g GroupID, e Entry) model {
+	mg := m.group(g)
+	mg.Entries = slices.Clone(mg.Entries)
+	mg.Entries[e.Index-mg.State.First] = e
+	return m.with(g, mg)
+}
+
 func (m model) vote(g GroupID, term, vote uint64) model {
 	mg := m.group(g)
 	mg.State.Term, mg.State.Vote = term, vote
@@ -92,6 +99,11 @@ func (m model) release(g GroupID, first uint64) model {
 	mg.State.Commit = max(mg.State.Commit, first-1)
 	mg.Checkpoints = mg.without(func(c Checkpoint) bool { return c.Index < first-1 })
 	return m.with(g, mg)
+}
+
+// hasIndex says that the group holds an entry of the same index and term.
+func (mg modelGroup) hasIndex(e Entry) bool {
+	return mg.State.First <= e.Index && e.Index <= mg.State.Last && mg.Entries[e.Index-mg.State.First].Term == e.Term
 }
 
 func (mg modelGroup) hasCheckpoint(c Checkpoint) bool {

@@ -27,11 +27,36 @@ type mover struct {
 	damage []*Damage
 }
 
-// origin is where a moved entry or checkpoint came from, which holds as long as the copy isn't
-// durable: what has freed the old place comes after the copy.
+// origin is where a copy of an entry or checkpoint came from, which may be a copy itself. It is read
+// as long as the copy isn't durable; until then it is there, because what frees the old place comes
+// after the copy.
 type origin struct {
-	seg *segment
-	at  place
+	seg   *segment
+	at    place
+	other bool // the copy has other data (Replace)
+}
+
+// copies knows the origins of all copies that aren't durable yet.
+type copies struct {
+	from  map[LSN]origin
+	order []copyEnd // ascending
+}
+
+type copyEnd struct{ at, end LSN }
+
+func (c *copies) add(seg *segment, at place, o origin) {
+	c.from[seg.lsn(at)] = o
+	c.order = append(c.order, copyEnd{seg.lsn(at), seg.base + LSN(at.end())})
+}
+
+// settle forgets the origins of what is durable.
+func (c *copies) settle(durable LSN) {
+	n := 0
+	for n < len(c.order) && c.order[n].end <= durable {
+		delete(c.from, c.order[n].at)
+		n++
+	}
+	c.order = slices.Delete(c.order, 0, n)
 }
 
 // item is an entry or checkpoint of a segment.
@@ -60,7 +85,7 @@ func (l *Log) nextMove() (Op, bool) {
 		if m.seg == nil && !l.findSparse() {
 			break
 		}
-		items := m.seg.items(l, m.from, l.opt.ReadBytes)
+		items := m.seg.items(m.from, l.opt.ReadBytes)
 		if len(items) == 0 { // what is left, if anything, is damaged
 			m.seg.stuck = m.seg.live // 0 if nothing is left, and then it is no longer in the log
 			m.seg = nil
@@ -92,15 +117,15 @@ func (l *Log) findSparse() bool {
 
 // items lists what is live in a segment from an offset on, in the order of the places, as much as
 // lies within maxBytes, but at least one.
-func (s *segment) items(l *Log, from, maxBytes int64) []item {
+func (s *segment) items(from, maxBytes int64) []item {
 	first := s.sealAt
-	l.eachRow(s, func(_ *group, _ uint64, _ bool, at []place) {
+	s.eachRow(func(_ *group, _ uint64, _ bool, at []place) {
 		if k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= from }); k < len(at) {
 			first = min(first, int64(at[k].off))
 		}
 	})
 	var items []item
-	l.eachRow(s, func(g *group, index uint64, checkpoint bool, at []place) {
+	s.eachRow(func(g *group, index uint64, checkpoint bool, at []place) {
 		for k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= first }); k < len(at); k++ {
 			if at[k].end() > first+maxBytes && int64(at[k].off) > first {
 				break
@@ -113,11 +138,8 @@ func (s *segment) items(l *Log, from, maxBytes int64) []item {
 }
 
 // eachRow calls fn with the runs and checkpoints in a segment that are live.
-func (l *Log) eachRow(s *segment, fn func(g *group, index uint64, checkpoint bool, at []place)) {
+func (s *segment) eachRow(fn func(g *group, index uint64, checkpoint bool, at []place)) {
 	for _, g := range s.groups {
-		if l.groups[g.id] != g {
-			continue
-		}
 		for i := range g.runs {
 			if r := &g.runs[i]; r.seg == s {
 				fn(g, r.first, false, r.at)
@@ -141,7 +163,7 @@ func (l *Log) moveRead(res Result) {
 	if err != nil || r.seg != m.seg {
 		return
 	}
-	for _, it := range m.seg.items(l, res.Op.Off, res.Op.N) {
+	for _, it := range m.seg.items(res.Op.Off, res.Op.N) {
 		if int64(it.at.off) < res.Op.Off || it.at.end() > m.from {
 			break
 		}
@@ -180,9 +202,15 @@ func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
 }
 
 func (l *Log) moveEntry(it item, from *segment, e Entry) {
-	at := l.putEntry(RecordMoved, it.group.id, &e)
-	l.overlay(it.group, run{l.cur, e.Index, e.Term, []place{at}})
-	l.moved(from, it.at, at)
+	l.copyEntry(it.group, e, origin{from, it.at, false})
+}
+
+// copyEntry appends an entry that is in the log once more.
+func (l *Log) copyEntry(g *group, e Entry, from origin) {
+	at := l.putEntry(RecordMoved, g.id, &e)
+	l.overlay(g, run{l.cur, e.Index, e.Term, []place{at}})
+	l.copies.add(l.cur, at, from)
+	l.stats.Moved += uint64(at.size)
 }
 
 func (l *Log) moveCheckpoint(it item, from *segment, c Checkpoint) {
@@ -191,11 +219,7 @@ func (l *Log) moveCheckpoint(it item, from *segment, c Checkpoint) {
 	at := l.putCheckpoint(RecordCheckpoint, it.group.id, &c)
 	l.addCheckpoint(it.group, c.in(l.cur, at))
 	it.group.checkpoints[i].id = id
-	l.moved(from, it.at, at)
-}
-
-func (l *Log) moved(from *segment, old, at place) {
-	l.origins[l.cur.lsn(at)] = origin{from, old}
+	l.copies.add(l.cur, at, origin{from, it.at, false})
 	l.stats.Moved += uint64(at.size)
 }
 

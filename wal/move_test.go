@@ -98,11 +98,21 @@ func TestReadDuringMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	state, err := l.ReadCheckpoint(3, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := l.Done(Do(fs, nextMove(t, l, fs))); err != nil {
 		t.Fatal(err)
 	}
-	if now, _ := l.Address(2, 1); now == old || l.Durable() > now {
+	if data, err := l.CheckpointData(3, 0, Do(fs, state)); err != nil || string(data) != "idle" {
+		t.Fatalf("%q %v", data, err)
+	}
+	if r := l.groups[2].runs[0]; r.seg.seq == 1 || l.isDurable(r.seg, r.at[0]) {
 		t.Fatal("the entry was not moved, or is durable")
+	}
+	if now, _ := l.Address(2, 1); now != old {
+		t.Fatal("the copy is taken for durable")
 	}
 	if d := diff(m, mustLoad(t, l, fs)); d != "" {
 		t.Fatal(d)
@@ -122,8 +132,29 @@ func TestReadDuringMove(t *testing.T) {
 		t.Fatal(d)
 	}
 	mustFlush(t, l, fs)
-	if l.segs[0].seq == 1 || len(l.origins) > 0 {
+	if l.segs[0].seq == 1 || len(l.copies.from)+len(l.copies.order) > 0 {
 		t.Fatal("the segment is still there")
+	}
+}
+
+// A write was under way when a piece was moved; when it is done, the copy still isn't durable.
+func TestMoveDuringWrite(t *testing.T) {
+	fs, l, m := idleLog(t, idleOptions)
+	move := nextMove(t, l, fs)
+	l.SetVote(1, 5, 1)
+	m = m.vote(1, 5, 1)
+	write := nextWrite(t, l, fs)
+	if err := l.Done(Do(fs, move)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Done(Do(fs, write)); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.groups[2].runs[0]; r.seg.seq == 1 || l.isDurable(r.seg, r.at[0]) {
+		t.Fatal("the entry was not moved, or is durable")
+	}
+	if d := diff(m, mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
 	}
 }
 
@@ -232,6 +263,35 @@ func TestMovesAreQuiet(t *testing.T) {
 	}
 }
 
+// If segments hold little beside their beginnings, moving fills as many as it empties. The log must not
+// do that for ever.
+func TestMovesComeToRest(t *testing.T) {
+	for groups := GroupID(4); groups < 40; groups++ {
+		fs := newDisk()
+		l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
+		for i := uint64(1); i < 60; i++ {
+			l.Append(1, []Entry{entry(i, 1, 1000)})
+			l.Release(1, i)
+			if g := 2 + GroupID(i); g < groups {
+				l.Append(g, []Entry{entry(1, 1, 20)})
+			}
+		}
+		for n := 0; ; n++ {
+			l.Sync()
+			op, ok := l.Next()
+			if !ok {
+				break
+			}
+			if err := l.Done(Do(fs, op)); err != nil {
+				t.Fatal(err)
+			}
+			if n > 1000 {
+				t.Fatalf("%d groups: the log never comes to rest: %+v", groups, l.Stats())
+			}
+		}
+	}
+}
+
 // What is damaged isn't moved and isn't lost from sight: it stays, is reported once, and when its
 // group is removed the segment goes.
 func TestDamageIsNotMoved(t *testing.T) {
@@ -283,9 +343,11 @@ func TestMoveThatCannotRead(t *testing.T) {
 	if len(l.Damages()) > 0 || l.segs[0].seq != 1 {
 		t.Fatal("nothing is known to be damaged")
 	}
-	l, _ = mustOpen(t, fs, idleOptions) // tries again
+	again, _ := mustOpen(t, fs.clone(), idleOptions) // tries again
+	mustFlush(t, again, fs.clone())
+	l.Release(2, 2) // tries again, too
 	mustFlush(t, l, fs)
-	if l.segs[0].seq == 1 {
+	if l.segs[0].seq == 1 || again.segs[0].seq == 1 {
 		t.Fatal("the segment is still there")
 	}
 }

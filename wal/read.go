@@ -42,9 +42,9 @@ type reading struct {
 	seg *segment
 	// Entries from lo on, all of one term. They are looked for where they were when the read began.
 	group    *group
-	installs int // of the group, so far
 	lo, term uint64
 	at       []place
+	until    LSN // not 0: they have other data once this is durable
 	// A checkpoint.
 	checkpoint *checkpoint
 }
@@ -71,19 +71,35 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 		return Op{}, fmt.Errorf("group %d, entry %d: %w", g, lo, ErrMissing)
 	}
 	seg, rest := r.seg, r.at[k:k+int(min(hi-lo, uint64(len(r.at)-k)))]
-	if !l.isDurable(seg, rest[0]) {
-		o, moved := l.origins[seg.lsn(rest[0])]
-		if !moved {
-			return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
-		}
-		seg, rest = o.seg, []place{o.at}
+	from, until, ok := l.durableCopy(seg, rest[0])
+	if !ok {
+		return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
+	}
+	if from.seg != seg || from.at != rest[0] {
+		seg, rest = from.seg, []place{from.at}
 	}
 	off := int64(rest[0].off)
 	limit := min(off+maxBytes, int64(l.durable-seg.base))
 	n := max(1, sort.Search(len(rest), func(i int) bool { return rest[i].end() > limit }))
 	return l.read(OpRead, off, rest[n-1].end()-off, &reading{
-		seg: seg, group: gr, installs: gr.installs, lo: lo, term: r.term, at: slices.Clone(rest[:n]),
+		seg: seg, group: gr, lo: lo, term: r.term, at: slices.Clone(rest[:n]), until: until,
 	}), nil
+}
+
+// durableCopy returns where a record is read: where it is, if it is durable there, or the durable
+// place that it was copied from. If that has other data, it is right until a position is durable.
+func (l *Log) durableCopy(seg *segment, at place) (from origin, until LSN, ok bool) {
+	from = origin{seg: seg, at: at}
+	for !l.isDurable(from.seg, from.at) {
+		end := from.seg.base + LSN(from.at.end())
+		if from, ok = l.copies.from[from.seg.lsn(from.at)]; !ok {
+			return from, 0, false
+		}
+		if from.other {
+			until = end
+		}
+	}
+	return from, until, true
 }
 
 // isDurable says that a record survives a power loss.
@@ -149,11 +165,11 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 	return entries, nil
 }
 
-// current says that entry i is still the one that was to be read. What takes the place of an entry
-// has a higher term, or came with a checkpoint or another life of the group.
+// current says that entry i is still the one that was to be read. Raft never writes two entries with
+// the same index and term in one life of a group; Replace does, and tells the reads under way.
 func (l *Log) current(r *reading, i uint64) bool {
 	g := r.group
-	if l.groups[g.id] != g || g.installs != r.installs || i < g.state.First {
+	if l.groups[g.id] != g || i < g.state.First || r.until > 0 && r.until <= l.durable {
 		return false
 	}
 	term, ok := g.term(i)
@@ -176,14 +192,20 @@ func (r *Record) isEntry() bool { return r.Type == RecordEntry || r.Type == Reco
 
 func (r *Record) isCheckpoint() bool { return r.Type == RecordCheckpoint || r.Type == RecordInstall }
 
-// Address returns where entry i is in the life of the log: a position that belongs to this copy of
-// the entry alone, so it is the key to cache by. It changes when the log moves the entry. False if
-// the entry isn't in the log.
+// Address returns where entry i is read in the life of the log: a position that belongs to this copy
+// of the entry alone, so it is the key to cache by. It changes when the log moves the entry, and when
+// the entry is replaced. False if the entry isn't in the log.
 func (l *Log) Address(g GroupID, i uint64) (LSN, bool) {
-	if gr := l.groups[g]; gr != nil {
-		if r, k, ok := gr.locate(i); ok {
-			return r.seg.lsn(r.at[k]), true
-		}
+	gr := l.groups[g]
+	if gr == nil {
+		return 0, false
 	}
-	return 0, false
+	r, k, ok := gr.locate(i)
+	if !ok {
+		return 0, false
+	}
+	if from, _, ok := l.durableCopy(r.seg, r.at[k]); ok {
+		return from.seg.lsn(from.at), true
+	}
+	return r.seg.lsn(r.at[k]), true
 }

@@ -68,7 +68,7 @@ func Open(fs FS, opt Options) (*Log, Report, error) {
 		opt:      opt,
 		groups:   make(map[GroupID]*group),
 		reads:    make(map[uint64]*reading),
-		origins:  make(map[LSN]origin),
+		copies:   copies{from: make(map[LSN]origin)},
 		move:     mover{look: true},
 		nextSlot: 1,
 	}}

@@ -59,6 +59,7 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		"moved entry with other term":   {forge(1, RecordMoved, 1, 2), "falls from 2 to 1"},
 		"moved last entry, other term":  {forge(1, RecordMoved, 3, 3), "moved entry 3"},
 		"moved entry of wrong length":   {forge(1, RecordMoved, 3), "impossible"},
+		"seal with another table":       {forge(0, RecordSeal, 1), "table contradicts"},
 		"unknown type":                  {forge(1, recordTypes), "impossible"},
 		"vote of the wrong length":      {forge(1, RecordVote, 1), "impossible"},
 		"commit of the wrong length":    {forge(1, RecordCommit, 1, 2), "impossible"},
@@ -138,6 +139,23 @@ func TestOpenRefusesLostFiles(t *testing.T) {
 			c.do(fs)
 			checkRefusal(t, fs, c.want)
 		})
+	}
+}
+
+// Nobody writes anything but open records behind a seal. If it is there, it isn't part of the log.
+func TestRecordBehindASeal(t *testing.T) {
+	fs := newDisk()
+	opt := Options{SegmentBytes: 4096}
+	l, _ := mustOpen(t, fs, opt)
+	l.SetVote(1, 1, 1)
+	l.putSeal()
+	binary.LittleEndian.PutUint64(l.put(l.newChunk(), RecordVote, 0, 1, 16), 7)
+	mustFlush(t, l, fs)
+	for range 2 {
+		l, _ = mustOpen(t, fs, opt)
+		if s, _ := l.State(1); s.Term != 1 || !l.cur.sealed() {
+			t.Fatalf("%+v", s)
+		}
 	}
 }
 

@@ -212,7 +212,7 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 	switch rec.Type {
 	case RecordOpen, RecordManifest:
 	case RecordSeal:
-		if !bytes.Equal(rec.Table, l.appendTable(nil, seg)) {
+		if !bytes.Equal(rec.Table, appendTable(nil, seg)) {
 			return errTable
 		}
 	case RecordState:
@@ -222,18 +222,8 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		g := l.ensure(rec.Group)
 		g.seen = true
 		l.restore(g, rec.State, rec.Checkpoints)
-	case RecordEntry:
-		i := rec.Entry.Index
-		if i <= s.Commit || i > s.Last+1 || i == s.Last+1 && rec.Entry.Term < s.LastTerm {
-			return fmt.Errorf("entry %d of term %d of group %d doesn't fit %+v", i, rec.Entry.Term, rec.Group, s)
-		}
-		l.addEntry(l.ensure(rec.Group), i, rec.Entry.Term, seg, at)
-	case RecordMoved:
-		i := rec.Entry.Index
-		if i < s.First || i > s.Last || i == s.Last && rec.Entry.Term != s.LastTerm {
-			return fmt.Errorf("moved entry %d of term %d of group %d doesn't fit %+v", i, rec.Entry.Term, rec.Group, s)
-		}
-		l.overlay(l.ensure(rec.Group), run{seg, i, rec.Entry.Term, []place{at}})
+	case RecordEntry, RecordMoved:
+		return r.applyEntry(seg, rec, at)
 	case RecordVote:
 		if rec.State.Term < s.Term {
 			return bad()
@@ -272,6 +262,24 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 	default:
 		return bad()
 	}
+	return nil
+}
+
+func (r *recovery) applyEntry(seg *segment, rec *Record, at place) error {
+	l := r.log
+	s, _ := l.State(rec.Group)
+	i, term := rec.Entry.Index, rec.Entry.Term
+	if rec.Type == RecordMoved {
+		if i < s.First || i > s.Last || i == s.Last && term != s.LastTerm {
+			return fmt.Errorf("moved entry %d of term %d of group %d doesn't fit %+v", i, term, rec.Group, s)
+		}
+		l.overlay(l.ensure(rec.Group), run{seg, i, term, []place{at}})
+		return nil
+	}
+	if i <= s.Commit || i > s.Last+1 || i == s.Last+1 && term < s.LastTerm {
+		return fmt.Errorf("entry %d of term %d of group %d doesn't fit %+v", i, term, rec.Group, s)
+	}
+	l.addEntry(l.ensure(rec.Group), i, term, seg, at)
 	return nil
 }
 

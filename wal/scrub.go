@@ -34,7 +34,7 @@ func (l *Log) ScrubOp() (Op, bool) {
 		case s.from == seg.sealAt:
 			off, n = seg.sealAt, seg.end-seg.sealAt
 		case s.from > 0:
-			items := seg.items(l, s.from, l.opt.ReadBytes)
+			items := seg.items(s.from, l.opt.ReadBytes)
 			if len(items) == 0 {
 				s.from = seg.sealAt
 				continue
@@ -94,7 +94,7 @@ func (l *Log) Scrubbed(res Result) ([]*Damage, error) {
 }
 
 func (l *Log) scrubItems(seg *segment, res Result) (damages []*Damage) {
-	for _, it := range seg.items(l, res.Op.Off, res.Op.N) {
+	for _, it := range seg.items(res.Op.Off, res.Op.N) {
 		if it.at.end() > res.Op.Off+res.Op.N {
 			break
 		}

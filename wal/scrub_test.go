@@ -63,7 +63,7 @@ func TestScrubFindsRot(t *testing.T) {
 		t.Fatal(damages, errs)
 	}
 	seg := l.segs[1]
-	items := seg.items(l, 0, 1<<30)
+	items := seg.items(0, 1<<30)
 	data := fs.names[seg.slot.name].data
 	found := [4]int{}
 	for off := 0; off < len(data); off += 3 {

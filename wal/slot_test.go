@@ -158,11 +158,21 @@ func TestFirstOpenOnAFullDisk(t *testing.T) {
 
 // A record larger than a segment waits for a file of its size, so that its write needs no space.
 func TestLargeRecordOnAFullDisk(t *testing.T) {
+	for _, empty := range []bool{false, true} {
+		largeRecordOnAFullDisk(t, empty)
+	}
+}
+
+func largeRecordOnAFullDisk(t *testing.T, empty bool) {
 	fs := newDisk()
 	opt := Options{SegmentBytes: 4096}
 	l, _ := mustOpen(t, fs, opt)
 	committed(l, 1, 1)
 	mustFlush(t, l, fs)
+	if empty {
+		l.roll() // as if a manifest hadn't fit: now the segment has its file, and nothing in it
+		mustFlush(t, l, fs)
+	}
 	fs.room = 0
 	c := Checkpoint{1, 1, bytes.Repeat([]byte("state"), 10_000)}
 	l.AddCheckpoint(1, c)

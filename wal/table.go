@@ -30,11 +30,8 @@ func entryCost(at, before place) int {
 func uvarintBytes(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // appendTable encodes what is live in a segment.
-func (l *Log) appendTable(b []byte, seg *segment) []byte {
-	groups := slices.Clone(seg.groups)
-	groups = slices.DeleteFunc(groups, func(g *group) bool {
-		return l.groups[g.id] != g || !g.has(seg)
-	})
+func appendTable(b []byte, seg *segment) []byte {
+	groups := slices.DeleteFunc(slices.Clone(seg.groups), func(g *group) bool { return !g.has(seg) })
 	slices.SortFunc(groups, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
 	b = binary.AppendUvarint(b, uint64(len(groups)))
 	for _, g := range groups {
@@ -181,10 +178,10 @@ func (l *Log) readRun(g *group, seg *segment, t *tableReader) {
 }
 
 // clip frees memory that the runs of a segment reserve for more entries, which won't come.
-func (l *Log) clip(seg *segment) {
-	for _, g := range seg.groups {
+func (s *segment) clip() {
+	for _, g := range s.groups {
 		for i := range g.runs {
-			if r := &g.runs[i]; r.seg == seg && cap(r.at) > len(r.at)+len(r.at)/8 {
+			if r := &g.runs[i]; r.seg == s && cap(r.at) > len(r.at)+len(r.at)/8 {
 				r.at = slices.Clone(r.at)
 			}
 		}

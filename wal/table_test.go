@@ -35,7 +35,7 @@ func TestOpenReadsOnlyTheEndsOfSegments(t *testing.T) {
 	if most := opt.SegmentBytes + segments*2*sealGuess; fs.bytesRead > most {
 		t.Fatalf("Open read %d bytes of %d segments", fs.bytesRead, segments)
 	}
-	table := int64(len(l.appendTable(nil, l.segs[0])))
+	table := int64(len(appendTable(nil, l.segs[0])))
 	if perEntry := float64(table) / float64(l.segs[0].live/150); perEntry > 4 {
 		t.Fatalf("a table has %.1f bytes per entry", perEntry)
 	}
@@ -48,7 +48,7 @@ func TestTableStaysBelowItsBound(t *testing.T) {
 		w.log, _ = mustOpen(t, w.fs, w.opt)
 		for range 2000 {
 			w.act()
-			if n := len(w.log.appendTable(nil, w.log.cur)); n > w.log.cur.table+10 {
+			if n := len(appendTable(nil, w.log.cur)); n > w.log.cur.table+10 {
 				t.Fatalf("%d bytes, not %d", n, w.log.cur.table)
 			}
 		}
@@ -131,6 +131,9 @@ func TestOpenBehindASeal(t *testing.T) {
 		l, _ = mustOpen(t, fs, opt)
 		if d := diff(m, mustLoad(t, l, fs)); d != "" {
 			t.Fatal(d)
+		}
+		if l.segs[0].sealAt != sealAt {
+			t.Fatal("the segment ended twice")
 		}
 		if h, _ := parseHeader(fs.names[dropped].data); i == 2 && (h.seq != 2 || l.segs[1].seq != 2 || l.segs[1].slot.name == dropped) {
 			t.Fatal("the file of the dropped segment was used")
