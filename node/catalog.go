@@ -28,6 +28,8 @@ type catalog struct {
 	nextGroup    GroupID // ids are never reused
 	nextReplica  uint32  // numbers are never reused
 	nextProducer int64   // first producer id that no broker got yet (KIP-98)
+
+	leaving []departure // not replicated: who waits for brokers to leave
 }
 
 // brokerMeta is a registered broker. Session and Seq refuse commands that arrive twice or late:

@@ -41,6 +41,7 @@ func (g *group) setConf(conf *pb.ConfState) {
 	slices.Sort(g.peers)
 	if g.id == 0 {
 		g.node.tellMembers = true
+		g.node.catalog.replicasChanged()
 	}
 }
 
