@@ -82,6 +82,16 @@ func (b Batch) IsTransactional() bool { return b.Attributes&TransactionalFlag !=
 // IsLogAppendTime reports whether the broker set the timestamps; else the producer did.
 func (b Batch) IsLogAppendTime() bool { return b.Attributes&LogAppendTimeFlag != 0 }
 
+// Newest returns the largest timestamp of the records in ms, as far as the header tells: old versions of
+// sarama leave MaxTimestamp at -1, so it is at least the first timestamp, unless that means nothing
+// because the broker set the time.
+func (b Batch) Newest() int64 {
+	if b.IsLogAppendTime() {
+		return b.MaxTimestamp
+	}
+	return max(b.FirstTimestamp, b.MaxTimestamp)
+}
+
 // IsIdempotent reports whether the batch has a producer id and a sequence.
 func (b Batch) IsIdempotent() bool { return b.ProducerID >= 0 }
 

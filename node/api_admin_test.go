@@ -3,7 +3,9 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 	"testing"
@@ -565,5 +567,32 @@ func TestNewPartitionsHaveLeaders(t *testing.T) {
 	before := c.now
 	if e := c.ask(2, create).(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode; e != 0 || c.now.Sub(before) > ledPatience+100e6 {
 		t.Errorf("%s after %v", kafka.CodeName(e), c.now.Sub(before))
+	}
+}
+
+// Old versions of sarama don't say what the largest timestamp is. Their records are found by time, and
+// expire, all the same.
+func TestUnsetMaxTimestamp(t *testing.T) {
+	o := newOne(t, nil)
+	o.createWith("t", "retention.ms=5000")
+	now := int64(o.now) / 1e6
+	for i := range int64(3) {
+		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("v")})
+		spec.FirstTimestamp = now + 100*i
+		raw := kafka.AppendBatch(nil, spec)
+		binary.BigEndian.PutUint64(raw[35:], ^uint64(0))
+		binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+		if _, e := o.produce("t", raw); e != "NONE" {
+			t.Fatal(e)
+		}
+	}
+	for timestamp, want := range map[int64]int64{now: 0, now + 50: 1, now + 200: 2, now + 201: -1, -3: 2} {
+		if got := o.offsetAt("t", timestamp); got != want {
+			t.Errorf("offset at %d: %d, want %d", timestamp-now, got, want)
+		}
+	}
+	o.pass(10e9)
+	if p := o.fetch(fetchRequest("t", 3)); p.LogStartOffset != 3 {
+		t.Errorf("the log starts at %d: old records are still there", p.LogStartOffset)
 	}
 }

@@ -152,7 +152,7 @@ func (n *Node) findByTime(l *listOffsets, p *partition, c cursor, timestamp int6
 		if e == nil {
 			return
 		}
-		if b, base, ok := p.take(&c, e); ok && base+b.Offsets() > p.logStart() && b.MaxTimestamp >= timestamp {
+		if b, base, ok := p.take(&c, e); ok && base+b.Offsets() > p.logStart() && b.Newest() >= timestamp {
 			out.Offset, out.Timestamp = firstAsNew(e.Data, b, base, timestamp, p.logStart())
 			out.LeaderEpoch = leaderEpoch(e.GetTerm())
 			if out.Offset >= 0 {
@@ -183,7 +183,7 @@ func (n *Node) findAgain(l *listOffsets, p *partition, c cursor, timestamp int64
 // batch's largest timestamp.
 func firstAsNew(raw []byte, b kafka.Batch, base, timestamp, start int64) (offset, at int64) {
 	if b.Codec() != kafka.CodecNone {
-		return max(base, start), b.MaxTimestamp
+		return max(base, start), b.Newest()
 	}
 	offset, at = -1, -1
 	err := kafka.Records(raw, func(delta, ms int64, _, _ []byte) error {

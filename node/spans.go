@@ -38,7 +38,7 @@ const (
 func (s *spans) add(index uint64, base int64, b *kafka.Batch) {
 	n := len(*s)
 	if n == 0 || (*s)[n-1].closed || (*s)[n-1].bytes >= spanBytes || (*s)[n-1].count >= spanBatches {
-		newest := b.MaxTimestamp
+		newest := b.Newest()
 		if n > 0 {
 			newest = max(newest, (*s)[n-1].newest)
 		}
@@ -48,7 +48,7 @@ func (s *spans) add(index uint64, base int64, b *kafka.Batch) {
 	last := &(*s)[n-1]
 	last.bytes += int64(b.Size())
 	last.count++
-	last.newest = max(last.newest, b.MaxTimestamp)
+	last.newest = max(last.newest, b.Newest())
 }
 
 // refuse notes a batch that takes no offsets, at the offset that the next one gets.
