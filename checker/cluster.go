@@ -7,8 +7,9 @@ import "slices"
 // View is what one replica of a raft group believes after a step.
 type View struct {
 	Term          uint64
-	Vote          int64 // broker, or any other name of a candidate; -1: none
+	Vote          ReplicaID // 0: none
 	Leader        bool
+	Config        uint64 // entry that made the configuration in force: one that Configured knows
 	First         uint64 // first entry that is still in its log; Last+1 if there is none
 	Last          uint64
 	Commit        uint64
@@ -17,6 +18,10 @@ type View struct {
 	LogStart      int64 // -1: the group has none
 	// State is a hash of the whole state machine at Applied; 0: not given.
 	State uint64
+	// Begins is the position from which on the broker's log speaks of this replica. It tells what
+	// becomes durable of it from what does of an earlier one, and means nothing for a replica that
+	// was there when the broker started.
+	Begins uint64
 }
 
 // Entry is what is kept of a log entry. Payloads count because two entries with the same index and
@@ -30,26 +35,21 @@ type Entry struct {
 // after every step. Each method returns the first violation, after which the Cluster is of no more
 // use. A call costs what changed, not what there is.
 type Cluster struct {
-	groups   map[uint64]*group
-	byBroker map[int32][]*replica
-	counts   [checkCount]int64
+	groups  map[uint64]*group
+	brokers map[int32][]*disk
+	counts  [checkCount]int64
 }
 
 // NewCluster returns a Cluster of which nothing has been observed.
 func NewCluster() *Cluster {
-	return &Cluster{groups: map[uint64]*group{}, byBroker: map[int32][]*replica{}}
-}
-
-// SetReplicas says which brokers vote in a group, from now on.
-func (c *Cluster) SetReplicas(group uint64, brokers []int32) {
-	c.group(group).voters = slices.Clone(brokers)
+	return &Cluster{groups: map[uint64]*group{}, brokers: map[int32][]*disk{}}
 }
 
 // Observe takes what a replica believes after a step. entry returns the term and payload of an
 // entry of its log, or false if it isn't in memory; it is called during Observe only.
-func (c *Cluster) Observe(broker int32, group uint64, v View, entry func(index uint64) (term uint64, data []byte, ok bool)) *Violation {
+func (c *Cluster) Observe(id ReplicaID, group uint64, v View, entry func(index uint64) (term uint64, data []byte, ok bool)) *Violation {
 	g := c.group(group)
-	o := observation{c: c, g: g, r: c.replica(g, broker), v: v, entry: entry}
+	o := observation{c: c, g: g, r: c.replica(g, id, v.Begins), v: v, entry: entry}
 	if bad := o.check(); bad != nil {
 		return bad
 	}
@@ -57,67 +57,97 @@ func (c *Cluster) Observe(broker int32, group uint64, v View, entry func(index u
 	return nil
 }
 
-// Durable says that, by the truth of the disk, an entry of a replica's log now survives a power
-// loss. As in the log itself, an entry replaces another one at its index and everything after that;
-// the same entry once more, as when a log is rewritten elsewhere, changes nothing.
-func (c *Cluster) Durable(broker int32, group, index uint64, e Entry) {
-	r := c.replica(c.group(group), broker)
-	if old, ok := r.durable.at(index); ok && old.Entry == e {
+// Durable says that, by the truth of the disk, an entry of a broker's log, at a position of that log,
+// now survives a power loss. As in the log itself, an entry replaces another one at its index and
+// everything after that; the same entry once more, as when a log is rewritten elsewhere, changes
+// nothing.
+func (c *Cluster) Durable(broker int32, group, at, index uint64, e Entry) {
+	l := c.disk(broker, group).life(at)
+	if old, ok := l.log.at(index); ok && old.Entry == e {
 		return
 	}
-	r.durable.put(index, mirrored{Entry: e, known: true})
-	if at := slices.Index(r.replaced, indexed{index, e}); at >= 0 {
-		r.replaced = slices.Delete(r.replaced, 0, at+1)
+	l.log.put(index, mirrored{Entry: e, known: true})
+	if at := slices.Index(l.replaced, indexed{index, e}); at >= 0 {
+		l.replaced = slices.Delete(l.replaced, 0, at+1)
 	}
 }
 
-// DurableVote says that a replica's term and vote (-1: none) now survive a power loss.
-func (c *Cluster) DurableVote(broker int32, group, term uint64, vote int64) *Violation {
+// DurableVote says that a term and vote (0: none), at a position of a broker's log, now survive a power
+// loss.
+func (c *Cluster) DurableVote(broker int32, group, at, term uint64, vote ReplicaID) *Violation {
+	return c.durableVote(broker, group, c.disk(broker, group).life(at), ballot{term, vote})
+}
+
+func (c *Cluster) durableVote(broker int32, group uint64, l *life, now ballot) *Violation {
 	g := c.group(group)
-	r := c.replica(g, broker)
-	if bad := c.checkVote(TermAndVoteForward, g, r, "wrote", r.durableVote, ballot{term, vote}); bad != nil {
+	if bad := c.checkVote(TermAndVoteForward, g, broker, "wrote", l.vote, now); bad != nil {
 		return bad
 	}
-	r.durableVote = ballot{term, vote}
+	l.vote = now
+	if now.vote != 0 && !slices.Contains(g.ballots[now], l) {
+		g.ballots[now] = append(g.ballots[now], l)
+	}
 	return nil
 }
 
-// Restarted says that a broker stopped, by whatever cause; the next Observe of each of its groups
-// is what it recovered. If recovery makes durable what it found, the world has to say so with
-// Durable and DurableVote: entries that were written but not synced may have survived.
-func (c *Cluster) Restarted(broker int32) {
-	for _, r := range c.byBroker[broker] {
-		r.fresh = true
+// DurableRemoval says that the end of a replica, at a position of a broker's log, now survives a power
+// loss: what is left of it comes back no more.
+func (c *Cluster) DurableRemoval(broker int32, group, at uint64) {
+	c.disk(broker, group).life(at).removed = true
+}
+
+// ConfigEntry says that an entry which changes the configuration was written at an index. It may be
+// replaced before it is committed.
+func (c *Cluster) ConfigEntry(group, index uint64) {
+	g := c.group(group)
+	if at, ok := slices.BinarySearch(g.configEntries, index); !ok {
+		g.configEntries = slices.Insert(g.configEntries, at, index)
 	}
+}
+
+// Restarted says that a broker stopped, by whatever cause.
+func (c *Cluster) Restarted(broker int32) {
+	for _, d := range c.brokers[broker] {
+		if d.running != nil {
+			d.stopped, d.running = d.running, nil
+		}
+	}
+}
+
+// Recovered says that a broker that started found a replica in its log; the next Observe shows what.
+// Entries that were written but not synced may have survived: if so, Durable has to be called before.
+func (c *Cluster) Recovered(id ReplicaID, group uint64) {
+	g, d := c.group(group), c.disk(id.Broker(), group)
+	r := d.stopped
+	if r == nil || r.id != id { // another number, if the end of the old replica got lost
+		r = newReplica(id)
+	}
+	r.fresh, r.life = true, d.survivor()
+	d.running, d.stopped = r, nil
+	g.replicas[id] = r
 }
 
 // Installed says that a snapshot of the state at an entry took the place of a replica's whole log; the
 // next Observe shows what is left. Until that is durable, a power loss may bring the old log back.
-func (c *Cluster) Installed(broker int32, group, index uint64) {
-	r := c.replica(c.group(group), broker)
-	r.installed, r.cutAfter = true, index
+func (c *Cluster) Installed(id ReplicaID, group, index, begins uint64) {
+	r := c.replica(c.group(group), id, begins)
+	r.installed, r.life.cutAfter = true, index
 }
 
 // LostDisk says that a broker stopped and will start with an empty disk, as new replicas.
 func (c *Cluster) LostDisk(broker int32) {
-	for _, r := range c.byBroker[broker] {
-		lost := append(r.lost, r.durable)
-		*r = newReplica(r.broker)
-		r.lost = lost
+	for _, d := range c.brokers[broker] {
+		d.running, d.stopped = nil, nil
+		for _, l := range d.lives {
+			l.removed = true
+		}
 	}
 }
 
 // RemoveReplica says that a broker has no replica of the group any more.
 func (c *Cluster) RemoveReplica(broker int32, group uint64) {
-	g := c.group(group)
-	is := func(r *replica) bool { return r.broker == broker }
-	at := slices.IndexFunc(g.replicas, is)
-	if at < 0 {
-		return
-	}
-	gone := g.replicas[at]
-	g.replicas = slices.Delete(g.replicas, at, at+1)
-	c.byBroker[broker] = slices.DeleteFunc(c.byBroker[broker], func(r *replica) bool { return r == gone })
+	d := c.disk(broker, group)
+	d.running, d.stopped = nil, nil
 }
 
 func (c *Cluster) group(id uint64) *group {
@@ -129,14 +159,27 @@ func (c *Cluster) group(id uint64) *group {
 	return g
 }
 
-func (c *Cluster) replica(g *group, broker int32) *replica {
-	for _, r := range g.replicas {
-		if r.broker == broker {
-			return r
+// disk returns what a broker's disk has of a group.
+func (c *Cluster) disk(broker int32, group uint64) *disk {
+	g := c.group(group)
+	for _, d := range g.disks {
+		if d.broker == broker {
+			return d
 		}
 	}
-	r := newReplica(broker)
-	g.replicas = append(g.replicas, &r)
-	c.byBroker[broker] = append(c.byBroker[broker], &r)
-	return &r
+	d := &disk{broker: broker}
+	g.disks = append(g.disks, d)
+	c.brokers[broker] = append(c.brokers[broker], d)
+	return d
+}
+
+// replica returns the replica that runs on its broker, and begins it if it is new there.
+func (c *Cluster) replica(g *group, id ReplicaID, begins uint64) *replica {
+	d := c.disk(id.Broker(), g.id)
+	if d.running == nil || d.running.id != id {
+		d.running = newReplica(id)
+		d.running.life = d.begin(begins)
+		g.replicas[id] = d.running
+	}
+	return d.running
 }

@@ -15,18 +15,40 @@ type stage struct {
 	c    *Cluster
 	logs map[int32][]string // "term payload"; entry i is at i-1
 	view map[int32]*View
+	name map[int32]ReplicaID
 	bad  *Violation // the first one
 }
 
 const stageGroup = 7
 
 func newStage() *stage {
-	s := &stage{c: NewCluster(), logs: map[int32][]string{}, view: map[int32]*View{}}
-	s.c.SetReplicas(stageGroup, []int32{1, 2, 3})
-	for b := int32(1); b <= 3; b++ {
-		s.view[b] = &View{Vote: -1, First: 1}
+	s := &stage{c: NewCluster(), logs: map[int32][]string{}, view: map[int32]*View{}, name: map[int32]ReplicaID{}}
+	for b := int32(1); b <= 5; b++ {
+		s.view[b] = &View{First: 1}
+		s.name[b] = NewReplicaID(b, 1)
+		s.c.Recovered(s.name[b], stageGroup)
 	}
+	s.configure(1, 0, []int32{1, 2, 3}, nil)
 	return s
+}
+
+// configure shows broker b with a configuration of the brokers' replicas of now.
+func (s *stage) configure(b int32, index uint64, voters, outgoing []int32) {
+	conf := Config{Index: index}
+	for _, v := range voters {
+		conf.Voters = append(conf.Voters, s.name[v])
+	}
+	for _, v := range outgoing {
+		conf.Outgoing = append(conf.Outgoing, s.name[v])
+	}
+	s.note(s.c.Configured(s.name[b], stageGroup, conf))
+	s.view[b].Config = index
+}
+
+// restart stops broker b; the next show is what it recovered.
+func (s *stage) restart(b int32) {
+	s.c.Restarted(b)
+	s.c.Recovered(s.name[b], stageGroup)
 }
 
 func parseEntry(text string) (term uint64, data []byte) {
@@ -50,7 +72,7 @@ func (s *stage) show(b int32, change func(v *View)) {
 	if change != nil {
 		change(v)
 	}
-	s.note(s.c.Observe(b, stageGroup, *v, func(i uint64) (uint64, []byte, bool) {
+	s.note(s.c.Observe(s.name[b], stageGroup, *v, func(i uint64) (uint64, []byte, bool) {
 		if i < 1 || i > uint64(len(s.logs[b])) {
 			return 0, nil, false
 		}
@@ -63,19 +85,36 @@ func (s *stage) show(b int32, change func(v *View)) {
 func (s *stage) sync(b int32) {
 	for i, text := range s.logs[b] {
 		term, data := parseEntry(text)
-		s.c.Durable(b, stageGroup, uint64(i+1), Entry{Term: term, Hash: HashPayload(data)})
+		s.c.Durable(b, stageGroup, s.view[b].Begins, uint64(i+1), Entry{Term: term, Hash: HashPayload(data)})
 	}
-	s.note(s.c.DurableVote(b, stageGroup, s.view[b].Term, s.view[b].Vote))
+	s.note(s.c.DurableVote(b, stageGroup, s.view[b].Begins, s.view[b].Term, s.view[b].Vote))
 }
 
-// replicate gives brokers the entries, durable, and shows the first of them as leader of the term.
+// replicate gives brokers the entries, durable, and shows the first of them as leader of the term. If
+// it is alone another broker has voted for it all the same.
 func (s *stage) replicate(term uint64, entries []string, brokers ...int32) {
 	for _, b := range brokers {
 		s.logs[b] = append(s.logs[b], entries...)
-		s.show(b, func(v *View) { v.Term, v.Vote = term, int64(brokers[0]) })
+		s.show(b, func(v *View) { v.Term, v.Vote = term, s.name[brokers[0]] })
 		s.sync(b)
 	}
+	if len(brokers) == 1 {
+		s.elect((brokers[0]+1)%3+1, term, brokers[0])
+	}
 	s.show(brokers[0], func(v *View) { v.Leader = true })
+}
+
+// elect gives broker b's vote, durable, to a candidate.
+func (s *stage) elect(b int32, term uint64, candidate int32) {
+	s.show(b, func(v *View) { v.Term, v.Vote, v.Leader = term, s.name[candidate], false })
+	s.note(s.c.DurableVote(b, stageGroup, s.view[b].Begins, term, s.name[candidate]))
+}
+
+// replace begins another replica on broker b, with an empty log, in the place of the one that is there.
+func (s *stage) replace(b int32, number uint32, begins uint64) {
+	s.name[b], s.logs[b] = NewReplicaID(b, number), nil
+	*s.view[b] = View{First: 1, Begins: begins}
+	s.show(b, nil)
 }
 
 func commitTo(index uint64) func(*View) { return func(v *View) { v.Commit = index } }
@@ -99,7 +138,7 @@ func TestClusterChecks(t *testing.T) {
 		}},
 		{"the same leader twice", OneLeaderPerTerm, "broker 1 became leader of term 1 twice", func(s *stage) {
 			s.replicate(1, ab, 1)
-			s.c.Restarted(1)
+			s.restart(1)
 			s.show(1, nil)
 		}},
 		{"term back", TermAndVoteForward, "broker 1 shows term 4 after term 5", func(s *stage) {
@@ -107,28 +146,28 @@ func TestClusterChecks(t *testing.T) {
 			s.show(1, func(v *View) { v.Term = 4 })
 		}},
 		{"vote changed", TermAndVoteForward, "vote for 3 in term 5, in which it voted for 2", func(s *stage) {
-			s.show(1, func(v *View) { v.Term, v.Vote = 5, 2 })
-			s.show(1, func(v *View) { v.Vote = 3 })
+			s.show(1, func(v *View) { v.Term, v.Vote = 5, s.name[2] })
+			s.show(1, func(v *View) { v.Vote = s.name[3] })
 		}},
 		{"durable term back", TermAndVoteForward, "broker 1 wrote term 4 after term 5", func(s *stage) {
-			s.c.DurableVote(1, stageGroup, 5, -1)
-			s.note(s.c.DurableVote(1, stageGroup, 4, -1))
+			s.c.DurableVote(1, stageGroup, 0, 5, 0)
+			s.note(s.c.DurableVote(1, stageGroup, 0, 4, 0))
 		}},
 		{"vote forgotten", TermAndVoteDurable, "recovered no vote in term 5, in which it voted for 2", func(s *stage) {
-			s.show(1, func(v *View) { v.Term, v.Vote = 5, 2 })
+			s.show(1, func(v *View) { v.Term, v.Vote = 5, s.name[2] })
 			s.sync(1)
-			s.c.Restarted(1)
-			s.show(1, func(v *View) { v.Vote = -1 })
+			s.restart(1)
+			s.show(1, func(v *View) { v.Vote = 0 })
 		}},
 		{"term forgotten", TermAndVoteDurable, "broker 1 recovered term 0 after term 5", func(s *stage) {
 			s.show(1, func(v *View) { v.Term = 5 })
 			s.sync(1)
-			s.c.Restarted(1)
+			s.restart(1)
 			s.show(1, func(v *View) { v.Term = 0 })
 		}},
 		{"durable entry gone", LogDurable, "ends at 1, but its entry 2 of term 1 was durable", func(s *stage) {
 			s.replicate(1, ab, 2, 1)
-			s.c.Restarted(1)
+			s.restart(1)
 			s.logs[1] = s.logs[1][:1]
 			s.show(1, nil)
 		}},
@@ -137,13 +176,14 @@ func TestClusterChecks(t *testing.T) {
 			s.logs[1][1] = "2 c"
 			s.show(1, func(v *View) { v.Term = 2 })
 			s.sync(1)
-			s.c.Restarted(1)
+			s.restart(1)
 			s.logs[1][1] = "1 b"
 			s.show(1, nil)
 		}},
 		{"leader rewrites", LeaderAppendOnly, "leader of term 2, replaced or removed its entries 2 to 2", func(s *stage) {
 			s.replicate(1, ab, 1)
-			s.show(1, func(v *View) { v.Term = 2 })
+			s.show(1, func(v *View) { v.Term, v.Leader = 2, false })
+			s.replicate(2, nil, 1)
 			s.logs[1][1] = "2 c"
 			s.show(1, nil)
 		}},
@@ -192,8 +232,56 @@ func TestClusterChecks(t *testing.T) {
 		}},
 		{"another payload on the second disk", CommittedDurable, "entry 2 of term 1, which is durable on 1 of 3 replicas", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
-			s.c.Durable(2, stageGroup, 2, Entry{Term: 1, Hash: HashPayload([]byte("c"))})
+			s.c.Durable(2, stageGroup, 0, 2, Entry{Term: 1, Hash: HashPayload([]byte("c"))})
 			s.show(1, commitTo(2))
+		}},
+		{"leader without a durable term", LeaderTermDurable, "a power loss would put it back to term 0", func(s *stage) {
+			s.show(1, func(v *View) { v.Term, v.Leader = 1, true })
+		}},
+		{"leader without durable votes", VotesDurable, "only 1 of 3 replicas ever had a durable vote", func(s *stage) {
+			s.elect(1, 1, 1)
+			s.elect(2, 1, 2)
+			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader = 1, s.name[1], true })
+		}},
+		{"leader by the vote of a replica that is gone", VotesDurable, "only 1 of 3 replicas ever had a durable vote", func(s *stage) {
+			s.elect(1, 1, 1)
+			s.elect(2, 1, 1)
+			s.replace(2, 9, 100)
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.show(1, nil)
+			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader = 1, s.name[1], true })
+		}},
+		{"votes of the old majority only", VotesDurable, "of 3 replicas", func(s *stage) {
+			s.configure(1, 1, []int32{1, 4, 5}, []int32{1, 2, 3})
+			s.show(1, nil)
+			s.elect(1, 1, 1)
+			s.elect(2, 1, 1)
+			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader = 1, s.name[1], true })
+		}},
+		{"committed without the new majority", CommittedDurable, "durable on 1 of 3 replicas", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.configure(1, 1, []int32{1, 4, 5}, []int32{1, 2, 3})
+			s.show(1, nil)
+			s.show(1, commitTo(2))
+		}},
+		{"committed by a replica's predecessor", CommittedDurable, "durable on 1 of 3 replicas", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.replace(2, 9, 100)
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.show(1, nil)
+			s.show(1, commitTo(2))
+		}},
+		{"two configurations at one entry", ConfigEqual, "after entry 1 broker 2 has the configuration [1 2 4], another replica has [1 2 3]", func(s *stage) {
+			s.configure(1, 1, []int32{1, 2, 3}, nil)
+			s.configure(2, 1, []int32{1, 2, 4}, nil)
+		}},
+		{"two replicas replaced at once", ConfigsOverlap, "the configuration [1 2 3] of entry 0 and the next one, [1 4 5] of entry 1, have majorities without a common replica", func(s *stage) {
+			s.configure(1, 1, []int32{1, 4, 5}, nil)
+		}},
+		{"joint for the new majority only", ConfigsOverlap, "[1 4 5] and [1 4 5]", func(s *stage) {
+			s.configure(1, 1, []int32{1, 4, 5}, []int32{1, 4, 5})
 		}},
 		{"leader lacks an entry", LeaderCompleteness, "broker 3 is leader of term 2 with a log that ends at 1, but entry 2 was committed in term 1", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
@@ -279,13 +367,13 @@ func TestClusterIsSilent(t *testing.T) {
 			s.replicate(2, []string{"2 c", "2 d", "2 e"}, 2, 3)
 			s.show(2, commitTo(3))
 			s.logs[1] = slices.Clone(s.logs[2])
-			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader, v.Commit = 2, -1, false, 3 })
+			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader, v.Commit = 2, 0, false, 3 })
 		}},
 		{"tail lost that was not durable", func(s *stage) {
 			s.replicate(1, ab[:1], 1, 2)
 			s.logs[2] = slices.Clone(ab)
 			s.show(2, nil)
-			s.c.Restarted(2)
+			s.restart(2)
 			s.logs[2] = s.logs[2][:1]
 			s.show(2, nil)
 		}},
@@ -293,27 +381,27 @@ func TestClusterIsSilent(t *testing.T) {
 			s.replicate(1, ab, 2, 1)
 			s.logs[1] = []string{"1 a", "2 c"}
 			s.show(1, func(v *View) { v.Term = 2 })
-			s.c.Restarted(1)
+			s.restart(1)
 			s.show(1, nil)
 		}},
 		{"replacement of a durable entry, not durable, is undone", func(s *stage) {
 			s.replicate(1, ab, 2, 1)
 			s.logs[1] = []string{"1 a", "2 c"}
 			s.show(1, func(v *View) { v.Term = 2 })
-			s.c.Restarted(1)
+			s.restart(1)
 			s.logs[1] = []string{"1 a", "1 b"}
 			s.show(1, nil)
 		}},
 		{"rewritten elsewhere", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			term, data := parseEntry(ab[0])
-			s.c.Durable(1, stageGroup, 1, Entry{Term: term, Hash: HashPayload(data)})
+			s.c.Durable(1, stageGroup, 0, 1, Entry{Term: term, Hash: HashPayload(data)})
 			s.show(1, commitTo(2))
 		}},
 		{"commit and applied start again", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, applyTo(2, 2))
-			s.c.Restarted(1)
+			s.restart(1)
 			s.show(1, func(v *View) { v.Leader, v.Commit, v.Applied, v.HighWatermark = false, 0, 0, 0 })
 			s.show(1, func(v *View) { v.Commit, v.Applied, v.HighWatermark = 2, 2, 2 })
 		}},
@@ -342,18 +430,58 @@ func TestClusterIsSilent(t *testing.T) {
 			s.replicate(1, []string{"1 a", "1 b", "1 c"}, 3)
 			s.replicate(2, []string{"2 a", "2 b"}, 1, 2)
 			s.show(1, commitTo(2))
-			s.c.Installed(3, stageGroup, 2)
+			s.c.Installed(s.name[3], stageGroup, 2, 0)
 			s.logs[3] = []string{"9 x", "9 x"} // not looked at
-			s.show(3, func(v *View) { v.First, v.Term, v.Vote, v.Leader, v.Commit = 3, 2, -1, false, 2 })
-			s.c.Restarted(3)
+			s.show(3, func(v *View) { v.First, v.Term, v.Vote, v.Leader, v.Commit = 3, 2, 0, false, 2 })
+			s.restart(3)
 			s.show(3, nil)
+		}},
+		{"replicas move", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.show(1, commitTo(2))
+			s.c.ConfigEntry(stageGroup, 3)
+			s.c.ConfigEntry(stageGroup, 4)
+			s.configure(1, 3, []int32{1, 4, 5}, []int32{1, 2, 3})
+			s.show(1, nil)
+			s.logs[4] = slices.Clone(ab)
+			s.logs[5] = slices.Clone(ab)
+			s.configure(4, 4, []int32{1, 4, 5}, nil)
+			for _, b := range []int32{4, 5} {
+				s.show(b, nil)
+			}
+			s.replicate(2, []string{"2 c"}, 4, 5)
+			s.show(4, commitTo(3))
+		}},
+		{"a configuration that nobody was seen with", func(s *stage) {
+			s.c.ConfigEntry(stageGroup, 3)
+			s.configure(1, 5, []int32{1, 4, 5}, nil)
+		}},
+		{"end of a replica lost with the power", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.replace(2, 9, 100)
+			s.logs[2] = slices.Clone(ab) // the log that it starts with again is still there
+			s.restart(2)
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.show(1, nil)
+			s.show(2, func(v *View) { v.Term, v.Vote = 1, s.name[1] })
+			s.show(1, commitTo(2))
+		}},
+		{"replica removed for good, and another one", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.show(1, commitTo(2))
+			s.c.RemoveReplica(2, stageGroup)
+			s.c.DurableRemoval(2, stageGroup, 50)
+			s.replace(2, 9, 100)
+			s.restart(2)
+			s.show(2, nil)
 		}},
 		{"replica removed and back", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, commitTo(2))
 			s.c.RemoveReplica(1, stageGroup)
 			s.logs[1] = nil
-			*s.view[1] = View{Vote: -1, First: 1}
+			*s.view[1] = View{First: 1}
 			s.show(1, nil)
 		}},
 	} {

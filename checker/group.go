@@ -10,13 +10,17 @@ import (
 // group is what all replicas of one raft group agree on, as far as it has been observed.
 type group struct {
 	id       uint64
-	voters   []int32
-	replicas []*replica
+	disks    []*disk
+	replicas map[ReplicaID]*replica // all that ever were, as they were last
 
-	leaders   map[uint64]int32 // by term: who won it
-	seen      [][]sighting     // by index: every entry that any replica ever had there
-	committed []committed      // by index; [0] is the empty log
-	applied   []appliedState   // by index
+	configs       []Config // ascending by index, as far as known
+	configEntries []uint64 // where there may be entries that change the configuration, ascending
+
+	leaders   map[uint64]ReplicaID // by term: who won it
+	ballots   map[ballot][]*life   // which disks ever had a vote
+	seen      [][]sighting         // by index: every entry that any replica ever had there
+	committed []committed          // by index; [0] is the empty log
+	applied   []appliedState       // by index
 	// appliedTop is the highest index in applied with a high watermark.
 	appliedTop uint64
 }
@@ -24,14 +28,14 @@ type group struct {
 // sighting is an entry where it was seen first.
 type sighting struct {
 	mirrored
-	broker int32
+	on ReplicaID
 }
 
 // committed is an entry when it was first seen committed.
 type committed struct {
 	mirrored
 	inTerm uint64 // term of the observer: at least that of the leader that committed it
-	broker int32
+	on     ReplicaID
 }
 
 // appliedState is a state machine after it applied an entry.
@@ -39,11 +43,14 @@ type appliedState struct {
 	set           bool
 	highWatermark int64
 	state         uint64
-	broker        int32
+	on            ReplicaID
 }
 
 func newGroup(id uint64) *group {
-	return &group{id: id, leaders: map[uint64]int32{}, committed: []committed{{mirrored: emptyLog}}}
+	return &group{
+		id: id, replicas: map[ReplicaID]*replica{}, leaders: map[uint64]ReplicaID{}, ballots: map[ballot][]*life{},
+		committed: []committed{{mirrored: emptyLog}},
+	}
 }
 
 // commit returns the highest index that was ever seen committed.

@@ -21,6 +21,10 @@ const (
 	CommitForward                            // each observation but the first since the start
 	CommittedEqual                           // State Machine Safety, figure 3; each entry that a further replica commits
 	CommittedDurable                         // figure 2; each entry that is committed, on all disks
+	LeaderTermDurable                        // the hold rule, on which asynchronous writes depend; each win
+	VotesDurable                             // 5.2, figure 2 "persistent state"; each win, on all disks
+	ConfigEqual                              // State Machine Safety for configurations; each that a further replica applies
+	ConfigsOverlap                           // section 6; each configuration and the next one
 	LeaderCompleteness                       // figure 3; each win, and each commit that becomes known later
 	AppliedWithinCommit                      // each observation
 	AppliedForward                           // each observation but the first since the start
@@ -43,6 +47,10 @@ var invariantNames = [checkCount]string{
 	CommitForward:           "commit-forward",
 	CommittedEqual:          "committed-equal",
 	CommittedDurable:        "committed-durable",
+	LeaderTermDurable:       "leader-term-durable",
+	VotesDurable:            "votes-durable",
+	ConfigEqual:             "config-equal",
+	ConfigsOverlap:          "configs-overlap",
 	LeaderCompleteness:      "leader-completeness",
 	AppliedWithinCommit:     "applied-within-commit",
 	AppliedForward:          "applied-forward",

@@ -2,7 +2,10 @@
 
 package checker
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // observation is one call of Observe: what was known before, and the new view.
 type observation struct {
@@ -30,22 +33,22 @@ func (o *observation) ballot() *Violation {
 	now := ballot{o.v.Term, o.v.Vote}
 	switch {
 	case !o.r.fresh:
-		return o.c.checkVote(TermAndVoteForward, o.g, o.r, "shows", ballot{o.r.view.Term, o.r.view.Vote}, now)
-	case o.r.durableVote.term > 0:
-		return o.c.checkVote(TermAndVoteDurable, o.g, o.r, "recovered", o.r.durableVote, now)
+		return o.c.checkVote(TermAndVoteForward, o.g, o.r.id.Broker(), "shows", ballot{o.r.view.Term, o.r.view.Vote}, now)
+	case o.r.life.vote.term > 0:
+		return o.c.checkVote(TermAndVoteDurable, o.g, o.r.id.Broker(), "recovered", o.r.life.vote, now)
 	}
 	return nil
 }
 
-func (c *Cluster) checkVote(i Invariant, g *group, r *replica, verb string, old, now ballot) *Violation {
+func (c *Cluster) checkVote(i Invariant, g *group, broker int32, verb string, old, now ballot) *Violation {
 	c.counts[i]++
 	switch {
 	case now.term < old.term:
-		return g.broken(i, "broker %d %s term %d after term %d", r.broker, verb, now.term, old.term)
-	case now.term == old.term && old.vote != -1 && now.vote == -1:
-		return g.broken(i, "broker %d %s no vote in term %d, in which it voted for %d", r.broker, verb, now.term, old.vote)
-	case now.term == old.term && old.vote != -1 && now.vote != old.vote:
-		return g.broken(i, "broker %d %s a vote for %d in term %d, in which it voted for %d", r.broker, verb, now.vote, now.term, old.vote)
+		return g.broken(i, "broker %v %s term %d after term %d", broker, verb, now.term, old.term)
+	case now.term == old.term && old.vote != 0 && now.vote == 0:
+		return g.broken(i, "broker %v %s no vote in term %d, in which it voted for %v", broker, verb, now.term, old.vote)
+	case now.term == old.term && old.vote != 0 && now.vote != old.vote:
+		return g.broken(i, "broker %v %s a vote for %v in term %d, in which it voted for %v", broker, verb, now.vote, now.term, old.vote)
 	}
 	return nil
 }
@@ -71,13 +74,13 @@ func (o *observation) log() *Violation {
 		}
 	}
 	if e, ok := r.log.at(from); ok && replaces {
-		r.replaced = append(r.replaced, indexed{from, e.Entry})
+		r.life.replaced = append(r.life.replaced, indexed{from, e.Entry})
 	}
 	o.c.counts[CommitWithinLog]++
 	if v.Commit > v.Last {
-		return g.broken(CommitWithinLog, "broker %d has commit index %d, but its log ends at %d", r.broker, v.Commit, v.Last)
+		return g.broken(CommitWithinLog, "broker %v has commit index %d, but its log ends at %d", r.id, v.Commit, v.Last)
 	}
-	if r.fresh && len(r.durable.entries) > 0 {
+	if r.fresh && len(r.life.log.entries) > 0 {
 		return o.recovered()
 	}
 	return nil
@@ -118,7 +121,7 @@ func (o *observation) truncation(from uint64) *Violation {
 	if r.view.Leader && o.v.Leader && r.view.Term == o.v.Term {
 		o.c.counts[LeaderAppendOnly]++
 		if truncated {
-			return g.broken(LeaderAppendOnly, "broker %d, leader of term %d, replaced or removed its entries %d to %d", r.broker, o.v.Term, from, r.log.last())
+			return g.broken(LeaderAppendOnly, "broker %v, leader of term %d, replaced or removed its entries %d to %d", r.id, o.v.Term, from, r.log.last())
 		}
 	}
 	if !truncated {
@@ -126,7 +129,7 @@ func (o *observation) truncation(from uint64) *Violation {
 	}
 	o.c.counts[NoTruncationBelowCommit]++
 	if from <= r.view.Commit {
-		return g.broken(NoTruncationBelowCommit, "broker %d replaced or removed entry %d, but had commit index %d", r.broker, from, r.view.Commit)
+		return g.broken(NoTruncationBelowCommit, "broker %v replaced or removed entry %d, but had commit index %d", r.id, from, r.view.Commit)
 	}
 	return nil
 }
@@ -137,7 +140,7 @@ func (o *observation) append(index uint64) *Violation {
 	var e mirrored
 	if term, data, ok := o.entry(index); ok {
 		e = mirrored{Entry: Entry{Term: term, Hash: HashPayload(data)}, known: true}
-	} else if d, ok := r.durable.at(index); ok {
+	} else if d, ok := r.life.log.at(index); ok {
 		e = mirrored{Entry: d.Entry, known: true}
 	}
 	before := g.entryBefore(index)
@@ -146,15 +149,15 @@ func (o *observation) append(index uint64) *Violation {
 	}
 	e = e.after(before)
 	if e.known {
-		first, seen := g.sight(index, sighting{e, r.broker})
+		first, seen := g.sight(index, sighting{e, r.id})
 		if seen {
 			o.c.counts[LogMatching]++
 		}
 		switch {
 		case first.Hash != e.Hash:
-			return g.broken(LogMatching, "entry %d of term %d has two payloads, one on broker %d and one on broker %d", index, e.Term, first.broker, r.broker)
+			return g.broken(LogMatching, "entry %d of term %d has two payloads, one on broker %v and one on broker %v", index, e.Term, first.on, r.id)
 		case !first.same(e):
-			return g.broken(LogMatching, "brokers %d and %d have the same entry %d of term %d, but not the same entries before it", first.broker, r.broker, index, e.Term)
+			return g.broken(LogMatching, "brokers %v and %v have the same entry %d of term %d, but not the same entries before it", first.on, r.id, index, e.Term)
 		}
 		e = first.mirrored
 	}
@@ -166,22 +169,22 @@ func (o *observation) append(index uint64) *Violation {
 func (o *observation) recovered() *Violation {
 	g, r := o.g, o.r
 	o.c.counts[LogDurable]++
-	for i := max(r.durable.first, o.v.First, r.log.first); i <= r.durable.last(); i++ {
-		d, _ := r.durable.at(i)
-		if r.cutAfter > 0 && i > r.cutAfter {
+	for i := max(r.life.log.first, o.v.First, r.log.first); i <= r.life.log.last(); i++ {
+		d, _ := r.life.log.at(i)
+		if r.life.cutAfter > 0 && i > r.life.cutAfter {
 			return nil
 		}
 		if i > o.v.Last {
-			return g.broken(LogDurable, "broker %d recovered a log that ends at %d, but its entry %d of term %d was durable", r.broker, o.v.Last, i, d.Term)
+			return g.broken(LogDurable, "broker %v recovered a log that ends at %d, but its entry %d of term %d was durable", r.id, o.v.Last, i, d.Term)
 		}
 		e, ok := r.log.at(i)
 		if !ok || e.Entry == d.Entry {
 			continue
 		}
-		if slices.Contains(r.replaced, indexed{i, e.Entry}) {
+		if slices.Contains(r.life.replaced, indexed{i, e.Entry}) {
 			return nil // and what follows in the log was written after it
 		}
-		return g.broken(LogDurable, "broker %d recovered entry %d of term %d, but entry %d of term %d was durable and not replaced by that", r.broker, i, e.Term, i, d.Term)
+		return g.broken(LogDurable, "broker %v recovered entry %d of term %d, but entry %d of term %d was durable and not replaced by that", r.id, i, e.Term, i, d.Term)
 	}
 	return nil
 }
@@ -193,16 +196,38 @@ func (o *observation) leader() *Violation {
 		return nil
 	}
 	o.c.counts[OneLeaderPerTerm]++
-	if other, ok := g.leaders[v.Term]; ok && other != r.broker {
-		return g.broken(OneLeaderPerTerm, "brokers %d and %d are both leader of term %d", other, r.broker, v.Term)
+	if other, ok := g.leaders[v.Term]; ok && other != r.id {
+		return g.broken(OneLeaderPerTerm, "brokers %v and %v are both leader of term %d", other, r.id, v.Term)
 	} else if ok {
-		return g.broken(OneLeaderPerTerm, "broker %d became leader of term %d twice", r.broker, v.Term)
+		return g.broken(OneLeaderPerTerm, "broker %v became leader of term %d twice", r.id, v.Term)
 	}
-	g.leaders[v.Term] = r.broker
+	g.leaders[v.Term] = r.id
+	if bad := o.elected(); bad != nil {
+		return bad
+	}
 	for i := g.commit(); i > 0; i-- {
 		if g.committed[i].inTerm < v.Term {
 			return o.c.leaderHas(g, r, v.Term, i) // with all before it: chains are compared
 		}
+	}
+	return nil
+}
+
+// elected checks by the disks that a leader keeps its term (without that it could win the same term
+// once more, with other entries), and that a quorum keeps its votes for it.
+func (o *observation) elected() *Violation {
+	g, r, v := o.g, o.r, o.v
+	o.c.counts[LeaderTermDurable]++
+	if r.life.vote.term < v.Term {
+		return g.broken(LeaderTermDurable, "broker %v is leader of term %d, but a power loss would put it back to term %d", r.id, v.Term, r.life.vote.term)
+	}
+	o.c.counts[VotesDurable]++
+	voters := g.ballots[ballot{v.Term, r.id}]
+	if ok, have, of := o.decided(func(id ReplicaID) bool {
+		voter := g.replicas[id]
+		return voter != nil && slices.Contains(voters, voter.life)
+	}); !ok {
+		return g.broken(VotesDurable, "broker %v is leader of term %d, but only %d of %d replicas ever had a durable vote for it", r.id, v.Term, have, of)
 	}
 	return nil
 }
@@ -217,11 +242,11 @@ func (c *Cluster) leaderHas(g *group, leader *replica, term, index uint64) *Viol
 	have, ok := leader.log.at(index)
 	switch {
 	case index > leader.log.last():
-		return g.broken(LeaderCompleteness, "broker %d is leader of term %d with a log that ends at %d, but entry %d was committed in term %d (seen on broker %d)",
-			leader.broker, term, leader.log.last(), index, want.inTerm, want.broker)
+		return g.broken(LeaderCompleteness, "broker %v is leader of term %d with a log that ends at %d, but entry %d was committed in term %d (seen on broker %v)",
+			leader.id, term, leader.log.last(), index, want.inTerm, want.on)
 	case ok && !have.same(want.mirrored):
-		return g.broken(LeaderCompleteness, "broker %d is leader of term %d with other entries up to %d than were committed in term %d (seen on broker %d)",
-			leader.broker, term, index, want.inTerm, want.broker)
+		return g.broken(LeaderCompleteness, "broker %v is leader of term %d with other entries up to %d than were committed in term %d (seen on broker %v)",
+			leader.id, term, index, want.inTerm, want.on)
 	}
 	return nil
 }
@@ -232,16 +257,16 @@ func (o *observation) commit() *Violation {
 	if !r.fresh {
 		o.c.counts[CommitForward]++
 		if v.Commit < r.view.Commit {
-			return g.broken(CommitForward, "broker %d moved its commit index from %d back to %d", r.broker, r.view.Commit, v.Commit)
+			return g.broken(CommitForward, "broker %v moved its commit index from %d back to %d", r.id, r.view.Commit, v.Commit)
 		}
 	}
 	for i := max(r.checked+1, r.log.first); i <= v.Commit; i++ {
 		e, _ := r.log.at(i)
 		for i > g.commit()+1 { // compacted everywhere that could have shown it
-			g.committed = append(g.committed, committed{inTerm: v.Term, broker: r.broker})
+			g.committed = append(g.committed, committed{inTerm: v.Term, on: r.id})
 		}
 		if i > g.commit() {
-			g.committed = append(g.committed, committed{mirrored: e, inTerm: v.Term, broker: r.broker})
+			g.committed = append(g.committed, committed{mirrored: e, inTerm: v.Term, on: r.id})
 			if bad := o.newCommit(i, e); bad != nil {
 				return bad
 			}
@@ -257,7 +282,7 @@ func (o *observation) commit() *Violation {
 		}
 		o.c.counts[CommittedEqual]++
 		if !was.same(e) {
-			return g.broken(CommittedEqual, "brokers %d and %d committed different entries at or before index %d (terms %d and %d)", was.broker, r.broker, i, was.Term, e.Term)
+			return g.broken(CommittedEqual, "brokers %v and %v committed different entries at or before index %d (terms %d and %d)", was.on, r.id, i, was.Term, e.Term)
 		}
 	}
 	r.checked = max(r.checked, v.Commit)
@@ -270,25 +295,16 @@ func (o *observation) newCommit(index uint64, e mirrored) *Violation {
 	if !e.known {
 		return nil
 	}
-	for _, r := range g.replicas { // leaders of later terms that were elected before this was seen
-		if r != o.r && r.view.Leader && r.view.Term > o.v.Term {
+	for _, d := range g.disks { // leaders of later terms that were elected before this was seen
+		if r := cmp.Or(d.running, d.stopped); r != nil && r != o.r && r.view.Leader && r.view.Term > o.v.Term {
 			if bad := o.c.leaderHas(g, r, r.view.Term, index); bad != nil {
 				return bad
 			}
 		}
 	}
-	if len(g.voters) == 0 {
-		return nil
-	}
 	o.c.counts[CommittedDurable]++
-	have := 0
-	for _, r := range g.replicas {
-		if slices.Contains(g.voters, r.broker) && r.everDurable(index, e.Entry) {
-			have++
-		}
-	}
-	if have <= len(g.voters)/2 {
-		return g.broken(CommittedDurable, "broker %d committed entry %d of term %d, which is durable on %d of %d replicas", o.r.broker, index, e.Term, have, len(g.voters))
+	if ok, have, of := o.decided(func(id ReplicaID) bool { return g.everDurable(id, index, e.Entry) }); !ok {
+		return g.broken(CommittedDurable, "broker %v committed entry %d of term %d, which is durable on %d of %d replicas", o.r.id, index, e.Term, have, of)
 	}
 	return nil
 }
@@ -298,12 +314,12 @@ func (o *observation) applied() *Violation {
 	g, r, v := o.g, o.r, o.v
 	o.c.counts[AppliedWithinCommit]++
 	if v.Applied > v.Commit {
-		return g.broken(AppliedWithinCommit, "broker %d applied entry %d, but its commit index is %d", r.broker, v.Applied, v.Commit)
+		return g.broken(AppliedWithinCommit, "broker %v applied entry %d, but its commit index is %d", r.id, v.Applied, v.Commit)
 	}
 	if !r.fresh {
 		o.c.counts[AppliedForward]++
 		if v.Applied < r.view.Applied {
-			return g.broken(AppliedForward, "broker %d moved its applied index from %d back to %d", r.broker, r.view.Applied, v.Applied)
+			return g.broken(AppliedForward, "broker %v moved its applied index from %d back to %d", r.id, r.view.Applied, v.Applied)
 		}
 	}
 	if v.HighWatermark < 0 {
@@ -311,14 +327,14 @@ func (o *observation) applied() *Violation {
 	}
 	o.c.counts[HighWatermarkAboveStart]++
 	if v.LogStart > v.HighWatermark {
-		return g.broken(HighWatermarkAboveStart, "broker %d has log start offset %d above its high watermark %d", r.broker, v.LogStart, v.HighWatermark)
+		return g.broken(HighWatermarkAboveStart, "broker %v has log start offset %d above its high watermark %d", r.id, v.LogStart, v.HighWatermark)
 	}
 	if r.fresh {
 		return nil
 	}
 	o.c.counts[HighWatermarkForward]++
 	if v.HighWatermark < r.view.HighWatermark {
-		return g.broken(HighWatermarkForward, "broker %d moved its high watermark from %d back to %d", r.broker, r.view.HighWatermark, v.HighWatermark)
+		return g.broken(HighWatermarkForward, "broker %v moved its high watermark from %d back to %d", r.id, r.view.HighWatermark, v.HighWatermark)
 	}
 	return nil
 }
@@ -328,18 +344,18 @@ func (o *observation) state() *Violation {
 	g, r, v := o.g, o.r, o.v
 	g.applied = grow(g.applied, v.Applied)
 	was := &g.applied[v.Applied]
-	now := appliedState{true, v.HighWatermark, v.State, r.broker}
+	now := appliedState{true, v.HighWatermark, v.State, r.id}
 	if !was.set {
 		*was = now
 	}
-	if was.broker != r.broker {
+	if was.on != r.id {
 		o.c.counts[StateEqual]++
 	}
 	if was.highWatermark != v.HighWatermark {
-		return g.broken(StateEqual, "with entries up to %d applied, broker %d has high watermark %d and broker %d has %d", v.Applied, was.broker, was.highWatermark, r.broker, v.HighWatermark)
+		return g.broken(StateEqual, "with entries up to %d applied, broker %v has high watermark %d and broker %v has %d", v.Applied, was.on, was.highWatermark, r.id, v.HighWatermark)
 	}
 	if was.state != v.State && was.state != 0 && v.State != 0 {
-		return g.broken(StateEqual, "with entries up to %d applied, brokers %d and %d have different states (hashes %016x and %016x)", v.Applied, was.broker, r.broker, was.state, v.State)
+		return g.broken(StateEqual, "with entries up to %d applied, brokers %v and %v have different states (hashes %016x and %016x)", v.Applied, was.on, r.id, was.state, v.State)
 	}
 	if v.HighWatermark < 0 {
 		return nil
@@ -353,13 +369,13 @@ func (o *observation) state() *Violation {
 // follows checks that the state after more entries doesn't have the lower high watermark.
 func (o *observation) follows(less appliedState, lessIndex uint64, more appliedState, moreIndex uint64) *Violation {
 	o.g.appliedTop = moreIndex
-	if !less.set || less.broker == more.broker {
+	if !less.set || less.on == more.on {
 		return nil
 	}
 	o.c.counts[HighWatermarkFollowsLog]++
 	if less.highWatermark > more.highWatermark {
-		return o.g.broken(HighWatermarkFollowsLog, "broker %d has high watermark %d after %d entries, broker %d has %d after %d",
-			less.broker, less.highWatermark, lessIndex, more.broker, more.highWatermark, moreIndex)
+		return o.g.broken(HighWatermarkFollowsLog, "broker %v has high watermark %d after %d entries, broker %v has %d after %d",
+			less.on, less.highWatermark, lessIndex, more.on, more.highWatermark, moreIndex)
 	}
 	return nil
 }

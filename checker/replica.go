@@ -2,32 +2,47 @@
 
 package checker
 
-// replica is what has been observed of one broker's replica of a group.
-type replica struct {
-	broker int32
-	view   View // the last one
-	fresh  bool // not observed yet since it started
-	log    mirror
+import "fmt"
 
-	installed bool   // a snapshot took the place of the log since the last view
-	cutAfter  uint64 // durable entries after this one may be gone through a snapshot; 0: none may
+// ReplicaID names one replica of a group for ever: its broker in the upper 32 bits, and below a
+// number, at least 1, that no replica of the group on that broker had before. A replica that lost
+// its log, or was dropped, never comes back under its name.
+type ReplicaID uint64
+
+// NewReplicaID puts a name together.
+func NewReplicaID(broker int32, number uint32) ReplicaID {
+	return ReplicaID(uint64(uint32(broker))<<32 | uint64(number))
+}
+
+// Broker returns the broker on which the replica is or was.
+func (id ReplicaID) Broker() int32 { return int32(id >> 32) }
+
+// String returns the broker, and the number if it isn't the first: "3", "3#17".
+func (id ReplicaID) String() string {
+	if number := uint32(id); number > 1 {
+		return fmt.Sprintf("%d#%d", id.Broker(), number)
+	}
+	return fmt.Sprint(id.Broker())
+}
+
+// replica is what has been observed of a replica of a group that runs, or did last.
+type replica struct {
+	id    ReplicaID
+	view  View // the last one
+	fresh bool // not observed yet since it started
+	log   mirror
+	life  *life // what its broker's disk has of it
+
+	installed bool // a snapshot took the place of the log since the last view
 
 	// checked is up to where the log was compared to the committed entries.
 	checked uint64
-
-	durable     mirror
-	durableVote ballot
-	lost        []mirror // what disks of this broker that are lost had made durable
-
-	// replaced lists the entries that were put in the place of others and aren't durable yet: a
-	// power loss may keep or undo each.
-	replaced []indexed
 }
 
 // ballot is a term and the vote in it.
 type ballot struct {
 	term uint64
-	vote int64 // -1: none
+	vote ReplicaID // 0: none
 }
 
 type indexed struct {
@@ -35,22 +50,68 @@ type indexed struct {
 	Entry
 }
 
-func newReplica(broker int32) replica {
-	return replica{broker: broker, view: View{Vote: -1}, fresh: true, log: newMirror(1), durable: newMirror(1), durableVote: ballot{vote: -1}}
+func newReplica(id ReplicaID) *replica { return &replica{id: id, fresh: true, log: newMirror(1)} }
+
+// disk is what a broker's log has of a group: of one replica after the other, as they were begun and
+// removed.
+type disk struct {
+	broker  int32
+	lives   []*life
+	running *replica // nil: none, as far as is known
+	stopped *replica // what ran before the broker stopped
 }
 
-// everDurable reports whether a disk of the broker had the entry: lost disks count, because an
-// acknowledgement may be under way while its disk is lost.
-func (r *replica) everDurable(index uint64, e Entry) bool {
-	if m, ok := r.durable.at(index); ok && m.Entry == e {
-		return true
-	}
-	for i := range r.lost {
-		if m, ok := r.lost[i].at(index); ok && m.Entry == e {
-			return true
+// life is the part of a broker's log that speaks of one replica.
+type life struct {
+	begins  uint64 // position in the log
+	removed bool   // its end is durable, or the disk is lost
+
+	log  mirror // by the truth of the disk
+	vote ballot
+	// replaced lists the entries that were put in the place of others and aren't durable yet: a
+	// power loss may keep or undo each.
+	replaced []indexed
+	cutAfter uint64 // durable entries after this one may be gone through a snapshot; 0: none may
+}
+
+// begin adds the life of a replica whose records begin at a position.
+func (d *disk) begin(begins uint64) *life {
+	l := &life{begins: begins, log: newMirror(1)}
+	d.lives = append(d.lives, l)
+	return l
+}
+
+// life returns the one to which a record at a position of the log belongs.
+func (d *disk) life(at uint64) *life {
+	for i := len(d.lives) - 1; i >= 0; i-- {
+		if d.lives[i].begins <= at {
+			return d.lives[i]
 		}
 	}
-	return false
+	return d.begin(0)
+}
+
+// survivor returns the life that goes on when the broker starts: the first whose end isn't durable,
+// because what comes after it in the log isn't durable either. The next ones never happened.
+func (d *disk) survivor() *life {
+	for i, l := range d.lives {
+		if !l.removed {
+			d.lives = d.lives[:i+1]
+			return l
+		}
+	}
+	return d.begin(0)
+}
+
+// everDurable reports whether a replica ever had an entry on its disk: removed replicas and lost disks
+// count, because an acknowledgement may be under way when they go.
+func (g *group) everDurable(id ReplicaID, index uint64, e Entry) bool {
+	r := g.replicas[id]
+	if r == nil {
+		return false
+	}
+	m, ok := r.life.log.at(index)
+	return ok && m.Entry == e
 }
 
 // mirror is a copy of a log: terms and hashes of its entries from first on.

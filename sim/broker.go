@@ -11,8 +11,13 @@ import (
 type broker struct {
 	number      int // Kafka's broker id
 	disk        *disk
-	node        *node.Node // nil while it is down
-	incarnation uint64     // starts so far
+	diskNumber  uint32               // counts its disks, from 1 for a founder's first one; 0: it has not joined yet
+	met         [maxBrokers + 1]bool // who was in the cluster when this disk was made
+	removals    int                  // events seen of its removal from the cluster
+	leaving     bool                 // an operator had it removed from the cluster
+	away        bool                 // and took it away
+	node        *node.Node           // nil while it is down
+	incarnation uint64               // starts so far
 	crashes     uint64
 	raftDraws   uint64   // of this incarnation
 	ops         []wal.Op // under way at the disk

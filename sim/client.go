@@ -35,6 +35,7 @@ type client struct {
 	producer producerState
 	lanes    []*lane // one per partition produced to
 	serial   serialState
+	moving   string // a partition that is on the move, as the verifier was told
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -297,6 +298,7 @@ func (c *client) askMetadata() {
 	req.Topics = append(req.Topics, rt)
 	req.AllowAutoTopicCreation = t.plan.Auto
 	c.asked = cn.broker.number
+	c.nextBroker = c.nextBroker%len(c.world.brokers) + 1
 	cn.ask(c.world, req, func(resp kmsg.Response) {
 		c.asked = 0
 		c.learn(t, resp.(*kmsg.MetadataResponse))
@@ -320,7 +322,6 @@ func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
 		t.stale = false
 		return
 	}
-	c.nextBroker = c.nextBroker%len(c.world.brokers) + 1
 	c.askAgain = c.world.now + c.retryDelay()
 	c.wakeAt(c.askAgain)
 }

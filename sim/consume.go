@@ -12,8 +12,8 @@ import (
 )
 
 // Everything but producing is done one call after another: fetches, questions for the end of a
-// partition, topics created and deleted. A call is tried again until it is answered or its client
-// gives up.
+// partition, and what administrators do (admin.go). A call is tried again until it is answered or its
+// client gives up.
 
 type serialState struct {
 	queue   []*pendingCall // the first is under way
@@ -28,6 +28,18 @@ type pendingCall struct {
 	attempt node.Time // when the request under way was sent
 	broker  int       // where to; 0: nothing under way
 	number  uint64    // counts attempts
+	refused bool      // the last answer was that it can't be done now
+	maybe   bool      // an attempt had no answer: it may have taken effect
+	before  int       // remove: broker.removals when it began
+}
+
+// administers says that a call goes to any broker, and not to the leader of its partition.
+func (c *Call) administers() bool {
+	switch c.Kind {
+	case CallCreate, CallDelete, CallMove, CallElect, CallRemove, callMoving, callPlaced:
+		return true
+	}
+	return false
 }
 
 // runSerial sends the request of the first call.
@@ -37,9 +49,16 @@ func (c *client) runSerial() {
 		p := s.queue[0]
 		if !p.begun {
 			p.begun, p.began = true, c.world.now
+			if p.call.Kind == CallRemove {
+				p.before = c.world.brokers[p.call.Brokers[0]-1].removals
+			}
 			c.wakeAt(p.began + at(c.spec.GiveUp))
 		}
-		if p.began+at(c.spec.GiveUp) > c.world.now && !c.world.abandoned(p.call.Topic) {
+		late := p.began+at(c.spec.GiveUp) <= c.world.now || c.world.healing && p.refused
+		if p.call.Kind == CallRemove && p.maybe {
+			late = false // an operator has to know whether the broker is still in the cluster
+		}
+		if !late && !c.world.abandoned(p.call.Topic) {
 			break
 		}
 		c.giveUpSerial(p)
@@ -55,11 +74,23 @@ func (c *client) runSerial() {
 }
 
 func (c *client) giveUpSerial(p *pendingCall) {
-	if p.broker != 0 && (p.call.Kind == CallCreate || p.call.Kind == CallDelete) {
-		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
-	}
+	c.unanswered(p)
 	c.world.judge.gaveUp(c.world, c, p)
 	c.endSerial(p)
+}
+
+// unanswered notes that nobody knows what came of an attempt that is under way.
+func (c *client) unanswered(p *pendingCall) {
+	if p.broker == 0 {
+		return
+	}
+	p.maybe = true
+	switch p.call.Kind {
+	case CallCreate, CallDelete:
+		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
+	case CallMove:
+		c.world.judge.moved(c.world, c, p, checker.Unknown)
+	}
 }
 
 // endSerial removes the first call.
@@ -78,15 +109,14 @@ func (c *client) serialNeedsNoTopic(t *topicView) bool {
 		return false
 	}
 	call := c.serial.queue[0].call
-	return call.Topic == t.plan.Name && (call.Kind == CallCreate || call.Kind == CallDelete)
+	return call.Topic == t.plan.Name && call.administers()
 }
 
 func (c *client) sendSerial(p *pendingCall) {
 	t := c.topic(p.call.Topic)
 	v := &t.partitions[p.call.Partition]
 	to := v.leader
-	admin := p.call.Kind == CallCreate || p.call.Kind == CallDelete
-	if admin {
+	if p.call.administers() {
 		to = c.controller
 	}
 	if to == 0 || t.stale {
@@ -98,7 +128,7 @@ func (c *client) sendSerial(p *pendingCall) {
 	if cn == nil {
 		return
 	}
-	p.broker, p.attempt = to, c.world.now
+	p.broker, p.attempt, p.refused = to, c.world.now, false
 	p.number++
 	switch p.call.Kind {
 	case CallFetch:
@@ -111,6 +141,16 @@ func (c *client) sendSerial(p *pendingCall) {
 		c.sendCreate(cn, p, t)
 	case CallDelete:
 		c.sendDelete(cn, p, t)
+	case CallMove:
+		c.sendMove(cn, p)
+	case CallElect:
+		c.sendElect(cn, p)
+	case CallRemove:
+		c.sendRemove(cn, p)
+	case callMoving:
+		c.sendMoving(cn, p)
+	case callPlaced:
+		c.sendPlaced(cn, p)
 	}
 }
 
@@ -139,9 +179,7 @@ func (c *client) serialLost(broker int) {
 		return
 	}
 	p := c.serial.queue[0]
-	if p.call.Kind == CallCreate || p.call.Kind == CallDelete {
-		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
-	}
+	c.unanswered(p)
 	c.retrySerial(p)
 }
 
@@ -274,86 +312,4 @@ func (c *client) latest(p *pendingCall, resp *kmsg.ListOffsetsResponse) {
 	}
 	c.world.judge.end(c.world, c, p, checker.End{Span: c.span(p), Offset: r.Offset})
 	c.endSerial(p)
-}
-
-func (c *client) sendTrim(cn *conn, p *pendingCall) {
-	c.world.judge.trimmed[partitionName(p.call.Topic, p.call.Partition)] = true
-	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.Version = 2
-	req.TimeoutMillis = int32(c.timeout() / millisecond)
-	rt := kmsg.NewDeleteRecordsRequestTopic()
-	rt.Topic = p.call.Topic
-	rp := kmsg.NewDeleteRecordsRequestTopicPartition()
-	rp.Partition, rp.Offset = p.call.Partition, p.call.Offset
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) { c.hasTrimmed(p, resp.(*kmsg.DeleteRecordsResponse)) }))
-}
-
-func (c *client) hasTrimmed(p *pendingCall, resp *kmsg.DeleteRecordsResponse) {
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		c.world.fail("protocol", "records of one partition to be deleted are answered with %d topics", len(resp.Topics))
-	}
-	r := &resp.Topics[0].Partitions[0]
-	switch {
-	case retriable(r.ErrorCode):
-		c.retrySerial(p)
-		return
-	case r.ErrorCode == kerr.OffsetOutOfRange.Code: // there aren't so many records, or they are gone
-	case r.ErrorCode != 0:
-		c.unexpected(p.call, r.ErrorCode, "DeleteRecords")
-	case r.LowWatermark < p.call.Offset:
-		c.world.fail("trim", "client %d, call %d deletes the records of %s below offset %d, and the log is said to start at %d",
-			c.spec.ID, p.call.ID, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, r.LowWatermark)
-	}
-	c.world.judge.hasTrimmed(c.world, c, p, r.LowWatermark)
-	c.endSerial(p)
-}
-
-func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Version = 5
-	req.TimeoutMillis = int32(c.timeout() / millisecond)
-	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic = t.plan.Name
-	rt.NumPartitions, rt.ReplicationFactor = t.plan.Partitions, t.plan.Replicas
-	req.Topics = append(req.Topics, rt)
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
-		topics := resp.(*kmsg.CreateTopicsResponse).Topics
-		if len(topics) != 1 {
-			c.world.fail("protocol", "one topic to be created is answered with %d", len(topics))
-		}
-		c.administered(p, topics[0].ErrorCode, kerr.TopicAlreadyExists.Code)
-	}))
-}
-
-func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {
-	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.Version = 5
-	req.TimeoutMillis = int32(c.timeout() / millisecond)
-	req.TopicNames = []string{t.plan.Name}
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
-		topics := resp.(*kmsg.DeleteTopicsResponse).Topics
-		if len(topics) != 1 {
-			c.world.fail("protocol", "one topic to be deleted is answered with %d", len(topics))
-		}
-		c.administered(p, topics[0].ErrorCode, kerr.UnknownTopicOrPartition.Code)
-	}))
-}
-
-// administered takes the answer to CreateTopics or DeleteTopics; refusal is the code that says that
-// there is nothing to do.
-func (c *client) administered(p *pendingCall, code, refusal int16) {
-	switch {
-	case code == 0 || code == refusal:
-		c.world.judge.catalog(c.world, c, p, checker.OK, code == refusal)
-		c.topic(p.call.Topic).stale = true
-		c.endSerial(p)
-	case retriable(code):
-		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
-		c.controller = 0
-		c.retrySerial(p)
-	default:
-		c.unexpected(p.call, code, p.call.Kind)
-	}
 }

@@ -36,7 +36,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		b.in = node.Input{}
 		w.dropConns(b, power)
 		w.loseBroker(b, power)
-		w.judge.crashed(w, b)
+		w.judge.crashed(b)
 		w.schedule(event{at: w.now + down, kind: evRestart, broker: b, incarnation: b.incarnation})
 	}
 	if w.tracing() {
@@ -74,7 +74,7 @@ func (w *world) beginStop(b *broker, down node.Time) bool {
 }
 
 func (w *world) restart(e event) {
-	if b := e.broker; b.node == nil && b.incarnation == e.incarnation && !b.frozen {
+	if b := e.broker; b.node == nil && b.incarnation == e.incarnation && !b.frozen && !b.away {
 		w.boot(b)
 	}
 }
@@ -133,7 +133,8 @@ func (w *world) config(b *broker) node.Config {
 	cfg := node.Config{
 		ClusterID:         "sim",
 		BrokerID:          node.BrokerID(b.number),
-		Incarnation:       1, // no disk is ever replaced
+		Incarnation:       b.diskNumber,
+		Members:           w.members(b),
 		Seed:              uint64(w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 1<<63)),
 		AutoCreateTopics:  true,
 		MaxMessageBytes:   maxBatchBytes,
@@ -152,9 +153,6 @@ func (w *world) config(b *broker) node.Config {
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
-	for _, o := range w.brokers {
-		cfg.Members = append(cfg.Members, node.Member{ID: node.BrokerID(o.number), Host: host(o.number), Port: 9092})
-	}
 	return cfg
 }
 

@@ -226,6 +226,18 @@ func (d *disk) image() *disk {
 	return img
 }
 
+// commits opens a log as it would be after a power loss, and returns a group's commit index in it.
+func (d *disk) commits(opt wal.Options) func(wal.GroupID) uint64 {
+	log, _, err := wal.Open(d.image(), opt)
+	return func(g wal.GroupID) uint64 {
+		if err != nil { // nothing was ever written
+			return 0
+		}
+		st, _ := log.State(g)
+		return st.Commit
+	}
+}
+
 // durablePrefix returns how many bytes of data are durable at an offset of a file, up to the first
 // that differs.
 func (d *disk) durablePrefix(name string, off int64, data []byte) int {

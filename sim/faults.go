@@ -41,6 +41,9 @@ const (
 	FaultWriteErr  FaultKind = "write-error" // its next write fails half done
 
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
+
+	FaultJoin     FaultKind = "join"      // it joins, if it isn't in the cluster, with an empty disk
+	FaultLoseDisk FaultKind = "lose-disk" // it dies and comes back after For with an empty disk, if the others hold everything
 )
 
 // faultKinds lists the kinds in the order in which they are reported.
@@ -51,6 +54,7 @@ var faultKinds = []FaultKind{
 	FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr,
 	FaultClockJump,
 	FaultStop, FaultPeers,
+	FaultJoin, FaultLoseDisk,
 }
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
@@ -264,6 +268,10 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 	case FaultRecovery:
 		b.dieAt = int(max(f.Rate, 0))
 		return w.crash(b, true, at(f.For))
+	case FaultJoin:
+		return w.join(b)
+	case FaultLoseDisk:
+		return w.loseDisk(b, at(f.For))
 	case FaultStop:
 		return w.beginStop(b, at(f.For))
 	case FaultPause:

@@ -39,6 +39,7 @@ type profile struct {
 	kinds      []FaultKind
 	tiny       bool // knobs at their smallest
 	dense      bool // always many calls in little time, on one partition
+	moves      bool // always brokers that join and leave, and partitions that move
 }
 
 var profiles = []profile{
@@ -69,6 +70,14 @@ var profiles = []profile{
 		calls: 600, safety: [2]Duration{3 * second, 8 * second}, faults: 12, dense: true,
 		kinds: staleKinds,
 	},
+	{ // brokers join, leave and lose their disks, partitions move
+		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true,
+		kinds: []FaultKind{
+			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
+			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
+		},
+	},
 }
 
 // staleKinds are the faults that depose leaders which go on for a while.
@@ -81,6 +90,7 @@ type generator struct {
 	prof  *profile
 	plan  *Plan
 	dense bool
+	moves bool
 }
 
 func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
@@ -94,6 +104,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.topics()
 	g.knobs()
 	g.clients()
+	g.membership()
 	g.faults()
 	if err := g.plan.validate(); err != nil {
 		panic("the generator made a plan that can't be run: " + err.Error())
@@ -134,6 +145,11 @@ func (g *generator) chance(num, den int64) bool { return g.pick(den) >= den-num 
 func (g *generator) world() {
 	p := g.plan
 	p.Brokers = g.prof.brokers[g.pick(int64(len(g.prof.brokers)))]
+	p.Founders = p.Brokers
+	if g.prof.moves || p.Brokers > 1 && len(g.prof.brokers) > 1 && g.prof.faults > 0 && g.chance(1, 8) {
+		g.moves = true
+		p.Founders = max(1, p.Brokers-int(g.upTo(int64(p.Brokers-1))))
+	}
 	p.Safety = g.span(g.prof.safety[0], g.prof.safety[1])
 	if g.dense {
 		p.Safety = g.span(3*second, 8*second)
@@ -156,7 +172,7 @@ func (g *generator) topics() {
 		topics = 1
 	}
 	for i := range topics {
-		t := Topic{Name: "t" + strconv.Itoa(int(i)), Partitions: 1, Replicas: int16(min(3, p.Brokers))}
+		t := Topic{Name: "t" + strconv.Itoa(int(i)), Partitions: 1, Replicas: int16(min(3, p.Founders))}
 		if i > 0 && g.chance(1, 4) {
 			t.Auto = true // the brokers' defaults apply: one partition, three replicas
 		} else {
@@ -165,7 +181,7 @@ func (g *generator) topics() {
 				t.Partitions = min(t.Partitions, 2)
 			}
 			if g.chance(1, 4) {
-				t.Replicas = int16(g.between(1, int64(p.Brokers)))
+				t.Replicas = int16(g.between(1, int64(p.Founders)))
 			}
 		}
 		p.Topics = append(p.Topics, t)
@@ -332,6 +348,81 @@ func (g *generator) acks(client int) int16 {
 	return []int16{-1, 1, 0}[g.pick(3)]
 }
 
+// membership lets the brokers that are no founders join, partitions move, and some brokers leave.
+func (g *generator) membership() {
+	p := g.plan
+	if !g.moves {
+		return
+	}
+	for b := p.Founders + 1; b <= p.Brokers; b++ {
+		p.Faults = append(p.Faults, Fault{
+			ID: len(p.Faults) + 1, Kind: FaultJoin, Target: Target(strconv.Itoa(b)),
+			At: Duration(g.upTo(int64(p.Safety)/2) / 1000 * 1000),
+		})
+	}
+	operators := []int{g.client(false), g.client(false)}
+	whole := g.chance(1, 2) // every partition always has three replicas, so that disks can be lost
+	for range g.wide(1, 16) {
+		c := g.onSomePartition(Call{Client: operators[g.pick(2)], Kind: CallMove})
+		switch g.pick(8) {
+		default:
+			c.Brokers = g.someBrokers(whole)
+		case 6:
+			c.Kind = CallElect
+		case 7: // call it off
+		}
+		g.call(c)
+	}
+	if p.Brokers > 2 && g.chance(1, 3) {
+		g.leave(operators, whole)
+	}
+}
+
+// leave moves all partitions away from a broker, then removes it.
+func (g *generator) leave(operators []int, whole bool) {
+	p := g.plan
+	leaves := int(g.between(2, int64(p.Brokers)))
+	if leaves <= p.Founders && slices.ContainsFunc(p.Topics, func(t Topic) bool { return int(t.Replicas) == p.Founders }) {
+		return // topics couldn't be created any more
+	}
+	from := Duration(g.upTo(int64(p.Safety)))
+	for i := range p.Topics {
+		for n := range p.Topics[i].Partitions {
+			c := Call{At: from, Client: operators[0], Kind: CallMove, Topic: p.Topics[i].Name, Partition: n, Brokers: g.someBrokers(whole)}
+			c.Brokers = slices.DeleteFunc(c.Brokers, func(b int) bool { return b == leaves })
+			if len(c.Brokers) > 0 {
+				g.call(c)
+			}
+		}
+	}
+	g.call(Call{At: from, Client: operators[1], Kind: CallRemove, Topic: p.Topics[0].Name, Brokers: []int{leaves}})
+}
+
+// onSomePartition gives a call a time and a partition.
+func (g *generator) onSomePartition(c Call) Call {
+	t := &g.plan.Topics[g.pick(int64(len(g.plan.Topics)))]
+	c.At = Duration(g.upTo(int64(g.plan.Safety)) / 1000 * 1000)
+	c.Topic, c.Partition = t.Name, int32(g.pick(int64(t.Partitions)))
+	return c
+}
+
+// someBrokers draws where a partition is moved, the preferred leader first.
+func (g *generator) someBrokers(whole bool) []int {
+	var all []int
+	for b := range g.plan.Brokers {
+		all = append(all, b+1)
+	}
+	n := min(3, len(all))
+	if !whole && g.chance(1, 2) {
+		n = int(g.between(1, min(5, int64(len(all)))))
+	}
+	for i := range n {
+		j := i + int(g.pick(int64(len(all)-i)))
+		all[i], all[j] = all[j], all[i]
+	}
+	return all[:n]
+}
+
 // faults draws how much of each kind there is, often nothing (swarm): a run without a kind of fault
 // reaches places that a run with all of them never does.
 func (g *generator) faults() {
@@ -347,7 +438,7 @@ func (g *generator) faults() {
 	for _, kind := range kinds {
 		w := int64(0)
 		switch kind {
-		case FaultKill, FaultPower, FaultRecovery: // most bugs of a replicated log need them
+		case FaultKill, FaultPower, FaultRecovery, FaultLoseDisk: // most bugs of a replicated log need them
 			if g.chance(1, 2) {
 				w = g.between(1, 16)
 			}
@@ -385,7 +476,7 @@ var anchors = []string{
 func (g *generator) fault(kind FaultKind, anchored bool) {
 	p := g.plan
 	f := Fault{ID: len(p.Faults) + 1, Kind: kind, For: min(g.lasting(kind), p.Safety)}
-	if anchored && !kind.everywhere() {
+	if anchored && !kind.everywhere() && kind != FaultJoin {
 		f.After = g.anchor()
 		if g.chance(1, 2) {
 			f.At = g.span(microsecond, 100*millisecond)
@@ -396,11 +487,12 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 		f.At = Duration(g.upTo(int64(p.Safety)) / 1000 * 1000)
 		f.Target = Target(strconv.Itoa(int(g.between(1, int64(p.Brokers)))))
 	}
-	switch g.pick(6) {
-	case 2, 3, 4:
+	switch x := g.pick(6); {
+	case kind == FaultJoin:
+	case x >= 2 && x <= 4:
 		f.Target = TargetLeader
 		f.Group = g.group()
-	case 5:
+	case x == 5:
 		f.Target = TargetFollower
 		f.Group = g.group()
 	}
@@ -415,7 +507,7 @@ func (g *generator) fault(kind FaultKind, anchored bool) {
 // election time-out changes little.
 func (g *generator) lasting(kind FaultKind) Duration {
 	switch kind {
-	case FaultKill, FaultPower, FaultRecovery:
+	case FaultKill, FaultPower, FaultRecovery, FaultLoseDisk:
 		return g.span(millisecond, 30*second)
 	}
 	if g.chance(1, 4) {

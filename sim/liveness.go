@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"chronik/checker"
@@ -23,14 +25,19 @@ func (w *world) settle() {
 		Timeout: second, GiveUp: 2 * Duration(w.patience()),
 	})
 	w.clients = append(w.clients, w.verifier)
+	w.heal()
 	if w.seed.draw(domainHeal, 0, 0).ratio(1, 2) {
 		w.freeze()
 	}
-	w.heal()
 	w.probeQuorums()
 	w.thaw()
 	w.verify()
 	w.converge()
+	if len(w.judge.moves) > 0 {
+		w.waitForMoves()
+		w.converge()
+		w.checkPlacements()
+	}
 	w.judgeHistories()
 }
 
@@ -40,41 +47,51 @@ func (w *world) freeze() {
 	first := w.seed.draw(domainHeal, 0, 1).below(n)
 	for i := range n {
 		b := w.brokers[(first+i)%n]
+		if b.node == nil {
+			continue
+		}
 		b.frozen = true
 		if !w.quorums() {
 			b.frozen = false
 			continue
 		}
-		if b.node != nil {
-			w.crash(b, w.seed.draw(domainHeal, 1, uint64(b.number)).ratio(1, 2), 0)
-		}
+		w.crash(b, w.seed.draw(domainHeal, 1, uint64(b.number)).ratio(1, 2), 0)
 		if w.tracing() {
 			w.tracef("%s  stays dead for a while", w.column(b))
 		}
 	}
 }
 
-// quorums says that every group has a majority of brokers that aren't frozen.
+// quorums says that every group has a quorum of brokers that aren't frozen.
 func (w *world) quorums() bool {
 	for _, g := range w.judge.groups {
-		if !w.quorum(g) && !w.judge.gone[g.id] {
+		if !w.judge.gone[g.id] && !w.quorum(g) {
 			return false
 		}
 	}
 	return len(w.judge.groups) > 0
 }
 
+// quorum says whether the brokers that aren't frozen can decide in a group, whichever of the
+// configurations that replicas know is in force. (Raft's replicas go by what they have applied.)
 func (w *world) quorum(g groupInfo) bool {
-	alive := 0
-	for _, id := range g.replicas {
-		if !w.brokers[id-1].frozen {
-			alive++
+	awake := func(id checker.ReplicaID) bool {
+		return w.current(id, g.id) && w.brokers[id.Broker()-1].node != nil && !w.brokers[id.Broker()-1].frozen
+	}
+	some := false
+	for _, b := range w.brokers {
+		if r := w.judge.find(b, g.id); r != nil && !b.away && len(r.view.Voters) > 0 {
+			some = true
+			conf := checker.Config{Voters: replicaIDs(r.view.Voters), Outgoing: replicaIDs(r.view.Outgoing)}
+			if !conf.Quorum(awake) {
+				return false
+			}
 		}
 	}
-	return alive > len(g.replicas)/2
+	return some
 }
 
-// heal ends all faults and starts all brokers that aren't frozen.
+// heal ends all faults and starts all brokers of the cluster.
 func (w *world) heal() {
 	w.healing, w.healedAt = true, w.now
 	w.net.heal()
@@ -86,7 +103,10 @@ func (w *world) heal() {
 		if b.stopBy != 0 {
 			w.crash(b, false, 0)
 		}
-		if b.node == nil && !b.frozen {
+		if b.leaving {
+			w.takeAway(b)
+		}
+		if b.node == nil && b.diskNumber > 0 && !b.away {
 			w.boot(b)
 		}
 	}
@@ -119,7 +139,9 @@ func (w *world) thaw() {
 	for _, b := range w.brokers {
 		if b.frozen {
 			b.frozen = false
-			w.boot(b)
+			if !b.away {
+				w.boot(b)
+			}
 		}
 	}
 	w.healedAt = w.now
@@ -190,6 +212,31 @@ func (w *world) waitFor(what string, limit node.Time) {
 	}
 }
 
+// waitForMoves demands that soon no partition is on the move any more.
+func (w *world) waitForMoves() {
+	for limit := w.now + 4*w.patience(); ; {
+		w.verifier.begin(w.verifierCall(callMoving, w.plan.Topics[0].Name, 0))
+		w.waitFor("the question for moves is answered", w.patience())
+		switch {
+		case w.verifier.moving == "":
+			return
+		case w.now > limit:
+			w.fail("liveness", "a move doesn't come to its end: %s", w.verifier.moving)
+		}
+		w.runUntil(w.now+node.Time(200*millisecond), func() bool { return false })
+	}
+}
+
+// checkPlacements demands that partitions are where they were moved.
+func (w *world) checkPlacements() {
+	for i := range w.plan.Topics {
+		if t := &w.plan.Topics[i]; !w.doomed[t.Name] {
+			w.verifier.begin(w.verifierCall(callPlaced, t.Name, 0))
+			w.waitFor("the question where partitions are is answered", w.patience())
+		}
+	}
+}
+
 // readAll lets the verifier fetch each partition from the start to the end that it was told.
 func (w *world) readAll(v *client) {
 	for _, t := range v.topics {
@@ -224,13 +271,30 @@ func (w *world) converge() {
 
 // difference says what still differs between replicas; "" if nothing does.
 func (w *world) difference() string {
-	for _, b := range w.brokers {
-		for _, g := range b.node.Groups() {
-			v, _ := b.node.Inspect(g)
-			for _, id := range v.Replicas {
-				o, ok := w.brokers[id-1].node.Inspect(g)
-				if why := unequal(&v, &o, ok); why != "" {
-					return why
+	for _, g := range w.judge.groups {
+		leader := w.leader(g.id)
+		switch {
+		case w.judge.gone[g.id]:
+			continue
+		case leader == nil:
+			return fmt.Sprintf("group %d has no leader", g.id)
+		}
+		v, _ := leader.node.Inspect(g.id)
+		all := append(replicaIDs(v.Voters), replicaIDs(v.Learners)...)
+		for _, id := range all {
+			b := w.brokers[id.Broker()-1]
+			if b.node == nil {
+				return fmt.Sprintf("group %d counts on broker %v, which has left", g.id, id)
+			}
+			o, ok := b.node.Inspect(g.id)
+			if why := unequal(&v, &o, ok && o.Self == uint64(id) && !o.Closed); why != "" {
+				return fmt.Sprintf("group %d: %s", g.id, why)
+			}
+		}
+		for _, b := range w.brokers {
+			if b.node != nil && !slices.ContainsFunc(all, func(id checker.ReplicaID) bool { return int(id.Broker()) == b.number }) {
+				if _, ok := b.node.Inspect(g.id); ok {
+					return fmt.Sprintf("broker %d keeps a replica of group %d that has moved elsewhere", b.number, g.id)
 				}
 			}
 		}
@@ -241,11 +305,15 @@ func (w *world) difference() string {
 func unequal(v, o *node.View, ok bool) string {
 	switch {
 	case !ok:
-		return "a broker has no replica of a group that it votes in"
+		return "a broker doesn't have the replica that the others count on"
+	case len(v.Outgoing) > 0:
+		return "the configuration is still joint"
 	case v.Lead < 0:
 		return "a replica knows no leader"
 	case v.LastIndex != o.LastIndex || v.Commit != o.Commit || v.Applied != o.Applied || v.Applied != v.LastIndex:
 		return "logs have different ends"
+	case v.ConfIndex != o.ConfIndex:
+		return "configurations differ"
 	case v.HighWatermark != o.HighWatermark:
 		return "high watermarks differ"
 	}

@@ -25,7 +25,7 @@ type network struct {
 }
 
 const (
-	maxBrokers = 5
+	maxBrokers = 7
 	linkCap    = 256
 )
 

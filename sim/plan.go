@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -41,18 +42,21 @@ const (
 // Seed keys the noise that is not spelled out: the latency of each message, the fate of each
 // unsynced sector.
 type Plan struct {
-	Why     string   `json:"why"`    // kept plans: what it shows, in one sentence
-	Commit  string   `json:"commit"` // kept plans: where it was found
-	Seed    uint64   `json:"seed"`
-	Profile string   `json:"profile"`
-	Brokers int      `json:"brokers"` // 1 to 5, with ids from 1
-	Safety  Duration `json:"safety"`  // how long faults last; then everything is healed and judged
-	Knobs   Knobs    `json:"knobs"`
-	Clocks  []Clock  `json:"clocks"` // one per broker
-	Topics  []Topic  `json:"topics"`
-	Clients []Client `json:"clients"`
-	Calls   []Call   `json:"calls"`
-	Faults  []Fault  `json:"faults"`
+	Why     string `json:"why"`    // kept plans: what it shows, in one sentence
+	Commit  string `json:"commit"` // kept plans: where it was found
+	Seed    uint64 `json:"seed"`
+	Profile string `json:"profile"`
+	Brokers int    `json:"brokers"` // 1 to 7, with ids from 1
+	// Founders is how many of them found the cluster, those with the lowest ids; the others are there
+	// when a fault lets them join. 0: all.
+	Founders int      `json:"founders"`
+	Safety   Duration `json:"safety"` // how long faults last; then everything is healed and judged
+	Knobs    Knobs    `json:"knobs"`
+	Clocks   []Clock  `json:"clocks"` // one per broker
+	Topics   []Topic  `json:"topics"`
+	Clients  []Client `json:"clients"`
+	Calls    []Call   `json:"calls"`
+	Faults   []Fault  `json:"faults"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -117,6 +121,14 @@ const (
 	CallCreate  = "create"  // CreateTopics
 	CallDelete  = "delete"  // DeleteTopics
 	CallTrim    = "trim"    // DeleteRecords below Offset
+
+	CallMove   = "move"   // AlterPartitionReassignments of the partition to Brokers; none: end a move that is under way
+	CallElect  = "elect"  // ElectLeaders: the first replica of the partition shall lead
+	CallRemove = "remove" // UnregisterBroker of Brokers[0], as soon as it has no replica any more; the topic doesn't matter
+
+	// The verifier's own.
+	callMoving = "moving" // ListPartitionReassignments
+	callPlaced = "placed" // Metadata of a topic: on which brokers its partitions are
 )
 
 // Call is one call of a client.
@@ -131,6 +143,7 @@ type Call struct {
 	Size      int      `json:"size,omitempty"`
 	Acks      int16    `json:"acks,omitempty"`   // produce: -1, 0 or 1
 	Offset    int64    `json:"offset,omitempty"` // trim; -1: all that is committed
+	Brokers   []int    `json:"brokers,omitempty"`
 }
 
 // Fault is one fault: at a time, or After an event.
@@ -184,6 +197,7 @@ func (p *Plan) Bytes() []byte {
 	field("seed", p.Seed, ",")
 	field("profile", p.Profile, ",")
 	field("brokers", p.Brokers, ",")
+	field("founders", p.Founders, ",")
 	field("safety", p.Safety, ",")
 	field("knobs", p.Knobs, ",")
 	lines(&b, "clocks", p.Clocks, ",")
@@ -236,8 +250,11 @@ func Parse(text []byte) (*Plan, error) {
 
 // validate reports the first thing in the plan that cannot be run.
 func (p *Plan) validate() error {
-	if p.Brokers < 1 || p.Brokers > 5 {
-		return fmt.Errorf("brokers is %d; use 1 to 5", p.Brokers)
+	if p.Brokers < 1 || p.Brokers > maxBrokers {
+		return fmt.Errorf("brokers is %d; use 1 to %d", p.Brokers, maxBrokers)
+	}
+	if p.Founders < 0 || p.Founders > p.Brokers {
+		return fmt.Errorf("founders is %d; use 1 to %d, or 0 for all brokers", p.Founders, p.Brokers)
 	}
 	if len(p.Clocks) != p.Brokers {
 		return fmt.Errorf("%d clocks for %d brokers; give one each", len(p.Clocks), p.Brokers)
@@ -247,10 +264,10 @@ func (p *Plan) validate() error {
 		k.ReadLatency < 1 || k.RestartTime < 1 {
 		return errors.New("knobs: tick must be at least 1ms, the other times and step_items positive")
 	}
-	topics := make(map[string]bool)
+	topics, stay := make(map[string]bool), p.stayingFounders()
 	for _, t := range p.Topics {
-		if topics[t.Name] || t.Partitions < 1 || t.Replicas < 1 || int(t.Replicas) > p.Brokers {
-			return fmt.Errorf("topic %q is listed twice, has no partition, or has not 1 to %d replicas", t.Name, p.Brokers)
+		if topics[t.Name] || t.Partitions < 1 || t.Replicas < 1 || int(t.Replicas) > stay {
+			return fmt.Errorf("topic %q is listed twice, has no partition, or has not 1 to %d replicas (founders that never leave)", t.Name, stay)
 		}
 		topics[t.Name] = true
 	}
@@ -282,7 +299,16 @@ func (p *Plan) validateCalls(clients map[int]bool) error {
 		if t == nil || c.Partition < 0 || c.Partition >= t.Partitions {
 			return fmt.Errorf("call %d: no partition %s/%d in the plan", c.ID, c.Topic, c.Partition)
 		}
+		for i, b := range c.Brokers {
+			if b < 1 || b > p.Brokers || slices.Contains(c.Brokers[:i], b) {
+				return fmt.Errorf("call %d: brokers must be different and from 1 to %d", c.ID, p.Brokers)
+			}
+		}
 		switch c.Kind {
+		case CallRemove:
+			if len(c.Brokers) != 1 {
+				return fmt.Errorf("call %d: remove needs one broker", c.ID)
+			}
 		case CallProduce:
 			if c.Records < 1 || c.Size < minValue || c.Acks < -1 || c.Acks > 1 {
 				return fmt.Errorf("call %d: produce needs records >= 1, size >= %d, acks -1, 0 or 1", c.ID, minValue)
@@ -291,12 +317,50 @@ func (p *Plan) validateCalls(clients map[int]bool) error {
 			if c.Offset < -1 {
 				return fmt.Errorf("call %d: trim needs an offset, or -1", c.ID)
 			}
-		case CallFetch, CallLatest, CallCreate, CallDelete:
+		case CallFetch, CallLatest, CallCreate, CallDelete, CallMove, CallElect:
 		default:
 			return fmt.Errorf("call %d: unknown kind %q", c.ID, c.Kind)
 		}
 	}
 	return nil
+}
+
+// founders is how many brokers found the cluster.
+func (p *Plan) founders() int {
+	if p.Founders == 0 {
+		return p.Brokers
+	}
+	return p.Founders
+}
+
+// leaves says whether some call removes a broker from the cluster.
+func (p *Plan) leaves(broker int) bool {
+	return slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Kind == CallRemove && slices.Contains(c.Brokers, broker) })
+}
+
+// stayingFounders is how many brokers are always in the cluster.
+func (p *Plan) stayingFounders() (n int) {
+	for b := 1; b <= p.founders(); b++ {
+		if !p.leaves(b) {
+			n++
+		}
+	}
+	return n
+}
+
+// fewestReplicas is how many replicas a partition has at the least in a run. Topics of the brokers'
+// own have what they give to a topic by default.
+func (p *Plan) fewestReplicas(topic string, partition int32) int {
+	fewest := min(3, p.founders())
+	if t := p.topic(topic); t != nil && !t.Auto {
+		fewest = int(t.Replicas)
+	}
+	for i := range p.Calls {
+		if c := &p.Calls[i]; c.Kind == CallMove && c.Topic == topic && c.Partition == partition && len(c.Brokers) > 0 {
+			fewest = min(fewest, len(c.Brokers))
+		}
+	}
+	return fewest
 }
 
 func (p *Plan) topic(name string) *Topic {
@@ -325,6 +389,9 @@ func (p *Plan) validateFaults() error {
 		case f.Target == TargetHere && f.After != nil:
 		default:
 			return fmt.Errorf("fault %d: unknown target %q (here needs an anchor)", f.ID, f.Target)
+		}
+		if f.Kind == FaultJoin && !number {
+			return fmt.Errorf("fault %d: join needs a broker's number as its target", f.ID)
 		}
 		if f.Kind == FaultLink && (f.Peer < 1 || f.Peer > p.Brokers) {
 			return fmt.Errorf("fault %d: link needs a peer", f.ID)

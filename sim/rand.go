@@ -35,6 +35,8 @@ const (
 	domainFailedSync
 	domainHeal
 	domainLost
+	domainMembers
+	domainLeave
 )
 
 // seed is the root of a world's decisions.

@@ -84,6 +84,7 @@ func (s *shrinker) unused() {
 	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
 	for s.try(func(p *Plan) {
 		p.Brokers--
+		p.Founders = min(p.Founders, p.Brokers)
 		p.Clocks = p.Clocks[:p.Brokers]
 	}) {
 	}

@@ -27,7 +27,8 @@ type world struct {
 	clients []*client
 	conns   uint64 // made so far
 
-	doomed map[string]bool // topics that some call deletes: their records may go any time
+	doomed   map[string]bool // topics that some call deletes: their records may go any time
+	deleting map[string]bool // those of which somebody asked to delete them
 
 	armed    []armed
 	anchored [][]int // by anchorIndex: faults that wait for such an event
@@ -88,6 +89,7 @@ func newWorld(p *Plan, opt Options) *world {
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
 		doomed:   make(map[string]bool),
+		deleting: make(map[string]bool),
 		anchored: make([][]int, len(anchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
@@ -104,9 +106,11 @@ func newWorld(p *Plan, opt Options) *world {
 		}
 	}
 	for i := range p.Brokers {
-		w.brokers = append(w.brokers, &broker{
-			number: i + 1, disk: newDisk(s, uint64(i+1)), clock: p.Clocks[i], wake: node.Never,
-		})
+		b := &broker{number: i + 1, disk: newDisk(s, uint64(i+1)), clock: p.Clocks[i], wake: node.Never}
+		if i < p.founders() {
+			b.diskNumber = 1
+		}
+		w.brokers = append(w.brokers, b)
 	}
 	w.judge = newJudge(w)
 	return w
@@ -114,7 +118,7 @@ func newWorld(p *Plan, opt Options) *world {
 
 // start boots the brokers, begins the calls and arms the faults.
 func (w *world) start() {
-	for _, b := range w.brokers {
+	for _, b := range w.brokers[:w.plan.founders()] {
 		w.boot(b)
 	}
 	for i := range w.plan.Clients {
@@ -268,6 +272,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	w.judge.observe(w, b, out)
 	for _, e := range out.Events {
 		w.result.Events[e.Kind]++
+		if e.Kind == node.EventBrokerRemoved && e.N > 0 && int(e.N) <= len(w.brokers) {
+			w.brokers[e.N-1].removals++
+		}
 		w.observe(int(e.Kind), b)
 	}
 	switch {

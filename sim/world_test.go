@@ -116,23 +116,6 @@ func failureOf(w *world, f func()) string {
 func TestOwnChecksCanFail(t *testing.T) {
 	w := newWorld(mustGenerate(t, 1, "tiny"), Options{})
 	b, j := w.brokers[0], w.judge
-	view := &node.View{Group: 7, Term: 3, Role: node.Leader, Replicas: []node.BrokerID{1, 2, 3}}
-	leads := func() string { return failureOf(w, func() { j.checkLeader(w, b, view) }) }
-	if got := leads(); got != "leader-term-durable" {
-		t.Errorf("a leader without a durable term: %q", got)
-	}
-	j.durableVote(1, 7, vote{3, 1})
-	if got := leads(); got != "votes-durable" {
-		t.Errorf("a leader with one durable vote of three: %q", got)
-	}
-	j.durableVote(2, 7, vote{3, 2})
-	if got := leads(); got != "votes-durable" {
-		t.Errorf("a leader with a vote for somebody else: %q", got)
-	}
-	j.durableVote(3, 7, vote{3, 1})
-	if got := leads(); got != "" {
-		t.Errorf("a leader with two of three durable votes: %q", got)
-	}
 	c := newClient(w, &w.plan.Clients[0])
 	id := func() string { return failureOf(w, func() { j.producerID(w, c, 5, 0) }) }
 	if first, again := id(), id(); first != "" || again != "producer-id" {
@@ -147,6 +130,11 @@ func TestOwnChecksCanFail(t *testing.T) {
 	}
 	if got := failureOf(w, func() { w.fatal(b, errInjected) }); got != "fatal" {
 		t.Errorf("a broker that dies of a healthy disk: %q", got)
+	}
+	j.moves["t0/0"] = []move{{0, 5, []int{1, 2}}, {6, 8, []int{2, 3}}}
+	placed := func(on ...int32) string { return failureOf(w, func() { j.checkPlacement(w, "t0/0", on) }) }
+	if got, undone := placed(2, 3), placed(1, 2); got != "" || undone != "placement" {
+		t.Errorf("a partition where it was moved: %q; where an earlier move brought it: %q", got, undone)
 	}
 	if got := failureOf(w, func() { panic("broken invariant") }); got != "panic" {
 		t.Errorf("a panic: %q", got)

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"chronik/checker"
+	"chronik/node"
+)
+
+// This file is what an operator does to machines: they join with an empty disk, get a new disk in the
+// place of a broken one, and are taken away when their broker has left the cluster.
+
+// members are the brokers that b can find the cluster by: for a founder all founders, for others some
+// of those that were there when its disk was made, and among them one that never leaves.
+func (w *world) members(b *broker) []node.Member {
+	var members []node.Member
+	for _, o := range w.brokers {
+		if o == b || b.diskNumber == 1 && o.number <= w.plan.founders() || b.diskNumber > 1 && w.knows(b, o.number) {
+			members = append(members, node.Member{ID: node.BrokerID(o.number), Host: host(o.number), Port: 9092})
+		}
+	}
+	return members
+}
+
+// knows says whether a broker that joined was told of another one.
+func (w *world) knows(b *broker, number int) bool {
+	if !b.met[number] {
+		return false
+	}
+	var stay []int
+	for n, met := range b.met {
+		if met && !w.plan.leaves(n) {
+			stay = append(stay, n)
+		}
+	}
+	who := pair(b.number, int(b.diskNumber))
+	if len(stay) == 0 || number == stay[w.seed.draw(domainMembers, who, 0).below(int64(len(stay)))] {
+		return true
+	}
+	return w.seed.draw(domainMembers, who, uint64(number)).ratio(1, 2)
+}
+
+// newDisk gives a machine an empty disk; whoever is in the cluster now can tell it of the others.
+func (w *world) newDisk(b *broker) {
+	w.judge.lostDisk(b)
+	b.diskNumber = max(b.diskNumber, 1) + 1
+	b.disk = newDisk(w.seed, pair(b.number, int(b.diskNumber)))
+	b.limbo = nil
+	b.leaving, b.away = false, false
+	for _, o := range w.brokers {
+		b.met[o.number] = o != b && o.diskNumber > 0 && !o.leaving
+	}
+}
+
+// join starts a broker that isn't in the cluster.
+func (w *world) join(b *broker) bool {
+	if b.diskNumber > 0 && !b.leaving {
+		return false
+	}
+	w.takeAway(b)
+	w.newDisk(b)
+	w.boot(b)
+	return true
+}
+
+// loseDisk lets a broker die and come back with an empty disk, if no record can be lost by that.
+func (w *world) loseDisk(b *broker, down node.Time) bool {
+	if b.diskNumber == 0 || b.leaving || !w.spare(b) {
+		return false
+	}
+	w.crash(b, true, down)
+	w.newDisk(b)
+	return true
+}
+
+// left is called when a broker was removed from the cluster: it goes on for a while, perhaps until
+// all faults end, and should disturb nobody.
+func (w *world) left(b *broker) {
+	b.leaving = true
+	if w.healing || w.seed.draw(domainLeave, uint64(b.number), uint64(b.diskNumber)).ratio(1, 2) {
+		w.takeAway(b)
+	}
+}
+
+func (w *world) takeAway(b *broker) {
+	b.away = true
+	if b.node != nil {
+		w.crash(b, true, 0)
+	}
+}
+
+// spare says whether the cluster can do without what is on a broker's disk: the fault atlas. Raft
+// never votes twice, since a replica that comes back has a new id; what has to be shown is that what
+// is left can decide, now and after every change that may be under way, and so holds all that was
+// decided. So at most one disk may be missing at a time: no replica may know a configuration, by what
+// is durable, that counts on a disk which is lost already; and every group that counts on this one has
+// three voters, and keeps that many.
+func (w *world) spare(b *broker) bool {
+	j, stay := w.judge, 0
+	for _, o := range w.brokers {
+		if o.diskNumber > 0 && !o.leaving && !w.plan.leaves(o.number) {
+			stay++
+		}
+	}
+	if stay < 3 {
+		return false
+	}
+	for _, o := range w.brokers {
+		if o.diskNumber == 0 || o.leaving {
+			continue
+		}
+		durable := o.disk.commits(w.config(o).Log)
+		for _, r := range j.seen[o.number] {
+			if !j.gone[r.group] && (durable(r.group) < j.newestConfig(r.group) || !w.canSpare(b, r)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// canSpare says whether a group can do without a broker, as one of its replicas sees it.
+func (w *world) canSpare(b *broker, r *seenReplica) bool {
+	all := append(replicaIDs(r.view.Voters), replicaIDs(r.view.Learners)...)
+	for _, id := range append(replicaIDs(r.view.Outgoing), all...) {
+		if !w.current(id, r.group) {
+			return false
+		}
+	}
+	few := r.group != 0 && w.plan.fewestReplicas(r.view.Topic, r.view.Partition) < 3
+	for _, ids := range [][]checker.ReplicaID{all, replicaIDs(r.view.Voters), replicaIDs(r.view.Outgoing)} {
+		for _, id := range ids {
+			if int(id.Broker()) == b.number && (len(ids) < 3 || few) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// current says whether a replica is one that its broker has now, and not one that was lost.
+func (w *world) current(id checker.ReplicaID, g node.GroupID) bool {
+	b := w.brokers[id.Broker()-1]
+	if b.away {
+		return false
+	}
+	if g == 0 {
+		return uint32(id) == b.diskNumber
+	}
+	r := w.judge.find(b, g)
+	return r != nil && r.view.Self == uint64(id)
+}
+
+// newestConfig is the entry of the newest configuration that any replica of a group applied.
+func (j *judge) newestConfig(g node.GroupID) uint64 {
+	newest := uint64(0)
+	for _, seen := range j.seen {
+		for _, r := range seen {
+			if r.group == g {
+				newest = max(newest, r.view.ConfIndex)
+			}
+		}
+	}
+	return newest
+}
