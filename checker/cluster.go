@@ -93,7 +93,8 @@ func (c *Cluster) durableVote(broker int32, group uint64, l *life, now ballot) *
 // DurableRemoval says that the end of a replica, at a position of a broker's log, now survives a power
 // loss: what is left of it comes back no more.
 func (c *Cluster) DurableRemoval(broker int32, group, at uint64) {
-	c.disk(broker, group).life(at).removed = true
+	l := c.disk(broker, group).life(at)
+	l.removed, l.ends = true, at+1
 }
 
 // ConfigEntry says that an entry which changes the configuration was written at an index. It may be
@@ -139,7 +140,7 @@ func (c *Cluster) LostDisk(broker int32) {
 	for _, d := range c.brokers[broker] {
 		d.running, d.stopped = nil, nil
 		for _, l := range d.lives {
-			l.removed = true
+			l.removed, l.ends = true, 0
 		}
 	}
 }

@@ -476,6 +476,18 @@ func TestClusterIsSilent(t *testing.T) {
 			s.restart(2)
 			s.show(2, nil)
 		}},
+		{"positions of the log lost and given out again", func(s *stage) {
+			s.c.RemoveReplica(2, stageGroup)
+			s.c.DurableRemoval(2, stageGroup, 50)
+			s.replace(2, 9, 100)
+			s.show(2, nil)
+			s.restart(2)
+			s.view[2].Begins = 60
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.replicate(1, ab, 1, 2)
+			s.show(1, commitTo(2))
+		}},
 		{"replica removed and back", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, commitTo(2))

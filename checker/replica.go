@@ -65,6 +65,7 @@ type disk struct {
 type life struct {
 	begins  uint64 // position in the log
 	removed bool   // its end is durable, or the disk is lost
+	ends    uint64 // position after which the log speaks of the next one, if removed; 0 on a lost disk
 
 	log  mirror // by the truth of the disk
 	vote ballot
@@ -92,15 +93,20 @@ func (d *disk) life(at uint64) *life {
 }
 
 // survivor returns the life that goes on when the broker starts: the first whose end isn't durable,
-// because what comes after it in the log isn't durable either. The next ones never happened.
+// because what comes after it in the log isn't durable either. The next ones never happened. All that
+// the log says after the end of the one before is of the survivor, also at positions that the broker
+// gave out once before and then lost.
 func (d *disk) survivor() *life {
+	ends := uint64(0)
 	for i, l := range d.lives {
 		if !l.removed {
 			d.lives = d.lives[:i+1]
+			l.begins = ends
 			return l
 		}
+		ends = l.ends
 	}
-	return d.begin(0)
+	return d.begin(ends)
 }
 
 // everDurable reports whether a replica ever had an entry on its disk: removed replicas and lost disks

@@ -24,7 +24,7 @@ const coordinatorTimeout = 5 * time.Second
 // The first one creates the topic of which the coordinators are the partitions.
 func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 	req := m.(*kmsg.FindCoordinatorRequest)
-	if n.catalog.byName[groupsTopic] != nil || req.CoordinatorType != 0 {
+	if n.catalog.byName[groupsTopic] != nil || req.CoordinatorType != 0 || n.joining() {
 		n.answerCoordinators(r, req)
 		return
 	}

@@ -28,7 +28,7 @@ import (
 func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 	req := m.(*kmsg.MetadataRequest)
 	missing := n.missingTopics(req)
-	if len(missing) == 0 || !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics {
+	if len(missing) == 0 || !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics || n.joining() {
 		n.answerMetadata(r, req)
 		return
 	}

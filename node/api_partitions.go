@@ -151,6 +151,9 @@ func (g *growth) plan(t *topicMeta) ([][]BrokerID, error) {
 
 // placeMore goes on where place began when the topic was created: one broker further per partition.
 func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
+	if n.joining() {
+		return nil, errJoining
+	}
 	all := n.members()
 	if replicas > len(all) {
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, len(all))

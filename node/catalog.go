@@ -253,6 +253,16 @@ func (c *catalog) knowsThisIncarnation() bool {
 	return b != nil && b.Incarnation == c.node.cfg.Incarnation
 }
 
+// joining reports whether this broker has yet to learn who is in the cluster: it joins, or comes back
+// with an empty disk, and knows only what its operator told it. It plans no topic before: one with too
+// few replicas would come of it.
+func (n *Node) joining() bool {
+	return n.cfg.Incarnation != founder && !n.catalog.knowsThisIncarnation()
+}
+
+// errJoining is answered to whoever wants a topic planned.
+var errJoining = kafka.Errorf(kerr.NotController, "this broker is joining the cluster and doesn't know all brokers yet; try again, or ask another one")
+
 func (c *catalog) leading()   {}
 func (c *catalog) following() {}
 
@@ -394,6 +404,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	}
 	c.node.event(Event{Kind: EventTopicDeleted, Text: t.Name})
 	for _, p := range t.Partitions {
+		c.node.event(Event{Kind: EventPartitionDeleted, Group: p.Group})
 		c.node.closePartition(p.Group)
 	}
 	return nil
@@ -540,6 +551,9 @@ func (t *topicMeta) config(name string) (string, bool) {
 // place spreads the replicas of a new topic over the brokers: each partition starts one broker
 // further, so that preferred leaders are spread too.
 func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
+	if n.joining() {
+		return nil, errJoining
+	}
 	all := n.members()
 	if replicas < 1 || int(replicas) > len(all) {
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
@@ -560,6 +574,9 @@ func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16
 
 // checkPlacement checks replicas that a client chose itself.
 func (n *Node) checkPlacement(placement [][]BrokerID) error {
+	if n.joining() {
+		return errJoining
+	}
 	for i, replicas := range placement {
 		if len(replicas) == 0 || len(replicas) != len(placement[0]) {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d has %d replicas; give every partition the same number", i, len(replicas))

@@ -104,10 +104,14 @@ func (n *Node) relayCommand(from BrokerID, bytes []byte) {
 		p.envelope = appendCommand(p.begin(), bytes)
 	}
 	if p := n.peer(from); p != nil {
-		members, err := json.Marshal(n.members())
-		assert(err == nil, "members can be encoded: %v", err)
-		p.envelope = appendBytes(append(p.begin(), itemMembers), members)
+		p.envelope = appendMembers(p.begin(), n.members())
 	}
+}
+
+func appendMembers(envelope []byte, members []*Member) []byte {
+	text, err := json.Marshal(members)
+	assert(err == nil, "members can be encoded: %v", err)
+	return appendBytes(append(envelope, itemMembers), text)
 }
 
 // receiveMembers takes over what another broker says of brokers that this one's catalog doesn't know yet.

@@ -19,7 +19,7 @@ import (
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
 //	  itemFull    u8: 1 if the sender's disk is full (said at every tick), 0 if there is room again
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
-//	  itemMembers length uvarint, JSON: the brokers, for one that joins (command.go)
+//	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
 // From and to are raft ids. A message to a replica that this broker no longer or not yet has is

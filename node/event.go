@@ -23,6 +23,7 @@ const (
 	EventRecovered                   // at Open; N = entries found
 	EventTopicCreated                // Text = name
 	EventTopicDeleted                // Text = name
+	EventPartitionDeleted            // Group; after its topic's
 	EventBrokerRegistered            // N = broker id
 	EventDuplicateBatch              // Group, N = offset answered again: a retry met the producer's window
 	EventSequenceRefused             // Group, N = producer id
@@ -75,6 +76,7 @@ var eventNames = [EventKinds]string{
 	EventRecovered:         "recovered",
 	EventTopicCreated:      "topic created",
 	EventTopicDeleted:      "topic deleted",
+	EventPartitionDeleted:  "partition deleted",
 	EventBrokerRegistered:  "broker registered",
 	EventDuplicateBatch:    "duplicate batch",
 	EventSequenceRefused:   "sequence refused",

@@ -17,6 +17,7 @@ type peer struct {
 	envelope []byte // what it will be sent at the end of this step
 	heard    Time   // when anything last came from it; when this node opened, before that
 	sent     Time   // when anything was last sent to it
+	met      Time   // when this broker last told it where it is
 	fullTill Time   // its disk is full, unless it doesn't say so again
 	lost     bool   // its connection broke, and nothing came from it since
 }
@@ -132,6 +133,19 @@ func (n *Node) tellLeads() {
 		if len(leads) > 0 || n.now.Sub(p.sent) >= n.electionTimeout()/2 {
 			p.envelope = appendLeads(p.begin(), leads)
 		}
+		n.introduce(p)
+	}
+}
+
+// introduce tells a broker that doesn't answer where this one is. It may not know: it was cut off while
+// this one joined, and can't hear of it from the catalog whose leader this one became meanwhile.
+func (n *Node) introduce(p *peer) {
+	if n.alive(p.id) || n.now.Sub(p.met) < n.electionTimeout() {
+		return
+	}
+	p.met = n.now
+	if self := n.member(n.self); self != nil {
+		p.envelope = appendMembers(p.begin(), []*Member{self})
 	}
 }
 

@@ -67,7 +67,6 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 }
 
 func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {
-	c.world.deleting[t.plan.Name] = true
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	req.Version = 5
 	req.TimeoutMillis = int32(c.timeout() / millisecond)

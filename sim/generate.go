@@ -272,7 +272,7 @@ func (g *generator) trims(clients []int) {
 // churn lets several clients create and delete one more topic.
 func (g *generator) churn(clients []int) {
 	p := g.plan
-	p.Topics = append(p.Topics, Topic{Name: "churn", Partitions: 1, Replicas: 1})
+	p.Topics = append(p.Topics, Topic{Name: "churn", Partitions: 1, Replicas: int16(min(1+2*g.upTo(1), int64(p.Founders)))})
 	for i := range g.between(2, 12) {
 		c := Call{At: Duration(g.upTo(int64(p.Safety))), Client: clients[g.pick(int64(len(clients)))], Kind: CallCreate, Topic: "churn"}
 		if i%2 == 1 {

@@ -20,10 +20,12 @@ type judge struct {
 	seen      [maxBrokers + 1][]*seenReplica // by broker, ascending by group
 	known     map[node.GroupID]bool          // in groups; look-up only
 	groups    []groupInfo                    // in order of discovery
-	gone      map[node.GroupID]bool          // a replica was deleted with its topic; look-up only
-	trimmed   map[string]bool                // partitions of which somebody tried to delete records; look-up only
-	producers map[producerKey]bool           // ids given out; look-up only
-	moves     map[string][]move              // of a partition; look-up only
+	// gone are groups that were deleted with their topic; look-up only. Nothing is demanded of them any
+	// more: replicas may go on for a while, but nothing in them is needed.
+	gone      map[node.GroupID]bool
+	trimmed   map[string]bool      // partitions of which somebody tried to delete records; look-up only
+	producers map[producerKey]bool // ids given out; look-up only
+	moves     map[string][]move    // of a partition; look-up only
 
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {
@@ -81,8 +83,11 @@ func newJudge(w *world) *judge {
 // observe looks at what a step changed.
 func (j *judge) observe(w *world, b *broker, out *node.Output) {
 	for _, e := range out.Events {
-		if e.Kind == node.EventSnapshotInstalled {
+		switch e.Kind {
+		case node.EventSnapshotInstalled:
 			j.installed(b, e)
+		case node.EventPartitionDeleted:
+			j.gone[e.Group] = true
 		}
 	}
 	for _, g := range out.Changed {
@@ -90,7 +95,7 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			r.stale = true
 		}
 		if j.observeGroup(w, b, g) && g == 0 {
-			j.forgetClosed(b, w.deleting)
+			j.forgetClosed(b)
 		}
 	}
 }
@@ -178,15 +183,12 @@ func replicaIDs(raftIDs []uint64) []checker.ReplicaID {
 	return out
 }
 
-// forgetClosed drops replicas that a broker no longer has, after its catalog changed. If that is because
-// their topic, one of deleted, is gone, nothing is demanded of their groups any more: other replicas may
-// go on for a while, but nothing in them is needed.
-func (j *judge) forgetClosed(b *broker, deleted map[string]bool) {
+// forgetClosed drops replicas that a broker no longer has, after its catalog changed.
+func (j *judge) forgetClosed(b *broker) {
 	j.seen[b.number] = slices.DeleteFunc(j.seen[b.number], func(r *seenReplica) bool {
 		if _, ok := b.node.Inspect(r.group); ok {
 			return false
 		}
-		j.gone[r.group] = j.gone[r.group] || deleted[r.view.Topic]
 		j.cluster.RemoveReplica(int32(b.number), uint64(r.group))
 		return true
 	})
@@ -251,7 +253,7 @@ func (j *judge) recovered(w *world, b *broker) {
 	if err != nil {
 		w.fail("recovery-durable", "broker %d started, but could not start again after a power loss now: %v", b.number, err)
 	}
-	j.forgetClosed(b, nil) // its catalog may be older than what it showed before
+	j.forgetClosed(b) // its catalog may be older than what it showed before
 	for _, g := range b.node.Groups() {
 		v, _ := b.node.Inspect(g)
 		if v.Closed {

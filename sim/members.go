@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"slices"
+
 	"chronik/checker"
 	"chronik/node"
 )
@@ -102,7 +104,7 @@ func (w *world) spare(b *broker) bool {
 			stay++
 		}
 	}
-	if stay < 3 {
+	if stay < 3 || !w.placed() {
 		return false
 	}
 	for _, o := range w.brokers {
@@ -117,6 +119,25 @@ func (w *world) spare(b *broker) bool {
 		}
 	}
 	return true
+}
+
+// placed says that it is known on which disks the partitions are that may have too few replicas. One
+// that is created while a disk is lost, and its broker isn't back, may be put on that disk.
+func (w *world) placed() bool {
+	for i := range w.plan.Topics {
+		t := &w.plan.Topics[i]
+		for p := range t.Partitions {
+			if w.plan.fewestReplicas(t.Name, p) < 3 && (w.doomed[t.Name] || !w.judge.has(t.Name, p)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// has says whether a partition's group is known.
+func (j *judge) has(topic string, partition int32) bool {
+	return slices.ContainsFunc(j.groups, func(g groupInfo) bool { return g.topic == topic && g.partition == partition })
 }
 
 // canSpare says whether a group can do without a broker, as one of its replicas sees it.

@@ -33,8 +33,9 @@ func TestPlanRoundTrip(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	good := string(mustGenerate(t, 1, "tiny").Bytes())
 	for _, c := range []struct{ old, new, want string }{
-		{`"brokers": 3`, `"brokers": 6`, "brokers is 6"},
-		{`"brokers": 3`, `"brokers": 2`, "clocks for 2 brokers"},
+		{`"brokers": 3`, `"brokers": 8`, "brokers is 8"},
+		{`"brokers": 3`, `"brokers": 4`, "3 clocks for 4 brokers"},
+		{`"founders": 3`, `"founders": 4`, "founders is 4"},
 		{`"brokers": 3`, `"brokerz": 3`, "unknown field"},
 		{`"kind":"create"`, `"kind":"destroy"`, "unknown kind"},
 		{`"client":1,"kind":"create"`, `"client":77,"kind":"create"`, "client known"},

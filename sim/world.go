@@ -27,8 +27,7 @@ type world struct {
 	clients []*client
 	conns   uint64 // made so far
 
-	doomed   map[string]bool // topics that some call deletes: their records may go any time
-	deleting map[string]bool // those of which somebody asked to delete them
+	doomed map[string]bool // topics that some call deletes: their records may go any time
 
 	armed    []armed
 	anchored [][]int // by anchorIndex: faults that wait for such an event
@@ -89,7 +88,6 @@ func newWorld(p *Plan, opt Options) *world {
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
 		doomed:   make(map[string]bool),
-		deleting: make(map[string]bool),
 		anchored: make([][]int, len(anchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
