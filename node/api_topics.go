@@ -237,38 +237,51 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 }
 
 const (
-	producerIDTimeout = 10 * time.Second
+	producerIDTimeout = 2 * time.Second // a broker that is cut off can't give any; others can
 	maxProducerEpoch  = 1<<15 - 2 // the last one is kept for fencing
 	producerIDBlock   = 1000
 )
 
-// producerIDs hands out producer ids from blocks that the catalog reserves for this broker. Ids of
-// a block that wasn't used up are lost at a restart; there are 2^63.
+// producerIDs hands out producer ids from blocks that the catalog reserves for this broker, one block
+// ahead, so that a producer needn't wait, and gets one even from a broker that is cut off. Ids of a
+// block that wasn't used up are lost at a restart; there are 2^63.
 type producerIDs struct {
 	node    *Node
 	next    int64
 	end     int64
+	spare   []int64 // first id of the next block, if it is reserved
+	asked   bool
 	waiting []func(id int64)
 }
 
 func (p *producerIDs) take(done func(id int64)) {
-	if p.next < p.end {
-		p.next++
-		done(p.next - 1)
+	if p.next == p.end && len(p.spare) > 0 {
+		p.next, p.end, p.spare = p.spare[0], p.spare[0]+producerIDBlock, nil
+	}
+	p.reserve()
+	if p.next == p.end {
+		p.waiting = append(p.waiting, done)
 		return
 	}
-	p.waiting = append(p.waiting, done)
-	if len(p.waiting) == 1 {
-		p.node.commands.submit(command{ProducerIDs: &allocateProducers{producerIDBlock}}, p.refill)
+	p.next++
+	done(p.next - 1)
+}
+
+// reserve asks for the next block if there is none.
+func (p *producerIDs) reserve() {
+	if !p.asked && len(p.spare) == 0 {
+		p.asked = true
+		p.node.commands.submit(command{ProducerIDs: &allocateProducers{producerIDBlock}}, p.reserved)
 	}
 }
 
-func (p *producerIDs) refill(res commandResult) {
+func (p *producerIDs) reserved(res commandResult) {
+	p.asked = false
 	if res.err != nil { // a block is lost; there are enough
-		p.node.commands.submit(command{ProducerIDs: &allocateProducers{producerIDBlock}}, p.refill)
+		p.reserve()
 		return
 	}
-	p.next, p.end = res.first, res.first+producerIDBlock
+	p.spare = []int64{res.first}
 	waiting := p.waiting
 	p.waiting = nil
 	for _, done := range waiting {

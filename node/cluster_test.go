@@ -527,6 +527,40 @@ func TestDiskLost(t *testing.T) {
 }
 
 // TestLeadersSpreadAgain kills a broker and brings it back: it leads again what it is preferred for.
+// A broker that is cut off still gives ids to producers: whoever asks it first needn't wait for the end
+// of the cut.
+func TestProducerIDsFromABrokerCutOff(t *testing.T) {
+	c := newMany(t, 3, nil)
+	for range 100 {
+		c.round()
+	}
+	c.nodes[3].cut = true
+	before := c.now
+	seen := map[int64]bool{}
+	for range 2 * producerIDBlock / 3 {
+		resp := c.ask(3, kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse)
+		if resp.ErrorCode != 0 || seen[resp.ProducerID] {
+			t.Fatalf("%+v", resp)
+		}
+		seen[resp.ProducerID] = true
+	}
+	for _, id := range []BrokerID{1, 2} {
+		if resp := c.ask(id, kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse); seen[resp.ProducerID] {
+			t.Fatalf("%+v", resp)
+		}
+	}
+	for range producerIDBlock/3 + 1 { // what is left
+		c.ask(3, kmsg.NewPtrInitProducerIDRequest())
+	}
+	if took := c.now.Sub(before); took > 10*time.Second {
+		t.Fatal(took)
+	}
+	resp := c.ask(3, kmsg.NewPtrInitProducerIDRequest()).(*kmsg.InitProducerIDResponse)
+	if kerr.ErrorForCode(resp.ErrorCode) != kerr.CoordinatorLoadInProgress {
+		t.Fatalf("%+v", resp)
+	}
+}
+
 func TestLeadersSpreadAgain(t *testing.T) {
 	c := newMany(t, 3, nil)
 	c.create("t", 2, 3, 1)

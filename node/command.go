@@ -165,5 +165,6 @@ func (c *commands) register() {
 	c.submit(command{Register: self}, func(commandResult) {
 		c.node.ready = true
 		c.node.event(Event{Kind: EventReady})
+		c.node.producerIDs.reserve()
 	})
 }
