@@ -166,7 +166,7 @@ func servePprof(addr string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("can't listen for the profiler: %w; set pprof to another address", err)
 	}
-	log.Info("serving the profiler", "url", "http://"+addr+"/debug/pprof/")
+	log.Info("serving the profiler", "url", "http://"+l.Addr().String()+"/debug/pprof/")
 	go func() {
 		// The import of net/http/pprof put the profiler into http.DefaultServeMux.
 		log.Error("the profiler ended", "err", http.Serve(l, nil))

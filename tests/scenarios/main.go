@@ -36,10 +36,13 @@ func main() {
 	flag.IntVar(&o.producers, "producers", o.producers, "producers, each writing to all partitions")
 	flag.IntVar(&o.rate, "rate", o.rate, "records per second of all producers together")
 	flag.IntVar(&o.size, "size", o.size, "bytes of a record's value")
+	behind := flag.Float64("behind", 1, "GB that a follower lacks in cold-reads")
+	log := flag.Float64("log", 10, "GB of the log in start-up")
 	flag.IntVar(&o.port, "port", o.port, "the first of 200 ports; later ones are taken if these are not free")
 	flag.StringVar(&o.dir, "dir", "", "a folder for the clusters; default: a temporary one, removed if all is well")
 	flag.StringVar(&o.program, "broker", "", "the broker program; default: built from this tree")
 	flag.Parse()
+	o.behind, o.log = int64(*behind*(1<<30)), int64(*log*(1<<30))
 	pattern, err := regexp.Compile(*which)
 	if err != nil || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "scenarios:", err, flag.Args())

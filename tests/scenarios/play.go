@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ type options struct {
 	cut                               time.Duration
 	partitions, producers, rate, size int
 	handover                          time.Duration // the longest time without a leader when leadership moves in order
+	behind, log                       int64         // bytes
 	port                              int
 	dir, program                      string
 }
@@ -28,6 +30,7 @@ var (
 	long = options{
 		records: 50_000, rounds: 10, cut: 8 * time.Second,
 		partitions: 6, producers: 4, rate: 5000, size: 200, handover: 200 * time.Millisecond, port: 22000,
+		behind: 1 << 30, log: 10 << 30,
 	}
 	short = options{
 		records: 2500, rounds: 1, cut: 1500 * time.Millisecond,
@@ -47,6 +50,8 @@ type scenario struct {
 	settings   map[string]string // of the brokers, beside those of all scenarios
 	longOnly   bool              // not in the short form
 	inOrder    bool              // leadership only moves in order, so no partition may be without it for long
+	ownLoad    bool              // no other load than what it makes itself, and it reads back itself
+	brokers    int               // if not 0, other than three
 	recordSize int               // if not 0, other than the options say
 	before     func(dir string) (undo func(), err error)
 	run        func(context.Context, *world) error
@@ -84,7 +89,7 @@ func (s *scenario) play(ctx context.Context, o options) (text string, err error)
 	settings := maps.Clone(commonSettings)
 	maps.Copy(settings, s.settings)
 	c, err := rig.Start(ctx, rig.Options{
-		Brokers: replicas, Dir: o.dir, Port: o.port, Program: o.program, Settings: settings, Cuttable: true,
+		Brokers: cmp.Or(s.brokers, replicas), Dir: o.dir, Port: o.port, Program: o.program, Settings: settings, Cuttable: true,
 	})
 	if err != nil {
 		return "", err
@@ -96,8 +101,14 @@ func (s *scenario) play(ctx context.Context, o options) (text string, err error)
 }
 
 func (w *world) play(ctx context.Context, s *scenario) (err error) {
-	if err := rig.CreateTopic(ctx, w.Bootstrap(), topic, w.partitions, replicas); err != nil {
+	if err := rig.CreateTopic(ctx, w.Bootstrap(), topic, w.partitions, cmp.Or(s.brokers, replicas)); err != nil {
 		return err
+	}
+	if s.ownLoad {
+		if err := s.run(ctx, w); err != nil {
+			return rig.Verdict{err.Error()}
+		}
+		return nil
 	}
 	w.load, err = rig.StartLoad(ctx, w.Bootstrap(), rig.LoadOptions{
 		Topic: topic, Partitions: w.partitions, Producers: w.producers, Rate: w.rate, Size: w.size, MetadataAge: 100 * time.Millisecond,

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"chronik/tests/rig"
+)
+
+// Scenarios with more data than fits into a broker's memory. They make their own load.
+
+// How soon a broker with a large log must be ready, and how much slower it may answer producers while
+// it reads old records.
+const (
+	readyAfterStop = 3 * time.Second
+	readyAfterKill = 5 * time.Second
+	slowdown       = 1.5
+)
+
+// startUp stops and kills a broker with a large log, and starts it again.
+func startUp(ctx context.Context, w *world) error {
+	begin := time.Now()
+	written, err := rig.Fill(ctx, w.Bootstrap(), topic, w.partitions, w.log, 1000, 4500) // four records an entry
+	if err != nil {
+		return err
+	}
+	w.note("wrote %d records, %d MB, in %v", written, w.log>>20, ms(time.Since(begin)))
+	if _, err := w.Stop(1); err != nil {
+		return err
+	}
+	if err := w.timeStart(ctx, "stop", readyAfterStop); err != nil {
+		return err
+	}
+	pulse, err := rig.StartPulse(ctx, w.Bootstrap(), topic, 0, time.Millisecond) // killed while it writes
+	if err != nil {
+		return err
+	}
+	defer pulse.Close()
+	if err := rig.Pause(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	if err := w.Kill(1); err != nil {
+		return err
+	}
+	if err := w.timeStart(ctx, "SIGKILL", readyAfterKill); err != nil {
+		return err
+	}
+	pulse.Close()
+	begin = time.Now()
+	read, err := rig.Drain(ctx, w.Bootstrap(), topic, w.partitions)
+	w.note("read %d records back in %v", read, ms(time.Since(begin)))
+	if err == nil && read < written {
+		err = fmt.Errorf("%d records were acknowledged, only %d are there", written, read)
+	}
+	return err
+}
+
+func (w *world) timeStart(ctx context.Context, after string, limit time.Duration) error {
+	begin := time.Now()
+	if err := w.Restart(ctx, 1); err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	size, err := w.Metric(ctx, 1, "chronik_log_size_bytes")
+	if err != nil {
+		return err
+	}
+	w.note("ready %v after a start with a log of %.0f MB that follows %s", ms(took), size/(1<<20), after)
+	if took > limit {
+		return fmt.Errorf("that is more than %v", limit)
+	}
+	return nil
+}
+
+// coldReads writes to a leader while a follower that lacks much and a consumer that begins at the
+// start read from it, and compares with quiet times before and after.
+func coldReads(ctx context.Context, w *world) error {
+	if _, err := rig.LeadAll(ctx, w.Bootstrap(), topic, 1); err != nil {
+		return err
+	}
+	w.Net.Cut(3, 1, 2)
+	if _, err := rig.Fill(ctx, w.Bootstrap(), topic, w.partitions, w.behind, 10_000, 1_000_000); err != nil {
+		return err
+	}
+	pulse, err := rig.StartPulse(ctx, w.Bootstrap(), topic, 0, 2*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	defer pulse.Close()
+	before, err := w.quiet(ctx, pulse)
+	if err != nil {
+		return err
+	}
+	var read int64
+	begin := time.Now()
+	err = w.coldReads(ctx, func() error {
+		w.Net.Heal()
+		consumed := make(chan error, 1)
+		go func() {
+			var err error
+			read, err = rig.Drain(ctx, w.Bootstrap(), topic, w.partitions)
+			consumed <- err
+		}()
+		if err := w.caughtUp(ctx, 3); err != nil {
+			return err
+		}
+		return <-consumed
+	})
+	if err != nil {
+		return err
+	}
+	during, err := pulse.Take()
+	if err != nil {
+		return err
+	}
+	w.note("in %v, while broker 3 caught up with %d MB and a consumer read %d records: %v", ms(time.Since(begin)), w.behind>>20, read, during)
+	after, err := w.quiet(ctx, pulse)
+	if err != nil {
+		return err
+	}
+	if most := max(before.P99, after.P99); float64(during.P99) > slowdown*float64(most) {
+		return fmt.Errorf("p99 of producers was %v during that, more than %v times the %v of quiet times", during.P99, slowdown, most)
+	}
+	return nil
+}
+
+// quiet measures while nothing else goes on.
+func (w *world) quiet(ctx context.Context, pulse *rig.Pulse) (rig.Latency, error) {
+	if err := rig.Pause(ctx, time.Second); err != nil {
+		return rig.Latency{}, err
+	}
+	if _, err := pulse.Take(); err != nil {
+		return rig.Latency{}, err
+	}
+	if err := rig.Pause(ctx, w.cut); err != nil {
+		return rig.Latency{}, err
+	}
+	l, err := pulse.Take()
+	w.note("quiet: %v", l)
+	return l, err
+}
