@@ -2,7 +2,10 @@
 
 package checker
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // View is what one replica of a raft group believes after a step.
 type View struct {
@@ -128,6 +131,17 @@ func (c *Cluster) Recovered(id ReplicaID, group uint64) {
 	g.replicas[id] = r
 }
 
+// Started says that Recovered was called for all replicas that a broker found in its log. Others that it
+// had were removed, or their beginning was lost: what the log says of their groups from here on is of
+// new ones.
+func (c *Cluster) Started(broker int32) {
+	for _, d := range c.brokers[broker] {
+		if d.running == nil {
+			d.lives = slices.DeleteFunc(d.lives, func(l *life) bool { return !l.removed })
+		}
+	}
+}
+
 // Installed says that a snapshot of the state at an entry took the place of a replica's whole log; the
 // next Observe shows what is left. Until that is durable, a power loss may bring the old log back.
 func (c *Cluster) Installed(id ReplicaID, group, index, begins uint64) {
@@ -141,6 +155,7 @@ func (c *Cluster) LostDisk(broker int32) {
 		d.running, d.stopped = nil, nil
 		for _, l := range d.lives {
 			l.removed, l.ends = true, 0
+			l.begins = math.MaxUint64 // no position of the new log is of this one
 		}
 	}
 }

@@ -488,6 +488,29 @@ func TestClusterIsSilent(t *testing.T) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, commitTo(2))
 		}},
+		{"the first record on a new disk", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.c.LostDisk(2)
+			s.note(s.c.DurableVote(2, stageGroup, 10, 0, 0))
+		}},
+		{"beginning of a replica lost with the power", func(s *stage) {
+			s.c.RemoveReplica(2, stageGroup)
+			s.c.DurableRemoval(2, stageGroup, 50)
+			s.replace(2, 9, 100)
+			s.show(2, nil)
+			s.c.Restarted(2)
+			s.c.Started(2)
+			s.replace(2, 9, 60)
+			s.show(2, nil)
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.replicate(1, ab, 1, 2)
+			s.c.Restarted(2)
+			s.c.Recovered(s.name[2], stageGroup)
+			s.c.Started(2)
+			s.show(2, nil)
+			s.show(1, commitTo(2))
+		}},
 		{"replica removed and back", func(s *stage) {
 			s.replicate(1, ab, 1, 2)
 			s.show(1, commitTo(2))

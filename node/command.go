@@ -104,11 +104,11 @@ func (n *Node) relayCommand(from BrokerID, bytes []byte) {
 		p.envelope = appendCommand(p.begin(), bytes)
 	}
 	if p := n.peer(from); p != nil {
-		p.envelope = appendMembers(p.begin(), n.members())
+		p.envelope = appendMembers(p.begin(), n.correspondents()) // one that was removed may still lead group 0
 	}
 }
 
-func appendMembers(envelope []byte, members []*Member) []byte {
+func appendMembers(envelope []byte, members []Member) []byte {
 	text, err := json.Marshal(members)
 	assert(err == nil, "members can be encoded: %v", err)
 	return appendBytes(append(envelope, itemMembers), text)

@@ -144,8 +144,9 @@ func (n *Node) introduce(p *peer) {
 		return
 	}
 	p.met = n.now
-	if self := n.member(n.self); self != nil {
-		p.envelope = appendMembers(p.begin(), []*Member{self})
+	all := n.correspondents()
+	if i := slices.IndexFunc(all, func(m Member) bool { return m.ID == n.self }); i >= 0 {
+		p.envelope = appendMembers(p.begin(), all[i:i+1])
 	}
 }
 

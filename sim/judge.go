@@ -274,4 +274,5 @@ func (j *judge) recovered(w *world, b *broker) {
 		}
 		j.observeGroup(w, b, g)
 	}
+	j.cluster.Started(int32(b.number))
 }

@@ -73,8 +73,21 @@ func (w *world) quorums() bool {
 }
 
 // quorum says whether the brokers that aren't frozen can decide in a group, whichever of the
-// configurations that replicas know is in force. (Raft's replicas go by what they have applied.)
+// configurations that replicas know is in force. (Raft's replicas go by what they have applied.) Where
+// the partition was to be moved they have to be able to decide, too: its leader may take the last step
+// before it notices that others are dead.
 func (w *world) quorum(g groupInfo) bool {
+	for _, m := range w.judge.moves[partitionName(g.topic, g.partition)] {
+		up := 0
+		for _, n := range m.brokers {
+			if b := w.brokers[n-1]; b.node != nil && !b.frozen && !b.leaving {
+				up++
+			}
+		}
+		if len(m.brokers) > 0 && up <= len(m.brokers)/2 {
+			return false
+		}
+	}
 	awake := func(id checker.ReplicaID) bool {
 		return w.current(id, g.id) && w.brokers[id.Broker()-1].node != nil && !w.brokers[id.Broker()-1].frozen
 	}
