@@ -105,22 +105,16 @@ var importRules = []rule{
 			"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/term",
 		},
 		nil,
-		"a Kafka client that measures any Kafka, so it knows nothing of ours; latencies in histograms of bounded error",
-	},
-	{
-		"cmd/bench",
-		[]string{
-			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
-			"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/term",
-		},
-		nil,
 		"a Kafka client that measures: latencies go into an HdrHistogram; it knows nothing of the broker",
 	},
 	{
 		"tests/*",
-		[]string{"chronik/tests/rig", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{
+			"chronik/tests/rig", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"github.com/HdrHistogram/hdrhistogram-go",
+		},
 		nil,
-		"real processes and real clients: nothing of ours, or they would share our mistakes",
+		"real processes and real clients: nothing of ours, or they would share our mistakes; latencies in histograms",
 	},
 	{
 		"cmd/*",

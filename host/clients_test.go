@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,10 +65,14 @@ func serve(t testing.TB, limits Limits, step func(in *node.Input, out *node.Outp
 	return srv
 }
 
-// echo answers every request with its own frame.
+// echo answers every request with its own frame, in two pieces, and an empty one with none.
 func echo(in *node.Input, out *node.Output) {
 	for _, r := range in.Requests {
-		out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: r.Frame})
+		reply := node.Reply{Conn: r.Conn}
+		if n := len(r.Frame); n > 0 {
+			reply.Frame = [][]byte{r.Frame[:n/3], r.Frame[n/3:]}
+		}
+		out.Replies = append(out.Replies, reply)
 	}
 }
 
@@ -131,7 +136,7 @@ func TestCloseHangsUpAfterTheAnswer(t *testing.T) {
 	s := serve(t, Limits{}, func(in *node.Input, out *node.Output) {
 		echo(in, out)
 		for i := range out.Replies {
-			out.Replies[i].Close = string(out.Replies[i].Frame) == "bye"
+			out.Replies[i].Close = string(slices.Concat(out.Replies[i].Frame...)) == "bye"
 		}
 		hangups.Add(int32(len(in.Hangups)))
 	})
@@ -178,7 +183,7 @@ func TestASlowReaderIsNotReadFrom(t *testing.T) {
 	s := serve(t, Limits{ConnRequests: 8}, func(in *node.Input, out *node.Output) {
 		seen.Add(int64(len(in.Requests)))
 		for _, r := range in.Requests {
-			out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: answer})
+			out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: [][]byte{answer}})
 		}
 	})
 	c := dial(t, s)
@@ -222,7 +227,7 @@ func TestTheBudgetSlowsClientsAndFailsNone(t *testing.T) {
 		maxHeld = max(maxHeld, len(held))
 		if answering.Load() {
 			for _, r := range held {
-				out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: []byte("ok")})
+				out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: [][]byte{[]byte("ok")}})
 			}
 			held = nil
 		}
@@ -305,7 +310,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		go client.Write(frame([]byte("a long poll")))
 		in := mail.take(newClock(), node.Never)
 		time.Sleep(15 * time.Minute)
-		s.deliver([]node.Reply{{Conn: in.Requests[0].Conn, Frame: []byte("at last")}})
+		s.deliver([]node.Reply{{Conn: in.Requests[0].Conn, Frame: [][]byte{[]byte("at last")}}})
 		if got := mustRead(t, client); string(got) != "at last" {
 			t.Errorf("got %q", got)
 		}

@@ -38,7 +38,7 @@ type conn struct {
 
 // answer is a reply on its way to the client.
 type answer struct {
-	frame   []byte
+	frame   [][]byte
 	request openRequest
 }
 
@@ -143,7 +143,7 @@ func (c *conn) reply(r node.Reply) {
 	c.moved(time.Now())
 	if len(r.Frame) > 0 {
 		c.replies = append(c.replies, answer{r.Frame, request})
-		c.replyBytes += int64(len(r.Frame))
+		c.replyBytes += int64(frameBytes(r.Frame))
 	}
 	if len(r.Frame) > 0 || r.Close {
 		c.work.Signal()
@@ -164,8 +164,10 @@ func (c *conn) write() {
 			return
 		}
 		for _, a := range batch {
-			out.uint32(uint32(len(a.frame)))
-			out.bytes(a.frame)
+			out.uint32(uint32(frameBytes(a.frame)))
+			for _, piece := range a.frame {
+				out.bytes(piece)
+			}
 		}
 		size := out.size
 		if err := out.writeTo(c.sock); err != nil {
@@ -176,6 +178,13 @@ func (c *conn) write() {
 		c.wrote(int64(size - 4*len(batch)))
 		c.srv.meter.wrote(batch, size, now)
 	}
+}
+
+func frameBytes(pieces [][]byte) (n int) {
+	for _, piece := range pieces {
+		n += len(piece)
+	}
+	return n
 }
 
 // takeReplies waits for replies and gives them in exchange for the last batch's slice; false at

@@ -392,7 +392,7 @@ func TestCreatePartitionsTwiceAtOnce(t *testing.T) {
 	for _, id := range []BrokerID{1, 2} {
 		resp := kmsg.NewPtrCreatePartitionsResponse()
 		resp.Version = 3
-		if _, err := kafka.ParseResponse(c.nodes[id].replies[0].Frame, resp); err != nil {
+		if _, err := kafka.ParseResponse(kafka.Frame(c.nodes[id].replies[0].Frame).Bytes(), resp); err != nil {
 			t.Fatal(err)
 		}
 		codes = append(codes, kafka.CodeName(resp.Topics[0].ErrorCode))

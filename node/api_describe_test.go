@@ -223,7 +223,7 @@ func (o *one) serves(key, version int16) bool {
 	if key == kmsg.ApiVersions.Int16() && version > 4 { // answered in version 0, as an error (KIP-511)
 		resp.SetVersion(0)
 	}
-	_, err := kafka.ParseResponse(r.Frame, resp)
+	_, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp)
 	if err != nil {
 		o.t.Errorf("%v v%d: %v", kmsg.NameForKey(key), version, err)
 	}

@@ -85,7 +85,7 @@ func (f *fetch) try() {
 		return // a read is under way; its result wakes us
 	}
 	if a.failed || a.redirected || a.missing || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
-		f.request.reply(a.resp)
+		f.request.replyBatches(a.resp, a.batches)
 		return
 	}
 	f.node.event(Event{Kind: EventFetchParked})
@@ -98,12 +98,12 @@ func (f *fetch) try() {
 type fetchAnswer struct {
 	fetch      *fetch
 	resp       *kmsg.FetchResponse
+	batches    [][]kafka.PlacedBatch // per partition
 	bytes      int64
 	budget     int64
 	failed     bool // a partition has an error
 	redirected bool // a partition is better read elsewhere
 	missing    bool // a batch has to be read from the log first
-	number     int  // of the partition that is being filled
 }
 
 func (a *fetchAnswer) fill() {
@@ -117,8 +117,8 @@ func (a *fetchAnswer) fill() {
 		name, err := f.node.topicName(f.req.Version >= 13, in.Topic, in.TopicID)
 		out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
 		for j := range in.Partitions {
+			a.batches = append(a.batches, nil)
 			a.fillPartition(name, err, &in.Partitions[j], &out.Partitions[j])
-			a.number++
 		}
 	}
 }
@@ -129,7 +129,6 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	*out = kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
 	out.PreferredReadReplica = -1
-	out.RecordBatches = []byte{} // null would confuse some clients
 	var p *partition
 	if err == nil {
 		p, err = a.source(topic, in)
@@ -160,10 +159,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if err != nil && len(batches) == 0 {
 		out.ErrorCode, a.failed = code(err), true
 	}
-	if batches != nil {
-		out.RecordBatches = batches
-	}
-	a.bytes += int64(len(out.RecordBatches))
+	a.batches[len(a.batches)-1] = batches
 }
 
 // nameLeader says who leads a partition, so that the client needn't ask for metadata.
@@ -198,11 +194,11 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 	return true
 }
 
-// read copies whole batches from the one that holds offset on, at least one unless this answer has
-// some already, and fills in offset and leader epoch.
-func (a *fetchAnswer) read(p *partition, offset, limit int64) ([]byte, error) {
-	var out []byte
-	for c := a.fetch.begin(a.number, p, offset); c.base < p.highWatermark; {
+// read returns whole batches from the one that holds offset on, at least one unless this answer has
+// some already.
+func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.PlacedBatch, err error) {
+	number, size := len(a.batches)-1, int64(0)
+	for c := a.fetch.begin(number, p, offset); c.base < p.highWatermark; {
 		e, err := a.fetch.node.entry(p, c.index, a.fetch.wake)
 		if err != nil {
 			return out, err
@@ -210,7 +206,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) ([]byte, error) {
 		if e == nil {
 			if len(out) == 0 { // otherwise what we have goes out now
 				a.missing = true
-				a.fetch.begun[a.number] = c
+				a.fetch.begun[number] = c
 			}
 			break
 		}
@@ -218,13 +214,11 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) ([]byte, error) {
 		if !ok || base+b.Offsets() <= offset {
 			continue
 		}
-		if int64(len(out)+b.Size()) > limit && (len(out) > 0 || a.bytes > 0) {
+		if size += int64(b.Size()); size > limit && a.bytes > 0 {
 			break
 		}
-		at := len(out)
-		out = append(slices.Grow(out, b.Size()), e.GetData()...)
-		kafka.SetBaseOffset(out[at:], base)
-		kafka.SetLeaderEpoch(out[at:], leaderEpoch(e.GetTerm()))
+		a.bytes += int64(b.Size())
+		out = append(out, kafka.PlacedBatch{Raw: e.GetData(), Offset: base, Epoch: leaderEpoch(e.GetTerm())})
 	}
 	return out, nil
 }

@@ -98,7 +98,7 @@ func TestFollowerWaitsForWhatItHasNotApplied(t *testing.T) {
 	c.produce("t", "d")
 	c.until("the fetch that waits gets the record", func() bool { return len(m.replies) > 0 })
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
-	if _, err := kafka.ParseResponse(m.replies[0].Frame, resp); err != nil || len(resp.Topics[0].Partitions[0].RecordBatches) == 0 {
+	if _, err := kafka.ParseResponse(kafka.Frame(m.replies[0].Frame).Bytes(), resp); err != nil || len(resp.Topics[0].Partitions[0].RecordBatches) == 0 {
 		t.Errorf("%v: %+v", err, resp)
 	}
 	if p := c.fetchAs(follower, rack, -1, nil); p.ErrorCode != kerr.OffsetOutOfRange.Code {

@@ -238,7 +238,7 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 
 const (
 	producerIDTimeout = 2 * time.Second // a broker that is cut off can't give any; others can
-	maxProducerEpoch  = 1<<15 - 2 // the last one is kept for fencing
+	maxProducerEpoch  = 1<<15 - 2       // the last one is kept for fencing
 	producerIDBlock   = 1000
 )
 

@@ -380,7 +380,7 @@ func TestApiVersionsOfTheFuture(t *testing.T) {
 	frame[3] = 99
 	o.step(Input{Requests: []Request{{Conn: 1, Frame: frame}}})
 	resp := kmsg.NewPtrApiVersionsResponse()
-	if id, err := kafka.ParseResponse(o.replies[0].Frame, resp); err != nil || id != 9 {
+	if id, err := kafka.ParseResponse(kafka.Frame(o.replies[0].Frame).Bytes(), resp); err != nil || id != 9 {
 		t.Fatal(id, err)
 	}
 	if resp.ErrorCode != kerr.UnsupportedVersion.Code || len(resp.ApiKeys) != len(apiTable()) {
@@ -405,7 +405,7 @@ func TestRepliesKeepRequestOrder(t *testing.T) {
 	for range 100 {
 		o.step(Input{})
 	}
-	if len(o.replies) != 3 || o.replies[1].Frame[3] != 1 || o.replies[2].Frame[3] != 2 {
+	if len(o.replies) != 3 || o.replies[1].Frame[0][3] != 1 || o.replies[2].Frame[0][3] != 2 {
 		t.Errorf("replies: %+v", o.replies)
 	}
 }

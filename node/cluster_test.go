@@ -154,7 +154,7 @@ func (c *many) ask(id BrokerID, req kmsg.Request) kmsg.Response {
 	c.until(fmt.Sprintf("broker %d answers %T", id, req), func() bool { return len(m.replies) > 0 })
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())
-	if _, err := kafka.ParseResponse(m.replies[0].Frame, resp); err != nil || m.replies[0].Close {
+	if _, err := kafka.ParseResponse(kafka.Frame(m.replies[0].Frame).Bytes(), resp); err != nil || m.replies[0].Close {
 		c.t.Fatalf("answer of %T: %v", req, err)
 	}
 	return resp

@@ -23,8 +23,8 @@ type request struct {
 	node   *Node
 	conn   *conn
 	header kafka.Header
-	frame  []byte    // the reply
-	expiry *deadline // see expireAfter
+	frame  kafka.Frame // the reply
+	expiry *deadline   // see expireAfter
 	done   bool
 	hangup bool // close the connection after the reply
 	gone   bool // the connection is closed; the reply is dropped
@@ -49,7 +49,15 @@ func (n *Node) serve(in Request) {
 func (r *request) reply(resp kmsg.Response) {
 	r.node.counters.answered(r.header.Key, resp)
 	resp.SetVersion(r.header.Version)
-	r.frame = kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)
+	r.frame = kafka.Frame{kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)}
+	r.finish()
+}
+
+// replyBatches answers a fetch; the k-th partition of resp gets the k-th of batches.
+func (r *request) replyBatches(resp *kmsg.FetchResponse, batches [][]kafka.PlacedBatch) {
+	r.node.counters.answered(r.header.Key, resp)
+	resp.SetVersion(r.header.Version)
+	r.frame = kafka.FetchFrame(r.header.CorrelationID, resp, batches)
 	r.finish()
 }
 

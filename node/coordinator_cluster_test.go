@@ -210,7 +210,7 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 	for _, r := range o.replies {
 		resp := kmsg.NewPtrSyncGroupResponse()
 		resp.Version = 3
-		if _, err := kafka.ParseResponse(r.Frame, resp); err != nil || resp.ErrorCode != 0 {
+		if _, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp); err != nil || resp.ErrorCode != 0 {
 			t.Fatal(err, resp.ErrorCode)
 		}
 		got[r.Conn] = string(resp.MemberAssignment)

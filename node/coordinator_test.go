@@ -41,7 +41,7 @@ func (c *call) peek() kmsg.Response {
 	c.one.replies = slices.Delete(c.one.replies, i, i+1)
 	resp := c.req.ResponseKind()
 	resp.SetVersion(c.req.GetVersion())
-	if id, err := kafka.ParseResponse(r.Frame, resp); err != nil || id != c.id {
+	if id, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp); err != nil || id != c.id {
 		c.one.t.Fatalf("answer %d to request %d (%T) on connection %d: %v", id, c.id, c.req, c.conn, err)
 	}
 	return resp

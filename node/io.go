@@ -52,8 +52,8 @@ type Request struct {
 // Reply answers exactly one Request; per connection replies come in request order.
 type Reply struct {
 	Conn  ConnID
-	Frame []byte // without the length bytes; empty for a request without an answer (acks=0)
-	Close bool   // hang up after the frame was sent; an Event says why
+	Frame [][]byte // in pieces that follow each other, none of which may be changed; without the length bytes; empty for a request without an answer (acks=0)
+	Close bool     // hang up after the frame was sent; an Event says why
 }
 
 // Message is an envelope from one broker to another: bytes only, so that two simulated brokers

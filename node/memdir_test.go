@@ -150,7 +150,7 @@ func (o *one) ask(req kmsg.Request) kmsg.Response {
 			}
 			resp := req.ResponseKind()
 			resp.SetVersion(req.GetVersion())
-			if id, err := kafka.ParseResponse(r.Frame, resp); err != nil || id != o.lastID {
+			if id, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp); err != nil || id != o.lastID {
 				o.t.Fatalf("answer %d of %T: %v", id, req, err)
 			}
 			return resp

@@ -107,7 +107,8 @@ func (b *broker) forget(cn *conn) {
 
 // reply sends a broker's answer on its way.
 func (w *world) reply(b *broker, r node.Reply) {
-	w.note(evReply, b, hashOf(r.Frame)^uint64(r.Conn))
+	frame := kafka.Frame(r.Frame).Bytes()
+	w.note(evReply, b, hashOf(frame)^uint64(r.Conn))
 	i := slices.IndexFunc(b.conns, func(cn *conn) bool { return cn.id == r.Conn })
 	if i < 0 {
 		return // hung up, and the broker doesn't know yet
@@ -116,8 +117,8 @@ func (w *world) reply(b *broker, r node.Reply) {
 	w.observe(w.anchor(worldReplied), b)
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
-	if len(r.Frame) > 0 {
-		w.schedule(event{at: t, kind: evReply, broker: b, conn: cn, frame: r.Frame})
+	if len(frame) > 0 {
+		w.schedule(event{at: t, kind: evReply, broker: b, conn: cn, frame: frame})
 	}
 	if r.Close {
 		b.forget(cn)

@@ -105,7 +105,7 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 		w.tracef("%s  op %v %d %s+%d %d bytes", col, op.Kind, op.ID, op.File, op.Off, max(int64(len(op.Data)), op.N))
 	}
 	for _, r := range out.Replies {
-		w.tracef("%s  reply conn %d %d bytes close=%v", col, r.Conn, len(r.Frame), r.Close)
+		w.tracef("%s  reply conn %d %d bytes close=%v", col, r.Conn, kafka.Frame(r.Frame).Len(), r.Close)
 	}
 	if out.Fatal != nil {
 		w.tracef("%s  FATAL %v", col, out.Fatal)
