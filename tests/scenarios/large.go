@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"chronik/tests/rig"
@@ -73,6 +75,20 @@ func (w *world) timeStart(ctx context.Context, after string, limit time.Duration
 		return fmt.Errorf("that is more than %v", limit)
 	}
 	return nil
+}
+
+// ownDisk gives broker 3 a disk in memory: as in a real cluster, what it writes while it catches up
+// isn't in the way of the others' fsyncs.
+func ownDisk(dir string) (undo func(), err error) {
+	memory, err := os.MkdirTemp("/dev/shm", "scenario")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCantMount, err)
+	}
+	undo = func() { os.RemoveAll(memory) }
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return undo, err
+	}
+	return undo, os.Symlink(memory, filepath.Join(dir, "3"))
 }
 
 // coldReads writes to a leader while a follower that lacks much and a consumer that begins at the

@@ -79,6 +79,7 @@ var scenarios = []*scenario{
 		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"},
 		longOnly: true,
 		ownLoad:  true,
+		before:   ownDisk,
 		run:      coldReads,
 	},
 }
