@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Chronik and Apache Kafka side by side on this machine: three processes each, one after the other in
+# every shape, after a warm-up for the sake of the JVM, the same load generator. Kafka comes from its Maven artifacts and runs with its defaults
+# (KRaft, three combined nodes): it acknowledges what is in the page cache of all replicas, while Chronik
+# has it on the disks of a majority, after fsync. With FLUSH=1 Kafka, too, syncs every batch.
+#
+#	tests/peers/kafka.sh            needs Go, Java 17, Maven and Python; about eight minutes
+#	SECONDS_EACH=20 tests/peers/kafka.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+each=${SECONDS_EACH:-10}
+dir=$(mktemp -d)
+pids=()
+finish() {
+	trap - EXIT
+	kill "${pids[@]}" 2>/dev/null || true
+	wait 2>/dev/null || true
+	rm -rf "$dir"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+go build -o "$dir/" ./cmd/broker ./cmd/bench
+mvn -q -B -f tests/clients/java/pom.xml dependency:build-classpath -Dmdep.outputFile="$dir/classpath" >&2
+java=(java -Xms1g -Xmx1g -cp "$(cat "$dir/classpath")")
+
+start_chronik() {
+	"$dir/broker" local -brokers 3 -dir "$dir/chronik" -port 18092 >"$dir/chronik.log" 2>&1 &
+	pids+=($!)
+	for id in 1 2 3; do
+		for _ in {1..100}; do [[ -s $dir/chronik/$id/pid ]] && break || sleep 0.1; done
+	done
+	chronik_pids=$(cat "$dir"/chronik/{1,2,3}/pid | paste -sd,)
+}
+
+start_kafka() {
+	local cluster voters=1@127.0.0.1:18291,2@127.0.0.1:18292,3@127.0.0.1:18293
+	cluster=$("${java[@]}" kafka.tools.StorageTool random-uuid 2>/dev/null)
+	kafka_pids=
+	for id in 1 2 3; do
+		cat >"$dir/kafka-$id.properties" <<-END
+			process.roles=broker,controller
+			node.id=$id
+			controller.quorum.voters=$voters
+			listeners=PLAINTEXT://127.0.0.1:1819$id,CONTROLLER://127.0.0.1:1829$id
+			controller.listener.names=CONTROLLER
+			log.dirs=$dir/kafka/$id
+			offsets.topic.replication.factor=3
+			min.insync.replicas=2
+			${FLUSH:+log.flush.interval.messages=1}
+		END
+		"${java[@]}" kafka.tools.StorageTool format -t "$cluster" -c "$dir/kafka-$id.properties" >>"$dir/kafka.log" 2>&1
+	done
+	for id in 1 2 3; do
+		"${java[@]}" kafka.Kafka "$dir/kafka-$id.properties" >>"$dir/kafka-$id.log" 2>&1 &
+		pids+=($!)
+		kafka_pids+=${kafka_pids:+,}$!
+	done
+}
+
+# run SHAPE MODE FLAGS... measures both, one after the other, and prints a line for each.
+run() {
+	local shape=$1 mode=$2
+	shift 2
+	for peer in chronik kafka; do
+		local port=18092 servers=$chronik_pids
+		[[ $peer == kafka ]] && port=18191 servers=$kafka_pids
+		"$dir/bench" "$mode" --brokers "127.0.0.1:$port" --duration "${each}s" --warmup-duration "${WARMUP:-15}s" \
+			--server-pids "$servers" --json-output "$dir/result.json" "$@" >"$dir/bench.log" 2>&1 || { cat "$dir/bench.log"; return 1; }
+		python3 - "$shape" "$peer" "$dir/result.json" <<-'END'
+			import json, sys
+			shape, peer, file = sys.argv[1:]
+			step = json.load(open(file))[0]
+			m = step["measured"][0]
+			cpu = sum(s["cpu_ns"] for s in step["servers"]) / 1000 / m["count"]
+			memory = sum(s["rss_bytes"] for s in step["servers"]) / 2**20
+			ms = lambda q: m["latency_us"][q] / 1000
+			print(f"{shape:32} {peer:8} {m['per_second']:10,.0f} {ms('p50'):8.2f} {ms('p99'):8.1f} {cpu:10.1f} {memory:8.0f}", flush=True)
+		END
+	done
+}
+
+start_chronik
+start_kafka
+for _ in {1..60}; do
+	"$dir/bench" metadata --brokers 127.0.0.1:18191 --duration 1s --concurrency 1 --topic ready >/dev/null 2>&1 && break || sleep 1
+done
+
+printf '%-32s %-8s %10s %8s %8s %10s %8s\n' shape broker "records/s" "p50 ms" "p99 ms" "CPU us/rec" "RSS MiB"
+produce=(produce --partitions 6 --replication-factor 3 --validate)
+run "one producer" "${produce[@]}" --topic one --concurrency 1
+run "128 callers of one client" "${produce[@]}" --topic shared --concurrency 128
+run "128 clients" "${produce[@]}" --topic own --concurrency 128 --clients own
+run "8 clients, 200 in flight each" "${produce[@]}" --topic async --concurrency 8 --clients own --async 200
+run "one consumer" consume --topic async --concurrency 1
