@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -15,8 +16,15 @@ import (
 // kcat is librdkafka at the version of the machine's distribution.
 type kcat struct{ bench *bench }
 
-func kcatClient(_ context.Context, b *bench) (*client, error) {
+// kcatClient finds kcat, or lets the distribution install it if this process may do so.
+func kcatClient(ctx context.Context, b *bench) (*client, error) {
 	program, err := exec.LookPath("kcat")
+	if err != nil && os.Geteuid() == 0 {
+		if _, err := call(exec.CommandContext(ctx, "sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends kcat")); err != nil {
+			return nil, fmt.Errorf("kcat isn't here and can't be installed: %w", err)
+		}
+		program, err = exec.LookPath("kcat")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +104,7 @@ func (k kcat) admin(ctx context.Context, topic string) error {
 
 var kcatRebalanced = regexp.MustCompile(`% Group .* rebalanced .*: (assigned|revoked): (.*)`)
 
-func (k kcat) member(name, topic, group string) (*process, error) {
+func (k kcat) member(name, topic, group, _ string) (*process, error) {
 	cmd := k.command(context.Background(), "-G", group, "-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=1000", "-u", "-f", `record %s\n`, topic)
 	return start(name, cmd, func(p *process, line string) {
 		m := kcatRebalanced.FindStringSubmatch(line)

@@ -3,19 +3,24 @@
 // Command clients is the client matrix: it starts a cluster of three broker processes, runs the
 // clients that people have against it, each in its own language, and prints a table client x feature.
 //
-// For each client it writes and reads back records with every codec, administers a topic, and lets two
-// members share a consumer group, of which the coordinator is killed with SIGKILL and brought back
-// half-way; then a third member has to go on where the others left off.
+// For each client it writes and reads back records with every codec (none to zstd), administers a topic
+// (admin), and lets two members share a consumer group while a writer writes (group); the broker that
+// coordinates the group and leads some of its partitions is killed with SIGKILL and brought back
+// (SIGKILL); then one member leaves, the other has to have everything that was acknowledged, and a third
+// has to go on exactly where it left off (resume). KIP-848 is all of group, SIGKILL and resume with the
+// group protocol in which the coordinator assigns partitions.
 //
-// What the clients need is installed into a cache folder outside of the tree. A client that can't be
-// installed here is not available, which is no failure. The exit code is 0 if nothing failed, 1 if
-// something did, 2 if the matrix could not be run.
+// What the clients need is installed into a cache folder outside of the tree (and kcat by apt-get, if this
+// runs as root); java, mvn, node, npm and python3 have to be there. A client that can't be
+// installed here is "not reachable here", which is no failure; what a client itself hasn't got is "-".
+// The exit code is 0 if nothing failed, 1 if something did, 2 if the matrix could not be run.
 package main
 
 import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,13 +36,18 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	only := flag.String("only", "", "comma-separated clients; default: all")
-	features := flag.String("features", "", "comma-separated features; default: all")
-	cache := flag.String("cache", "", "folder that keeps what is installed; default: chronik-clients in the user's cache folder")
-	dir := flag.String("dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
-	port := flag.Int("port", 28092, "the first broker's port for clients; later ones are tried too")
+	var o options
+	flag.StringVar(&o.only, "only", "", "comma-separated clients; default: all")
+	flag.StringVar(&o.features, "features", "", "comma-separated features, see the table; SIGKILL and resume need group; default: all")
+	quick := flag.Bool("quick", false, "the same as -features "+quickFeatures)
+	flag.StringVar(&o.cache, "cache", "", "folder that keeps what is installed; default: chronik-clients in the user's cache folder")
+	flag.StringVar(&o.dir, "dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
+	flag.IntVar(&o.port, "port", 28092, "the first broker's port for clients; later ones are tried too")
 	flag.Parse()
-	failed, err := run(ctx, *only, *features, *cache, *dir, *port)
+	if *quick {
+		o.features = quickFeatures
+	}
+	failed, err := run(ctx, o, os.Stdout)
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "clients:", err)
@@ -47,17 +57,27 @@ func main() {
 	}
 }
 
+// options are the flags.
+type options struct {
+	only, features, cache, dir string
+	port                       int
+}
+
+// quickFeatures take about eight seconds for each client.
+const quickFeatures = "zstd,admin,group"
+
 // bench is what all tests of the matrix share.
 type bench struct {
 	cluster   *rig.Cluster
 	bootstrap string // comma-separated
 	here      string // the folder of this program's source
 	cache     string
-	tests     int // topics are numbered by it
+	topics    int // how many were named
 }
 
-func run(ctx context.Context, only, features, cache, dir string, port int) (failed bool, err error) {
-	b := &bench{here: "tests/clients", cache: cache}
+// run runs the matrix and prints the table. It reports whether a test failed.
+func run(ctx context.Context, o options, out io.Writer) (failed bool, err error) {
+	b := &bench{here: "tests/clients", cache: o.cache}
 	if _, err := os.Stat(filepath.Join(b.here, "go", "go.mod")); err != nil {
 		return false, fmt.Errorf("run it from the project's folder: %w", err)
 	}
@@ -68,29 +88,29 @@ func run(ctx context.Context, only, features, cache, dir string, port int) (fail
 		}
 		b.cache = filepath.Join(user, "chronik-clients")
 	}
-	keep := dir != ""
+	keep := o.dir != ""
 	if !keep {
-		if dir, err = os.MkdirTemp("", "clients"); err != nil {
+		if o.dir, err = os.MkdirTemp("", "clients"); err != nil {
 			return false, err
 		}
 	}
-	if b.cluster, err = rig.Start(ctx, rig.Options{Dir: dir, Brokers: 3, Port: port}); err != nil {
+	if b.cluster, err = rig.Start(ctx, rig.Options{Dir: o.dir, Brokers: 3, Port: o.port}); err != nil {
 		return false, err
 	}
 	b.bootstrap = strings.Join(b.cluster.Bootstrap(), ",")
 	t := newTable()
 	for _, r := range rows() {
-		if wanted(only, r.name) && ctx.Err() == nil {
-			b.runRow(ctx, r, features, t)
+		if wanted(o.only, r.name) && ctx.Err() == nil {
+			b.runRow(ctx, r, o.features, t)
 		}
 	}
 	b.cluster.Close()
-	failed = t.print(os.Stdout)
+	failed = t.print(out)
 	if failed || keep {
-		fmt.Printf("\ndata and lines of the brokers: %s\n", dir)
+		fmt.Fprintf(out, "\ndata and lines of the brokers: %s\n", o.dir)
 		return failed, ctx.Err()
 	}
-	return false, os.RemoveAll(dir)
+	return false, os.RemoveAll(o.dir)
 }
 
 func wanted(list, name string) bool {
@@ -102,32 +122,69 @@ func (b *bench) runRow(ctx context.Context, r row, features string, t *table) {
 	fmt.Fprintf(os.Stderr, "%s: setting up\n", r.name)
 	c, err := r.setup(ctx, b)
 	if err != nil {
-		t.set(r.name, "", notAvailable(err))
+		t.set(r.name, "", unreachable{err})
 		return
 	}
 	t.version(r.name, c.version)
+	t.notes[r.name] = r.notes
 	for _, codec := range codecs {
-		b.test(ctx, t, r.name, codec, features, time.Minute, func(ctx context.Context, topic string) error {
-			return b.roundtrip(ctx, c, topic, codec)
-		})
+		b.test(ctx, t, r, codec, features, func(ctx context.Context) error { return b.roundtrip(ctx, c, b.topic(r, codec), codec) })
 	}
-	b.test(ctx, t, r.name, "admin", features, time.Minute, func(ctx context.Context, topic string) error { return c.admin(ctx, topic) })
-	b.test(ctx, t, r.name, "group", features, 5*time.Minute, func(ctx context.Context, topic string) error { return b.groupTest(ctx, c, topic) })
+	b.test(ctx, t, r, "admin", features, func(ctx context.Context) error { return c.admin(ctx, b.topic(r, "admin")) })
+	b.groupTests(ctx, t, r, c, features)
 }
 
-// test runs one test with a topic name of its own.
-func (b *bench) test(ctx context.Context, t *table, row, feature, features string, limit time.Duration, do func(ctx context.Context, topic string) error) {
-	if !wanted(features, feature) || ctx.Err() != nil {
-		return
+// groupTests runs the tests of consumer groups, of the classic protocol one by one: each builds on
+// those before it.
+func (b *bench) groupTests(ctx context.Context, t *table, r row, c *client, features string) {
+	if wanted(features, "group") {
+		classic := &groupTest{bench: b, client: c, protocol: "classic", topic: b.topic(r, "group")}
+		defer classic.cleanUp()
+		_ = b.test(ctx, t, r, "group", features, classic.two) &&
+			b.test(ctx, t, r, "SIGKILL", features, classic.killCoordinator) &&
+			b.test(ctx, t, r, "resume", features, classic.resume)
 	}
-	b.tests++
-	topic := fmt.Sprintf("%s-%s-%d", unfit.ReplaceAllString(row, "-"), feature, b.tests)
-	limited, cancel := context.WithTimeout(ctx, limit)
+	modern := &groupTest{bench: b, client: c, protocol: "consumer", topic: b.topic(r, "kip848")}
+	defer modern.cleanUp()
+	b.test(ctx, t, r, kip848, features, func(ctx context.Context) error {
+		steps := []func(context.Context) error{modern.two, modern.killCoordinator, modern.resume}
+		if !wanted(features, "SIGKILL") {
+			steps = slices.Delete(steps, 1, 2)
+		}
+		for _, step := range steps {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// testLimit is how long one test may take: some clients wait for their session to end.
+const testLimit = 3 * time.Minute
+
+// test runs one test, if it is wanted, and reports whether what builds on it can run.
+func (b *bench) test(ctx context.Context, t *table, r row, feature, features string, do func(context.Context) error) bool {
+	if r.lacks[feature] != "" {
+		t.set(r.name, feature, lacking(r.lacks[feature]))
+		return true
+	}
+	if !wanted(features, feature) || ctx.Err() != nil {
+		return true
+	}
+	limited, cancel := context.WithTimeout(ctx, testLimit)
 	defer cancel()
 	begin := time.Now()
-	err := do(limited, topic)
-	fmt.Fprintf(os.Stderr, "%s: %s: %v (%.1f s)\n", row, feature, errorOrOK(err), time.Since(begin).Seconds())
-	t.set(row, feature, err)
+	err := do(limited)
+	fmt.Fprintf(os.Stderr, "%s: %s: %v (%.1f s)\n", r.name, feature, errorOrOK(err), time.Since(begin).Seconds())
+	t.set(r.name, feature, err)
+	return err == nil
+}
+
+// topic makes a name that no other test has.
+func (b *bench) topic(r row, feature string) string {
+	b.topics++
+	return fmt.Sprintf("%s-%s-%d", unfit.ReplaceAllString(r.name, "-"), feature, b.topics)
 }
 
 // unfit matches what topics' names can't have.

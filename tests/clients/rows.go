@@ -12,12 +12,19 @@ import (
 	"strings"
 )
 
-// row is one client of the matrix. setup installs what it needs; its error says why it is not
-// available.
+// row is one client of the matrix.
 type row struct {
 	name  string
-	setup func(context.Context, *bench) (*client, error)
+	setup func(context.Context, *bench) (*client, error) // installs what it needs; its error says why that can't be had
+	lacks map[string]string                              // by feature: what is not in the client itself
+	notes map[string]string                              // by feature: how far it is in the client
 }
+
+var (
+	classicOnly = map[string]string{kip848: "the client has the classic group protocol only"}
+	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again"}
+	kcatAdmin   = map[string]string{"admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
+)
 
 // client is how one client is made to do what the matrix asks. Most have a program of the matrix in
 // their own language, see fromProgram.
@@ -25,23 +32,23 @@ type client struct {
 	version    string
 	roundtrip  func(ctx context.Context, topic, codec string) error
 	admin      func(ctx context.Context, topic string) error
-	member     func(name, topic, group string) (*process, error)
+	member     func(name, topic, group, protocol string) (*process, error) // protocol: classic or consumer (KIP-848)
 	writer     func(name, topic, prefix string) (*process, error)
 	afterwards func(ctx context.Context, group string) error // what else can be done with a group that is left; may be nil
 }
 
 func rows() []row {
 	return []row{
-		{"franz-go", goClient("franzgo", "github.com/twmb/franz-go")},
-		{"sarama", goClient("sarama", "github.com/IBM/sarama")},
-		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go")},
-		{"librdkafka: kcat", kcatClient},
-		{"librdkafka: confluent-kafka", pythonClient("confluent", "confluent.py")},
-		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py")},
-		{"kafka-python 3", pythonClient("kafka_python3", "kafka_python.py")},
-		{"Java", javaClient},
-		{"kafkajs", jsClient},
-		{"Kafka's tools", toolsClient},
+		{"franz-go", goClient("franzgo", "github.com/twmb/franz-go"), nil, nil},
+		{"sarama", goClient("sarama", "github.com/IBM/sarama"), classicOnly, nil},
+		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go"), classicOnly, noLeader},
+		{"librdkafka: kcat", kcatClient, classicOnly, kcatAdmin},
+		{"librdkafka: confluent-kafka", pythonClient("confluent", "confluent.py"), nil, nil},
+		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py"), classicOnly, nil},
+		{"kafka-python 3", pythonClient("kafka_python3", "kafka_python.py"), classicOnly, nil},
+		{"Java", javaClient, nil, nil},
+		{"kafkajs", jsClient, classicOnly, nil},
+		{"Kafka's tools", toolsClient, nil, nil},
 	}
 }
 
@@ -64,8 +71,8 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 			_, err := call(command(ctx, "admin", topic))
 			return err
 		},
-		member: func(name, topic, group string) (*process, error) {
-			return start(name, command(background, "member", topic, group), parseLines)
+		member: func(name, topic, group, protocol string) (*process, error) {
+			return start(name, command(background, "member", topic, group, protocol), parseLines)
 		},
 		writer: func(name, topic, prefix string) (*process, error) {
 			return start(name, command(background, "writer", topic, prefix), parseLines)

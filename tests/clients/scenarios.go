@@ -48,27 +48,14 @@ func (b *bench) roundtrip(ctx context.Context, c *client, topic, codec string) e
 
 const groupPartitions = 6
 
-// groupTest is the life of a consumer group; see the package comment.
-func (b *bench) groupTest(ctx context.Context, c *client, topic string) (err error) {
-	if err := b.createTopic(ctx, topic, groupPartitions); err != nil {
-		return err
-	}
-	g := &groupTest{bench: b, client: c, topic: topic, group: topic}
-	defer g.cleanUp()
-	for _, step := range []func(context.Context) error{g.two, g.killCoordinator, g.one, g.resume} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// groupTest is the life of a consumer group; see the package comment. Its steps are features.
 type groupTest struct {
 	*bench
-	client       *client
-	topic, group string
-	a, b, c      *process // members
-	writer       *process
+	client   *client
+	protocol string   // "classic" or "consumer" (KIP-848)
+	topic    string   // it is the group's name as well
+	a, b, c  *process // members
+	writer   *process
 }
 
 func (g *groupTest) cleanUp() {
@@ -77,9 +64,16 @@ func (g *groupTest) cleanUp() {
 	}
 }
 
+func (g *groupTest) member(name string) (*process, error) {
+	return g.client.member(name, g.topic, g.topic, g.protocol)
+}
+
 // two lets one member have all partitions, and then share them with a second.
 func (g *groupTest) two(ctx context.Context) (err error) {
-	if g.a, err = g.client.member("first member", g.topic, g.group); err != nil {
+	if err := g.createTopic(ctx, g.topic, groupPartitions); err != nil {
+		return err
+	}
+	if g.a, err = g.member("first member"); err != nil {
 		return err
 	}
 	all := func() bool { return len(g.a.partitions()) == groupPartitions }
@@ -92,7 +86,7 @@ func (g *groupTest) two(ctx context.Context) (err error) {
 	if err := until(ctx, 20*time.Second, "the first member reads", []*process{g.a, g.writer}, func() bool { return len(g.a.got()) > 50 }); err != nil {
 		return err
 	}
-	if g.b, err = g.client.member("second member", g.topic, g.group); err != nil {
+	if g.b, err = g.member("second member"); err != nil {
 		return err
 	}
 	return g.untilShared(ctx, 30*time.Second, "two members share the partitions and read")
@@ -112,7 +106,7 @@ func (g *groupTest) untilShared(ctx context.Context, limit time.Duration, what s
 // killCoordinator kills the group's coordinator, which leads partitions of the topic as well, and
 // brings it back.
 func (g *groupTest) killCoordinator(ctx context.Context) error {
-	id, err := g.coordinator(ctx, g.group)
+	id, err := g.coordinator(ctx, g.topic)
 	if err != nil {
 		return err
 	}
@@ -148,7 +142,10 @@ func (g *groupTest) one(ctx context.Context) error {
 		missing := g.missing()
 		return fmt.Errorf("%d of %d acknowledged records were not read, e.g. %s: %w", len(missing), len(g.writer.written()), missing[0], err)
 	}
-	time.Sleep(1500 * time.Millisecond) // clients that commit by time have done so
+	committed := func() bool { return g.committed(ctx) }
+	if err := until(ctx, 15*time.Second, "everything that was read is committed", []*process{g.a}, committed); err != nil {
+		return err
+	}
 	return g.a.stop()
 }
 
@@ -169,7 +166,10 @@ func (g *groupTest) missing() []string {
 
 // resume lets a third member go on: it gets what is new, and nothing that was read and committed.
 func (g *groupTest) resume(ctx context.Context) (err error) {
-	if g.c, err = g.client.member("third member", g.topic, g.group); err != nil {
+	if err := g.one(ctx); err != nil {
+		return err
+	}
+	if g.c, err = g.member("third member"); err != nil {
 		return err
 	}
 	if err := until(ctx, 45*time.Second, "the third member has all partitions", []*process{g.c}, func() bool { return len(g.c.partitions()) == groupPartitions }); err != nil {
@@ -192,7 +192,44 @@ func (g *groupTest) resume(ctx context.Context) (err error) {
 	if err := g.c.stop(); err != nil || g.client.afterwards == nil {
 		return err
 	}
-	return g.client.afterwards(ctx, g.group)
+	return g.client.afterwards(ctx, g.topic)
+}
+
+// committed reports whether the group's committed offsets are the ends of the partitions.
+func (g *groupTest) committed(ctx context.Context) bool {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(g.cluster.Bootstrap()...))
+	if err != nil {
+		return false
+	}
+	defer cl.Close()
+	ends, fetch := kmsg.NewPtrListOffsetsRequest(), kmsg.NewPtrOffsetFetchRequest()
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = g.topic
+	for id := range int32(groupPartitions) {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = id, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	ends.Topics, fetch.Group = append(ends.Topics, t), g.topic
+	fetch.Groups = []kmsg.OffsetFetchRequestGroup{{Group: g.topic, MemberEpoch: -1}}
+	end, err := ends.RequestWith(ctx, cl)
+	if err != nil || len(end.Topics) != 1 {
+		return false
+	}
+	got, err := fetch.RequestWith(ctx, cl)
+	if err != nil || len(got.Groups) != 1 {
+		return false
+	}
+	var left int64
+	for _, p := range end.Topics[0].Partitions {
+		left += p.Offset
+	}
+	for _, t := range got.Groups[0].Topics {
+		for _, p := range t.Partitions {
+			left -= max(0, p.Offset)
+		}
+	}
+	return left == 0
 }
 
 // createTopic creates a topic with three replicas, and waits until every broker can lead clients to

@@ -163,8 +163,8 @@ func parseVerifiable(p *process, line string) {
 	}
 }
 
-func (t tools) member(name, topic, group string) (*process, error) {
-	return start(name, t.command(context.Background(), verifiableReader, "--topic", topic, "--group-id", group, "--verbose", "--reset-policy", "earliest"), parseVerifiable)
+func (t tools) member(name, topic, group, protocol string) (*process, error) {
+	return start(name, t.command(context.Background(), verifiableReader, "--topic", topic, "--group-id", group, "--group-protocol", protocol, "--verbose", "--reset-policy", "earliest"), parseVerifiable)
 }
 
 func (t tools) writer(name, topic, prefix string) (*process, error) {

@@ -24,7 +24,7 @@ class Client {
     switch (args[0]) {
       case "roundtrip" -> roundtrip(args[1], args[2]);
       case "admin" -> admin(args[1]);
-      case "member" -> member(args[1], args[2]);
+      case "member" -> member(args[1], args[2], args[3]);
       case "writer" -> writer(args[1], args[2]);
       default -> throw new IllegalArgumentException(args[0]);
     }
@@ -108,8 +108,8 @@ class Client {
     }
   }
 
-  static void member(String topic, String group) throws Exception {
-    try (Consumer<String, String> c = consumer("group.id", group, "auto.offset.reset", "earliest", "auto.commit.interval.ms", 1000)) {
+  static void member(String topic, String group, String protocol) throws Exception {
+    try (Consumer<String, String> c = consumer("group.id", group, "group.protocol", protocol, "auto.offset.reset", "earliest", "auto.commit.interval.ms", 1000)) {
       Thread main = Thread.currentThread();
       Runtime.getRuntime().addShutdownHook(new Thread(() -> {
         stopping = true;

@@ -91,14 +91,18 @@ def admin(topic):
     expect("topics after deletion", lambda: topic in client.list_topics(timeout=20).topics, False)
 
 
-def member(topic, group):
-    def assigned(consumer, partitions):
-        print("assigned", ",".join(str(p.partition) for p in partitions), flush=True)
+def member(topic, group, protocol):
+    mine = set()
+
+    def assigned(consumer, partitions):  # says what is new; that is all in the classic protocol
+        mine.update(p.partition for p in partitions)
+        print("assigned", ",".join(map(str, mine)), flush=True)
 
     def revoked(consumer, partitions):
-        print("assigned", flush=True)
+        mine.difference_update(p.partition for p in partitions)
+        print("assigned", ",".join(map(str, mine)), flush=True)
 
-    consumer = Consumer({**BASE, "group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 1000})
+    consumer = Consumer({**BASE, "group.id": group, "group.protocol": protocol, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 1000})
     consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked)
     while not stopping:
         record = consumer.poll(0.2)

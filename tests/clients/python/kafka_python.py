@@ -93,7 +93,7 @@ class Listener(kafka.ConsumerRebalanceListener):
         print("assigned", ",".join(str(p.partition) for p in assigned), flush=True)
 
 
-def member(topic, group):
+def member(topic, group, _):
     consumer = KafkaConsumer(bootstrap_servers=BROKERS, group_id=group, auto_offset_reset="earliest", auto_commit_interval_ms=1000)
     consumer.subscribe([topic], listener=Listener())
     while not stopping:

@@ -31,7 +31,7 @@ func main() {
 	case "admin":
 		err = admin(ctx, arg[1])
 	case "member":
-		err = member(ctx, arg[1], arg[2])
+		err = member(ctx, arg[1], arg[2], arg[3])
 	case "writer":
 		err = writer(ctx, arg[1], arg[2])
 	default:
@@ -155,7 +155,7 @@ func expectConfig(ctx context.Context, adm *kadm.Client, topic, want string) err
 	return fmt.Errorf("retention.ms is not %s: %+v", want, described)
 }
 
-func member(ctx context.Context, topic, group string) error {
+func member(ctx context.Context, topic, group, protocol string) error {
 	assigned := make(map[int32]bool)
 	tell := func(partitions map[string][]int32, have bool) {
 		for _, p := range partitions[topic] {
@@ -171,10 +171,16 @@ func member(ctx context.Context, topic, group string) error {
 		fmt.Println("assigned", strings.Join(list, ","))
 	}
 	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) { tell(m, false) }
-	cl, err := kgo.NewClient(brokers, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
+	options := []kgo.Opt{
+		brokers, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { tell(m, true) }),
 		kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost),
-		kgo.BlockRebalanceOnPoll(), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second))
+		kgo.BlockRebalanceOnPoll(), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
+	}
+	if protocol == "consumer" {
+		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
+	}
+	cl, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}

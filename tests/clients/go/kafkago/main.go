@@ -15,9 +15,13 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 )
 
 var brokers = strings.Split(os.Getenv("BOOTSTRAP"), ",")
+
+// fresh believes its copy of the metadata for a short time only; the client's default is 6 s.
+var fresh = &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -90,7 +94,7 @@ func roundtrip(ctx context.Context, topic, codec string) error {
 }
 
 func admin(ctx context.Context, topic string) error {
-	c := &kafka.Client{Addr: kafka.TCP(brokers...)}
+	c := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: fresh}
 	created, err := c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
 		Topic: topic, NumPartitions: 3, ReplicationFactor: 3, ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "1234567"}},
 	}}})
@@ -243,10 +247,22 @@ func writer(ctx context.Context, topic, prefix string) error {
 	defer w.Close()
 	for i := 0; ctx.Err() == nil; i++ {
 		value := fmt.Sprintf("%s-%d", prefix, i)
-		if err := w.WriteMessages(context.Background(), kafka.Message{Key: []byte(value), Value: []byte(value)}); err != nil {
+		err := w.WriteMessages(context.Background(), kafka.Message{Key: []byte(value), Value: []byte(value)})
+		for noLeader(err) { // see the table's footnote
+			fmt.Fprintln(os.Stderr, "writing again:", err)
+			time.Sleep(100 * time.Millisecond)
+			err = w.WriteMessages(context.Background(), kafka.Message{Key: []byte(value), Value: []byte(value)})
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Println("acked", value)
 	}
 	return nil
+}
+
+// noLeader reports whether a write of one message failed because the partition was electing its leader.
+func noLeader(err error) bool {
+	var list kafka.WriteErrors
+	return errors.As(err, &list) && errors.Is(list[0], protocol.ErrNoLeader)
 }
