@@ -113,6 +113,7 @@ type CatalogCall struct {
 type Histories struct {
 	Partitions []History // ascending by name
 	Catalog    []CatalogCall
+	Groups     []ConsumerGroup   // ascending by name
 	Truths     map[string]*Truth // by partition; a partition without one is judged by observations only
 }
 
@@ -125,7 +126,7 @@ func (h *Histories) Partition(name string) *History {
 	return &h.Partitions[at]
 }
 
-// line is one line of the text form: a partition and one call, or a catalog call.
+// line is one line of the text form: a partition and one call, a catalog call, or a consumer group.
 type line struct {
 	Partition string       `json:"partition,omitempty"`
 	Produce   *Produce     `json:"produce,omitempty"`
@@ -133,6 +134,8 @@ type line struct {
 	End       *End         `json:"end,omitempty"`
 	Truth     *Truth       `json:"truth,omitempty"`
 	Catalog   *CatalogCall `json:"catalog,omitempty"`
+
+	Group *ConsumerGroup `json:"consumers,omitempty"`
 }
 
 // Write writes the histories as text, one JSON object on each line.
@@ -163,6 +166,9 @@ func (h *Histories) Write(w io.Writer) error {
 	for i := range h.Catalog {
 		put(line{Catalog: &h.Catalog[i]})
 	}
+	for i := range h.Groups {
+		put(line{Group: &h.Groups[i]})
+	}
 	return errors.Join(failed, out.Flush())
 }
 
@@ -190,8 +196,12 @@ func (h *Histories) add(l line) error {
 		h.Catalog = append(h.Catalog, *l.Catalog)
 		return nil
 	}
+	if l.Group != nil {
+		*h.ConsumerGroup(l.Group.Group) = *l.Group
+		return nil
+	}
 	if l.Partition == "" {
-		return errors.New("neither a partition nor a catalog call")
+		return errors.New("neither a partition, a catalog call nor a consumer group")
 	}
 	p := h.Partition(l.Partition)
 	switch {

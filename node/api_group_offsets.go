@@ -173,6 +173,7 @@ func (g *classicGroup) commit(r *request, records []kafka.Record, resp *kmsg.Off
 		r.reply(resp)
 	}
 	g.commits++
+	g.node.event(Event{Kind: EventOffsetCommit, Group: g.group(), N: int64(len(records)), Text: g.of.id})
 	g.of.coordinator.propose(records, func(err error) {
 		g.commits--
 		g.forgetIfUnused()

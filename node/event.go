@@ -47,6 +47,7 @@ const (
 	EventGroupGeneration             // Group, Text = consumer group, N = generation that all its members joined
 	EventGroupMemberLost             // Group, Text = consumer group whose member was silent for too long
 	EventGroupExpired                // Group, Text = consumer group that is forgotten with its offsets
+	EventOffsetCommit                // Group, Text = consumer group, N = offsets that go into the log
 
 	EventKinds // how many there are
 )
@@ -100,6 +101,7 @@ var eventNames = [EventKinds]string{
 	EventGroupGeneration:   "group generation",
 	EventGroupMemberLost:   "group member lost",
 	EventGroupExpired:      "group expired",
+	EventOffsetCommit:      "offset commit",
 }
 
 // String returns the event's name, e.g. "became leader".

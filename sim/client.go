@@ -35,7 +35,8 @@ type client struct {
 	producer producerState
 	lanes    []*lane // one per partition produced to
 	serial   serialState
-	moving   string // a partition that is on the move, as the verifier was told
+	moving   string  // a partition that is on the move, as the verifier was told
+	member   *member // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -47,7 +48,8 @@ type client struct {
 // topicView is what the client knows of a topic.
 type topicView struct {
 	plan       *Topic
-	stale      bool // to be asked for
+	id         [16]byte // for members of consumer groups
+	stale      bool     // to be asked for
 	partitions []partitionView
 }
 
@@ -114,6 +116,9 @@ func (c *client) advance() {
 		c.askMetadata()
 		c.produce()
 		c.runSerial()
+		if c.member != nil {
+			c.member.advance()
+		}
 		if !c.again {
 			break
 		}
@@ -159,6 +164,9 @@ func (c *client) rearm() {
 	if s := &c.serial; len(s.queue) > 0 {
 		next = c.sooner(next, s.queue[0].began+at(c.spec.GiveUp))
 		next = c.sooner(next, s.retryAt)
+	}
+	if c.member != nil {
+		next = min(next, c.member.due())
 	}
 	if next != node.Never {
 		c.wakeAt(next)
@@ -234,6 +242,9 @@ func (c *client) expireRequests() {
 // disconnected makes everything that was under way over cn ready to be tried elsewhere.
 func (c *client) disconnected(cn *conn) {
 	b := cn.broker.number
+	if c.member != nil {
+		defer c.member.lostConn(cn)
+	}
 	if c.conns[b] != cn {
 		return
 	}
@@ -259,7 +270,7 @@ func (c *client) refreshAll() {
 }
 
 func (c *client) wantsMetadata() bool {
-	return (len(c.lanes) > 0 || len(c.serial.queue) > 0) && c.staleTopic() != nil
+	return (len(c.lanes) > 0 || len(c.serial.queue) > 0 || c.member != nil) && c.staleTopic() != nil
 }
 
 // staleTopic returns a topic that something waits for and that has to be asked for.
@@ -273,6 +284,9 @@ func (c *client) staleTopic() *topicView {
 		if t := c.topic(c.serial.queue[0].call.Topic); t.stale {
 			return t
 		}
+	}
+	if c.member != nil {
+		return c.member.staleTopic()
 	}
 	return nil
 }
@@ -293,6 +307,9 @@ func (c *client) askMetadata() {
 	t := c.staleTopic()
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
+	if c.member != nil {
+		req.Version = 12 // has topic ids
+	}
 	rt := kmsg.NewMetadataRequestTopic()
 	rt.Topic = kmsg.StringPtr(t.plan.Name)
 	req.Topics = append(req.Topics, rt)
@@ -313,6 +330,7 @@ func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
 	c.checkBrokers(m)
 	complete := len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 && len(m.Topics[0].Partitions) > 0
 	if complete {
+		t.id = m.Topics[0].TopicID
 		for _, p := range m.Topics[0].Partitions {
 			known := c.learnPartition(t, &p)
 			complete = complete && (known || !c.waitsFor(t, p.Partition))
@@ -332,6 +350,9 @@ func (c *client) waitsFor(t *topicView, partition int32) bool {
 		if l.topic == t && l.partition == partition && len(l.batches) > 0 {
 			return true
 		}
+	}
+	if c.member != nil && c.member.waitsFor(t, partition) {
+		return true
 	}
 	return len(c.serial.queue) > 0 && c.serial.queue[0].call.Topic == t.plan.Name && c.serial.queue[0].call.Partition == partition
 }

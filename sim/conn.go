@@ -60,12 +60,17 @@ func (cn *conn) latency(w *world) node.Time {
 // ask sends a request; done is called with its answer, or never if the connection is lost first.
 // Without done there is no answer (acks=0).
 func (cn *conn) ask(w *world, req kmsg.Request, done func(kmsg.Response)) {
+	cn.askFor(w, req, at(cn.client.timeout()), done)
+}
+
+// askFor is ask with another time-out than the client's.
+func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func(kmsg.Response)) {
 	cn.correlation++
 	frame := kafka.AppendRequest(make([]byte, 0, 128), cn.correlation, "sim", req)
 	if done != nil {
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
-		deadline := w.now + at(cn.client.timeout())
+		deadline := w.now + patience
 		cn.asked = append(cn.asked, asked{cn.correlation, resp, done, deadline})
 		cn.client.wakeAt(deadline)
 	}

@@ -149,6 +149,11 @@ func (w *world) config(b *broker) node.Config {
 		CheckpointEntries: k.CheckpointEntries,
 		CheckpointBytes:   k.CheckpointBytes,
 		RetainEntries:     k.RetainEntries,
+		GroupPartitions:   k.GroupPartitions,
+		GroupInitialDelay: time.Duration(k.GroupDelay),
+		GroupMinSession:   time.Duration(shortestSession),
+		ConsumerSession:   time.Duration(k.GroupSession),
+		ConsumerHeartbeat: time.Duration(k.GroupBeat),
 		RetentionMs:       -1, // records of simulated clients are not of this time
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes

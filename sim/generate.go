@@ -37,15 +37,18 @@ type profile struct {
 	safety     [2]Duration
 	faults     int // at most; 0: none
 	kinds      []FaultKind
-	tiny       bool // knobs at their smallest
-	dense      bool // always many calls in little time, on one partition
-	moves      bool // always brokers that join and leave, and partitions that move
+	tiny       bool  // knobs at their smallest
+	dense      bool  // always many calls in little time, on one partition
+	moves      bool  // always brokers that join and leave, and partitions that move
+	groups     int64 // of 100 worlds, so many have consumer groups
+	members    int   // at most, of one group
 }
 
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
+		groups: 15, members: 4,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -53,7 +56,7 @@ var profiles = []profile{
 	},
 	{
 		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second},
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, groups: 15, members: 4,
 	},
 	{
 		name: "disk", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2,
@@ -77,6 +80,10 @@ var profiles = []profile{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
 		},
+	},
+	{ // consumer groups whose members come and go, and whose coordinators do
+		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
+		calls: 100, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: faultKinds, groups: 100, members: 6,
 	},
 }
 
@@ -106,6 +113,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.clients()
 	g.membership()
 	g.faults()
+	g.groups()
 	if err := g.plan.validate(); err != nil {
 		panic("the generator made a plan that can't be run: " + err.Error())
 	}

@@ -23,6 +23,8 @@ const (
 	evFaultEnd                      // fault index ends at broker
 	evLost                          // broker hears that its connection from broker from broke
 	evRestart                       // broker recovers, if still in this incarnation
+	evTurn                          // turn index of the plan happens
+	evResume                        // member index goes on or is started again
 )
 
 // event is something that will happen at a virtual time.

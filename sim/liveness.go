@@ -26,12 +26,14 @@ func (w *world) settle() {
 	})
 	w.clients = append(w.clients, w.verifier)
 	w.heal()
+	w.healMembers()
 	if w.seed.draw(domainHeal, 0, 0).ratio(1, 2) {
 		w.freeze()
 	}
 	w.probeQuorums()
 	w.thaw()
 	w.verify()
+	w.settleMembers()
 	w.converge()
 	if len(w.judge.moves) > 0 {
 		w.waitForMoves()
@@ -351,6 +353,7 @@ func (w *world) judgeHistories() {
 		}
 		w.violated(checker.CheckPartition(p, truth, checker.LogOptions{MaxStaleness: -1}))
 	}
+	w.judgeGroups()
 }
 
 // finish completes the result.

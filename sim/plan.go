@@ -57,6 +57,8 @@ type Plan struct {
 	Clients  []Client `json:"clients"`
 	Calls    []Call   `json:"calls"`
 	Faults   []Fault  `json:"faults"`
+	Members  []Member `json:"members"` // of consumer groups
+	Turns    []Turn   `json:"turns"`   // what happens to them
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -84,6 +86,12 @@ type Knobs struct {
 	WriteLatency Duration `json:"write_latency"` // mean of one write with its sync
 	ReadLatency  Duration `json:"read_latency"`
 	RestartTime  Duration `json:"restart_time"` // mean time that a recovery takes
+
+	// Of consumer groups; 0: the broker's default.
+	GroupPartitions int32    `json:"group_partitions,omitempty"`
+	GroupDelay      Duration `json:"group_delay,omitempty"`
+	GroupSession    Duration `json:"group_session,omitempty"` // in KIP-848
+	GroupBeat       Duration `json:"group_beat,omitempty"`    // in KIP-848
 }
 
 // Clock is how one broker's clocks differ from virtual time.
@@ -204,7 +212,9 @@ func (p *Plan) Bytes() []byte {
 	lines(&b, "topics", p.Topics, ",")
 	lines(&b, "clients", p.Clients, ",")
 	lines(&b, "calls", p.Calls, ",")
-	lines(&b, "faults", p.Faults, "")
+	lines(&b, "faults", p.Faults, ",")
+	lines(&b, "members", p.Members, ",")
+	lines(&b, "turns", p.Turns, "")
 	b.WriteString("}\n")
 	return b.Bytes()
 }
@@ -283,6 +293,9 @@ func (p *Plan) validate() error {
 		return errors.New("a world needs a topic and a client")
 	}
 	if err := p.validateCalls(clients); err != nil {
+		return err
+	}
+	if err := p.validateMembers(); err != nil {
 		return err
 	}
 	return p.validateFaults()

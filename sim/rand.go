@@ -37,6 +37,7 @@ const (
 	domainLost
 	domainMembers
 	domainLeave
+	domainMember
 )
 
 // seed is the root of a world's decisions.

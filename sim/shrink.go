@@ -31,6 +31,7 @@ type shrinker struct {
 func (p *Plan) clone() *Plan {
 	c := *p
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
+	c.Members, c.Turns = slices.Clone(p.Members), slices.Clone(p.Turns)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
 }
@@ -68,6 +69,7 @@ func (s *shrinker) faults() {
 }
 
 func (s *shrinker) calls() {
+	fewer(func(p *Plan) *[]Turn { return &p.Turns }, s)
 	fewer(func(p *Plan) *[]Call { return &p.Calls }, s)
 	for i := range s.best.Calls {
 		s.try(func(p *Plan) {
@@ -81,6 +83,7 @@ func (s *shrinker) calls() {
 // unused removes clients without calls, topics that nobody speaks of, and brokers from the end.
 func (s *shrinker) unused() {
 	fewer(func(p *Plan) *[]Client { return &p.Clients }, s)
+	fewer(func(p *Plan) *[]Member { return &p.Members }, s)
 	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
 	for s.try(func(p *Plan) {
 		p.Brokers--

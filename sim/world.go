@@ -18,14 +18,15 @@ type world struct {
 	options Options
 	result  *Result
 
-	now     node.Time
-	heap    eventHeap
-	hash    hasher
-	random  raftRandom
-	net     network
-	brokers []*broker
-	clients []*client
-	conns   uint64 // made so far
+	now       node.Time
+	heap      eventHeap
+	hash      hasher
+	random    raftRandom
+	net       network
+	brokers   []*broker
+	clients   []*client
+	consumers []*member
+	conns     uint64 // made so far
 
 	doomed map[string]bool // topics that some call deletes: their records may go any time
 
@@ -126,6 +127,7 @@ func (w *world) start() {
 		c := &w.plan.Calls[i]
 		w.schedule(event{at: at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
 	}
+	w.newMembers()
 	w.arm()
 }
 
@@ -178,6 +180,9 @@ func (w *world) nextBroker() (*broker, node.Time) {
 }
 
 func (w *world) handle(e event) {
+	if m := e.member(); m != nil && m.hold(e) {
+		return
+	}
 	switch e.kind {
 	case evMessage:
 		w.deliver(e)
@@ -201,7 +206,22 @@ func (w *world) handle(e event) {
 		w.hearLost(e)
 	case evRestart:
 		w.restart(e)
+	case evTurn:
+		w.turn(e.index)
+	case evResume:
+		w.resumed(e.index)
 	}
+}
+
+// member is the member of a consumer group whose process an event concerns, nil if none.
+func (e *event) member() *member {
+	switch {
+	case e.kind == evReply || e.kind == evConnLost:
+		return e.conn.client.member
+	case e.kind == evTimer:
+		return e.client.member
+	}
+	return nil
 }
 
 // note adds an event to the trace hash.
