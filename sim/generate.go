@@ -48,7 +48,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
-		groups: 15, members: 4,
+		groups: 12, members: 4,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -56,7 +56,7 @@ var profiles = []profile{
 	},
 	{
 		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, groups: 15, members: 4,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, groups: 12, members: 4,
 	},
 	{
 		name: "disk", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2,
