@@ -17,8 +17,9 @@ const usage = `simrun runs simulated clusters, one world per seed.
   simrun                        100 seeds of the default profile
   simrun run [-seeds A..B] [-for 10m] [-profile NAME] [-j P] [-json]
                                 the seeds A to B, or as many as fit into a time
-  simrun replay SEED|FILE [-profile NAME] [-trace FILE]
-                                one seed, or a plan in a file; the trace has a line for each event
+  simrun replay SEED|FILE [-profile NAME] [-trace FILE] [-picture FILE.svg]
+                                one seed, or a plan in a file; the trace has a line for each event, the
+                                picture shows what the brokers lived through
   simrun meta [-seeds A..B] [-profile NAME] [-j P]
                                 each seed in two processes; they must agree
   simrun plan SEED [-profile NAME]

@@ -34,6 +34,7 @@ func replayCommand(args []string) (bool, error) {
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
 	profile := flags.String("profile", "default", "profile")
 	trace := flags.String("trace", "", "file for a line per event")
+	drawing := flags.String("picture", "", "file for a picture of the run (SVG)")
 	what, err := oneArgument(args, flags)
 	if err != nil {
 		return false, err
@@ -53,10 +54,23 @@ func replayCommand(args []string) (bool, error) {
 		defer out.Flush()
 		opt.Trace = func(line string) { fmt.Fprintln(out, line) }
 	}
+	var pic picture
+	if *drawing != "" {
+		write := opt.Trace
+		opt.Trace = func(line string) {
+			pic.line(line)
+			if write != nil {
+				write(line)
+			}
+		}
+	}
 	began := time.Now()
 	r := sim.Run(p, opt)
 	printResult(r, time.Since(began))
-	return r.Failure != nil, nil
+	if *drawing != "" {
+		err = pic.save(*drawing, fmt.Sprintf("seed %d, profile %s: %d records acknowledged, %d crashes", r.Seed, r.Profile, r.Acked, r.Crashes))
+	}
+	return r.Failure != nil, err
 }
 
 // loadPlan expands a seed, or reads a plan from a file.
