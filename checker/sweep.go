@@ -194,6 +194,9 @@ func (l *log) endCall(i int) string {
 
 // span says who called when.
 func (s Span) span() string {
+	if s.Return == math.MaxInt64 {
+		return fmt.Sprintf(" (client %d, from %s on, without an answer)", s.Client, seconds(s.Call))
+	}
 	return fmt.Sprintf(" (client %d, %s to %s)", s.Client, seconds(s.Call), seconds(s.Return))
 }
 

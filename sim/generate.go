@@ -83,7 +83,7 @@ var profiles = []profile{
 	},
 	{ // consumer groups whose members come and go, and whose coordinators do
 		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
-		calls: 100, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: faultKinds, groups: 100, members: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: faultKinds, groups: 100, members: 6,
 	},
 }
 

@@ -26,6 +26,39 @@ func (m *member) readOffsets() {
 		return
 	}
 	m.readAt = w.now + 4*at(m.spec.Commit)
+	m.reading = true
+	began, serial := w.now, m.serial
+	cn.ask(w, m.offsetFetch(), func(resp kmsg.Response) {
+		m.reading = false
+		m.gotOffsets(began, serial, resp.(*kmsg.OffsetFetchResponse))
+	})
+}
+
+// readElsewhere asks any broker for the committed offsets, as somebody does who doesn't know that the
+// coordinator is another one now. A broker that was deposed and doesn't know it must not answer.
+func (m *member) readElsewhere() {
+	w := m.world
+	if w.now < m.strayAt || w.healing || m.leaving || m.spec.Modern && !m.knowsTopics() {
+		return
+	}
+	if m.stray == 0 {
+		m.stray = 1 + int(m.draw().below(int64(len(w.brokers))))
+	}
+	cn := m.client.conn(m.stray)
+	if cn == nil {
+		return
+	}
+	m.stray, m.strayAt = 0, w.now+at(m.spec.Commit)
+	began := w.now
+	cn.ask(w, m.offsetFetch(), func(resp kmsg.Response) {
+		if r := resp.(*kmsg.OffsetFetchResponse); offsetsCode(r) == 0 {
+			m.gotOffsets(began, -1, r)
+		}
+	})
+}
+
+// offsetFetch makes a request for all partitions of the member's topics.
+func (m *member) offsetFetch() *kmsg.OffsetFetchRequest {
 	in := kmsg.NewOffsetFetchRequestGroup()
 	in.Group = m.spec.Group
 	if m.spec.Modern && m.phase == phaseMember && m.draw().ratio(1, 2) {
@@ -49,9 +82,7 @@ func (m *member) readOffsets() {
 	for _, t := range in.Topics {
 		req.Topics = append(req.Topics, kmsg.OffsetFetchRequestTopic{Topic: t.Topic, Partitions: t.Partitions})
 	}
-	m.reading = true
-	began, serial := w.now, m.serial
-	cn.ask(w, req, func(resp kmsg.Response) { m.gotOffsets(began, serial, resp.(*kmsg.OffsetFetchResponse)) })
+	return req
 }
 
 func (m *member) knowsTopics() bool {
@@ -66,14 +97,8 @@ func (m *member) knowsTopics() bool {
 
 // gotOffsets takes an answer; serial says which of the member's assignments it was asked for.
 func (m *member) gotOffsets(began node.Time, serial int, resp *kmsg.OffsetFetchResponse) {
-	m.reading = false
-	code, topics := resp.ErrorCode, newForm(resp)
-	if resp.Version >= 8 {
-		code = resp.Groups[0].ErrorCode
-	} else if resp.Version < 2 && len(topics) > 0 && len(topics[0].Partitions) > 0 {
-		code = topics[0].Partitions[0].ErrorCode
-	}
-	switch code {
+	topics := newForm(resp)
+	switch code := offsetsCode(resp); code {
 	case 0:
 	case kerr.StaleMemberEpoch.Code, kerr.UnknownMemberID.Code:
 		m.putOff()
@@ -99,6 +124,17 @@ func (m *member) gotOffsets(began node.Time, serial int, resp *kmsg.OffsetFetchR
 			m.gotOffset(began, serial == m.serial, partitionName(name, p.Partition), &p)
 		}
 	}
+}
+
+// offsetsCode is the error of an answer as a whole.
+func offsetsCode(resp *kmsg.OffsetFetchResponse) int16 {
+	switch topics := resp.Topics; {
+	case resp.Version >= 8:
+		return resp.Groups[0].ErrorCode
+	case resp.Version < 2 && len(topics) > 0 && len(topics[0].Partitions) > 0:
+		return topics[0].Partitions[0].ErrorCode
+	}
+	return resp.ErrorCode
 }
 
 // newForm brings an answer into the form of version 8 and later.

@@ -49,6 +49,8 @@ type member struct {
 	serial     int      // counts changes of owned
 	reading    bool     // an OffsetFetch is under way
 	readAt     node.Time
+	stray      int // broker that is asked, whoever the coordinator is; 0: none chosen
+	strayAt    node.Time
 	committing bool
 	commitAt   node.Time
 	stale      *staleCommit
@@ -176,7 +178,7 @@ func (m *member) start() {
 	m.client.member = m
 	*m = member{
 		world: m.world, spec: m.spec, topics: m.topics, lives: m.lives, draws: m.draws, client: m.client,
-		commitAt: m.world.now + at(m.spec.Commit), readAt: m.world.now + at(m.spec.Commit),
+		commitAt: m.world.now + at(m.spec.Commit), readAt: m.world.now + at(m.spec.Commit), strayAt: m.world.now + at(m.spec.Commit),
 	}
 	if m.spec.Modern {
 		m.id, m.full = fmt.Sprintf("m%d-%d", m.spec.ID, m.lives), true
@@ -220,6 +222,7 @@ func (m *member) advance() {
 		return
 	}
 	m.readOffsets()
+	m.readElsewhere()
 	m.commit()
 	m.fetch()
 	if next := m.due(); next != node.Never {
@@ -230,7 +233,7 @@ func (m *member) advance() {
 // due is when something has to be done next, if nothing happens before.
 func (m *member) due() node.Time {
 	next := node.Never
-	for _, t := range []node.Time{m.retryAt, m.beatAt, m.readAt, m.commitAt, m.revokeAt} {
+	for _, t := range []node.Time{m.retryAt, m.beatAt, m.readAt, m.strayAt, m.commitAt, m.revokeAt} {
 		next = m.client.sooner(next, t)
 	}
 	for _, o := range m.owned {
