@@ -85,11 +85,11 @@ func (d *disk) begin(begins uint64) *life {
 // life returns the one to which a record at a position of the log belongs.
 func (d *disk) life(at uint64) *life {
 	for i := len(d.lives) - 1; i >= 0; i-- {
-		if d.lives[i].begins <= at {
-			return d.lives[i]
+		if l := d.lives[i]; l.begins <= at && !(l.removed && at >= l.ends) {
+			return l
 		}
 	}
-	return d.begin(0)
+	return d.begin(at) // of one that nobody has seen yet
 }
 
 // survivor returns the life that goes on when the broker starts: the first whose end isn't durable,

@@ -161,6 +161,9 @@ func (g *group) promote(want *wanted) bool {
 			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
 		}
 	}
+	if len(changes) > 0 && !g.mostAlive(want.voters) {
+		return true // wait
+	}
 	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
 }
 
@@ -199,6 +202,16 @@ func (g *group) caughtUp(id uint64) bool {
 		found = found || i == id && pr.RecentActive && pr.State == tracker.StateReplicate && pr.Match+close >= last
 	})
 	return found
+}
+
+// mostAlive reports whether a majority of some replicas is on brokers that are alive. Without it a group
+// would take the step to voters that can't decide anything.
+func (g *group) mostAlive(ids []uint64) bool {
+	alive := 0
+	for _, id := range ids {
+		alive += btoi(g.node.alive(brokerOf(id)))
+	}
+	return alive > len(ids)/2
 }
 
 // balance hands leadership to the preferred replica, the first of the placement, when it is well. So

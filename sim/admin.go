@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -56,6 +57,7 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic = t.plan.Name
 	rt.NumPartitions, rt.ReplicationFactor = t.plan.Partitions, t.plan.Replicas
+	rt.Configs = t.plan.configs()
 	req.Topics = append(req.Topics, rt)
 	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
 		topics := resp.(*kmsg.CreateTopicsResponse).Topics
@@ -64,6 +66,26 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 		}
 		c.administered(p, topics[0].ErrorCode, kerr.TopicAlreadyExists.Code)
 	}))
+}
+
+// configs lists what a topic is configured with.
+func (t *Topic) configs() (list []kmsg.CreateTopicsRequestTopicConfig) {
+	set := func(name, value string) {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = name, &value
+		list = append(list, c)
+	}
+	if t.RetentionBytes > 0 {
+		set("retention.bytes", strconv.FormatInt(t.RetentionBytes, 10))
+	}
+	if t.RetentionMs > 0 {
+		set("retention.ms", strconv.FormatInt(t.RetentionMs, 10))
+	}
+	if t.Keys > 0 {
+		set("cleanup.policy", "compact")
+		set("min.cleanable.dirty.ratio", "0.01")
+	}
+	return list
 }
 
 func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {

@@ -43,6 +43,8 @@ type broker struct {
 	slowness     int64     // the disk takes 1+slowness times as long
 	diskFault    bool      // a write or sync was made to fail in this incarnation
 	silentUntil  node.Time // nothing passes between it and its clients before
+	full         int       // so many faults fill its disk
+	lastFile     string    // that was written
 	frozen       bool      // stays dead for the first part of the liveness phase
 	refusing     int       // so many faults make it refuse connections
 	dieAt        int       // the next recovery dies at this call; 0: it doesn't

@@ -421,6 +421,9 @@ const minValue = 16
 // recordID is the unique content of the i-th record of a call.
 func recordID(call, i int) checker.RecordID { return checker.RecordID(call)<<20 | checker.RecordID(i) }
 
+// keyOf is the key of a record in a topic with so many.
+func keyOf(id checker.RecordID, keys int) int { return int(mix(uint64(id)) % uint64(keys)) }
+
 // value spells a record: its id in 16 hexadecimal digits, over and over.
 func value(id checker.RecordID, size int) []byte {
 	text := fmt.Sprintf("%016x", uint64(id))

@@ -55,7 +55,7 @@ func (c *client) runSerial() {
 			c.wakeAt(p.began + at(c.spec.GiveUp))
 		}
 		late := p.began+at(c.spec.GiveUp) <= c.world.now || c.world.healing && p.refused
-		if p.call.Kind == CallRemove && p.maybe {
+		if p.call.Kind == CallRemove && (p.maybe || p.broker != 0) {
 			late = false // an operator has to know whether the broker is still in the cluster
 		}
 		if !late && !c.world.abandoned(p.call.Topic) {
@@ -239,13 +239,12 @@ func (c *client) fetched(p *pendingCall, v *partitionView, epoch int32, position
 	case r.ErrorCode != 0:
 		c.unexpected(p.call, r.ErrorCode, "the fetch")
 	}
+	records, next := c.records(p, r.RecordBatches)
 	f := checker.Fetch{
 		Span: c.span(p), Offset: position, LeaderEpoch: epoch,
-		Records: c.records(p, r.RecordBatches), HighWatermark: r.HighWatermark, LogStart: r.LogStartOffset,
+		Records: records, HighWatermark: r.HighWatermark, LogStart: r.LogStartOffset,
 	}
-	if n := len(f.Records); n > 0 && f.Records[n-1].Offset >= position {
-		v.position = f.Records[n-1].Offset + 1
-	}
+	v.position = max(position, next)
 	w.judge.fetched(w, c, p, f)
 	c.endSerial(p)
 }
@@ -255,17 +254,19 @@ func (c *client) span(p *pendingCall) checker.Span {
 	return checker.Span{Client: int64(c.spec.ID), Call: int64(p.attempt), Return: int64(c.world.now)}
 }
 
-// records parses what a fetch brought and demands that every byte is what was once produced.
-func (c *client) records(p *pendingCall, raw []byte) []checker.Record {
+// records parses what a fetch brought and demands that every byte is what was once produced. next is the
+// offset after the last batch, which may have lost its last records to compaction.
+func (c *client) records(p *pendingCall, raw []byte) (records []checker.Record, next int64) {
 	w := c.world
 	name := partitionName(p.call.Topic, p.call.Partition)
-	var records []checker.Record
 	err := kafka.SplitBatches(raw, func(one []byte) {
 		b, err := kafka.ParseBatch(one)
 		if err != nil {
 			w.fail("content", "client %d reads %s: %v", c.spec.ID, name, err)
 		}
-		err = kafka.Records(one, func(offset, _ int64, _, v []byte) error {
+		next = b.BaseOffset + int64(b.LastOffsetDelta) + 1
+		err = kafka.Unpack(one, 1<<20, func(delta, _ int64, _, v []byte) error {
+			offset := b.BaseOffset + delta
 			id, ok := parseValue(v)
 			if !ok {
 				w.fail("content", "client %d reads at offset %d of %s a value that nobody wrote: %.40q", c.spec.ID, offset, name, v)
@@ -280,7 +281,7 @@ func (c *client) records(p *pendingCall, raw []byte) []checker.Record {
 	if err != nil {
 		w.fail("content", "client %d reads %s: %v", c.spec.ID, name, err)
 	}
-	return records
+	return records, next
 }
 
 func (c *client) sendLatest(cn *conn, p *pendingCall, v *partitionView) {

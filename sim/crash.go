@@ -90,7 +90,7 @@ func (w *world) boot(b *broker) {
 		b.disk.fuse = b.dieAt
 		b.dieAt = 0
 	}
-	faulty := b.disk.failSyncs > 0 || b.disk.failWrites > 0
+	faulty := b.disk.failSyncs > 0 || b.disk.failWrites > 0 || b.disk.full
 	w.random.turn(b)
 	n, err := node.Open(w.config(b), b.disk, b.local(w.now))
 	w.random.done(b)

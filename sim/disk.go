@@ -26,10 +26,12 @@ import (
 //     were synced, so that they are read until the power fails (ext4 and XFS do one or the other)
 //   - a failing write that wrote a part
 //   - recovery that dies at its k-th call
+//   - a full disk: files can't be made and can't grow, what is there can be written
+//   - a durable bit that changes (rot.go says which may)
 //   - slow and stalled operations (see world.startOp)
 //
-// Never injected: durable bytes that change or become unreadable, misdirected writes, a full disk,
-// and of several unsynced writes to one sector any but the last.
+// Never injected: bytes that can't be read, misdirected writes, and of several unsynced writes to one
+// sector any but the last.
 type disk struct {
 	seed    seed
 	who     uint64
@@ -43,6 +45,7 @@ type disk struct {
 	fuse       int
 	failWrites int // so many of the next writes fail
 	failSyncs  int
+	full       bool // no file can be made or grow
 }
 
 type dirent struct {
@@ -118,8 +121,11 @@ func (d *disk) Create(name string) (wal.File, error) {
 		return nil, errCrashed
 	}
 	i, ok := find(d.cached, name)
-	if ok {
+	switch {
+	case ok:
 		return nil, fmt.Errorf("create %s: %w", name, errNameTaken)
+	case d.full:
+		return nil, fmt.Errorf("create %s: %w", name, wal.ErrNoSpace)
 	}
 	f := &file{disk: d}
 	d.cached = slices.Insert(d.cached, i, dirent{name, f})
@@ -301,6 +307,9 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		n := d.draw(domainDiskCrash).between(0, int64(len(p)))
 		f.write(p[:n], off)
 		return int(n), errCrashed
+	}
+	if d.full && off+int64(len(p)) > f.size {
+		return 0, wal.ErrNoSpace
 	}
 	if d.failWrites > 0 {
 		d.failWrites--

@@ -40,6 +40,9 @@ const (
 	FaultSyncError FaultKind = "sync-error"  // its next sync fails and drops the pages
 	FaultWriteErr  FaultKind = "write-error" // its next write fails half done
 
+	FaultFull FaultKind = "disk-full" // its disk is full
+	FaultRot  FaultKind = "rot"       // a bit of a committed entry on its disk changes, if the other replicas can repair that
+
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
 
 	FaultJoin     FaultKind = "join"      // it joins, if it isn't in the cluster, with an empty disk
@@ -55,6 +58,7 @@ var faultKinds = []FaultKind{
 	FaultClockJump,
 	FaultStop, FaultPeers,
 	FaultJoin, FaultLoseDisk,
+	FaultFull, FaultRot,
 }
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
@@ -252,7 +256,7 @@ func (w *world) begin(i int, b *broker) {
 func (k FaultKind) lasts() bool {
 	switch k {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
-		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall:
+		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull:
 		return true
 	}
 	return false
@@ -270,6 +274,12 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 		return w.crash(b, true, at(f.For))
 	case FaultJoin:
 		return w.join(b)
+	case FaultRot:
+		return w.rot(b, f)
+	case FaultFull:
+		b.full++
+		b.disk.full = true
+		return true
 	case FaultLoseDisk:
 		return w.loseDisk(b, at(f.For))
 	case FaultStop:
@@ -325,6 +335,9 @@ func (w *world) end(i int, b *broker) {
 	case FaultRefuse:
 		b.refusing--
 	case FaultSilence, FaultStall:
+	case FaultFull:
+		b.full--
+		b.disk.full = b.full > 0
 	case FaultSlowDisk:
 		b.slowness -= max(f.Rate, 1)
 	default:

@@ -19,9 +19,9 @@ func Generate(s uint64, profile string) (*Plan, error) {
 
 // Profiles lists the names that Generate knows.
 func Profiles() []string {
-	names := make([]string, len(profiles))
-	for i, p := range profiles {
-		names[i] = p.name
+	var names []string
+	for _, p := range slices.Concat(profiles, scenarios) {
+		names = append(names, p.name)
 	}
 	return names
 }
@@ -37,11 +37,13 @@ type profile struct {
 	safety     [2]Duration
 	faults     int // at most; 0: none
 	kinds      []FaultKind
-	tiny       bool  // knobs at their smallest
-	dense      bool  // always many calls in little time, on one partition
-	moves      bool  // always brokers that join and leave, and partitions that move
-	groups     int64 // of 100 worlds, so many have consumer groups
-	members    int   // at most, of one group
+	tiny       bool                     // knobs at their smallest
+	dense      bool                     // always many calls in little time, on one partition
+	moves      bool                     // always brokers that join and leave, and partitions that move
+	configs    func(*generator, *Topic) // of every topic
+	script     func(*generator)         // writes the whole plan; nothing else applies then
+	groups     int64                    // of 100 worlds, so many have consumer groups
+	members    int                      // at most, of one group
 }
 
 var profiles = []profile{
@@ -85,6 +87,24 @@ var profiles = []profile{
 		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
 		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: faultKinds, groups: 100, members: 6,
 	},
+	{ // records that are deleted because they are old or many, or on request
+		name: "retention", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: faultKinds, configs: (*generator).retention,
+	},
+	{ // records that are dropped when there are newer ones with their key
+		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: faultKinds, configs: (*generator).compaction,
+	},
+	{ // bits that change on the disks
+		name: "rot", brokers: []int{3, 3, 5}, topics: 2, partitions: 3, clients: 3, calls: 600,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
+		kinds: []FaultKind{FaultRot, FaultRot, FaultRot, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
+	},
+	{ // disks that are full for a while
+		name: "full", brokers: []int{3, 3, 5, 1}, topics: 2, partitions: 3, clients: 3, calls: 600,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
+		kinds: []FaultKind{FaultFull, FaultFull, FaultFull, FaultKill, FaultPower, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
+	},
 }
 
 // staleKinds are the faults that depose leaders which go on for a while.
@@ -98,14 +118,21 @@ type generator struct {
 	plan  *Plan
 	dense bool
 	moves bool
+
+	producers, consumers []int // of a script
 }
 
 func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
+	profiles := slices.Concat(profiles, scenarios)
 	i := slices.IndexFunc(profiles, func(p profile) bool { return p.name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("unknown profile %q; use one of %v", name, Profiles())
 	}
 	g := &generator{pick: pick, prof: &profiles[i], plan: &Plan{Seed: s, Profile: name}}
+	if g.prof.script != nil {
+		g.prof.script(g)
+		return g.checked(), nil
+	}
 	g.dense = g.prof.dense || g.prof.calls > 100 && g.chance(1, 3)
 	g.world()
 	g.topics()
@@ -114,10 +141,14 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.membership()
 	g.faults()
 	g.groups()
+	return g.checked(), nil
+}
+
+func (g *generator) checked() *Plan {
 	if err := g.plan.validate(); err != nil {
 		panic("the generator made a plan that can't be run: " + err.Error())
 	}
-	return g.plan, nil
+	return g.plan
 }
 
 // upTo is uniform in [0, n].
@@ -192,9 +223,30 @@ func (g *generator) topics() {
 				t.Replicas = int16(g.between(1, int64(p.Founders)))
 			}
 		}
+		switch {
+		case t.Auto:
+		case g.prof.configs != nil:
+			g.prof.configs(g, &t)
+		case g.prof.faults > 0 && g.chance(1, 12):
+			g.retention(&t)
+		case g.prof.faults > 0 && g.chance(1, 12):
+			g.compaction(&t)
+		}
 		p.Topics = append(p.Topics, t)
 	}
 }
+
+// retention lets records of a topic expire.
+func (g *generator) retention(t *Topic) {
+	if g.chance(1, 2) {
+		t.RetentionMs = g.wide(1000, 30_000)
+	} else {
+		t.RetentionBytes = g.wide(1<<10, 256<<10)
+	}
+}
+
+// compaction has older records of a key dropped.
+func (g *generator) compaction(t *Topic) { t.Keys = int(g.wide(1, 64)) }
 
 // knobs draws sizes and speeds. Each is often at a plain value and sometimes anywhere.
 func (g *generator) knobs() {
@@ -218,6 +270,9 @@ func (g *generator) knobs() {
 	k.CheckpointEntries = int(odd(20_000, 1, 256))
 	k.CheckpointBytes = odd(32<<20, 1<<8, 1<<20)
 	k.RetainEntries = int(odd(1000, 1, 256))
+	if slices.ContainsFunc(g.plan.Topics, func(t Topic) bool { return t.Keys > 0 || t.RetentionBytes > 0 || t.RetentionMs > 0 }) {
+		k.RetainEntries = int(g.wide(1, 32)) // nothing else is ever let go
+	}
 	k.SegmentBytes = odd(256<<10, 4<<10, 1<<20)
 	k.FlushBytes = int(odd(4<<20, 64, 4<<20))
 	k.StepItems = int(odd(1000, 1, 1000))

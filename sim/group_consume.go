@@ -392,16 +392,15 @@ func (m *member) fetchedOne(f *memberFetch, i int, p *kmsg.FetchResponseTopicPar
 		m.unexpected("Fetch", code)
 	}
 	call := &pendingCall{call: &Call{Topic: o.topic.plan.Name, Partition: o.partition}}
-	records := m.client.records(call, p.RecordBatches)
+	records, next := m.client.records(call, p.RecordBatches)
 	w.judge.memberFetched(m, o.name, checker.Fetch{
 		Span:   checker.Span{Client: int64(m.client.spec.ID), Call: int64(f.began), Return: int64(w.now)},
 		Offset: from, LeaderEpoch: f.epochs[i], Records: records, HighWatermark: p.HighWatermark, LogStart: p.LogStartOffset,
 	})
-	n := len(records)
-	if n == 0 || records[n-1].Offset < from || !slices.Contains(m.owned, o) {
+	if next <= from || !slices.Contains(m.owned, o) {
 		return // or it isn't the member's any more
 	}
-	o.position = records[n-1].Offset + 1
+	o.position = next
 	w.judge.delivered(m, o.name, from, o.position)
 }
 

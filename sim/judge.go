@@ -23,9 +23,10 @@ type judge struct {
 	// gone are groups that were deleted with their topic; look-up only. Nothing is demanded of them any
 	// more: replicas may go on for a while, but nothing in them is needed.
 	gone      map[node.GroupID]bool
-	trimmed   map[string]bool      // partitions of which somebody tried to delete records; look-up only
+	trimmed   map[string]bool      // partitions of which somebody tried to delete records, or that do it themselves; look-up only
 	producers map[producerKey]bool // ids given out; look-up only
 	moves     map[string][]move    // of a partition; look-up only
+	compacted []*compacted
 
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {
@@ -69,12 +70,15 @@ func newJudge(w *world) *judge {
 	}
 	for _, t := range w.plan.Topics {
 		for p := range t.Partitions {
-			j.histories.Partition(partitionName(t.Name, p))
+			name := partitionName(t.Name, p)
+			j.histories.Partition(name)
+			j.trimmed[name] = t.RetentionBytes > 0 || t.RetentionMs > 0
 		}
 	}
 	j.at.world = w
 	j.entry = func(index uint64) (uint64, []byte, bool) {
-		return j.at.broker.node.EntryAt(j.at.group, index)
+		term, data, ok := j.at.broker.node.EntryAt(j.at.group, index)
+		return term, w.essence(data), ok
 	}
 	j.record = j.durable
 	return j
@@ -221,7 +225,7 @@ func (j *judge) durable(r *wal.Record) {
 		if r.Entry.Kind != 0 {
 			j.cluster.ConfigEntry(g, r.Entry.Index)
 		}
-		j.cluster.Durable(b, g, at, r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(r.Entry.Data)})
+		j.cluster.Durable(b, g, at, r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(j.at.world.essence(r.Entry.Data))})
 	case r.Type == wal.RecordVote, r.Type == wal.RecordState && j.at.all:
 		j.at.world.violated(j.cluster.DurableVote(b, g, at, r.State.Term, checker.ReplicaID(r.State.Vote)))
 	case r.Type == wal.RecordRemove:

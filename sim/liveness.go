@@ -40,7 +40,13 @@ func (w *world) settle() {
 		w.converge()
 		w.checkPlacements()
 	}
+	if len(w.rotten) > 0 {
+		w.waitForRepairs()
+		w.converge()
+	}
+	w.readReplicas()
 	w.judgeHistories()
+	w.expected()
 }
 
 // freeze takes brokers away that no group needs for its quorum.
@@ -79,14 +85,14 @@ func (w *world) quorums() bool {
 // the partition was to be moved they have to be able to decide, too: its leader may take the last step
 // before it notices that others are dead.
 func (w *world) quorum(g groupInfo) bool {
-	for _, m := range w.judge.moves[partitionName(g.topic, g.partition)] {
+	for _, brokers := range w.destinations(g) {
 		up := 0
-		for _, n := range m.brokers {
+		for _, n := range brokers {
 			if b := w.brokers[n-1]; b.node != nil && !b.frozen && !b.leaving {
 				up++
 			}
 		}
-		if len(m.brokers) > 0 && up <= len(m.brokers)/2 {
+		if len(brokers) > 0 && up <= len(brokers)/2 {
 			return false
 		}
 	}
@@ -98,12 +104,27 @@ func (w *world) quorum(g groupInfo) bool {
 		if r := w.judge.find(b, g.id); r != nil && !b.away && len(r.view.Voters) > 0 {
 			some = true
 			conf := checker.Config{Voters: replicaIDs(r.view.Voters), Outgoing: replicaIDs(r.view.Outgoing)}
-			if !conf.Quorum(awake) {
-				return false
+			if !conf.Quorum(awake) || slices.ContainsFunc(replicaIDs(r.view.Learners), func(id checker.ReplicaID) bool { return !awake(id) }) {
+				return false // learners may be made voters any time
 			}
 		}
 	}
 	return some
+}
+
+// destinations lists where a partition was to be moved, or will be by a call that is under way.
+func (w *world) destinations(g groupInfo) (all [][]int) {
+	for _, m := range w.judge.moves[partitionName(g.topic, g.partition)] {
+		all = append(all, m.brokers)
+	}
+	for _, c := range w.clients {
+		for _, p := range c.serial.queue {
+			if p.call.Kind == CallMove && p.call.Topic == g.topic && p.call.Partition == g.partition {
+				all = append(all, p.call.Brokers)
+			}
+		}
+	}
+	return all
 }
 
 // heal ends all faults and starts all brokers of the cluster.
@@ -114,6 +135,7 @@ func (w *world) heal() {
 		b.refusing, b.slowness = 0, 0
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
+		b.full, b.disk.full = 0, false
 		b.dieAt = 0
 		if b.stopBy != 0 {
 			w.crash(b, false, 0)
@@ -259,17 +281,20 @@ func (w *world) readAll(v *client) {
 			continue
 		}
 		for i := range t.partitions {
-			p := &t.partitions[i]
-			name := partitionName(t.plan.Name, int32(i))
-			w.judge.histories.Truths[name] = &checker.Truth{}
-			for limit := w.now + 4*w.patience(); p.position < p.end; {
-				if w.now > limit {
-					w.fail("liveness", "a fresh client reads %s up to offset %d of %d and comes no further", name, p.position, p.end)
-				}
-				v.begin(w.verifierCall(CallFetch, t.plan.Name, int32(i)))
-				w.waitFor("a fetch of "+name+" is answered", 2*w.patience())
-			}
+			w.readPartition(v, t, i)
 		}
+	}
+}
+
+func (w *world) readPartition(v *client, t *topicView, i int) {
+	p, name := &t.partitions[i], partitionName(t.plan.Name, int32(i))
+	w.judge.histories.Truths[name] = &checker.Truth{}
+	for limit := w.now + 4*w.patience(); p.position < p.end; {
+		if w.now > limit {
+			w.fail("liveness", "a fresh client reads %s up to offset %d of %d and comes no further", name, p.position, p.end)
+		}
+		v.begin(w.verifierCall(CallFetch, t.plan.Name, int32(i)))
+		w.waitFor("a fetch of "+name+" is answered", 2*w.patience())
 	}
 }
 
@@ -349,6 +374,11 @@ func (w *world) judgeHistories() {
 		p := &h.Partitions[i]
 		truth := h.Truths[p.Partition]
 		if truth == nil { // the topic is deleted
+			continue
+		}
+		if at := slices.IndexFunc(w.judge.compacted, func(c *compacted) bool { return c.partition == p.Partition }); at >= 0 {
+			c := w.judge.compacted[at]
+			w.violated(checker.CheckCompacted(p, c.truths, func(id checker.RecordID) int { return keyOf(id, c.keys) }))
 			continue
 		}
 		w.violated(checker.CheckPartition(p, truth, checker.LogOptions{MaxStaleness: -1}))

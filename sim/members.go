@@ -47,6 +47,7 @@ func (w *world) newDisk(b *broker) {
 	w.judge.lostDisk(b)
 	b.diskNumber = max(b.diskNumber, 1) + 1
 	b.disk = newDisk(w.seed, pair(b.number, int(b.diskNumber)))
+	b.disk.full = b.full > 0
 	b.limbo = nil
 	b.leaving, b.away = false, false
 	for _, o := range w.brokers {
@@ -169,7 +170,7 @@ func (w *world) current(id checker.ReplicaID, g node.GroupID) bool {
 		return uint32(id) == b.diskNumber
 	}
 	r := w.judge.find(b, g)
-	return r != nil && r.view.Self == uint64(id)
+	return r != nil && r.view.Self == uint64(id) && !w.isRotten(uint64(id), g)
 }
 
 // newestConfig is the entry of the newest configuration that any replica of a group applied.

@@ -49,16 +49,19 @@ type Plan struct {
 	Brokers int    `json:"brokers"` // 1 to 7, with ids from 1
 	// Founders is how many of them found the cluster, those with the lowest ids; the others are there
 	// when a fault lets them join. 0: all.
-	Founders int      `json:"founders"`
-	Safety   Duration `json:"safety"` // how long faults last; then everything is healed and judged
-	Knobs    Knobs    `json:"knobs"`
-	Clocks   []Clock  `json:"clocks"` // one per broker
-	Topics   []Topic  `json:"topics"`
-	Clients  []Client `json:"clients"`
-	Calls    []Call   `json:"calls"`
-	Faults   []Fault  `json:"faults"`
-	Members  []Member `json:"members"` // of consumer groups
-	Turns    []Turn   `json:"turns"`   // what happens to them
+	Founders int `json:"founders"`
+	// Expect names events of the node that have to happen in the run: what a scenario is about. A run
+	// in which one doesn't proves nothing, and fails.
+	Expect  []string `json:"expect,omitempty"`
+	Safety  Duration `json:"safety"` // how long faults last; then everything is healed and judged
+	Knobs   Knobs    `json:"knobs"`
+	Clocks  []Clock  `json:"clocks"` // one per broker
+	Topics  []Topic  `json:"topics"`
+	Clients []Client `json:"clients"`
+	Calls   []Call   `json:"calls"`
+	Faults  []Fault  `json:"faults"`
+	Members []Member `json:"members"` // of consumer groups
+	Turns   []Turn   `json:"turns"`   // what happens to them
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -107,6 +110,10 @@ type Topic struct {
 	Partitions int32  `json:"partitions"`
 	Replicas   int16  `json:"replicas"`
 	Auto       bool   `json:"auto"`
+
+	RetentionBytes int64 `json:"retention_bytes,omitempty"` // retention.bytes; 0: the broker's default, for ever
+	RetentionMs    int64 `json:"retention_ms,omitempty"`    // retention.ms, likewise
+	Keys           int   `json:"keys,omitempty"`            // compacted, and records have so many different keys
 }
 
 // Client is one Kafka client: a session that makes its calls one after another, or, for produce,
@@ -206,6 +213,9 @@ func (p *Plan) Bytes() []byte {
 	field("profile", p.Profile, ",")
 	field("brokers", p.Brokers, ",")
 	field("founders", p.Founders, ",")
+	if len(p.Expect) > 0 {
+		field("expect", p.Expect, ",")
+	}
 	field("safety", p.Safety, ",")
 	field("knobs", p.Knobs, ",")
 	lines(&b, "clocks", p.Clocks, ",")
@@ -274,10 +284,15 @@ func (p *Plan) validate() error {
 		k.ReadLatency < 1 || k.RestartTime < 1 {
 		return errors.New("knobs: tick must be at least 1ms, the other times and step_items positive")
 	}
-	topics, stay := make(map[string]bool), p.stayingFounders()
+	for _, e := range p.Expect {
+		if !slices.Contains(eventNames()[1:], e) {
+			return fmt.Errorf("expect %q: use one of %v", e, eventNames()[1:])
+		}
+	}
+	topics, most := make(map[string]bool), p.mostReplicas()
 	for _, t := range p.Topics {
-		if topics[t.Name] || t.Partitions < 1 || t.Replicas < 1 || int(t.Replicas) > stay {
-			return fmt.Errorf("topic %q is listed twice, has no partition, or has not 1 to %d replicas (founders that never leave)", t.Name, stay)
+		if topics[t.Name] || t.Partitions < 1 || t.Replicas < 1 || int(t.Replicas) > most {
+			return fmt.Errorf("topic %q is listed twice, has no partition, or has not 1 to %d replicas (as many as there are founders, and brokers that never leave)", t.Name, most)
 		}
 		topics[t.Name] = true
 	}
@@ -351,14 +366,15 @@ func (p *Plan) leaves(broker int) bool {
 	return slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Kind == CallRemove && slices.Contains(c.Brokers, broker) })
 }
 
-// stayingFounders is how many brokers are always in the cluster.
-func (p *Plan) stayingFounders() (n int) {
-	for b := 1; b <= p.founders(); b++ {
+// mostReplicas is how many replicas a topic can have from the beginning to the end.
+func (p *Plan) mostReplicas() int {
+	stay := 0
+	for b := 1; b <= p.Brokers; b++ {
 		if !p.leaves(b) {
-			n++
+			stay++
 		}
 	}
-	return n
+	return min(p.founders(), stay)
 }
 
 // fewestReplicas is how many replicas a partition has at the least in a run. Topics of the brokers'

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"strconv"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -216,6 +218,9 @@ func (c *client) encode(b *batch) []byte {
 	spec := kafka.NewBatchSpec(make([]kafka.Record, len(b.values))...)
 	for i, id := range b.values {
 		spec.Records[i].Value = value(id, b.call.Size)
+		if keys := c.topic(b.call.Topic).plan.Keys; keys > 0 {
+			spec.Records[i].Key = strconv.AppendInt(nil, int64(keyOf(id, keys)), 10)
+		}
 	}
 	spec.FirstTimestamp = unixEpochMs + int64(b.began)/1e6
 	if b.numbered {

@@ -38,6 +38,7 @@ const (
 	domainMembers
 	domainLeave
 	domainMember
+	domainRot
 )
 
 // seed is the root of a world's decisions.

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"crypto/rand"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -22,8 +23,11 @@ func mustGenerate(t testing.TB, s uint64, profile string) *Plan {
 func TestProfiles(t *testing.T) {
 	for _, prof := range Profiles() {
 		t.Run(prof, func(t *testing.T) {
-			acked := int64(0)
-			for s := range uint64(15) {
+			seeds, acked := uint64(10), int64(0)
+			if slices.ContainsFunc(scenarios, func(p profile) bool { return p.name == prof }) {
+				seeds = 2
+			}
+			for s := range seeds {
 				r := Run(mustGenerate(t, s, prof), Options{})
 				acked += r.Acked
 				if r.Failure != nil {

@@ -30,6 +30,7 @@ type world struct {
 
 	doomed map[string]bool // topics that some call deletes: their records may go any time
 
+	rotten   []rotten
 	armed    []armed
 	anchored [][]int // by anchorIndex: faults that wait for such an event
 	healing  bool    // the liveness phase: no more faults
@@ -387,6 +388,7 @@ func (w *world) finishOp(e event) {
 	}
 	w.judge.written(w, b, e.op)
 	if res.Err == nil {
+		b.lastFile = e.op.File
 		w.observe(w.anchor(worldWriteSynced), b)
 	}
 }

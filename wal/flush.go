@@ -233,7 +233,7 @@ func (l *Log) Done(res Result) error {
 		l.moveRead(res)
 		return nil
 	case res.Op.Kind == OpPrepare && errors.Is(res.Err, ErrNoSpace):
-		l.preparing, l.full, l.retry = false, true, false
+		l.noSpace()
 		return nil
 	case res.Err != nil:
 		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+

@@ -56,11 +56,8 @@ func (l *Log) nextPrepare() (Op, bool) {
 	if l.preparing || l.full && !l.retry {
 		return Op{}, false
 	}
-	size := l.opt.SegmentBytes
-	if len(l.chunks) > 0 && l.chunks[0].seg.slot.name == "" {
-		size = l.need(l.chunks[0].seg)
-	}
-	if len(l.free) >= minFree && size == l.opt.SegmentBytes {
+	size, wanted := l.wanted()
+	if !wanted {
 		return Op{}, false
 	}
 	l.preparing = true
@@ -68,6 +65,22 @@ func (l *Log) nextPrepare() (Op, bool) {
 	op.N = size
 	l.nextSlot++
 	return op, true
+}
+
+// wanted reports whether another file is wanted, and of what size.
+func (l *Log) wanted() (size int64, yes bool) {
+	size = l.opt.SegmentBytes
+	if len(l.chunks) > 0 && l.chunks[0].seg.slot.name == "" {
+		size = l.need(l.chunks[0].seg)
+	}
+	return size, len(l.free) < minFree || size > l.opt.SegmentBytes
+}
+
+// noSpace is called when a preparation found no space. If it isn't wanted any more, because a segment
+// became free meanwhile, that is nobody's concern: no later one would end it.
+func (l *Log) noSpace() {
+	l.preparing, l.retry = false, false
+	_, l.full = l.wanted()
 }
 
 // prepared takes a file that is ready. A large one is for the segment that waits for it.

@@ -217,3 +217,18 @@ func TestOtherErrorsEndTheLog(t *testing.T) {
 		}
 	}
 }
+
+// Segments that become free while a preparation is under way make its failure meaningless.
+func TestReleaseDuringAPreparation(t *testing.T) {
+	l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 16 << 10})
+	op, ok := l.Next()
+	if !ok || op.Kind != OpPrepare {
+		t.Fatalf("%v, not a preparation", op.Kind)
+	}
+	for range minFree {
+		l.addSlot(slot{"free", 16 << 10})
+	}
+	if err := l.Done(Result{Op: op, Err: ErrNoSpace}); err != nil || l.Full() {
+		t.Fatalf("%v, full: %v", err, l.Full())
+	}
+}

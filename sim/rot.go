@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+
+	"chronik/node"
+	"chronik/wal"
+)
+
+// rotten is a replica of which a committed entry can't be read any more.
+type rotten struct {
+	broker *broker
+	group  node.GroupID
+	self   uint64
+	index  uint64
+}
+
+// rot changes a bit of a committed entry on a broker's disk. The fault atlas: the entry is durable on
+// every replica of its group, all of them are there and well, and they stay at least three, so that
+// the others can make this one whole again. It is in a segment that has ended: in the last one, rot
+// can't be told from a write that was torn by a power loss.
+func (w *world) rot(b *broker, f *Fault) bool {
+	if b.diskNumber == 0 || b.leaving {
+		return false
+	}
+	d := w.seed.draw(domainRot, uint64(f.ID), w.armedOf(f).fired)
+	seen := w.judge.seen[b.number]
+	for range seen {
+		d = d.next()
+		r := seen[d.below(int64(len(seen)))]
+		if limit := w.commonCommit(b, r); limit > 0 && w.rotEntry(b, r, limit, d.next()) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) armedOf(f *Fault) *armed {
+	for i := range w.armed {
+		if w.armed[i].fault == f {
+			return &w.armed[i]
+		}
+	}
+	panic("every fault of the plan is armed")
+}
+
+// commonCommit returns the commit index that is durable on all replicas of a group; 0 if one of them is
+// not well, or there are too few.
+func (w *world) commonCommit(b *broker, r *seenReplica) uint64 {
+	v := &r.view
+	if r.group == 0 || v.Topic == "" || w.judge.gone[r.group] || w.plan.fewestReplicas(v.Topic, v.Partition) < 3 ||
+		len(v.Voters) < 3 || len(v.Outgoing) > 0 || v.ConfIndex < w.judge.newestConfig(r.group) {
+		return 0
+	}
+	limit := v.Commit
+	for _, id := range append(replicaIDs(v.Voters), replicaIDs(v.Learners)...) {
+		if !w.current(id, r.group) {
+			return 0
+		}
+		o := w.brokers[id.Broker()-1]
+		limit = min(limit, o.disk.commits(w.config(o).Log)(r.group))
+	}
+	return limit
+}
+
+// rotEntry damages one entry of a replica up to limit, if its disk has one where it can be damaged.
+func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d draw) bool {
+	log, _, err := wal.Open(b.disk.image(), w.config(b).Log)
+	if err != nil {
+		return false
+	}
+	st, ok := log.State(r.group)
+	if !ok || st.First > limit {
+		return false
+	}
+	index := uint64(d.between(int64(st.First), int64(limit)))
+	op, err := log.Read(r.group, index, index+1, 1)
+	if err != nil || op.File == b.lastFile || !b.disk.rot(op.File, op.Off+d.next().below(op.N), byte(1)<<d.next().next().below(8)) {
+		return false
+	}
+	if _, err := log.Entries(r.group, index, wal.Do(b.disk.image(), op)); err == nil {
+		return false // a byte that fills the gap behind a record
+	}
+	w.rotten = append(w.rotten, rotten{b, r.group, r.view.Self, index})
+	if w.tracing() {
+		w.tracef("%s  entry %d of group %d rots", w.column(b), index, r.group)
+	}
+	return true
+}
+
+// rot changes bits of a durable byte; false if it isn't there or is being written.
+func (d *disk) rot(name string, off int64, bits byte) bool {
+	i, ok := find(d.durable, name)
+	if !ok || off >= d.durable[i].file.durableSize {
+		return false
+	}
+	f, n := d.durable[i].file, off/pageBytes
+	if int(n) >= len(f.pages) || f.pages[n] == nil || f.pages[n] != f.durable[n] || f.dirty[n] {
+		return false
+	}
+	changed := *f.pages[n]
+	changed[off%pageBytes] ^= bits
+	f.pages[n], f.durable[n] = &changed, &changed
+	return true
+}
+
+// isRotten says whether a replica is known to be damaged.
+func (w *world) isRotten(self uint64, g node.GroupID) bool {
+	for i := range w.rotten {
+		if r := &w.rotten[i]; r.group == g && r.self == self {
+			return true
+		}
+	}
+	return false
+}
+
+// readable says whether the damaged entry can be read after all: the log may have been about to move it
+// elsewhere.
+func (w *world) readable(r *rotten) bool {
+	disk := r.broker.disk.image()
+	log, _, err := wal.Open(disk, w.config(r.broker).Log)
+	if err != nil {
+		return false
+	}
+	op, err := log.Read(r.group, r.index, r.index+1, 1)
+	if err != nil {
+		return false
+	}
+	_, err = log.Entries(r.group, r.index, wal.Do(disk, op))
+	return err == nil
+}
+
+// waitForRepairs demands that every damaged replica is found out and replaced, unless it let go of the
+// damaged entry.
+func (w *world) waitForRepairs() {
+	unnoticed := ""
+	const scrub = node.Time(70 * second) // a round begins a minute after the last one
+	if !w.runUntil(w.now+w.patience()+scrub, func() bool {
+		unnoticed = ""
+		for i := range w.rotten {
+			r := &w.rotten[i]
+			if r.broker.node == nil {
+				continue // it has left
+			}
+			if v, ok := r.broker.node.Inspect(r.group); ok && v.Self == r.self && v.FirstIndex <= r.index && !w.readable(r) {
+				unnoticed = fmt.Sprintf("entry %d of group %d on broker %d", r.index, r.group, r.broker.number)
+				return false
+			}
+		}
+		return true
+	}) {
+		w.fail("rot-unnoticed", "the disk gives back %s with a bit changed, and nobody noticed and repaired it", unnoticed)
+	}
+}

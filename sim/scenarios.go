@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import "strconv"
+
+// Scenarios are profiles of which the story is fixed: what the life of a cluster brings, one story each.
+// When exactly things happen, to which broker, how large everything is and what the network and the
+// disks do meanwhile is drawn, so each seed tells the story in another way.
+
+// scenarios lists them. Each writes a whole plan but for its seed.
+var scenarios = []profile{
+	{name: "catch-up", script: (*generator).catchUp},
+	{name: "crash-producing", script: (*generator).crashProducing},
+	{name: "behind-retention", script: (*generator).behindRetention},
+	{name: "leader-cut-off", script: (*generator).leaderCutOff},
+	{name: "flapping", script: (*generator).flapping},
+	{name: "transfers", script: (*generator).transfers},
+	{name: "rolling-restart", script: (*generator).rollingRestart},
+	{name: "all-killed", script: (*generator).allKilled},
+	{name: "two-lose-unsynced", script: (*generator).twoLoseUnsynced},
+	{name: "grow-and-shrink", script: (*generator).growAndShrink},
+	{name: "lost-disk", script: (*generator).lostDisk},
+}
+
+// stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.
+func (g *generator) stage(brokers, founders int, safety Duration) {
+	p := g.plan
+	p.Brokers, p.Founders, p.Safety = brokers, founders, safety
+	p.Clocks = make([]Clock, brokers)
+	p.Topics = []Topic{{Name: "t0", Partitions: int32(g.between(1, 3)), Replicas: 3}}
+	g.prof = &profile{name: p.Profile, clients: 4}
+	g.knobs()
+	k := &p.Knobs
+	k.HotEntries = int(g.wide(1, 32)) // so that what is a little behind has to be read back from the log
+	k.ReplicationBytes, k.ReplicationWindow, k.FlushBytes, k.StepItems = 512<<10, int(g.wide(4, 64)), 4<<20, 1000
+	k.CacheBytes, k.ColdReadBytes = g.wide(64<<10, 64<<20), g.wide(4<<10, 1<<20)
+	k.SegmentBytes = g.wide(64<<10, 1<<20)
+	k.LinkLatency, k.WriteLatency = g.span(100*microsecond, 2*millisecond), g.span(100*microsecond, 3*millisecond)
+	k.ReadLatency = g.span(50*microsecond, 2*millisecond)
+	g.call(Call{Client: g.client(false), Kind: CallCreate, Topic: "t0"})
+}
+
+// load lets idempotent producers send batches from one time to another, evenly but for a little, and
+// some consumers read along.
+func (g *generator) load(from, to Duration, batches int, records, size int64) {
+	p := g.plan
+	if g.producers == nil {
+		for range g.between(2, 4) {
+			g.producers = append(g.producers, g.client(true))
+		}
+		g.consumers = []int{g.client(false), g.client(false)}
+	}
+	for i := range batches {
+		c := Call{
+			At:     from + (to-from)*Duration(i)/Duration(batches) + Duration(g.upTo(int64(to-from)/int64(batches)))/1000*1000,
+			Client: g.producers[g.pick(int64(len(g.producers)))], Kind: CallProduce, Topic: "t0",
+			Partition: int32(g.pick(int64(p.Topics[0].Partitions))),
+			Records:   int(g.between((records+1)/2, records)), Size: int(g.wide(minValue, size)), Acks: -1,
+		}
+		g.call(c)
+		if i%4 == 0 {
+			g.call(Call{At: c.At, Client: g.consumers[i/4%2], Kind: [...]string{CallFetch, CallFetch, CallLatest}[i/4%3], Topic: "t0", Partition: c.Partition})
+		}
+	}
+}
+
+// strike adds a fault.
+func (g *generator) strike(f Fault) {
+	f.ID = len(g.plan.Faults) + 1
+	g.plan.Faults = append(g.plan.Faults, f)
+}
+
+// someone is a broker's number among the first n, or one of the words for the first partition.
+func (g *generator) someone(n int) Fault {
+	switch g.pick(4) {
+	case 1:
+		return Fault{Target: TargetLeader, Group: 1}
+	case 2:
+		return Fault{Target: TargetFollower, Group: 1}
+	}
+	return Fault{Target: Target(strconv.Itoa(int(g.between(1, int64(n)))))}
+}
+
+func (f Fault) of(kind FaultKind, at, lasts Duration) Fault {
+	f.Kind, f.At, f.For = kind, at, lasts
+	return f
+}
+
+// catchUp cuts one broker off while 50,000 records are produced, far more than are kept in memory.
+func (g *generator) catchUp() {
+	g.stage(3, 3, 16*second)
+	g.plan.Expect = []string{"cold read"}
+	g.load(500*millisecond, 2*second, 10, 20, 64)
+	g.strike(g.someone(3).of(FaultIsolate, 2*second, 9*second))
+	g.load(3*second, 10*second, 70, 1000, 32)
+	g.load(11*second, 15*second, 20, 20, 64)
+}
+
+// crashProducing kills a broker in the middle of producing; 30,000 more records follow before it is back.
+func (g *generator) crashProducing() {
+	g.stage(3, 3, 16*second)
+	g.plan.Expect = []string{"cold read"}
+	g.load(500*millisecond, 3*second, 30, 100, 256)
+	kind := []FaultKind{FaultKill, FaultPower, FaultRecovery}[g.pick(3)]
+	f := g.someone(3).of(kind, g.span(1500*millisecond, 3*second), 8*second)
+	if kind == FaultRecovery {
+		f.Rate = g.wide(1, 16)
+	}
+	g.strike(f)
+	g.load(3*second, 10*second, 50, 1000, 32)
+	g.load(11*second, 15*second, 20, 20, 64)
+}
+
+// behindRetention cuts a broker off until the others have deleted what it lacks. It gets the state at
+// the log's start, then the entries. Then it leads, so that retries of producers meet the windows that
+// it got.
+func (g *generator) behindRetention() {
+	g.stage(3, 3, 22*second)
+	p := g.plan
+	p.Expect = []string{"log start moved", "snapshot installed"}
+	k := &p.Knobs
+	k.RetainEntries, k.CheckpointEntries = int(g.wide(1, 16)), int(g.wide(1, 32))
+	p.Topics[0].RetentionBytes = g.wide(16<<10, 64<<10)
+	victim := int(g.between(1, 3))
+	g.load(500*millisecond, 2*second, 10, 20, 64)
+	g.strike(Fault{Target: Target(strconv.Itoa(victim))}.of(FaultIsolate, 2*second, 9*second))
+	g.load(2*second, 10*second, 400, 20, 256)
+	operator := g.client(false)
+	for n := range p.Topics[0].Partitions {
+		g.call(Call{At: 8 * second, Client: operator, Kind: CallTrim, Topic: "t0", Partition: n, Offset: -1})
+	}
+	g.leads(operator, victim, 12*second)
+	g.load(11*second, 21*second, 150, 5, 64)
+	for i := range 8 {
+		g.strike(Fault{Target: TargetLeader, Group: 1, Kind: FaultReset, At: Duration(11+i)*second + Duration(g.upTo(int64(second)))})
+		g.strike(Fault{Target: TargetLeader, Group: 1, Kind: FaultSilence, At: Duration(11+i)*second + Duration(g.upTo(int64(second))), For: 600 * millisecond})
+	}
+}
+
+// leads makes a broker the preferred leader of all partitions.
+func (g *generator) leads(operator, broker int, at Duration) {
+	order := []int{broker}
+	for b := 1; b <= 3; b++ {
+		if b != broker {
+			order = append(order, b)
+		}
+	}
+	for n := range g.plan.Topics[0].Partitions {
+		g.call(Call{At: at, Client: operator, Kind: CallMove, Topic: "t0", Partition: n, Brokers: order})
+		g.call(Call{At: at, Client: operator, Kind: CallElect, Topic: "t0", Partition: n})
+	}
+}
+
+// leaderCutOff cuts leaders off: from a minority, from a majority, and one way, again and again.
+func (g *generator) leaderCutOff() {
+	brokers := []int{3, 5}[g.pick(2)]
+	g.stage(brokers, brokers, 24*second)
+	if brokers == 5 {
+		g.plan.Topics[0].Replicas = 5
+	}
+	g.load(500*millisecond, 23*second, 300, 10, 256)
+	leader := Fault{Target: TargetLeader, Group: uint64(g.upTo(int64(g.plan.Topics[0].Partitions)))}
+	for i := range Duration(5) {
+		at, lasts := (2+4*i)*second+Duration(g.upTo(int64(second))), g.span(200*millisecond, 4*second)
+		switch g.pick(5) {
+		case 0:
+			g.strike(leader.of(FaultIsolate, at, lasts))
+		case 1:
+			g.strike(leader.of(FaultSends, at, lasts))
+		case 2:
+			g.strike(leader.of(FaultReceives, at, lasts))
+		default: // from some: a minority or a majority
+			from := g.between(1, int64(brokers)-1)
+			for b := range from {
+				f := leader.of(FaultLink, at, lasts)
+				f.Peer = int(b) + 1
+				g.strike(f)
+			}
+		}
+	}
+}
+
+// flapping lets the network of one broker come and go.
+func (g *generator) flapping() {
+	g.stage(3, 3, 20*second)
+	g.load(500*millisecond, 19*second, 200, 10, 256)
+	f := g.someone(3).of([]FaultKind{FaultIsolate, FaultSends, FaultReceives}[g.pick(3)], g.span(50*millisecond, second), 0)
+	f.For, f.Times = g.span(20*millisecond, second), 100
+	g.strike(f)
+}
+
+// transfers moves leaderships on request while there is load.
+func (g *generator) transfers() {
+	g.stage(3, 3, 20*second)
+	g.plan.Expect = []string{"leadership moved"}
+	g.load(500*millisecond, 19*second, 400, 10, 256)
+	operator := g.client(false)
+	for i := range Duration(16) {
+		g.leads(operator, int(g.between(1, 3)), (2+i)*second+Duration(g.upTo(int64(second))))
+	}
+}
+
+// rollingRestart stops one broker after the other and starts it again.
+func (g *generator) rollingRestart() {
+	brokers := []int{3, 3, 5}[g.pick(3)]
+	g.stage(brokers, brokers, Duration(4+4*brokers)*second)
+	g.plan.Expect = []string{"leadership moved"}
+	g.load(500*millisecond, g.plan.Safety-second, 300, 10, 256)
+	for b := range brokers {
+		at := Duration(3+4*b)*second + Duration(g.upTo(int64(second)))
+		g.strike(Fault{Target: Target(strconv.Itoa(b + 1))}.of(FaultStop, at, g.span(50*millisecond, 2*second)))
+	}
+}
+
+// allKilled kills all brokers at once, a few times.
+func (g *generator) allKilled() {
+	g.stage(3, 3, 24*second)
+	g.load(500*millisecond, 23*second, 300, 10, 256)
+	for i := range Duration(4) {
+		at := (3+5*i)*second + Duration(g.upTo(int64(second)))
+		g.strike(Fault{Target: TargetAll}.of([]FaultKind{FaultKill, FaultPower}[g.pick(2)], at, g.span(10*millisecond, 2*second)))
+	}
+}
+
+// twoLoseUnsynced takes the power of two of three brokers while they write.
+func (g *generator) twoLoseUnsynced() {
+	g.stage(3, 3, 24*second)
+	g.plan.Knobs.WriteLatency = g.span(3*millisecond, 30*millisecond)
+	g.load(500*millisecond, 23*second, 600, 10, 256)
+	for i := range Duration(5) {
+		at, spared := (3+4*i)*second+Duration(g.upTo(int64(second))), int(g.between(1, 3))
+		for b := 1; b <= 3; b++ {
+			if b != spared {
+				g.strike(Fault{Target: Target(strconv.Itoa(b))}.of(FaultPower, at, g.span(10*millisecond, 2*second)))
+			}
+		}
+	}
+}
+
+// growAndShrink lets two brokers join, moves everything, and takes two others away.
+func (g *generator) growAndShrink() {
+	g.stage(5, 3, 30*second)
+	p := g.plan
+	p.Expect = []string{"broker removed", "replicas changed"}
+	g.load(500*millisecond, 29*second, 400, 20, 256)
+	g.strike(Fault{Target: "4"}.of(FaultJoin, g.span(second, 3*second), 0))
+	g.strike(Fault{Target: "5"}.of(FaultJoin, g.span(second, 3*second), 0))
+	operator := g.client(false)
+	all := g.someBrokers(true) // three of five
+	var leaving []int
+	for b := 1; b <= 5; b++ {
+		if b != all[0] && b != all[1] && b != all[2] {
+			leaving = append(leaving, b)
+		}
+	}
+	for n := range p.Topics[0].Partitions {
+		g.call(Call{At: 6 * second, Client: operator, Kind: CallMove, Topic: "t0", Partition: n, Brokers: g.someBrokers(true)})
+		g.call(Call{At: 14 * second, Client: operator, Kind: CallMove, Topic: "t0", Partition: n, Brokers: append([]int(nil), all...)})
+	}
+	for i, b := range leaving {
+		g.call(Call{At: Duration(18+2*i) * second, Client: operator, Kind: CallRemove, Topic: "t0", Brokers: []int{b}})
+	}
+	for i := range p.Clients {
+		p.Clients[i].GiveUp = max(p.Clients[i].GiveUp, 30*second)
+	}
+}
+
+// lostDisk lets brokers come back with an empty disk, one after the other.
+func (g *generator) lostDisk() {
+	g.stage(3, 3, 24*second)
+	g.plan.Expect = []string{"replicas changed"}
+	g.load(500*millisecond, 23*second, 300, 50, 256)
+	for i := range Duration(3) {
+		g.strike(g.someone(3).of(FaultLoseDisk, (4+6*i)*second, g.span(10*millisecond, 2*second)))
+	}
+}
