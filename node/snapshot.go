@@ -67,7 +67,8 @@ func (g *group) snapshot() *pb.Snapshot {
 	}
 	op, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
 	if err != nil {
-		return nil // not durable yet
+		g.node.log.Sync() // it isn't durable yet, and perhaps nobody else waits for that
+		return nil
 	}
 	g.outgoing = &outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now}
 	g.node.cold.ops = append(g.node.cold.ops, op)

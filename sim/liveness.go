@@ -351,7 +351,8 @@ func unequal(v, o *node.View, ok bool) string {
 	case v.Lead < 0:
 		return "a replica knows no leader"
 	case v.LastIndex != o.LastIndex || v.Commit != o.Commit || v.Applied != o.Applied || v.Applied != v.LastIndex:
-		return "logs have different ends"
+		return fmt.Sprintf("logs have different ends: broker %d has entries to %d, commit index %d, applied %d; the leader %d, %d, %d",
+			node.BrokerID(o.Self>>32), o.LastIndex, o.Commit, o.Applied, v.LastIndex, v.Commit, v.Applied)
 	case v.ConfIndex != o.ConfIndex:
 		return "configurations differ"
 	case v.HighWatermark != o.HighWatermark:
