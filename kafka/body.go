@@ -27,7 +27,8 @@ const (
 // A field is a letter for its type and the versions that have it (3-: from 3 on, -12: up to 12,
 // none: all). b: 1 byte, h: 2, i: 4, l: 8, u: 16 bytes; s: string; B: bytes; both may be null and
 // are compact in flexible versions, as are the lengths of arrays. *i is an array of i; [ ] is an
-// array of structures. In flexible versions a structure ends with tagged fields.
+// array of structures and ?[ ] one that may be null, which a byte says. In flexible versions a
+// structure ends with tagged fields.
 var shapes = map[int16]struct {
 	max  int16
 	text string
@@ -61,6 +62,7 @@ var shapes = map[int16]struct {
 	31: {3, "[ b s b1- s s b b ]"},                                                                              // DeleteAcls
 	32: {4, "[ b s *s ] b1- b3-"},                                                                               // DescribeConfigs
 	33: {2, "[ b s [ s s ] ] b"},                                                                                // AlterConfigs
+	34: {2, "[ s [ s *i ] ]"},                                                                                   // AlterReplicaLogDirs
 	35: {5, "[ s *i ]"},                                                                                         // DescribeLogDirs
 	36: {2, "B"},                                                                                                // SaslAuthenticate
 	37: {3, "[ s i [ *i ] ] i b"},                                                                               // CreatePartitions
@@ -78,12 +80,15 @@ var shapes = map[int16]struct {
 	66: {2, "*s *l l1- s2-"},                                                                                    // ListTransactions
 	68: {1, "s s i s s i *s s1- s [ u *i ]"},                                                                    // ConsumerGroupHeartbeat
 	69: {1, "*s b"},                                                                                             // ConsumerGroupDescribe
+	74: {1, "*b1-"},                                                                                             // ListConfigResources
+	75: {0, "[ s ] i ?[ s i ]"},                                                                                 // DescribeTopicPartitions
 }
 
 // field is one field of a shape.
 type field struct {
 	kind     byte // a letter of the table, or '[' for a structure
 	array    bool // of that kind
+	nullable bool // a structure that is there or not
 	tagged   bool // with this tag
 	tag      int
 	min, max int16
@@ -145,10 +150,11 @@ func compile(words *[]string) (fields []field) {
 			f.tagged, f.tag, word = true, number(tag), rest
 		}
 		word, f.array = strings.CutPrefix(word, "*")
+		word, f.nullable = strings.CutPrefix(word, "?")
 		f.kind = word[0]
 		f.min, f.max = versionRange(word[1:])
 		if f.kind == '[' {
-			f.array, f.inner = !f.tagged, compile(words)
+			f.array, f.inner = !f.tagged && !f.nullable, compile(words)
 		}
 		fields = append(fields, f)
 	}
@@ -287,8 +293,17 @@ func (m *measuring) field(f *field) {
 	case 'B':
 		m.bytes(m.length(4))
 	case '[':
+		if f.nullable && m.isNull() {
+			return
+		}
 		m.structure(f.inner)
 	}
+}
+
+// isNull takes the byte before a structure that may be null: -1 if it is.
+func (m *measuring) isNull() bool {
+	b := m.bytes(1)
+	return len(b) == 1 && b[0] == 0xff
 }
 
 // length takes the length of a string, of bytes or of an array, which has that many bytes in

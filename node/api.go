@@ -27,7 +27,7 @@ func apiTable() []api {
 	return []api{
 		{key: kmsg.Produce, min: 0, max: 13, served: 3, handle: (*Node).handleProduce},
 		{key: kmsg.Fetch, min: 4, max: 18, handle: (*Node).handleFetch},
-		{key: kmsg.ListOffsets, min: 1, max: 10, handle: (*Node).handleListOffsets},
+		{key: kmsg.ListOffsets, min: 1, max: 11, handle: (*Node).handleListOffsets},
 		{key: kmsg.Metadata, min: 0, max: 13, handle: (*Node).handleMetadata},
 		{key: kmsg.OffsetCommit, min: 2, max: 10, handle: (*Node).handleOffsetCommit},
 		{key: kmsg.OffsetFetch, min: 1, max: 10, handle: (*Node).handleOffsetFetch},
@@ -49,6 +49,7 @@ func apiTable() []api {
 		{key: kmsg.DeleteACLs, min: 0, max: 3, handle: (*Node).handleDeleteACLs},
 		{key: kmsg.DescribeConfigs, min: 0, max: 4, handle: (*Node).handleDescribeConfigs},
 		{key: kmsg.AlterConfigs, min: 0, max: 2, handle: (*Node).handleAlterConfigs},
+		{key: kmsg.AlterReplicaLogDirs, min: 1, max: 2, handle: (*Node).handleAlterReplicaLogDirs},
 		{key: kmsg.DescribeLogDirs, min: 1, max: 4, handle: (*Node).handleDescribeLogDirs},
 		{key: kmsg.CreatePartitions, min: 0, max: 3, handle: (*Node).handleCreatePartitions},
 		{key: kmsg.ElectLeaders, min: 0, max: 2, handle: (*Node).handleElectLeaders},
@@ -63,6 +64,8 @@ func apiTable() []api {
 		{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, handle: (*Node).handleConsumerGroupDescribe},
 		{key: kmsg.DescribeCluster, min: 0, max: 2, handle: (*Node).handleDescribeCluster},
 		{key: kmsg.DescribeProducers, min: 0, max: 0, handle: (*Node).handleDescribeProducers},
+		{key: kmsg.ListConfigResources, min: 0, max: 1, handle: (*Node).handleListConfigResources},
+		{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, handle: (*Node).handleDescribeTopicPartitions},
 	}
 }
 

@@ -218,7 +218,7 @@ func TestBrokerConfigsCantBeChanged(t *testing.T) {
 			t.Errorf("broker %q: %s, want %s", c.name, got, c.want)
 		}
 	}
-	if diff := cmp.Diff([]string{"auto.create.topics.enable=true", "message.max.bytes=12345"}, o.described(kmsg.ConfigResourceTypeBroker, "1")); diff != "" {
+	if diff := cmp.Diff([]string{"advertised.listeners=PLAINTEXT://localhost:9092", "auto.create.topics.enable=true", "broker.id=1", "message.max.bytes=12345"}, o.described(kmsg.ConfigResourceTypeBroker, "1")); diff != "" {
 		t.Error(diff)
 	}
 	if got := o.described(kmsg.ConfigResourceTypeBroker, ""); len(got) > 0 {
@@ -508,8 +508,8 @@ func TestListOffsetsOfTieredStorage(t *testing.T) {
 	o := newOne(t, nil)
 	o.create("t")
 	o.produce("t", plain("a", "b"))
-	if local, tiered := o.offsetAt("t", -4), o.offsetAt("t", -5); local != 0 || tiered != -1 {
-		t.Errorf("local %d, tiered %d", local, tiered)
+	if local, tiered, pending := o.offsetAt("t", -4), o.offsetAt("t", -5), o.offsetAt("t", -6); local != 0 || tiered != -1 || pending != -1 {
+		t.Errorf("local %d, tiered %d, pending %d", local, tiered, pending)
 	}
 }
 

@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ type configDef struct {
 	check func(value string, replicas int) string
 	doc   string
 }
+
+// static reports whether every operator says a configuration, so that there is no default.
+func (d *configDef) static() bool { return d.name == "advertised.listeners" || d.name == "broker.id" }
 
 const (
 	cleanupPolicyConfig     = "cleanup.policy"
@@ -140,6 +144,10 @@ var topicConfigDefs = []configDef{
 // brokerConfigDefs are the configurations of brokers, ascending by name. They are read from the
 // broker's own settings when it starts, and can't be changed by a client.
 var brokerConfigDefs = []configDef{
+	{name: "advertised.listeners", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string {
+		self := c.selfMember()
+		return "PLAINTEXT://" + net.JoinHostPort(self.Host, strconv.Itoa(int(self.Port)))
+	}, doc: "Where clients reach this broker."},
 	{name: "auto.create.topics.enable", typ: kmsg.ConfigTypeBoolean, value: func(c *Config, _ int) string { return strconv.FormatBool(c.AutoCreateTopics) }, doc: "Asking for an unknown topic creates it."},
 	{name: "broker.id", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return int32(c.BrokerID) }), doc: "This broker's id."},
 	{name: "broker.rack", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string { return c.selfMember().Rack }, doc: "Where this broker is; consumers of the same rack may read from it (KIP-392)."},

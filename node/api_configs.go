@@ -62,10 +62,12 @@ func (n *Node) withDefaults(e configEntry, builtin *Config, replicas int) config
 		name = e.broker
 	}
 	value, original := e.value(&n.cfg, replicas), e.value(builtin, replicas)
-	if value != original {
+	if value != original || e.static() {
 		e.synonyms = append(e.synonyms, configSynonym{name, value, kmsg.ConfigSourceStaticBrokerConfig})
 	}
-	e.synonyms = append(e.synonyms, configSynonym{name, original, kmsg.ConfigSourceDefaultConfig})
+	if !e.static() {
+		e.synonyms = append(e.synonyms, configSynonym{name, original, kmsg.ConfigSourceDefaultConfig})
+	}
 	return e
 }
 

@@ -5,6 +5,7 @@ package node
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -226,3 +227,63 @@ func (n *Node) handleDeleteACLs(r *request, m kmsg.Request) {
 }
 
 var noACLs = "there is no authorizer: every client may do everything"
+
+// ListConfigResources, versions 0 and 1 (KIP-1142): what has configurations.
+//
+//	v0  client metrics (KIP-714): there are none
+//	v1  the types that are asked for; none means all
+func (n *Node) handleListConfigResources(r *request, m kmsg.Request) {
+	req := m.(*kmsg.ListConfigResourcesRequest)
+	resp := kmsg.NewPtrListConfigResourcesResponse()
+	add := func(t kmsg.ConfigResourceType, name string) {
+		out := kmsg.NewListConfigResourcesResponseConfigResource()
+		out.Name, out.Type = name, int8(t)
+		resp.ConfigResources = append(resp.ConfigResources, out)
+	}
+	wants := func(t kmsg.ConfigResourceType) bool {
+		return req.Version >= 1 && (len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, int8(t)))
+	}
+	if wants(kmsg.ConfigResourceTypeTopic) {
+		for _, t := range n.catalog.topics {
+			add(kmsg.ConfigResourceTypeTopic, t.Name)
+		}
+	}
+	if wants(kmsg.ConfigResourceTypeBroker) {
+		for _, b := range n.members() {
+			add(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(b.ID)))
+		}
+	}
+	r.reply(resp)
+}
+
+// AlterReplicaLogDirs, versions 1 and 2 (KIP-113). A broker has one folder: its replicas are there
+// already, and can't be anywhere else.
+func (n *Node) handleAlterReplicaLogDirs(r *request, m kmsg.Request) {
+	req := m.(*kmsg.AlterReplicaLogDirsRequest)
+	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
+	for i := range req.Dirs {
+		for _, t := range req.Dirs[i].Topics {
+			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
+			out.Topic = t.Topic
+			for _, index := range t.Partitions {
+				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+				p.Partition, p.ErrorCode = index, n.moveToDir(req.Dirs[i].Dir, t.Topic, index)
+				out.Partitions = append(out.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, out)
+		}
+	}
+	r.reply(resp)
+}
+
+func (n *Node) moveToDir(dir, topic string, index int32) int16 {
+	switch p := n.catalog.partition(topic, index); {
+	case p == nil:
+		return kerr.UnknownTopicOrPartition.Code
+	case dir != n.cfg.LogDir:
+		return kerr.LogDirNotFound.Code
+	case n.group(p.Group) == nil:
+		return kerr.ReplicaNotAvailable.Code
+	}
+	return 0
+}

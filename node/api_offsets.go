@@ -19,16 +19,17 @@ const (
 	timestampMax      = -3 // v7: the record with the largest timestamp (KIP-734)
 	timestampLocal    = -4 // v8: the first that isn't in tiered storage only (KIP-405): as earliest
 	timestampTiered   = -5 // v9: the last in tiered storage (KIP-1005): there is none
+	timestampPending  = -6 // v11: the first that tiered storage still waits for (KIP-1023): there is none
 )
 
-// ListOffsets, versions 1 to 10.
+// ListOffsets, versions 1 to 11.
 //
 //	v2  isolation level: there are no transactions, so both levels see the same
 //	v4  current leader epoch, and the leader epoch of the record that is answered
 //	v5  OFFSET_NOT_AVAILABLE while a new leader doesn't know its high watermark (KIP-207)
 //	v6  flexible
 //	v7  largest timestamp
-//	v8, v9  where tiered storage begins and ends, which is not served
+//	v8, v9, v11  where tiered storage begins and ends, which is not served
 //	v10 time-out for tiered storage: ignored
 //
 // The latest offset is linearizable: before it is answered a majority confirms that this broker
@@ -85,7 +86,7 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		return
 	}
 	switch {
-	case in.Timestamp == timestampTiered:
+	case in.Timestamp == timestampTiered, in.Timestamp == timestampPending:
 		l.done()
 		return
 	case in.Timestamp == timestampEarliest, in.Timestamp == timestampLocal:
