@@ -379,6 +379,7 @@ func (m *member) fetchedOne(f *memberFetch, i int, p *kmsg.FetchResponseTopicPar
 	switch code := p.ErrorCode; {
 	case code == kerr.OffsetOutOfRange.Code && w.judge.trimmed[o.name] && p.LogStartOffset > from:
 		o.position = max(o.position, p.LogStartOffset)
+		w.judge.delivered(m, o.name, from, p.LogStartOffset) // nobody can get what is gone
 		return
 	case code == kerr.OffsetOutOfRange.Code:
 		w.fail("offset-out-of-range", "%v fetches %s at offset %d, which was committed or reached by reading, and is told that it is out of range (high watermark %d, log start %d)",

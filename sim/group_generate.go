@@ -70,6 +70,7 @@ func (g *generator) oneGroup(name string, topics []string) {
 			if twin && i > 0 {
 				m.Instance = "i" + strconv.Itoa(int(i-1)) // somebody copied a configuration
 			}
+			m.Topics = topics // who takes another's place takes its part, too, whatever it subscribes to
 		}
 		p.Members = append(p.Members, m)
 		g.turn(Turn{Member: m.ID, Kind: TurnStart, At: Duration(g.upTo(int64(spread)) / 1000 * 1000)})
