@@ -39,8 +39,8 @@ func TestGroupsAreBusy(t *testing.T) {
 		count["generation"] += int(w.result.Events[node.EventGroupGeneration])
 	}
 	for what, least := range map[string]int{
-		"sync ok": 200, "beat ok": 1000, "commit ok": 500, "commit failed": 20, "commit unknown": 20, "read": 2000,
-		"delivery": 1000, "leave": 5, "moved": 100, "member lost": 50, "generation": 200,
+		"sync ok": 100, "beat ok": 300, "commit ok": 300, "commit failed": 10, "commit unknown": 10, "read": 1000,
+		"delivery": 500, "leave": 3, "moved": 50, "member lost": 20, "generation": 100,
 	} {
 		if count[what] < least {
 			t.Errorf("%s: %d times in 60 worlds, expected are at least %d", what, count[what], least)
