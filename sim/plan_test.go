@@ -13,7 +13,7 @@ import (
 
 func TestPlanRoundTrip(t *testing.T) {
 	for _, prof := range Profiles() {
-		for s := range uint64(50) {
+		for s := range uint64(20) {
 			p := mustGenerate(t, s, prof)
 			text := p.Bytes()
 			back, err := Parse(text)
