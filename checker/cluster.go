@@ -142,6 +142,15 @@ func (c *Cluster) Started(broker int32) {
 	}
 }
 
+// Forget drops what is known of a group's entries below an index, so that a run without end takes bounded
+// memory. All replicas have to have applied what is below, and no disk may still lose it. Nothing is
+// checked of it any more, also not when a new replica copies it.
+func (c *Cluster) Forget(group, index uint64) {
+	if g := c.group(group); index <= g.commit() {
+		g.forget(index)
+	}
+}
+
 // Installed says that a snapshot of the state at an entry took the place of a replica's whole log; the
 // next Observe shows what is left. Until that is durable, a power loss may bring the old log back.
 func (c *Cluster) Installed(id ReplicaID, group, index, begins uint64) {

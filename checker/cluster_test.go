@@ -192,6 +192,16 @@ func TestClusterChecks(t *testing.T) {
 			s.logs[2] = []string{"1 a", "1 c"}
 			s.show(2, nil)
 		}},
+		{"two payloads behind what was forgotten", LogMatching, "entry 3 of term 1 has two payloads", func(s *stage) {
+			s.replicate(1, ab, 1, 2)
+			s.show(1, commitTo(2))
+			s.show(2, commitTo(2))
+			s.c.Forget(stageGroup, 2)
+			s.logs[1] = append(s.logs[1], "1 c")
+			s.show(1, nil)
+			s.logs[2] = append(s.logs[2], "1 d")
+			s.show(2, nil)
+		}},
 		{"different past", LogMatching, "the same entry 2 of term 2, but not the same entries before it", func(s *stage) {
 			s.replicate(2, []string{"1 a", "2 b"}, 1)
 			s.logs[2] = []string{"2 a", "2 b"}
@@ -510,6 +520,21 @@ func TestClusterIsSilent(t *testing.T) {
 			s.c.Started(2)
 			s.show(2, nil)
 			s.show(1, commitTo(2))
+		}},
+		{"entries that are forgotten", func(s *stage) {
+			s.replicate(1, ab, 1, 2, 3)
+			for _, b := range []int32{1, 2, 3} {
+				s.show(b, commitTo(2))
+			}
+			s.c.Forget(stageGroup, 2)
+			s.c.Forget(stageGroup, 1)
+			s.restart(2)
+			s.show(2, nil)
+			s.replicate(2, []string{"2 c"}, 2, 3)
+			s.show(2, commitTo(3))
+			s.logs[1] = slices.Clone(s.logs[2])
+			s.show(1, func(v *View) { v.Term, v.Vote, v.Leader = 2, 0, false })
+			s.show(1, commitTo(3))
 		}},
 		{"replica removed and back", func(s *stage) {
 			s.replicate(1, ab, 1, 2)

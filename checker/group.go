@@ -5,6 +5,7 @@ package checker
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // group is what all replicas of one raft group agree on, as far as it has been observed.
@@ -16,11 +17,14 @@ type group struct {
 	configs       []Config // ascending by index, as far as known
 	configEntries []uint64 // where there may be entries that change the configuration, ascending
 
-	leaders   map[uint64]ReplicaID // by term: who won it
-	ballots   map[ballot][]*life   // which disks ever had a vote
-	seen      [][]sighting         // by index: every entry that any replica ever had there
-	committed []committed          // by index; [0] is the empty log
-	applied   []appliedState       // by index
+	leaders map[uint64]ReplicaID // by term: who won it
+	ballots map[ballot][]*life   // which disks ever had a vote
+
+	// By index, from base on: what is below was forgotten.
+	base      uint64
+	seen      [][]sighting   // every entry that any replica ever had there
+	committed []committed    // the first of all is the empty log
+	applied   []appliedState // what the state machine was
 	// appliedTop is the highest index in applied with a high watermark.
 	appliedTop uint64
 }
@@ -54,25 +58,53 @@ func newGroup(id uint64) *group {
 }
 
 // commit returns the highest index that was ever seen committed.
-func (g *group) commit() uint64 { return uint64(len(g.committed) - 1) }
+func (g *group) commit() uint64 { return g.base + uint64(len(g.committed)) - 1 }
+
+// committedAt returns what is known of a committed entry at base or above.
+func (g *group) committedAt(index uint64) *committed { return &g.committed[index-g.base] }
+
+// forget drops what is known of entries below an index, at most the commit index.
+func (g *group) forget(index uint64) {
+	if index <= g.base {
+		return
+	}
+	n := index - g.base
+	g.base = index
+	g.committed = slices.Clone(g.committed[n:])
+	g.seen = slices.Clone(g.seen[min(n, uint64(len(g.seen))):])
+	g.applied = slices.Clone(g.applied[min(n, uint64(len(g.applied))):])
+	for _, d := range g.disks {
+		for _, l := range d.lives {
+			l.log.forget(index)
+		}
+	}
+	//det:ok order does not matter because each forgets on its own
+	for _, r := range g.replicas {
+		r.log.forget(index)
+	}
+}
 
 // entryBefore returns the entry at index-1 if it is known to be committed.
 func (g *group) entryBefore(index uint64) mirrored {
-	if index == 0 || index-1 > g.commit() {
+	if index <= g.base || index-1 > g.commit() {
 		return mirrored{}
 	}
-	return g.committed[index-1].mirrored
+	return g.committedAt(index - 1).mirrored
 }
 
 // sight looks an entry up among those seen at its index, and remembers it if its term is new there.
 func (g *group) sight(index uint64, s sighting) (first sighting, ok bool) {
-	g.seen = grow(g.seen, index)
-	for _, old := range g.seen[index] {
+	if index < g.base {
+		return s, false
+	}
+	g.seen = grow(g.seen, index-g.base)
+	at := &g.seen[index-g.base]
+	for _, old := range *at {
 		if old.Term == s.Term {
 			return old, true
 		}
 	}
-	g.seen[index] = append(g.seen[index], s)
+	*at = append(*at, s)
 	return s, false
 }
 
@@ -82,6 +114,14 @@ func grow[T any](s []T, index uint64) []T {
 		s = append(s, make([]T, missing)...)
 	}
 	return s
+}
+
+// top is the state at appliedTop, unset if that is forgotten.
+func (g *group) top() appliedState {
+	if g.appliedTop < g.base {
+		return appliedState{}
+	}
+	return g.applied[g.appliedTop-g.base]
 }
 
 // HashPayload hashes an entry's payload. It is no defence against forgery: it has to tell apart

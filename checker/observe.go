@@ -205,8 +205,8 @@ func (o *observation) leader() *Violation {
 	if bad := o.elected(); bad != nil {
 		return bad
 	}
-	for i := g.commit(); i > 0; i-- {
-		if g.committed[i].inTerm < v.Term {
+	for i := g.commit(); i > g.base; i-- {
+		if g.committedAt(i).inTerm < v.Term {
 			return o.c.leaderHas(g, r, v.Term, i) // with all before it: chains are compared
 		}
 	}
@@ -234,7 +234,7 @@ func (o *observation) elected() *Violation {
 
 // leaderHas checks that a leader has an entry that was committed before its term.
 func (c *Cluster) leaderHas(g *group, leader *replica, term, index uint64) *Violation {
-	want := g.committed[index]
+	want := g.committedAt(index)
 	if !want.known || index < leader.log.first {
 		return nil
 	}
@@ -260,7 +260,7 @@ func (o *observation) commit() *Violation {
 			return g.broken(CommitForward, "broker %v moved its commit index from %d back to %d", r.id, r.view.Commit, v.Commit)
 		}
 	}
-	for i := max(r.checked+1, r.log.first); i <= v.Commit; i++ {
+	for i := max(r.checked+1, r.log.first, g.base+1); i <= v.Commit; i++ {
 		e, _ := r.log.at(i)
 		for i > g.commit()+1 { // compacted everywhere that could have shown it
 			g.committed = append(g.committed, committed{inTerm: v.Term, on: r.id})
@@ -272,7 +272,7 @@ func (o *observation) commit() *Violation {
 			}
 			continue
 		}
-		was := &g.committed[i]
+		was := g.committedAt(i)
 		if !was.known {
 			was.mirrored = e
 			continue
@@ -342,8 +342,11 @@ func (o *observation) applied() *Violation {
 // state compares the state machine to those of other replicas.
 func (o *observation) state() *Violation {
 	g, r, v := o.g, o.r, o.v
-	g.applied = grow(g.applied, v.Applied)
-	was := &g.applied[v.Applied]
+	if v.Applied < g.base {
+		return nil // a new replica that catches up
+	}
+	g.applied = grow(g.applied, v.Applied-g.base)
+	was := &g.applied[v.Applied-g.base]
 	now := appliedState{true, v.HighWatermark, v.State, r.id}
 	if !was.set {
 		*was = now
@@ -361,9 +364,9 @@ func (o *observation) state() *Violation {
 		return nil
 	}
 	if v.Applied >= g.appliedTop {
-		return o.follows(g.applied[g.appliedTop], g.appliedTop, now, v.Applied)
+		return o.follows(g.top(), g.appliedTop, now, v.Applied)
 	}
-	return o.follows(now, v.Applied, g.applied[g.appliedTop], g.appliedTop)
+	return o.follows(now, v.Applied, g.top(), g.appliedTop)
 }
 
 // follows checks that the state after more entries doesn't have the lower high watermark.

@@ -2,7 +2,10 @@
 
 package checker
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // ReplicaID names one replica of a group for ever: its broker in the upper 32 bits, and below a
 // number, at least 1, that no replica of the group on that broker had before. A replica that lost
@@ -158,6 +161,14 @@ func (m *mirror) cut(index uint64) {
 		m.entries = m.entries[:0]
 	case index <= m.last():
 		m.entries = m.entries[:index-m.first]
+	}
+}
+
+// forget removes the entries below index.
+func (m *mirror) forget(index uint64) {
+	if n := min(index-min(index, m.first), uint64(len(m.entries))); n > 0 {
+		m.entries = slices.Clone(m.entries[n:])
+		m.first += n
 	}
 }
 

@@ -87,6 +87,9 @@ func take[T any](in, queue []T, limit int) ([]T, []T) {
 // A hangup comes in a later step than the requests of its connection.
 func (b *broker) fill(limit int) *node.Input {
 	in, m := &b.in, &b.mail
+	clear(in.Requests) // what was in the last step may be large
+	clear(in.Messages)
+	clear(in.Results)
 	in.Hangups = in.Hangups[:0]
 	if len(m.requests) == 0 {
 		in.Hangups, m.hangups = take(in.Hangups, m.hangups, len(m.hangups))

@@ -31,6 +31,8 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 	w.note(evRestart, b, uint64(down))
 	if up {
 		w.result.Crashes++
+		st := b.node.Stats()
+		w.hotReads, w.cachedReads = w.hotReads+st.HotHits, w.cachedReads+st.CacheHits
 		b.node = nil
 		b.mail.clear()
 		b.in = node.Input{}

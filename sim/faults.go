@@ -134,7 +134,7 @@ func (w *world) arm() {
 		f := &w.plan.Faults[i]
 		a := armed{fault: f, event: -1, fires: max(f.Times, 1)}
 		if f.After == nil {
-			w.schedule(event{at: at(f.At), kind: evFault, index: i})
+			w.schedule(event{at: w.epochBegan + at(f.At), kind: evFault, index: i})
 		} else {
 			a.event, _ = anchorIndex(f.After.Event)
 			a.broker = f.After.Broker

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"slices"
+
 	"chronik/node"
 	"chronik/wal"
 )
@@ -83,6 +85,19 @@ func (h *eventHeap) push(e event) {
 	for i > 0 && k[i].before(k[(i-1)/2]) {
 		k[i], k[(i-1)/2] = k[(i-1)/2], k[i]
 		i = (i - 1) / 2
+	}
+}
+
+// drop takes out all events of some kinds.
+func (h *eventHeap) drop(kinds ...eventKind) {
+	var keep []event
+	for len(h.keys) > 0 {
+		if e := h.pop(); !slices.Contains(kinds, e.kind) {
+			keep = append(keep, e)
+		}
+	}
+	for _, e := range keep { // in their order
+		h.push(e)
 	}
 }
 

@@ -54,7 +54,9 @@ func (j *judge) fetched(w *world, c *client, p *pendingCall, f checker.Fetch) {
 	name := partitionName(p.call.Topic, p.call.Partition)
 	w.hash.word(uint64(p.call.ID)<<32 ^ uint64(f.HighWatermark)<<8 ^ uint64(len(f.Records)))
 	h := j.histories.Partition(name)
-	h.Fetches = append(h.Fetches, f)
+	if f.Offset >= j.begins[name] { // else it is about an epoch that was judged already
+		h.Fetches = append(h.Fetches, f)
+	}
 	if t := j.histories.Truths[name]; t != nil && c == w.verifier {
 		for _, r := range f.Records {
 			if r.Offset >= f.Offset {

@@ -27,6 +27,7 @@ type judge struct {
 	producers map[producerKey]bool // ids given out; look-up only
 	moves     map[string][]move    // of a partition; look-up only
 	compacted []*compacted
+	begins    map[string]int64 // where the histories of partitions begin in a soak; look-up only
 
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {

@@ -20,14 +20,16 @@ const verifierID = 1 << 20
 // Half of the time some brokers stay dead at first: as long as each group has a quorum, it must
 // work without them.
 func (w *world) settle() {
-	w.verifier = newClient(w, &Client{
-		ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
-		Timeout: second, GiveUp: 2 * Duration(w.patience()),
-	})
-	w.clients = append(w.clients, w.verifier)
+	if w.verifier == nil {
+		w.verifier = newClient(w, &Client{
+			ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
+			Timeout: second, GiveUp: 2 * Duration(w.patience()),
+		})
+		w.clients = append(w.clients, w.verifier)
+	}
 	w.heal()
 	w.healMembers()
-	if w.seed.draw(domainHeal, 0, 0).ratio(1, 2) {
+	if w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
 		w.freeze()
 	}
 	w.probeQuorums()
@@ -52,7 +54,7 @@ func (w *world) settle() {
 // freeze takes brokers away that no group needs for its quorum.
 func (w *world) freeze() {
 	n := int64(len(w.brokers))
-	first := w.seed.draw(domainHeal, 0, 1).below(n)
+	first := w.seed.draw(domainHeal, uint64(w.epoch), 1).below(n)
 	for i := range n {
 		b := w.brokers[(first+i)%n]
 		if b.node == nil {
@@ -63,7 +65,7 @@ func (w *world) freeze() {
 			b.frozen = false
 			continue
 		}
-		w.crash(b, w.seed.draw(domainHeal, 1, uint64(b.number)).ratio(1, 2), 0)
+		w.crash(b, w.seed.draw(domainHeal, uint64(w.epoch), 2+uint64(b.number)).ratio(1, 2), 0)
 		if w.tracing() {
 			w.tracef("%s  stays dead for a while", w.column(b))
 		}
@@ -204,7 +206,9 @@ func (w *world) verify() {
 		longest = max(longest, c.spec.GiveUp)
 	}
 	v := w.verifier
-	w.ask(v, CallCreate, func(t *Topic) bool { return !t.Auto })
+	if w.epoch == 0 {
+		w.ask(v, CallCreate, func(t *Topic) bool { return !t.Auto })
+	}
 	w.waitFor("every call of the plan and a topic's creation ends", at(longest)+w.patience())
 	w.ask(v, CallProduce, nil)
 	w.waitFor("each partition takes a record", w.patience())
@@ -288,7 +292,7 @@ func (w *world) readAll(v *client) {
 
 func (w *world) readPartition(v *client, t *topicView, i int) {
 	p, name := &t.partitions[i], partitionName(t.plan.Name, int32(i))
-	w.judge.histories.Truths[name] = &checker.Truth{}
+	w.judge.histories.Truths[name] = &checker.Truth{Start: p.position}
 	for limit := w.now + 4*w.patience(); p.position < p.end; {
 		if w.now > limit {
 			w.fail("liveness", "a fresh client reads %s up to offset %d of %d and comes no further", name, p.position, p.end)

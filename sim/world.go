@@ -38,6 +38,11 @@ type world struct {
 	verifier *client // of the liveness phase
 	asked    int     // calls given to it
 	judge    *judge
+
+	// Of a soak. Other runs have one epoch.
+	epoch                 int
+	epochBegan            node.Time
+	hotReads, cachedReads int64 // of brokers that are down
 }
 
 // Options of a run that do not change it.
@@ -124,11 +129,16 @@ func (w *world) start() {
 	for i := range w.plan.Clients {
 		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
 	}
+	w.newMembers()
+	w.beginEpoch()
+}
+
+// beginEpoch begins the calls of an epoch and arms its faults.
+func (w *world) beginEpoch() {
 	for i := range w.plan.Calls {
 		c := &w.plan.Calls[i]
-		w.schedule(event{at: at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
+		w.schedule(event{at: w.epochBegan + at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
 	}
-	w.newMembers()
 	w.arm()
 }
 

@@ -26,6 +26,8 @@ const usage = `simrun runs simulated clusters, one world per seed.
                                 print the plan of a seed, to be saved, edited and replayed
   simrun shrink SEED|FILE [-profile NAME] [-for 1m]
                                 print the smallest plan found that fails in the same way
+  simrun soak [-virtual 24h] [-seed N]
+                                one cluster that lives for long, with faults, memory and reads watched
 
 It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
 `
@@ -47,6 +49,7 @@ func main() {
 	}
 	commands := map[string]func([]string) (failed bool, err error){
 		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
+		"soak":            soakCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]
