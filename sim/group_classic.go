@@ -106,8 +106,8 @@ func (m *member) sync(cn *conn) {
 	cn.askFor(m.world, req, m.patience(), func(resp kmsg.Response) { m.synced(place, resp.(*kmsg.SyncGroupResponse)) })
 }
 
-// assign shares the partitions out. They go around from generation to generation, so that they often
-// change hands.
+// assign shares the partitions out, differently each time: so they often change hands, and an assignment
+// that is sent once more is another one.
 func (m *member) assign() []kmsg.SyncGroupRequestGroupAssignment {
 	parts := make([]kmsg.ConsumerMemberAssignment, len(m.sharing))
 	said := make([]kmsg.ConsumerMemberMetadata, len(m.sharing))
@@ -116,7 +116,7 @@ func (m *member) assign() []kmsg.SyncGroupRequestGroupAssignment {
 			m.world.fail("protocol", "what %s said when it joined comes to the leader of the group as %x: %v", m.sharing[i].MemberID, m.sharing[i].ProtocolMetadata, err)
 		}
 	}
-	turn := int(m.epoch)
+	turn := int(m.draw().below(64))
 	for _, t := range m.client.topics {
 		var want []int
 		for i := range said {
