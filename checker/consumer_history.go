@@ -49,9 +49,11 @@ type Beat struct {
 	Member  string   `json:"member"`
 	Sent    int32    `json:"sent"` // member epoch; 0: joins, below: leaves
 	Owned   []string `json:"owned"`
+	Says    bool     `json:"says"` // the call says that it owns Owned
 	Outcome Outcome  `json:"outcome"`
-	Epoch   int32    `json:"epoch"`   // if OK
-	Granted []string `json:"granted"` // what the answer says that it owns, ascending; none if it says nothing
+	Epoch   int32    `json:"epoch"` // if OK
+	Told    bool     `json:"told"`  // the answer says what it may own: Granted, ascending
+	Granted []string `json:"granted"`
 }
 
 // Commit is one attempt to commit the offset of one partition. Outcome Failed means that the
@@ -62,7 +64,8 @@ type Commit struct {
 	Partition  string  `json:"partition"`
 	Offset     int64   `json:"offset"`
 	Member     string  `json:"member"`
-	Generation int32   `json:"generation"` // or member epoch
+	Instance   string  `json:"instance,omitempty"` // of a static member
+	Generation int32   `json:"generation"`         // or member epoch
 	Outcome    Outcome `json:"outcome"`
 }
 
@@ -101,7 +104,7 @@ const (
 
 // CheckConsumerGroup judges what the members of a group saw.
 func CheckConsumerGroup(g *ConsumerGroup) *Violation {
-	for _, check := range []func() *Violation{g.checkGenerations, g.checkHandover, g.checkEpochs, g.checkHolders, g.checkCommits} {
+	for _, check := range []func() *Violation{g.checkGenerations, g.checkHandover, g.checkEpochs, g.checkRevocations, g.checkHolders, g.checkInstances, g.checkCommits} {
 		if v := check(); v != nil {
 			v.Text = fmt.Sprintf("group %s: ", g.Group) + v.Text
 			return v

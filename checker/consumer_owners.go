@@ -108,6 +108,47 @@ func (g *ConsumerGroup) checkEpochs() *Violation {
 	return nil
 }
 
+// checkRevocations demands that a member of KIP-848 comes to a new epoch only when it owns nothing any
+// more that it has to give up.
+func (g *ConsumerGroup) checkRevocations() *Violation {
+	for i := range g.Beats {
+		b := &g.Beats[i]
+		if b.Outcome != OK || !b.Says || !b.Told || b.Sent <= 0 || b.Epoch <= b.Sent {
+			continue
+		}
+		for _, p := range b.Owned {
+			if !slices.Contains(b.Granted, p) {
+				return violation(TwoOwners, nil, "member %s comes from epoch %d to %d though it says that it still owns %s, which it shall give up%s", b.Member, b.Sent, b.Epoch, p, b.span())
+			}
+		}
+	}
+	return nil
+}
+
+// checkInstances demands that of static members with one name the former can't commit any more when
+// the latter could (KIP-345): their acknowledged commits don't alternate.
+func (g *ConsumerGroup) checkInstances() *Violation {
+	var acked []*Commit
+	for i := range g.Commits {
+		if c := &g.Commits[i]; c.Outcome == OK && c.Instance != "" {
+			acked = append(acked, c)
+		}
+	}
+	for _, b := range acked {
+		var before *Commit // by another member, before b
+		for _, a := range acked {
+			switch {
+			case a.Instance != b.Instance || a.Member == b.Member:
+			case a.Return < b.Call && before == nil:
+				before = a
+			case a.Call > b.Return && before != nil && a.Member == before.Member:
+				return violation(FencedCommit, nil, "members of the name %s take turns: %s, then %s, then %s", b.Instance, before, b, a)
+			}
+		}
+	}
+	return nil
+}
+
 // holding is a time in which a member of KIP-848 surely held a partition: from the answer that gave it
 // on, until the last call before the member gave it up of which the answer proves, by a new epoch in
 // the log, that it had been a member all the time.

@@ -35,11 +35,11 @@ func rightGroup() *ConsumerGroup {
 			{during(110, 120), "b", 2, false, OK, []string{"t/0"}, patience},
 		},
 		Commits: []Commit{
-			{during(30, 40), 1, "t/0", 5, "a", 1, OK},
-			{during(60, 200), 2, "t/0", 7, "a", 1, Unknown},
-			{during(140, 150), 3, "t/0", 9, "b", 2, OK},
-			{during(150, 160), 4, "t/0", 8, "a", 1, Failed},
-			{during(160, 170), 5, "t/0", 10, "b", 2, OK},
+			{during(30, 40), 1, "t/0", 5, "a", "", 1, OK},
+			{during(60, 200), 2, "t/0", 7, "a", "", 1, Unknown},
+			{during(140, 150), 3, "t/0", 9, "b", "", 2, OK},
+			{during(150, 160), 4, "t/0", 8, "a", "", 1, Failed},
+			{during(160, 170), 5, "t/0", 10, "b", "", 2, OK},
 		},
 		Reads: []OffsetRead{
 			{during(21, 25), "t/0", -1, 0},
@@ -58,16 +58,16 @@ func rightModern() *ConsumerGroup {
 	return &ConsumerGroup{
 		Group: "g",
 		Beats: []Beat{
-			{during(0, 10), "a", 0, nil, OK, 1, both},
-			{during(20, 30), "b", 0, nil, OK, 2, nil},
-			{during(40, 50), "a", 1, both, OK, 1, one},
-			{during(60, 70), "b", 2, nil, OK, 2, nil},
-			{during(80, 90), "a", 1, one, OK, 2, one},
-			{during(100, 110), "b", 2, nil, OK, 2, []string{"t/1"}},
-			{during(120, 130), "c", 0, nil, OK, 3, nil},
-			{during(140, 150), "b", 2, []string{"t/1"}, OK, 3, []string{"t/1"}},
+			{during(0, 10), "a", 0, nil, true, OK, 1, true, both},
+			{during(20, 30), "b", 0, nil, true, OK, 2, true, nil},
+			{during(40, 50), "a", 1, both, true, OK, 1, true, one},
+			{during(60, 70), "b", 2, nil, true, OK, 2, true, nil},
+			{during(80, 90), "a", 1, one, true, OK, 2, true, one},
+			{during(100, 110), "b", 2, nil, true, OK, 2, true, []string{"t/1"}},
+			{during(120, 130), "c", 0, nil, true, OK, 3, true, nil},
+			{during(140, 150), "b", 2, []string{"t/1"}, true, OK, 3, true, []string{"t/1"}},
 		},
-		Commits: []Commit{{during(55, 60), 1, "t/1", 4, "a", 1, OK}, {during(115, 118), 2, "t/1", 6, "b", 2, OK}},
+		Commits: []Commit{{during(55, 60), 1, "t/1", 4, "a", "", 1, OK}, {during(115, 118), 2, "t/1", 6, "b", "", 2, OK}},
 		Reads:   []OffsetRead{{during(111, 112), "t/1", 4, 1}},
 	}
 }
@@ -112,10 +112,16 @@ func TestCorruptedGroups(t *testing.T) {
 			g.Reads[2] = OffsetRead{during(121, 125), "t/0", 5, 1}
 			g.Reads[3].Offset, g.Reads[3].Commit = 7, 2
 		}, CommittedOffset},
+		"static members of one name take turns": {func(g *ConsumerGroup) {
+			for i, member := range []string{"x", "y", "x"} {
+				from := 200 + 10*int64(i)
+				g.Commits = append(g.Commits, Commit{during(from, from+5), 6 + int64(i), "t/3", 1, member, "i", 2, OK})
+			}
+		}, FencedCommit},
 		"generations start again": {func(g *ConsumerGroup) {
 			g.Syncs = append(g.Syncs, Sync{during(180, 190), "a", 1, true, OK, nil, 1000 * ms})
 			g.Joins = append(g.Joins, Join{during(170, 180), "a", OK}, Join{during(170, 180), "b", OK})
-			g.Commits = append(g.Commits, Commit{during(191, 192), 6, "t/0", 11, "a", 1, OK})
+			g.Commits = append(g.Commits, Commit{during(191, 192), 6, "t/0", 11, "a", "", 1, OK})
 		}, GenerationBack},
 	} {
 		g := rightGroup()
@@ -126,12 +132,15 @@ func TestCorruptedGroups(t *testing.T) {
 		corrupt func(*ConsumerGroup)
 		want    string
 	}{
-		"given before it was given up":   {func(g *ConsumerGroup) { g.Beats[3].Granted, g.Beats[5].Owned = []string{"t/1"}, []string{"t/1"} }, TwoOwners},
-		"a member joins in an old epoch": {func(g *ConsumerGroup) { g.Beats[6].Epoch = 1 }, GenerationBack},
-		"a member's epoch goes back":     {func(g *ConsumerGroup) { g.Beats[7].Epoch = 1 }, GenerationBack},
-		"a commit of an old epoch":       {func(g *ConsumerGroup) { g.Commits = append(g.Commits, Commit{during(95, 99), 3, "t/1", 5, "a", 1, OK}) }, FencedCommit},
+		"given before it was given up":                 {func(g *ConsumerGroup) { g.Beats[3].Granted, g.Beats[5].Owned = []string{"t/1"}, []string{"t/1"} }, TwoOwners},
+		"a member joins in an old epoch":               {func(g *ConsumerGroup) { g.Beats[6].Epoch = 1 }, GenerationBack},
+		"in the next epoch with what it shall give up": {func(g *ConsumerGroup) { g.Beats[4].Owned = []string{"t/0", "t/1"} }, TwoOwners},
+		"a member's epoch goes back":                   {func(g *ConsumerGroup) { g.Beats[7].Epoch = 1 }, GenerationBack},
+		"a commit of an old epoch": {func(g *ConsumerGroup) {
+			g.Commits = append(g.Commits, Commit{during(95, 99), 3, "t/1", 5, "a", "", 1, OK})
+		}, FencedCommit},
 		"a commit of the former owner takes effect late": {func(g *ConsumerGroup) {
-			g.Commits = append(g.Commits, Commit{during(56, 300), 3, "t/1", 5, "a", 1, Unknown})
+			g.Commits = append(g.Commits, Commit{during(56, 300), 3, "t/1", 5, "a", "", 1, Unknown})
 			g.Reads = append(g.Reads, OffsetRead{during(119, 120), "t/1", 5, 3})
 		}, CommittedOffset},
 	} {
@@ -174,7 +183,7 @@ func TestLegalGroups(t *testing.T) {
 		},
 		"it left": func(g *ConsumerGroup) { g.Joins[3].Outcome = Unknown },
 		"a commit without an answer takes effect late": func(g *ConsumerGroup) {
-			g.Commits[1] = Commit{during(126, 300), 2, "t/0", 7, "b", 2, Unknown}
+			g.Commits[1] = Commit{during(126, 300), 2, "t/0", 7, "b", "", 2, Unknown}
 			g.Reads[2] = OffsetRead{during(121, 125), "t/0", 5, 1}
 			g.Reads = append(g.Reads, OffsetRead{during(300, 301), "t/0", 7, 2})
 		},
@@ -200,7 +209,7 @@ func TestRegisterAgainstSearch(t *testing.T) {
 		commits := rapid.Int64Range(0, 4).Draw(t, "commits")
 		for id := range commits {
 			outcome := rapid.SampledFrom([]Outcome{OK, OK, Unknown, Failed}).Draw(t, "outcome")
-			g.Commits = append(g.Commits, Commit{at("commit"), id + 1, "t/0", id + 1, "a", 0, outcome})
+			g.Commits = append(g.Commits, Commit{at("commit"), id + 1, "t/0", id + 1, "a", "", 0, outcome})
 		}
 		for range rapid.IntRange(0, 5).Draw(t, "reads") {
 			id := rapid.Int64Range(0, commits).Draw(t, "commit read")

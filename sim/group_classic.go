@@ -102,8 +102,21 @@ func (m *member) sync(cn *conn) {
 		req.GroupAssignment = m.assign()
 	}
 	m.busy = true
+	if m.leads && m.draw().ratio(1, 4) { // as if an answer had been lost
+		m.syncTwice(cn, *req)
+	}
 	place := m.world.judge.syncs(m)
 	cn.askFor(m.world, req, m.patience(), func(resp kmsg.Response) { m.synced(place, resp.(*kmsg.SyncGroupResponse)) })
+}
+
+// syncTwice sends another assignment first; whichever is taken, it has to be one of them for all.
+func (m *member) syncTwice(cn *conn, req kmsg.SyncGroupRequest) {
+	req.GroupAssignment = m.assign()
+	place := m.world.judge.syncs(m)
+	cn.askFor(m.world, &req, m.patience(), func(resp kmsg.Response) {
+		r := resp.(*kmsg.SyncGroupResponse)
+		m.world.judge.memberSynced(m, place, outcomeOf(r.ErrorCode), m.assigned(r.MemberAssignment))
+	})
 }
 
 // assign shares the partitions out, differently each time: so they often change hands, and an assignment
@@ -150,24 +163,30 @@ func (m *member) synced(place int, resp *kmsg.SyncGroupResponse) {
 		m.refused(resp.ErrorCode, "SyncGroup")
 		return
 	}
-	var names []string
-	if len(resp.MemberAssignment) > 0 { // else the leader didn't count on this member
-		var a kmsg.ConsumerMemberAssignment
-		if err := a.ReadFrom(resp.MemberAssignment); err != nil {
-			m.world.fail("protocol", "an assignment comes to %v as %x: %v", m, resp.MemberAssignment, err)
-		}
-		for _, t := range a.Topics {
-			for _, p := range t.Partitions {
-				names = append(names, partitionName(t.Topic, p))
-			}
-		}
-		slices.Sort(names)
-	}
+	names := m.assigned(resp.MemberAssignment)
 	m.world.judge.memberSynced(m, place, checker.OK, names)
 	m.phase = phaseMember
 	m.own(names)
 	m.beatAt = m.world.now + at(m.spec.Beat)
 	m.sendStale()
+}
+
+// assigned names the partitions of an assignment; none if the leader didn't count on this member.
+func (m *member) assigned(assignment []byte) (names []string) {
+	if len(assignment) == 0 {
+		return nil
+	}
+	var a kmsg.ConsumerMemberAssignment
+	if err := a.ReadFrom(assignment); err != nil {
+		m.world.fail("protocol", "an assignment comes to %v as %x: %v", m, assignment, err)
+	}
+	for _, t := range a.Topics {
+		for _, p := range t.Partitions {
+			names = append(names, partitionName(t.Topic, p))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (m *member) beatClassic(cn *conn) {

@@ -54,15 +54,17 @@ func (j *judge) memberSynced(m *member, place int, o checker.Outcome, owns []str
 	j.done(m, &c.Span, uint64(m.epoch)<<16^uint64(len(owns)))
 }
 
-func (j *judge) beats(m *member, epoch int32) int {
+func (j *judge) beats(m *member, epoch int32, says bool) int {
 	g := j.consumers(m)
-	g.Beats = append(g.Beats, checker.Beat{Span: m.asks(), Member: m.id, Sent: epoch, Owned: m.ownedNames(), Outcome: checker.Unknown})
+	g.Beats = append(g.Beats, checker.Beat{
+		Span: m.asks(), Member: m.id, Sent: epoch, Owned: m.ownedNames(), Says: says, Outcome: checker.Unknown,
+	})
 	return len(g.Beats) - 1
 }
 
-func (j *judge) beaten(m *member, place int, o checker.Outcome, epoch int32, granted []string) {
+func (j *judge) beaten(m *member, place int, o checker.Outcome, epoch int32, told bool, granted []string) {
 	c := &j.consumers(m).Beats[place]
-	c.Outcome, c.Epoch, c.Granted = o, epoch, granted
+	c.Outcome, c.Epoch, c.Told, c.Granted = o, epoch, told, granted
 	j.done(m, &c.Span, uint64(epoch)<<16^uint64(len(granted)))
 }
 
@@ -71,7 +73,8 @@ func (j *judge) commits(m *member, c *staleCommit, o commitOffset) (int, int64) 
 	g := j.consumers(m)
 	place := len(g.Commits)
 	g.Commits = append(g.Commits, checker.Commit{
-		Span: m.asks(), ID: int64(place) + 1, Partition: o.name, Offset: o.offset, Member: c.id, Generation: c.generation, Outcome: checker.Unknown,
+		Span: m.asks(), ID: int64(place) + 1, Partition: o.name, Offset: o.offset, Member: c.id,
+		Instance: m.spec.Instance, Generation: c.generation, Outcome: checker.Unknown,
 	})
 	return place, int64(place) + 1
 }

@@ -31,6 +31,7 @@ type member struct {
 
 	coordinator int // broker; 0: unknown
 	conn        *conn
+	finding     *conn     // over which it was asked for
 	busy        bool      // a call of the group protocol is under way
 	retryAt     node.Time // no call before
 	phase       phase
@@ -271,12 +272,12 @@ func (m *member) find() {
 	req := kmsg.NewPtrFindCoordinatorRequest()
 	req.Version = [...]int16{3, 4, 1, 6}[m.spec.ID%4]
 	req.CoordinatorKey, req.CoordinatorKeys = m.spec.Group, []string{m.spec.Group}
-	m.busy = true
+	m.busy, m.finding = true, cn
 	cn.ask(c.world, req, func(resp kmsg.Response) { m.found(resp.(*kmsg.FindCoordinatorResponse)) })
 }
 
 func (m *member) found(resp *kmsg.FindCoordinatorResponse) {
-	m.busy = false
+	m.busy, m.finding = false, nil
 	if resp.Version >= 4 {
 		if len(resp.Coordinators) != 1 {
 			m.world.fail("protocol", "a question for one coordinator is answered with %d", len(resp.Coordinators))
@@ -317,8 +318,8 @@ func (m *member) lostConn(cn *conn) {
 		return
 	}
 	m.fetching[cn.broker.number] = m.fetching[cn.broker.number] && m.client.conns[cn.broker.number] != nil
-	if m.coordinator == 0 {
-		m.busy = false // who was asked for the coordinator
+	if cn == m.finding {
+		m.busy, m.finding = false, nil
 	}
 }
 

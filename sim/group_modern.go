@@ -34,6 +34,7 @@ func (m *member) beatModern() {
 		if !said && w.now < m.beatAt {
 			return
 		}
+		m.full = m.full || m.draw().ratio(1, 8) // as after a timeout
 	}
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Version = 1
@@ -48,7 +49,7 @@ func (m *member) beatModern() {
 	}
 	m.busy = true
 	m.beatAt = w.now + at(m.spec.Beat)
-	place := w.judge.beats(m, m.epoch)
+	place := w.judge.beats(m, m.epoch, req.Topics != nil)
 	cn.ask(w, req, func(resp kmsg.Response) { m.beaten(place, resp.(*kmsg.ConsumerGroupHeartbeatResponse)) })
 }
 
@@ -83,12 +84,12 @@ func (m *member) beaten(place int, resp *kmsg.ConsumerGroupHeartbeatResponse) {
 	m.busy = false
 	if resp.ErrorCode != 0 {
 		m.tracef("ConsumerGroupHeartbeat answers %d", resp.ErrorCode)
-		m.world.judge.beaten(m, place, checker.Failed, 0, nil)
+		m.world.judge.beaten(m, place, checker.Failed, 0, false, nil)
 		m.refusedModern(resp.ErrorCode)
 		return
 	}
 	granted, known := m.granted(resp.Assignment)
-	m.world.judge.beaten(m, place, checker.OK, resp.MemberEpoch, granted)
+	m.world.judge.beaten(m, place, checker.OK, resp.MemberEpoch, resp.Assignment != nil && known, granted)
 	m.epoch, m.phase, m.full = resp.MemberEpoch, phaseMember, false
 	if resp.Assignment == nil || !known {
 		m.full = !known // asks again when it knows the topics
@@ -150,10 +151,10 @@ func (m *member) leaveModern(cn *conn) {
 	req.RebalanceTimeoutMillis = -1
 	m.own(nil)
 	m.busy = true
-	place := m.world.judge.beats(m, epoch)
+	place := m.world.judge.beats(m, epoch, false)
 	cn.ask(m.world, req, func(resp kmsg.Response) {
 		r := resp.(*kmsg.ConsumerGroupHeartbeatResponse)
-		m.world.judge.beaten(m, place, outcomeOf(r.ErrorCode), r.MemberEpoch, nil)
+		m.world.judge.beaten(m, place, outcomeOf(r.ErrorCode), r.MemberEpoch, false, nil)
 		m.stop(true)
 	})
 }
