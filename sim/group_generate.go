@@ -55,7 +55,7 @@ func (g *generator) oneGroup(name string, topics []string) {
 	for i := range g.wide(1, int64(g.prof.members)) {
 		m := Member{
 			ID: len(p.Members) + 1, Group: name, Modern: modern, Topics: topics, Session: session, Rebalance: rebalance,
-			Beat: min(session/3, g.span(200*millisecond, 3*second)), Commit: g.span(100*millisecond, 3*second),
+			Beat: min(session/3, rebalance/3, g.span(200*millisecond, 3*second)), Commit: g.span(100*millisecond, 3*second),
 			Timeout: g.span(500*millisecond, 3*second), Home: int(g.between(1, int64(p.Brokers))),
 		}
 		if len(topics) > 1 && g.chance(1, 4) {
