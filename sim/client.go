@@ -255,15 +255,21 @@ func (c *client) disconnected(cn *conn) {
 	if c.nextBroker == b {
 		c.nextBroker = b%len(c.world.brokers) + 1
 	}
-	c.refreshAll()
+	c.refresh(b)
 	c.producerLost(b)
 	c.serialLost(b)
 }
 
-// refreshAll asks for all metadata again, after a pause.
-func (c *client) refreshAll() {
+// refresh asks again for the metadata of the topics that a broker leads, after a pause, and for who is the
+// controller.
+func (c *client) refresh(broker int) {
+	if c.controller == broker {
+		c.controller = 0
+	}
 	for _, t := range c.topics {
-		t.stale = true
+		for i := range t.partitions {
+			t.stale = t.stale || t.partitions[i].leader == broker
+		}
 	}
 	c.askAgain = max(c.askAgain, c.world.now+c.retryDelay())
 	c.wakeAt(c.askAgain)
