@@ -87,9 +87,20 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 			return o.ResourceType == in.ResourceType && o.ResourceName == in.ResourceName
 		})
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
-		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
+		a.begin(in.ResourceType, in.ResourceName, settings(in.Configs), twice)
 	}
 	w.begin(int32(adminTimeout.Milliseconds()))
+}
+
+// settings counts the edits that would set something. kafka-reassign-partitions --verify deletes the
+// brokers' throttles whether or not there are any.
+func settings(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) (count int) {
+	for i := range in {
+		if in[i].Op != kmsg.IncrementalAlterConfigOpDelete {
+			count++
+		}
+	}
+	return count
 }
 
 // replaceConfigs is AlterConfigs: what isn't named gets its default back.
@@ -132,10 +143,10 @@ func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configC
 func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) (value string, keep bool, err error) {
 	d := topicConfigDef(e.Name)
 	switch {
+	case e.Op == kmsg.IncrementalAlterConfigOpDelete: // what is unknown isn't there either
+		return "", false, nil
 	case d == nil:
 		return "", false, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", e.Name)
-	case e.Op == kmsg.IncrementalAlterConfigOpDelete:
-		return "", false, nil
 	case e.Value == nil:
 		return "", false, kafka.Errorf(kerr.InvalidRequest, "configuration %s has no value; delete it to get its default", e.Name)
 	case e.Op == kmsg.IncrementalAlterConfigOpSet:
@@ -198,6 +209,7 @@ func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, changes in
 	}
 }
 
+// checkBrokerChange takes what changes nothing.
 func (n *Node) checkBrokerChange(name string, changes int) error {
 	if name != "" {
 		if err := n.checkBrokerName(name); err != nil {

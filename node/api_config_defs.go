@@ -64,7 +64,7 @@ const noEffect = "Taken and shown, but without effect: "
 // topicConfigDefs are the configurations of topics, ascending by name.
 var topicConfigDefs = []configDef{
 	{
-		cleanupPolicyConfig, kmsg.ConfigTypeList, always(cleanupDelete), "log.cleanup.policy", oneOf(cleanupDelete, cleanupCompact),
+		cleanupPolicyConfig, kmsg.ConfigTypeList, always(cleanupDelete), "log.cleanup.policy", listOf(cleanupDelete, cleanupCompact),
 		"What happens to old records: they are deleted by age and size, or dropped when there is a newer one with the same key, or both.",
 	},
 	{
@@ -189,12 +189,22 @@ func checkTopicConfig(v configValue, replicas int) error {
 	return nil
 }
 
-// oneOf takes one of some values; of a list, each.
+// oneOf takes one of some values.
 func oneOf(allowed ...string) func(string, int) string {
+	return func(value string, _ int) string {
+		if !slices.Contains(allowed, value) {
+			return "can only be " + strings.Join(allowed, " or ") + " here"
+		}
+		return ""
+	}
+}
+
+// listOf takes lists of some words.
+func listOf(allowed ...string) func(string, int) string {
 	return func(value string, _ int) string {
 		for _, v := range strings.Split(value, ",") {
 			if !slices.Contains(allowed, strings.TrimSpace(v)) {
-				return "can only be " + strings.Join(allowed, " or ") + " here"
+				return "can only be a list of " + strings.Join(allowed, " and ") + " here"
 			}
 		}
 		return ""

@@ -142,7 +142,7 @@ const metadataTopic = "__cluster_metadata"
 
 // DescribeQuorum, versions 0 to 2 (KIP-595, KIP-836), on any broker: who votes in group 0, and how
 // far each replica is. Offsets are raft indexes. How far the others are is known to the leader; other
-// brokers answer -1 for that.
+// brokers answer -1, also for themselves: tools subtract.
 func (n *Node) handleDescribeQuorum(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeQuorumRequest)
 	resp := kmsg.NewPtrDescribeQuorumResponse()
@@ -176,8 +176,9 @@ func (n *Node) describeQuorum(out *kmsg.DescribeQuorumResponseTopicPartition) {
 	g := n.catalog.group
 	out.LeaderID, out.LeaderEpoch, out.HighWatermark = int32(brokerOf(g.lead)), leaderEpoch(g.term), int64(g.commit)
 	last, _ := g.view.LastIndex()
-	ends := map[uint64]int64{g.self: int64(last)}
+	ends := make(map[uint64]int64)
 	if g.role == raft.StateLeader {
+		ends[g.self] = int64(last)
 		g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 			if id != g.self {
 				ends[id] = int64(pr.Match)
