@@ -207,6 +207,9 @@ func (c *client) sendRemove(cn *conn, p *pendingCall) {
 		switch code := resp.(*kmsg.UnregisterBrokerResponse).ErrorCode; {
 		case code == 0, code == kerr.BrokerIDNotRegistered.Code && b.removals > p.before:
 			c.world.judge.answered(c.world, c, p, int64(code))
+			if code == 0 {
+				c.world.judge.checkLeft(c.world, b)
+			}
 			c.world.left(b)
 			c.endSerial(p)
 		case code == kerr.BrokerIDNotRegistered.Code: // not yet, or no longer

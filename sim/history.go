@@ -123,6 +123,28 @@ func (j *judge) checkPlacement(w *world, partition string, replicas []int32) {
 	}
 }
 
+// checkLeft demands of a broker whose removal is answered that the catalog doesn't count on its vote any
+// more: it may be taken away now.
+func (j *judge) checkLeft(w *world, b *broker) {
+	var newest *seenReplica
+	for _, seen := range j.seen {
+		for _, r := range seen {
+			if r.group == 0 && (newest == nil || r.view.ConfIndex > newest.view.ConfIndex) {
+				newest = r
+			}
+		}
+	}
+	if newest == nil || b.leaving {
+		return
+	}
+	self := checker.NewReplicaID(int32(b.number), b.diskNumber)
+	for _, id := range append(replicaIDs(newest.view.Voters), replicaIDs(newest.view.Outgoing)...) {
+		if id == self {
+			w.fail("removed-too-early", "the removal of broker %d is answered, but it is still a voter of the catalog, whose configuration is that of entry %d", b.number, newest.view.ConfIndex)
+		}
+	}
+}
+
 // hasTrimmed notes that records were deleted.
 func (j *judge) hasTrimmed(w *world, c *client, p *pendingCall, start int64) {
 	w.result.Ops++

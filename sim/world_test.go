@@ -136,6 +136,11 @@ func TestOwnChecksCanFail(t *testing.T) {
 	if got, undone := placed(2, 3), placed(1, 2); got != "" || undone != "placement" {
 		t.Errorf("a partition where it was moved: %q; where an earlier move brought it: %q", got, undone)
 	}
+	j.seen[2] = []*seenReplica{{view: node.View{Voters: []uint64{1<<32 | 1, 2<<32 | 1}}}}
+	left := func(n int) string { return failureOf(w, func() { j.checkLeft(w, w.brokers[n-1]) }) }
+	if got, early := left(3), left(2); got != "" || early != "removed-too-early" {
+		t.Errorf("the removal of a broker that doesn't vote: %q; of one that does: %q", got, early)
+	}
 	if got := failureOf(w, func() { panic("broken invariant") }); got != "panic" {
 		t.Errorf("a panic: %q", got)
 	}
