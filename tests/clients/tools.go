@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -35,6 +37,12 @@ const (
 	configsTool      = "kafka.admin.ConfigCommand"
 	offsetsTool      = "org.apache.kafka.tools.GetOffsetShell"
 	perfTest         = "org.apache.kafka.tools.ProducerPerformance"
+	readPerfTest     = "org.apache.kafka.tools.ConsumerPerformance"
+	reassignTool     = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+	electionTool     = "org.apache.kafka.tools.LeaderElectionCommand"
+	deleteRecords    = "org.apache.kafka.tools.DeleteRecordsCommand"
+	logDirsTool      = "org.apache.kafka.tools.LogDirsCommand"
+	quorumTool       = "org.apache.kafka.tools.MetadataQuorumCommand"
 	verifiableWriter = "org.apache.kafka.tools.VerifiableProducer"
 	verifiableReader = "org.apache.kafka.tools.VerifiableConsumer"
 )
@@ -95,6 +103,16 @@ func (t tools) roundtrip(ctx context.Context, topic, codec string) error {
 }
 
 func (t tools) admin(ctx context.Context, topic string) error {
+	plan, err := t.file(`{"version":1,"partitions":[{"topic":"` + topic + `","partition":0,"replicas":[3,1,2]}]}`)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(plan)
+	records, err := t.file(`{"version":1,"partitions":[{"topic":"` + topic + `","partition":0,"offset":1}]}`)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(records)
 	for _, s := range []struct {
 		class string
 		args  []string
@@ -108,7 +126,14 @@ func (t tools) admin(ctx context.Context, topic string) error {
 		{topicsTool, []string{"--alter", "--topic", topic, "--partitions", "5"}, nil},
 		{topicsTool, []string{"--describe", "--topic", topic}, []string{"PartitionCount: 5", "ReplicationFactor: 3", "retention.ms=7654321"}},
 		{perfTest, []string{"--topic", topic, "--num-records", "2000", "--record-size", "100", "--throughput", "-1"}, []string{"2000 records sent"}},
+		{readPerfTest, []string{"--topic", topic, "--num-records", "1000"}, []string{"fetch.time.ms"}},
 		{offsetsTool, []string{"--topic", topic}, []string{topic + ":4:"}},
+		{deleteRecords, []string{"--offset-json-file", records}, []string{"low_watermark: 1"}},
+		{logDirsTool, []string{"--describe", "--topic-list", topic}, []string{topic + "-4"}},
+		{quorumTool, []string{"describe", "--replication"}, []string{"Leader", "Follower"}},
+		{reassignTool, []string{"--execute", "--reassignment-json-file", plan}, []string{"Successfully started"}},
+		{reassignTool, []string{"--verify", "--reassignment-json-file", plan}, []string{"-0 is completed", "Clearing topic-level throttles"}},
+		{electionTool, []string{"--election-type", "preferred", "--topic", topic, "--partition", "0"}, nil},
 		{groupsTool, []string{"--list"}, nil},
 		{topicsTool, []string{"--delete", "--topic", topic}, nil},
 	} {
@@ -117,6 +142,16 @@ func (t tools) admin(ctx context.Context, topic string) error {
 		}
 	}
 	return nil
+}
+
+// file writes what a tool reads from a file.
+func (t tools) file(text string) (name string, err error) {
+	f, err := os.CreateTemp(t.bench.cache, "*.json")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 // afterwards looks at a group whose members have left, moves its offsets, and deletes it.
