@@ -203,7 +203,7 @@ func (c *Cluster) replica(g *group, id ReplicaID, begins uint64) *replica {
 	d := c.disk(id.Broker(), g.id)
 	if d.running == nil || d.running.id != id {
 		d.running = newReplica(id)
-		d.running.life = d.begin(begins)
+		d.running.life = d.lifeOf(begins)
 		g.replicas[id] = d.running
 	}
 	return d.running

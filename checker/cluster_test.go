@@ -574,3 +574,17 @@ func TestHashPayload(t *testing.T) {
 		t.Error("not a function")
 	}
 }
+
+// TestDurableBeforeSeen lets records of a replica be durable before it is seen.
+func TestDurableBeforeSeen(t *testing.T) {
+	d := &disk{broker: 1}
+	early := d.life(20)
+	seen := d.lifeOf(10)
+	seen.log.put(1, mirrored{Entry: Entry{Term: 1}, known: true})
+	if seen != early || d.life(15) != seen || d.life(30) != seen || d.survivor() != seen || len(d.lives) != 1 {
+		t.Errorf("one replica has %d lives", len(d.lives))
+	}
+	if next := d.lifeOf(40); next == seen {
+		t.Error("the next replica goes on with the life of the one before")
+	}
+}

@@ -67,6 +67,7 @@ type disk struct {
 // life is the part of a broker's log that speaks of one replica.
 type life struct {
 	begins  uint64 // position in the log
+	unseen  bool   // of a replica that nobody has seen yet; it may have begun earlier
 	removed bool   // its end is durable, or the disk is lost
 	ends    uint64 // position after which the log speaks of the next one, if removed; 0 on a lost disk
 
@@ -92,7 +93,20 @@ func (d *disk) life(at uint64) *life {
 			return l
 		}
 	}
-	return d.begin(at) // of one that nobody has seen yet
+	l := d.begin(at)
+	l.unseen = true
+	return l
+}
+
+// lifeOf returns the life of a replica that is seen first, and whose records begin at a position. Some
+// may be durable already: the header of a segment tells of every group.
+func (d *disk) lifeOf(begins uint64) *life {
+	if n := len(d.lives); n > 0 && d.lives[n-1].unseen && d.lives[n-1].begins >= begins {
+		l := d.lives[n-1]
+		l.begins, l.unseen = begins, false
+		return l
+	}
+	return d.begin(begins)
 }
 
 // survivor returns the life that goes on when the broker starts: the first whose end isn't durable,
