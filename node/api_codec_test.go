@@ -53,3 +53,54 @@ func TestCodecsPassThrough(t *testing.T) {
 		}
 	}
 }
+
+// A compressed batch is opened to find the record that is as new as a timestamp. If it can't be, as when a
+// client lied about the codec, the answer is the first record: nothing is missed.
+func TestListOffsetsInCompressedBatches(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	base := int64(0)
+	for codec := kafka.CodecNone; codec <= kafka.CodecZstd; codec++ {
+		first := 1000 * (base + 1)
+		if _, e := o.produce("t", packed(t, codec, first)); e != "NONE" {
+			t.Fatal(e)
+		}
+		for timestamp, want := range map[int64]int64{first: base, first + 1: base + 1, first + 100: base + 1, first + 101: base + 2, first + 200: base + 2} {
+			if got := o.offsetAt("t", timestamp); got != want {
+				t.Errorf("codec %d, first timestamp + %d: offset %d, want %d", codec, timestamp-first, got, want)
+			}
+		}
+		base += 3
+	}
+	lie := compressed(kafka.CodecGzip)
+	binary.BigEndian.PutUint64(lie[27:], 1_000_000)
+	binary.BigEndian.PutUint64(lie[35:], 1_000_000)
+	binary.BigEndian.PutUint32(lie[17:], crc32.Checksum(lie[21:], crc32.MakeTable(crc32.Castagnoli)))
+	if _, e := o.produce("t", lie); e != "NONE" {
+		t.Fatal(e)
+	}
+	if got := o.offsetAt("t", 500_000); got != base {
+		t.Errorf("offset %d, want %d", got, base)
+	}
+}
+
+// packed is three records, 100 ms apart, with a codec.
+func packed(t *testing.T, codec kafka.Codec, first int64) []byte {
+	var records []kafka.Record
+	for i := range int64(3) {
+		records = append(records, kafka.Record{TimestampDelta: 100 * i, Value: []byte("v")})
+	}
+	spec := kafka.NewBatchSpec(records...)
+	spec.FirstTimestamp = first
+	raw := kafka.AppendBatch(nil, spec)
+	body, err := kafka.Compress(codec, raw[61:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = append(raw[:61:61], body...)
+	raw[22] |= byte(codec)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint64(raw[35:], uint64(first+200))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return raw
+}

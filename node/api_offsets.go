@@ -180,22 +180,25 @@ func (n *Node) findAgain(l *listOffsets, p *partition, c cursor, timestamp int64
 }
 
 // firstAsNew finds the first record of a batch that is as new as a timestamp, and is not below the
-// log's start. In a compressed batch it answers the first record, which is never past it, with the
-// batch's largest timestamp.
+// log's start. In a compressed batch that can't be unfolded here, or to too much, it answers the first
+// record, which is never past it, with the batch's largest timestamp.
 func firstAsNew(raw []byte, b kafka.Batch, base, timestamp, start int64) (offset, at int64) {
-	if b.Codec() != kafka.CodecNone {
-		return max(base, start), b.Newest()
-	}
 	offset, at = -1, -1
-	err := kafka.Records(raw, func(delta, ms int64, _, _ []byte) error {
+	err := kafka.Unpack(raw, maxSearched, func(delta, ms int64, _, _ []byte) error {
 		if o := base + delta; offset < 0 && ms >= timestamp && o >= start {
 			offset, at = o, ms
 		}
 		return nil
 	})
-	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
+	assert(err == nil || b.Codec() != kafka.CodecNone, "every entry of a partition is a checked batch: %v", err)
+	if err != nil {
+		return max(base, start), b.Newest()
+	}
 	return offset, at
 }
+
+// maxSearched is how many bytes a batch may unfold to when it is searched.
+const maxSearched = 16 << 20
 
 // OffsetForLeaderEpoch, versions 2 to 4: where a leader epoch ended, by which clients find out that
 // records they have read were never committed here (KIP-320).
