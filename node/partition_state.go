@@ -25,7 +25,12 @@ var errState = errors.New("malformed state of a partition")
 
 // snapshot implements machine.
 func (p *partition) snapshot(since uint64) []byte {
-	b := binary.AppendUvarint(nil, partitionStateVersion)
+	return p.spans.appendSince(p.appendState(nil), since)
+}
+
+// appendState appends all but the spans, which differ from replica to replica.
+func (p *partition) appendState(b []byte) []byte {
+	b = binary.AppendUvarint(b, partitionStateVersion)
 	b = binary.AppendVarint(b, p.highWatermark)
 	b = binary.AppendVarint(b, p.start)
 	b = binary.AppendUvarint(b, uint64(len(p.epochs)))
@@ -33,8 +38,7 @@ func (p *partition) snapshot(since uint64) []byte {
 		b = binary.AppendVarint(b, int64(e.epoch))
 		b = binary.AppendVarint(b, e.start)
 	}
-	b = p.appendProducers(b)
-	return p.spans.appendSince(b, since)
+	return p.appendProducers(b)
 }
 
 func (p *partition) appendProducers(b []byte) []byte {

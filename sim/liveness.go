@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -310,6 +311,28 @@ func (w *world) converge() {
 		return why == ""
 	}) {
 		w.fail("liveness", "replicas don't become equal: %s", why)
+	}
+	w.compareStates()
+}
+
+// compareStates demands that replicas which have applied the same entries have the same state: offsets,
+// leader epochs, producer windows, the catalog, consumer groups.
+func (w *world) compareStates() {
+	for _, g := range w.judge.groups {
+		leader := w.leader(g.id)
+		if w.judge.gone[g.id] || leader == nil {
+			continue
+		}
+		want := leader.node.StateOf(g.id)
+		for _, b := range w.brokers {
+			if b == leader || b.node == nil {
+				continue
+			}
+			if have := b.node.StateOf(g.id); have != nil && !bytes.Equal(have, want) {
+				w.fail("state-equal", "brokers %d and %d have applied the same entries of group %d and have different states: %q and %q",
+					leader.number, b.number, g.id, want, have)
+			}
+		}
 	}
 }
 

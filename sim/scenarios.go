@@ -124,6 +124,7 @@ func (g *generator) behindRetention() {
 	p.Topics[0].RetentionBytes = g.wide(16<<10, 64<<10)
 	victim := int(g.between(1, 3))
 	g.load(500*millisecond, 2*second, 10, 20, 64)
+	g.producers = nil // these are not heard of again: only the checkpoint knows them
 	g.strike(Fault{Target: Target(strconv.Itoa(victim))}.of(FaultIsolate, 2*second, 9*second))
 	g.load(2*second, 10*second, 400, 20, 256)
 	operator := g.client(false)
