@@ -62,6 +62,7 @@ type partitionMeta struct {
 	Replicas []replicaMeta // the first is the preferred leader
 	Target   []replicaMeta // where they are moving to; empty if they don't
 	Leaving  []replicaMeta // of earlier targets, still there perhaps
+	Moves    uint64        `json:",omitempty"` // goals so far: the end of an earlier move isn't the end of one back to the same place
 
 	// Not replicated: who leads, as the leader itself last said; for brokers without a replica.
 	hintLeader BrokerID
@@ -146,6 +147,7 @@ type reassign struct {
 type reassigned struct {
 	Group    GroupID
 	Replicas []replicaMeta
+	Move     uint64 `json:",omitempty"` // partitionMeta.Moves
 }
 
 // removeBroker forgets a broker that has no replicas any more.
@@ -441,14 +443,15 @@ func (c *catalog) reassign(cmd *reassign) error {
 		}
 	}
 	p.Target, p.reported = target, false
+	p.Moves++
 	c.node.placeReplica(p)
 	return nil
 }
 
-// reassigned ends a move, if the goal is still the one that was reached.
+// reassigned ends a move, if the goal is still the one that was reached, and never was another in between.
 func (c *catalog) reassigned(cmd *reassigned) {
 	p := c.byGroup[cmd.Group]
-	if p == nil || !slices.Equal(p.goal(), cmd.Replicas) {
+	if p == nil || p.Moves != cmd.Move || !slices.Equal(p.goal(), cmd.Replicas) {
 		return
 	}
 	p.Replicas, p.Target, p.Leaving = cmd.Replicas, nil, nil

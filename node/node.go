@@ -299,7 +299,7 @@ func (n *Node) replicasAsWanted(g *group) {
 	case p.moving():
 		if !p.reported {
 			p.reported = true
-			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal()}}, func(commandResult) {})
+			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal(), p.Moves}}, func(commandResult) {})
 		}
 	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
 		g.balance(p.Replicas[0].Broker)
