@@ -77,7 +77,7 @@ var profiles = []profile{
 	},
 	{ // brokers join, leave and lose their disks, partitions move
 		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3,
 		kinds: []FaultKind{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
