@@ -503,6 +503,19 @@ func TestClusterIsSilent(t *testing.T) {
 			s.c.LostDisk(2)
 			s.note(s.c.DurableVote(2, stageGroup, 10, 0, 0))
 		}},
+		{"a record is durable before the replica is seen", func(s *stage) {
+			s.c.RemoveReplica(2, stageGroup)
+			s.c.DurableRemoval(2, stageGroup, 50)
+			s.note(s.c.DurableVote(2, stageGroup, 110, 0, 0))
+			s.replace(2, 9, 100)
+			s.show(2, nil)
+			s.c.ConfigEntry(stageGroup, 1) // a joint configuration between
+			s.configure(1, 2, []int32{1, 2, 3}, nil)
+			s.replicate(1, ab, 1, 2)
+			s.restart(2)
+			s.show(2, nil)
+			s.show(1, commitTo(2))
+		}},
 		{"beginning of a replica lost with the power", func(s *stage) {
 			s.c.RemoveReplica(2, stageGroup)
 			s.c.DurableRemoval(2, stageGroup, 50)

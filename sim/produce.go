@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -378,7 +379,7 @@ func (c *client) newProducer() {
 func (c *client) endBatch(l *lane, b *batch, outcome checker.Outcome, offset int64) {
 	for i, o := range l.batches {
 		if o == b {
-			l.batches = append(l.batches[:i], l.batches[i+1:]...)
+			l.batches = slices.Delete(l.batches, i, i+1)
 			break
 		}
 	}

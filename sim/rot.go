@@ -15,6 +15,8 @@ type rotten struct {
 	group  node.GroupID
 	self   uint64
 	index  uint64
+	file   string // where the bit is
+	off    int64
 }
 
 // rot changes a bit of a committed entry on a broker's disk. The fault atlas: the entry is durable on
@@ -77,18 +79,22 @@ func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d draw) bool {
 	}
 	index := uint64(d.between(int64(st.First), int64(limit)))
 	op, err := log.Read(r.group, index, index+1, 1)
-	if err != nil || op.File == b.lastFile || !b.disk.rot(op.File, op.Off+d.next().below(op.N), byte(1)<<d.next().next().below(8)) {
+	if err != nil || op.File == b.lastFile || op.N <= recordGap {
 		return false
 	}
-	if _, err := log.Entries(r.group, index, wal.Do(b.disk.image(), op)); err == nil {
-		return false // a byte that fills the gap behind a record
+	off := op.Off + d.next().below(op.N-recordGap)
+	if !b.disk.rot(op.File, off, byte(1)<<d.next().next().below(8)) {
+		return false
 	}
-	w.rotten = append(w.rotten, rotten{b, r.group, r.view.Self, index})
+	w.rotten = append(w.rotten, rotten{b, r.group, r.view.Self, index, op.File, off})
 	if w.tracing() {
 		w.tracef("%s  entry %d of group %d rots", w.column(b), index, r.group)
 	}
 	return true
 }
+
+// recordGap is more than there may be between two records of a log, in bytes which mean nothing.
+const recordGap = 8
 
 // rot changes bits of a durable byte; false if it isn't there or is being written.
 func (d *disk) rot(name string, off int64, bits byte) bool {
@@ -116,20 +122,15 @@ func (w *world) isRotten(self uint64, g node.GroupID) bool {
 	return false
 }
 
-// readable says whether the damaged entry can be read after all: the log may have been about to move it
-// elsewhere.
-func (w *world) readable(r *rotten) bool {
-	disk := r.broker.disk.image()
-	log, _, err := wal.Open(disk, w.config(r.broker).Log)
+// moved says whether the damaged entry is read from elsewhere: the log may have been about to move it. The
+// log's own checks are not asked.
+func (w *world) moved(r *rotten) bool {
+	log, _, err := wal.Open(r.broker.disk.image(), w.config(r.broker).Log)
 	if err != nil {
 		return false
 	}
 	op, err := log.Read(r.group, r.index, r.index+1, 1)
-	if err != nil {
-		return false
-	}
-	_, err = log.Entries(r.group, r.index, wal.Do(disk, op))
-	return err == nil
+	return err == nil && (op.File != r.file || r.off < op.Off || r.off >= op.Off+op.N)
 }
 
 // waitForRepairs demands that every damaged replica is found out and replaced, unless it let go of the
@@ -144,7 +145,7 @@ func (w *world) waitForRepairs() {
 			if r.broker.node == nil {
 				continue // it has left
 			}
-			if v, ok := r.broker.node.Inspect(r.group); ok && v.Self == r.self && v.FirstIndex <= r.index && !w.readable(r) {
+			if v, ok := r.broker.node.Inspect(r.group); ok && v.Self == r.self && v.FirstIndex <= r.index && !w.moved(r) {
 				unnoticed = fmt.Sprintf("entry %d of group %d on broker %d", r.index, r.group, r.broker.number)
 				return false
 			}

@@ -23,9 +23,9 @@ func mustGenerate(t testing.TB, s uint64, profile string) *Plan {
 func TestProfiles(t *testing.T) {
 	for _, prof := range Profiles() {
 		t.Run(prof, func(t *testing.T) {
-			seeds, acked := uint64(10), int64(0)
+			seeds, acked := uint64(6), int64(0)
 			if slices.ContainsFunc(scenarios, func(p profile) bool { return p.name == prof }) {
-				seeds = 2
+				seeds = 1
 			}
 			for s := range seeds {
 				r := Run(mustGenerate(t, s, prof), Options{})

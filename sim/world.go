@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	//det:ok only the stack of a failed run is taken, which is shown and neither hashed nor compared
 	"runtime/debug"
 
@@ -380,7 +381,7 @@ func (w *world) finishOp(e event) {
 	}
 	for i := range b.ops {
 		if b.ops[i].ID == e.op.ID {
-			b.ops = append(b.ops[:i], b.ops[i+1:]...)
+			b.ops = slices.Delete(b.ops, i, i+1)
 			break
 		}
 	}
