@@ -109,11 +109,14 @@ func (g *ConsumerGroup) checkEpochs() *Violation {
 }
 
 // checkRevocations demands that a member of KIP-848 comes to a new epoch only when it owns nothing any
-// more that it has to give up.
+// more that it has to give up. If its call before had no answer, it may have come to the epoch by that.
 func (g *ConsumerGroup) checkRevocations() *Violation {
+	unanswered := map[string]bool{} // by member: its last call
 	for i := range g.Beats {
 		b := &g.Beats[i]
-		if b.Outcome != OK || !b.Says || !b.Told || b.Sent <= 0 || b.Epoch <= b.Sent {
+		again := unanswered[b.Member]
+		unanswered[b.Member] = b.Outcome == Unknown
+		if again || b.Outcome != OK || !b.Says || !b.Told || b.Sent <= 0 || b.Epoch <= b.Sent {
 			continue
 		}
 		for _, p := range b.Owned {
