@@ -34,7 +34,7 @@ func TestProfiles(t *testing.T) {
 					t.Errorf("seed %d: %v\n%s", s, r.Failure, r.Failure.Stack)
 				}
 			}
-			if acked < 100 {
+			if acked < 50 {
 				t.Errorf("%d records acknowledged: such runs prove nothing", acked)
 			}
 		})
