@@ -6,7 +6,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"chronik/tests/rig"
@@ -97,6 +100,7 @@ func coldReads(ctx context.Context, w *world) error {
 	if _, err := rig.LeadAll(ctx, w.Bootstrap(), topic, 1); err != nil {
 		return err
 	}
+	w.look = 500 * time.Millisecond // reading metrics costs CPU, too
 	w.Net.Cut(3, 1, 2)
 	if _, err := rig.Fill(ctx, w.Bootstrap(), topic, w.partitions, w.behind, 10_000, 1_000_000); err != nil {
 		return err
@@ -117,7 +121,7 @@ func coldReads(ctx context.Context, w *world) error {
 		consumed := make(chan error, 1)
 		go func() {
 			var err error
-			read, err = rig.Drain(ctx, w.Bootstrap(), topic, w.partitions)
+			read, err = w.drainElsewhere(ctx)
 			consumed <- err
 		}()
 		if err := w.caughtUp(ctx, 3); err != nil {
@@ -141,6 +145,41 @@ func coldReads(ctx context.Context, w *world) error {
 		return fmt.Errorf("p99 of producers was %v during that, more than %v times the %v of quiet times", during.P99, slowdown, most)
 	}
 	return nil
+}
+
+// drainCommand is a consumer in a process of its own with low priority: on a machine of its own it wouldn't
+// take the CPU from the producer that is measured, nor from the brokers:
+//
+//	scenarios drain PARTITIONS BROKER...
+const drainCommand = "drain"
+
+func drain(ctx context.Context, args []string) (code int) {
+	partitions, err := strconv.Atoi(args[0])
+	if err != nil {
+		panic(err)
+	}
+	read, err := rig.Drain(ctx, args[1:], topic, partitions)
+	fmt.Println(read)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// drainElsewhere reads everything in another process, and returns how many records that were.
+func (w *world) drainElsewhere(ctx context.Context) (read int64, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.CommandContext(ctx, "nice", append([]string{self, drainCommand, strconv.Itoa(w.partitions)}, w.Bootstrap()...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("the consumer: %w", err)
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 }
 
 // quiet measures while nothing else goes on.

@@ -26,6 +26,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == drainCommand {
+		os.Exit(drain(ctx, os.Args[2:]))
+	}
 	o := long
 	list := flag.Bool("list", false, "only list the scenarios")
 	which := flag.String("run", "", "only the scenarios whose names match this regular expression")

@@ -61,6 +61,7 @@ type scenario struct {
 type world struct {
 	*rig.Cluster
 	options
+	look  time.Duration // how often a condition is looked at
 	load  *rig.Load
 	probe *rig.Probe
 	notes strings.Builder
@@ -95,7 +96,7 @@ func (s *scenario) play(ctx context.Context, o options) (text string, err error)
 		return "", err
 	}
 	defer c.Close()
-	w := &world{Cluster: c, options: o}
+	w := &world{Cluster: c, options: o, look: 50 * time.Millisecond}
 	err = w.play(ctx, s)
 	return w.notes.String(), err
 }
@@ -194,7 +195,7 @@ func steps(list ...func() error) error {
 }
 
 // until waits for something that metrics show. A broker that can't be asked is not there yet.
-func until(ctx context.Context, what string, ok func() (bool, error)) error {
+func (w *world) until(ctx context.Context, what string, ok func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
@@ -202,7 +203,7 @@ func until(ctx context.Context, what string, ok func() (bool, error)) error {
 		if done && err == nil {
 			return nil
 		}
-		if rig.Pause(ctx, 50*time.Millisecond) != nil {
+		if rig.Pause(ctx, w.look) != nil {
 			return errors.Join(fmt.Errorf("in %v it did not come about that %s", patience, what), err)
 		}
 	}
@@ -216,7 +217,7 @@ const closeBehind = 50
 func (w *world) caughtUp(ctx context.Context, id int) error {
 	begin := time.Now()
 	peer := fmt.Sprintf("peer=%q", fmt.Sprint(id))
-	err := until(ctx, fmt.Sprintf("broker %d has caught up", id), func() (bool, error) {
+	err := w.until(ctx, fmt.Sprintf("broker %d has caught up", id), func() (bool, error) {
 		groups, err := w.Metric(ctx, id, "chronik_raft_groups_leading")
 		if err != nil {
 			return false, err
