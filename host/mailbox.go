@@ -15,7 +15,7 @@ import (
 // short whatever arrived meanwhile.
 const (
 	stepItems = 4096     // of each kind
-	stepBytes = 16 << 20 // of each kind
+	stepBytes = 2 << 20 // of each kind, or one item
 )
 
 // mailbox collects what happened until the loop takes it. Who posts is bounded elsewhere (requests

@@ -114,19 +114,22 @@ func (c *coldReader) finish(res wal.Result) (coldRead, error) {
 		return key, err
 	}
 	for i := len(ents) - 1; i >= 0; i-- { // the first was asked for, so it must be the last to go
-		c.insert(key.group, &ents[i])
+		c.insert(key.group, &ents[i], len(res.Data))
 	}
 	return key, nil
 }
 
-// insert copies an entry into the cache, so that no read's buffer is kept alive by one entry.
-func (c *coldReader) insert(g GroupID, e *wal.Entry) {
+// insert puts an entry into the cache that was read with others, read bytes in all. It is copied, so that no
+// read's buffer is kept alive by a small entry.
+func (c *coldReader) insert(g GroupID, e *wal.Entry, read int) {
 	addr, ok := c.log.Address(g, e.Index)
 	if !ok || c.entries[addr] != nil {
 		return
 	}
 	entry := toRaft(e)
-	entry.Data = append([]byte(nil), e.Data...)
+	if len(e.Data) < read/2 {
+		entry.Data = append([]byte(nil), e.Data...)
+	}
 	c.entries[addr] = c.recent.PushFront(&coldEntry{addr, entry})
 	c.bytes += entryBytes(entry)
 	for c.bytes > c.maxBytes && c.recent.Len() > 1 {

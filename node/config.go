@@ -87,8 +87,8 @@ type Config struct {
 	CacheBytes int64
 	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
 	ColdReadBytes int64
-	// CatchUpBytesPerSecond bounds how fast old entries are read for followers that are behind, so
-	// that they don't take the disk and the network from the others. Default 128 MiB; negative: no
+	// CatchUpBytesPerSecond bounds how fast old entries are sent to followers that are behind, all
+	// together, so that they don't take the disk, the network and the CPU from the others. Default 64 MiB; negative: no
 	// bound.
 	CatchUpBytesPerSecond int64
 	// ReplicationBytes bounds the entries in one message to a follower. Default 128 KiB.
@@ -148,7 +148,7 @@ func (c *Config) validate() error {
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)
-	setDefault(&c.CatchUpBytesPerSecond, 128<<20)
+	setDefault(&c.CatchUpBytesPerSecond, 64<<20)
 	setDefault(&c.ReplicationBytes, 128<<10)
 	setDefault(&c.ReplicationWindowBytes, 2<<20)
 	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)

@@ -87,38 +87,58 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		return limit(v.hot[lo-v.hotFirst():hi-v.hotFirst()], maxSize), nil
 	}
 	assert(lo <= v.group.applied, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
+	if !v.hasTurn() {
+		v.missed = true
+		return nil, raft.ErrCompacted
+	}
 	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
 		v.group.node.counters.cacheHits++
+		v.spend(ents)
 		v.readAhead(lo + uint64(len(ents)))
 		return ents, nil
 	}
-	v.readPaced(lo)
+	v.cold.read(v.group.id, lo, v.hotFirst())
 	v.missed = true
 	return nil, raft.ErrCompacted
 }
 
-// readPaced reads old entries for a follower, at once or when the pace of catching up allows.
-func (v *logView) readPaced(lo uint64) {
+// catchUpBurst is how much of the pace of catching up may be used at once.
+const catchUpBurst = 10 * time.Millisecond
+
+// hasTurn reports whether the pace of catching up allows to send old entries now, be they in the cache or
+// not. If it doesn't, the group tries again when it does.
+func (v *logView) hasTurn() bool {
 	n := v.group.node
-	if at := n.catchUpAt; n.now < at {
-		if !v.waits {
-			v.waits = true
-			n.deadlines.add(at, func() {
-				v.waits = false
-				v.group.kick()
-			})
-		}
+	if n.catchUpAt <= n.now.Add(catchUpBurst) {
+		return true
+	}
+	if !v.waits {
+		v.waits = true
+		n.deadlines.add(n.catchUpAt, func() {
+			v.waits = false
+			v.group.kick()
+		})
+	}
+	return false
+}
+
+// spend notes what is sent of the pace of catching up.
+func (v *logView) spend(ents []*pb.Entry) {
+	n := v.group.node
+	if n.cfg.CatchUpBytesPerSecond <= 0 {
 		return
 	}
-	if v.cold.read(v.group.id, lo, v.hotFirst()) && n.cfg.CatchUpBytesPerSecond > 0 {
-		n.catchUpAt = n.now.Add(time.Duration(int64(time.Second) * n.cfg.ColdReadBytes / n.cfg.CatchUpBytesPerSecond))
+	bytes := int64(0)
+	for _, e := range ents {
+		bytes += entryBytes(e)
 	}
+	n.catchUpAt = max(n.catchUpAt, n.now).Add(time.Duration(int64(time.Second) * bytes / n.cfg.CatchUpBytesPerSecond))
 }
 
 // readAhead reads on when a follower has come to the end of what is cached.
 func (v *logView) readAhead(next uint64) {
-	if next < v.hotFirst() && v.group.node.now >= v.group.node.catchUpAt && v.cold.lookup(v.group.id, next) == nil {
-		v.readPaced(next)
+	if next < v.hotFirst() && v.cold.lookup(v.group.id, next) == nil {
+		v.cold.read(v.group.id, next, v.hotFirst())
 	}
 }
 

@@ -54,7 +54,7 @@ type Node struct {
 	spaceAt        Time // not before, the log tries again
 	compactor      compactor
 	deadlines      deadlines
-	catchUpAt      Time // not before, old entries are read for followers
+	catchUpAt      Time // the pace of old entries to followers is used up to here
 	nextTick       Time
 	nextRetention  Time
 	ready          bool // registered in the catalog
