@@ -212,7 +212,7 @@ func (n *Node) handleOffsetFetch(r *request, m kmsg.Request) {
 		f.left++
 		f.resp.Groups[i] = kmsg.NewOffsetFetchResponseGroup()
 		f.resp.Groups[i].Group = groups[i].Group
-		f.resp.Groups[i].ErrorCode = kerr.NotCoordinator.Code // until there is an answer
+		f.fail(&groups[i], &f.resp.Groups[i], kerr.NotCoordinator) // until there is an answer
 		n.fetchOffsets(f, &groups[i], &f.resp.Groups[i])
 	}
 	f.done()
@@ -267,9 +267,8 @@ func (f *offsetFetch) reply() {
 
 func (n *Node) fetchOffsets(f *offsetFetch, in *kmsg.OffsetFetchRequestGroup, out *kmsg.OffsetFetchResponseGroup) {
 	finish := func(err error) {
-		out.ErrorCode = code(err)
-		if err != nil && f.version < 2 { // no place for an error but in partitions
-			out.Topics = failedOffsets(in.Topics, out.ErrorCode)
+		if out.ErrorCode = 0; err != nil {
+			f.fail(in, out, err)
 		}
 		f.done()
 	}
@@ -291,6 +290,13 @@ func (n *Node) fetchOffsets(f *offsetFetch, in *kmsg.OffsetFetchRequestGroup, ou
 			finish(err)
 		}
 	})
+}
+
+// fail answers one group with an error. Before version 2 there is no place for it but in partitions.
+func (f *offsetFetch) fail(in *kmsg.OffsetFetchRequestGroup, out *kmsg.OffsetFetchResponseGroup, err error) {
+	if out.ErrorCode = code(err); f.version < 2 {
+		out.Topics = failedOffsets(in.Topics, out.ErrorCode)
+	}
 }
 
 func failedOffsets(topics []kmsg.OffsetFetchRequestGroupTopic, code int16) (out []kmsg.OffsetFetchResponseGroupTopic) {
