@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Chronik and Apache Kafka side by side on this machine: three processes each, one after the other in
-# every shape, after a warm-up for the sake of the JVM, the same load generator. Kafka comes from its Maven artifacts and runs with its defaults
-# (KRaft, three combined nodes): it acknowledges what is in the page cache of all replicas, while Chronik
-# has it on the disks of a majority, after fsync. With FLUSH=1 Kafka, too, syncs every batch.
+# every shape, after a warm-up for the sake of the JVM, the same load generator, 256-byte records, acks=all.
+# What producers write is read back and counted. Kafka comes from its Maven artifacts and runs with its
+# defaults (KRaft, three combined nodes): it acknowledges what is in the page cache of the replicas in
+# sync, while Chronik has it on the disks of a majority, after fsync. With FLUSH=1 Kafka, too, syncs every batch.
 #
 #	tests/peers/kafka.sh            needs Go, Java 17, Maven and Python; about eight minutes
 #	SECONDS_EACH=20 tests/peers/kafka.sh
@@ -77,8 +78,8 @@ run() {
 			m = step["measured"][0]
 			cpu = sum(s["cpu_ns"] for s in step["servers"]) / 1000 / m["count"]
 			memory = sum(s["rss_bytes"] for s in step["servers"]) / 2**20
-			ms = lambda q: m["latency_us"][q] / 1000
-			print(f"{shape:32} {peer:8} {m['per_second']:10,.0f} {ms('p50'):8.2f} {ms('p99'):8.1f} {cpu:10.1f} {memory:8.0f}", flush=True)
+			ms = lambda q: f"{m['latency_us'][q] / 1000:.1f}" if m["latency_us"]["count"] else "-"
+			print(f"{shape:32} {peer:8} {m['per_second']:10,.0f} {ms('p50'):>8} {ms('p99'):>8} {cpu:10.1f} {memory:8.0f}", flush=True)
 		END
 	done
 }
