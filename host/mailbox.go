@@ -14,7 +14,7 @@ import (
 // Bounds of one step's input. What exceeds them waits for the next step, so that one step stays
 // short whatever arrived meanwhile.
 const (
-	stepItems = 4096     // of each kind
+	stepItems = 4096    // of each kind
 	stepBytes = 2 << 20 // of each kind, or one item
 )
 

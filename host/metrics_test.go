@@ -130,10 +130,10 @@ func TestMetricsOfABrokerAlone(t *testing.T) {
 	waitFor(t, "the hangup", func() bool { return scrape(t, h)["chronik_client_connections"] == 0 })
 	got := scrape(t, h)
 	for series, want := range map[string]float64{
-		`chronik_ready`:        1,
-		`chronik_loop_answers`: 1,
 		`chronik_broker_info{broker="1",cluster="c"}`:                                        1,
 		`chronik_client_connections_total`:                                                   1,
+		`chronik_ready`:                                                                      1,
+		`chronik_loop_answers`:                                                               1,
 		`chronik_client_connections_refused_total`:                                           0,
 		`chronik_client_received_bytes_total`:                                                float64(2*len(apiVersions) + len(listOffsets)),
 		`chronik_client_inflight_requests`:                                                   0,
