@@ -11,7 +11,7 @@ import (
 	"chronik/kafka"
 )
 
-// Produce, versions 3 to 10.
+// Produce, versions 3 to 13.
 //
 //	v3  record batches (magic 2); older versions are refused
 //	v5  log start offset in the answer

@@ -29,13 +29,13 @@ var (
 )
 
 func clocks(t time.Time) {
-	_ = time.Now() // want `time.Now is not deterministic; use Input.Now and Output.Wake`
+	_ = time.Now()  // want `time.Now is not deterministic; use Input.Now and Output.Wake`
 	now := time.Now // want `time.Now`
 	_ = now
-	_ = time.Since(t) // want `time.Since`
-	time.Sleep(1)     // want `time.Sleep`
+	_ = time.Since(t)                        // want `time.Since`
+	time.Sleep(1)                            // want `time.Sleep`
 	_, _ = context.WithTimeout(nil, timeout) // want `context.WithTimeout`
-	_ = t.After(t) // the method, not the function
+	_ = t.After(t)                           // the method, not the function
 	_ = context.Background()
 }
 
@@ -50,8 +50,8 @@ func goroutines(c chan int) {
 }
 
 func randomness(r *rand.Rand) {
-	_ = rand.Intn(3)   // want `the global source of math/rand is`
-	_ = randv2.N(3)    // want `the global source of math/rand/v2 is`
+	_ = rand.Intn(3) // want `the global source of math/rand is`
+	_ = randv2.N(3)  // want `the global source of math/rand/v2 is`
 	_ = r.Intn(3)
 	_ = rand.New(rand.NewSource(1))
 	_ = randv2.New(randv2.NewPCG(1, 2))
