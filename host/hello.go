@@ -176,11 +176,17 @@ func refusal(h, self hello, knownFolder string) string {
 	return h.replica.check(h.from, knownFolder)
 }
 
-// envelope appends one frame.
-func (g *gather) envelope(data []byte) {
-	g.uint32(uint32(len(data)))
-	g.uint32(crc32.Checksum(data, castagnoli))
-	g.bytes(data)
+// envelope appends one frame; none at all is a sign of life.
+func (g *gather) envelope(pieces [][]byte) {
+	sum := uint32(0)
+	for _, piece := range pieces {
+		sum = crc32.Update(sum, castagnoli, piece)
+	}
+	g.uint32(uint32(frameBytes(pieces)))
+	g.uint32(sum)
+	for _, piece := range pieces {
+		g.bytes(piece)
+	}
 }
 
 // readEnvelope returns the next frame's data; empty for a sign of life. reserve is told the size

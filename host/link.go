@@ -16,7 +16,7 @@ import (
 const (
 	dialTime   = time.Second
 	writeTime  = 5 * time.Second // a write that takes longer means that the other end is gone
-	writeBytes = 4 << 20         // one write ends after the envelope that reaches this
+	writeBytes = 1 << 20         // one write ends after the envelope that reaches this
 	backoffMin = 50 * time.Millisecond
 	backoffMax = 500 * time.Millisecond
 
@@ -39,7 +39,7 @@ type link struct {
 
 	mu        sync.Mutex
 	work      chan struct{} // capacity 1: there may be something in the queue
-	queue     [][]byte
+	queue     [][][]byte    // envelopes in pieces
 	bytes     int
 	connected bool
 	dropped   uint64
@@ -54,10 +54,10 @@ func newLink(p *peers, to node.BrokerID, addr string) *link {
 }
 
 // push queues an envelope and drops old ones if there are too many. It never blocks.
-func (l *link) push(data []byte) {
+func (l *link) push(envelope [][]byte) {
 	l.mu.Lock()
-	l.queue = append(l.queue, data)
-	l.bytes += len(data)
+	l.queue = append(l.queue, envelope)
+	l.bytes += frameBytes(envelope)
 	l.trim()
 	l.mu.Unlock()
 	l.signal()
@@ -71,7 +71,7 @@ func (l *link) trim() {
 	}
 	n := 0
 	for n < len(l.queue)-1 && (l.bytes > maxBytes || len(l.queue)-n > maxCount) {
-		l.bytes -= len(l.queue[n])
+		l.bytes -= frameBytes(l.queue[n])
 		l.queue[n] = nil
 		n++
 	}
@@ -86,7 +86,7 @@ func (l *link) lay(out *gather) {
 	n := 0
 	for n < len(l.queue) && out.size < writeBytes {
 		out.envelope(l.queue[n])
-		l.bytes -= len(l.queue[n])
+		l.bytes -= frameBytes(l.queue[n])
 		l.queue[n] = nil
 		n++
 	}

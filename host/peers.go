@@ -109,7 +109,7 @@ func (p *peers) update(members []node.Member) {
 }
 
 // send queues the messages of one step. It never blocks.
-func (p *peers) send(msgs []node.Message) {
+func (p *peers) send(msgs []node.Envelope) {
 	if len(msgs) == 0 {
 		return
 	}
@@ -117,7 +117,7 @@ func (p *peers) send(msgs []node.Message) {
 	defer p.mu.Unlock()
 	for _, m := range msgs {
 		if l := p.links[m.To]; l != nil {
-			l.push(m.Data)
+			l.push(m.Pieces)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
 			l.received.Add(int64(len(data)) + envelopeHead)
 		}
 		if len(data) > 0 {
-			p.mail.message(node.Message{From: from, To: p.self.from, Data: data})
+			p.mail.message(node.Message{From: from, Data: data})
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 // Two versions of a program talk to each other, so these bytes may change only with peerVersion.
 func TestPeerBytes(t *testing.T) {
 	var g gather
-	g.envelope([]byte("123456789"))
+	g.envelope([][]byte{[]byte("1234"), []byte("56789")})
 	g.cut()
 	got := []string{
 		hex.EncodeToString(hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}.append(nil)),
@@ -112,8 +112,8 @@ func TestMessagesArriveBothWays(t *testing.T) {
 	a, b := pair(t, "c", "c")
 	for i := range 100 {
 		data := bytes.Repeat([]byte{byte(i)}, 1+i*100)
-		a.send([]node.Message{{From: 1, To: 2, Data: data}})
-		b.send([]node.Message{{From: 2, To: 1, Data: data}})
+		a.send([]node.Envelope{{To: 2, Pieces: [][]byte{data}}})
+		b.send([]node.Envelope{{To: 1, Pieces: [][]byte{data}}})
 		if i%20 == 0 {
 			time.Sleep(30 * time.Millisecond) // across connecting, at most offlineEnvelopes wait
 		}
@@ -121,8 +121,8 @@ func TestMessagesArriveBothWays(t *testing.T) {
 	for _, p := range []*peers{a, b} {
 		last := takeMessages(t, p, 90)
 		m := last[len(last)-1]
-		if m.To != p.self.from || m.From != 3-p.self.from || len(m.Data) != 1+int(m.Data[0])*100 {
-			t.Errorf("got a message from %d to %d with %d bytes of %d", m.From, m.To, len(m.Data), m.Data[0])
+		if m.From != 3-p.self.from || len(m.Data) != 1+int(m.Data[0])*100 {
+			t.Errorf("got a message from %d with %d bytes of %d", m.From, len(m.Data), m.Data[0])
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestALatePeerHearsTheNewest(t *testing.T) {
 	a := startPeers(t, addrA, hello{cluster: "c", from: 1}, node.Member{ID: 2, Peer: addrB})
 	for round := range 3 {
 		for i := range 1000 {
-			a.send([]node.Message{{To: 2, Data: fmt.Appendf(nil, "%d.%d", round, i)}})
+			a.send([]node.Envelope{{To: 2, Pieces: [][]byte{fmt.Appendf(nil, "%d.%d", round, i)}}})
 		}
 		b := startPeers(t, addrB, hello{cluster: "c", from: 2}, node.Member{ID: 1, Peer: addrA})
 		start := time.Now()
@@ -170,7 +170,7 @@ func TestAWrongClusterIsRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `belongs to cluster "left", you to "right"`) {
 		t.Errorf("got %v", err)
 	}
-	a.send([]node.Message{{To: 2, Data: []byte("x")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("x")}}})
 	time.Sleep(200 * time.Millisecond)
 	if l := a.links[2]; l.connected {
 		t.Error("connected to a broker of another cluster")
@@ -207,8 +207,8 @@ func TestAFounderThatForgotIsShutOut(t *testing.T) {
 	la, lb := freeAddr(t), freeAddr(t)
 	a := startPeers(t, la, hello{cluster: "c", from: 1}, node.Member{ID: 2, Peer: lb, Folder: "old"})
 	b := startPeers(t, lb, hello{cluster: "c", from: 2, replica: replica{founder, "new"}}, node.Member{ID: 1, Peer: la})
-	a.send([]node.Message{{To: 2, Data: []byte("x")}})
-	b.send([]node.Message{{To: 1, Data: []byte("x")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("x")}}})
+	b.send([]node.Envelope{{To: 1, Pieces: [][]byte{[]byte("x")}}})
 	time.Sleep(300 * time.Millisecond) // some tries
 	for _, p := range []*peers{a, b} {
 		if in := p.mail.take(newClock(), 0); len(in.Messages) > 0 {
@@ -226,15 +226,15 @@ func TestLinksFollowTheMembers(t *testing.T) {
 	one := member(1, addr[0])
 	a := startPeers(t, addr[0], hello{cluster: "c", from: 1}, one)
 	b := startPeers(t, addr[1], hello{cluster: "c", from: 2}, one, member(2, addr[1])) // new: only it knows of itself
-	b.send([]node.Message{{To: 1, Data: []byte("let me in")}})
+	b.send([]node.Envelope{{To: 1, Pieces: [][]byte{[]byte("let me in")}}})
 	if m := takeMessages(t, a, 1)[0]; m.From != 2 {
 		t.Errorf("got %+v", m)
 	}
-	a.send([]node.Message{{To: 2, Data: []byte("lost")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("lost")}}})
 	both := []node.Member{one, member(2, addr[1])}
 	a.update(both)
 	first := a.links[2]
-	a.send([]node.Message{{To: 2, Data: []byte("welcome")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("welcome")}}})
 	if m := takeMessages(t, b, 1)[0]; string(m.Data) != "welcome" {
 		t.Errorf("got %q", m.Data)
 	}
@@ -245,13 +245,13 @@ func TestLinksFollowTheMembers(t *testing.T) {
 	b.close()
 	b = startPeers(t, addr[2], hello{cluster: "c", from: 2}, one) // moved
 	a.update([]node.Member{one, member(2, addr[2])})
-	a.send([]node.Message{{To: 2, Data: []byte("again")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("again")}}})
 	if m := takeMessages(t, b, 1)[0]; string(m.Data) != "again" {
 		t.Errorf("got %q", m.Data)
 	}
 	moved := a.links[2]
 	a.update([]node.Member{one}) // removed
-	a.send([]node.Message{{To: 2, Data: []byte("nobody")}})
+	a.send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("nobody")}}})
 	waitFor(t, "the link to end", func() bool { moved.mu.Lock(); defer moved.mu.Unlock(); return !moved.connected })
 	if len(a.links) != 0 {
 		t.Errorf("%d links", len(a.links))
@@ -281,7 +281,7 @@ func TestStrangersAreBounded(t *testing.T) {
 	for id := range 3 * maxStrangers {
 		socks = append(socks, connect(node.BrokerID(200+id)))
 		var g gather
-		g.envelope([]byte("x"))
+		g.envelope([][]byte{[]byte("x")})
 		if err := g.writeTo(socks[id]); err != nil {
 			t.Fatal(err)
 		}
@@ -330,14 +330,14 @@ func TestADeadPeerCostsABoundedQueue(t *testing.T) {
 	l := newLink(nil, 2, "")
 	big := make([]byte, 1<<20)
 	for range 200 {
-		l.push(big)
+		l.push([][]byte{big})
 	}
 	if l.bytes > offlineBytes {
 		t.Errorf("%d bytes are kept for a peer that is not there", l.bytes)
 	}
 	l.connected = true
 	for range 200 {
-		l.push(big)
+		l.push([][]byte{big})
 	}
 	if l.bytes > linkBytes || len(l.queue) != linkBytes>>20 {
 		t.Errorf("%d bytes in %d envelopes wait for a slow peer", l.bytes, len(l.queue))

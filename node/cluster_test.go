@@ -128,7 +128,7 @@ func (c *many) round() {
 		m.replies = append(m.replies, out.Replies...)
 		for _, msg := range out.Messages {
 			if to := c.nodes[msg.To]; to != nil && to.node != nil && !m.cut && !to.cut {
-				to.in.Messages = append(to.in.Messages, msg)
+				to.in.Messages = append(to.in.Messages, Message{From: id, Data: slices.Concat(msg.Pieces...)})
 			}
 		}
 	}

@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
@@ -43,8 +44,8 @@ const (
 	itemMembers   = 8
 )
 
-func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
-	b = append(b, itemRaft)
+func (p *peer) addRaft(g GroupID, m *pb.Message) {
+	b := append(slices.Grow(p.begin(), raftBytes(m)), itemRaft)
 	b = binary.AppendUvarint(b, uint64(g))
 	b = binary.AppendUvarint(b, m.GetFrom())
 	b = binary.AppendUvarint(b, m.GetTo())
@@ -65,16 +66,25 @@ func appendRaft(b []byte, g GroupID, m *pb.Message) []byte {
 		b = binary.AppendUvarint(b, e.GetTerm())
 		b = binary.AppendUvarint(b, e.GetIndex())
 		b = binary.AppendUvarint(b, uint64(e.GetType()))
-		b = appendBytes(b, e.GetData())
+		b = binary.AppendUvarint(b, uint64(len(e.GetData())))
+		if len(e.GetData()) < referAbove {
+			b = append(b, e.GetData()...)
+			continue
+		}
+		p.envelope = b
+		p.refer(e.GetData())
+		b = p.envelope
 	}
-	return b
+	p.envelope = b
 }
 
-// raftBytes is at least what appendRaft appends.
+// raftBytes is at least what addRaft copies.
 func raftBytes(m *pb.Message) int {
 	n := 11*binary.MaxVarintLen64 + len(m.GetContext())
 	for _, e := range m.Entries {
-		n += 4*binary.MaxVarintLen64 + len(e.GetData())
+		if n += 4 * binary.MaxVarintLen64; len(e.GetData()) < referAbove {
+			n += len(e.GetData())
+		}
 	}
 	return n
 }

@@ -441,7 +441,7 @@ func (g *group) transmit(m *pb.Message) {
 	case m.GetType() == pb.MsgSnap:
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:
-		p.envelope = appendRaft(slices.Grow(p.begin(), raftBytes(m)), g.id, m)
+		p.addRaft(g.id, m)
 	}
 }
 

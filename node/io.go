@@ -56,18 +56,25 @@ type Reply struct {
 	Close bool     // hang up after the frame was sent; an Event says why
 }
 
-// Message is an envelope from one broker to another: bytes only, so that two simulated brokers
+// Message is an envelope that came from another broker: bytes only, so that two simulated brokers
 // can't share memory. It may be lost, delayed, duplicated and reordered; never changed.
 type Message struct {
-	From, To BrokerID
-	Data     []byte
+	From BrokerID
+	Data []byte
+}
+
+// Envelope is bytes for another broker, in pieces that follow each other: large log entries are pieces where
+// they lie in memory, so that replicating them costs no copy.
+type Envelope struct {
+	To     BrokerID
+	Pieces [][]byte // none of which may be changed
 }
 
 // Output is everything that the node wants done. It is valid until the next Step; the byte slices
 // in it are the world's to keep and must not be changed.
 type Output struct {
 	Replies  []Reply
-	Messages []Message
+	Messages []Envelope
 	Ops      []wal.Op
 	Events   []Event
 	Changed  []GroupID // groups whose state may have changed in this step, ascending: see Inspect

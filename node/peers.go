@@ -14,12 +14,13 @@ import (
 // peer is another broker as this one sees it.
 type peer struct {
 	id       BrokerID
-	envelope []byte // what it will be sent at the end of this step
-	heard    Time   // when anything last came from it; when this node opened, before that
-	sent     Time   // when anything was last sent to it
-	met      Time   // when this broker last told it where it is
-	fullTill Time   // its disk is full, unless it doesn't say so again
-	lost     bool   // its connection broke, and nothing came from it since
+	pieces   [][]byte // what it will be sent at the end of this step, but for its end
+	envelope []byte   // the end
+	heard    Time     // when anything last came from it; when this node opened, before that
+	sent     Time     // when anything was last sent to it
+	met      Time     // when this broker last told it where it is
+	fullTill Time     // its disk is full, unless it doesn't say so again
+	lost     bool     // its connection broke, and nothing came from it since
 }
 
 // beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
@@ -50,10 +51,20 @@ func (n *Node) addPeer(id BrokerID) {
 
 // begin returns the peer's envelope, started if it is empty.
 func (p *peer) begin() []byte {
-	if len(p.envelope) == 0 {
+	if len(p.pieces) == 0 && len(p.envelope) == 0 {
 		p.envelope = append(p.envelope, envelopeVersion)
 	}
 	return p.envelope
+}
+
+// referAbove is from how many bytes on data is a piece of its own: to copy less costs less than that.
+const referAbove = 4 << 10
+
+// refer adds data to the envelope as it is. It must not be changed any more.
+func (p *peer) refer(data []byte) {
+	n := len(p.envelope)
+	p.pieces = append(p.pieces, p.envelope[:n:n], data)
+	p.envelope = p.envelope[n:] // the rest of the same array
 }
 
 // peer returns a peer by id, nil for this broker itself and for unknown ids.
@@ -68,11 +79,14 @@ func (n *Node) peer(id BrokerID) *peer {
 // post hands the envelopes of this step to the world.
 func (n *Node) post() {
 	for _, p := range n.peers {
-		if len(p.envelope) == 0 {
+		if len(p.envelope) > 0 {
+			p.pieces = append(p.pieces, p.envelope)
+		}
+		if len(p.pieces) == 0 {
 			continue
 		}
-		n.out.Messages = append(n.out.Messages, Message{From: n.self, To: p.id, Data: p.envelope})
-		p.envelope = nil // the world keeps it
+		n.out.Messages = append(n.out.Messages, Envelope{To: p.id, Pieces: p.pieces})
+		p.pieces, p.envelope = nil, nil // the world keeps them
 		p.sent = n.now
 	}
 }

@@ -39,7 +39,8 @@ type event struct {
 	client      *client
 	conn        *conn
 	frame       []byte
-	from        int // evMessage: sending broker
+	pieces      [][]byte // evMessage: as the sender holds them
+	from        int      // evMessage: sending broker
 	hash        uint64
 	op          wal.Op
 }

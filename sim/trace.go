@@ -99,7 +99,8 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 		w.tracef("%s  event %v group=%d term=%d n=%d %s", col, e.Kind, e.Group, e.Term, e.N, e.Text)
 	}
 	for _, m := range out.Messages {
-		w.tracef("%s  to %d: %d bytes %016x", col, m.To, len(m.Data), hashOf(m.Data))
+		frame := kafka.Frame(m.Pieces)
+		w.tracef("%s  to %d: %d bytes %016x", col, m.To, frame.Len(), hashOf(frame.Bytes()))
 	}
 	for _, op := range out.Ops {
 		w.tracef("%s  op %v %d %s+%d %d bytes", col, op.Kind, op.ID, op.File, op.Off, max(int64(len(op.Data)), op.N))

@@ -8,6 +8,7 @@ import (
 	//det:ok only the stack of a failed run is taken, which is shown and neither hashed nor compared
 	"runtime/debug"
 
+	"chronik/kafka"
 	"chronik/node"
 	"chronik/wal"
 )
@@ -246,14 +247,15 @@ func (w *world) note(kind eventKind, b *broker, x uint64) {
 func (w *world) deliver(e event) {
 	b := e.broker
 	w.net.links[e.from][b.number].queued--
-	if hashOf(e.frame) != e.hash {
+	data := kafka.Frame(e.pieces).Bytes()
+	if hashOf(data) != e.hash {
 		w.fail("aliasing", "bytes that broker %d sent to broker %d were changed after sending: somebody writes into a shared slice", e.from, b.number)
 	}
 	w.note(evMessage, b, e.hash)
 	if b.node == nil || len(b.mail.messages) >= mailCap {
 		return
 	}
-	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), To: node.BrokerID(b.number), Data: e.frame})
+	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), Data: data})
 }
 
 func (w *world) hearLost(e event) {
@@ -324,18 +326,18 @@ func (w *world) fatal(b *broker, err error) {
 	w.crash(b, d.ratio(1, 2), node.Time(d.next().logUniform(int64(10*millisecond), int64(5*second))))
 }
 
-func (w *world) send(b *broker, m node.Message) {
+func (w *world) send(b *broker, m node.Envelope) {
 	from, to := b.number, int(m.To)
-	if int(m.From) != from || to < 1 || to > len(w.brokers) || to == from {
-		w.fail("address", "broker %d sent a message from %d to %d", from, m.From, to)
+	if to < 1 || to > len(w.brokers) || to == from {
+		w.fail("address", "broker %d sent a message to %d", from, to)
 	}
 	w.result.Messages++
-	h := hashOf(m.Data)
+	h := hashOf(kafka.Frame(m.Pieces).Bytes())
 	first, second := w.net.arrivals(w.now, from, to)
 	w.note(evMessage, b, h^uint64(first))
 	for _, t := range [...]node.Time{first, second} {
 		if t != node.Never {
-			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, frame: m.Data, hash: h})
+			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, pieces: m.Pieces, hash: h})
 		}
 	}
 }
