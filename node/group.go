@@ -380,6 +380,9 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 		records = append(records, toLog(e))
 	}
 	g.view.append(ents, records)
+	if g.role == raft.StateLeader {
+		g.view.earn(ents)
+	}
 	clear(records)
 	g.node.records = records
 	g.node.event(Event{Kind: EventAppended, Group: g.id, Term: g.term, N: int64(last)})
@@ -533,17 +536,17 @@ func (g *group) lose(lost []proposal) {
 	}
 }
 
-// kick makes the leader's raft try again to send to followers that wait for entries which have just
-// been read back. It steps a copy of the answer to a heartbeat, a message that the network may
+// kick makes the leader's raft try again to send to followers that wait for old entries: they have just been
+// read back, or it is their turn. It steps a copy of the answer to a heartbeat, a message that the network may
 // deliver twice anyway; only for followers heard from lately, since it counts as a sign of life.
 func (g *group) kick() {
 	if g.role != raft.StateLeader {
 		return
 	}
-	self, term, hotFirst := g.self, g.term, g.view.hotFirst()
+	self, term := g.self, g.term
 	var behind []uint64
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if id != self && pr.RecentActive && pr.Next < hotFirst {
+		if id != self && pr.RecentActive && pr.Next <= g.applied {
 			behind = append(behind, id)
 		}
 	})

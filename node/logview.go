@@ -82,15 +82,20 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	if hi > st.Last+1 {
 		return nil, raft.ErrUnavailable
 	}
-	if lo >= v.hotFirst() {
-		v.group.node.counters.hotHits++
-		return limit(v.hot[lo-v.hotFirst():hi-v.hotFirst()], maxSize), nil
-	}
-	assert(lo <= v.group.applied, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
-	if !v.hasTurn() {
+	old := lo <= v.group.applied // for a follower that is behind: the others have it already
+	if old && !v.hasTurn() {
 		v.missed = true
 		return nil, raft.ErrCompacted
 	}
+	if lo >= v.hotFirst() {
+		v.group.node.counters.hotHits++
+		ents := limit(v.hot[lo-v.hotFirst():hi-v.hotFirst()], maxSize)
+		if old {
+			v.spend(ents)
+		}
+		return ents, nil
+	}
+	assert(old, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
 	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
 		v.group.node.counters.cacheHits++
 		v.spend(ents)
@@ -105,8 +110,7 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 // catchUpBurst is how much of the pace of catching up may be used at once.
 const catchUpBurst = 10 * time.Millisecond
 
-// hasTurn reports whether the pace of catching up allows to send old entries now, be they in the cache or
-// not. If it doesn't, the group tries again when it does.
+// hasTurn reports whether the pace of catching up allows to send old entries now, be they in memory or not. If it doesn't, the group tries again when it does.
 func (v *logView) hasTurn() bool {
 	n := v.group.node
 	if n.catchUpAt <= n.now.Add(catchUpBurst) {
@@ -125,14 +129,26 @@ func (v *logView) hasTurn() bool {
 // spend notes what is sent of the pace of catching up.
 func (v *logView) spend(ents []*pb.Entry) {
 	n := v.group.node
-	if n.cfg.CatchUpBytesPerSecond <= 0 {
-		return
+	n.catchUpAt = max(n.catchUpAt, n.now).Add(n.cfg.catchUpTime(ents))
+}
+
+// earn adds new entries of a group that this broker leads to the pace of catching up, twice: whoever is
+// behind must come closer, however much is written meanwhile.
+func (v *logView) earn(ents []*pb.Entry) {
+	n := v.group.node
+	n.catchUpAt = n.catchUpAt.Add(-2 * n.cfg.catchUpTime(ents))
+}
+
+// catchUpTime is how long the pace of catching up takes for entries.
+func (c *Config) catchUpTime(ents []*pb.Entry) time.Duration {
+	if c.CatchUpBytesPerSecond <= 0 {
+		return 0
 	}
 	bytes := int64(0)
 	for _, e := range ents {
 		bytes += entryBytes(e)
 	}
-	n.catchUpAt = max(n.catchUpAt, n.now).Add(time.Duration(int64(time.Second) * bytes / n.cfg.CatchUpBytesPerSecond))
+	return time.Duration(int64(time.Second) * bytes / c.CatchUpBytesPerSecond)
 }
 
 // readAhead reads on when a follower has come to the end of what is cached.
