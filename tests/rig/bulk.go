@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -65,7 +66,7 @@ func Drain(ctx context.Context, bootstrap []string, topic string, partitions int
 		from[int32(p)] = kgo.NewOffset().At(next[p])
 		missing += ends[p] - next[p]
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}), kgo.Dialer(dialSmall))
 	if err != nil {
 		return 0, err
 	}
@@ -86,4 +87,15 @@ func Drain(ctx context.Context, bootstrap []string, topic string, partitions int
 		})
 	}
 	return records, err
+}
+
+// dialSmall connects with a small receive buffer: the kernel can't be interrupted while it copies what waits, which on
+// a machine of its own would be in nobody's way.
+func dialSmall(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 }

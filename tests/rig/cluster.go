@@ -37,6 +37,8 @@ type Options struct {
 	Program  string            // the broker program; if empty it is built from this tree
 	Settings map[string]string // of every broker, beside those that it needs; values as in TOML
 	Cuttable bool              // brokers reach each other through Cluster.Net
+	// Aside are brokers that run as if they had a machine of their own (see Aside), with settings of their own.
+	Aside map[int]map[string]string
 }
 
 func (o *Options) kafkaAddr(id int) string   { return local(o.Port + id - 1) }
@@ -143,8 +145,10 @@ func (c *Cluster) prepare(id int, members []int, join bool) error {
 	if c.Net != nil {
 		fmt.Fprintf(&b, "peer_listen = %q\n", c.o.behindAddr(id))
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.o.Settings)) {
-		fmt.Fprintf(&b, "%s = %s\n", key, c.o.Settings[key])
+	settings := maps.Clone(c.o.Settings)
+	maps.Copy(settings, c.o.Aside[id])
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&b, "%s = %s\n", key, settings[key])
 	}
 	for _, m := range members {
 		fmt.Fprintf(&b, "[[members]]\nid = %d\nkafka = %q\npeer = %q\n", m, c.o.kafkaAddr(m), c.o.peerAddr(m))
@@ -207,8 +211,12 @@ func (c *Cluster) launch(id int) (*process, error) {
 		return nil, err
 	}
 	defer log.Close() // the process has its own
+	command := []string{c.o.Program, "start", "-config", c.config(id)}
+	if _, yes := c.o.Aside[id]; yes {
+		command = Aside(command...)
+	}
 	p := &process{
-		cmd:   exec.Command(c.o.Program, "start", "-config", c.config(id)),
+		cmd:   exec.Command(command[0], command[1:]...),
 		ready: make(chan struct{}), ended: make(chan struct{}),
 	}
 	p.cmd.SysProcAttr, p.cmd.Stderr = childAttr(), log

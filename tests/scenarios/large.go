@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -95,13 +96,16 @@ func ownDisk(dir string) (undo func(), err error) {
 }
 
 // coldReads writes to a leader while a follower that lacks much and a consumer that begins at the
-// start read from it, and compares with quiet times before and after.
+// start read from it, and compares with quiet times before and after. What is measured is how far they are in
+// the leader's way, so both run aside, and nothing is between the brokers.
 func coldReads(ctx context.Context, w *world) error {
 	if _, err := rig.LeadAll(ctx, w.Bootstrap(), topic, 1); err != nil {
 		return err
 	}
 	w.look = 500 * time.Millisecond // reading metrics costs CPU, too
-	w.Net.Cut(3, 1, 2)
+	if _, err := w.Stop(3); err != nil {
+		return err
+	}
 	if _, err := rig.Fill(ctx, w.Bootstrap(), topic, w.partitions, w.behind, 10_000, 1_000_000); err != nil {
 		return err
 	}
@@ -117,7 +121,9 @@ func coldReads(ctx context.Context, w *world) error {
 	var read int64
 	begin := time.Now()
 	err = w.coldReads(ctx, func() error {
-		w.Net.Heal()
+		if err := w.Restart(ctx, 3); err != nil {
+			return err
+		}
 		consumed := make(chan error, 1)
 		go func() {
 			var err error
@@ -147,8 +153,8 @@ func coldReads(ctx context.Context, w *world) error {
 	return nil
 }
 
-// drainCommand is a consumer in a process of its own with low priority: on a machine of its own it wouldn't
-// take the CPU from the producer that is measured, nor from the brokers:
+// drainCommand is a consumer in a process of its own, which takes the CPU neither from the producer that is
+// measured nor from the brokers (rig.Aside):
 //
 //	scenarios drain PARTITIONS BROKER...
 const drainCommand = "drain"
@@ -158,6 +164,7 @@ func drain(ctx context.Context, args []string) (code int) {
 	if err != nil {
 		panic(err)
 	}
+	debug.SetGCPercent(25) // a heap that grows stalls a virtual machine
 	read, err := rig.Drain(ctx, args[1:], topic, partitions)
 	fmt.Println(read)
 	if err != nil {
@@ -173,7 +180,8 @@ func (w *world) drainElsewhere(ctx context.Context) (read int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, "nice", append([]string{self, drainCommand, strconv.Itoa(w.partitions)}, w.Bootstrap()...)...)
+	words := rig.Aside(append([]string{self, drainCommand, strconv.Itoa(w.partitions)}, w.Bootstrap()...)...)
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

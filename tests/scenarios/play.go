@@ -47,12 +47,14 @@ const (
 // scenario is what a cluster of three lives through under load.
 type scenario struct {
 	name, what string
-	settings   map[string]string // of the brokers, beside those of all scenarios
-	longOnly   bool              // not in the short form
-	inOrder    bool              // leadership only moves in order, so no partition may be without it for long
-	ownLoad    bool              // no other load than what it makes itself, and it reads back itself
-	brokers    int               // if not 0, other than three
-	recordSize int               // if not 0, other than the options say
+	settings   map[string]string         // of the brokers, beside those of all scenarios
+	longOnly   bool                      // not in the short form
+	inOrder    bool                      // leadership only moves in order, so no partition may be without it for long
+	ownLoad    bool                      // no other load than what it makes itself, and it reads back itself
+	uncut      bool                      // brokers reach each other directly: it cuts nothing
+	aside      map[int]map[string]string // these brokers, see rig.Options
+	brokers    int                       // if not 0, other than three
+	recordSize int                       // if not 0, other than the options say
 	before     func(dir string) (undo func(), err error)
 	run        func(context.Context, *world) error
 }
@@ -90,7 +92,8 @@ func (s *scenario) play(ctx context.Context, o options) (text string, err error)
 	settings := maps.Clone(commonSettings)
 	maps.Copy(settings, s.settings)
 	c, err := rig.Start(ctx, rig.Options{
-		Brokers: cmp.Or(s.brokers, replicas), Dir: o.dir, Port: o.port, Program: o.program, Settings: settings, Cuttable: true,
+		Brokers: cmp.Or(s.brokers, replicas), Dir: o.dir, Port: o.port, Program: o.program, Settings: settings,
+		Cuttable: !s.uncut, Aside: s.aside,
 	})
 	if err != nil {
 		return "", err

@@ -79,6 +79,8 @@ var scenarios = []*scenario{
 		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"},
 		longOnly: true,
 		ownLoad:  true,
+		uncut:    true,
+		aside:    map[int]map[string]string{3: {"hot_bytes": "16777216"}}, // or its growing heap stalls the virtual machine
 		before:   ownDisk,
 		run:      coldReads,
 	},
