@@ -143,8 +143,19 @@ func checkName(name string) error {
 	return nil
 }
 
-func (h *handle) ReadAt(p []byte, off int64) (int, error) { return h.f.ReadAt(p, off) }
-func (h *handle) Sync() error                             { return markFull(syncData(h.f)) }
+// ReadAt implements wal.File.
+func (h *handle) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = h.f.ReadAt(p[n:min(len(p), n+stint)], off+int64(n))
+		if n += k; n < len(p) {
+			giveWay()
+		}
+	}
+	return n, err
+}
+
+func (h *handle) Sync() error { return markFull(syncData(h.f)) }
 func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	n, err := h.f.WriteAt(p, off)
 	return n, markFull(err)

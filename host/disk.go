@@ -3,6 +3,7 @@
 package host
 
 import (
+	"runtime"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,16 +11,18 @@ import (
 	"chronik/wal"
 )
 
-// readers is how many goroutines carry out what is not a group commit.
-const readers = 4
+// readers is how many goroutines read old entries: at most half of the CPUs are busy with that.
+func readers() int { return min(max(1, runtime.NumCPU()/2), 4) }
 
 // disk carries out a log's operations: one goroutine writes, so that a group commit never waits
-// behind a slow read; a few do the rest.
+// behind a slow read; some read for followers and consumers; one does what the log needs itself, such as
+// preparing the next segment, which must not wait behind many reads either.
 type disk struct {
 	fs     wal.FS
 	mail   *mailbox
 	writes opQueue
-	others opQueue
+	reads  opQueue
+	upkeep opQueue
 	fsync  prometheus.Histogram // of group commits
 	wg     sync.WaitGroup
 }
@@ -29,24 +32,29 @@ func newDisk(fs wal.FS, mail *mailbox) *disk {
 	d.fsync = newHistogram("chronik_log_fsync_duration_seconds",
 		"Time of the fsync of one group commit.", diskBuckets())
 	d.writes.init()
-	d.others.init()
+	d.reads.init()
+	d.upkeep.init()
 	return d
 }
 
 func (d *disk) start() {
 	d.wg.Go(func() { d.work(&d.writes, timedFS{d.fs, d.fsync}) })
-	for range readers {
-		d.wg.Go(func() { d.work(&d.others, d.fs) })
+	d.wg.Go(func() { d.work(&d.upkeep, d.fs) })
+	for range readers() {
+		d.wg.Go(func() { d.work(&d.reads, d.fs) })
 	}
 }
 
 // do queues operations. Their number is bounded by the node, which asks for them.
 func (d *disk) do(ops []wal.Op) {
 	for _, op := range ops {
-		if op.Kind == wal.OpWrite {
+		switch op.Kind {
+		case wal.OpWrite:
 			d.writes.push(op)
-		} else {
-			d.others.push(op)
+		case wal.OpRead:
+			d.reads.push(op)
+		default:
+			d.upkeep.push(op)
 		}
 	}
 }
@@ -64,7 +72,8 @@ func (d *disk) work(q *opQueue, fs wal.FS) {
 // close lets the operations under way finish and drops those that have not begun.
 func (d *disk) close() {
 	d.writes.close()
-	d.others.close()
+	d.reads.close()
+	d.upkeep.close()
 	d.wg.Wait()
 }
 

@@ -50,9 +50,12 @@ func (g *gather) cut() {
 func (g *gather) writeTo(c net.Conn) error {
 	g.cut()
 	var err error
-	if len(g.bufs) == 1 {
+	switch {
+	case g.size > stint:
+		err = g.writeInStints(c)
+	case len(g.bufs) == 1:
 		_, err = c.Write(g.bufs[0])
-	} else {
+	default:
 		bufs := g.bufs // WriteTo eats its receiver
 		_, err = bufs.WriteTo(c)
 	}
@@ -62,4 +65,27 @@ func (g *gather) writeTo(c net.Conn) error {
 		g.buf = nil
 	}
 	return err
+}
+
+// writeInStints writes everything, a stint at a time.
+func (g *gather) writeInStints(c net.Conn) error {
+	var part net.Buffers
+	left := stint
+	for i := 0; i < len(g.bufs); {
+		n := min(left, len(g.bufs[i]))
+		part = append(part, g.bufs[i][:n])
+		if g.bufs[i] = g.bufs[i][n:]; len(g.bufs[i]) == 0 {
+			i++
+		}
+		if left -= n; left > 0 && i < len(g.bufs) {
+			continue
+		}
+		whole := part // WriteTo eats its receiver
+		if _, err := whole.WriteTo(c); err != nil {
+			return err
+		}
+		giveWay()
+		part, left = part[:0], stint
+	}
+	return nil
 }

@@ -13,12 +13,9 @@ import (
 	"time"
 )
 
-// partTime is how long each next part of a frame that has begun may take. Such a frame holds bytes
-// of a budget that all connections share.
-const (
-	partTime  = 30 * time.Second
-	partBytes = 1 << 20
-)
+// partTime is how long the next stint of a frame that has begun may take. Such a frame holds bytes of a
+// budget that all connections share.
+const partTime = 30 * time.Second
 
 // readFull fills p, of a frame whose header was read. It leaves no deadline behind.
 func readFull(sock net.Conn, in *bufio.Reader, p []byte) error {
@@ -27,11 +24,14 @@ func readFull(sock net.Conn, in *bufio.Reader, p []byte) error {
 		return err
 	}
 	for len(p) > 0 {
-		part := p[:min(len(p), partBytes)]
+		part := p[:min(len(p), stint)]
 		p = p[len(part):]
 		sock.SetReadDeadline(time.Now().Add(partTime))
 		if _, err := io.ReadFull(in, part); err != nil {
 			return err
+		}
+		if len(p) > 0 {
+			giveWay()
 		}
 	}
 	return sock.SetReadDeadline(time.Time{})

@@ -87,9 +87,9 @@ type Config struct {
 	CacheBytes int64
 	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
 	ColdReadBytes int64
-	// CatchUpBytesPerSecond bounds how fast old entries are sent to followers that are behind, all
-	// together, so that they don't take the disk, the network and the CPU from the others. Default 64 MiB; negative: no
-	// bound.
+	// CatchUpBytesPerSecond bounds how fast entries that a majority has already are sent to followers that are
+	// behind, all together, so that they don't take the disk, the network and the CPU from the others. Twice what is
+	// written comes on top, or they might never catch up. Default 64 MiB; negative: no bound.
 	CatchUpBytesPerSecond int64
 	// ReplicationBytes bounds the entries in one message to a follower. Default 128 KiB.
 	ReplicationBytes uint64

@@ -144,9 +144,8 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
 	}
-	if s.CPUs > 0 {
-		runtime.GOMAXPROCS(s.CPUs)
-	}
+	setThreads(s.CPUs)
+	defer runtime.KeepAlive(paceCollector())
 	if err := servePprof(s.Pprof, cfg.Log); err != nil {
 		return err
 	}
@@ -155,6 +154,37 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return h.Run(ctx)
+}
+
+// minThreads is how many threads may run Go code at least. One that is in a system call counts until the
+// scheduler takes notice, so with two on a machine with two CPUs a large read and a large write keep everybody
+// else waiting.
+const minThreads = 4
+
+func setThreads(cpus int) {
+	switch {
+	case cpus > 0:
+		runtime.GOMAXPROCS(cpus)
+	case os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minThreads:
+		runtime.GOMAXPROCS(minThreads)
+	}
+}
+
+// How much garbage Go's collector lets pile up: half of what is in use, and of what is taken to be in use. With
+// little in use it would otherwise run many times a second, with much the heap would be twice as large as needed.
+// GOGC in the environment counts instead of the former.
+const (
+	garbagePercent = 50
+	takenInUse     = 128 << 20
+)
+
+// paceCollector returns bytes that must be kept alive: they are never touched, so they cost addresses but no
+// memory.
+func paceCollector() []byte {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
+	return make([]byte, takenInUse)
 }
 
 // servePprof serves Go's profiler on addr; nothing if addr is empty.

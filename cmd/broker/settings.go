@@ -117,7 +117,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.HotBytes, "hot-bytes", 256<<20, "bytes of log entries in memory, all partitions together")
 	fs.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bytes of old entries read back from disk that stay in memory")
 	fs.Int64Var(&s.SegmentBytes, "segment-bytes", 64<<20, "size of a log file")
-	fs.IntVar(&s.CPUs, "cpus", 0, "CPUs that this broker uses at once; 0: all. Brokers that share a machine are faster with their share of them")
+	fs.IntVar(&s.CPUs, "cpus", 0, "threads that run at once; 0: as many as there are CPUs, at least 4. Brokers that share a machine are faster with their share of them")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Who reaches it can read names of topics")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anybody who reaches it can slow the broker down")
