@@ -148,15 +148,17 @@ func (w *world) config(b *broker) node.Config {
 		ColdReadBytes:     k.ColdReadBytes,
 		ReplicationBytes:  k.ReplicationBytes,
 		ReplicationWindow: k.ReplicationWindow,
-		CheckpointEntries: k.CheckpointEntries,
-		CheckpointBytes:   k.CheckpointBytes,
-		RetainEntries:     k.RetainEntries,
-		GroupPartitions:   k.GroupPartitions,
-		GroupInitialDelay: time.Duration(k.GroupDelay),
-		GroupMinSession:   time.Duration(shortestSession),
-		ConsumerSession:   time.Duration(k.GroupSession),
-		ConsumerHeartbeat: time.Duration(k.GroupBeat),
-		RetentionMs:       -1, // records of simulated clients are not of this time
+
+		CatchUpBytesPerSecond: k.CatchUpRate,
+		CheckpointEntries:     k.CheckpointEntries,
+		CheckpointBytes:       k.CheckpointBytes,
+		RetainEntries:         k.RetainEntries,
+		GroupPartitions:       k.GroupPartitions,
+		GroupInitialDelay:     time.Duration(k.GroupDelay),
+		GroupMinSession:       time.Duration(shortestSession),
+		ConsumerSession:       time.Duration(k.GroupSession),
+		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
+		RetentionMs:           -1, // records of simulated clients are not of this time
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes

@@ -75,6 +75,7 @@ type Knobs struct {
 	ColdReadBytes     int64    `json:"cold_read_bytes"`
 	ReplicationBytes  uint64   `json:"replication_bytes"`
 	ReplicationWindow int      `json:"replication_window"`
+	CatchUpRate       int64    `json:"catch_up_rate,omitempty"` // bytes a second; 0: the broker's default
 	CheckpointEntries int      `json:"checkpoint_entries"`
 	CheckpointBytes   int64    `json:"checkpoint_bytes"`
 	RetainEntries     int      `json:"retain_entries"`
