@@ -142,7 +142,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.faults()
 	g.groups()
 	if g.chance(1, 2) { // drawn last: the other draws of a seed stay what they were
-		g.plan.Knobs.CatchUpRate = g.wide(64<<10, 4<<20)
+		g.plan.Knobs.CatchUpRate = g.wide(256<<10, 4<<20)
 	}
 	return g.checked(), nil
 }

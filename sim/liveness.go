@@ -191,13 +191,21 @@ func (w *world) thaw() {
 func (w *world) abandoned(topic string) bool { return w.healing && w.doomed[topic] }
 
 // patience is how long anything may take once all is well: leaders are elected within a few
-// election timeouts, and then everything is a few round trips and writes.
+// election timeouts, and then everything is a few round trips and writes, but for followers that catch up at
+// their pace.
 func (w *world) patience() node.Time {
 	k := &w.plan.Knobs
 	election := node.Time(k.Tick) * node.Time(k.ElectionTicks)
 	trip := node.Time(k.LinkLatency + k.WriteLatency + k.StepCost)
-	return 20*election + 1000*trip + node.Time(10*second)
+	catchUp := node.Time(0)
+	if k.CatchUpRate > 0 {
+		catchUp = node.Time(int64(second) * mostBehind / k.CatchUpRate)
+	}
+	return 20*election + 1000*trip + node.Time(10*second) + catchUp
 }
+
+// mostBehind is more than a follower lacks in any plan, in bytes.
+const mostBehind = 8 << 20
 
 // verify demands that every pending call ends, that each partition takes a record, and that a fresh
 // client can read all of it.
