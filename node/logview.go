@@ -110,7 +110,8 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 // catchUpBurst is how much of the pace of catching up may be used at once.
 const catchUpBurst = 10 * time.Millisecond
 
-// hasTurn reports whether the pace of catching up allows to send old entries now, be they in memory or not. If it doesn't, the group tries again when it does.
+// hasTurn reports whether the pace of catching up allows to send old entries now, be they in memory or not.
+// If it doesn't, the group tries again when it does.
 func (v *logView) hasTurn() bool {
 	n := v.group.node
 	if n.catchUpAt <= n.now.Add(catchUpBurst) {

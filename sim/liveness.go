@@ -204,7 +204,7 @@ func (w *world) patience() node.Time {
 	return 20*election + 1000*trip + node.Time(10*second) + catchUp
 }
 
-// mostBehind is more than a follower lacks in any plan, in bytes.
+// mostBehind is how many bytes patience allows a follower to lack.
 const mostBehind = 8 << 20
 
 // verify demands that every pending call ends, that each partition takes a record, and that a fresh

@@ -109,7 +109,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.ConsumerBeatMs, "group-consumer-heartbeat-ms", 5000, "milliseconds between heartbeats that members of a consumer group of the new protocol are told to keep")
 	fs.Int64Var(&s.OffsetsKeptMs, "offsets-retention-ms", 7*24*3600*1000, "milliseconds that the offsets of a consumer group without members are kept")
 	fs.IntVar(&s.RaftLogRetention, "raft-log-retention", 10000, "newest log entries that each partition keeps in memory")
-	fs.Int64Var(&s.CatchUpRate, "catch-up-bytes-per-second", 64<<20, "how fast old entries are sent to followers that are behind, all together; -1 without bound")
+	fs.Int64Var(&s.CatchUpRate, "catch-up-bytes-per-second", 64<<20, "how fast entries that a majority has already are sent to followers that are behind, all together; twice what is written comes on top; -1 without bound")
 	fs.Int64Var(&s.ScrubRate, "scrub-bytes-per-second", 4<<20, "how fast old data is read in the background to look for damage; -1 for not at all")
 	fs.IntVar(&s.CheckpointEntries, "checkpoint-entries", 20000, "entries between two checkpoints of a partition's state; a start reads what came after the newest")
 	fs.Int64Var(&s.CheckpointBytes, "checkpoint-bytes", 32<<20, "bytes of entries between two checkpoints of a partition's state")
