@@ -130,16 +130,14 @@ func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 func (n *Node) deleteRecords(w *wait, topic string, in *kmsg.DeleteRecordsRequestTopicPartition, out *kmsg.DeleteRecordsResponseTopicPartition) {
 	*out = kmsg.NewDeleteRecordsResponseTopicPartition()
 	out.Partition, out.LowWatermark = in.Partition, -1
-	p, err := n.readable(topic, in.Partition, -1)
-	offset := in.Offset
-	if err == nil && offset == -1 {
-		offset = p.highWatermark
-	}
-	if err == nil && (offset < p.start || offset > p.highWatermark) {
-		err = kafka.Errorf(kerr.OffsetOutOfRange, "offset %d; the partition has %d to %d", offset, p.start, p.highWatermark)
-	}
+	p, offset, err := n.deletable(topic, in)
 	if err != nil {
 		out.ErrorCode = code(err)
+		w.done()
+		return
+	}
+	if in.Offset >= 0 && offset <= p.start { // there already: asked for twice, or retention was faster
+		out.LowWatermark = p.start
 		w.done()
 		return
 	}
@@ -155,4 +153,26 @@ func (n *Node) deleteRecords(w *wait, topic string, in *kmsg.DeleteRecordsReques
 		}
 		w.done()
 	})
+}
+
+// deletable finds the partition and the offset below which records are to be deleted.
+func (n *Node) deletable(topic string, in *kmsg.DeleteRecordsRequestTopicPartition) (*partition, int64, error) {
+	if t := n.catalog.byName[topic]; t != nil && t.Internal {
+		return nil, 0, kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own", topic)
+	}
+	p, err := n.readable(topic, in.Partition, -1)
+	if err != nil {
+		return nil, 0, err
+	}
+	offset := in.Offset
+	if offset == -1 {
+		offset = p.highWatermark
+	}
+	switch {
+	case !p.deletes():
+		return nil, 0, kafka.Errorf(kerr.PolicyViolation, "topic %q is compacted, and keeps the newest record of each key; set %s to %s or to both", topic, cleanupPolicyConfig, cleanupDelete)
+	case offset < 0 || offset > p.highWatermark:
+		return nil, 0, kafka.Errorf(kerr.OffsetOutOfRange, "offset %d; the partition has %d to %d", offset, p.start, p.highWatermark)
+	}
+	return p, offset, nil
 }

@@ -17,7 +17,9 @@ import (
 // yet is tried again.
 
 func (c *client) sendTrim(cn *conn, p *pendingCall) {
-	c.world.judge.trimmed[partitionName(p.call.Topic, p.call.Partition)] = true
+	name := partitionName(p.call.Topic, p.call.Partition)
+	c.world.judge.trimmed[name] = true
+	p.start = c.world.judge.starts[name]
 	req := kmsg.NewPtrDeleteRecordsRequest()
 	req.Version = 2
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
@@ -39,7 +41,12 @@ func (c *client) hasTrimmed(p *pendingCall, resp *kmsg.DeleteRecordsResponse) {
 	case retriable(r.ErrorCode):
 		c.retrySerial(p)
 		return
-	case r.ErrorCode == kerr.OffsetOutOfRange.Code: // there aren't so many records, or they are gone
+	case c.topic(p.call.Topic).plan.Keys > 0:
+		if r.ErrorCode != kerr.PolicyViolation.Code {
+			c.unexpected(p.call, r.ErrorCode, "DeleteRecords of a compacted topic")
+		}
+	case r.ErrorCode == kerr.OffsetOutOfRange.Code: // there aren't so many records
+		c.trimRefused(p)
 	case r.ErrorCode != 0:
 		c.unexpected(p.call, r.ErrorCode, "DeleteRecords")
 	case r.LowWatermark < p.call.Offset:
@@ -48,6 +55,15 @@ func (c *client) hasTrimmed(p *pendingCall, resp *kmsg.DeleteRecordsResponse) {
 	}
 	c.world.judge.hasTrimmed(c.world, c, p, r.LowWatermark)
 	c.endSerial(p)
+}
+
+// trimRefused checks that the records of a refused call weren't gone already when it was sent: then there is
+// nothing to do.
+func (c *client) trimRefused(p *pendingCall) {
+	if p.call.Offset >= 0 && p.call.Offset <= p.start {
+		c.world.fail("trim", "client %d, call %d: the records of %s below offset %d can't be deleted, it is said, though the log was known to start at %d",
+			c.spec.ID, p.call.ID, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, p.start)
+	}
 }
 
 func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {

@@ -31,6 +31,7 @@ type pendingCall struct {
 	refused bool      // the last answer was that it can't be done now
 	maybe   bool      // an attempt had no answer: it may have taken effect
 	before  int       // remove: broker.removals when it began
+	start   int64     // trim: where the log was known to start when the attempt was sent
 }
 
 // administers says that a call goes to any broker, and not to the leader of its partition.

@@ -149,6 +149,10 @@ func (j *judge) checkLeft(w *world, b *broker) {
 func (j *judge) hasTrimmed(w *world, c *client, p *pendingCall, start int64) {
 	w.result.Ops++
 	w.hash.word(uint64(p.call.ID)<<32 ^ uint64(start))
+	if !w.doomed[p.call.Topic] { // a new topic of the same name begins at 0
+		name := partitionName(p.call.Topic, p.call.Partition)
+		j.starts[name] = max(j.starts[name], start)
+	}
 	if w.tracing() {
 		w.tracef("client %d  call %d trim %s: the log starts at %d", c.spec.ID, p.call.ID, partitionName(p.call.Topic, p.call.Partition), start)
 	}

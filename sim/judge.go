@@ -23,6 +23,7 @@ type judge struct {
 	// gone are groups that were deleted with their topic; look-up only. Nothing is demanded of them any
 	// more: replicas may go on for a while, but nothing in them is needed.
 	gone      map[node.GroupID]bool
+	starts    map[string]int64     // the newest answer to a deletion of records, by partition; look-up only
 	trimmed   map[string]bool      // partitions of which somebody tried to delete records, or that do it themselves; look-up only
 	producers map[producerKey]bool // ids given out; look-up only
 	moves     map[string][]move    // of a partition; look-up only
@@ -65,6 +66,7 @@ func newJudge(w *world) *judge {
 		histories: checker.Histories{Truths: make(map[string]*checker.Truth)},
 		known:     make(map[node.GroupID]bool),
 		trimmed:   make(map[string]bool),
+		starts:    make(map[string]int64),
 		gone:      make(map[node.GroupID]bool),
 		producers: make(map[producerKey]bool),
 		moves:     make(map[string][]move),
