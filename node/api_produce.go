@@ -4,6 +4,7 @@ package node
 
 import (
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -26,6 +27,9 @@ import (
 // committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
 // Transactions are not served: batches of transactional producers are refused.
 
+// acksAll is what a producer says that wants all replicas in sync to have its records.
+const acksAll = -1
+
 // produce is a request on its way: its partitions in the order of the request.
 type produce struct {
 	request *request
@@ -33,7 +37,12 @@ type produce struct {
 	acks    int16
 	left    int  // partitions without a result
 	failed  bool // any partition
+	others  bool // Kafka would wait for other replicas, too
 }
+
+// producePatience is how long a request waits for its records at least, where Kafka wouldn't wait for
+// anybody and so doesn't look at the time-out. It is the time-out that Kafka's own producer sends.
+const producePatience = 30 * time.Second
 
 func (n *Node) handleProduce(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ProduceRequest)
@@ -57,7 +66,17 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 		}
 	}
 	p.partitionDone()
-	r.expireAfter(millis(req.TimeoutMillis), p.expire)
+	r.expireAfter(p.patience(req.TimeoutMillis), p.expire)
+}
+
+// patience is how long the request waits for its records. In Kafka the time-out bounds the wait for other
+// replicas, so it means something only for acks=all and partitions that have others; clients leave it at 0, 1
+// or -1 elsewhere. An error for a record that is about to be written makes them write it twice.
+func (p *produce) patience(timeoutMs int32) time.Duration {
+	if p.others {
+		return millis(timeoutMs)
+	}
+	return max(millis(timeoutMs), producePatience)
 }
 
 // refuse answers for a partition of an unknown topic.
@@ -84,6 +103,7 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	if appendTime {
 		kafka.SetAppendTime(in.Records, n.unixMs)
 	}
+	p.others = p.others || p.acks == acksAll && !part.group.alone()
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
 	part.group.propose(in.Records, func(result any, err error) {
 		if p.request.done {
@@ -112,7 +132,7 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 
 // producible finds the partition for a batch and says why it can't take it.
 func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, transactional bool) (*partition, error) {
-	if p.acks < -1 || p.acks > 1 {
+	if p.acks < acksAll || p.acks > 1 {
 		return nil, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
 	}
 	part, err := n.partitionFor(topic, in.Partition)

@@ -5,6 +5,7 @@ package sim
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -58,6 +59,7 @@ type batch struct {
 	attempt  uint64 // counts sends
 	maybe    bool   // was sent once
 	broker   int    // where to
+	at       node.Time
 }
 
 func (c *client) lane(t *topicView, partition int32) *lane {
@@ -193,6 +195,10 @@ func (c *client) sendBatch(cn *conn, l *lane, b *batch) {
 		req.Acks = -1
 	}
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
+	if req.Acks != -1 && b.call.ID%2 == 1 { // left alone, as Kafka doesn't look at it
+		req.TimeoutMillis = int32(b.call.ID%6)/2 - 1
+	}
+	b.at = w.now
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic = l.topic.plan.Name
 	rp := kmsg.NewProduceRequestTopicPartition()
@@ -260,6 +266,8 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 		// An error of an attempt that was given up already says nothing about the next.
 	case code == kerr.OutOfOrderSequenceNumber.Code && b.numbered:
 		c.outOfOrder(l, b, place)
+	case code == kerr.RequestTimedOut.Code && b.call.Acks == 1 && !c.spec.Idempotent && c.world.now < b.at.Add(20*time.Second):
+		c.unexpected(b.call, code, "a produce request with acks=1, whose time-out means nothing,")
 	case retriable(code) && c.spec.Idempotent:
 		l.topic.stale = true
 		c.rewind(l, place)
