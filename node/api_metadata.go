@@ -66,7 +66,7 @@ func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 func (n *Node) autoCreate(name string, done func()) {
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
 	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
-	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement}},
+	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
 		func(commandResult) { // created, or by somebody else in the meantime
 			var created []*partitionMeta
 			if t := n.catalog.byName[name]; t != nil {
@@ -137,6 +137,9 @@ func (n *Node) metadataTopic(req *kmsg.MetadataRequest, in *kmsg.MetadataRequest
 		return n.describeTopic(t)
 	}
 	out.ErrorCode = kerr.UnknownTopicOrPartition.Code
+	if req.AllowAutoTopicCreation && n.cfg.AutoCreateTopics && n.catalog.checkCollision(*in.Topic) != nil {
+		out.ErrorCode = kerr.InvalidTopicException.Code // it won't be created either, so it is no use to ask again
+	}
 	return out
 }
 

@@ -5,6 +5,8 @@ package node
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -30,6 +32,31 @@ var noTopicID [16]byte
 func (c *catalog) addTopic(t *topicMeta) {
 	t.uuid = topicID(c.node.cfg.ClusterID, t.Name, t.id())
 	c.byName[t.Name], c.byID[t.uuid] = t, t
+	c.unified[unifiedName(t.Name)]++
+}
+
+// dropTopic is the inverse of addTopic.
+func (c *catalog) dropTopic(t *topicMeta) {
+	delete(c.byName, t.Name)
+	delete(c.byID, t.uuid)
+	if u := unifiedName(t.Name); c.unified[u] > 1 {
+		c.unified[u]--
+	} else {
+		delete(c.unified, u)
+	}
+}
+
+// unifiedName is what becomes of a topic's name where it is part of a metric's, as in Kafka and in much
+// that watches it: topics that differ in nothing else would be counted as one.
+func unifiedName(topic string) string { return strings.ReplaceAll(topic, ".", "_") }
+
+// checkCollision refuses the name of a new topic that becomes the same metrics as one that is there.
+func (c *catalog) checkCollision(name string) error {
+	if c.unified[unifiedName(name)] == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(c.topics, func(t *topicMeta) bool { return unifiedName(t.Name) == unifiedName(name) })
+	return kafka.Errorf(kerr.InvalidTopicException, "topic %q collides with topic %q: '.' and '_' are the same in names of metrics", name, c.topics[i].Name)
 }
 
 // topicName returns the name of a topic that a request names by its name, or from a version on by

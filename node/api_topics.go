@@ -73,6 +73,9 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic,
 	if req.ValidateOnly && n.catalog.byName[in.Topic] != nil { // otherwise the command decides: we may lag
 		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)
 	}
+	if err := n.catalog.checkCollision(in.Topic); req.ValidateOnly && err != nil {
+		return nil, err
+	}
 	placement, err := n.plannedPlacement(in)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic,
 	if err != nil {
 		return nil, err
 	}
-	return &createTopic{Name: in.Topic, Replicas: placement, Configs: configs}, nil
+	return &createTopic{Name: in.Topic, Replicas: placement, Configs: configs, Distinct: true}, nil
 }
 
 // maxPartitions bounds one topic, so that a typing error can't take the cluster down.

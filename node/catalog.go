@@ -23,6 +23,7 @@ type catalog struct {
 	brokers      []*brokerMeta // ascending by id
 	topics       []*topicMeta  // ascending by name
 	byName       map[string]*topicMeta
+	unified      map[string]int // topics by unifiedName
 	byID         map[[16]byte]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
 	nextGroup    GroupID // ids are never reused
@@ -160,6 +161,8 @@ type createTopic struct {
 	Replicas [][]BrokerID // per partition
 	Configs  []configValue
 	Internal bool `json:",omitempty"`
+	// Distinct refuses a name that collides with another topic's. Commands of before that was a rule don't say so.
+	Distinct bool `json:",omitempty"`
 }
 
 // deleteTopic names a topic by its name, or by its 16 bytes of id.
@@ -181,6 +184,7 @@ func newCatalog(n *Node) *catalog {
 	return &catalog{
 		node:      n,
 		byName:    make(map[string]*topicMeta),
+		unified:   make(map[string]int),
 		byID:      make(map[[16]byte]*topicMeta),
 		byGroup:   make(map[GroupID]*partitionMeta),
 		nextGroup: 1, nextReplica: 1,
@@ -212,6 +216,7 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer = s.NextGroup, s.NextReplica, s.NextProducer
+	c.unified = make(map[string]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	for _, t := range c.topics {
 		c.addTopic(t)
@@ -370,6 +375,11 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	if c.byName[cmd.Name] != nil {
 		return kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", cmd.Name)
 	}
+	if cmd.Distinct {
+		if err := c.checkCollision(cmd.Name); err != nil {
+			return err
+		}
+	}
 	for _, b := range slices.Concat(cmd.Replicas...) {
 		if m := c.broker(b); m != nil && m.Removed {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
@@ -398,8 +408,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	case t.Internal:
 		return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own and still wanted", t.Name)
 	}
-	delete(c.byName, t.Name)
-	delete(c.byID, t.uuid)
+	c.dropTopic(t)
 	c.topics = slices.DeleteFunc(c.topics, func(o *topicMeta) bool { return o == t })
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)
