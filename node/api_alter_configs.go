@@ -146,7 +146,7 @@ func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourc
 	case e.Op == kmsg.IncrementalAlterConfigOpDelete: // what is unknown isn't there either
 		return "", false, nil
 	case d == nil:
-		return "", false, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", e.Name)
+		return "", false, unknownConfig(e.Name)
 	case e.Value == nil:
 		return "", false, kafka.Errorf(kerr.InvalidRequest, "configuration %s has no value; delete it to get its default", e.Name)
 	case e.Op == kmsg.IncrementalAlterConfigOpSet:

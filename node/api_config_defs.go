@@ -60,6 +60,19 @@ func decimal[T int16 | int32 | int64](of func(*Config) T) func(*Config, int) str
 // applications set them, and nothing that they could rely on hangs on them here.
 const noEffect = "Taken and shown, but without effect: "
 
+const (
+	keptAsSent  = "batches are kept as producers compressed them."
+	pacedAnyway = "copies to replicas that are behind are bounded by catch_up_bytes_per_second, all of them."
+	allLocal    = "there is no remote storage, so all records are on the brokers."
+)
+
+// refusedConfigs are configurations of topics that Kafka has or had and that can't be taken, and why.
+var refusedConfigs = map[string]string{
+	"message.downconversion.enable":       "records are never converted, and only clients of Kafka 0.11 and later are served; Kafka 4 doesn't have it any more either",
+	"message.format.version":              "there is one format of records, that of Kafka 0.11 and later; Kafka 4 doesn't have it any more either",
+	"message.timestamp.difference.max.ms": "Kafka 4 doesn't have it any more; use message.timestamp.before.max.ms and message.timestamp.after.max.ms",
+}
+
 // topicConfigDefs are the configurations of topics, ascending by name.
 var topicConfigDefs = []configDef{
 	{
@@ -67,8 +80,20 @@ var topicConfigDefs = []configDef{
 		"What happens to old records: they are deleted by age and size, or dropped when there is a newer one with the same key, or both.",
 	},
 	{
-		"compression.type", kmsg.ConfigTypeString, always("producer"), "compression.type", oneOf("producer"),
-		"Batches are kept as producers compressed them.",
+		"compression.gzip.level", kmsg.ConfigTypeInt, always("-1"), "", number(-1, 32),
+		noEffect + keptAsSent,
+	},
+	{
+		"compression.lz4.level", kmsg.ConfigTypeInt, always("9"), "", number(1, 32),
+		noEffect + keptAsSent,
+	},
+	{
+		"compression.type", kmsg.ConfigTypeString, always("producer"), "compression.type", oneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
+		"Only producer has an effect, and the others are taken and shown: " + keptAsSent,
+	},
+	{
+		"compression.zstd.level", kmsg.ConfigTypeInt, always("3"), "", number(-131072, 32),
+		noEffect + keptAsSent,
 	},
 	{
 		deleteRetentionConfig, kmsg.ConfigTypeLong, always("86400000"), "", number(0, 64),
@@ -87,8 +112,24 @@ var topicConfigDefs = []configDef{
 		noEffect + "every record is on the disks of a majority before it is acknowledged.",
 	},
 	{
+		"follower.replication.throttled.replicas", kmsg.ConfigTypeList, always(""), "", throttled,
+		noEffect + pacedAnyway,
+	},
+	{
 		"index.interval.bytes", kmsg.ConfigTypeInt, always(strconv.Itoa(spanBytes)), "", number(0, 32),
 		noEffect + "the index has a place for every 64 KiB or 64 batches.",
+	},
+	{
+		"leader.replication.throttled.replicas", kmsg.ConfigTypeList, always(""), "", throttled,
+		noEffect + pacedAnyway,
+	},
+	{
+		"local.retention.bytes", kmsg.ConfigTypeLong, always("-2"), "", number(-2, 64),
+		noEffect + allLocal,
+	},
+	{
+		"local.retention.ms", kmsg.ConfigTypeLong, always("-2"), "", number(-2, 64),
+		noEffect + allLocal,
 	},
 	{
 		maxMessageBytesConfig, kmsg.ConfigTypeInt, decimal(func(c *Config) int32 { return c.MaxMessageBytes }), "message.max.bytes", number(1, 32),
@@ -109,6 +150,18 @@ var topicConfigDefs = []configDef{
 	{
 		"preallocate", kmsg.ConfigTypeBoolean, always("true"), "", oneOf("true", "false"),
 		noEffect + "segments are written ahead or reused.",
+	},
+	{
+		"remote.log.copy.disable", kmsg.ConfigTypeBoolean, always("false"), "", oneOf("true", "false"),
+		noEffect + allLocal,
+	},
+	{
+		"remote.log.delete.on.disable", kmsg.ConfigTypeBoolean, always("false"), "", oneOf("true", "false"),
+		noEffect + allLocal,
+	},
+	{
+		"remote.storage.enable", kmsg.ConfigTypeBoolean, always("false"), "", oneOf("false"),
+		"Whether old records move to remote storage. There is none: all records are on the brokers.",
 	},
 	{
 		retentionBytesConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionBytes }), "log.retention.bytes", number(-1, 64),
@@ -184,12 +237,35 @@ func topicConfigDef(name string) *configDef {
 func checkTopicConfig(v configValue, replicas int) error {
 	d := topicConfigDef(v.Name)
 	if d == nil {
-		return kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", v.Name)
+		return unknownConfig(v.Name)
 	}
 	if wrong := d.check(v.Value, replicas); wrong != "" {
 		return kafka.Errorf(kerr.InvalidConfig, "%s %s, not %.60q", v.Name, wrong, v.Value)
 	}
 	return nil
+}
+
+func unknownConfig(name string) error {
+	if why, ok := refusedConfigs[name]; ok {
+		return kafka.Errorf(kerr.InvalidConfig, "configuration %s can't be set: %s", name, why)
+	}
+	return kafka.Errorf(kerr.InvalidConfig, "configuration %.60q is unknown here", name)
+}
+
+// throttled takes what names replicas: none, all of them by "*", or a list of PARTITION:BROKER.
+func throttled(value string, _ int) string {
+	if value == "" || value == "*" {
+		return ""
+	}
+	for _, v := range strings.Split(value, ",") {
+		partition, broker, ok := strings.Cut(strings.TrimSpace(v), ":")
+		_, err := strconv.ParseInt(partition, 10, 32)
+		_, err2 := strconv.ParseInt(broker, 10, 32)
+		if !ok || err != nil || err2 != nil {
+			return `must be "*", or a list of PARTITION:BROKER`
+		}
+	}
+	return ""
 }
 
 // oneOf takes one of some values.
