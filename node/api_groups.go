@@ -87,8 +87,8 @@ func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 func (n *Node) coordinatorMember(key string, kind int8) (*Member, error) {
 	switch kind {
 	case 0:
-	case 1: // an error that clients don't retry, instead of a coordinator that refuses everything
-		return nil, kafka.Errorf(kerr.UnsupportedVersion, "transactions are not served")
+	case 1: // the one error of this request on which librdkafka gives up; the others do so on any
+		return nil, kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "transactions are not served; use a producer without a transactional id")
 	default:
 		return nil, kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
 	}

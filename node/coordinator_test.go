@@ -329,7 +329,7 @@ func TestFirstFindCoordinatorMakesTheTopic(t *testing.T) {
 			t.Errorf("v%d: %+v", version, resp)
 		}
 	}
-	for kind, want := range map[int8]*kerr.Error{1: kerr.UnsupportedVersion, 2: kerr.InvalidRequest} {
+	for kind, want := range map[int8]*kerr.Error{1: kerr.TransactionalIDAuthorizationFailed, 2: kerr.InvalidRequest} {
 		req := kmsg.NewPtrFindCoordinatorRequest()
 		req.Version, req.CoordinatorKey, req.CoordinatorType = 3, "x", kind
 		if resp := o.do(req).(*kmsg.FindCoordinatorResponse); resp.ErrorCode != want.Code || resp.NodeID != -1 {

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// deleteRecords returns the log start that is answered, and the error's name.
+func (o *one) deleteRecords(topic string, offset int64) (int64, string) {
+	o.t.Helper()
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Version, req.TimeoutMillis = 2, 1000
+	t, p := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+	p.Offset = offset
+	t.Topic, t.Partitions = topic, append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	r := o.ask(req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]
+	return r.LowWatermark, kafka.CodeName(r.ErrorCode)
+}
+
+// What Kafka answers when records are deleted that are gone, not there yet, or not to be deleted.
+func TestDeleteRecordsAtTheEdges(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	for range 20 {
+		o.produce("t", plain("x"))
+	}
+	o.createWith("compacted", "cleanup.policy=compact")
+	o.createWith("both", "cleanup.policy=compact,delete")
+	o.produce("both", batchWithKey("k", "v"))
+	for _, c := range []struct {
+		topic  string
+		offset int64
+		low    int64
+		err    string
+	}{
+		{"t", 0, 0, "NONE"},
+		{"t", 10, 10, "NONE"},
+		{"t", 10, 10, "NONE"},
+		{"t", 5, 10, "NONE"},
+		{"t", 0, 10, "NONE"},
+		{"t", 21, -1, "OFFSET_OUT_OF_RANGE"},
+		{"t", -2, -1, "OFFSET_OUT_OF_RANGE"},
+		{"t", -1, 20, "NONE"},
+		{"t", -1, 20, "NONE"},
+		{"t", 20, 20, "NONE"},
+		{"compacted", 0, -1, "POLICY_VIOLATION"},
+		{"compacted", -1, -1, "POLICY_VIOLATION"},
+		{"both", 1, 1, "NONE"},
+		{"none", 0, -1, "UNKNOWN_TOPIC_OR_PARTITION"},
+		{groupsTopic, 0, -1, "UNKNOWN_TOPIC_OR_PARTITION"},
+	} {
+		if low, err := o.deleteRecords(c.topic, c.offset); low != c.low || err != c.err {
+			t.Errorf("%s to %d: %d, %s; want %d, %s", c.topic, c.offset, low, err, c.low, c.err)
+		}
+	}
+}
+
+func batchWithKey(key, value string) []byte {
+	return kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Key: []byte(key), Value: []byte(value)}))
+}
+
+// Kafka's time-out of Produce bounds the wait for other replicas, so with acks 0 or 1, or one replica, it means
+// nothing, and clients leave it at anything.
+func TestProduceTimeoutThatMeansNothing(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("one", 1)
+	c.create("three", 1, 2, 3)
+	for _, row := range []struct {
+		topic   string
+		acks    int16
+		timeout int32
+		code    int16
+	}{
+		{"one", 1, 0, 0},
+		{"one", 1, -1, 0},
+		{"one", -1, 0, 0},
+		{"three", 1, 0, 0},
+		{"three", 1, -1, 0},
+		{"three", 1, 1, 0},
+		{"three", -1, 1000, 0},
+		{"three", -1, 0, kerr.RequestTimedOut.Code},
+	} {
+		req := produceRequest(row.topic, row.acks, plain("x"))
+		req.TimeoutMillis = row.timeout
+		if r := c.ask(c.leader(row.topic), req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; r.ErrorCode != row.code {
+			t.Errorf("%+v: %s", row, kafka.CodeName(r.ErrorCode))
+		}
+	}
+	// A leader that nobody hears answers all the same, when it finds out.
+	lead := c.leader("three")
+	c.nodes[lead].cut = true
+	req := produceRequest("three", 1, plain("lost"))
+	req.TimeoutMillis = 0
+	if r := c.ask(lead, req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; r.ErrorCode != kerr.NotLeaderForPartition.Code {
+		t.Errorf("cut off: %s", kafka.CodeName(r.ErrorCode))
+	}
+}
+
+// A request with acks=0 has no answer, and Kafka waits for nothing.
+func TestAcks0WithoutTimeoutKeepsTheConnection(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	req := produceRequest("t", 0, plain("x"))
+	req.TimeoutMillis = 0
+	o.lastID++
+	o.step(Input{Requests: []Request{{Conn: 1, Frame: kafka.AppendRequest(nil, o.lastID, "test", req)}}})
+	if len(o.replies) != 1 || o.replies[0].Close {
+		t.Fatalf("%+v", o.replies)
+	}
+	o.replies = nil
+	if got := o.read("t", 0); len(got) != 1 {
+		t.Fatalf("read %q", got)
+	}
+}
+
+// Names that become the same in names of metrics can't both be topics.
+func TestCollidingNames(t *testing.T) {
+	o := newOne(t, nil)
+	for _, c := range [][2]string{
+		{"a.b_c", "NONE"},
+		{"a_b.c", "INVALID_TOPIC_EXCEPTION"},
+		{"a_b_c", "INVALID_TOPIC_EXCEPTION"},
+		{"a.b_c", "TOPIC_ALREADY_EXISTS"},
+		{"a-b-c", "NONE"},
+		{"abc", "NONE"},
+	} {
+		if e := o.createWith(c[0]); e != c[1] {
+			t.Errorf("%s: %s, want %s", c[0], e, c[1])
+		}
+	}
+	name := "a.b.c"
+	ask := kmsg.NewPtrMetadataRequest()
+	ask.Version, ask.AllowAutoTopicCreation = 12, true
+	ask.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
+	if m := o.ask(ask).(*kmsg.MetadataResponse).Topics[0]; m.ErrorCode != kerr.InvalidTopicException.Code {
+		t.Errorf("asked for: %s", kafka.CodeName(m.ErrorCode))
+	}
+	o.restart()
+	if e := o.createWith("a_b_c"); e != "INVALID_TOPIC_EXCEPTION" {
+		t.Errorf("after a restart: %s", e)
+	}
+	o.deleteByID(o.idOf("a.b_c"))
+	if e := o.createWith("a_b_c"); e != "NONE" {
+		t.Errorf("after the other is deleted: %s", e)
+	}
+}
+
+// A log that was written when names might collide still says what it said.
+func TestCollidingNamesOfOldLogsStay(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("a.b")
+	o.node.commands.submit(command{CreateTopic: &createTopic{Name: "a_b", Replicas: [][]BrokerID{{1}}}}, func(commandResult) {})
+	for range 50 {
+		o.step(Input{})
+	}
+	o.restart()
+	if o.idOf("a_b") == noTopicID || o.idOf("a.b") == noTopicID {
+		t.Fatal("a topic is gone")
+	}
+	o.deleteByID(o.idOf("a_b"))
+	if e := o.createWith("a_b"); e != "INVALID_TOPIC_EXCEPTION" {
+		t.Errorf("beside a.b: %s", e)
+	}
+}
+
+// Sets of configurations that applications make topics with.
+func TestConfigurationsOfApplications(t *testing.T) {
+	for _, c := range []struct {
+		who     string
+		configs []string
+		err     string
+	}{
+		{"Streams: repartition", []string{"cleanup.policy=delete", "segment.bytes=52428800", "retention.ms=-1", "message.timestamp.type=CreateTime"}, "NONE"},
+		{"Connect: offsets", []string{"cleanup.policy=compact", "min.insync.replicas=1", "unclean.leader.election.enable=false"}, "NONE"},
+		{"Connect: topic.creation", []string{"cleanup.policy=compact", "compression.type=producer", "delete.retention.ms=86400000"}, "NONE"},
+		{"Debezium", []string{"compression.type=lz4", "retention.ms=604800000", "cleanup.policy=delete"}, "NONE"},
+		{"Debezium: history", []string{"retention.ms=9223372036854775807", "retention.bytes=-1", "cleanup.policy=delete"}, "NONE"},
+		{"Terraform", []string{"segment.ms=20000", "cleanup.policy=compact", "compression.type=zstd", "compression.zstd.level=6", "flush.messages=9223372036854775807"}, "NONE"},
+		{"kafka-reassign-partitions --throttle", []string{"leader.replication.throttled.replicas=0:1,0:2", "follower.replication.throttled.replicas=*"}, "NONE"},
+		{"tiered storage, off", []string{"remote.storage.enable=false", "local.retention.ms=-2", "local.retention.bytes=-2", "remote.log.copy.disable=false"}, "NONE"},
+		{"tiered storage", []string{"remote.storage.enable=true"}, "INVALID_CONFIG"},
+		{"more than a majority", []string{"min.insync.replicas=2"}, "INVALID_CONFIG"},
+		{"a replica that may lack records", []string{"unclean.leader.election.enable=true"}, "INVALID_CONFIG"},
+		{"of Kafka 2", []string{"message.format.version=2.8-IV1"}, "INVALID_CONFIG"},
+		{"of Kafka 2", []string{"message.downconversion.enable=true"}, "INVALID_CONFIG"},
+		{"no codec", []string{"compression.type=brotli"}, "INVALID_CONFIG"},
+		{"no replicas", []string{"leader.replication.throttled.replicas=1"}, "INVALID_CONFIG"},
+	} {
+		o := newOne(t, nil)
+		if e := o.createWith("t", c.configs...); e != c.err {
+			t.Errorf("%s: %s, want %s", c.who, e, c.err)
+		} else if e == "NONE" && len(o.described(kmsg.ConfigResourceTypeTopic, "t")) != len(c.configs) {
+			t.Errorf("%s: described as %q", c.who, o.described(kmsg.ConfigResourceTypeTopic, "t"))
+		}
+		o.now = o.now.Add(time.Second)
+	}
+}
