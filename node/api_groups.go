@@ -47,14 +47,20 @@ type seeker struct {
 // createGroupsTopic makes the topic, unless another broker is faster.
 func (n *Node) createGroupsTopic() {
 	placement, err := n.place(n.cfg.GroupPartitions, n.defaultReplicas())
-	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
-	n.commands.submit(command{CreateTopic: &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}}, func(commandResult) {
-		waiting := n.groupsTopicFor
-		n.groupsTopicFor = nil
-		for _, s := range waiting {
-			n.answerCoordinators(s.request, s.req)
-		}
-	})
+	if err != nil { // too few brokers are there now; clients ask again
+		n.answerSeekers()
+		return
+	}
+	cmd := &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}
+	n.commands.submit(command{CreateTopic: cmd}, func(commandResult) { n.answerSeekers() })
+}
+
+func (n *Node) answerSeekers() {
+	waiting := n.groupsTopicFor
+	n.groupsTopicFor = nil
+	for _, s := range waiting {
+		n.answerCoordinators(s.request, s.req)
+	}
 }
 
 func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) {

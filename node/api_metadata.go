@@ -65,7 +65,10 @@ func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 
 func (n *Node) autoCreate(name string, done func()) {
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
-	assert(err == nil, "the default number of replicas fits the cluster: %v", err)
+	if err != nil { // too few brokers are there now; clients ask again
+		done()
+		return
+	}
 	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
 		func(commandResult) { // created, or by somebody else in the meantime
 			var created []*partitionMeta

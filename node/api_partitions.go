@@ -146,26 +146,7 @@ func (g *growth) plan(t *topicMeta) ([][]BrokerID, error) {
 			placement[i] = append(placement[i], BrokerID(b))
 		}
 	}
-	return placement, g.node.checkPlacement(placement)
-}
-
-// placeMore goes on where place began when the topic was created: one broker further per partition.
-func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
-	if n.joining() {
-		return nil, errJoining
-	}
-	all := n.members()
-	if replicas > len(all) {
-		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, len(all))
-	}
-	first := max(0, slices.IndexFunc(all, func(m *Member) bool { return m.ID == t.Partitions[0].Replicas[0].Broker }))
-	placement := make([][]BrokerID, more)
-	for p := range placement {
-		for r := range replicas {
-			placement[p] = append(placement[p], all[(first+len(t.Partitions)+p+r)%len(all)].ID)
-		}
-	}
-	return placement, nil
+	return placement, g.node.checkNewPlacement(placement)
 }
 
 func (g *growth) finish(err error) {

@@ -121,7 +121,7 @@ func (n *Node) chosenPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID,
 			placement[a.Partition] = append(placement[a.Partition], BrokerID(b))
 		}
 	}
-	return placement, n.checkPlacement(placement)
+	return placement, n.checkNewPlacement(placement)
 }
 
 // plannedAnswer says what became of a topic that was wanted, but for its id.

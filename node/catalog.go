@@ -560,51 +560,6 @@ func (t *topicMeta) config(name string) (string, bool) {
 	return "", false
 }
 
-// place spreads the replicas of a new topic over the brokers: each partition starts one broker
-// further, so that preferred leaders are spread too.
-func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
-	if n.joining() {
-		return nil, errJoining
-	}
-	all := n.members()
-	if replicas < 1 || int(replicas) > len(all) {
-		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
-			"replication factor %d, but the cluster has %d brokers", replicas, len(all))
-	}
-	start := len(n.catalog.topics)
-	placement := make([][]BrokerID, partitions)
-	for p := range placement {
-		for r := range int(replicas) {
-			placement[p] = append(placement[p], all[(start+p+r)%len(all)].ID)
-		}
-	}
-	return placement, nil
-}
-
-// defaultReplicas is how many replicas a topic gets whose creator does not say.
-func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16(len(n.members()))) }
-
-// checkPlacement checks replicas that a client chose itself.
-func (n *Node) checkPlacement(placement [][]BrokerID) error {
-	if n.joining() {
-		return errJoining
-	}
-	for i, replicas := range placement {
-		if len(replicas) == 0 || len(replicas) != len(placement[0]) {
-			return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d has %d replicas; give every partition the same number", i, len(replicas))
-		}
-		for j, b := range replicas {
-			if slices.Contains(replicas[:j], b) {
-				return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d names broker %d twice", i, b)
-			}
-			if b != n.self && n.peer(b) == nil {
-				return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d names broker %d, which is not in the cluster", i, b)
-			}
-		}
-	}
-	return nil
-}
-
 // checkTopicName applies Kafka's rules for topic names.
 func checkTopicName(name string) error {
 	legal := func(c rune) bool {

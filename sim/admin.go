@@ -126,7 +126,8 @@ func (c *client) administered(p *pendingCall, code, refusal int16) {
 		c.world.judge.catalog(c.world, c, p, checker.OK, code == refusal)
 		c.topic(p.call.Topic).stale = true
 		c.endSerial(p)
-	case retriable(code), code == kerr.InvalidReplicaAssignment.Code: // a broker left while it was placed
+	case retriable(code), code == kerr.InvalidReplicaAssignment.Code, // a broker left while it was placed
+		code == kerr.InvalidReplicationFactor.Code: // too few are there now
 		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
 		c.retryElsewhere(p)
 	default:

@@ -144,6 +144,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	if g.chance(1, 2) { // drawn last: the other draws of a seed stay what they were
 		g.plan.Knobs.CatchUpRate = g.wide(256<<10, 4<<20)
 	}
+	g.late()
 	return g.checked(), nil
 }
 
@@ -441,6 +442,14 @@ func (g *generator) membership() {
 	}
 	if p.Brokers > 2 && g.chance(1, 3) {
 		g.leave(operators, whole)
+	}
+}
+
+// late adds a topic that is made when some brokers are dead: its partitions have one replica each, and are as many as
+// there are brokers.
+func (g *generator) late() {
+	if g.chance(1, 2) {
+		g.plan.Topics = append(g.plan.Topics, Topic{Name: "late", Partitions: int32(g.plan.Brokers), Replicas: 1, Late: true})
 	}
 }
 

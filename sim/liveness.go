@@ -164,6 +164,7 @@ func (w *world) probeQuorums() {
 	if !frozen {
 		return
 	}
+	w.createLate()
 	for _, g := range w.judge.groups { // some of them were not known before the brokers started again
 		if g.topic != "" && !w.doomed[g.topic] && w.quorum(g) {
 			w.verifier.begin(w.verifierCall(CallProduce, g.topic, g.partition))
@@ -171,6 +172,24 @@ func (w *world) probeQuorums() {
 	}
 	if !w.runUntil(w.now+w.patience(), func() bool { return w.verifier.left == 0 }) {
 		w.fail("liveness", "with a quorum of each group alive and all faults ended, not every partition took a record within %v", Duration(w.now-w.healedAt))
+	}
+}
+
+// createLate makes topics when the living brokers have noticed that others are dead: their replicas must not be
+// where nobody can serve them.
+func (w *world) createLate() {
+	k := &w.plan.Knobs
+	w.runUntil(w.now+5*node.Time(k.Tick)*node.Time(k.ElectionTicks), func() bool { return false })
+	for i := range w.plan.Topics {
+		t := &w.plan.Topics[i]
+		if !t.Late || w.epoch > 0 {
+			continue
+		}
+		w.verifier.begin(w.verifierCall(CallCreate, t.Name, 0))
+		w.runUntil(w.now+w.patience(), func() bool { return w.verifier.left == 0 })
+		for p := range t.Partitions {
+			w.verifier.begin(w.verifierCall(CallProduce, t.Name, p))
+		}
 	}
 }
 

@@ -111,6 +111,7 @@ type Topic struct {
 	Partitions int32  `json:"partitions"`
 	Replicas   int16  `json:"replicas"`
 	Auto       bool   `json:"auto"`
+	Late       bool   `json:"late,omitempty"` // nobody makes it before the liveness phase
 
 	RetentionBytes int64 `json:"retention_bytes,omitempty"` // retention.bytes; 0: the broker's default, for ever
 	RetentionMs    int64 `json:"retention_ms,omitempty"`    // retention.ms, likewise

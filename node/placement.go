@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// Where the replicas of new partitions go is decided by the broker that is asked for them, by whom it hears.
+// A broker that is dead, or whose disk is full, gets replicas only if the others are too few, as in Kafka; and
+// not the majority of a partition, which could never elect a leader.
+
+// candidates lists the brokers of the cluster, ascending: those that can serve now, and the others.
+func (n *Node) candidates() (able, unable []BrokerID) {
+	for _, m := range n.members() {
+		if n.alive(m.ID) && n.hasRoom(m.ID) {
+			able = append(able, m.ID)
+		} else {
+			unable = append(unable, m.ID)
+		}
+	}
+	return able, unable
+}
+
+// place spreads the replicas of a new topic over the brokers: each partition starts one broker
+// further, so that preferred leaders are spread too.
+func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
+	return n.spread(len(n.catalog.topics), int(partitions), int(replicas))
+}
+
+// placeMore goes on where place began when the topic was created: one broker further per partition.
+func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
+	able, _ := n.candidates()
+	first := max(0, slices.Index(able, t.Partitions[0].Replicas[0].Broker))
+	return n.spread(first+len(t.Partitions), more, replicas)
+}
+
+func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
+	if n.joining() {
+		return nil, errJoining
+	}
+	able, unable := n.candidates()
+	switch all := len(able) + len(unable); {
+	case replicas < 1 || replicas > all:
+		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, all)
+	case majority(replicas) > len(able):
+		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
+			"replication factor %d, but only %d of the %d brokers can take replicas now, and a partition needs a majority of its own to be led; start the others, or make room on their disks",
+			replicas, len(able), all)
+	}
+	placement := make([][]BrokerID, partitions)
+	for p := range placement {
+		for r := range replicas {
+			if r < len(able) {
+				placement[p] = append(placement[p], able[(start+p+r)%len(able)])
+			} else {
+				placement[p] = append(placement[p], unable[(start+p+r)%len(unable)])
+			}
+		}
+	}
+	return placement, nil
+}
+
+// defaultReplicas is how many replicas a topic gets whose creator does not say.
+func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16(len(n.members()))) }
+
+// checkNewPlacement checks replicas that a client chose for new partitions.
+func (n *Node) checkNewPlacement(placement [][]BrokerID) error {
+	if err := n.checkPlacement(placement); err != nil {
+		return err
+	}
+	able, _ := n.candidates()
+	for i, replicas := range placement {
+		there := 0
+		for _, b := range replicas {
+			there += btoi(slices.Contains(able, b))
+		}
+		if there < majority(len(replicas)) {
+			return kafka.Errorf(kerr.InvalidReplicaAssignment,
+				"partition %d is assigned to %v, of which only %d can take a replica now, and it needs a majority to be led; the brokers that can are %v", i, replicas, there, able)
+		}
+	}
+	return nil
+}
+
+// checkPlacement checks replicas that a client chose itself.
+func (n *Node) checkPlacement(placement [][]BrokerID) error {
+	if n.joining() {
+		return errJoining
+	}
+	for i, replicas := range placement {
+		if len(replicas) == 0 || len(replicas) != len(placement[0]) {
+			return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d has %d replicas; give every partition the same number", i, len(replicas))
+		}
+		for j, b := range replicas {
+			if slices.Contains(replicas[:j], b) {
+				return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d names broker %d twice", i, b)
+			}
+			if b != n.self && n.peer(b) == nil {
+				return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d names broker %d, which is not in the cluster", i, b)
+			}
+		}
+	}
+	return nil
+}
