@@ -48,6 +48,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventSnapshotInstalled: {slog.LevelInfo, "took a checkpoint from the leader of a group", "entry"},
 	node.EventGroupMemberLost:   {slog.LevelInfo, "a member of a consumer group was silent for too long", ""},
 	node.EventGroupExpired:      {slog.LevelInfo, "a consumer group without members expired with its offsets", ""},
+	node.EventInSyncChanged:     {slog.LevelDebug, "other replicas are in sync than before", "in_sync"},
 	node.EventProposalLost:      {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
 }
 

@@ -66,7 +66,7 @@ func (n *Node) handleDescribeLogDirs(r *request, m kmsg.Request) {
 		for _, p := range t.Partitions {
 			if g := n.group(p.Group); g != nil && wantsLogDir(req, t.Name, p.Index) {
 				o := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-				o.Partition, o.Size = p.Index, n.replicaBytes(g)
+				o.Partition, o.Size, o.OffsetLag = p.Index, n.replicaBytes(g), n.lagOf(p, g)
 				out.Partitions = append(out.Partitions, o)
 			}
 		}

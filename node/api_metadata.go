@@ -163,11 +163,14 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 	if leader < 0 {
 		out.ErrorCode = kerr.LeaderNotAvailable.Code
 	}
+	inSync := n.inSyncOf(p, leader, epoch)
 	for _, b := range brokersOf(p.Replicas) {
 		out.Replicas = append(out.Replicas, int32(b))
-		if b == leader || n.alive(b) {
+		alive := b == leader || n.alive(b)
+		if alive && slices.Contains(inSync, b) {
 			out.ISR = append(out.ISR, int32(b))
-		} else {
+		}
+		if !alive {
 			out.OfflineReplicas = append(out.OfflineReplicas, int32(b))
 		}
 	}

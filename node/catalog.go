@@ -68,6 +68,7 @@ type partitionMeta struct {
 	// Not replicated: who leads, as the leader itself last said; for brokers without a replica.
 	hintLeader BrokerID
 	hintTerm   uint64
+	heard      heardInSync
 	reported   bool // as leader: that the replicas are where they shall be
 }
 
@@ -237,7 +238,7 @@ func (c *catalog) installed(old map[GroupID]*partitionMeta) {
 		if p := c.byGroup[id]; p == nil {
 			c.node.closePartition(id)
 		} else {
-			p.hintLeader, p.hintTerm = old[id].hintLeader, old[id].hintTerm
+			p.hintLeader, p.hintTerm, p.heard = old[id].hintLeader, old[id].hintTerm, old[id].heard
 			if part := c.node.partitions[id]; part != nil {
 				part.meta = p
 			}

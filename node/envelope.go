@@ -19,6 +19,8 @@ import (
 //	  itemCommand length uvarint, bytes: a catalog command for the leader of group 0
 //	  itemLeads   number uvarint, then group and term (uvarints): groups that the sender leads
 //	  itemFull    u8: 1 if the sender's disk is full (said at every tick), 0 if there is room again
+//	  itemInSync  number uvarint, then group and term (uvarints), position (varint), number of brokers and their ids
+//	              (uvarints): who is in sync with the sender, which leads the group (insync.go)
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -35,6 +37,7 @@ const (
 	itemCommand = 2
 	itemLeads   = 3
 	itemFull    = 9
+	itemInSync  = 10
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -268,6 +271,10 @@ func (n *Node) receive(m Message) {
 		case itemLeads:
 			if leads := r.leads(); !r.bad {
 				n.receiveLeads(m.From, leads)
+			}
+		case itemInSync:
+			if reports := r.inSync(); !r.bad {
+				n.receiveInSync(reports)
 			}
 		case itemPreferred:
 			if g := GroupID(r.uvarint()); !r.bad {

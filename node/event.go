@@ -43,6 +43,7 @@ const (
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
 	EventBrokerRemoved               // N = broker id
 	EventReplicasChanged             // Group, Term, N = number of voters
+	EventInSyncChanged               // Group, Term, N = number of replicas in sync, the leader's included
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended
 	EventGroupGeneration             // Group, Text = consumer group, N = generation that all its members joined
 	EventGroupMemberLost             // Group, Text = consumer group whose member was silent for too long
@@ -97,6 +98,7 @@ var eventNames = [EventKinds]string{
 	EventReplicaDamaged:    "replica damaged",
 	EventBrokerRemoved:     "broker removed",
 	EventReplicasChanged:   "replicas changed",
+	EventInSyncChanged:     "in sync changed",
 	EventProposalLost:      "proposal lost",
 	EventGroupGeneration:   "group generation",
 	EventGroupMemberLost:   "group member lost",

@@ -80,7 +80,8 @@ type group struct {
 	ordered  []proposal  // waiting for commit
 	entries  []*pb.Entry // of pending, in the same order
 
-	reads readQueue
+	reads  readQueue
+	inSync inSync // on a serving leader
 
 	checkpointed            uint64    // entry of the newest checkpoint
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
@@ -244,6 +245,9 @@ func (g *group) step(m *pb.Message) {
 	// Errors say that raft ignored the message (a stale peer, a lost proposal); nothing depends on
 	// them but proposals, which are stepped by proposePending.
 	_ = g.rn.Step(m)
+	if t := m.GetType(); t == pb.MsgAppResp || t == pb.MsgHeartbeatResp {
+		g.inSync.answered(g, m)
+	}
 	g.touch()
 }
 
@@ -478,6 +482,8 @@ func (g *group) applyCommitted(m *pb.Message) {
 		if !g.serving && g.role == raft.StateLeader && e.GetTerm() == g.term {
 			g.serving, g.servingSince = true, g.node.now
 			g.machine.leading()
+			g.inSync = inSync{}
+			g.lookInSync()
 		}
 	}
 	g.reads.applied(g)

@@ -81,6 +81,18 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	return v, true
 }
 
+// InSync returns on which brokers the replicas of a partition are, and which of them are in sync, as this broker says.
+func (n *Node) InSync(id GroupID) (replicas, inSync []BrokerID) {
+	p := n.catalog.partitionOf(id)
+	if p == nil {
+		return nil, nil
+	}
+	for _, b := range n.describePartition(p).ISR {
+		inSync = append(inSync, BrokerID(b))
+	}
+	return brokersOf(p.Replicas), inSync
+}
+
 // EntryAt returns the term and payload of an entry that is in memory; false if it isn't. The
 // payload must not be changed.
 func (n *Node) EntryAt(id GroupID, index uint64) (term uint64, data []byte, ok bool) {

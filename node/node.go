@@ -54,7 +54,9 @@ type Node struct {
 	spaceAt        Time // not before, the log tries again
 	compactor      compactor
 	deadlines      deadlines
-	catchUpAt      Time // the pace of old entries to followers is used up to here
+	syncNews       []*group // whose replicas in sync the other brokers are to be told of in this step
+	syncTurn       int      // which of them come next, see tickInSync
+	catchUpAt      Time     // the pace of old entries to followers is used up to here
 	nextTick       Time
 	nextRetention  Time
 	ready          bool // registered in the catalog
@@ -438,6 +440,7 @@ func (n *Node) tick() {
 	n.scrub()
 	n.mindSpace()
 	n.tellLeads()
+	n.tickInSync()
 	if n.stopping {
 		n.handOver()
 	}

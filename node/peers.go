@@ -21,6 +21,7 @@ type peer struct {
 	met      Time     // when this broker last told it where it is
 	fullTill Time     // its disk is full, unless it doesn't say so again
 	lost     bool     // its connection broke, and nothing came from it since
+	lostAt   Time     // when it last did
 }
 
 // beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
@@ -46,7 +47,7 @@ func (n *Node) addPeer(id BrokerID) {
 		return
 	}
 	i := sort.Search(len(n.peers), func(i int) bool { return n.peers[i].id > id })
-	n.peers = slices.Insert(n.peers, i, &peer{id: id, heard: n.now, sent: n.now})
+	n.peers = slices.Insert(n.peers, i, &peer{id: id, heard: n.now, sent: n.now, lostAt: -1})
 }
 
 // begin returns the peer's envelope, started if it is empty.
@@ -78,6 +79,7 @@ func (n *Node) peer(id BrokerID) *peer {
 
 // post hands the envelopes of this step to the world.
 func (n *Node) post() {
+	n.tellInSync()
 	for _, p := range n.peers {
 		if len(p.envelope) > 0 {
 			p.pieces = append(p.pieces, p.envelope)
@@ -113,7 +115,7 @@ func (n *Node) lose(id BrokerID) {
 	if p == nil {
 		return
 	}
-	p.lost = true
+	p.lost, p.lostAt = true, n.now
 	for _, g := range n.groups {
 		if brokerOf(g.lead) == id {
 			g.loseLeader(id)

@@ -56,6 +56,8 @@ func (g *group) applyConf(e *pb.Entry) {
 	g.setConf(g.rn.ApplyConfChange(cc))
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
 	g.confTicks = 0
+	g.inSync.followers = slices.DeleteFunc(g.inSync.followers, func(f syncing) bool { return !slices.Contains(g.conf.Voters, f.id) })
+	g.lookInSync()
 }
 
 // recoverConf does the same while the log is read, before there is a raft.

@@ -23,10 +23,12 @@ type judge struct {
 	// gone are groups that were deleted with their topic; look-up only. Nothing is demanded of them any
 	// more: replicas may go on for a while, but nothing in them is needed.
 	gone      map[node.GroupID]bool
-	starts    map[string]int64     // the newest answer to a deletion of records, by partition; look-up only
-	trimmed   map[string]bool      // partitions of which somebody tried to delete records, or that do it themselves; look-up only
-	producers map[producerKey]bool // ids given out; look-up only
-	moves     map[string][]move    // of a partition; look-up only
+	progress  map[node.GroupID][]commitPoint                   // look-up only
+	inSync    [maxBrokers + 1]map[node.GroupID][]node.BrokerID // by leader, what it last said; look-up only
+	starts    map[string]int64                                 // the newest answer to a deletion of records, by partition; look-up only
+	trimmed   map[string]bool                                  // partitions of which somebody tried to delete records, or that do it themselves; look-up only
+	producers map[producerKey]bool                             // ids given out; look-up only
+	moves     map[string][]move                                // of a partition; look-up only
 	compacted []*compacted
 	begins    map[string]int64 // where the histories of partitions begin in a soak; look-up only
 
@@ -67,6 +69,7 @@ func newJudge(w *world) *judge {
 		known:     make(map[node.GroupID]bool),
 		trimmed:   make(map[string]bool),
 		starts:    make(map[string]int64),
+		progress:  make(map[node.GroupID][]commitPoint),
 		gone:      make(map[node.GroupID]bool),
 		producers: make(map[producerKey]bool),
 		moves:     make(map[string][]move),
@@ -77,6 +80,9 @@ func newJudge(w *world) *judge {
 			j.histories.Partition(name)
 			j.trimmed[name] = t.RetentionBytes > 0 || t.RetentionMs > 0
 		}
+	}
+	for n := range j.inSync {
+		j.inSync[n] = make(map[node.GroupID][]node.BrokerID)
 	}
 	j.at.world = w
 	j.entry = func(index uint64) (uint64, []byte, bool) {
@@ -95,6 +101,10 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.installed(b, e)
 		case node.EventPartitionDeleted:
 			j.gone[e.Group] = true
+		case node.EventBecameLeader:
+			delete(j.inSync[b.number], e.Group)
+		case node.EventInSyncChanged:
+			j.checkInSync(w, b, e.Group)
 		}
 	}
 	for _, g := range out.Changed {
@@ -163,6 +173,7 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
 		}))
 	}
 	r.view, r.stale = v, false
+	j.noteCommit(w.now, g, v.Commit)
 	j.at.broker, j.at.group = b, g
 	w.violated(j.cluster.Observe(checker.ReplicaID(v.Self), uint64(g), checker.View{
 		Term: v.Term, Vote: checker.ReplicaID(v.Vote), Leader: v.Role == node.Leader, Config: v.ConfIndex,

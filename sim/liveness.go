@@ -392,6 +392,9 @@ func (w *world) difference() string {
 				}
 			}
 		}
+		if why := w.notInSync(g, v.Voters); why != "" {
+			return why
+		}
 	}
 	return ""
 }
