@@ -75,6 +75,12 @@ var importRules = []rule{
 		"kept plans and the test that replays them",
 	},
 	{
+		"seeds/mutants",
+		[]string{"chronik/sim"},
+		nil,
+		"planted bugs as patches, and the test that they apply; the simulator only tells the names of its profiles",
+	},
+	{
 		"host",
 		[]string{
 			"chronik/node", "chronik/wal",
@@ -93,7 +99,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/checker", "chronik/node", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/checker", "chronik/node", "chronik/seeds/mutants", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

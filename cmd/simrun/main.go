@@ -28,6 +28,9 @@ const usage = `simrun runs simulated clusters, one world per seed.
                                 print the smallest plan found that fails in the same way
   simrun soak [-virtual 24h] [-seed N]
                                 one cluster that lives for long, with faults, memory and reads watched
+  simrun mutants [-only ID,..] [-max-seeds N] [-profile NAME] [-j P] [-json]
+                                build the planted bugs of seeds/mutants one by one, in a temporary folder, and
+                                run seeds until one fails; run it inside the source tree
 
 It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
 `
@@ -49,7 +52,7 @@ func main() {
 	}
 	commands := map[string]func([]string) (failed bool, err error){
 		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
-		"soak":            soakCommand,
+		"soak": soakCommand, "mutants": mutantsCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]

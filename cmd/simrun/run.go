@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -24,8 +25,11 @@ type campaign struct {
 	until   time.Time // no seed is begun later; zero: run all
 	profile string
 	workers int
+	program string   // that the workers run; "": this one
 	env     []string // of the workers
 	each    func(outcome)
+	enough  atomic.Bool  // no seed is begun any more
+	cpu     atomic.Int64 // nanoseconds that the workers took which have ended
 }
 
 // run gives the seeds to workers; each is called for each outcome, one at a time, in any order.
@@ -54,7 +58,7 @@ func (c *campaign) run() error {
 func (c *campaign) hand(next chan<- uint64) {
 	defer close(next)
 	for s := c.seeds.first; ; s++ {
-		if !c.until.IsZero() && time.Now().After(c.until) {
+		if c.enough.Load() || !c.until.IsZero() && time.Now().After(c.until) {
 			return
 		}
 		next <- s
@@ -74,18 +78,20 @@ func (c *campaign) work(next <-chan uint64, outcomes chan<- outcome) error {
 			continue
 		}
 		if w == nil {
-			if w, failed = startWorker(c.profile, c.env...); failed != nil {
+			if w, failed = startWorker(c.program, c.profile, c.env...); failed != nil {
 				continue
 			}
 		}
 		o, alive := w.run(seed, c.profile)
 		outcomes <- o
 		if !alive {
+			c.cpu.Add(int64(w.cpu()))
 			w = nil
 		}
 	}
 	if w != nil {
 		w.close()
+		c.cpu.Add(int64(w.cpu()))
 	}
 	return failed
 }

@@ -82,12 +82,14 @@ type worker struct {
 	stderr bytes.Buffer
 }
 
-func startWorker(profile string, env ...string) (*worker, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding the own program to start workers: %w", err)
+func startWorker(program, profile string, env ...string) (*worker, error) {
+	var err error
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("finding the own program to start workers: %w", err)
+		}
 	}
-	w := &worker{cmd: exec.Command(self, workerCommandName, profile)}
+	w := &worker{cmd: exec.Command(program, workerCommandName, profile)}
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stderr = &w.stderr
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
@@ -138,4 +140,12 @@ func (w *worker) ask(seed uint64) ([]byte, error) {
 func (w *worker) close() {
 	w.in.Close()
 	w.cmd.Wait()
+}
+
+// cpu is how much processor time a worker took that has ended.
+func (w *worker) cpu() time.Duration {
+	if w.cmd.ProcessState == nil {
+		return 0
+	}
+	return w.cmd.ProcessState.UserTime() + w.cmd.ProcessState.SystemTime()
 }
