@@ -37,6 +37,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventTornTail:          {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
 	node.EventRecovered:         {slog.LevelInfo, "recovered the log", "entries"},
 	node.EventTopicCreated:      {slog.LevelInfo, "a topic was created", ""},
+	node.EventTwoReplicas:       {slog.LevelWarn, "a topic was created with two replicas: it takes no records while either of their brokers is down; with three it survives the loss of one, with one it depends on one broker only", ""},
 	node.EventTopicDeleted:      {slog.LevelInfo, "a topic was deleted", ""},
 	node.EventBrokerRegistered:  {slog.LevelInfo, "a broker is registered", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},

@@ -58,8 +58,8 @@ func (h *Host) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	meta := h.folder.meta
 	fmt.Fprintf(w, "%s: broker %d of cluster %s", state, meta.BrokerID, meta.ClusterID)
 	if ok {
-		fmt.Fprintf(w, " leads %d of its %d groups; %d have no leader; the catalog's leader is %s",
-			v.Catalog.Leading+v.Partitions.Leading, v.Catalog.Groups+v.Partitions.Groups,
+		fmt.Fprintf(w, " leads %d of its %d groups, %d of them with replicas that are not in sync; %d have no leader; the catalog's leader is %s",
+			v.Catalog.Leading+v.Partitions.Leading, v.Catalog.Groups+v.Partitions.Groups, v.Partitions.OutOfSync,
 			v.Catalog.Leaderless+v.Partitions.Leaderless, brokerName(v.CatalogLeader))
 	}
 	fmt.Fprintln(w)

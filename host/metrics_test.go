@@ -123,7 +123,7 @@ func TestMetricsOfABrokerAlone(t *testing.T) {
 	}
 	run(t, h)
 	waitFor(t, "the broker to be ready", func() bool { status, _ := get(t, h, "/healthz"); return status == 200 })
-	if _, line := get(t, h, "/healthz"); line != "ready: broker 1 of cluster c leads 1 of its 1 groups; 0 have no leader; the catalog's leader is 1\n" {
+	if _, line := get(t, h, "/healthz"); line != "ready: broker 1 of cluster c leads 1 of its 1 groups, 0 of them with replicas that are not in sync; 0 have no leader; the catalog's leader is 1\n" {
 		t.Errorf("/healthz is %q", line)
 	}
 	exchange(t, h, apiVersions, apiVersions, listOffsets)
@@ -180,7 +180,7 @@ func TestGroupsWithoutALeaderAreListedFirst(t *testing.T) {
 	h := openBroker(t, 2)
 	run(t, h)
 	waitFor(t, "the loop", func() bool { return scrape(t, h)["chronik_loop_answers"] == 1 })
-	if status, line := get(t, h, "/healthz"); status != 503 || line != "starting: broker 1 of cluster c leads 0 of its 1 groups; 1 have no leader; the catalog's leader is none\n" {
+	if status, line := get(t, h, "/healthz"); status != 503 || line != "starting: broker 1 of cluster c leads 0 of its 1 groups, 0 of them with replicas that are not in sync; 1 have no leader; the catalog's leader is none\n" {
 		t.Errorf("/healthz is %d %q", status, line)
 	}
 	_, list := get(t, h, "/groups")

@@ -46,6 +46,9 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 			if t := n.catalog.byName[cmd.Name]; res.err == nil && t != nil {
 				out.TopicID, created = t.uuid, t.Partitions
 			}
+			if res.err == nil && len(cmd.Replicas[0]) == 2 {
+				n.event(Event{Kind: EventTwoReplicas, Text: cmd.Name})
+			}
 			n.whenLed(created, func() {
 				if !r.done {
 					w.done()

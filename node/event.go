@@ -22,6 +22,7 @@ const (
 	EventTornTail                    // at Open; N = bytes cut
 	EventRecovered                   // at Open; N = entries found
 	EventTopicCreated                // Text = name
+	EventTwoReplicas                 // Text = name of a topic that a client just made with two replicas
 	EventTopicDeleted                // Text = name
 	EventPartitionDeleted            // Group; after its topic's
 	EventBrokerRegistered            // N = broker id
@@ -77,6 +78,7 @@ var eventNames = [EventKinds]string{
 	EventTornTail:          "torn tail",
 	EventRecovered:         "recovered",
 	EventTopicCreated:      "topic created",
+	EventTwoReplicas:       "two replicas",
 	EventTopicDeleted:      "topic deleted",
 	EventPartitionDeleted:  "partition deleted",
 	EventBrokerRegistered:  "broker registered",

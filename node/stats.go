@@ -53,6 +53,8 @@ type GroupStats struct {
 	Groups     int
 	Leading    int
 	Leaderless int // no leader is known
+	OutOfSync  int // of those that it leads, those with a replica that isn't in sync
+	TwoLegged  int // of those that it leads, those with two voters: they stop when either does
 	MaxTerm    uint64
 	CommitLag  Lag // entries in the log that are not known to be committed
 	ApplyLag   Lag // committed entries that are not applied
@@ -122,6 +124,8 @@ func (s *GroupStats) add(g *group) {
 	s.Groups++
 	if g.role == raft.StateLeader {
 		s.Leading++
+		s.OutOfSync += btoi(g.id != 0 && (!g.serving || g.inSync.missing))
+		s.TwoLegged += btoi(len(g.conf.Voters) == 2)
 	}
 	if g.lead == raft.None {
 		s.Leaderless++

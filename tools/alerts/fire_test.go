@@ -46,6 +46,14 @@ var firing = map[string]struct{ raises, doesNot string }{
 		`chronik_raft_follower_lag_entries_max{@,peer="2"} 0x40 20000x20`,
 		`chronik_raft_follower_lag_entries_max{@,peer="2"} 0x40 90000-10000x9 0x10`,
 	},
+	"ChronikOutOfSync": {
+		`chronik_raft_groups_out_of_sync{@,groups="partitions"} 0x40 3x20`,
+		`chronik_raft_groups_out_of_sync{@,groups="partitions"} 0x54 3 3 3 3 3`,
+	},
+	"ChronikTwoReplicas": {
+		`chronik_raft_groups_two_replicas{@,groups="partitions"} 5x60`,
+		`chronik_raft_groups_two_replicas{@,groups="partitions"} 0x70`,
+	},
 	"ChronikPeerDisconnected": {`chronik_peer_connected{@,peer="2"} 1x50 0x10`, `chronik_peer_connected{@,peer="2"} 1x58 0 0`},
 	"ChronikMessagesDropped": {
 		"chronik_peer_dropped_envelopes_total{@,peer=\"2\"} 0+10x60\nchronik_peer_connected{@,peer=\"2\"} 1x60",

@@ -20,6 +20,7 @@ import (
 
 // Help lists the commands.
 const Help = `  status                        brokers, partitions without a leader, moves under way
+  wait                          wait until all replicas are in sync, so that the next broker can be stopped
   drain BROKER...               move all replicas of some brokers to the others, and wait until they are there
   remove BROKER                 take a drained broker out of the cluster
   rebalance                     spread replicas and leaders evenly over all brokers
@@ -54,7 +55,7 @@ func parse(args []string) (func(context.Context, *admin) error, error) {
 		return nil, errors.New("admin needs a command")
 	}
 	words := map[string][2]int{ // how many words may follow, at least and at most
-		"status": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3},
+		"status": {0, 0}, "wait": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3},
 	}
 	name, rest := args[0], args[1:]
 	allowed, ok := words[name]
@@ -81,6 +82,8 @@ func parse(args []string) (func(context.Context, *admin) error, error) {
 			return a.drain(ctx, numbers)
 		case "remove":
 			return a.remove(ctx, numbers[0])
+		case "wait":
+			return a.wait(ctx)
 		case "rebalance":
 			return a.rebalance(ctx)
 		case "transfer":

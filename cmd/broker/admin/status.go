@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,6 +23,7 @@ type cluster struct {
 	brokers    []kmsg.MetadataResponseBroker // those that are alive, ascending
 	partitions []partition                   // by topic and number
 	leaders    map[string]int32              // by partition; -1: none
+	inSync     map[string][]int32            // by partition
 }
 
 func (a *admin) look(ctx context.Context) (*cluster, error) {
@@ -29,7 +31,7 @@ func (a *admin) look(ctx context.Context) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{controller: resp.ControllerID, brokers: resp.Brokers, leaders: make(map[string]int32)}
+	c := &cluster{controller: resp.ControllerID, brokers: resp.Brokers, leaders: make(map[string]int32), inSync: make(map[string][]int32)}
 	if resp.ClusterID != nil {
 		c.id = *resp.ClusterID
 	}
@@ -41,7 +43,7 @@ func (a *admin) look(ctx context.Context) (*cluster, error) {
 		for _, p := range t.Partitions {
 			part := partition{*t.Topic, p.Partition, p.Replicas}
 			c.partitions = append(c.partitions, part)
-			c.leaders[part.String()] = p.Leader
+			c.leaders[part.String()], c.inSync[part.String()] = p.Leader, p.ISR
 		}
 	}
 	slices.SortFunc(c.partitions, func(a, b partition) int {
@@ -85,6 +87,58 @@ func (c *cluster) leaderless() (list []string) {
 	return list
 }
 
+// outOfSync lists the partitions that have a leader and a replica that lacks records, or is not there.
+func (c *cluster) outOfSync() (list []string) {
+	for _, p := range c.partitions {
+		if in := c.inSync[p.String()]; c.leaders[p.String()] >= 0 && len(in) < len(p.replicas) {
+			list = append(list, fmt.Sprintf("%v on brokers %v, in sync on %v", p, p.replicas, in))
+		}
+	}
+	return list
+}
+
+// twoLegged counts the partitions with two replicas.
+func (c *cluster) twoLegged() (n int) {
+	for _, p := range c.partitions {
+		if len(p.replicas) == 2 {
+			n++
+		}
+	}
+	return n
+}
+
+// wait returns when each partition has a leader and all its replicas are in sync, and the moves are done: when the next
+// broker can be stopped.
+func (a *admin) wait(ctx context.Context) error {
+	for said := ""; ; {
+		c, err := a.look(ctx)
+		if err != nil {
+			return err
+		}
+		moves, err := a.underWay(ctx)
+		if err != nil {
+			return err
+		}
+		none, behind := c.leaderless(), c.outOfSync()
+		now := fmt.Sprintf("%d partitions without a leader, %d with replicas that are not in sync, %d moves under way", len(none), len(behind), len(moves))
+		if len(none)+len(behind)+len(moves) == 0 {
+			a.say("all replicas of %d partitions are in sync", len(c.partitions))
+			return nil
+		}
+		if now != said {
+			a.say("%s", now)
+			said = now
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stopped: %s", now)
+		case <-time.After(waitCheck):
+		}
+	}
+}
+
+const waitCheck = 500 * time.Millisecond
+
 // status prints how the cluster is. A partition without a leader makes it an error.
 func (a *admin) status(ctx context.Context) error {
 	c, err := a.look(ctx)
@@ -100,6 +154,13 @@ func (a *admin) status(ctx context.Context) error {
 	a.say("%d partitions; moves under way: %d", len(c.partitions), len(moves))
 	for _, m := range slices.Sorted(maps.Keys(moves)) {
 		a.say("  %s %s", m, moves[m])
+	}
+	if behind := c.outOfSync(); len(behind) > 0 {
+		a.say("%d partitions have replicas that are not in sync; stop no other broker before they are (broker admin wait):", len(behind))
+		a.say("  %s", strings.Join(behind, "\n  "))
+	}
+	if n := c.twoLegged(); n > 0 {
+		a.say("%d partitions have two replicas, and stop when either of their brokers does; three survive the loss of one", n)
 	}
 	if none := c.leaderless(); len(none) > 0 {
 		return fmt.Errorf("%d partitions have no leader, so that nobody can write to them or read from them; each needs a majority of its brokers:\n  %s",
