@@ -20,6 +20,7 @@ import (
 //	/metrics  for Prometheus
 //	/healthz  one line: is this broker ready, and what does it lead
 //	/groups   one line per raft group, those with the greatest lag first
+//	/steps    (POST) the longest steps since it was last asked for
 //
 // It answers from before the log is recovered until the broker has ended.
 func (h *Host) serveMetrics(addr string) error {
@@ -36,6 +37,7 @@ func (h *Host) serveMetrics(addr string) error {
 	}))
 	mux.HandleFunc("GET /healthz", h.serveHealth)
 	mux.HandleFunc("GET /groups", h.serveGroups)
+	mux.HandleFunc("POST /steps", h.serveSteps)
 	h.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,

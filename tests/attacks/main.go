@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command attacks asks whether somebody can stop a broker: it starts brokers of its own, runs one attack after the
+// other on them while a polite producer and a polite consumer work beside it, and prints a table.
+//
+// Bounds: the longest step of a broker's loop, the p99 of the polite producer against its quiet value, and memory.
+// A step counts by the CPU time of its thread, so that a machine which gives the broker no CPU is not blamed on
+// it; the time by the clock stands beside it, and the longest gap in which a sleeper of this program was not woken.
+//
+// It exits 0 if all bounds hold, 1 if not, 2 if it could not be run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	run          *regexp.Regexp
+	quick        bool
+	quiet, each  time.Duration // how long is measured without and with an attack
+	step         time.Duration // bound of the longest step
+	times        float64       // bound of the polite producer's p99, as a multiple of the quiet one
+	floor        time.Duration // a p99 below this is never blamed
+	memory       int64         // bound in bytes
+	port         int
+	dir, program string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var o options
+	run := flag.String("run", "", "attacks whose names match this `regexp`")
+	flag.BoolVar(&o.quick, "quick", false, "a short form")
+	flag.DurationVar(&o.quiet, "quiet", 5*time.Second, "how long the polite are measured alone")
+	flag.DurationVar(&o.each, "each", 15*time.Second, "how long an attack lasts")
+	flag.DurationVar(&o.step, "step", 20*time.Millisecond, "bound of the longest step")
+	flag.Float64Var(&o.times, "times", 3, "bound of the polite p99, as a multiple of the quiet one")
+	flag.DurationVar(&o.floor, "floor", 5*time.Millisecond, "a polite p99 below this is never blamed")
+	flag.Int64Var(&o.memory, "memory", memoryBudget, "bound of a broker's memory in bytes")
+	flag.IntVar(&o.port, "port", 21492, "the first broker's Kafka port")
+	flag.StringVar(&o.dir, "dir", "", "a new folder for the brokers; default: a temporary one")
+	flag.StringVar(&o.program, "broker", "", "the broker program; default: built from this tree")
+	flag.Parse()
+	var err error
+	if o.run, err = regexp.Compile(*run); err == nil {
+		err = runAll(ctx, o, os.Stdout)
+	}
+	switch {
+	case errors.Is(err, errBroken):
+		fmt.Fprintln(os.Stderr, "FAILED:", err)
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "attacks:", err)
+		os.Exit(2)
+	}
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// KafkaAddr is where clients reach a broker, PeerAddr where other brokers do, MetricsAddr where it answers HTTP.
+func (c *Cluster) KafkaAddr(id int) string { return c.o.kafkaAddr(id) }
+
+// PeerAddr is where other brokers reach a broker.
+func (c *Cluster) PeerAddr(id int) string { return c.o.peerAddr(id) }
+
+// MetricsAddr is where a broker answers HTTP.
+func (c *Cluster) MetricsAddr(id int) string { return c.o.metricsAddr(id) }
+
+// Steps are the longest steps of a broker's loop: by the clock, and of CPU time, which leaves out stalls of the
+// machine.
+type Steps struct{ Clock, CPU time.Duration }
+
+// LongestSteps returns those since it was last asked for them.
+func (c *Cluster) LongestSteps(ctx context.Context, id int) (Steps, error) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.o.metricsAddr(id)+"/steps", nil)
+	if err != nil {
+		return Steps{}, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return Steps{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return Steps{}, err
+	}
+	var clock, cpu float64
+	if _, err := fmt.Sscanf(string(text), "clock %f\ncpu %f\n", &clock, &cpu); err != nil {
+		return Steps{}, fmt.Errorf("broker %d: steps %q: %w", id, text, err)
+	}
+	return Steps{seconds(clock), seconds(cpu)}, nil
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// PeakMemory returns the most bytes of memory that a broker had since ResetPeak.
+func (c *Cluster) PeakMemory(id int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.running[id].cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(after, &kib); err != nil {
+		return 0, fmt.Errorf("the peak memory of broker %d: %w", id, err)
+	}
+	return kib << 10, nil
+}
+
+// ResetPeak forgets the peak of a broker's memory (proc(5), clear_refs).
+func (c *Cluster) ResetPeak(id int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", c.running[id].cmd.Process.Pid), []byte("5"), 0)
+}
