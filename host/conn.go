@@ -22,6 +22,7 @@ type conn struct {
 	srv  *clients
 	sock net.Conn
 
+	host      string        // see node.Request
 	quit      chan struct{} // closed by shut
 	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
@@ -44,6 +45,9 @@ type answer struct {
 
 func newConn(srv *clients, sock net.Conn) *conn {
 	c := &conn{srv: srv, sock: sock, quit: make(chan struct{})}
+	if host, _, err := net.SplitHostPort(sock.RemoteAddr().String()); err == nil {
+		c.host = "/" + host
+	}
 	c.admit.L, c.work.L = &c.mu, &c.mu
 	c.moved(time.Now())
 	return c
@@ -96,7 +100,7 @@ func (c *conn) readRequests() error {
 			c.srv.budget.release(int64(n))
 			return nil
 		}
-		c.srv.mail.request(node.Request{Conn: c.id, Frame: frame})
+		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame})
 	}
 }
 

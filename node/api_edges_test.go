@@ -203,3 +203,18 @@ func TestConfigurationsOfApplications(t *testing.T) {
 		o.now = o.now.Add(time.Second)
 	}
 }
+
+// A batch for a compacted topic is refused for the records that have no key, and they are named: clients send the
+// others again (KIP-467).
+func TestRecordsWithoutKeysAreNamed(t *testing.T) {
+	o := newOne(t, nil)
+	o.createWith("t", "cleanup.policy=compact")
+	raw := kafka.AppendBatch(nil, kafka.NewBatchSpec(
+		kafka.Record{Key: []byte("k"), Value: []byte("0")}, kafka.Record{Value: []byte("1")},
+		kafka.Record{Key: []byte{}, Value: []byte("2")}, kafka.Record{Value: []byte("3")}))
+	r := o.ask(produceRequest("t", -1, raw)).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	if r.ErrorCode != kerr.InvalidRecord.Code || len(r.ErrorRecords) != 2 || r.ErrorRecords[0].RelativeOffset != 1 ||
+		r.ErrorRecords[1].RelativeOffset != 3 || *r.ErrorRecords[0].ErrorMessage == "" {
+		t.Errorf("%+v", r)
+	}
+}

@@ -52,7 +52,7 @@ func (g *classicGroup) describe(out *kmsg.DescribeGroupsResponseGroup) {
 	}
 	for _, m := range g.members {
 		o := kmsg.NewDescribeGroupsResponseGroupMember()
-		o.MemberID, o.InstanceID, o.ClientID = m.id, m.instance, m.clientID
+		o.MemberID, o.InstanceID, o.ClientID, o.ClientHost = m.id, m.instance, m.clientID, m.host
 		if stable {
 			o.ProtocolMetadata, o.MemberAssignment = m.says(g.protocol), m.assignment
 		}

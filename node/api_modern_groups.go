@@ -158,7 +158,7 @@ func (g *consumerGroup) describeModern(out *kmsg.ConsumerGroupDescribeResponseGr
 	out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
 	for _, m := range s.members {
 		o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
-		o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID
+		o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID, o.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
 		o.SubscribedTopics, o.MemberType = m.Topics, 1
 		if m.Regex != "" {
 			o.SubscribedTopicRegex = &m.Regex

@@ -172,6 +172,13 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {
 	p.failed = true
 	out.ErrorCode = code(err)
+	if bad, ok := errors.AsType[*badRecords](err); ok {
+		for _, i := range bad.which {
+			r := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			r.RelativeOffset, r.ErrorMessage = i, &textNoKey
+			out.ErrorRecords = append(out.ErrorRecords, r)
+		}
+	}
 	if text := err.Error(); p.request.header.Version >= 8 {
 		out.ErrorMessage = &text
 	}

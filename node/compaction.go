@@ -238,12 +238,29 @@ func (p *partition) checkKeys(raw []byte) error {
 	if !p.compacts() {
 		return nil
 	}
-	return kafka.Unpack(raw, maxUnfolded, func(_, _ int64, key, _ []byte) error {
-		if key == nil {
-			return errNoKey
+	var bad []int32
+	err := kafka.Unpack(raw, maxUnfolded, func(delta, _ int64, key, _ []byte) error {
+		if key == nil && len(bad) < maxBadRecords {
+			bad = append(bad, int32(delta))
 		}
 		return nil
 	})
+	if err == nil && len(bad) > 0 {
+		err = &badRecords{bad}
+	}
+	return err
 }
 
-var errNoKey = kafka.Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
+// maxBadRecords bounds how many of them an answer names.
+const maxBadRecords = 1000
+
+// badRecords refuses a batch for some of its records (KIP-467). Clients send the others again.
+type badRecords struct{ which []int32 }
+
+func (*badRecords) Error() string { return errNoKey.Error() }
+func (*badRecords) Unwrap() error { return errNoKey }
+
+var (
+	errNoKey  = kafka.Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
+	textNoKey = errNoKey.Text
+)

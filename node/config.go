@@ -59,8 +59,8 @@ type Config struct {
 	// (group.min.session.timeout.ms). Defaults 6 s and 30 min, as in Kafka.
 	GroupMinSession, GroupMaxSession time.Duration
 	// GroupInitialDelay is how long a new group waits for more members than the first (KIP-134).
-	// Default 0, where Kafka has 3 s: a consumer alone starts at once, and many that start together
-	// cost a few more rebalances.
+	// 0 means not at all; the program's setting is 3 s, as in Kafka, since applications start their
+	// consumers together and presume one assignment then.
 	GroupInitialDelay time.Duration
 	// GroupMaxSize bounds the members of a group (group.max.size). Default 1000.
 	GroupMaxSize int

@@ -14,6 +14,7 @@ import (
 // finishes first.
 type conn struct {
 	id      ConnID
+	host    string
 	queue   []*request // oldest first, none of them replied
 	closing bool       // a reply with Close was given; nothing more is answered
 }
@@ -34,7 +35,7 @@ type request struct {
 func (n *Node) serve(in Request) {
 	c := n.conns[in.Conn]
 	if c == nil {
-		c = &conn{id: in.Conn}
+		c = &conn{id: in.Conn, host: in.Host}
 		n.conns[in.Conn] = c
 	}
 	if c.closing {

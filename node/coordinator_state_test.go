@@ -5,6 +5,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -348,7 +349,7 @@ func TestListDescribeDelete(t *testing.T) {
 			t.Error(c, diff)
 		}
 	}
-	if d := o.describe("g"); d.State != "Stable" || d.Protocol != "range" || len(d.Members) != 1 || d.Members[0].ClientID != "c" || d.Members[0].MemberID != a.id {
+	if d := o.describe("g"); d.State != "Stable" || d.Protocol != "range" || len(d.Members) != 1 || d.Members[0].ClientID != "c" || !strings.HasPrefix(d.Members[0].ClientHost, "/10.0.0.") || d.Members[0].MemberID != a.id {
 		t.Errorf("%+v", d)
 	}
 	joinB := o.consumer(13).join()

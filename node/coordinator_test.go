@@ -26,7 +26,7 @@ type call struct {
 // begin sends a request on a connection of its own choice and doesn't wait.
 func (o *one) begin(conn ConnID, req kmsg.Request) *call {
 	o.lastID++
-	o.step(Input{Requests: []Request{{Conn: conn, Frame: kafka.AppendRequest(nil, o.lastID, "c", req)}}})
+	o.step(Input{Requests: []Request{{Conn: conn, Host: fmt.Sprintf("/10.0.0.%d", conn), Frame: kafka.AppendRequest(nil, o.lastID, "c", req)}}})
 	return &call{o, conn, o.lastID, req}
 }
 

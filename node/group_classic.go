@@ -86,7 +86,7 @@ func restoreClassicGroup(of *consumerGroup) *classicGroup {
 	for i := range v.Members {
 		in := &v.Members[i]
 		m := &groupMember{
-			id: in.MemberID, instance: in.InstanceID, clientID: in.ClientID, assignment: in.Assignment,
+			id: in.MemberID, instance: in.InstanceID, clientID: in.ClientID, host: in.ClientHost, assignment: in.Assignment,
 			session: millis(in.SessionTimeoutMillis), rebalance: millis(in.RebalanceTimeoutMillis),
 			protocols: []kmsg.JoinGroupRequestProtocol{{Name: g.protocol, Metadata: in.Subscription}},
 		}
@@ -106,7 +106,7 @@ func (g *classicGroup) metadata() *kmsg.GroupMetadataValue {
 	}
 	for _, m := range g.members {
 		v.Members = append(v.Members, kmsg.GroupMetadataValueMember{
-			MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID,
+			MemberID: m.id, InstanceID: m.instance, ClientID: m.clientID, ClientHost: m.host,
 			SessionTimeoutMillis: int32(m.session.Milliseconds()), RebalanceTimeoutMillis: int32(m.rebalance.Milliseconds()),
 			Subscription: m.says(g.protocol), Assignment: m.assignment,
 		})

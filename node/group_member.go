@@ -16,6 +16,7 @@ type groupMember struct {
 	id         string
 	instance   *string // name of a static member (KIP-345), nil for a dynamic one
 	clientID   string
+	host       string        // where the client is
 	session    time.Duration // it is dead when it is silent for so long
 	rebalance  time.Duration // how long a rebalance waits for it
 	protocols  []kmsg.JoinGroupRequestProtocol
@@ -36,7 +37,7 @@ const newMemberTimeout = 5 * time.Minute
 
 // update takes what a member said when it joined.
 func (m *groupMember) update(r *request, req *kmsg.JoinGroupRequest) {
-	m.clientID = r.header.ClientID
+	m.clientID, m.host = r.header.ClientID, r.conn.host
 	m.session = millis(req.SessionTimeoutMillis)
 	m.rebalance = millis(req.RebalanceTimeoutMillis)
 	if req.RebalanceTimeoutMillis < 0 {

@@ -291,7 +291,7 @@ func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) 
 // updated takes what a member says about itself; what it leaves out is as before.
 func updated(was *modernMember, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
 	m := *was
-	m.ClientID = r.header.ClientID
+	m.ClientID, m.Host = r.header.ClientID, r.conn.host
 	if req.InstanceID != nil {
 		m.Instance = req.InstanceID
 	}

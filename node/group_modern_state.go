@@ -30,6 +30,7 @@ type modernMember struct {
 	Instance    *string  `json:",omitempty"` // of a static member (KIP-345)
 	Rack        *string  `json:",omitempty"`
 	ClientID    string   `json:",omitempty"`
+	Host        string   `json:",omitempty"` // where the client is
 	RebalanceMs int32    // how long it may take to give partitions up
 	Topics      []string `json:",omitempty"` // names that it subscribes to, ascending
 	Regex       string   `json:",omitempty"` // and those that match

@@ -142,6 +142,7 @@ func TestModernGroup(t *testing.T) {
 	o.want("description", "Stable 2 2 uniform 2", fmt.Sprint(d.State, " ", d.Epoch, " ", d.AssignmentEpoch, " ", d.AssignorName, " ", len(d.Members)))
 	m := d.Members[0]
 	o.want("member", "member 11 2 c p 1 p", fmt.Sprint(m.MemberID, " ", m.MemberEpoch, " ", m.ClientID, " ", m.SubscribedTopics[0], " ", m.MemberType, " ", m.Assignment.TopicPartitions[0].Topic))
+	o.want("host", "/10.0.0.11", m.ClientHost)
 	o.want("parts", [][]int32{{0, 1, 2}, {0, 1, 2}}, [][]int32{m.Assignment.TopicPartitions[0].Partitions, m.TargetAssignment.TopicPartitions[0].Partitions})
 	o.want("list", []string{`g Stable "consumer" consumer`}, o.list(nil, []string{"consumer"}))
 	o.want("list of classic ones", []string(nil), o.list(nil, []string{"classic"}))

@@ -46,6 +46,7 @@ type Input struct {
 // Request is one Kafka frame, without its four length bytes.
 type Request struct {
 	Conn  ConnID
+	Host  string // from where, as Kafka spells it: a slash and the address
 	Frame []byte
 }
 

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -97,7 +98,7 @@ func (w *world) arrive(e event) {
 		return
 	}
 	if e.kind == evRequest {
-		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Frame: e.frame})
+		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: "/10.0.0." + strconv.Itoa(cn.client.spec.ID%256), Frame: e.frame})
 		return
 	}
 	b.forget(cn)

@@ -102,7 +102,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.Int64Var(&s.RetentionBytes, "retention-bytes", -1, "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
 	fs.IntVar(&s.GroupPartitions, "group-partitions", 8, "coordinators among which consumer groups are spread; counts when the first group begins")
 	fs.IntVar(&s.GroupMaxSize, "group-max-size", 1000, "members of a consumer group")
-	fs.Int64Var(&s.GroupDelayMs, "group-initial-delay-ms", 0, "milliseconds that a new consumer group waits for more members before it begins")
+	fs.Int64Var(&s.GroupDelayMs, "group-initial-delay-ms", 3000, "milliseconds that a new consumer group waits for more members before it begins; 0: one that is alone begins at once, and many that start together cost a rebalance each")
 	fs.Int64Var(&s.GroupMinSessionMs, "group-min-session-ms", 6000, "shortest session in milliseconds that a member of a consumer group may ask for")
 	fs.Int64Var(&s.GroupMaxSessionMs, "group-max-session-ms", 30*60*1000, "longest session in milliseconds that a member of a consumer group may ask for")
 	fs.Int64Var(&s.ConsumerSessionMs, "group-consumer-session-ms", 45000, "milliseconds that a member of a consumer group of the new protocol may be silent")
