@@ -42,6 +42,7 @@ const (
   broker admin -bootstrap HOST:PORT,... COMMAND
                                   look after a running cluster, see below; or -config FILE of one of its brokers
   broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
+  broker check -config FILE       look whether a configuration is right, without starting anything
   broker version
   broker help
 
@@ -73,6 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = administer(ctx, args, stdout)
 	case "format":
 		err = format(args, stdout)
+	case "check":
+		err = check(args, stdout, stderr)
 	case "version":
 		fmt.Fprintln(stdout, version())
 	case "help":
@@ -140,6 +143,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return wrongUse{err}
 	}
+	s.warn(stderr, memoryHere())
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
@@ -201,6 +205,21 @@ func servePprof(addr string, log *slog.Logger) error {
 		// The import of net/http/pprof put the profiler into http.DefaultServeMux.
 		log.Error("the profiler ended", "err", http.Serve(l, nil))
 	}()
+	return nil
+}
+
+// check reads a configuration as start does and says what it found.
+func check(args []string, stdout, stderr io.Writer) error {
+	s, err := loadSettings(args, os.Environ(), stderr)
+	if err != nil {
+		return wrongUse{err}
+	}
+	cfg, err := s.hostConfig()
+	if err != nil {
+		return wrongUse{err}
+	}
+	s.warn(stderr, memoryHere())
+	fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", s.BrokerID, len(s.Members), s.Listen, cfg.Dir)
 	return nil
 }
 
