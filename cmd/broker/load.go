@@ -68,12 +68,15 @@ func (s *settings) where(key string) string {
 	return key
 }
 
-// explainFlag adds the nearest flag to the error about an unknown one.
+// explainFlag adds the nearest flag to the error about an unknown one, and what to write.
 func explainFlag(fs *flag.FlagSet, err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		return fmt.Errorf("there is no flag -%s; did you mean -%s?", name, nearest(flagOf(name), flagNames(fs)))
 	}
-	return err
+	return errors.New(strings.Replace(err.Error(), ": parse error", ": write true or false", 1))
 }
 
 // readFile takes settings from a TOML file; what the file leaves out keeps its default.
@@ -91,7 +94,7 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 	var values map[string]toml.Primitive
 	meta, err := toml.Decode(string(text), &values)
 	if syntax, ok := errors.AsType[toml.ParseError](err); ok {
-		return fmt.Errorf("%s:%d: this is no TOML: %s; write NAME = VALUE, with texts in quotes", path, syntax.Position.Line, syntax.Message)
+		return explainSyntax(path, syntax)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -110,10 +113,21 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 			return err
 		}
 	}
-	if s.given["dir"] == "" || !filepath.IsAbs(s.Dir) {
+	if s.Dir != "" && !filepath.IsAbs(s.Dir) {
 		s.Dir = filepath.Join(filepath.Dir(path), s.Dir)
 	}
 	return nil
+}
+
+// explainSyntax adds what to write to the parser's errors.
+func explainSyntax(path string, err toml.ParseError) error {
+	switch {
+	case strings.Contains(err.Message, "already been defined"):
+		return fmt.Errorf("%s:%d: %s; write it once", path, err.Position.Line, strings.TrimSuffix(err.Message, "."))
+	case strings.Contains(err.Message, "out of range"):
+		return fmt.Errorf("%s:%d: %s: %s", path, err.Position.Line, err.LastKey, err.Message)
+	}
+	return fmt.Errorf("%s:%d: this is no TOML: %s; write NAME = VALUE, with texts in quotes", path, err.Position.Line, err.Message)
 }
 
 // file is a configuration file that is being read.
@@ -134,10 +148,14 @@ func (f *file) take(meta *toml.MetaData, key string, value toml.Primitive) error
 	line := f.line(key)
 	place := fmt.Sprintf("%s:%d: %s", f.path, line, key)
 	if key == "members" {
-		return meta.PrimitiveDecode(value, taker(f.members))
+		err := meta.PrimitiveDecode(value, taker(f.members))
+		if parse, ok := errors.AsType[toml.ParseError](err); ok {
+			return errors.New(parse.Message) // it has its own line
+		}
+		return err
 	}
 	flg := f.flags.Lookup(flagOf(key))
-	if flg == nil || key == "config" {
+	if flg == nil || key == "config" || strings.Contains(key, "-") {
 		return fmt.Errorf("%s:%d: there is no setting %q; did you mean %q?", f.path, line, key, nearest(key, f.keys()))
 	}
 	f.to.given[key] = place
@@ -215,7 +233,7 @@ func explainValue(value any, err error) error {
 func kindOf(value any) string {
 	switch value.(type) {
 	case bool:
-		return "true or false"
+		return "a boolean"
 	case int64:
 		return "a number"
 	case float64:

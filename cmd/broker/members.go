@@ -52,7 +52,7 @@ func (f *file) member(table map[string]any, line int) (m member, err error) {
 		case key == "id" && isNumber && n >= 0 && n <= 65535:
 			m.ID = int(n)
 		case key == "id":
-			return m, fmt.Errorf("%s = %v: write a whole number, 0 to 65535", place(key), value)
+			return m, fmt.Errorf("%s = %#v: write a whole number, 0 to 65535", place(key), value)
 		case key != "kafka" && key != "peer" && key != "rack":
 			return m, fmt.Errorf("%s: there is no setting \"members.%s\"; did you mean %q?", strings.TrimSuffix(place(key), ": members."+key), key, nearest(key, []string{"id", "kafka", "peer", "rack"}))
 		case !isText:
@@ -193,6 +193,8 @@ func noHostPort(addr string, err error) error {
 	switch {
 	case strings.Contains(addr, "://"):
 		return fmt.Errorf("%q is no host:port: leave out %s", addr, addr[:strings.Index(addr, "://")+3])
+	case strings.Contains(addr, ","):
+		return fmt.Errorf("%q is no host:port: give one address", addr)
 	case strings.Contains(err.Error(), "too many colons"):
 		return fmt.Errorf("%q is no host:port: put an IPv6 address into brackets, [::1]:9092", addr)
 	case strings.Contains(err.Error(), "missing port"):

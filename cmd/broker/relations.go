@@ -15,16 +15,17 @@ func (s *settings) checkRelations() error {
 	for _, r := range []struct {
 		less, more string
 		a, b       int64
+		apart      int64 // at least
 		units      []unit
 		because    string
 	}{
-		{"max_message_bytes", "max_request_bytes", int64(s.MaxMessageBytes), int64(s.MaxRequestBytes), byteUnits, "a batch comes in a request"},
-		{"max_request_bytes", "inflight_bytes", int64(s.MaxRequestBytes), s.InflightBytes, byteUnits, "a request has to fit what all clients together may have under way"},
-		{"group_min_session_ms", "group_max_session_ms", s.GroupMinSessionMs, s.GroupMaxSessionMs, milliUnits, "otherwise no member can join a group"},
-		{"group_consumer_heartbeat_ms", "group_consumer_session_ms", s.ConsumerBeatMs, s.ConsumerSessionMs - 1, milliUnits, "members would be taken for dead between two heartbeats"},
+		{"max_message_bytes", "max_request_bytes", int64(s.MaxMessageBytes), int64(s.MaxRequestBytes), 0, byteUnits, "a batch comes in a request"},
+		{"max_request_bytes", "inflight_bytes", int64(s.MaxRequestBytes), s.InflightBytes, 0, byteUnits, "a request has to fit what all clients together may have under way"},
+		{"group_min_session_ms", "group_max_session_ms", s.GroupMinSessionMs, s.GroupMaxSessionMs, 0, milliUnits, "otherwise no member can join a group"},
+		{"group_consumer_heartbeat_ms", "group_consumer_session_ms", s.ConsumerBeatMs, s.ConsumerSessionMs, 1, milliUnits, "members would be taken for dead between two heartbeats"},
 	} {
-		if r.a > r.b {
-			return fmt.Errorf("%s (%s) exceeds what %s allows (%s): %s; lower the first or raise the second",
+		if r.a > r.b-r.apart {
+			return fmt.Errorf("%s (%s) is too much for %s (%s): %s; lower the first or raise the second",
 				s.where(r.less), show(r.a, r.units), s.where(r.more), show(r.b, r.units), r.because)
 		}
 	}

@@ -93,7 +93,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "unanswered requests of all clients together; above it clients have to wait")
 	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "client connections")
 	number(fs, &s.RetentionMs, "retention-ms", 7*day, millis(1, forEver).or(-1), "milliseconds that records are kept, unless their topic says otherwise; -1 for ever")
-	number(fs, &s.RetentionBytes, "retention-bytes", -1, size(1, 1<<60).or(-1), "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
+	number(fs, &s.RetentionBytes, "retention-bytes", -1, size(1, 1<<50).or(-1), "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
 	number(fs, &s.GroupPartitions, "group-partitions", 8, between(1, 10000), "coordinators among which consumer groups are spread; counts when the first group begins")
 	number(fs, &s.GroupMaxSize, "group-max-size", 1000, between(1, 1000000), "members of a consumer group")
 	number(fs, &s.GroupDelayMs, "group-initial-delay-ms", 3000, millis(0, hour), "milliseconds that a new consumer group waits for more members before it begins; 0: one that is alone begins at once, and many that start together cost a rebalance each")

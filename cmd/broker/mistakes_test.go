@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mistake is something that people get wrong in a configuration, and the exact answer. FILE stands for the
+// configuration file.
+type mistake struct {
+	file string
+	args []string
+	env  []string
+	want string
+}
+
+// inFile and the others make mistakes of one kind.
+func inFile(text, want string) mistake { return mistake{file: text, want: want} }
+func inEnv(pair, want string) mistake  { return mistake{env: []string{pair}, want: want} }
+func inArgs(want string, args ...string) mistake {
+	return mistake{args: args, want: want}
+}
+
+const pair = "cluster_id = 'c'\n[[members]]\nid = 1\nkafka = 'a:1'\npeer = 'a:2'\n[[members]]\nid = 2\nkafka = 'b:1'\npeer = 'b:2'\n"
+
+var mistakes = []mistake{
+	inFile("default_partitions = -3", `FILE:1: default_partitions: -3: out of range; write 1 to 10000`),
+	inFile("default_partitions = 0", `FILE:1: default_partitions: 0: out of range; write 1 to 10000`),
+	inFile("default_partitions = 70000", `FILE:1: default_partitions: 70000: out of range; write 1 to 10000`),
+	inFile("default_partitions = '3x'", `FILE:1: default_partitions: "3x": this is a count and has no unit "x"; write 1 to 10000`),
+	inFile("default_partitions = 1.5", `FILE:1: default_partitions: 1.5 is a number with a fraction; write a whole number, 1 to 10000`),
+	inFile("default_partitions = true", `FILE:1: default_partitions: true is a boolean; write a whole number, 1 to 10000`),
+	inFile("default_partitions = []", `FILE:1: default_partitions: [] is a list; write a whole number, 1 to 10000`),
+	inFile("default_partitions = 99999999999999999999", `FILE:1: default_partitions: 99999999999999999999 is out of range for int64`),
+	inFile("default_replicas = 0", `FILE:1: default_replicas: 0: out of range; write 1 to 1000`),
+	inFile("default_replicas = -2", `FILE:1: default_replicas: -2: out of range; write 1 to 1000`),
+	inFile("default_replicas = 40000", `FILE:1: default_replicas: 40000: out of range; write 1 to 1000`),
+	inFile("broker_id = -1", `FILE:1: broker_id: -1: out of range; write 0 to 65535`),
+	inFile("broker_id = 65536", `FILE:1: broker_id: 65536: out of range; write 0 to 65535`),
+	inFile("broker_id = 'one'", `FILE:1: broker_id: "one": that is no number; write 0 to 65535`),
+	inFile("broker_id = 1979-05-27", `FILE:1: broker_id: 1979-05-27 00:00:00 +0000 date-local is a time; write a whole number, 0 to 65535`),
+	inFile("segment_bytes = 1", `FILE:1: segment_bytes: 1: out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
+	inFile("segment_bytes = '2GiB'", `FILE:1: segment_bytes: "2GiB": out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
+	inFile("segment_bytes = '64 Mib'", `FILE:1: segment_bytes: "64 Mib": there is no unit "Mib" here; use TiB, GiB, MiB, KiB, TB, GB, MB, kB, KB, B`),
+	inFile("segment_bytes = '64M'", `FILE:1: segment_bytes: "64M": there is no unit "M" here; use TiB, GiB, MiB, KiB, TB, GB, MB, kB, KB, B`),
+	inFile("hot_bytes = -1", `FILE:1: hot_bytes: -1: out of range; write 64KiB to 1TiB (a plain number counts bytes)`),
+	inFile("hot_bytes = 1", `FILE:1: hot_bytes: 1: out of range; write 64KiB to 1TiB (a plain number counts bytes)`),
+	inFile("hot_bytes = '9999999TiB'", `FILE:1: hot_bytes: "9999999TiB": out of range; write 64KiB to 1TiB (a plain number counts bytes)`),
+	inFile("cache_bytes = -1", `FILE:1: cache_bytes: -1: out of range; write 4KiB to 1TiB (a plain number counts bytes)`),
+	inFile("cache_bytes = ''", `FILE:1: cache_bytes: "": that is no number; write 4KiB to 1TiB, for example 64MiB`),
+	inFile("max_message_bytes = -1", `FILE:1: max_message_bytes: -1: out of range; write 1KiB to 512MiB (a plain number counts bytes)`),
+	inFile("max_message_bytes = 5000000000", `FILE:1: max_message_bytes: 5000000000: out of range; write 1KiB to 512MiB (a plain number counts bytes)`),
+	inFile("max_message_bytes = '200MiB'\nmax_request_bytes = '1MiB'", `FILE:1: max_message_bytes (200MiB) is too much for FILE:2: max_request_bytes (1MiB): a batch comes in a request; lower the first or raise the second`),
+	inFile("max_request_bytes = -1", `FILE:1: max_request_bytes: -1: out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
+	inFile("max_request_bytes = 5000000000", `FILE:1: max_request_bytes: 5000000000: out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
+	inFile("max_request_bytes = '300MiB'", `FILE:1: max_request_bytes (300MiB) is too much for inflight_bytes (256MiB): a request has to fit what all clients together may have under way; lower the first or raise the second`),
+	inFile("max_connections = -1", `FILE:1: max_connections: -1: out of range; write 1 to 1000000`),
+	inFile("max_connections = 0", `FILE:1: max_connections: 0: out of range; write 1 to 1000000`),
+	inFile("max_connections = '10k'", `FILE:1: max_connections: "10k": this is a count and has no unit "k"; write 1 to 1000000`),
+	inFile("inflight_bytes = -1", `FILE:1: inflight_bytes: -1: out of range; write 1MiB to 1TiB (a plain number counts bytes)`),
+	inFile("retention_ms = -5", `FILE:1: retention_ms: -5: out of range; write 1ms to 365000d or -1 (a plain number counts ms)`),
+	inFile("retention_ms = 0", `FILE:1: retention_ms: 0: out of range; write 1ms to 365000d or -1 (a plain number counts ms)`),
+	inFile("retention_ms = '7 days'", `FILE:1: retention_ms: "7 days": there is no unit "days" here; use d, h, min, m, s, ms`),
+	inFile("retention_ms = '1.5d'", `FILE:1: retention_ms: "1.5d": write a whole number: 1ms to 365000d or -1, for example 500ms or 7d`),
+	inFile("retention_bytes = -7", `FILE:1: retention_bytes: -7: out of range; write 1 to 1024TiB or -1 (a plain number counts bytes)`),
+	inFile("retention_bytes = 0", `FILE:1: retention_bytes: 0: out of range; write 1 to 1024TiB or -1 (a plain number counts bytes)`),
+	inFile("checkpoint_entries = -1", `FILE:1: checkpoint_entries: -1: out of range; write 1 to 1000000000`),
+	inFile("checkpoint_bytes = -1", `FILE:1: checkpoint_bytes: -1: out of range; write 4KiB to 1TiB (a plain number counts bytes)`),
+	inFile("retain_entries = -1", `FILE:1: retain_entries: -1: out of range; write 1 to 1000000000`),
+	inFile("raft_log_retention = -1", `FILE:1: raft_log_retention: -1: out of range; write 1 to 1000000000`),
+	inFile("raft_log_retention = 0", `FILE:1: raft_log_retention: 0: out of range; write 1 to 1000000000`),
+	inFile("catch_up_bytes_per_second = 1", `FILE:1: catch_up_bytes_per_second: 1: out of range; write 64KiB to 1TiB or -1 (a plain number counts bytes)`),
+	inFile("catch_up_bytes_per_second = 0", `FILE:1: catch_up_bytes_per_second: 0: out of range; write 64KiB to 1TiB or -1 (a plain number counts bytes)`),
+	inFile("scrub_bytes_per_second = -100", `FILE:1: scrub_bytes_per_second: -100: out of range; write 1KiB to 1TiB or -1 (a plain number counts bytes)`),
+	inFile("group_max_size = -1", `FILE:1: group_max_size: -1: out of range; write 1 to 1000000`),
+	inFile("group_partitions = 0", `FILE:1: group_partitions: 0: out of range; write 1 to 10000`),
+	inFile("group_initial_delay_ms = -100", `FILE:1: group_initial_delay_ms: -100: out of range; write 0 to 1h (a plain number counts ms)`),
+	inFile("offsets_retention_ms = -1", `FILE:1: offsets_retention_ms: -1: out of range; write 1s to 365000d (a plain number counts ms)`),
+	inFile("group_consumer_session_ms = -1", `FILE:1: group_consumer_session_ms: -1: out of range; write 1s to 1d (a plain number counts ms)`),
+	inFile("group_consumer_heartbeat_ms = '1min'", `FILE:1: group_consumer_heartbeat_ms (1min) is too much for group_consumer_session_ms (45s): members would be taken for dead between two heartbeats; lower the first or raise the second`),
+	inFile("group_min_session_ms = '1h'\n", `FILE:1: group_min_session_ms (1h) is too much for group_max_session_ms (30min): otherwise no member can join a group; lower the first or raise the second`),
+	inFile("group_min_session_ms = '-6s'", `FILE:1: group_min_session_ms: "-6s": out of range; write 1ms to 1d (a plain number counts ms)`),
+	inFile("cpus = -1", `FILE:1: cpus: -1: out of range; write 0 to 1024`),
+	inFile("join = 'yes'", `FILE:1: join: "yes" is a text; write true or false without quotes`),
+	inFile("join = 1", `FILE:1: join: 1 is a number; write true or false`),
+	inFile("auto_create_topics = 'false'", `FILE:1: auto_create_topics: "false" is a text; write true or false without quotes`),
+	inFile("rack = 5", `FILE:1: rack: 5 is a number; write a text in quotes`),
+	inFile("rack = ' r1'", `FILE:1: rack is " r1": use at most 200 letters, digits and signs, without spaces at its ends or line breaks`),
+	inFile("cluster_id = 'my cluster'", `FILE:1: cluster_id is "my cluster": use at most 200 letters, digits and signs, without spaces at its ends or line breaks`),
+	inFile("dir = ''", `FILE:1: dir is empty; name the folder for the data`),
+	inFile("log_level = 'verbose'", `FILE:1: log_level is "verbose"; use debug, info, warn or error`),
+	inFile("\nlisten = 'host'", `FILE:2: listen: "host" is no host:port: the port is missing`),
+	inFile("listen = 'host:0'", `FILE:1: listen: "host:0" has no port from 1 to 65535`),
+	inFile("listen = 'host:99999'", `FILE:1: listen: "host:99999" has no port from 1 to 65535`),
+	inFile("listen = '0.0.0.0:9092'", `FILE:1: listen: "0.0.0.0:9092" means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use`),
+	inFile("listen = ':9092'", `FILE:1: listen: ":9092" means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use`),
+	inFile("listen = 'http://a:9092'", `FILE:1: listen: "http://a:9092" is no host:port: leave out http://`),
+	inFile("listen = '::1:9092'", `FILE:1: listen: "::1:9092" is no host:port: put an IPv6 address into brackets, [::1]:9092`),
+	inFile("listen = 9092", `FILE:1: listen: 9092 is a number; write a text in quotes`),
+	inFile("listen = 'a b:1'", `FILE:1: listen: "a b:1": "a b" is no name of a machine`),
+	inFile("listen = ''", `FILE:1: listen: "" is no host:port: the port is missing`),
+	inFile("listen = 'a:1,b:1'", `FILE:1: listen: "a:1,b:1" is no host:port: give one address`),
+	inFile("advertise = '0.0.0.0:1'", `FILE:1: advertise: "0.0.0.0:1" means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use`),
+	inFile("metrics = '9644'", `FILE:1: metrics: "9644" is no host:port: the port is missing`),
+	inFile("metrics = '127.0.0.1:9092'", `listen and FILE:1: metrics are both 127.0.0.1:9092; every port needs an address of its own`),
+	inFile("pprof = 'x'", `FILE:1: pprof: "x" is no host:port: the port is missing`),
+	inFile("peer_listen = 'a:1'", `cluster_id is missing: give every broker of a cluster the same one, for example ...`),
+	inFile("hot-bytes = 1", `FILE:1: there is no setting "hot-bytes"; did you mean "hot_bytes"?`),
+	inFile("Listen = 'a:1'", `FILE:1: there is no setting "Listen"; did you mean "listen"?`),
+	inFile("broker.id=1", `FILE:1: there is no setting "broker"; did you mean "broker_id"?`),
+	inFile("listen: a:1\n", `FILE:1: this is no TOML: expected '.' or '=', but got ':' instead; write NAME = VALUE, with texts in quotes`),
+	inFile("listen = a:1", `FILE:1: this is no TOML: expected value but found "a" instead; write NAME = VALUE, with texts in quotes`),
+	inFile("listen = ", `FILE:1: this is no TOML: unexpected EOF; expected value; write NAME = VALUE, with texts in quotes`),
+	inFile("listen = 'a:1", `FILE:1: this is no TOML: unexpected EOF; expected "'"; write NAME = VALUE, with texts in quotes`),
+	inFile("listen = 'a:1'\nlisten = 'b:1'", `FILE:2: Key 'listen' has already been defined; write it once`),
+	inFile("{\"listen\": 1}", `FILE:1: this is no TOML: expected '.' or '=', but got '{' instead; write NAME = VALUE, with texts in quotes`),
+	inFile("config = 'x'", `FILE:1: there is no setting "config"; did you mean "join"?`),
+	inFile("[broker]\nlisten = 'a:1'", `FILE:1: there is no setting "broker"; did you mean "broker_id"?`),
+	inFile("members = 'a:1'", `FILE:1: members is a text; write a table [[members]] with id, kafka and peer for each broker`),
+	inFile("members = [1]", `FILE:1: members is a list; write a table [[members]] with id, kafka and peer for each broker`),
+	inFile("[members]\nid = 1", `FILE:1: members is a table; write a table [[members]] with id, kafka and peer for each broker`),
+	inFile("[[member]]\nid = 1", `FILE:1: there is no setting "member"; did you mean "members"?`),
+	inFile("[[members]]\nid = 1", `FILE:1: [[members]] has no kafka; write id, kafka and peer for each broker (number 1 of [[members]])`),
+	inFile("[[members]]\nkafka = 'a:1'", `FILE:1: [[members]] has no id; write id, kafka and peer for each broker (number 1 of [[members]])`),
+	inFile("[[members]]\nid = '1'\nkafka='a:1'", `FILE:2: members.id = "1": write a whole number, 0 to 65535 (number 1 of [[members]])`),
+	inFile("[[members]]\nid = 70000\nkafka='a:1'", `FILE:2: members.id = 70000: write a whole number, 0 to 65535 (number 1 of [[members]])`),
+	inFile("[[members]]\nid = 1\nkafka = 9092", `FILE:3: members.kafka = 9092 is a number; write a text in quotes (number 1 of [[members]])`),
+	inFile("[[members]]\nid = 1\nkafka = 'a:1'\nhost = 'a'", `FILE:4: there is no setting "members.host"; did you mean "id"? (number 1 of [[members]])`),
+	inFile(strings.Replace(pair, "id = 2", "id = 1", 1), `FILE:6: [[members]]: broker 1 is there twice; give every broker an id of its own`),
+	inFile(strings.Replace(pair, "b:1", "a:1", 1), `FILE:4: members.kafka and FILE:8: members.kafka are both a:1; every port needs an address of its own`),
+	inFile(strings.Replace(pair, "b:2", "a:2", 1), `FILE:5: members.peer and FILE:9: members.peer are both a:2; every port needs an address of its own`),
+	inFile(strings.Replace(pair, "b:2", "a:1", 1), `FILE:4: members.kafka and FILE:9: members.peer are both a:1; every port needs an address of its own`),
+	inFile(strings.Replace(pair, "peer = 'b:2'", "", 1), `FILE:6: [[members]]: broker 2 has no peer address; write for example peer = "10.0.0.5:9092"`),
+	inFile(strings.Replace(pair, "b:2", "b", 1), `FILE:9: members.peer: "b" is no host:port: the port is missing`),
+	inFile(strings.Replace(pair, "b:1", "0.0.0.0:1", 1), `FILE:8: members.kafka: "0.0.0.0:1" means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use`),
+	inFile(strings.Replace(pair, "cluster_id = 'c'", "", 1), `cluster_id is missing: give every broker of a cluster the same one, for example ...`),
+	inFile("broker_id = 3\n"+pair, `FILE:1: broker_id is 3, but broker 3 is not in members, which lists 1, 2: add it there, or set broker_id to one of them`),
+	inEnv("CHRONIK_DEFAULT_PARTITIONS=-3", `CHRONIK_DEFAULT_PARTITIONS is "-3": out of range; write 1 to 10000`),
+	inEnv("CHRONIK_HOT_BYTES=", `CHRONIK_HOT_BYTES is "": that is no number; write 64KiB to 1TiB, for example 64MiB`),
+	inEnv("CHRONIK_HOT_BYTES=lots", `CHRONIK_HOT_BYTES is "lots": that is no number; write 64KiB to 1TiB, for example 64MiB`),
+	inEnv("CHRONIK_JOIN=maybe", `CHRONIK_JOIN is "maybe": write true or false`),
+	inEnv("CHRONIK_BROKER_ID=1 2", `CHRONIK_BROKER_ID is "1 2": that is no number; write 0 to 65535`),
+	inEnv("CHRONIK_LISTEN=host", `CHRONIK_LISTEN: "host" is no host:port: the port is missing`),
+	inEnv("CHRONIK_LOG_LEVEL=x", `CHRONIK_LOG_LEVEL is "x"; use debug, info, warn or error`),
+	inArgs(`invalid value "-3" for flag -default-partitions: out of range; write 1 to 10000`, "-default-partitions", "-3"),
+	inArgs(`invalid value "1" for flag -hot-bytes: out of range; write 64KiB to 1TiB (a plain number counts bytes)`, "-hot-bytes", "1"),
+	inArgs(`invalid boolean value "perhaps" for -join: write true or false`, "-join=perhaps"),
+	inArgs(`there is no flag -hot_bytes; did you mean -hot-bytes?`, "-hot_bytes", "1"),
+	inArgs(`-join is set, but members lists no other broker: list some of the cluster that this one is to join, and this one`, "-join"),
+	inArgs(`-listen: "x" is no host:port: the port is missing`, "-listen", "x"),
+	inArgs(`unexpected argument "extra"`, "extra"),
+}
+
+// Every refusal names the setting where it was given, its value, and what to write.
+func TestMistakes(t *testing.T) {
+	for _, m := range mistakes {
+		path := filepath.Join(t.TempDir(), "broker.toml")
+		if err := os.WriteFile(path, []byte(m.file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := loadSettings(append([]string{"-config", path}, m.args...), m.env, io.Discard)
+		if err == nil {
+			_, err = s.hostConfig()
+		}
+		got := "accepted"
+		if err != nil {
+			got = strings.ReplaceAll(err.Error(), path, "FILE")
+		}
+		if want, _, cut := strings.Cut(m.want, "..."); got != m.want && !(cut && strings.HasPrefix(got, want)) {
+			t.Errorf("%q %q %q:\ngot  %s\nwant %s", m.file, m.args, m.env, got, m.want)
+		}
+	}
+	if len(mistakes) < 82 {
+		t.Errorf("%d mistakes are tried, there were 82", len(mistakes))
+	}
+}
+
+// A file that isn't there, isn't readable or isn't a file is said to be so.
+func TestNoConfigurationFile(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		"":                    "-config names no file; leave it out for a broker without one",
+		dir:                   "is a folder; name the file in it",
+		dir + "/nothing.toml": "no such file or directory",
+	} {
+		if _, err := loadSettings([]string{"-config", path}, nil, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("-config %q: got %v, want an error with %q", path, err, want)
+		}
+	}
+}
+
+// What looks odd and is right is taken.
+func TestNoMistakes(t *testing.T) {
+	for _, text := range []string{
+		"\ufefflisten = 'a:1'\r\nbroker_id = 0\r\n", "", "# nothing\n", "hot_bytes = '64MiB'", "hot_bytes = '64 MiB'",
+		"retention_ms = '7d'", "retention_ms = -1", "retention_bytes = '-1'", "max_connections = 1_000", "scrub_bytes_per_second = '1MB'",
+		"'hot_bytes' = 1000000", "metrics = ''", "listen = '[::1]:9092'", "group_initial_delay_ms = '3s'", pair,
+	} {
+		path := writeFile(t, "broker.toml", text)
+		s, err := loadSettings([]string{"-config", path}, []string{"CHRONIK_HOT_BYTES= 128MiB "}, io.Discard)
+		if err == nil {
+			_, err = s.hostConfig()
+		}
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if s.HotBytes != 128<<20 {
+			t.Errorf("hot_bytes is %d, want the variable's", s.HotBytes)
+		}
+	}
+}
