@@ -153,6 +153,9 @@ func (c *Config) validate() error {
 	setDefault(&c.ReplicationWindowBytes, 2<<20)
 	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)
 	setDefault(&c.ReplicationWindow, 64)
+	if err := c.checkRanges(); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(c.Members, func(m Member) bool { return m.ID == c.BrokerID }) {
 		return fmt.Errorf("broker %d is not in the list of members; add it to the list on every broker", c.BrokerID)
 	}
@@ -172,11 +175,11 @@ func (c *Config) validate() error {
 		}
 		seen[addr] = m.ID
 	}
-	if c.GroupPartitions < 1 || c.GroupPartitions > maxPartitions {
-		return fmt.Errorf("%d group partitions; use 1 to %d", c.GroupPartitions, maxPartitions)
-	}
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)
+	}
+	if c.ConsumerHeartbeat >= c.ConsumerSession {
+		return fmt.Errorf("members of consumer groups shall speak every %v and are taken for dead after %v; the former must be less", c.ConsumerHeartbeat, c.ConsumerSession)
 	}
 	if c.ElectionTicks <= c.HeartbeatTicks {
 		return fmt.Errorf("election ticks (%d) must exceed heartbeat ticks (%d)", c.ElectionTicks, c.HeartbeatTicks)

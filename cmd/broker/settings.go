@@ -101,7 +101,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.GroupMaxSessionMs, "group-max-session-ms", 30*minute, millis(1, day), "longest session in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.ConsumerSessionMs, "group-consumer-session-ms", 45000, millis(1000, day), "milliseconds that a member of a consumer group of the new protocol may be silent")
 	number(fs, &s.ConsumerBeatMs, "group-consumer-heartbeat-ms", 5000, millis(100, hour), "milliseconds between heartbeats that members of a consumer group of the new protocol are told to keep")
-	number(fs, &s.OffsetsKeptMs, "offsets-retention-ms", 7*day, millis(1000, forEver), "milliseconds that the offsets of a consumer group without members are kept")
+	number(fs, &s.OffsetsKeptMs, "offsets-retention-ms", 7*day, millis(1000, 100*365*day), "milliseconds that the offsets of a consumer group without members are kept")
 	number(fs, &s.RaftLogRetention, "raft-log-retention", 10000, between(1, 1000000000), "newest log entries that each partition keeps in memory")
 	number(fs, &s.CatchUpRate, "catch-up-bytes-per-second", 64<<20, size(64<<10, 1<<40).or(-1), "how fast entries that a majority has already are sent to followers that are behind, all together; twice what is written comes on top; -1 without bound")
 	number(fs, &s.ScrubRate, "scrub-bytes-per-second", 4<<20, size(1<<10, 1<<40).or(-1), "how fast old data is read in the background to look for damage; -1 for not at all")
