@@ -31,6 +31,9 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		cmd, err := n.plannedTopic(req, i)
+		if !n.catalog.group.hasRoom() {
+			err = errNoRoomToGrow
+		}
 		if err != nil || req.ValidateOnly {
 			n.plannedAnswer(out, cmd, err)
 			w.done()

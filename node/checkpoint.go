@@ -177,7 +177,10 @@ func (g *group) checkpointBytes() int64 {
 // release moves the beginning of the group's log to the newest checkpoint below which nobody needs
 // an entry: not the machine, and hardly a follower.
 func (g *group) release() {
-	limit := min(g.machine.retain(), g.applied+1-min(g.applied, uint64(g.node.cfg.RetainEntries)))
+	limit := g.machine.retain()
+	if !g.node.full {
+		limit = min(limit, g.applied+1-min(g.applied, uint64(g.node.cfg.RetainEntries)))
+	}
 	if g.outgoing != nil { // a follower that fetches it needs the entries after it next
 		limit = min(limit, g.outgoing.index+1)
 	}

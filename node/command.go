@@ -38,9 +38,18 @@ const (
 	commandRetryMax = 3 * time.Second
 )
 
+var (
+	errOutcomeUnknown = kafka.Errorf(kerr.RequestTimedOut, "the outcome is unknown; look before you try again")
+	errNoRoomToGrow   = kafka.Errorf(kerr.KafkaStorageError, "the disks of a majority of the brokers are full; delete topics or records, or shorten their retention, then try again")
+)
+
 // submit queues a command. done is called when it is applied here; never, if it never is: whoever
 // waits needs a deadline of its own.
 func (c *commands) submit(cmd command, done func(commandResult)) {
+	if cmd.grows() && !c.node.catalog.group.hasRoom() {
+		done(commandResult{err: errNoRoomToGrow})
+		return
+	}
 	c.seq++
 	cmd.Origin, cmd.Session, cmd.Seq = c.node.self, c.session, c.seq
 	bytes, err := json.Marshal(cmd)
@@ -57,8 +66,24 @@ func (c *commands) begin() {
 	c.send()
 }
 
+// grows reports whether a command makes something that needs room on the brokers' disks.
+func (c *command) grows() bool {
+	return c.CreateTopic != nil || c.AddPartitions != nil || c.Reassign != nil
+}
+
+// giveUp ends commands that nobody takes because disks became full after they were submitted: what makes room may
+// wait behind them.
+func (c *commands) giveUp() {
+	for len(c.queue) > 0 && c.queue[0].grows() && !c.node.catalog.group.hasRoom() {
+		done := c.queue[0].done
+		c.queue = c.queue[1:]
+		done(commandResult{err: errOutcomeUnknown})
+	}
+}
+
 // send gives the first command to the leader of group 0, which may be this broker.
 func (c *commands) send() {
+	c.giveUp()
 	if len(c.queue) == 0 {
 		return
 	}
@@ -153,7 +178,7 @@ func (c *commands) skipped(b *brokerMeta) {
 	if b != nil && b.Session == c.session && len(c.queue) > 0 && c.queue[0].Seq <= b.Seq {
 		done := c.queue[0].done
 		c.queue = c.queue[1:]
-		done(commandResult{err: kafka.Errorf(kerr.RequestTimedOut, "the outcome is unknown; look before you try again")})
+		done(commandResult{err: errOutcomeUnknown})
 		c.begin()
 	}
 }

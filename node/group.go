@@ -220,7 +220,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
-	if (g.node.full || !g.hasRoom()) && len(data) > smallEntry {
+	if (g.node.full || !g.hasRoom()) && !g.takes(data) {
 		done(nil, errDiskFull)
 		return
 	}

@@ -185,7 +185,7 @@ func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
 	g := n.group(id)
 	switch {
 	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
-	case n.full && holdsData(m.Entries): // the leader sends them again
+	case n.full && !g.takesAll(m.Entries): // the leader sends them again
 	default:
 		g.step(m)
 	}

@@ -4,7 +4,6 @@ package node
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,6 +15,11 @@ import (
 // When the disk is full the broker goes on: it takes no more records, reads and votes, and hands
 // leadership to brokers that have space. The log keeps a segment in reserve for what has to be written
 // all the same. When space returns, so do the writes.
+//
+// The way out must work when all disks are full: DeleteTopics, DeleteRecords and AlterConfigs. Their entries, and
+// the checkpoints that let the log go of what they deleted, are written to the reserve, all but the last quarter of
+// it, which is for votes and for the log's own records. What the brokers had taken before they noticed may fill the
+// segment under way, but not the reserve: otherwise a command that deletes records could wait behind it for ever.
 
 var (
 	// errDiskFull is what a producer is told.
@@ -43,6 +47,9 @@ func (n *Node) mindSpace() {
 	if n.now >= n.spaceAt {
 		n.spaceAt = n.now.Add(spaceRetry)
 		n.log.Retry()
+		for _, g := range n.groups {
+			g.makeRoom()
+		}
 	}
 	n.tellFull()
 	for _, g := range n.groups {
@@ -86,12 +93,46 @@ func (g *group) hasRoom() bool {
 }
 
 // smallEntry is how large an entry is, in bytes, that is taken even then: those with which a leader
-// begins its term, and those that delete records and so make room.
-const smallEntry = 32
+// begins its term, and those that delete records and so make room. largestCommand is how large a command to the
+// catalog may be that is.
+const (
+	smallEntry     = 32
+	largestCommand = 4 << 10
+)
 
-// holdsData reports whether any entry needs space to speak of.
-func holdsData(ents []*pb.Entry) bool {
-	return slices.ContainsFunc(ents, func(e *pb.Entry) bool { return len(e.GetData()) > smallEntry })
+// reserve is how many bytes the log can still take for what makes room.
+func (n *Node) reserve() int64 { return n.log.Room() - n.log.SegmentBytes()/4 }
+
+// takes reports whether the leader of a group takes an entry although there is no room for records.
+func (g *group) takes(data []byte) bool {
+	return len(data) <= smallEntry || g.id == 0 && len(data) <= largestCommand && g.node.reserve() > int64(len(data))
+}
+
+// takesAll does the same for a follower and the entries of a message.
+func (g *group) takesAll(ents []*pb.Entry) bool {
+	bytes, largest := int64(0), 0
+	for _, e := range ents {
+		bytes += int64(len(e.GetData())) + smallEntry
+		largest = max(largest, len(e.GetData()))
+	}
+	switch {
+	case largest <= smallEntry:
+		return true
+	case g.id == 0 && largest <= largestCommand:
+		return g.node.reserve() > bytes
+	}
+	return g.node.log.Room()-g.node.log.SegmentBytes() > bytes
+}
+
+// makeRoom lets go of entries that are there only in case, or because no checkpoint came after them.
+func (g *group) makeRoom() {
+	if g.closed || g.node.reserve() <= 0 {
+		return
+	}
+	if kept := g.node.log.Checkpoints(g.id); len(kept) == 0 || g.machine.retain() > kept[len(kept)-1].Index+1 && g.bytesSince > 0 {
+		g.checkpoint()
+	}
+	g.release()
 }
 
 func btoi(b bool) int {

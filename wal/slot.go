@@ -103,6 +103,23 @@ func (l *Log) prepared(s slot) {
 // Full ends when a preparation succeeds, see Retry, or when segments become free.
 func (l *Log) Full() bool { return l.full }
 
+// Room returns how many bytes can still be written to files that are ready.
+func (l *Log) Room() int64 {
+	room := int64(0)
+	for _, f := range l.free {
+		room += f.size
+	}
+	for _, c := range l.segs[max(0, len(l.segs)-1-len(l.free)-len(l.chunks)):] {
+		if c.slot.name == "" {
+			room -= l.need(c)
+		}
+	}
+	return room + l.opt.SegmentBytes - l.cur.end - l.sealRoom()
+}
+
+// SegmentBytes returns the size of a segment.
+func (l *Log) SegmentBytes() int64 { return l.opt.SegmentBytes }
+
 // Retry makes Next hand out the preparation that found no space once more.
 func (l *Log) Retry() { l.retry = true }
 

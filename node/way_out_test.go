@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fill writes to a topic until all disks are full, and says how many batches were taken.
+func (c *many) fill(topic string) (taken int64) {
+	c.t.Helper()
+	for _, m := range c.nodes {
+		m.full = true
+	}
+	for {
+		p := c.try(topic)
+		if p.ErrorCode == kerr.KafkaStorageError.Code {
+			return taken
+		}
+		if p.ErrorCode == 0 {
+			taken = p.BaseOffset + 1
+		}
+	}
+}
+
+func (c *many) try(topic string) kmsg.ProduceResponseTopicPartition {
+	c.t.Helper()
+	c.until("the topic has a leader", func() bool { return c.leader(topic) > 0 })
+	req := produceRequest(topic, -1, batch(-1, -1, -1, strings.Repeat("x", 5000)))
+	req.TimeoutMillis = 1000
+	return c.ask(c.leader(topic), req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+}
+
+// goesOn demands that records are taken again, though the disks can't grow: the log's own files are free.
+func (c *many) goesOn(topic string) {
+	c.t.Helper()
+	c.until("records are taken again", func() bool {
+		for _, m := range c.nodes {
+			if m.node.full {
+				return false
+			}
+		}
+		return true
+	})
+	if p := c.try(topic); p.ErrorCode != 0 {
+		c.t.Errorf("a record is answered with error %d", p.ErrorCode)
+	}
+}
+
+// When all disks are full, what makes room goes through, and records are taken again within seconds.
+func TestWayOutOfFullDisks(t *testing.T) {
+	for name, out := range map[string]func(c *many, taken int64){
+		"delete topic": func(c *many, _ int64) {
+			req := kmsg.NewPtrDeleteTopicsRequest()
+			req.Version, req.TimeoutMillis, req.TopicNames = 4, 5000, []string{"t"}
+			if e := c.ask(2, req).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; e != 0 {
+				c.t.Errorf("DeleteTopics is answered with error %d", e)
+			}
+		},
+		"delete records": func(c *many, taken int64) {
+			for range 20 { // leaderships move while some brokers still have room
+				c.round()
+			}
+			c.until("t has a leader", func() bool { return c.leader("t") > 0 })
+			c.deleteRecords("t", taken)
+		},
+		"shorten retention": func(c *many, _ int64) {
+			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			req.Version = 1
+			r := kmsg.NewIncrementalAlterConfigsRequestResource()
+			r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, "t"
+			one := "1"
+			r.Configs = []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: retentionBytesConfig, Value: &one}}
+			req.Resources = append(req.Resources, r)
+			if e := c.ask(3, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0].ErrorCode; e != 0 {
+				c.t.Errorf("AlterConfigs is answered with error %d", e)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newMany(t, 3, func(cfg *Config) { cfg.CheckpointBytes = 100_000 })
+			c.create("t", 1, 2, 3)
+			c.create("u", 1, 2, 3)
+			for range 100 { // some segments
+				c.try("t")
+			}
+			taken := c.fill("t")
+			out(c, taken)
+			c.goesOn("u")
+		})
+	}
+}
+
+// While all disks are full nothing is created, and who wants it is told at once.
+func TestNothingGrowsOnFullDisks(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.fill("t")
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version, req.TimeoutMillis = 7, 10000
+	for i := range 3 {
+		in := kmsg.NewCreateTopicsRequestTopic()
+		in.Topic, in.NumPartitions, in.ReplicationFactor = fmt.Sprint("new", i), 1, 3
+		req.Topics = append(req.Topics, in)
+	}
+	for _, r := range c.ask(1, req).(*kmsg.CreateTopicsResponse).Topics {
+		if r.ErrorCode != kerr.KafkaStorageError.Code || !strings.Contains(*r.ErrorMessage, "delete topics or records") {
+			t.Errorf("error %d, %v", r.ErrorCode, r.ErrorMessage)
+		}
+	}
+}
