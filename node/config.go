@@ -178,9 +178,6 @@ func (c *Config) validate() error {
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)
 	}
-	if c.ConsumerHeartbeat >= c.ConsumerSession {
-		return fmt.Errorf("members of consumer groups shall speak every %v and are taken for dead after %v; the former must be less", c.ConsumerHeartbeat, c.ConsumerSession)
-	}
 	if c.ElectionTicks <= c.HeartbeatTicks {
 		return fmt.Errorf("election ticks (%d) must exceed heartbeat ticks (%d)", c.ElectionTicks, c.HeartbeatTicks)
 	}

@@ -50,6 +50,7 @@ func (n *Node) mindSpace() {
 		for _, g := range n.groups {
 			g.makeRoom()
 		}
+		n.log.Sync() // segments become free when it is durable that nobody needs them
 	}
 	n.tellFull()
 	for _, g := range n.groups {

@@ -19,13 +19,22 @@ func (c *many) fill(topic string) (taken int64) {
 	}
 	for {
 		p := c.try(topic)
-		if p.ErrorCode == kerr.KafkaStorageError.Code {
+		if p.ErrorCode == kerr.KafkaStorageError.Code && c.allFull() {
 			return taken
 		}
 		if p.ErrorCode == 0 {
 			taken = p.BaseOffset + 1
 		}
 	}
+}
+
+func (c *many) allFull() bool {
+	for _, m := range c.nodes {
+		if !m.node.full {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *many) try(topic string) kmsg.ProduceResponseTopicPartition {
@@ -83,7 +92,7 @@ func TestWayOutOfFullDisks(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newMany(t, 3, func(cfg *Config) { cfg.CheckpointBytes = 100_000 })
+			c := newMany(t, 3, func(cfg *Config) { cfg.CheckpointBytes, cfg.RetentionMs = 100_000, -1 })
 			c.create("t", 1, 2, 3)
 			c.create("u", 1, 2, 3)
 			for range 100 { // some segments
@@ -98,7 +107,7 @@ func TestWayOutOfFullDisks(t *testing.T) {
 
 // While all disks are full nothing is created, and who wants it is told at once.
 func TestNothingGrowsOnFullDisks(t *testing.T) {
-	c := newMany(t, 3, nil)
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
 	c.create("t", 1, 2, 3)
 	c.fill("t")
 	req := kmsg.NewPtrCreateTopicsRequest()
