@@ -31,7 +31,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		cmd, err := n.plannedTopic(req, i)
-		if !n.catalog.group.hasRoom() {
+		if able, _ := n.candidates(); len(able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
 		if err != nil || req.ValidateOnly {
