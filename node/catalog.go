@@ -280,9 +280,12 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 	if len(data) == 0 {
 		return nil
 	}
-	var cmd command
-	err := json.Unmarshal(data, &cmd)
-	assert(err == nil, "every entry of group 0 is a command: %v", err)
+	cmd, err := parseCommand(data)
+	if err != nil {
+		c.node.event(Event{Kind: EventCommandRefused, N: int64(cmd.Origin), Text: err.Error()})
+		c.node.commands.applied(&cmd, commandResult{err: kafka.Errorf(kerr.UnsupportedVersion, "%v; run the same release on all brokers", err)})
+		return nil
+	}
 	if !c.admit(&cmd) {
 		return nil
 	}
@@ -318,7 +321,7 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 func (c *catalog) admit(cmd *command) bool {
 	b := c.broker(cmd.Origin)
 	if b == nil {
-		if cmd.Register == nil {
+		if cmd.Register == nil || c.admissible(cmd.Register) != nil {
 			return false // its origin never registered: nobody waits for it
 		}
 		b = &brokerMeta{Member: cmd.Register.Member}
@@ -329,6 +332,9 @@ func (c *catalog) admit(cmd *command) bool {
 		return false
 	}
 	if b.Removed && (cmd.Register == nil || cmd.Register.Incarnation <= b.Incarnation) {
+		return false
+	}
+	if cmd.Register != nil && c.admissible(cmd.Register) != nil {
 		return false
 	}
 	b.Session, b.Seq = cmd.Session, cmd.Seq
@@ -349,6 +355,9 @@ func (c *catalog) register(cmd *register) {
 		}
 	}
 	c.node.event(Event{Kind: EventBrokerRegistered, N: int64(cmd.ID)})
+	if b.ID == c.node.self && b.Incarnation > c.node.cfg.Incarnation {
+		c.node.superseded(b)
+	}
 	c.node.brokerRegistered(&b.Member)
 }
 
@@ -435,6 +444,9 @@ func (c *catalog) reassign(cmd *reassign) error {
 		if wrong := checkMinInsync(v, len(cmd.Replicas)); wrong != "" {
 			return kafka.Errorf(kerr.InvalidReplicationFactor, "topic %q is configured with %s=%s, which %s", cmd.Topic, minInsyncReplicasConfig, v, wrong)
 		}
+	}
+	if wrong := checkReplicaList(cmd.Replicas); wrong != "" {
+		return kafka.Errorf(kerr.InvalidReplicaAssignment, "%s: name each broker once", wrong)
 	}
 	var target []replicaMeta
 	for _, b := range cmd.Replicas {

@@ -20,7 +20,7 @@ import (
 // many is a cluster on disks and a network that answer at once. Faults that tests draw are the
 // simulator's; here they are written down.
 type many struct {
-	t      *testing.T
+	t      testing.TB
 	change func(*Config)
 	now    Time
 	unixMs int64
@@ -41,7 +41,7 @@ type member struct {
 	lastID  int32
 }
 
-func newMany(t *testing.T, n int, change func(*Config)) *many {
+func newMany(t testing.TB, n int, change func(*Config)) *many {
 	c := &many{t: t, change: change, nodes: make(map[BrokerID]*member), unixMs: 1e12}
 	for id := range n {
 		c.add(BrokerID(id+1), n, 1)

@@ -54,6 +54,10 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 	cmd.Origin, cmd.Session, cmd.Seq = c.node.self, c.session, c.seq
 	bytes, err := json.Marshal(cmd)
 	assert(err == nil, "a command can be encoded: %v", err)
+	if err := cmd.check(); err != nil { // it would never be proposed, and those after it neither
+		done(commandResult{err: kafka.Errorf(kerr.InvalidRequest, "%v", err)})
+		return
+	}
 	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done})
 	if len(c.queue) == 1 {
 		c.begin()
@@ -109,8 +113,13 @@ func (c *commands) tick() {
 	}
 }
 
-// receiveCommand proposes a command, from this broker or another, if this one leads group 0.
+// receiveCommand proposes a command, from this broker or another, if this one leads group 0. What can't be a command
+// of this release never reaches the log.
 func (n *Node) receiveCommand(bytes []byte) {
+	if cmd, err := parseCommand(bytes); err != nil {
+		n.event(Event{Kind: EventCommandRefused, N: int64(cmd.Origin), Text: err.Error()})
+		return
+	}
 	n.catalog.group.propose(bytes, func(any, error) {})
 }
 
@@ -146,7 +155,15 @@ func (n *Node) receiveMembers(r *reader) {
 		r.fail()
 		return
 	}
+	if len(members) > maxBrokers {
+		r.fail()
+		return
+	}
 	for _, m := range members {
+		if m.check() != "" {
+			r.fail()
+			return
+		}
 		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
 		switch {
 		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:

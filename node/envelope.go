@@ -300,3 +300,7 @@ func (n *Node) receive(m Message) {
 func (n *Node) refuseEnvelope(m Message, why string) {
 	n.event(Event{Kind: EventEnvelopeRefused, N: int64(m.From), Text: why})
 }
+
+func (n *Node) refuseMessage(m *pb.Message, g GroupID, why string) {
+	n.event(Event{Kind: EventEnvelopeRefused, Group: g, N: int64(brokerOf(m.GetFrom())), Text: fmt.Sprintf("%v: %s", m.GetType(), why)})
+}

@@ -30,6 +30,7 @@ const (
 	EventSequenceRefused             // Group, N = producer id
 	EventFetchParked                 // Group
 	EventRequestRefused              // Text = why; the connection is closed
+	EventCommandRefused              // N = broker that it came from, Text = why
 	EventEnvelopeRefused             // N = broker that sent it, Text = why
 	EventReady                       // this broker is registered in the catalog and serves
 	EventLeadershipMoved             // Group, N = broker that takes over
@@ -86,6 +87,7 @@ var eventNames = [EventKinds]string{
 	EventSequenceRefused:   "sequence refused",
 	EventFetchParked:       "fetch parked",
 	EventRequestRefused:    "request refused",
+	EventCommandRefused:    "command refused",
 	EventEnvelopeRefused:   "envelope refused",
 	EventReady:             "ready",
 	EventLeadershipMoved:   "leadership moved",

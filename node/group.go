@@ -28,8 +28,9 @@ func brokerOf(id uint64) BrokerID {
 	return BrokerID(id >> 32)
 }
 
-// leaderEpoch is where raft's term becomes Kafka's leader epoch (KIP-101).
-func leaderEpoch(term uint64) int32 { return int32(term) }
+// leaderEpoch is where raft's term becomes Kafka's leader epoch (KIP-101). Epochs never begin again: terms above the
+// largest one are refused when they arrive.
+func leaderEpoch(term uint64) int32 { return int32(min(term, maxTerm)) }
 
 // machine is the state that a group's committed entries build: the catalog or a partition. Apply is
 // the only place where state that a client can see changes.

@@ -173,7 +173,7 @@ func (g *group) hasReplica(id BrokerID) bool {
 // receiveLeads notes who leads groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
-		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm {
+		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm && l.term <= maxTerm {
 			p.hintTerm, p.hintLeader = l.term, from
 		}
 	}
@@ -185,8 +185,13 @@ func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
 	g := n.group(id)
 	switch {
 	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
+	case g.closed:
 	case n.full && !g.takesAll(m.Entries): // the leader sends them again
 	default:
+		if wrong := g.checkMessage(m); wrong != "" {
+			n.refuseMessage(m, id, wrong)
+			return
+		}
 		g.step(m)
 	}
 }

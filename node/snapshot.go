@@ -169,6 +169,10 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	if r.bad || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
 		return
 	}
+	if wrong := g.checkSnapshot(term, index, entryTerm, conf); wrong != "" {
+		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "checkpoint: " + wrong})
+		return
+	}
 	message := &pb.Message{
 		Type: pb.MsgSnap.Enum(), From: &leader, To: &self, Term: &term,
 		Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &index, Term: &entryTerm, ConfState: conf}},
@@ -237,7 +241,11 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 	}
 	g.incoming = nil
 	if uint64(len(in.data)) != in.size || crc32.Checksum(in.data, castagnoli) != in.sum {
-		n.event(Event{Kind: EventEnvelopeRefused, N: int64(from), Text: "a checkpoint's checksum is wrong"})
+		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "a checkpoint's checksum is wrong"})
+		return
+	}
+	if err := g.checkState(in.data); err != nil {
+		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "checkpoint: " + err.Error()})
 		return
 	}
 	in.message.Snapshot.Data = in.data
@@ -248,7 +256,7 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 func (g *group) install(s *pb.Snapshot) {
 	meta := s.GetMetadata()
 	parts, err := g.node.decodeCheckpoint(s.GetData())
-	assert(err == nil, "a checkpoint with the right checksum can be decoded: %v", err)
+	assert(err == nil, "a checkpoint was checked when it came: %v", err)
 	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})
 	g.view.reset()
 	g.setConf(meta.GetConfState())
@@ -258,5 +266,5 @@ func (g *group) install(s *pb.Snapshot) {
 	g.bytesBefore, g.bytesSince = 0, 0
 	g.node.event(Event{Kind: EventSnapshotInstalled, Group: g.id, Term: g.term, N: int64(g.applied)})
 	err = g.machine.restore([][]byte{parts.state}, true)
-	assert(err == nil, "a checkpoint with the right checksum holds a state: %v", err)
+	assert(err == nil, "a checkpoint's state was checked when it came: %v", err)
 }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Raft trusts its peers: it panics at a commit index beyond its log, at entries that contradict what is committed, and
+// at configuration changes that it can't parse, and it takes any term for granted. So what arrives from another broker
+// is checked before raft sees it. A broker that is wrong, or an attacker with the cluster's secret, can then disturb
+// a group, but not end the brokers that have it.
+
+const (
+	// maxTerm is the last term: Kafka's leader epoch, which is the term, has 31 bits.
+	maxTerm = math.MaxInt32
+	// maxTermStep bounds how far a message may be ahead of a replica that has a term. Pre-votes keep a replica that is
+	// cut off from counting up, so real ones are ahead by a few.
+	maxTermStep = 1 << 20
+	// maxIndex keeps sums of indexes from overflowing.
+	maxIndex = 1 << 62
+)
+
+// checkTerm reports whether a term is one that a group can have come to.
+func (g *group) checkTerm(term uint64) string {
+	if term > maxTerm || g.term > 0 && term > g.term+maxTermStep {
+		return fmt.Sprintf("term %d in a group at term %d", term, g.term)
+	}
+	return ""
+}
+
+// checkMessage says why raft must not see a message; "" if it may.
+func (g *group) checkMessage(m *pb.Message) string {
+	last, _ := g.view.LastIndex()
+	if wrong := g.checkTerm(max(m.GetTerm(), m.GetLogTerm())); wrong != "" {
+		return wrong
+	}
+	if max(m.GetIndex(), m.GetCommit(), m.GetRejectHint()) > maxIndex {
+		return fmt.Sprintf("index %d, commit index %d", m.GetIndex(), m.GetCommit())
+	}
+	if m.GetType() != pb.MsgApp && len(m.Entries) > 0 {
+		return fmt.Sprintf("a %v with entries", m.GetType())
+	}
+	switch m.GetType() {
+	case pb.MsgApp:
+		return g.checkEntries(m, last)
+	case pb.MsgHeartbeat:
+		if m.GetCommit() > last {
+			return fmt.Sprintf("commit index %d beyond the log's end at %d", m.GetCommit(), last)
+		}
+	case pb.MsgAppResp:
+		if m.GetTerm() == g.term && m.GetIndex() > last {
+			return fmt.Sprintf("entry %d acknowledged beyond the log's end at %d", m.GetIndex(), last)
+		}
+	case pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgHeartbeatResp, pb.MsgTimeoutNow:
+	default:
+		return fmt.Sprintf("raft message type %d, which brokers don't send each other", m.GetType())
+	}
+	return ""
+}
+
+// checkEntries checks the entries of a MsgApp: they follow each other, their terms never fall, and none contradicts
+// what is committed here.
+func (g *group) checkEntries(m *pb.Message, last uint64) string {
+	term := m.GetLogTerm()
+	for i, e := range m.Entries {
+		if e.GetIndex() != m.GetIndex()+1+uint64(i) || e.GetTerm() < term || e.GetTerm() > m.GetTerm() {
+			return fmt.Sprintf("entry %d of term %d at place %d after entry %d of term %d", e.GetIndex(), e.GetTerm(), i, m.GetIndex(), term)
+		}
+		term = e.GetTerm()
+		if wrong := checkEntry(e); wrong != "" {
+			return wrong
+		}
+	}
+	if m.GetIndex() >= last || len(m.Entries) == 0 {
+		return ""
+	}
+	commit := g.rn.BasicStatus().GetCommit()
+	for _, e := range m.Entries {
+		if e.GetIndex() > min(commit, last) {
+			break
+		}
+		if own, err := g.view.Term(e.GetIndex()); err == nil && own != e.GetTerm() {
+			return fmt.Sprintf("entry %d of term %d contradicts the committed one of term %d", e.GetIndex(), e.GetTerm(), own)
+		}
+	}
+	return ""
+}
+
+// checkEntry checks what raft itself makes of an entry.
+func checkEntry(e *pb.Entry) string {
+	if e.GetType() == pb.EntryNormal {
+		return ""
+	}
+	if _, err := decodeConfChange(e.GetType(), e.GetData()); err != nil {
+		return fmt.Sprintf("entry %d is no configuration change: %v", e.GetIndex(), err)
+	}
+	return ""
+}
+
+// checkSnapshot says why a checkpoint that is announced must not be fetched; "" if it may.
+func (g *group) checkSnapshot(term, index, entryTerm uint64, conf *pb.ConfState) string {
+	if wrong := g.checkTerm(term); wrong != "" {
+		return wrong
+	}
+	if index == 0 || index > maxIndex || entryTerm == 0 || entryTerm > term {
+		return fmt.Sprintf("entry %d of term %d in term %d", index, entryTerm, term)
+	}
+	voters := append(slices.Clone(conf.Voters), conf.VotersOutgoing...)
+	if len(conf.Voters) == 0 || slices.Contains(voters, 0) || slices.Contains(conf.Learners, 0) || slices.Contains(conf.LearnersNext, 0) {
+		return fmt.Sprintf("replicas %v", conf)
+	}
+	if own, err := g.view.Term(index); err == nil && index <= g.commit && own != entryTerm {
+		return fmt.Sprintf("entry %d of term %d contradicts the committed one of term %d", index, entryTerm, own)
+	}
+	return ""
+}
+
+// checkState reports whether a checkpoint that arrived holds a state of the group's machine. It is tried on a machine
+// that nobody uses.
+func (g *group) checkState(data []byte) error {
+	parts, err := g.node.decodeCheckpoint(data)
+	if err != nil {
+		return err
+	}
+	states := [][]byte{parts.state}
+	switch g.machine.(type) {
+	case *catalog:
+		return newCatalog(g.node).restore(states, false)
+	case *partition:
+		return new(partition).restore(states, false)
+	}
+	return nil
+}
