@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chronik/node"
@@ -18,7 +19,9 @@ type clients struct {
 	listener net.Listener
 	limits   Limits
 	mail     *mailbox
-	budget   *budget // bytes of requests that are not answered
+	small    *admission   // bytes of requests that are not answered: of those up to smallFrame,
+	large    *admission   // and of the others
+	unread   atomic.Int64 // bytes of answers that clients have not taken
 	meter    *requestMeter
 	log      *slog.Logger
 
@@ -27,6 +30,7 @@ type clients struct {
 
 	mu     sync.Mutex
 	conns  map[node.ConnID]*conn
+	from   map[string]*client
 	lastID node.ConnID
 	closed bool
 }
@@ -38,9 +42,10 @@ func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) 
 	}
 	return &clients{
 		listener: l, limits: limits, mail: mail, log: log,
-		budget: newBudget(limits.RequestBytes), meter: newRequestMeter(),
+		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),
+		from:  make(map[string]*client),
 	}, nil
 }
 
@@ -57,9 +62,13 @@ func (s *clients) accept() {
 func (s *clients) add(sock net.Conn) {
 	c := newConn(s, sock)
 	s.mu.Lock()
-	full := len(s.conns) >= s.limits.Conns
+	c.from = s.client(sock)
+	full := len(s.conns) >= s.limits.Conns || c.from.conns >= s.limits.AddressConns
 	refuse := full || s.closed
-	if !refuse {
+	if refuse {
+		s.forget(c.from)
+	} else {
+		c.from.conns++
 		s.lastID++
 		c.id = s.lastID
 		s.conns[c.id] = c
@@ -74,13 +83,16 @@ func (s *clients) add(sock net.Conn) {
 	}
 	if full {
 		s.meter.overfull.Add(1)
-		s.log.Warn("closed a new connection: there are too many", "from", sock.RemoteAddr(), "limit", s.limits.Conns)
+		s.log.Warn("closed a new connection: there are too many", "from", sock.RemoteAddr(), "limit", s.limits.Conns,
+			"limit_of_one_address", s.limits.AddressConns)
 	}
 }
 
 func (s *clients) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
+	c.from.conns--
+	s.forget(c.from)
 	s.mu.Unlock()
 	s.mail.hangup(c.id)
 }
@@ -97,6 +109,9 @@ func (s *clients) deliver(replies []node.Reply) {
 		if c := s.conns[r.Conn]; c != nil {
 			c.reply(r)
 		}
+		if s.unread.Load() > s.limits.UnreadBytes {
+			s.dropSlowest()
+		}
 	}
 }
 
@@ -107,10 +122,14 @@ func (s *clients) reapIdle() {
 		select {
 		case <-s.quit:
 			return
-		case <-time.After(s.limits.IdleTime / 20):
+		case <-time.After(min(s.limits.IdleTime/20, unreadTime/2)):
 		}
 		now := time.Now()
 		for _, c := range s.list() {
+			if c.stuck(now) {
+				s.log.Warn("closed a client connection: the client doesn't read its answers", "from", c.sock.RemoteAddr())
+				c.shut()
+			}
 			if c.idleSince(now) >= s.limits.IdleTime {
 				c.shut()
 			}

@@ -57,8 +57,11 @@ func serve(t testing.TB, limits Limits, step func(in *node.Input, out *node.Outp
 			t.Errorf("the loop ended with: %v", err)
 		}
 		s.close()
-		if b := s.budget; b.used != 0 {
-			t.Errorf("%d bytes of the budget were never given back", b.used)
+		if n := s.small.inUse() + s.large.inUse(); n != 0 {
+			t.Errorf("%d bytes of requests were never given back", n)
+		}
+		if n := s.unread.Load(); n != 0 {
+			t.Errorf("%d bytes of answers were never given back", n)
 		}
 	})}
 	t.Cleanup(srv.stop)
@@ -164,7 +167,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 
 func TestTooLongARequestIsRefused(t *testing.T) {
 	s := serve(t, Limits{FrameBytes: 1000}, echo)
-	for _, length := range []uint32{1001, 1 << 31, 0xffffffff, binary.BigEndian.Uint32([]byte("GET "))} {
+	for _, length := range []uint32{1001, 1 << 31, 0xffffffff} {
 		c := dial(t, s)
 		c.Write(binary.BigEndian.AppendUint32(nil, length))
 		if n, err := c.Read(make([]byte, 1)); err != io.EOF {
@@ -216,6 +219,7 @@ func TestASlowReaderIsNotReadFrom(t *testing.T) {
 // The bytes of unanswered requests are bounded over all clients; everything is answered in the end.
 func TestTheBudgetSlowsClientsAndFailsNone(t *testing.T) {
 	const size, limit = 100_000, 1_000_000
+	const atOnce = limit * 7 / 8 * addressParts / 8 / size // of large requests, from one address
 	var mu sync.Mutex
 	var held []node.Request
 	maxHeld := 0
@@ -249,7 +253,7 @@ func TestTheBudgetSlowsClientsAndFailsNone(t *testing.T) {
 	waitFor(t, "the budget to be full", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return len(held) == limit/size
+		return len(held) == atOnce
 	})
 	time.Sleep(50 * time.Millisecond)
 	answering.Store(true)
@@ -257,8 +261,8 @@ func TestTheBudgetSlowsClientsAndFailsNone(t *testing.T) {
 	wg.Wait()
 	mu.Lock()
 	defer mu.Unlock()
-	if maxHeld > limit/size {
-		t.Errorf("%d requests were held at once, the budget is for %d", maxHeld, limit/size)
+	if maxHeld > atOnce {
+		t.Errorf("%d requests were held at once, the budget is for %d", maxHeld, atOnce)
 	}
 }
 
@@ -278,7 +282,7 @@ func TestAHangupGivesTheCreditsBack(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
-	s := serve(t, Limits{Conns: 2}, echo)
+	s := serve(t, Limits{Conns: 2, AddressConns: 2}, echo)
 	a, b := dial(t, s), dial(t, s)
 	for _, c := range []net.Conn{a, b} {
 		c.Write(frame([]byte("x")))
@@ -300,8 +304,8 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		limits.setDefaults()
 		mail := newMailbox()
 		s := &clients{
-			limits: limits, mail: mail, log: quiet(), budget: newBudget(1000), meter: newRequestMeter(),
-			quit: make(chan struct{}), conns: make(map[node.ConnID]*conn),
+			limits: limits, mail: mail, log: quiet(), small: newAdmission(1000), large: newAdmission(1000), meter: newRequestMeter(),
+			quit: make(chan struct{}), conns: make(map[node.ConnID]*conn), from: make(map[string]*client),
 		}
 		s.wg.Go(s.reapIdle)
 		client, server := net.Pipe()

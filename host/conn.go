@@ -21,6 +21,7 @@ type conn struct {
 	id   node.ConnID
 	srv  *clients
 	sock net.Conn
+	from *client
 
 	host      string        // see node.Request
 	quit      chan struct{} // closed by shut
@@ -31,9 +32,11 @@ type conn struct {
 	work       sync.Cond     // for the writer: there may be a reply
 	open       []openRequest // with the node, oldest first
 	replies    []answer
-	replyBytes int64 // handed over by the node, not yet written
-	writing    int   // replies being written
-	closing    bool  // the node said Close: hang up when everything is written
+	replyBytes int64     // handed over by the node, not yet written
+	writing    int       // replies being written
+	writeFrom  time.Time // since when
+	writeBy    time.Time // until when they must be written
+	closing    bool      // the node said Close: hang up when everything is written
 	shutdown   bool
 }
 
@@ -61,13 +64,14 @@ func (c *conn) read() {
 	err := c.readRequests()
 	c.shut()
 	c.mu.Lock()
-	total := int64(0)
-	for _, r := range c.open {
-		total += int64(r.size)
-	}
+	open := c.open
 	c.open = nil
+	c.srv.unread.Add(-c.replyBytes)
+	c.replyBytes = 0
 	c.mu.Unlock()
-	c.srv.budget.release(total)
+	for _, r := range open {
+		c.release(r.size, r.held)
+	}
 	c.srv.remove(c)
 	if err != nil && !isHangup(err) {
 		c.srv.log.Info("closed a client connection", "from", c.sock.RemoteAddr(), "err", err)
@@ -76,7 +80,7 @@ func (c *conn) read() {
 
 // readRequests returns nil when the client or we hung up in an orderly way.
 func (c *conn) readRequests() error {
-	in := bufio.NewReaderSize(c.sock, 16<<10)
+	in := bufio.NewReaderSize(c.sock, smallFrame)
 	var head [4]byte
 	for {
 		if _, err := io.ReadFull(in, head[:]); err != nil {
@@ -84,23 +88,39 @@ func (c *conn) readRequests() error {
 		}
 		n := binary.BigEndian.Uint32(head[:])
 		if n > uint32(c.srv.limits.FrameBytes) {
-			return errFrame(n, c.srv.limits.FrameBytes)
+			return c.refuse(head)
 		}
-		if !c.waitForRoom() || !c.srv.budget.acquire(int64(n), c.quit) {
+		if !c.waitForRoom() {
 			return nil
 		}
-		frame := make([]byte, n) // never reused: the node keeps it as a log entry
-		if err := readFull(c.sock, in, frame); err != nil {
-			c.srv.budget.release(int64(n))
+		read := c.readSmall
+		if n > smallFrame {
+			read = c.readLarge
+		}
+		frame, held, err := read(in, int(n))
+		if err != nil {
+			c.release(int(n), held)
 			return err
 		}
 		r := c.srv.meter.read(frame)
+		r.held = held
 		c.moved(r.at)
 		if !c.opened(r) {
-			c.srv.budget.release(int64(n))
+			c.release(r.size, held)
 			return nil
 		}
 		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame})
+	}
+}
+
+// release gives back what a request of that size holds.
+func (c *conn) release(size int, held claim) {
+	switch {
+	case held.held == 0:
+	case size <= smallFrame:
+		c.srv.small.release(&c.from.small, held)
+	default:
+		c.srv.large.release(&c.from.large, held)
 	}
 }
 
@@ -116,7 +136,8 @@ func (c *conn) waitForRoom() bool {
 
 func (c *conn) hasRoom() bool {
 	open := len(c.open) + len(c.replies) + c.writing
-	return open < c.srv.limits.ConnRequests && c.replyBytes < c.srv.limits.ConnReplyBytes
+	return open < c.srv.limits.ConnRequests && c.replyBytes < c.srv.limits.ConnReplyBytes &&
+		(open == 0 || c.srv.unread.Load() < c.srv.limits.UnreadBytes)
 }
 
 func (c *conn) ending() bool { return c.shutdown || c.closing }
@@ -148,13 +169,14 @@ func (c *conn) reply(r node.Reply) {
 	if len(r.Frame) > 0 {
 		c.replies = append(c.replies, answer{r.Frame, request})
 		c.replyBytes += int64(frameBytes(r.Frame))
+		c.srv.unread.Add(int64(frameBytes(r.Frame)))
 	}
 	if len(r.Frame) > 0 || r.Close {
 		c.work.Signal()
 	}
 	c.admit.Signal()
 	c.mu.Unlock()
-	c.srv.budget.release(int64(request.size))
+	c.release(request.size, request.held)
 }
 
 // write sends replies as the node gives them, all that wait with one system call.
@@ -205,13 +227,17 @@ func (c *conn) takeReplies(last []answer) ([]answer, bool) {
 	}
 	batch := c.replies
 	c.replies, c.writing = last[:0], len(batch)
+	c.writeFrom = time.Now()
+	c.writeBy = c.writeFrom.Add(unreadTime + time.Duration(c.replyBytes)*time.Second/minRate)
 	return batch, true
 }
 
 func (c *conn) wrote(bytes int64) {
 	c.mu.Lock()
-	c.replyBytes -= bytes
-	c.writing = 0
+	if c.writing = 0; c.replyBytes > 0 { // or the reader has ended and given everything back
+		c.replyBytes -= bytes
+		c.srv.unread.Add(-bytes)
+	}
 	c.admit.Signal()
 	c.mu.Unlock()
 }

@@ -57,6 +57,10 @@ type Limits struct {
 	// RequestBytes bounds all clients' requests that the node has not answered yet. When they are
 	// that many, no client is read from until some are answered. Default 256 MiB.
 	RequestBytes int64
+	// UnreadBytes bounds the answers that clients have not taken, over all connections. Above it a connection that
+	// has a request under way is not read from, and those whose clients take nothing are closed. Default:
+	// RequestBytes.
+	UnreadBytes int64
 	// ConnRequests bounds the requests of one connection whose answer is not on its way yet.
 	// Default 64.
 	ConnRequests int
@@ -65,6 +69,8 @@ type Limits struct {
 	ConnReplyBytes int64
 	// Conns bounds the client connections; further ones are closed at once. Default 10000.
 	Conns int
+	// AddressConns bounds the client connections from one address. Default: half of Conns.
+	AddressConns int
 	// IdleTime is how long a connection may stay open with nothing under way, Kafka's
 	// connections.max.idle.ms. Default 10 minutes.
 	IdleTime time.Duration
@@ -77,7 +83,9 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.RequestBytes, 256<<20)
 	setDefault(&l.ConnRequests, 64)
 	setDefault(&l.ConnReplyBytes, 1<<20)
+	setDefault(&l.UnreadBytes, l.RequestBytes)
 	setDefault(&l.Conns, 10000)
+	setDefault(&l.AddressConns, max(1, l.Conns/2))
 	setDefault(&l.IdleTime, 10*time.Minute)
 	setDefault(&l.StopTime, 10*time.Second)
 }
@@ -115,6 +123,7 @@ const lateTime = 10 * time.Second
 func Open(cfg Config) (*Host, error) {
 	cfg.Limits.setDefaults()
 	setDefault(&cfg.Log, slog.Default())
+	cfg.Limits.fitDescriptors(cfg.Log)
 	if cfg.Ready == nil {
 		cfg.Ready = func() {}
 	}

@@ -150,6 +150,7 @@ func newRequestMeter() *requestMeter {
 // openRequest is a request that the node has not answered, or whose answer is not written yet.
 type openRequest struct {
 	size int // bytes of the frame
+	held claim
 	api  int // position in requestMeter.names
 	at   time.Time
 }

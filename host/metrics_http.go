@@ -40,12 +40,12 @@ func (h *Host) serveMetrics(addr string) error {
 	mux.HandleFunc("POST /steps", h.serveSteps)
 	h.http = &http.Server{
 		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	h.httpAddr = l.Addr()
 	h.cfg.Log.Info("serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
-	go h.http.Serve(l) // until close
+	go h.http.Serve(Bound(l)) // until close
 	return nil
 }
 

@@ -96,7 +96,8 @@ func (h *Host) collectClients(s series) {
 	s.add("client_received_bytes_total", "Bytes of requests.", float64(m.bytesIn.Load()))
 	s.add("client_sent_bytes_total", "Bytes of answers.", float64(m.bytesOut.Load()))
 	s.add("client_inflight_requests", "Requests that are read and not answered.", float64(requests))
-	s.add("client_inflight_bytes", "Bytes of requests that are read, or being read, and not answered.", float64(h.clients.budget.inUse()))
+	s.add("client_inflight_bytes", "Bytes of requests that are read, or being read, and not answered.", float64(h.clients.small.inUse()+h.clients.large.inUse()))
+	s.add("client_unread_bytes", "Bytes of answers that clients have not taken yet.", float64(h.clients.unread.Load()))
 	s.add("client_inflight_limit_bytes", "Above so many no client is read from (setting inflight_bytes).", float64(h.clients.limits.RequestBytes))
 	for i, api := range m.names {
 		s.add("requests_total", "Requests by kind.", float64(m.received[i].Load()), "api", api)

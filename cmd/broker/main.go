@@ -20,6 +20,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"chronik/cmd/broker/admin"
 	"chronik/host"
@@ -203,7 +204,9 @@ func servePprof(addr string, log *slog.Logger) error {
 	log.Info("serving the profiler", "url", "http://"+l.Addr().String()+"/debug/pprof/")
 	go func() {
 		// The import of net/http/pprof put the profiler into http.DefaultServeMux.
-		log.Error("the profiler ended", "err", http.Serve(l, nil))
+		// A profile takes half a minute or more, so there is no time-out for answers.
+		server := http.Server{ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+		log.Error("the profiler ended", "err", server.Serve(host.Bound(l)))
 	}()
 	return nil
 }

@@ -31,6 +31,8 @@ type settings struct {
 	MaxRequestBytes   int
 	InflightBytes     int64
 	MaxConnections    int
+	ConnsPerAddress   int
+	UnreadBytes       int64
 	RetentionMs       int64
 	RetentionBytes    int64
 	GroupPartitions   int
@@ -92,6 +94,8 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
 	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "unanswered requests of all clients together; above it clients have to wait")
 	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "client connections")
+	number(fs, &s.ConnsPerAddress, "max-connections-per-address", 0, between(0, 1000000), "client connections from one address; 0: half of max_connections")
+	number(fs, &s.UnreadBytes, "unread-bytes", 256<<20, size(1<<20, 1<<40), "answers that clients have not taken, all together; above it those who take nothing are hung up on")
 	number(fs, &s.RetentionMs, "retention-ms", 7*day, millis(1, forEver).or(-1), "milliseconds that records are kept, unless their topic says otherwise; -1 for ever")
 	number(fs, &s.RetentionBytes, "retention-bytes", -1, size(1, 1<<50).or(-1), "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
 	number(fs, &s.GroupPartitions, "group-partitions", 8, between(1, 10000), "coordinators among which consumer groups are spread; counts when the first group begins")
@@ -132,6 +136,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
+			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes,
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
