@@ -30,6 +30,7 @@ type loop struct {
 	events  events
 	steps   uint64
 	longest time.Duration
+	over    uint64 // steps that did more than their budget allows
 	started time.Time
 	last    [16]inputSummary // the newest inputs, for the text of a panic
 }
@@ -74,6 +75,10 @@ func (l *loop) timedStep(in *node.Input) *node.Output {
 	l.steps++
 	out := l.step(in)
 	took := l.clock.now().Sub(in.Now)
+	if !out.Work.Within(node.StepBudget) {
+		l.over++
+		l.log.Warn("a step did more than its budget allows; please report it as a bug", "work", fmt.Sprintf("%+v", out.Work), "took", took, "input", summarize(in))
+	}
 	l.longest = max(l.longest, took)
 	if took > slowStep {
 		l.log.Warn("a slow step: everything waited for it", "took", took, "input", summarize(in))

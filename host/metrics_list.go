@@ -25,13 +25,14 @@ type view struct {
 	events    [node.EventKinds]uint64
 	elections uint64
 	longest   time.Duration
+	over      uint64
 }
 
 // look asks the loop for a view; false if it doesn't answer.
 func (h *Host) look() (view, bool) {
 	var v view
 	ok := h.metrics.ask(answerTime, func(n *node.Node) {
-		v = view{n.Stats(), h.loop.events.counts, h.metrics.elections, h.loop.longest}
+		v = view{n.Stats(), h.loop.events.counts, h.metrics.elections, h.loop.longest, h.loop.over}
 	})
 	return v, ok
 }
@@ -79,6 +80,7 @@ func (h *Host) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 	s.add("step_longest_seconds", "The longest step since the start; answering for these metrics is part of a step.", v.longest.Seconds())
+	s.add("steps_over_budget_total", "Steps that did more work than a step may; a bug.", float64(v.over))
 	collectEvents(s, &v)
 	collectGroups(s, "catalog", &v.Catalog)
 	collectGroups(s, "partitions", &v.Partitions)

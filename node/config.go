@@ -74,6 +74,9 @@ type Config struct {
 	OffsetsRetention     time.Duration
 	OffsetsCheckInterval time.Duration
 
+	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
+	StepBudget int
+
 	TickInterval   time.Duration // default 50 ms
 	ElectionTicks  int           // default 12
 	HeartbeatTicks int           // default 2
@@ -135,6 +138,7 @@ func (c *Config) validate() error {
 	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
 	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
+	setDefault(&c.StepBudget, StepBudget)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)
 	setDefault(&c.HeartbeatTicks, 2)

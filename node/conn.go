@@ -41,6 +41,8 @@ func (n *Node) serve(in Request) {
 	if c.closing {
 		return
 	}
+	n.out.Work.Requests++
+	n.out.Work.Bytes += int64(len(in.Frame))
 	r := &request{node: n, conn: c}
 	c.queue = append(c.queue, r)
 	n.dispatch(r, in.Frame)
@@ -51,6 +53,7 @@ func (r *request) reply(resp kmsg.Response) {
 	r.node.counters.answered(r.header.Key, resp)
 	resp.SetVersion(r.header.Version)
 	r.frame = kafka.Frame{kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)}
+	r.node.out.Work.Bytes += int64(len(r.frame[0]))
 	r.finish()
 }
 

@@ -306,6 +306,10 @@ func (g *group) advance() {
 		}
 		g.noteRole(rd.SoftState)
 		g.reads.ready(g, rd.ReadStates)
+		if g.node.spent(1) && len(g.proposed) == 0 && g.rn.HasReady() {
+			g.touch() // goes on in the next step
+			break
+		}
 	}
 	g.probing = false
 	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
@@ -475,6 +479,8 @@ func (g *group) applyCommitted(m *pb.Message) {
 		assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
 		g.applied = e.GetIndex()
 		g.bytesSince += int64(len(e.GetData()))
+		g.node.out.Work.Entries++
+		g.node.out.Work.Bytes += int64(len(e.GetData()))
 		if e.GetType() == pb.EntryNormal {
 			g.complete(e, g.machine.apply(e.GetIndex(), e.GetTerm(), e.GetData()))
 		} else {

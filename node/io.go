@@ -81,6 +81,7 @@ type Output struct {
 	Changed  []GroupID // groups whose state may have changed in this step, ascending: see Inspect
 	Members  []Member  // all brokers that this one talks to, when that changed; otherwise nil
 	Wake     Time      // step again then, even if nothing happens
+	Work     Work      // what this step handled
 	Stopped  bool      // after Input.Stop: leadership is handed over and the log is flushed
 	Fatal    error     // the node is dead (failed write or sync): end the process, never retry
 }

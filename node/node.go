@@ -69,12 +69,14 @@ type Node struct {
 	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
 	dead            error
 
-	// Work of this step.
-	dirty   []*group     // to be advanced
-	waiting []*group     // with appends under way; stays across steps
-	woken   []*fetch     // to be tried again
-	records []wal.Entry  // scratch
-	coldFor []coldWaiter // stays across steps
+	// Work of this step, and what is left for the next.
+	requests []Request    // not begun
+	chores   []*chore     // begun
+	dirty    []*group     // to be advanced
+	waiting  []*group     // with appends under way; stays across steps
+	woken    []*fetch     // to be tried again
+	records  []wal.Entry  // scratch
+	coldFor  []coldWaiter // stays across steps
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
@@ -341,17 +343,19 @@ func (n *Node) group(id GroupID) *group { return n.byID[id] }
 func (n *Node) Step(in *Input) *Output {
 	n.begin(in)
 	for i := range in.Results {
+		n.out.Work.Bytes += int64(len(in.Results[i].Data))
 		n.finish(in.Results[i])
 	}
 	for i := range in.Messages {
+		n.out.Work.Bytes += int64(len(in.Messages[i].Data))
 		n.receive(in.Messages[i])
 	}
 	for _, id := range in.Lost {
 		n.lose(id)
 	}
-	for i := range in.Requests {
-		n.serve(in.Requests[i])
-	}
+	n.requests = append(n.requests, in.Requests...)
+	n.dropQueued(in.Hangups)
+	n.serveQueued()
 	for _, id := range in.Hangups { // last: a request after it would open the connection again
 		n.hangUp(id)
 	}
@@ -376,6 +380,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Ops = n.out.Ops[:0]
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members = nil
+	n.out.Work = Work{}
 	if in.Stop && !n.stopping {
 		n.stopping = true
 		n.stopBy = n.now.Add(4 * n.electionTimeout())
@@ -447,17 +452,21 @@ func (n *Node) tick() {
 }
 
 // advance lets every group that was touched do its work, in the order of their ids, until nothing
-// is left to do without the world.
+// is left to do without the world, or the step's budget is spent.
 func (n *Node) advance() {
-	for {
+	for first := true; ; first = false {
 		n.settle()
-		if len(n.dirty) == 0 {
+		if len(n.dirty) == 0 || !first && n.spent(1) {
 			return
 		}
 		dirty := n.dirty
 		n.dirty = nil
 		slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
-		for _, g := range dirty {
+		for i, g := range dirty {
+			if i > 0 && n.spent(1) {
+				n.dirty = append(n.dirty, dirty[i:]...)
+				return
+			}
 			g.dirty = false
 			if n.byID[g.id] != g {
 				continue // deleted
@@ -493,12 +502,11 @@ func (n *Node) wait(g *group) {
 }
 
 func (n *Node) retryFetches() {
-	for len(n.woken) > 0 {
-		woken := n.woken
-		n.woken = nil
-		for _, f := range woken {
-			f.retry()
-		}
+	for first := true; len(n.woken) > 0 && (first || !n.spent(1)); first = false {
+		f := n.woken[0]
+		n.woken[0] = nil
+		n.woken = n.woken[1:]
+		f.retry()
 	}
 }
 
@@ -569,6 +577,9 @@ func (n *Node) end(in *Input) *Output {
 		n.out.Members = n.correspondents()
 	}
 	n.out.Wake = min(n.nextTick, n.deadlines.next())
+	if n.busy() {
+		n.out.Wake = n.now
+	}
 	n.out.Fatal = n.dead
 	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)
 	return &n.out

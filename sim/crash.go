@@ -160,6 +160,9 @@ func (w *world) config(b *broker) node.Config {
 		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
 		RetentionMs:           -1, // records of simulated clients are not of this time
 	}
+	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
+		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step
+	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
 	return cfg
