@@ -17,7 +17,8 @@ import (
 // it may not, and has only its time-outs.
 type conn struct {
 	id          node.ConnID
-	client      *client
+	client      *client   // nil: an attacker's
+	attacker    *attacker // nil: a client's
 	broker      *broker
 	incarnation uint64 // of the broker that it was made to
 	open        bool   // as the client believes
@@ -126,8 +127,9 @@ func (w *world) reply(b *broker, r node.Reply) {
 	if len(frame) > 0 {
 		w.schedule(event{at: t, kind: evReply, broker: b, conn: cn, frame: frame})
 	}
-	if r.Close {
+	if r.Close { // the host tells the node of the end of every connection, its own doing too
 		b.forget(cn)
+		b.mail.hangups = append(b.mail.hangups, cn.id)
 		w.schedule(event{at: t, kind: evConnLost, conn: cn})
 	}
 }

@@ -44,13 +44,14 @@ type profile struct {
 	script     func(*generator)         // writes the whole plan; nothing else applies then
 	groups     int64                    // of 100 worlds, so many have consumer groups
 	members    int                      // at most, of one group
+	hostile    int64                    // of 100 worlds, so many have hostile clients
 }
 
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
-		groups: 12, members: 4,
+		groups: 12, members: 4, hostile: 10,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -105,6 +106,10 @@ var profiles = []profile{
 		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
 		kinds: []FaultKind{FaultFull, FaultFull, FaultFull, FaultKill, FaultPower, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
 	},
+	{ // clients that send what nobody should, beside those that behave
+		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
+		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: faultKinds, hostile: 100, groups: 25, members: 3,
+	},
 }
 
 // staleKinds are the faults that depose leaders which go on for a while.
@@ -145,6 +150,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 		g.plan.Knobs.CatchUpRate = g.wide(256<<10, 4<<20)
 	}
 	g.late()
+	g.attacks()
 	return g.checked(), nil
 }
 

@@ -13,20 +13,23 @@ import (
 type eventKind uint8
 
 const (
-	evMessage  eventKind = iota + 1 // msg reaches broker
-	evOp                            // op of broker's incarnation is finished
-	evRequest                       // frame reaches broker over conn
-	evHangup                        // broker learns that conn is closed
-	evReply                         // frame reaches conn's client
-	evConnLost                      // conn's client learns that it is closed
-	evTimer                         // client looks whether something is due
-	evCall                          // client begins call index of the plan
-	evFault                         // fault index of the plan begins; broker is where its anchor was
-	evFaultEnd                      // fault index ends at broker
-	evLost                          // broker hears that its connection from broker from broke
-	evRestart                       // broker recovers, if still in this incarnation
-	evTurn                          // turn index of the plan happens
-	evResume                        // member index goes on or is started again
+	evMessage    eventKind = iota + 1 // msg reaches broker
+	evOp                              // op of broker's incarnation is finished
+	evRequest                         // frame reaches broker over conn
+	evHangup                          // broker learns that conn is closed
+	evReply                           // frame reaches conn's client
+	evConnLost                        // conn's client learns that it is closed
+	evTimer                           // client looks whether something is due
+	evCall                            // client begins call index of the plan
+	evFault                           // fault index of the plan begins; broker is where its anchor was
+	evFaultEnd                        // fault index ends at broker
+	evLost                            // broker hears that its connection from broker from broke
+	evRestart                         // broker recovers, if still in this incarnation
+	evTurn                            // turn index of the plan happens
+	evResume                          // member index goes on or is started again
+	evAttack                          // attack index of the plan begins
+	evAttackNext                      // conn's attacker has read an answer
+	evAttackEnd                       // attacker hangs up
 )
 
 // event is something that will happen at a virtual time.
@@ -38,6 +41,7 @@ type event struct {
 	broker      *broker
 	client      *client
 	conn        *conn
+	attacker    *attacker
 	frame       []byte
 	pieces      [][]byte // evMessage: as the sender holds them
 	from        int      // evMessage: sending broker

@@ -48,6 +48,9 @@ func (w *world) settle() {
 		w.converge()
 	}
 	w.readReplicas()
+	if len(w.attackers) > 0 {
+		w.checkBounded()
+	}
 	w.judgeHistories()
 	w.expected()
 }
@@ -133,6 +136,9 @@ func (w *world) destinations(g groupInfo) (all [][]int) {
 // heal ends all faults and starts all brokers of the cluster.
 func (w *world) heal() {
 	w.healing, w.healedAt = true, w.now
+	for _, a := range w.attackers {
+		w.endAttack(a)
+	}
 	w.net.heal()
 	for _, b := range w.brokers {
 		b.refusing, b.slowness = 0, 0
@@ -166,7 +172,7 @@ func (w *world) probeQuorums() {
 	}
 	w.createLate()
 	for _, g := range w.judge.groups { // some of them were not known before the brokers started again
-		if g.topic != "" && !w.doomed[g.topic] && w.quorum(g) {
+		if w.plan.topic(g.topic) != nil && !w.doomed[g.topic] && w.quorum(g) {
 			w.verifier.begin(w.verifierCall(CallProduce, g.topic, g.partition))
 		}
 	}

@@ -62,6 +62,7 @@ type Plan struct {
 	Faults  []Fault  `json:"faults"`
 	Members []Member `json:"members"` // of consumer groups
 	Turns   []Turn   `json:"turns"`   // what happens to them
+	Attacks []Attack `json:"attacks,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -226,7 +227,12 @@ func (p *Plan) Bytes() []byte {
 	lines(&b, "calls", p.Calls, ",")
 	lines(&b, "faults", p.Faults, ",")
 	lines(&b, "members", p.Members, ",")
-	lines(&b, "turns", p.Turns, "")
+	if len(p.Attacks) > 0 {
+		lines(&b, "turns", p.Turns, ",")
+		lines(&b, "attacks", p.Attacks, "")
+	} else {
+		lines(&b, "turns", p.Turns, "")
+	}
 	b.WriteString("}\n")
 	return b.Bytes()
 }
@@ -313,6 +319,9 @@ func (p *Plan) validate() error {
 		return err
 	}
 	if err := p.validateMembers(); err != nil {
+		return err
+	}
+	if err := p.validateAttacks(); err != nil {
 		return err
 	}
 	return p.validateFaults()

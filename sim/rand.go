@@ -39,6 +39,7 @@ const (
 	domainLeave
 	domainMember
 	domainRot
+	domainAttack
 )
 
 // seed is the root of a world's decisions.

@@ -32,6 +32,7 @@ func (p *Plan) clone() *Plan {
 	c := *p
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
 	c.Members, c.Turns = slices.Clone(p.Members), slices.Clone(p.Turns)
+	c.Attacks = slices.Clone(p.Attacks)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
 }
@@ -69,6 +70,15 @@ func (s *shrinker) faults() {
 }
 
 func (s *shrinker) calls() {
+	fewer(func(p *Plan) *[]Attack { return &p.Attacks }, s)
+	for i := range s.best.Attacks {
+		for s.best.Attacks[i].Count > 1 && s.try(func(p *Plan) { p.Attacks[i].Count /= 2 }) {
+		}
+		for s.best.Attacks[i].Names > 1 && s.try(func(p *Plan) { p.Attacks[i].Names /= 2 }) {
+		}
+		for s.best.Attacks[i].Size > 1 && s.try(func(p *Plan) { p.Attacks[i].Size /= 2 }) {
+		}
+	}
 	fewer(func(p *Plan) *[]Turn { return &p.Turns }, s)
 	fewer(func(p *Plan) *[]Call { return &p.Calls }, s)
 	for i := range s.best.Calls {

@@ -28,6 +28,7 @@ type world struct {
 	brokers   []*broker
 	clients   []*client
 	consumers []*member
+	attackers []*attacker
 	conns     uint64 // made so far
 
 	doomed map[string]bool // topics that some call deletes: their records may go any time
@@ -102,10 +103,15 @@ func newWorld(p *Plan, opt Options) *world {
 			Seed: p.Seed, Profile: p.Profile,
 			Faults: make([]FaultCount, len(faultKinds)),
 			Events: make([]int64, len(eventNames())),
+
+			Attacks: make([]FaultCount, len(attackKinds)),
 		},
 	}
 	for i, k := range faultKinds {
 		w.result.Faults[i].Kind = k
+	}
+	for i, k := range attackKinds {
+		w.result.Attacks[i].Kind = FaultKind(k)
 	}
 	for i := range p.Calls {
 		if c := &p.Calls[i]; c.Kind == CallDelete {
@@ -140,6 +146,9 @@ func (w *world) beginEpoch() {
 	for i := range w.plan.Calls {
 		c := &w.plan.Calls[i]
 		w.schedule(event{at: w.epochBegan + at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
+	}
+	for i := range w.plan.Attacks {
+		w.schedule(event{at: w.epochBegan + at(w.plan.Attacks[i].At), kind: evAttack, index: i})
 	}
 	w.arm()
 }
@@ -196,6 +205,10 @@ func (w *world) handle(e event) {
 	if m := e.member(); m != nil && m.hold(e) {
 		return
 	}
+	if e.conn != nil && e.conn.attacker != nil && (e.kind == evReply || e.kind == evConnLost) {
+		w.attackRead(e)
+		return
+	}
 	switch e.kind {
 	case evMessage:
 		w.deliver(e)
@@ -223,12 +236,19 @@ func (w *world) handle(e event) {
 		w.turn(e.index)
 	case evResume:
 		w.resumed(e.index)
+	case evAttack:
+		w.beginAttack(&w.plan.Attacks[e.index])
+	case evAttackNext:
+		w.attackNext(e.conn.attacker, e.conn)
+	case evAttackEnd:
+		w.endAttack(e.attacker)
 	}
 }
 
 // member is the member of a consumer group whose process an event concerns, nil if none.
 func (e *event) member() *member {
 	switch {
+	case e.conn != nil && e.conn.client == nil:
 	case e.kind == evReply || e.kind == evConnLost:
 		return e.conn.client.member
 	case e.kind == evTimer:

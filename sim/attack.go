@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Attack is what a hostile or broken client does: over a connection of its own it sends N requests, or
+// opens N connections, and never behaves. Its bytes follow from the plan's seed, ID and numbers.
+type Attack struct {
+	ID     int        `json:"id"` // from 1, unique
+	At     Duration   `json:"at"`
+	For    Duration   `json:"for"` // then it hangs up, whatever it still waits for
+	Kind   AttackKind `json:"kind"`
+	Broker int        `json:"broker"` // 0: the leader of Topic's partition 0, or of its own topic
+	Topic  string     `json:"topic,omitempty"`
+	Count  int        `json:"count"`          // requests, or connections
+	Names  int        `json:"names"`          // names, partitions or members in each request
+	Size   int        `json:"size"`           // bytes: see the kind
+	Ahead  int        `json:"ahead"`          // so many requests are sent before an answer is read
+	Pace   Duration   `json:"pace,omitempty"` // and then one answer in this time
+}
+
+// AttackKind names an attack.
+type AttackKind string
+
+// The kinds of attack. None asks for anything that would do harm if a polite client asked for it:
+// records, topics and groups of others are left alone.
+const (
+	AttackGarbage AttackKind = "garbage" // frames of Size random bytes
+	AttackMangled AttackKind = "mangled" // requests that are cut, have absurd lengths, other versions, wrong bits
+	AttackNames   AttackKind = "names"   // requests about many different topics that aren't there
+	AttackRepeat  AttackKind = "repeat"  // requests that name one partition of Topic, one topic or one group many times
+	AttackTopics  AttackKind = "topics"  // makes topics: with CreateTopics, or by asking for their metadata
+	AttackJoin    AttackKind = "join"    // members that say Size bytes about themselves, join a group and vanish
+	AttackOffsets AttackKind = "offsets" // commits many offsets in a group without members, Size bytes beside each
+	AttackBomb    AttackKind = "bomb"    // batches of few bytes that unfold to Size, to a topic of its own
+	AttackFlood   AttackKind = "flood"   // fetches of everything in Topic, from the beginning, whose answers are hardly read
+	AttackConnect AttackKind = "connect" // connections with a request or none, dropped at once
+)
+
+var attackKinds = []AttackKind{
+	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackConnect,
+}
+
+// needsTopic says that a kind is about a topic of the plan.
+func (k AttackKind) needsTopic() bool { return k == AttackRepeat || k == AttackFlood }
+
+func (p *Plan) validateAttacks() error {
+	ids := make(map[int]bool)
+	for _, a := range p.Attacks {
+		if a.ID < 1 || ids[a.ID] || a.At < 0 || a.For < 0 || a.Count < 1 || a.Names < 0 || a.Size < 0 || a.Ahead < 1 || a.Pace < 0 ||
+			a.Broker < 0 || a.Broker > p.Brokers {
+			return fmt.Errorf("attack %d: id must be unique and positive, count and ahead positive, the other numbers not negative, broker at most %d", a.ID, p.Brokers)
+		}
+		ids[a.ID] = true
+		switch {
+		case !slices.Contains(attackKinds, a.Kind):
+			return fmt.Errorf("attack %d: unknown kind %q; use one of %v", a.ID, a.Kind, attackKinds)
+		case a.Kind.needsTopic() && p.topic(a.Topic) == nil:
+			return fmt.Errorf("attack %d: no topic %q in the plan", a.ID, a.Topic)
+		}
+	}
+	return nil
+}
+
+// attacks draws hostile clients. They come late, so that worlds without them are what they would be
+// without this.
+func (g *generator) attacks() {
+	if g.prof.hostile == 0 || !g.chance(g.prof.hostile, 100) {
+		return
+	}
+	most := int64(4)
+	if g.prof.hostile == 100 {
+		most = 16
+	}
+	for range g.wide(1, most) {
+		g.attack(attackKinds[g.pick(int64(len(attackKinds)))])
+	}
+}
+
+func (g *generator) attack(kind AttackKind) {
+	p := g.plan
+	a := Attack{
+		ID: len(p.Attacks) + 1, Kind: kind, At: Duration(g.upTo(int64(p.Safety)) / 1000 * 1000), For: g.span(10*millisecond, 10*second),
+		Count: int(g.wide(1, 64)), Ahead: int(g.wide(1, 64)), Broker: int(g.between(1, int64(p.Brokers))),
+	}
+	if kind.needsTopic() {
+		a.Topic = p.Topics[g.pick(int64(len(p.Topics)))].Name
+	}
+	if g.chance(1, 2) {
+		a.Pace = g.span(millisecond, second)
+	}
+	switch kind {
+	case AttackGarbage:
+		a.Size = int(g.wide(1, 4<<10))
+	case AttackNames, AttackRepeat:
+		a.Names, a.Count = int(g.wide(16, 2000)), int(g.wide(1, 4))
+	case AttackTopics:
+		a.Names, a.Count = int(g.wide(1, 8)), int(g.wide(1, 2))
+	case AttackJoin:
+		a.Names, a.Size, a.Count = 0, int(g.wide(1, 64<<10)), int(g.wide(1, 16))
+	case AttackOffsets:
+		a.Names, a.Size, a.Count = int(g.wide(16, 1000)), int(g.wide(1, 64)), int(g.wide(1, 4))
+	case AttackBomb:
+		a.Size, a.Count = int(g.wide(64<<10, 8<<20)), int(g.wide(1, 4))
+	}
+	if a.Broker > 0 && (kind.needsTopic() || kind == AttackBomb) && !g.chance(1, 4) {
+		a.Broker = 0
+	}
+	p.Attacks = append(p.Attacks, a)
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// What hostile clients send. Each frame follows from the attack's numbers and draws of its own.
+
+// Names of the attackers' own.
+const (
+	preyTopic = "prey" // what is produced to it unfolds to very much
+	preyGroup = "prey"
+)
+
+// frame makes the next frame of an attack.
+func (a *attacker) frame(w *world) []byte {
+	d := a.draw(w)
+	switch a.spec.Kind {
+	case AttackGarbage:
+		return noise(d, a.spec.Size)
+	case AttackMangled, AttackConnect:
+		return mangle(d, a.request(w, sampleKinds[d.next().below(int64(len(sampleKinds)))], 3, 100, d))
+	}
+	return a.request(w, a.spec.Kind, a.spec.Names, a.spec.Size, d)
+}
+
+// sampleKinds are those whose requests are mangled.
+var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood}
+
+func noise(d draw, size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		d = d.next()
+		b[i] = byte(d)
+	}
+	return b
+}
+
+// mangle spoils a frame in one of the ways in which broken clients and attackers do.
+func mangle(d draw, frame []byte) []byte {
+	at := d.next().below(int64(len(frame)))
+	switch d.below(5) {
+	case 0: // cut
+		return frame[:at]
+	case 1: // an absurd length, or one
+		for i := at; i < min(at+4, int64(len(frame))); i++ {
+			frame[i] = 0x7f
+		}
+	case 2: // a length of -1 or 2^32-1, or a varint without an end
+		for i := at; i < min(at+8, int64(len(frame))); i++ {
+			frame[i] = 0xff
+		}
+	case 3: // another version than the body's
+		binary.BigEndian.PutUint16(frame[2:], uint16(d.next().next().between(-2, 20)))
+	case 4: // another request's key
+		binary.BigEndian.PutUint16(frame, uint16(d.next().next().between(-1, 100)))
+	}
+	return frame
+}
+
+func (a *attacker) request(w *world, kind AttackKind, names, size int, d draw) []byte {
+	req := a.message(w, kind, names, size, d)
+	if req.GetVersion() < 0 || req.GetVersion() > req.MaxVersion() {
+		panic("an attacker's request has a version that there is")
+	}
+	return kafka.AppendRequest(nil, int32(a.sent), "hostile", req)
+}
+
+func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) kmsg.Request {
+	topic := a.spec.Topic
+	if topic == "" {
+		topic = preyTopic
+	}
+	switch kind {
+	case AttackNames:
+		return manyNames(d, names)
+	case AttackRepeat:
+		return repeated(d, topic, names)
+	case AttackTopics:
+		return newTopics(d, a.spec.ID, names)
+	case AttackJoin:
+		return newMember(d, size)
+	case AttackOffsets:
+		return manyOffsets(w, topic, names, size)
+	case AttackBomb:
+		return bomb(size)
+	}
+	return floodFetch(w, topic)
+}
+
+// manyNames asks about topics that aren't there: what they are, or whether they could be made.
+func manyNames(d draw, n int) kmsg.Request {
+	name := func(i int) string { return fmt.Sprintf("nobody%d", i) }
+	if d.next().ratio(1, 3) {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.Version, req.ValidateOnly, req.TimeoutMillis = 5, true, 1000
+		for i := range n {
+			t := kmsg.NewCreateTopicsRequestTopic()
+			t.Topic, t.NumPartitions, t.ReplicationFactor = name(i), 1, -1
+			req.Topics = append(req.Topics, t)
+		}
+		return req
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 9
+	for i := range n {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name(i))
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
+
+// repeated names one partition, topic or group many times.
+func repeated(d draw, topic string, n int) kmsg.Request {
+	switch d.next().below(7) {
+	case 0, 1:
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Version = 7
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		for range n {
+			p := kmsg.NewListOffsetsRequestTopicPartition()
+			p.Timestamp = d.next().next().between(-3, 2)
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+		return req
+	case 2:
+		req := kmsg.NewPtrFetchRequest()
+		req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 500, 1<<20, 1<<30
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic = topic
+		for range n {
+			p := kmsg.NewFetchRequestTopicPartition()
+			p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
+			t.Partitions = append(t.Partitions, p)
+		}
+		req.Topics = append(req.Topics, t)
+		return req
+	case 3:
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.Version, req.TimeoutMillis = 5, 1000
+		for range n {
+			t := kmsg.NewCreateTopicsRequestTopic()
+			t.Topic, t.NumPartitions, t.ReplicationFactor = preyTopic, 1, -1
+			req.Topics = append(req.Topics, t)
+		}
+		return req
+	case 4:
+		req := kmsg.NewPtrOffsetFetchRequest()
+		req.Version = 8
+		for range n {
+			g := kmsg.NewOffsetFetchRequestGroup()
+			g.Group = preyGroup
+			req.Groups = append(req.Groups, g)
+		}
+		return req
+	case 5:
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		req.Version = 1
+		for range n {
+			r := kmsg.NewDescribeConfigsRequestResource()
+			r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+			req.Resources = append(req.Resources, r)
+		}
+		return req
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 9
+	for range n {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = &topic
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
+
+// newTopics makes topics, or lets them be made.
+func newTopics(d draw, id, n int) kmsg.Request {
+	name := func(i int) string { return fmt.Sprintf("made%dx%d", id, i) }
+	if d.next().ratio(1, 2) {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.Version, req.TimeoutMillis = 5, 1000
+		for i := range n {
+			t := kmsg.NewCreateTopicsRequestTopic()
+			t.Topic, t.NumPartitions, t.ReplicationFactor = name(i), 1, -1
+			req.Topics = append(req.Topics, t)
+		}
+		return req
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.AllowAutoTopicCreation = 9, true
+	for i := range n {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name(i))
+		req.Topics = append(req.Topics, t)
+	}
+	return req
+}
+
+// newMember joins a group with much to say, and is never heard again.
+func newMember(d draw, size int) kmsg.Request {
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Version = 3 // no id is promised first: each is a member at once
+	req.Group, req.ProtocolType = preyGroup, "consumer"
+	req.SessionTimeoutMillis = int32(shortestSession / millisecond)
+	req.RebalanceTimeoutMillis = req.SessionTimeoutMillis
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name, p.Metadata = "range", noise(d, size)
+	req.Protocols = append(req.Protocols, p)
+	return req
+}
+
+// manyOffsets commits offsets of partitions that may not even exist.
+func manyOffsets(w *world, topic string, n, size int) kmsg.Request {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 7, preyGroup, -1
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topic
+	text := string(make([]byte, size))
+	for i := range n {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.Metadata = int32(i%(2+len(w.brokers))), int64(i), &text
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// bomb produces a batch that unfolds to size bytes.
+func bomb(size int) kmsg.Request {
+	spec := kafka.NewBatchSpec(kafka.Record{Key: []byte("k"), Value: make([]byte, size)})
+	spec.FirstTimestamp = unixEpochMs
+	req := kmsg.NewPtrProduceRequest()
+	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = preyTopic
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Records = compressed(kafka.AppendBatch(nil, spec))
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// compressed makes a batch one with gzip.
+func compressed(raw []byte) []byte {
+	const attributes, checksum, covered, records = 21, 17, 21, 61
+	packed, err := kafka.Compress(kafka.CodecGzip, raw[records:])
+	if err != nil {
+		panic(err) // gzip takes any bytes
+	}
+	out := append(raw[:records:records], packed...)
+	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
+	binary.BigEndian.PutUint16(out[attributes:], uint16(kafka.CodecGzip))
+	binary.BigEndian.PutUint32(out[checksum:], crc32.Checksum(out[covered:], crc32.MakeTable(crc32.Castagnoli)))
+	return out
+}
+
+// floodFetch asks for all there is.
+func floodFetch(w *world, topic string) kmsg.Request {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 100, 1, 1<<30
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	n := int32(1)
+	if spec := w.plan.topic(topic); spec != nil {
+		n = spec.Partitions
+	}
+	for i := range n {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, 1<<30, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
