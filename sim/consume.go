@@ -131,6 +131,10 @@ func (c *client) sendSerial(p *pendingCall) {
 	}
 	p.broker, p.attempt, p.refused = to, c.world.now, false
 	p.number++
+	if w := c.world; w.tracing() {
+		w.tracef("client %d  call %d goes to broker %d, conn %d: %s %s, offset %d, brokers %v, attempt %d",
+			c.spec.ID, p.call.ID, to, cn.id, p.call.Kind, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, p.call.Brokers, p.number)
+	}
 	switch p.call.Kind {
 	case CallFetch:
 		c.sendFetch(cn, p, v)

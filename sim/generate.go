@@ -45,6 +45,7 @@ type profile struct {
 	groups     int64                    // of 100 worlds, so many have consumer groups
 	members    int                      // at most, of one group
 	hostile    int64                    // of 100 worlds, so many have hostile clients
+	clumsy     bool                     // clocks that are years off
 }
 
 var profiles = []profile{
@@ -109,6 +110,14 @@ var profiles = []profile{
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
 		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: faultKinds, hostile: 100, groups: 25, members: 3,
+	},
+	{ // extreme settings, clocks that are years off, machines that are taken away, brought back and swapped
+		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
+		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, groups: 25, members: 3, clumsy: true,
+		kinds: []FaultKind{
+			FaultClockJump, FaultClockJump, FaultClockJump, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
+			FaultIsolate, FaultPeers, FaultRefuse,
+		},
 	},
 }
 
@@ -203,11 +212,14 @@ func (g *generator) world() {
 	if g.dense {
 		p.Safety = g.span(3*second, 8*second)
 	}
-	skewed := g.prof.faults > 0 && g.chance(1, 3)
+	skewed := g.prof.faults > 0 && (g.prof.clumsy || g.chance(1, 3))
 	for range p.Brokers {
 		c := Clock{}
 		if skewed {
 			c.OffsetMs = g.skew(1 << 32)
+			if g.prof.clumsy {
+				c.OffsetMs = g.skew(1 << 40)
+			}
 			c.DriftPPM = g.skew(200_000)
 		}
 		p.Clocks = append(p.Clocks, c)

@@ -236,6 +236,9 @@ func (j *judge) durable(r *wal.Record) {
 	switch {
 	case j.gone[r.Group]:
 	case r.Type == wal.RecordEntry:
+		if w := j.at.world; w.tracing() && r.Group == 0 && r.Entry.Kind == 0 && len(r.Entry.Data) > 0 {
+			w.tracef("%s  catalog entry %d is durable: %.300s", w.column(j.at.broker), r.Entry.Index, r.Entry.Data)
+		}
 		if r.Entry.Kind != 0 {
 			j.cluster.ConfigEntry(g, r.Entry.Index)
 		}
