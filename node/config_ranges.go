@@ -54,6 +54,7 @@ func (c *Config) ranges() []configRange {
 		span("TickInterval", c.TickInterval, time.Millisecond, time.Minute),
 		count("ElectionTicks", int64(c.ElectionTicks), 2, 1000),
 		count("HeartbeatTicks", int64(c.HeartbeatTicks), 1, 1000),
+		count("StepBudget", int64(c.StepBudget), 1, mostCount),
 		count("HotEntries", int64(c.HotEntries), 1, mostCount),
 		bytes("HotBytes", c.HotBytes),
 		bytes("CacheBytes", c.CacheBytes),

@@ -99,11 +99,19 @@ func (w *world) arrive(e event) {
 		return
 	}
 	if e.kind == evRequest {
-		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: "/10.0.0." + strconv.Itoa(cn.client.spec.ID%256), Frame: e.frame})
+		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.host(), Frame: e.frame})
 		return
 	}
 	b.forget(cn)
 	b.mail.hangups = append(b.mail.hangups, cn.id)
+}
+
+// host is the address that a connection comes from. All attackers share one.
+func (cn *conn) host() string {
+	if cn.client == nil {
+		return "/10.0.1.1"
+	}
+	return "/10.0.0." + strconv.Itoa(cn.client.spec.ID%256)
 }
 
 func (b *broker) forget(cn *conn) {
