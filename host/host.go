@@ -10,6 +10,7 @@
 //	client sockets -> reader -\                                  /-> conn.writer -> client sockets
 //	peer sockets   -> reader --> mailbox -> loop: node.Step -> out --> link.writer -> peer sockets
 //	disk workers (wal.Do) ----/                                  \-> disk workers
+//	task workers (Task.Do) --/                                    \-> task workers
 //
 // Nothing between them grows without bound: a client that sends more than fits is not read from,
 // a peer that takes less than we send loses envelopes, which raft sends again.
@@ -106,6 +107,7 @@ type Host struct {
 	clients *clients
 	peers   *peers
 	disk    *disk
+	tasks   *tasks
 	fs      *dirFS
 	metrics *metrics
 
@@ -155,7 +157,7 @@ func (h *Host) open() (err error) {
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {
 		return err
 	}
-	h.disk = newDisk(h.fs, h.mail)
+	h.disk, h.tasks = newDisk(h.fs, h.mail), newTasks(h.mail)
 	if cfg.Metrics != "" {
 		if err := h.serveMetrics(cfg.Metrics); err != nil {
 			return err
@@ -171,7 +173,7 @@ func (h *Host) open() (err error) {
 	}
 	h.loop = &loop{
 		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
-		clients: h.clients, peers: h.peers, disk: h.disk,
+		clients: h.clients, peers: h.peers, disk: h.disk, tasks: h.tasks,
 		events: events{log: cfg.Log, ready: func() { h.late.Stop(); cfg.Ready() }},
 	}
 	h.recovered.Store(true)
@@ -215,6 +217,7 @@ func (h *Host) Run(ctx context.Context) error {
 	})
 	defer h.late.Stop()
 	h.disk.start()
+	h.tasks.start()
 	h.peers.start()
 	h.clients.start()
 	stop := context.AfterFunc(ctx, func() {
@@ -245,6 +248,9 @@ func (h *Host) close() {
 	}
 	if h.disk != nil {
 		h.disk.close()
+	}
+	if h.tasks != nil {
+		h.tasks.close()
 	}
 	if h.fs != nil {
 		h.fs.close()

@@ -26,6 +26,7 @@ type loop struct {
 	clients *clients
 	peers   *peers
 	disk    *disk
+	tasks   *tasks
 
 	events  events
 	steps   uint64
@@ -89,6 +90,7 @@ func (l *loop) timedStep(in *node.Input) *node.Output {
 // carryOut starts everything the node wants done, what takes longest first.
 func (l *loop) carryOut(out *node.Output) {
 	l.disk.do(out.Ops)
+	l.tasks.do(out.Tasks)
 	if out.Members != nil {
 		l.peers.update(out.Members)
 	}
@@ -104,17 +106,17 @@ func (l *loop) summary() {
 
 // inputSummary is what an input was made of.
 type inputSummary struct {
-	now                                   node.Time
-	requests, messages, results, hangups  int
-	requestBytes, messageBytes, readBytes int
-	failed                                int // results with an error
-	stop                                  bool
+	now                                         node.Time
+	requests, messages, results, tasks, hangups int
+	requestBytes, messageBytes, readBytes       int
+	failed                                      int // results with an error
+	stop                                        bool
 }
 
 func summarize(in *node.Input) inputSummary {
 	s := inputSummary{
 		now: in.Now, stop: in.Stop, hangups: len(in.Hangups),
-		requests: len(in.Requests), messages: len(in.Messages), results: len(in.Results),
+		requests: len(in.Requests), messages: len(in.Messages), results: len(in.Results), tasks: len(in.Done),
 	}
 	for i := range in.Requests {
 		s.requestBytes += len(in.Requests[i].Frame)
@@ -132,8 +134,8 @@ func summarize(in *node.Input) inputSummary {
 }
 
 func (s inputSummary) String() string {
-	text := fmt.Sprintf("at %v: %d requests (%d bytes), %d messages (%d bytes), %d results (%d bytes read, %d failed), %d hangups",
-		time.Duration(s.now), s.requests, s.requestBytes, s.messages, s.messageBytes, s.results, s.readBytes, s.failed, s.hangups)
+	text := fmt.Sprintf("at %v: %d requests (%d bytes), %d messages (%d bytes), %d results (%d bytes read, %d failed), %d tasks done, %d hangups",
+		time.Duration(s.now), s.requests, s.requestBytes, s.messages, s.messageBytes, s.results, s.readBytes, s.failed, s.tasks, s.hangups)
 	if s.stop {
 		text += ", stop"
 	}

@@ -25,6 +25,7 @@ type mailbox struct {
 	requests inbox[node.Request]
 	messages inbox[node.Message]
 	results  inbox[wal.Result]
+	tasks    inbox[node.TaskResult]
 	lostIDs  []node.BrokerID
 	hangups  []hangup
 	posted   uint64 // requests ever posted
@@ -113,6 +114,12 @@ func (m *mailbox) result(r wal.Result) {
 	m.unlockAndWake()
 }
 
+func (m *mailbox) done(r node.TaskResult) {
+	m.mu.Lock()
+	m.tasks.post(r)
+	m.unlockAndWake()
+}
+
 // stop sets Input.Stop for good.
 func (m *mailbox) stop() {
 	m.mu.Lock()
@@ -172,7 +179,7 @@ func (m *mailbox) sleep(d time.Duration) {
 
 // ready says whether there is something to step for.
 func (m *mailbox) ready() bool {
-	return !m.requests.empty() || !m.messages.empty() || !m.results.empty() ||
+	return !m.requests.empty() || !m.messages.empty() || !m.results.empty() || !m.tasks.empty() ||
 		len(m.hangups)+len(m.lostIDs) > 0 || m.stopped != m.in.Stop
 }
 
@@ -182,6 +189,7 @@ func (m *mailbox) fillInput() {
 	m.in.Requests = m.requests.take(func(r *node.Request) int { return len(r.Frame) })
 	m.in.Messages = m.messages.take(func(msg *node.Message) int { return len(msg.Data) })
 	m.in.Results = m.results.take(func(r *wal.Result) int { return len(r.Data) })
+	m.in.Done = m.tasks.take(func(r *node.TaskResult) int { return len(r.Batch) })
 	m.in.Lost = m.in.Lost[:0]
 	if m.messages.empty() {
 		m.in.Lost = append(m.in.Lost, m.lostIDs...)

@@ -72,7 +72,7 @@ func (m *metrics) around(n *node.Node) func(*node.Input) *node.Output {
 		var out *node.Output
 		took := m.longest.measure(func() { out = n.Step(in) })
 		m.stepTime.Observe(took.Seconds())
-		m.stepItems.Observe(float64(len(in.Requests) + len(in.Messages) + len(in.Results)))
+		m.stepItems.Observe(float64(len(in.Requests) + len(in.Messages) + len(in.Results) + len(in.Done)))
 		m.noteReads(in, out, n)
 		for i := range out.Events {
 			if e := &out.Events[i]; e.Kind == node.EventVoted && node.BrokerID(e.N) == m.self {

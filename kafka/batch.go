@@ -5,6 +5,7 @@ package kafka
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -149,12 +150,23 @@ func readBatchHeader(raw []byte) Batch {
 	}
 }
 
-// CheckBatch checks everything that a broker demands of a producer's batch: exactly one batch of
-// format 2, its checksum, a known codec, no control bit, a count that agrees with the last offset
-// delta, and a sequence if there is a producer id. The records of an uncompressed batch are parsed
-// too; compressed ones are taken as they are, as Kafka's own readers have to check them anyway.
-// The error is an *Error with the code that Kafka answers.
-func CheckBatch(raw []byte) (Batch, error) {
+// CheckBatch checks everything that a broker demands of a producer's batch: its header (CheckHeader) and
+// its records (CheckRecords). The error is an *Error with the code that Kafka answers.
+func CheckBatch(raw []byte, limit int) (Batch, error) {
+	b, err := CheckHeader(raw)
+	if err == nil {
+		_, err = CheckRecords(raw, limit, false)
+	}
+	if err != nil {
+		return Batch{}, err
+	}
+	return b, nil
+}
+
+// CheckHeader checks what needs no look at the records: exactly one batch of format 2, its checksum, a
+// known codec, no control bit, a count that agrees with the last offset delta, and a sequence if there is
+// a producer id. The error is an *Error with the code that Kafka answers.
+func CheckHeader(raw []byte) (Batch, error) {
 	b, err := ParseBatch(raw)
 	if err != nil {
 		return Batch{}, err
@@ -165,14 +177,42 @@ func CheckBatch(raw []byte) (Batch, error) {
 	if err := checkProducerFields(b); err != nil {
 		return Batch{}, err
 	}
-	if b.Codec() == CodecNone {
-		err = eachRecord(b, raw, func(record) error { return nil })
-	}
-	if err != nil {
-		return Batch{}, err
-	}
 	return b, nil
 }
+
+// CheckRecords looks at each record of a producer's batch, whose header was checked: they must unfold to
+// at most limit bytes, parse, be as many as the header says with offset deltas 0, 1, 2, ..., and have keys
+// if they need one. It returns the largest timestamp of them in ms, of which the header may say anything.
+// The error is an *Error with the code that Kafka answers.
+func CheckRecords(raw []byte, limit int, keyed bool) (newest int64, err error) {
+	b, records, err := unpack(raw, limit)
+	if err != nil {
+		return 0, err
+	}
+	newest = math.MinInt64
+	var bad []int32
+	err = b.eachRecord(records, func(r record) error {
+		if keyed && r.key == nil && len(bad) < maxBadRecords {
+			bad = append(bad, int32(r.offsetDelta))
+		}
+		newest = max(newest, b.FirstTimestamp+r.timestampDelta)
+		return nil
+	})
+	if err == nil && len(bad) > 0 {
+		err = &BadRecords{bad}
+	}
+	return newest, err
+}
+
+// BadRecords refuses a batch for some of its records (KIP-467). Clients send the others again.
+type BadRecords struct{ Which []int32 } // by their places in the batch, at most maxBadRecords
+
+const maxBadRecords = 1000
+
+func (*BadRecords) Error() string { return errNoKey.Error() }
+func (*BadRecords) Unwrap() error { return errNoKey }
+
+var errNoKey = Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
 
 func checkChecksum(b Batch, raw []byte) error {
 	if sum := crc32.Checksum(raw[crcStart:], castagnoli); sum != b.CRC {
@@ -215,6 +255,13 @@ func SetLeaderEpoch(raw []byte, epoch int32) { binary.BigEndian.PutUint32(raw[12
 func SetAppendTime(raw []byte, ms int64) {
 	be := binary.BigEndian
 	be.PutUint16(raw[21:], be.Uint16(raw[21:])|LogAppendTimeFlag)
+	be.PutUint64(raw[35:], uint64(ms))
+	be.PutUint32(raw[17:], crc32.Checksum(raw[crcStart:], castagnoli))
+}
+
+// SetMaxTimestamp writes the largest timestamp of a batch, in ms, and the checksum that covers it.
+func SetMaxTimestamp(raw []byte, ms int64) {
+	be := binary.BigEndian
 	be.PutUint64(raw[35:], uint64(ms))
 	be.PutUint32(raw[17:], crc32.Checksum(raw[crcStart:], castagnoli))
 }

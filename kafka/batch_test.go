@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestLiteralChecksum(t *testing.T) {
 }
 
 func TestCheckBatchReadsEveryField(t *testing.T) {
-	got, err := CheckBatch(literalBatch)
+	got, err := CheckBatch(literalBatch, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func TestCheckBatchRefuses(t *testing.T) {
 		{"header that isn't there", sealed(put8(73, 2)), invalid, "does not parse"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := CheckBatch(c.raw)
+			_, err := CheckBatch(c.raw, 1<<20)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -173,15 +174,71 @@ func put(b []byte, change func([]byte)) []byte {
 	return b
 }
 
-// Clients send any leader epoch, and compressed records are not looked into.
+// What is inside a compressed batch is checked as what is inside a plain one, and by more: it has to unfold.
+func TestCheckBatchLooksIntoCompressedBatches(t *testing.T) {
+	plain := AppendBatch(nil, NewBatchSpec(Record{Value: []byte("a")}, Record{Value: []byte("b")}, Record{Value: []byte("c")}))
+	for codec := CodecNone; codec <= CodecZstd; codec++ {
+		good := compressed(t, plain, codec)
+		if _, err := CheckBatch(good, 1<<20); err != nil {
+			t.Errorf("codec %d: %v", codec, err)
+		}
+		inside := func(change func(records []byte) []byte) []byte {
+			raw := append(bytes.Clone(plain[:batchHeaderBytes]), change(bytes.Clone(plain[batchHeaderBytes:]))...)
+			return compressed(t, raw, codec)
+		}
+		for what, raw := range map[string][]byte{
+			"cut":                     resealed(good[:len(good)-len(good[batchHeaderBytes:])/2], func([]byte) {}),
+			"empty":                   resealed(good[:batchHeaderBytes], func([]byte) {}),
+			"another codec":           resealed(good, func(b []byte) { b[22] = b[22]%4 + 1 }),
+			"count too large":         resealed(good, func(b []byte) { b[26], b[60] = 4, 5 }),
+			"count too small":         resealed(good, func(b []byte) { b[26], b[60] = 1, 2 }),
+			"2^31-1 records":          resealed(good, func(b []byte) { copy(b[23:], "\x7f\xff\xff\xfe"); copy(b[57:], "\x7f\xff\xff\xff") }),
+			"offset deltas 0, 0, 0":   inside(func(r []byte) []byte { return bytes.Repeat(r[:len(r)/3], 3) }),
+			"records out of order":    inside(func(r []byte) []byte { n := len(r) / 3; return slices.Concat(r[:n], r[2*n:], r[n:2*n]) }),
+			"bytes behind the last":   inside(func(r []byte) []byte { return append(r, 1, 2, 3) }),
+			"garbage after unfolding": inside(func(r []byte) []byte { r[0] = 0x7f; return r }),
+		} {
+			if _, err := CheckBatch(raw, 1<<20); Code(err) != kerr.InvalidRecord.Code {
+				t.Errorf("codec %d, %s: %v", codec, what, err)
+			}
+		}
+		if _, err := CheckRecords(good, 1<<20, true); Code(err) != kerr.InvalidRecord.Code {
+			t.Errorf("codec %d, no key where one is needed: %v", codec, err)
+		}
+	}
+}
+
+// resealed returns a changed copy of a batch with its length and checksum right.
+func resealed(raw []byte, change func([]byte)) []byte {
+	raw = bytes.Clone(raw)
+	change(raw)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-lengthEnd))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[crcStart:], castagnoli))
+	return raw
+}
+
+// The largest timestamp is that of the records, whatever the header says.
+func TestCheckRecordsTellsTheLargestTimestamp(t *testing.T) {
+	spec := NewBatchSpec(Record{}, Record{TimestampDelta: 70}, Record{TimestampDelta: -5})
+	spec.FirstTimestamp = 1000
+	raw := resealed(AppendBatch(nil, spec), put32(35, 0x7fffffff))
+	if got, err := CheckRecords(raw, 1<<20, false); got != 1070 || err != nil {
+		t.Errorf("%d, %v", got, err)
+	}
+	SetMaxTimestamp(raw, 1070)
+	if b, err := CheckBatch(raw, 1<<20); err != nil || b.MaxTimestamp != 1070 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// Clients send any leader epoch.
 func TestCheckBatchAccepts(t *testing.T) {
 	for name, raw := range map[string][]byte{
 		"leader epoch 0":      sealed(put32(12, 0)),
-		"zstd, opaque":        sealed(func(b []byte) { b[22] = 4; b[61] = 0xff }),
 		"transaction":         sealed(put16(21, 0x10)),
 		"sequence at the end": sealed(put32(53, 1<<31-1)),
 	} {
-		if _, err := CheckBatch(raw); err != nil {
+		if _, err := CheckBatch(raw, 1<<20); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -246,7 +303,7 @@ func TestBatchRoundTrip(t *testing.T) {
 			spec.BaseSequence = rapid.Int32Min(0).Draw(t, "sequence")
 		}
 		raw := AppendBatch(nil, spec)
-		b, err := CheckBatch(raw)
+		b, err := CheckBatch(raw, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -306,7 +363,7 @@ func TestSplitBatches(t *testing.T) {
 func FuzzCheckBatch(f *testing.F) {
 	f.Add(literalBatch)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		b, err := CheckBatch(raw)
+		b, err := CheckBatch(raw, 1<<20)
 		if err != nil {
 			if Code(err) == 0 || Code(err) == kerr.UnknownServerError.Code {
 				t.Errorf("no code for a client in %v", err)
@@ -341,7 +398,7 @@ func TestSetAppendTime(t *testing.T) {
 	if !bytes.Equal(raw, want) || bytes.Equal(raw[17:21], before[17:21]) {
 		t.Errorf("%x became\n%x, want\n%x", before, raw, want)
 	}
-	b, err := CheckBatch(raw)
+	b, err := CheckBatch(raw, 1<<20)
 	if err != nil || !b.IsLogAppendTime() {
 		t.Fatalf("%+v, %v", b, err)
 	}

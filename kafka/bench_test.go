@@ -26,7 +26,7 @@ func benchmarkCheckBatch(b *testing.B, n int) {
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := CheckBatch(raw); err != nil {
+		if _, err := CheckBatch(raw, 1<<20); err != nil {
 			b.Fatal(err)
 		}
 	}

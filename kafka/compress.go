@@ -5,6 +5,7 @@ package kafka
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -41,7 +42,7 @@ func Decompress(codec Codec, b []byte, limit int) ([]byte, error) {
 	case CodecLZ4:
 		return readAtMost(codec, lz4.NewReader(bytes.NewReader(b)), limit)
 	case CodecZstd:
-		r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(uint64(limit), maxZstdWindow)))
+		r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(max(uint64(limit), maxZstdWindow)))
 		if err != nil {
 			return nil, corruptRecords(codec, err)
 		}
@@ -53,10 +54,12 @@ func Decompress(codec Codec, b []byte, limit int) ([]byte, error) {
 
 func readAtMost(codec Codec, r io.Reader, limit int) ([]byte, error) {
 	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err != nil {
+	switch {
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return nil, tooLarge(limit)
+	case err != nil:
 		return nil, corruptRecords(codec, err)
-	}
-	if len(out) > limit {
+	case len(out) > limit:
 		return nil, tooLarge(limit)
 	}
 	return out, nil
@@ -66,8 +69,9 @@ func tooLarge(limit int) error {
 	return Errorf(kerr.MessageTooLarge, "the records unfold to more than %d bytes", limit)
 }
 
+// corruptRecords is no CORRUPT_MESSAGE: the checksum is right, so to send the same again won't help.
 func corruptRecords(codec Codec, err error) error {
-	return Errorf(kerr.CorruptMessage, "records compressed with codec %d: %v", codec, err)
+	return Errorf(kerr.InvalidRecord, "records don't unfold with codec %d: %v", codec, err)
 }
 
 func decodeSnappy(b []byte, limit int) ([]byte, error) {

@@ -58,6 +58,20 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 	return out, nil
 }
 
+// CompressBatch returns an uncompressed batch with its records compressed.
+func CompressBatch(raw []byte, codec Codec) ([]byte, error) {
+	records, err := Compress(codec, raw[batchHeaderBytes:])
+	if err != nil {
+		return nil, err
+	}
+	out := append(append([]byte(nil), raw[:batchHeaderBytes]...), records...)
+	be := binary.BigEndian
+	be.PutUint16(out[21:], be.Uint16(out[21:])|uint16(codec))
+	be.PutUint32(out[8:], uint32(len(out)-lengthEnd))
+	be.PutUint32(out[17:], crc32.Checksum(out[crcStart:], castagnoli))
+	return out, nil
+}
+
 func unpack(raw []byte, limit int) (Batch, []byte, error) {
 	b, err := ParseBatch(raw)
 	if err != nil || b.Count == 0 {

@@ -108,7 +108,7 @@ func Records(raw []byte, fn func(offset, timestamp int64, key, value []byte) err
 	if b.Codec() != CodecNone {
 		return Errorf(kerr.UnsupportedCompressionType, "records are compressed with codec %d, which is not decompressed here", b.Codec())
 	}
-	return eachRecord(b, raw, func(r record) error {
+	return b.eachRecord(raw[batchHeaderBytes:], func(r record) error {
 		timestamp := b.FirstTimestamp + r.timestampDelta
 		if b.IsLogAppendTime() {
 			timestamp = b.MaxTimestamp
@@ -117,10 +117,10 @@ func Records(raw []byte, fn func(offset, timestamp int64, key, value []byte) err
 	})
 }
 
-// eachRecord parses the records of an uncompressed batch, which must be as many as the header says
-// and fill it exactly, with offset deltas 0, 1, 2, ...
-func eachRecord(b Batch, raw []byte, fn func(record) error) error {
-	r := reader{b: raw[batchHeaderBytes:]}
+// eachRecord parses the records of a producer's batch, which must be as many as the header says
+// and fill their bytes exactly, with offset deltas 0, 1, 2, ...
+func (b Batch) eachRecord(records []byte, fn func(record) error) error {
+	r := reader{b: records}
 	for i := range int64(b.Count) {
 		one, ok := r.record()
 		if !ok {

@@ -452,7 +452,7 @@ func TestLogAppendTime(t *testing.T) {
 		t.Helper()
 		var times []int64
 		if err := kafka.SplitBatches(o.fetch(fetchRequest("t", 0)).RecordBatches, func(one []byte) {
-			if _, err := kafka.CheckBatch(withoutOffset(one)); err != nil {
+			if _, err := kafka.CheckBatch(withoutOffset(one), 1<<20); err != nil {
 				t.Error(err)
 			}
 			if err := kafka.Records(one, func(_, ms int64, _, _ []byte) error { times = append(times, ms); return nil }); err != nil {

@@ -3,13 +3,10 @@
 package node
 
 import (
-	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"chronik/kafka"
 )
 
 // Special timestamps of ListOffsets.
@@ -33,12 +30,19 @@ const (
 //	v10 time-out for tiered storage: ignored
 //
 // The latest offset is linearizable: before it is answered a majority confirms that this broker
-// still leads. Offsets by time are exact, but for compressed batches: there the answer is the first
-// record of the batch that holds the one looked for.
+// still leads. Offsets by time are exact, in compressed batches too. A partition that is named twice is
+// an INVALID_REQUEST, as in Kafka.
 type listOffsets struct {
 	request *request
 	resp    *kmsg.ListOffsetsResponse
 	left    int
+	named   map[namedPartition]int // how often
+}
+
+// namedPartition is a partition as a request names it.
+type namedPartition struct {
+	topic string
+	index int32
 }
 
 // listOffsetsTimeout bounds the wait for a majority. It lies below the clients' own time-out.
@@ -48,6 +52,12 @@ func (n *Node) handleListOffsets(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListOffsetsRequest)
 	l := &listOffsets{request: r, resp: kmsg.NewPtrListOffsetsResponse(), left: 1}
 	l.resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
+	l.named = make(map[namedPartition]int)
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			l.named[namedPartition{req.Topics[i].Topic, req.Topics[i].Partitions[j].Partition}]++
+		}
+	}
 	for i := range req.Topics {
 		in, out := &req.Topics[i], &l.resp.Topics[i]
 		*out = kmsg.NewListOffsetsResponseTopic()
@@ -71,6 +81,11 @@ func (l *listOffsets) done() {
 func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition, version int16) {
 	*out = kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = in.Partition, -1, -1, -1
+	if l.named[namedPartition{topic, in.Partition}] > 1 {
+		out.ErrorCode = kerr.InvalidRequest.Code
+		l.done()
+		return
+	}
 	if meta := n.catalog.partition(topic, in.Partition); meta != nil && meta.Topic.Internal {
 		out.Offset = 0 // tools ask for every topic; there is nothing in it that they may read
 		l.done()
@@ -122,83 +137,6 @@ func (p *partition) listEarliest(out *kmsg.ListOffsetsResponseTopicPartition) {
 		out.LeaderEpoch = p.epochOf(out.Offset)
 	}
 }
-
-// listByTime answers the first record that is as new as a timestamp, or the newest of all. Entries
-// that aren't in memory are read first.
-func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	if len(p.spans) == 0 {
-		l.done()
-		return
-	}
-	if timestamp == timestampMax {
-		timestamp = p.spans[len(p.spans)-1].newest
-	}
-	i := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].newest >= timestamp })
-	if i == len(p.spans) {
-		l.done()
-		return
-	}
-	n.findByTime(l, p, p.seek(max(p.spans[i].base, p.logStart())), timestamp, out)
-}
-
-// findByTime looks for the record from a cursor on.
-func (n *Node) findByTime(l *listOffsets, p *partition, c cursor, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	for c.base < p.highWatermark {
-		at := c
-		e, err := n.entry(p, c.index, func() { n.findAgain(l, p, at, timestamp, out) })
-		if err != nil {
-			out.ErrorCode = code(err)
-			break
-		}
-		if e == nil {
-			return
-		}
-		if b, base, ok := p.take(&c, e); ok && base+b.Offsets() > p.logStart() && b.Newest() >= timestamp {
-			out.Offset, out.Timestamp = firstAsNew(e.Data, b, base, timestamp, p.logStart())
-			out.LeaderEpoch = leaderEpoch(e.GetTerm())
-			if out.Offset >= 0 {
-				break
-			}
-		}
-	}
-	l.done()
-}
-
-// findAgain goes on after a read, unless the world has changed in the meantime.
-func (n *Node) findAgain(l *listOffsets, p *partition, c cursor, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	first, _ := p.group.view.FirstIndex()
-	switch {
-	case l.request.done:
-	case !p.leads():
-		out.ErrorCode = kerr.NotLeaderForPartition.Code
-		l.done()
-	case c.index < first:
-		n.listByTime(l, p, timestamp, out)
-	default:
-		n.findByTime(l, p, c, timestamp, out)
-	}
-}
-
-// firstAsNew finds the first record of a batch that is as new as a timestamp, and is not below the
-// log's start. In a compressed batch that can't be unfolded here, or to too much, it answers the first
-// record, which is never past it, with the batch's largest timestamp.
-func firstAsNew(raw []byte, b kafka.Batch, base, timestamp, start int64) (offset, at int64) {
-	offset, at = -1, -1
-	err := kafka.Unpack(raw, maxSearched, func(delta, ms int64, _, _ []byte) error {
-		if o := base + delta; offset < 0 && ms >= timestamp && o >= start {
-			offset, at = o, ms
-		}
-		return nil
-	})
-	assert(err == nil || b.Codec() != kafka.CodecNone, "every entry of a partition is a checked batch: %v", err)
-	if err != nil {
-		return max(base, start), b.Newest()
-	}
-	return offset, at
-}
-
-// maxSearched is how many bytes a batch may unfold to when it is searched.
-const maxSearched = 16 << 20
 
 // OffsetForLeaderEpoch, versions 2 to 4: where a leader epoch ended, by which clients find out that
 // records they have read were never committed here (KIP-320).

@@ -86,11 +86,11 @@ func (p *produce) refuse(in *kmsg.ProduceRequestTopicPartition, out *kmsg.Produc
 	p.partitionFailed(out, err)
 }
 
-// producePartition checks one batch and puts it on its way into the log.
+// producePartition puts one batch on its way: to be checked, then into the log.
 func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, transactional bool) {
 	*out = kmsg.NewProduceResponseTopicPartition()
 	out.Partition, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = in.Partition, -1, -1, -1
-	part, err := n.producible(p, topic, in, transactional)
+	part, b, err := n.producible(p, topic, in, transactional)
 	if meta := n.catalog.partition(topic, in.Partition); meta != nil && code(err) == kerr.NotLeaderForPartition.Code {
 		p.notLeader(out, meta)
 		return
@@ -99,13 +99,28 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 		p.partitionFailed(out, err)
 		return
 	}
-	appendTime := n.usesAppendTime(part.meta.Topic)
-	if appendTime {
-		kafka.SetAppendTime(in.Records, n.unixMs)
-	}
 	p.others = p.others || p.acks == acksAll && !part.group.alone()
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
-	part.group.propose(in.Records, func(result any, err error) {
+	n.arrive(&arrival{
+		request: p.request, part: part, batch: b, raw: in.Records,
+		propose: func() { n.proposeBatch(p, part, in.Records, out) },
+		refuse: func(err error) {
+			if errors.Is(err, errNotLeader) {
+				p.notLeader(out, part.meta)
+				return
+			}
+			p.partitionFailed(out, err)
+		},
+	})
+}
+
+// proposeBatch puts a checked batch on its way into the log.
+func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.ProduceResponseTopicPartition) {
+	appendTime := n.usesAppendTime(part.meta.Topic)
+	if appendTime {
+		kafka.SetAppendTime(raw, n.unixMs)
+	}
+	part.group.propose(raw, func(result any, err error) {
 		if p.request.done {
 			return // its time was up
 		}
@@ -130,27 +145,27 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	})
 }
 
-// producible finds the partition for a batch and says why it can't take it.
-func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, transactional bool) (*partition, error) {
+// producible finds the partition for a batch and says why it can't take it, but for what is wrong inside it.
+func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, transactional bool) (*partition, kafka.Batch, error) {
 	if p.acks < acksAll || p.acks > 1 {
-		return nil, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
+		return nil, kafka.Batch{}, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
 	}
 	part, err := n.partitionFor(topic, in.Partition)
 	if err != nil {
-		return nil, err
+		return nil, kafka.Batch{}, err
 	}
-	b, err := kafka.CheckBatch(in.Records)
+	b, err := kafka.CheckHeader(in.Records)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, b, err
 	case transactional || b.IsTransactional():
-		return nil, kafka.Errorf(kerr.InvalidTxnState, "transactions are not served")
+		return nil, b, kafka.Errorf(kerr.InvalidTxnState, "transactions are not served")
 	case int32(len(in.Records)) > n.maxMessageBytes(part.meta.Topic):
-		return nil, kafka.Errorf(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(in.Records), n.maxMessageBytes(part.meta.Topic))
+		return nil, b, kafka.Errorf(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(in.Records), n.maxMessageBytes(part.meta.Topic))
 	case b.Codec() == kafka.CodecZstd && p.request.header.Version < 7:
-		return nil, kafka.Errorf(kerr.UnsupportedCompressionType, "zstd needs Produce v7 (KIP-110)")
+		return nil, b, kafka.Errorf(kerr.UnsupportedCompressionType, "zstd needs Produce v7 (KIP-110)")
 	}
-	return part, part.checkKeys(in.Records)
+	return part, b, nil
 }
 
 // partitionFor finds the partition that this broker leads.
@@ -172,14 +187,15 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {
 	p.failed = true
 	out.ErrorCode = code(err)
-	if bad, ok := errors.AsType[*badRecords](err); ok {
-		for _, i := range bad.which {
+	text := err.Error()
+	if bad, ok := errors.AsType[*kafka.BadRecords](err); ok {
+		for _, i := range bad.Which {
 			r := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-			r.RelativeOffset, r.ErrorMessage = i, &textNoKey
+			r.RelativeOffset, r.ErrorMessage = i, &text
 			out.ErrorRecords = append(out.ErrorRecords, r)
 		}
 	}
-	if text := err.Error(); p.request.header.Version >= 8 {
+	if p.request.header.Version >= 8 {
 		out.ErrorMessage = &text
 	}
 	p.partitionDone()

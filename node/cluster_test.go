@@ -122,6 +122,9 @@ func (c *many) round() {
 			}
 			m.in.Results = append(m.in.Results, res)
 		}
+		for i := range out.Tasks {
+			m.in.Done = append(m.in.Done, out.Tasks[i].Do())
+		}
 		for _, e := range out.Events {
 			m.events[e.Kind]++
 		}

@@ -7,10 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	pb "go.etcd.io/raft/v3/raftpb"
 
-	"chronik/kafka"
 	"chronik/wal"
 )
 
@@ -33,23 +31,25 @@ type compactor struct {
 	at   Time       // when to go on
 	read uint64     // the operation under way, 0 if none
 
-	first  cursor           // where both passes begin
-	cur    cursor           // before the next entry
-	end    uint64           // behind the last entry
-	newest map[string]int64 // by key
-	bytes  int64            // that newest takes
-	second bool             // pass
+	first  cursor      // where both passes begin
+	cur    cursor      // before the next entry
+	end    uint64      // behind the last entry
+	keys   *Keys       // the newest offset of each key
+	second bool        // pass
+	ents   []wal.Entry // were read and are still to be looked at
+	work   int64       // bytes that were looked at since the last pause
+	task   bool        // one is under way
 }
 
-const (
-	compactionPause = 2 * time.Second // between looking for work
-	keyOverhead     = 64              // bytes that a key costs beside its own
-	maxUnfolded     = 64 << 20        // bytes that a batch may unfold to; others stay as they are
-)
+const compactionPause = 2 * time.Second // between looking for work
+
+// storedLimit returns how many bytes a batch that is in the log may unfold to when it is opened: what
+// was taken once, by this version under other settings or by an older one. Others stay as they are.
+func (n *Node) storedLimit(p *partition) int { return max(64<<20, n.unfoldLimit(p.meta.Topic)) }
 
 // tick goes on with the work, or looks for some.
 func (c *compactor) tick() {
-	if c.read != 0 || c.node.now < c.at || c.node.full {
+	if c.read != 0 || c.task || c.node.now < c.at || c.node.full {
 		return
 	}
 	if c.part == nil {
@@ -116,9 +116,9 @@ func (c *compactor) begin(p *partition) {
 		return
 	}
 	c.part, c.second = p, false
-	c.newest, c.bytes = make(map[string]int64), 0
+	c.keys = newKeys(c.node.cfg.CompactionBytes)
 	c.first = p.seek(p.start)
-	c.cur, c.end = c.first, p.compactionEnd()
+	c.cur, c.end = p.seek(max(p.start, p.compacted)), p.compactionEnd()
 	c.readNext()
 }
 
@@ -151,7 +151,7 @@ func (c *compactor) finish() {
 	p.compacted = c.cur.base
 	c.node.log.Sync() // reads return the old entries until the new ones are durable
 	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted})
-	c.part, c.newest = nil, nil
+	c.part, c.keys = nil, nil
 }
 
 // took takes what was read.
@@ -168,57 +168,55 @@ func (c *compactor) took(res wal.Result) {
 		c.node.damaged(g, c.cur.index, err)
 		return
 	}
-	for i := range ents {
-		c.entry(toRaft(&ents[i]))
-		if !c.second && c.bytes > c.node.cfg.CompactionBytes {
-			c.end = c.cur.index // more keys don't fit; what comes after is for another time
-			break
-		}
-	}
-	c.pace(int64(len(res.Data)))
+	c.ents, c.work = ents, int64(len(res.Data))
+	c.next()
 }
 
-// pace says when to go on.
-func (c *compactor) pace(bytes int64) {
+// next has the next entry looked at that holds records. When there is none left, the work goes on
+// after a pause.
+func (c *compactor) next() {
+	for len(c.ents) > 0 && (c.second || !c.keys.full()) {
+		e := toRaft(&c.ents[0])
+		c.ents = c.ents[1:]
+		if b, base, ok := c.part.take(&c.cur, e); ok && b.Count > 0 {
+			c.look(e, base)
+			return
+		}
+	}
+	if !c.second && c.keys.full() {
+		c.end = c.cur.index // more keys don't fit; what comes after is for another time
+	}
+	c.ents = nil
 	if rate := c.node.cfg.CompactionBytesPerSecond; rate > 0 {
-		c.at = c.node.now.Add(time.Duration(int64(time.Second) * bytes / rate))
+		c.at = c.node.now.Add(time.Duration(int64(time.Second) * c.work / rate))
 	}
 }
 
-// entry looks at one entry in either pass.
-func (c *compactor) entry(e *pb.Entry) {
-	b, base, ok := c.part.take(&c.cur, e)
-	switch {
-	case !ok || b.Count == 0:
-	case c.second:
-		c.drop(e, base)
-	default:
-		// What can't be unfolded stays as it is, and no key in it is known.
-		_ = kafka.Unpack(e.Data, maxUnfolded, func(delta, _ int64, key, _ []byte) error {
-			if _, known := c.newest[string(key)]; !known {
-				c.bytes += int64(len(key)) + keyOverhead
-			}
-			c.newest[string(key)] = base + delta
-			return nil
-		})
+// look has one batch opened in either pass.
+func (c *compactor) look(e *pb.Entry, base int64) {
+	p := c.part
+	t := Task{Kind: TaskKeys, Batch: e.Data, Limit: c.node.storedLimit(p), Base: base, Keys: c.keys}
+	if c.second {
+		t.Kind = TaskKeep
+		t.Horizon = c.node.unixMs - c.node.topicNumber(p.meta.Topic, deleteRetentionConfig)
 	}
-}
-
-// drop puts what is left of a batch in its place.
-func (c *compactor) drop(e *pb.Entry, base int64) {
-	horizon := c.node.unixMs - c.node.topicNumber(c.part.meta.Topic, deleteRetentionConfig)
-	rest, err := kafka.Filter(e.Data, maxUnfolded, func(delta, ms int64, key, value []byte) bool {
-		newest, known := c.newest[string(key)]
-		if !known || key == nil {
-			return true
+	c.task = true
+	c.node.start(t, func(res TaskResult) {
+		c.task = false
+		first, _ := p.group.view.FirstIndex()
+		if p.group.closed || c.node.partitions[p.group.id] != p || e.GetIndex() < first {
+			c.part, c.keys, c.ents = nil, nil, nil // gone, or the log's start has moved on
+			return
 		}
-		return newest == base+delta && (value != nil || ms > horizon)
+		c.work += res.Bytes
+		// What can't be unfolded stays as it is, and no key in it is known.
+		if t.Kind == TaskKeep && res.Err == nil && len(res.Batch) < len(e.Data) {
+			record := toLog(e)
+			record.Data = res.Batch
+			c.node.log.Replace(p.group.id, record)
+		}
+		c.next()
 	})
-	if err == nil && len(rest) < len(e.Data) {
-		record := toLog(e)
-		record.Data = rest
-		c.node.log.Replace(c.part.group.id, record)
-	}
 }
 
 // dirtyRatio returns min.cleanable.dirty.ratio of the partition's topic, times a thousand.
@@ -231,36 +229,3 @@ func (p *partition) dirtyRatio() int64 {
 	assert(err == nil, "configuration %s was checked when it was set: %q", dirtyRatioConfig, v)
 	return int64(ratio * 1000)
 }
-
-// checkKeys refuses records without a key for a compacted topic, as Kafka does: nothing could ever
-// take their place.
-func (p *partition) checkKeys(raw []byte) error {
-	if !p.compacts() {
-		return nil
-	}
-	var bad []int32
-	err := kafka.Unpack(raw, maxUnfolded, func(delta, _ int64, key, _ []byte) error {
-		if key == nil && len(bad) < maxBadRecords {
-			bad = append(bad, int32(delta))
-		}
-		return nil
-	})
-	if err == nil && len(bad) > 0 {
-		err = &badRecords{bad}
-	}
-	return err
-}
-
-// maxBadRecords bounds how many of them an answer names.
-const maxBadRecords = 1000
-
-// badRecords refuses a batch for some of its records (KIP-467). Clients send the others again.
-type badRecords struct{ which []int32 }
-
-func (*badRecords) Error() string { return errNoKey.Error() }
-func (*badRecords) Unwrap() error { return errNoKey }
-
-var (
-	errNoKey  = kafka.Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
-	textNoKey = errNoKey.Text
-)

@@ -40,6 +40,7 @@ type Input struct {
 	Messages []Message    // from other brokers
 	Lost     []BrokerID   // the connection from these brokers broke: they may be dead, and soon back
 	Results  []wal.Result // of Output.Ops, in any order
+	Done     []TaskResult // of Output.Tasks, in any order
 	Stop     bool         // hand leadership over and finish; watch Output.Stopped
 }
 
@@ -77,6 +78,7 @@ type Output struct {
 	Replies  []Reply
 	Messages []Envelope
 	Ops      []wal.Op
+	Tasks    []Task
 	Events   []Event
 	Changed  []GroupID // groups whose state may have changed in this step, ascending: see Inspect
 	Members  []Member  // all brokers that this one talks to, when that changed; otherwise nil

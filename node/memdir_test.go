@@ -77,6 +77,7 @@ type one struct {
 	cfg     Config
 	node    *Node
 	now     Time
+	done    []TaskResult
 	results []wal.Result
 	replies []Reply
 	lastID  int32
@@ -115,9 +116,12 @@ func (o *one) restart() {
 // step gives the node an input and carries out what it wants, until it is quiet.
 func (o *one) step(in Input) {
 	for range 1000 {
-		in.Now, in.UnixMs, in.Results = o.now, int64(o.now)/1e6, o.results
+		in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
 		out := o.node.Step(&in)
-		o.results, in = nil, Input{}
+		o.results, o.done, in = nil, nil, Input{}
+		for i := range out.Tasks {
+			o.done = append(o.done, out.Tasks[i].Do())
+		}
 		for _, op := range out.Ops {
 			o.results = append(o.results, wal.Do(o.dir, op))
 		}
@@ -128,7 +132,7 @@ func (o *one) step(in Input) {
 			o.t.Fatal(out.Fatal)
 		}
 		o.replies = append(o.replies, out.Replies...)
-		if len(o.results) == 0 {
+		if len(o.results)+len(o.done) == 0 {
 			o.now = max(o.now, min(out.Wake, o.now.Add(20*time.Millisecond)))
 			return
 		}

@@ -53,6 +53,8 @@ type Node struct {
 	full           bool // the disk, as of the last tick
 	spaceAt        Time // not before, the log tries again
 	compactor      compactor
+	tasks          tasks
+	lanes          map[lane][]*arrival // batches that are being checked, and those behind them
 	deadlines      deadlines
 	syncNews       []*group // whose replicas in sync the other brokers are to be told of in this step
 	syncTurn       int      // which of them come next, see tickInSync
@@ -77,6 +79,7 @@ type Node struct {
 	woken    []*fetch     // to be tried again
 	records  []wal.Entry  // scratch
 	coldFor  []coldWaiter // stays across steps
+	inlined  int          // bytes of records that this step looked at itself
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
@@ -130,6 +133,9 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		conns:        make(map[ConnID]*conn),
 
 		checkpointReads: make(map[uint64]coldRead),
+
+		tasks: newTasks(),
+		lanes: make(map[lane][]*arrival),
 	}
 	n.catalog = newCatalog(n)
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
@@ -346,6 +352,9 @@ func (n *Node) Step(in *Input) *Output {
 		n.out.Work.Bytes += int64(len(in.Results[i].Data))
 		n.finish(in.Results[i])
 	}
+	for i := range in.Done {
+		n.did(in.Done[i])
+	}
 	for i := range in.Messages {
 		n.out.Work.Bytes += int64(len(in.Messages[i].Data))
 		n.receive(in.Messages[i])
@@ -378,6 +387,8 @@ func (n *Node) begin(in *Input) {
 	n.out.Replies = n.out.Replies[:0]
 	n.out.Messages = n.out.Messages[:0]
 	n.out.Ops = n.out.Ops[:0]
+	n.out.Tasks = n.out.Tasks[:0]
+	n.inlined = 0
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members = nil
 	n.out.Work = Work{}

@@ -32,7 +32,7 @@ func TestAttacksAreDrawnAndAnswered(t *testing.T) {
 
 func TestBombUnfolds(t *testing.T) {
 	raw := compressed(kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Key: []byte("k"), Value: make([]byte, 1<<20)})))
-	if _, err := kafka.CheckBatch(raw); err != nil || len(raw) > 10<<10 {
+	if _, err := kafka.CheckBatch(raw, 2<<20); err != nil || len(raw) > 10<<10 {
 		t.Fatalf("%d bytes, error %v", len(raw), err)
 	}
 	size := 0

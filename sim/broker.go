@@ -23,6 +23,7 @@ type broker struct {
 	ops         []wal.Op // under way at the disk
 	limbo       []wal.Op // writes cut short by crashes and errors since the last recovery
 	opCount     uint64   // in its life
+	taskCount   uint64
 	steps       uint64
 	conns       []*conn // open ones
 
@@ -57,21 +58,23 @@ type mailbox struct {
 	hangups  []node.ConnID
 	messages []node.Message
 	results  []wal.Result
+	done     []node.TaskResult
 	lost     []node.BrokerID
 }
 
 const mailCap = 4096
 
 func (m *mailbox) empty() bool {
-	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0 && len(m.lost) == 0
+	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0 && len(m.done) == 0 && len(m.lost) == 0
 }
 
 func (m *mailbox) clear() {
 	clear(m.requests)
 	clear(m.messages)
 	clear(m.results)
+	clear(m.done)
 	m.requests, m.hangups, m.messages, m.results = m.requests[:0], m.hangups[:0], m.messages[:0], m.results[:0]
-	m.lost = m.lost[:0]
+	m.lost, m.done = m.lost[:0], m.done[:0]
 }
 
 // take moves at most limit items from a queue to the end of in.
@@ -90,6 +93,7 @@ func (b *broker) fill(limit int) *node.Input {
 	clear(in.Requests) // what was in the last step may be large
 	clear(in.Messages)
 	clear(in.Results)
+	clear(in.Done)
 	in.Hangups = in.Hangups[:0]
 	if len(m.requests) == 0 {
 		in.Hangups, m.hangups = take(in.Hangups, m.hangups, len(m.hangups))
@@ -97,6 +101,7 @@ func (b *broker) fill(limit int) *node.Input {
 	in.Requests, m.requests = take(in.Requests[:0], m.requests, limit)
 	in.Messages, m.messages = take(in.Messages[:0], m.messages, limit)
 	in.Results, m.results = take(in.Results[:0], m.results, limit)
+	in.Done, m.done = take(in.Done[:0], m.done, limit)
 	in.Lost, m.lost = take(in.Lost[:0], m.lost, len(m.lost))
 	return in
 }

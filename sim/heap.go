@@ -30,6 +30,7 @@ const (
 	evAttack                          // attack index of the plan begins
 	evAttackNext                      // conn's attacker has read an answer
 	evAttackEnd                       // attacker hangs up
+	evTask                            // task of broker's incarnation is done
 )
 
 // event is something that will happen at a virtual time.
@@ -47,6 +48,7 @@ type event struct {
 	from        int      // evMessage: sending broker
 	hash        uint64
 	op          wal.Op
+	task        node.Task
 }
 
 // eventHeap orders events by (time, order of scheduling). Events lie in a slab, so that sifting

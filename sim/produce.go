@@ -233,7 +233,27 @@ func (c *client) encode(b *batch) []byte {
 	if b.numbered {
 		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = b.producer, b.epoch, b.sequence
 	}
-	return kafka.AppendBatch(nil, spec)
+	raw := kafka.AppendBatch(nil, spec)
+	codec := c.codec(b.call)
+	if codec == kafka.CodecNone {
+		return raw
+	}
+	raw, err := kafka.CompressBatch(raw, codec)
+	if err != nil {
+		panic(err) // a buffer takes everything
+	}
+	return raw
+}
+
+// codec is how a call's records are compressed: half of them aren't, so that plain batches have to wait for
+// compressed ones of the same producer, which are checked elsewhere.
+func (c *client) codec(call *Call) kafka.Codec {
+	codec := kafka.Codec(call.ID % 8)
+	switch {
+	case codec == kafka.CodecZstd && c.produceVersion() < 7, codec > kafka.CodecZstd:
+		return kafka.CodecNone
+	}
+	return codec
 }
 
 // produced takes the answer to one attempt.

@@ -40,6 +40,7 @@ const (
 	domainMember
 	domainRot
 	domainAttack
+	domainTask
 )
 
 // seed is the root of a world's decisions.

@@ -85,6 +85,9 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 	for _, r := range in.Results {
 		w.tracef("%s  done %v %d %s+%d err=%v", col, r.Op.Kind, r.Op.ID, r.Op.File, r.Op.Off, r.Err)
 	}
+	for _, r := range in.Done {
+		w.tracef("%s  task %d is done err=%v", col, r.ID, r.Err)
+	}
 	for _, m := range in.Messages {
 		w.tracef("%s  from %d: %d bytes %016x", col, m.From, len(m.Data), hashOf(m.Data))
 	}
@@ -104,6 +107,9 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 	}
 	for _, op := range out.Ops {
 		w.tracef("%s  op %v %d %s+%d %d bytes", col, op.Kind, op.ID, op.File, op.Off, max(int64(len(op.Data)), op.N))
+	}
+	for _, t := range out.Tasks {
+		w.tracef("%s  task %d of kind %d on %d bytes", col, t.ID, t.Kind, len(t.Batch))
 	}
 	for _, r := range out.Replies {
 		w.tracef("%s  reply conn %d %d bytes close=%v", col, r.Conn, kafka.Frame(r.Frame).Len(), r.Close)

@@ -242,6 +242,8 @@ func (w *world) handle(e event) {
 		w.attackNext(e.conn.attacker, e.conn)
 	case evAttackEnd:
 		w.endAttack(e.attacker)
+	case evTask:
+		w.finishTask(e)
 	}
 }
 
@@ -317,6 +319,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	}
 	for _, op := range out.Ops {
 		w.startOp(b, op)
+	}
+	for _, t := range out.Tasks {
+		w.startTask(b, t)
 	}
 	for _, r := range out.Replies {
 		w.reply(b, r)

@@ -90,7 +90,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	number(fs, &s.DefaultPartitions, "default-partitions", 1, between(1, 10000), "partitions of a topic whose creator does not say")
 	number(fs, &s.DefaultReplicas, "default-replicas", 3, between(1, 1000), "replicas of a topic whose creator does not say; a cluster with fewer brokers takes all")
-	number(fs, &s.MaxMessageBytes, "max-message-bytes", 1048588, size(1<<10, 512<<20), "the largest record batch")
+	number(fs, &s.MaxMessageBytes, "max-message-bytes", 1048588, size(1<<10, 512<<20), "the largest record batch; its records may unfold to 16 times that, at least 1 MiB")
 	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
 	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "unanswered requests of all clients together; above it clients have to wait")
 	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "client connections")

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"chronik/kafka"
+)
+
+// Batches are checked before they are proposed: small plain ones at once, compressed and large ones by a
+// task. A producer's batches for a partition are proposed in the order in which they came, so those
+// behind one that is being checked wait for it; those of other connections and partitions go on.
+
+// lane is a connection's batches for one partition.
+type lane struct {
+	conn  ConnID
+	group GroupID
+}
+
+// arrival is a batch on its way to being proposed.
+type arrival struct {
+	request *request
+	part    *partition
+	batch   kafka.Batch
+	raw     []byte
+	checked bool
+	err     error
+	propose func()
+	refuse  func(error)
+}
+
+// inlineBytes is how much of plain records one step checks itself, which takes about a millisecond per MiB.
+const inlineBytes = 2 << 20
+
+// inline reports whether this step looks at so many plain bytes itself, and counts them.
+func (n *Node) inline(size int) bool {
+	if n.inlined+size > inlineBytes {
+		return false
+	}
+	n.inlined += size
+	return true
+}
+
+// arrive checks a batch whose header is good, and proposes it when its turn in its lane has come.
+func (n *Node) arrive(a *arrival) {
+	key := lane{a.request.conn.id, a.part.group.id}
+	n.lanes[key] = append(n.lanes[key], a)
+	if a.batch.Codec() == kafka.CodecNone && n.inline(len(a.raw)) {
+		task := n.checkTask(a)
+		n.checked(key, a, task.Do())
+		return
+	}
+	n.tasks.checks.take(key.conn, func() {
+		if a.request.done || a.part.node.partitions[key.group] != a.part {
+			n.tasks.checks.give() // nobody wants it any more
+			n.checked(key, a, TaskResult{Err: errNotLeader})
+			return
+		}
+		n.start(n.checkTask(a), func(res TaskResult) {
+			n.tasks.checks.give()
+			n.checked(key, a, res)
+		})
+	})
+}
+
+func (n *Node) checkTask(a *arrival) Task {
+	t := a.part.meta.Topic
+	return Task{Kind: TaskCheck, Batch: a.raw, Limit: n.unfoldLimit(t), Keyed: a.part.compacts()}
+}
+
+// checked takes what the check of a batch found, and lets those go that are first in the lane.
+func (n *Node) checked(key lane, a *arrival, res TaskResult) {
+	a.checked, a.err = true, res.Err
+	if a.err == nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
+		kafka.SetMaxTimestamp(a.raw, res.Time) // as Kafka does: of the header anything may be said
+	}
+	queue := n.lanes[key]
+	for len(queue) > 0 && queue[0].checked {
+		first := queue[0]
+		queue[0] = nil
+		queue = queue[1:]
+		n.admit(first)
+	}
+	if len(queue) > 0 {
+		n.lanes[key] = queue
+	} else {
+		delete(n.lanes, key)
+	}
+}
+
+// admit proposes a batch or refuses it. Its partition may have gone meanwhile.
+func (n *Node) admit(a *arrival) {
+	switch {
+	case a.request.done: // its time was up
+	case n.partitions[a.part.meta.Group] != a.part:
+		a.refuse(errNotLeader)
+	case a.err != nil:
+		a.refuse(a.err)
+	default:
+		a.propose()
+	}
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"sort"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// search looks for the first record of a partition that is as new as a timestamp, on behalf of ListOffsets.
+// Entries that aren't in memory are read first, and compressed ones are opened by a task. Searches take turns:
+// what one holds meanwhile is one entry.
+type search struct {
+	node      *Node
+	list      *listOffsets
+	part      *partition
+	timestamp int64
+	out       *kmsg.ListOffsetsResponseTopicPartition
+}
+
+// listByTime answers the first record that is as new as a timestamp, or the newest of all.
+func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
+	s := &search{n, l, p, timestamp, out}
+	n.tasks.finds.take(l.request.conn.id, s.begin)
+}
+
+// end ends the search; its answer is in out.
+func (s *search) end() {
+	s.node.tasks.finds.give()
+	if !s.list.request.done {
+		s.list.done()
+	}
+}
+
+func (s *search) fail(e *kerr.Error) {
+	s.out.ErrorCode = e.Code
+	s.end()
+}
+
+func (s *search) begin() {
+	p := s.part
+	if s.list.request.done || len(p.spans) == 0 {
+		s.end()
+		return
+	}
+	timestamp := s.timestamp
+	if timestamp == timestampMax {
+		timestamp = p.spans[len(p.spans)-1].newest
+	}
+	i := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].newest >= timestamp })
+	if i == len(p.spans) {
+		s.end()
+		return
+	}
+	s.timestamp = timestamp
+	s.from(p.seek(max(p.spans[i].base, p.logStart())))
+}
+
+// from looks for the record from a cursor on.
+func (s *search) from(c cursor) {
+	p, n := s.part, s.node
+	for c.base < p.highWatermark {
+		at := c
+		e, err := n.entry(p, c.index, func() { s.again(at) })
+		if err != nil {
+			s.out.ErrorCode = code(err)
+			break
+		}
+		if e == nil {
+			return
+		}
+		b, base, ok := p.take(&c, e)
+		if !ok || base+b.Offsets() <= p.logStart() || b.Newest() < s.timestamp {
+			continue
+		}
+		task := Task{Kind: TaskFind, Batch: e.Data, Limit: n.storedLimit(p), Since: s.timestamp, From: p.logStart() - base}
+		found := func(res TaskResult) bool { return s.found(b, base, leaderEpoch(e.GetTerm()), res) }
+		if b.Codec() != kafka.CodecNone || !n.inline(len(e.Data)) {
+			n.start(task, func(res TaskResult) {
+				if found(res) {
+					s.end()
+				} else {
+					s.again(c)
+				}
+			})
+			return
+		}
+		if found(task.Do()) {
+			break
+		}
+	}
+	s.end()
+}
+
+// found takes what was found in a batch, and says whether that is the answer. A batch that can't be
+// unfolded is one that an older version took: then the answer is its first record, which is never past the one
+// looked for, with the batch's largest timestamp.
+func (s *search) found(b kafka.Batch, base int64, epoch int32, res TaskResult) bool {
+	start := s.part.logStart()
+	switch {
+	case res.Err != nil:
+		s.out.Offset, s.out.Timestamp = max(base, start), b.Newest()
+	case res.At < 0 || base+res.At < start: // or the log's start has moved on
+		return false
+	default:
+		s.out.Offset, s.out.Timestamp = base+res.At, res.Time
+	}
+	s.out.LeaderEpoch = epoch
+	return true
+}
+
+// again goes on after a read or a task, unless the world has changed in the meantime.
+func (s *search) again(c cursor) {
+	first, _ := s.part.group.view.FirstIndex()
+	switch {
+	case s.list.request.done:
+		s.end()
+	case !s.part.leads():
+		s.fail(kerr.NotLeaderForPartition)
+	case c.index < first:
+		s.begin()
+	default:
+		s.from(c)
+	}
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"math"
+
+	"chronik/kafka"
+)
+
+// Task is work on bytes that may take long, above all because a batch may unfold to much more than it
+// has. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
+// result back in a later Input. Tasks may be done in any order, and several at once.
+//
+// The batch is not to be changed by anybody until then, and Keys belongs to the task.
+type Task struct {
+	ID    uint64
+	Kind  TaskKind
+	Batch []byte
+	Limit int // bytes that the batch may unfold to
+
+	Keyed   bool  // TaskCheck: every record needs a key
+	Since   int64 // TaskFind: the timestamp looked for, in ms
+	From    int64 // TaskFind: the first record that counts, by its place in the batch
+	Base    int64 // TaskKeys, TaskKeep: the batch's offset
+	Horizon int64 // TaskKeep: tombstones as old as this timestamp go
+	Keys    *Keys // TaskKeys, TaskKeep
+}
+
+// TaskKind says what a task is.
+type TaskKind uint8
+
+// The kinds of tasks.
+const (
+	TaskCheck TaskKind = iota + 1 // are the records of a producer's batch what its header says?
+	TaskFind                      // which is the first record as new as a timestamp?
+	TaskKeys                      // note the keys of a batch
+	TaskKeep                      // leave out records with a newer one of the same key
+)
+
+// TaskResult is what came of a task.
+type TaskResult struct {
+	ID    uint64
+	Err   error  // an *kafka.Error about the batch
+	At    int64  // TaskFind: the record's place in the batch; -1: there is none
+	Time  int64  // TaskFind: its timestamp in ms; TaskCheck: the largest one
+	Batch []byte // TaskKeep: what is left
+	Bytes int64  // of keys and values; TaskKeys, TaskKeep
+}
+
+// Do carries the task out. It depends on nothing but the task, and is the same in every world.
+func (t *Task) Do() TaskResult {
+	res := TaskResult{ID: t.ID, At: -1, Time: -1}
+	switch t.Kind {
+	case TaskCheck:
+		res.Time, res.Err = kafka.CheckRecords(t.Batch, t.Limit, t.Keyed)
+	case TaskFind:
+		res.Err = kafka.Unpack(t.Batch, t.Limit, func(delta, ms int64, _, _ []byte) error {
+			if res.At < 0 && ms >= t.Since && delta >= t.From {
+				res.At, res.Time = delta, ms
+			}
+			return nil
+		})
+	case TaskKeys:
+		res.Err = kafka.Unpack(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) error {
+			res.Bytes += int64(len(key) + len(value))
+			t.Keys.note(key, t.Base+delta)
+			return nil
+		})
+	case TaskKeep:
+		res.Batch, res.Err = kafka.Filter(t.Batch, t.Limit, func(delta, ms int64, key, value []byte) bool {
+			res.Bytes += int64(len(key) + len(value))
+			return t.keep(delta, ms, key, value)
+		})
+	}
+	return res
+}
+
+// keep reports whether compaction leaves a record in its batch.
+func (t *Task) keep(delta, ms int64, key, value []byte) bool {
+	newest, known := t.Keys.newest[string(key)]
+	if !known || key == nil {
+		return true
+	}
+	return t.Base+delta >= newest && (value != nil || ms > t.Horizon)
+}
+
+// Keys are the newest offsets of keys, as far as they fit into a number of bytes. What a key's record is
+// compared with is there whether or not all keys fit: an offset that is noted is that of a record in the log.
+type Keys struct {
+	newest map[string]int64
+	bytes  int64 // that newest takes
+	limit  int64
+}
+
+const keyOverhead = 64 // bytes that a key costs beside its own
+
+func newKeys(limit int64) *Keys { return &Keys{newest: make(map[string]int64), limit: limit} }
+
+// note notes a record's key. A new one that doesn't fit is left out, and full says so.
+func (k *Keys) note(key []byte, offset int64) {
+	if key == nil {
+		return
+	}
+	if _, known := k.newest[string(key)]; !known {
+		if k.full() {
+			return
+		}
+		k.bytes += int64(len(key)) + keyOverhead
+	}
+	k.newest[string(key)] = offset
+}
+
+func (k *Keys) full() bool { return k.bytes > k.limit }
+
+// unfoldFactor times max.message.bytes is what the records of a batch may unfold to.
+const (
+	unfoldFactor = 16
+	minUnfolded  = 1 << 20
+)
+
+// unfoldLimit returns how many bytes a batch of a topic may unfold to. The factor leaves room for any
+// ordinary data: where records shrink to less than a sixteenth, their batches are small.
+func (n *Node) unfoldLimit(t *topicMeta) int {
+	return int(min(max(unfoldFactor*int64(n.maxMessageBytes(t)), minUnfolded), math.MaxInt32))
+}
+
+// tasks are the node's tasks in the world. Their number and bytes are bounded by who asks: checks and
+// searches take turns, and compaction has one at a time.
+type tasks struct {
+	last    uint64
+	pending map[uint64]func(TaskResult)
+	checks  turns
+	finds   turns
+}
+
+// Bounds of the tasks under way. What waits for a turn costs no more memory than its request, which the
+// world bounds.
+const (
+	checksAtOnce = 16
+	findsAtOnce  = 4
+)
+
+func newTasks() tasks {
+	return tasks{
+		pending: make(map[uint64]func(TaskResult)),
+		checks:  turns{limit: checksAtOnce, queues: make(map[ConnID][]func())},
+		finds:   turns{limit: findsAtOnce, queues: make(map[ConnID][]func())},
+	}
+}
+
+// start hands a task to the world; done is called with its result. The world may have changed by then.
+func (n *Node) start(t Task, done func(TaskResult)) {
+	n.tasks.last++
+	t.ID = n.tasks.last
+	n.tasks.pending[t.ID] = done
+	n.out.Tasks = append(n.out.Tasks, t)
+}
+
+// did takes the result of a task.
+func (n *Node) did(res TaskResult) {
+	done, ok := n.tasks.pending[res.ID]
+	assert(ok, "a task has one result, task %d", res.ID)
+	delete(n.tasks.pending, res.ID)
+	done(res)
+}
+
+// turns lets at most limit users go at once. The others wait; connections are served in rotation, so that one
+// which asks for much waits for itself.
+type turns struct {
+	limit  int
+	taken  int
+	queues map[ConnID][]func()
+	order  []ConnID // that wait, the next one first
+	busy   bool     // begin is running
+}
+
+// take calls begin when it is the connection's turn, perhaps at once. Who was called calls give.
+func (t *turns) take(c ConnID, begin func()) {
+	if len(t.queues[c]) == 0 {
+		t.order = append(t.order, c)
+	}
+	t.queues[c] = append(t.queues[c], begin)
+	t.begin()
+}
+
+// give ends a turn.
+func (t *turns) give() {
+	t.taken--
+	t.begin()
+}
+
+// begin lets go who can. Turns that end at once don't nest.
+func (t *turns) begin() {
+	if t.busy {
+		return
+	}
+	t.busy = true
+	for t.taken < t.limit && len(t.order) > 0 {
+		c := t.order[0]
+		t.order = t.order[1:]
+		next := t.queues[c][0]
+		if rest := t.queues[c][1:]; len(rest) > 0 {
+			t.queues[c] = rest
+			t.order = append(t.order, c)
+		} else {
+			delete(t.queues, c)
+		}
+		t.taken++
+		next()
+	}
+	t.busy = false
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import "chronik/node"
+
+// Tasks take a drawn time, so they may be done in any order and after anything: the batch is unpacked when that
+// is over. One in a few is slow, as when the workers have much to do.
+
+func (w *world) startTask(b *broker, t node.Task) {
+	b.taskCount++
+	h := hashOf(t.Batch)
+	w.note(evTask, b, h^t.ID<<8^uint64(t.Kind))
+	mean := w.plan.Knobs.StepCost + 100*microsecond
+	d := w.seed.draw(domainTask, uint64(b.number), b.taskCount)
+	if d.next().ratio(1, 10) {
+		mean *= 100
+	}
+	w.schedule(event{at: w.now + d.span(mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
+}
+
+// finishTask does a task and puts what came of it into the mailbox.
+func (w *world) finishTask(e event) {
+	b := e.broker
+	if b.node == nil || b.incarnation != e.incarnation {
+		return
+	}
+	if hashOf(e.task.Batch) != e.hash {
+		w.fail("aliasing", "broker %d changed a batch while task %d looked at it", b.number, e.task.ID)
+	}
+	res := e.task.Do()
+	w.note(evTask, b, hashOf(res.Batch)^res.ID)
+	b.mail.done = append(b.mail.done, res)
+}
