@@ -185,7 +185,7 @@ func (w *world) probeQuorums() {
 // where nobody can serve them.
 func (w *world) createLate() {
 	k := &w.plan.Knobs
-	w.runUntil(w.now+5*node.Time(k.Tick)*node.Time(k.ElectionTicks), func() bool { return false })
+	w.runUntil(w.lastOfFrozen()+5*node.Time(k.Tick)*node.Time(k.ElectionTicks), func() bool { return false })
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
 		if !t.Late || w.epoch > 0 {
@@ -197,6 +197,18 @@ func (w *world) createLate() {
 			w.verifier.begin(w.verifierCall(CallProduce, t.Name, p))
 		}
 	}
+}
+
+// lastOfFrozen returns when the last message of a frozen broker arrives, at least now. It was sent before the broker
+// died, and until then the broker seems to live.
+func (w *world) lastOfFrozen() node.Time {
+	last := w.now
+	for _, k := range w.heap.keys {
+		if e := &w.heap.slab[k.slot]; e.kind == evMessage && w.brokers[e.from-1].frozen {
+			last = max(last, e.at)
+		}
+	}
+	return last
 }
 
 // thaw starts the frozen brokers.
