@@ -40,6 +40,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventTwoReplicas:       {slog.LevelWarn, "a topic was created with two replicas: it takes no records while either of their brokers is down; with three it survives the loss of one, with one it depends on one broker only", ""},
 	node.EventTopicDeleted:      {slog.LevelInfo, "a topic was deleted", ""},
 	node.EventBrokerRegistered:  {slog.LevelInfo, "a broker is registered", "broker"},
+	node.EventEntryRefused:      {slog.LevelError, "an entry of the log means nothing to this version and has no effect", "entry"},
 	node.EventCommandRefused:    {slog.LevelWarn, "refused a command to the catalog, which is of another release or no command at all", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},

@@ -341,7 +341,7 @@ func (c *Config) selfMember() Member {
 // builtin is a Config of nothing but defaults, by which configurations that somebody has set are told
 // from others.
 func (c *Config) builtin() *Config {
-	d := &Config{BrokerID: c.BrokerID, Members: c.Members}
+	d := &Config{BrokerID: c.BrokerID, Members: []Member{c.selfMember()}} // of others, brokers may have told anything
 	err := d.validate()
 	assert(err == nil, "the broker's own members were checked when it opened: %v", err)
 	return d

@@ -331,6 +331,9 @@ func (c *catalog) admit(cmd *command) bool {
 	if cmd.Session < b.Session || cmd.Session == b.Session && cmd.Seq <= b.Seq {
 		return false
 	}
+	if cmd.Session != b.Session && cmd.Register == nil {
+		return false // a session begins with a registration: no broker sent this
+	}
 	if b.Removed && (cmd.Register == nil || cmd.Register.Incarnation <= b.Incarnation) {
 		return false
 	}

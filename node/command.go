@@ -149,7 +149,7 @@ func appendMembers(envelope []byte, members []Member) []byte {
 }
 
 // receiveMembers takes over what another broker says of brokers that this one's catalog doesn't know yet.
-func (n *Node) receiveMembers(r *reader) {
+func (n *Node) receiveMembers(from BrokerID, r *reader) {
 	var members []Member
 	if err := json.Unmarshal(r.bytes(), &members); err != nil {
 		r.fail()
@@ -168,6 +168,9 @@ func (n *Node) receiveMembers(r *reader) {
 		switch {
 		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:
 			continue
+		case i < 0 && !n.joining() && n.unregistered() >= maxUnregistered:
+			n.event(Event{Kind: EventEnvelopeRefused, N: int64(from), Text: "it tells of more brokers that never registered"})
+			return
 		case i >= 0:
 			n.cfg.Members[i] = m
 		default:
@@ -176,6 +179,16 @@ func (n *Node) receiveMembers(r *reader) {
 		n.addPeer(m.ID)
 		n.tellMembers = true
 	}
+}
+
+// unregistered counts the brokers that this one was told of and the catalog doesn't know.
+func (n *Node) unregistered() (count int) {
+	for _, m := range n.cfg.Members {
+		if n.catalog.broker(m.ID) == nil {
+			count++
+		}
+	}
+	return count
 }
 
 // applied tells whoever submitted a command its result, and sends the next.

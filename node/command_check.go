@@ -21,6 +21,7 @@ import (
 
 const (
 	maxBrokers       = 1000 // that the catalog ever knew; each costs every broker a connection
+	maxUnregistered  = 16   // brokers that others tell of and the catalog doesn't know
 	maxMemberText    = 255  // bytes of a host, rack, address or folder
 	maxProducerBlock = 1 << 20
 	maxCommandText   = 64 << 10 // bytes of one configuration

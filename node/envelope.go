@@ -257,8 +257,8 @@ func (n *Node) receive(m Message) {
 	for len(r.b) > 0 {
 		switch item := r.byte(); item {
 		case itemRaft:
-			if g, msg := r.message(); !r.bad && brokerOf(msg.GetFrom()) == m.From {
-				n.receiveRaft(g, msg)
+			if g, msg := r.message(); !r.bad {
+				n.receiveRaft(m.From, g, msg)
 			}
 		case itemCommand:
 			if command := r.bytes(); !r.bad {
@@ -281,7 +281,7 @@ func (n *Node) receive(m Message) {
 				n.receivePreferred(g)
 			}
 		case itemMembers:
-			n.receiveMembers(r)
+			n.receiveMembers(m.From, r)
 		case itemSnapshot:
 			n.receiveSnapshot(m.From, r)
 		case itemPieceRequest:

@@ -51,6 +51,7 @@ const (
 	EventGroupMemberLost             // Group, Text = consumer group whose member was silent for too long
 	EventGroupExpired                // Group, Text = consumer group that is forgotten with its offsets
 	EventOffsetCommit                // Group, Text = consumer group, N = offsets that go into the log
+	EventEntryRefused                // Group, N = entry, Text = why it changes nothing, on any replica
 
 	EventKinds // how many there are
 )
@@ -108,6 +109,7 @@ var eventNames = [EventKinds]string{
 	EventGroupMemberLost:   "group member lost",
 	EventGroupExpired:      "group expired",
 	EventOffsetCommit:      "offset commit",
+	EventEntryRefused:      "entry refused",
 }
 
 // String returns the event's name, e.g. "became leader".

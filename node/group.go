@@ -188,30 +188,27 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 			return err
 		}
 		for i := range ents {
-			if err := g.recoverEntry(&ents[i], st.Commit); err != nil {
-				return err
-			}
+			g.recoverEntry(&ents[i], st.Commit)
 		}
 		next += uint64(len(ents))
 	}
 	return nil
 }
 
-func (g *group) recoverEntry(e *wal.Entry, commit uint64) error {
+func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
 	if e.Index > commit {
 		entry := toRaft(e)
 		g.view.hot = append(g.view.hot, entry)
 		g.view.hotBytes += entryBytes(entry)
-		return nil
+		return
 	}
 	if pb.EntryType(e.Kind) == pb.EntryNormal {
 		g.machine.apply(e.Index, e.Term, e.Data)
-	} else if err := g.recoverConf(e); err != nil {
-		return err
+	} else {
+		g.recoverConf(e)
 	}
 	g.applied = e.Index
 	g.bytesSince += int64(len(e.Data))
-	return nil
 }
 
 // propose queues an entry for the log. done is called once: with the result of apply, or with

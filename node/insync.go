@@ -205,7 +205,7 @@ func (r *reader) inSync() []syncReport {
 // receiveInSync notes what the leaders of groups say.
 func (n *Node) receiveInSync(reports []syncReport) {
 	for _, r := range reports {
-		if p := n.catalog.partitionOf(r.group); p != nil && r.term >= p.heard.term {
+		if p := n.catalog.partitionOf(r.group); p != nil && r.term >= p.heard.term && plausibleTerm(r.term, p.heard.term) {
 			p.heard = heardInSync{r, n.now}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -27,8 +28,26 @@ const (
 
 // checkTerm reports whether a term is one that a group can have come to.
 func (g *group) checkTerm(term uint64) string {
-	if term > maxTerm || g.term > 0 && term > g.term+maxTermStep {
+	if !plausibleTerm(term, g.term) {
 		return fmt.Sprintf("term %d in a group at term %d", term, g.term)
+	}
+	return ""
+}
+
+// plausibleTerm reports whether a group can have come to a term; before is the last that was heard of, 0 if none was.
+func plausibleTerm(term, before uint64) bool {
+	return term <= maxTerm && (before == 0 || term <= before+maxTermStep)
+}
+
+// checkLeader checks a message that only the leader of its term sends. A second one would have entries committed that
+// contradict those of the first.
+func (g *group) checkLeader(m *pb.Message) string {
+	switch {
+	case m.GetTerm() != g.term:
+	case g.role == raft.StateLeader:
+		return fmt.Sprintf("replica %x speaks as leader in term %d, in which this one leads", m.GetFrom(), g.term)
+	case g.lead != raft.None && g.lead != m.GetFrom():
+		return fmt.Sprintf("replica %x speaks as leader in term %d, which %x leads", m.GetFrom(), g.term, g.lead)
 	}
 	return ""
 }
@@ -39,11 +58,20 @@ func (g *group) checkMessage(m *pb.Message) string {
 	if wrong := g.checkTerm(max(m.GetTerm(), m.GetLogTerm())); wrong != "" {
 		return wrong
 	}
+	if m.GetTerm() == 0 { // raft would take it for one of this process
+		return "no term"
+	}
 	if max(m.GetIndex(), m.GetCommit(), m.GetRejectHint()) > maxIndex {
 		return fmt.Sprintf("index %d, commit index %d", m.GetIndex(), m.GetCommit())
 	}
 	if m.GetType() != pb.MsgApp && len(m.Entries) > 0 {
 		return fmt.Sprintf("a %v with entries", m.GetType())
+	}
+	switch m.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgTimeoutNow:
+		if wrong := g.checkLeader(m); wrong != "" {
+			return wrong
+		}
 	}
 	switch m.GetType() {
 	case pb.MsgApp:
@@ -53,7 +81,7 @@ func (g *group) checkMessage(m *pb.Message) string {
 			return fmt.Sprintf("commit index %d beyond the log's end at %d", m.GetCommit(), last)
 		}
 	case pb.MsgAppResp:
-		if m.GetTerm() == g.term && m.GetIndex() > last {
+		if g.role == raft.StateLeader && m.GetTerm() == g.term && m.GetIndex() > last {
 			return fmt.Sprintf("entry %d acknowledged beyond the log's end at %d", m.GetIndex(), last)
 		}
 	case pb.MsgVote, pb.MsgVoteResp, pb.MsgPreVote, pb.MsgPreVoteResp, pb.MsgHeartbeatResp, pb.MsgTimeoutNow:
@@ -76,7 +104,7 @@ func (g *group) checkEntries(m *pb.Message, last uint64) string {
 			return wrong
 		}
 	}
-	if m.GetIndex() >= last || len(m.Entries) == 0 {
+	if m.GetIndex() >= last || len(m.Entries) == 0 || m.GetTerm() < g.term { // late: raft tells the sender its term
 		return ""
 	}
 	commit := g.rn.BasicStatus().GetCommit()

@@ -41,10 +41,12 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 		return nil
 	}
 	if data[0] != 0 {
-		return p.applyCommand(data)
+		return p.applyCommand(index, data)
 	}
 	b, err := kafka.ParseBatch(data)
-	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
+	if err != nil {
+		return p.refuse(index, err)
+	}
 	window := p.producers[b.ProducerID]
 	v := verdict{}
 	if b.IsIdempotent() {
@@ -68,6 +70,13 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 		window.add(&b, p.highWatermark)
 	}
 	return verdict{offset: p.append(index, &b), timestamp: b.MaxTimestamp}
+}
+
+// refuse applies an entry that means nothing to this version: it changes nothing, on all replicas alike.
+func (p *partition) refuse(index uint64, err error) verdict {
+	p.spans.refuse(index, p.highWatermark)
+	p.node.event(Event{Kind: EventEntryRefused, Group: p.meta.Group, N: int64(index), Text: err.Error()})
+	return verdict{err: err}
 }
 
 // append gives a batch its offsets and wakes who waits for them.

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -173,7 +174,7 @@ func (g *group) hasReplica(id BrokerID) bool {
 // receiveLeads notes who leads groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
-		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm && l.term <= maxTerm {
+		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm && plausibleTerm(l.term, p.hintTerm) {
 			p.hintTerm, p.hintLeader = l.term, from
 		}
 	}
@@ -181,11 +182,13 @@ func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 
 // receiveRaft steps a raft message. One for a group that this broker doesn't have is dropped: the
 // group was deleted, or its creation hasn't been applied here yet and raft will try again.
-func (n *Node) receiveRaft(id GroupID, m *pb.Message) {
+func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	g := n.group(id)
 	switch {
 	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
 	case g.closed:
+	case brokerOf(m.GetFrom()) != from:
+		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})
 	case n.full && !g.takesAll(m.Entries): // the leader sends them again
 	default:
 		if wrong := g.checkMessage(m); wrong != "" {

@@ -48,9 +48,15 @@ func (g *group) setConf(conf *pb.ConfState) {
 // applyConf applies a committed configuration change.
 func (g *group) applyConf(e *pb.Entry) {
 	cc, err := decodeConfChange(e.GetType(), e.GetData())
-	assert(err == nil, "raft wrote the configuration change at entry %d: %v", e.GetIndex(), err)
 	if e.GetIndex() <= g.confIndex {
 		return // a checkpoint came with it
+	}
+	if err == nil {
+		_, err = changedConf(g.conf, cc, e.GetIndex())
+	}
+	if err != nil {
+		g.refuseConf(e.GetIndex(), err)
+		return
 	}
 	g.confIndex = e.GetIndex()
 	g.setConf(g.rn.ApplyConfChange(cc))
@@ -61,19 +67,35 @@ func (g *group) applyConf(e *pb.Entry) {
 }
 
 // recoverConf does the same while the log is read, before there is a raft.
-func (g *group) recoverConf(e *wal.Entry) error {
+func (g *group) recoverConf(e *wal.Entry) {
 	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
-	if err != nil {
-		return fmt.Errorf("configuration change at entry %d of group %d: %w", e.Index, g.id, err)
-	}
 	if e.Index <= g.confIndex {
-		return nil // a checkpoint came with it
+		return // a checkpoint came with it
 	}
-	cfg, progress, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, g.conf)
+	conf := g.conf
+	if err == nil {
+		conf, err = changedConf(g.conf, cc, e.Index)
+	}
 	if err != nil {
-		return fmt.Errorf("replicas of group %d before entry %d: %w", g.id, e.Index, err)
+		g.refuseConf(e.Index, err)
+		return
 	}
-	changer := confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0), LastIndex: e.Index}
+	g.setConf(conf)
+	g.confIndex = e.Index
+}
+
+// refuseConf tells of a configuration change that can't be made. It changes nothing, on all replicas alike.
+func (g *group) refuseConf(index uint64, err error) {
+	g.node.event(Event{Kind: EventEntryRefused, Group: g.id, N: int64(index), Text: err.Error()})
+}
+
+// changedConf returns what a configuration change at an entry makes of the replicas.
+func changedConf(conf *pb.ConfState, cc *pb.ConfChangeV2, index uint64) (*pb.ConfState, error) {
+	cfg, progress, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, conf)
+	if err != nil {
+		return nil, fmt.Errorf("the replicas before it: %w", err)
+	}
+	changer := confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0), LastIndex: index}
 	changer.Tracker.Config, changer.Tracker.Progress = cfg, progress
 	if cc.LeaveJoint() {
 		cfg, progress, err = changer.LeaveJoint()
@@ -83,12 +105,10 @@ func (g *group) recoverConf(e *wal.Entry) error {
 		cfg, progress, err = changer.Simple(cc.Changes...)
 	}
 	if err != nil {
-		return fmt.Errorf("configuration change at entry %d of group %d: %w", e.Index, g.id, err)
+		return nil, fmt.Errorf("a configuration change: %w", err)
 	}
 	changer.Tracker.Config, changer.Tracker.Progress = cfg, progress
-	g.setConf(changer.Tracker.ConfState())
-	g.confIndex = e.Index
-	return nil
+	return changer.Tracker.ConfState(), nil
 }
 
 func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) {

@@ -4,6 +4,7 @@ package node
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -25,10 +26,13 @@ func logStartCommand(offset int64) []byte {
 }
 
 // applyCommand applies an entry that isn't a batch, and returns the log start offset.
-func (p *partition) applyCommand(data []byte) any {
+func (p *partition) applyCommand(index uint64, data []byte) any {
 	r := &reader{b: data}
 	kind, offset := r.byte(), r.varint()
-	assert(kind == commandLogStart && !r.bad, "commands in a partition's log are of a known kind, not %d", kind)
+	if kind != commandLogStart || r.bad {
+		p.refuse(index, fmt.Errorf("a command of kind %d and %d bytes, which this version doesn't know", kind, len(data)))
+		return p.start
+	}
 	if offset = min(offset, p.highWatermark); offset > p.start {
 		p.start = offset
 		p.spans.trim(offset)

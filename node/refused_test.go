@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Raft takes a message of term 0 for one of its own process, and believes it. A second leader of a term would have
+// entries committed that contradict those of the first.
+func TestLeadersAreChecked(t *testing.T) {
+	c := newMany(t, 3, nil)
+	target := c.nodes[1]
+	g := target.node.catalog.group
+	c.until("broker 2 leads the catalog", func() bool {
+		if g.serving {
+			c.nodes[1].node.catalog.group.balance(2)
+		}
+		if l := c.nodes[3].node.catalog.group; l.serving {
+			l.balance(2)
+		}
+		return g.lead == raftID(2, 1)
+	})
+	for name, change := range map[string]func(*pb.Message){
+		"no term":                     func(m *pb.Message) { m.Type, m.Term = pb.MsgHeartbeat.Enum(), new(uint64(0)) },
+		"a second leader of the term": func(m *pb.Message) { m.Type = pb.MsgHeartbeat.Enum() },
+	} {
+		before := target.events[EventEnvelopeRefused]
+		target.in.Messages = append(target.in.Messages, Message{From: 3, Data: hostile(g, change)})
+		c.round()
+		if got := target.events[EventEnvelopeRefused] - before; got != 1 {
+			t.Errorf("%s: refused %d times", name, got)
+		}
+		if g.lead != raftID(2, 1) {
+			t.Errorf("%s: broker %d leads now", name, brokerOf(g.lead))
+		}
+	}
+	before := target.events[EventEnvelopeRefused]
+	target.in.Messages = append(target.in.Messages, Message{From: 2, Data: hostile(g, func(m *pb.Message) { m.Type = pb.MsgVote.Enum() })})
+	c.round()
+	if target.events[EventEnvelopeRefused] != before+1 {
+		t.Error("a broker speaks as a replica of another one")
+	}
+}
+
+// What a broker says of leaders elsewhere isn't believed for ever either.
+func TestHintsOfLeadersAreChecked(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 2)
+	n := c.nodes[1].node
+	p := n.catalog.byName["t"].Partitions[0]
+	c.until("the leader is known", func() bool { return p.hintTerm > 0 && p.heard.term > 0 })
+	term := p.hintTerm
+	n.receiveLeads(3, []lead{{p.Group, term + maxTermStep + 1}, {p.Group, math.MaxUint64}})
+	n.receiveInSync([]syncReport{{group: p.Group, term: math.MaxUint64}, {group: p.Group, term: term + maxTermStep + 1}})
+	if p.hintTerm != term || p.hintLeader != 2 || p.heard.term > term {
+		t.Errorf("term %d becomes %d, leader %d, in sync %+v", term, p.hintTerm, p.hintLeader, p.heard)
+	}
+}
+
+// Entries that mean nothing to this version change nothing, on all brokers alike, and stop none.
+func TestBadEntriesAreRefusedByAllAlike(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.produce("t", "a")
+	leader := c.nodes[c.leader("t")].node
+	g := leader.group(leader.catalog.partition("t", 0).Group)
+	for _, data := range [][]byte{{9}, {commandLogStart}, {0, 1, 2}, make([]byte, 100)} {
+		done := false
+		g.propose(data, func(any, error) { done = true })
+		c.until("it is applied", func() bool { return done })
+	}
+	var all pb.ConfChangeV2
+	for _, id := range g.conf.Voters {
+		all.Changes = append(all.Changes, &pb.ConfChangeSingle{Type: pb.ConfChangeRemoveNode.Enum(), NodeId: &id})
+	}
+	data, err := proto.Marshal(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &g.self, Entries: []*pb.Entry{{Type: pb.EntryConfChangeV2.Enum(), Data: data}}}); err != nil {
+		t.Fatal(err)
+	}
+	g.touch()
+	c.until("all have refused all", func() bool {
+		return !slices.ContainsFunc(c.ids, func(id BrokerID) bool { return c.nodes[id].events[EventEntryRefused] < 5 })
+	})
+	c.produce("t", "b")
+	for _, id := range c.ids {
+		c.kill(id)
+		c.start(id)
+	}
+	c.produce("t", "c")
+	if got := c.read("t", 0); !slices.Equal(got, []string{"0=a", "1=b", "2=c"}) {
+		t.Errorf("read %q", got)
+	}
+}
+
+// Brokers that somebody invents don't fill the metadata, and what is told of them ends nobody.
+func TestInventedBrokers(t *testing.T) {
+	c := newMany(t, 3, nil)
+	n := c.nodes[1].node
+	var invented []Member
+	for i := range 900 {
+		invented = append(invented, Member{ID: BrokerID(50 + i), Host: "h", Port: 9})
+	}
+	c.nodes[1].in.Messages = []Message{{From: 2, Data: appendMembers([]byte{envelopeVersion}, invented)}}
+	c.round()
+	if got := len(n.members()); got > 3+maxUnregistered {
+		t.Errorf("%d brokers", got)
+	}
+	c.create("t", 1, 2, 3)
+	c.produce("t", "a")
+}
+
+// A command of a session that the broker never began can't take away its right to give commands.
+func TestForgedSession(t *testing.T) {
+	c := newMany(t, 3, nil)
+	leader := c.nodes[1].node
+	c.until("the catalog has a leader", func() bool {
+		for _, id := range c.ids {
+			if n := c.nodes[id].node; n.catalog.group.serving {
+				leader = n
+				return true
+			}
+		}
+		return false
+	})
+	done := false
+	leader.catalog.group.propose([]byte(`{"Origin":1,"Session":1152921504606846976,"Seq":1,"DeleteTopic":{"Name":"t"}}`), func(any, error) { done = true })
+	c.until("it is applied", func() bool { return done })
+	c.create("t", 1, 2, 3) // through broker 1
+}
