@@ -56,18 +56,25 @@ const adminTimeout = 10 * time.Second
 // configChange works out what a configuration becomes.
 type configChange func(own []configValue) ([]configValue, error)
 
+// resource is what has configurations.
+type resource struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
 func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.AlterConfigsRequest)
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
+	named := make(map[resource]bool, len(req.Resources))
 	for i := range req.Resources {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
-		twice := slices.ContainsFunc(req.Resources[:i], func(o kmsg.AlterConfigsRequestResource) bool {
-			return o.ResourceType == in.ResourceType && o.ResourceName == in.ResourceName
-		})
+		key := resource{in.ResourceType, in.ResourceName}
+		twice := named[key]
+		named[key] = true
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
 	}
@@ -79,13 +86,14 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
+	named := make(map[resource]bool, len(req.Resources))
 	for i := range req.Resources {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewIncrementalAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
-		twice := slices.ContainsFunc(req.Resources[:i], func(o kmsg.IncrementalAlterConfigsRequestResource) bool {
-			return o.ResourceType == in.ResourceType && o.ResourceName == in.ResourceName
-		})
+		key := resource{in.ResourceType, in.ResourceName}
+		twice := named[key]
+		named[key] = true
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, settings(in.Configs), twice)
 	}
@@ -121,11 +129,13 @@ func replaceConfigs(in []kmsg.AlterConfigsRequestResourceConfig) configChange {
 func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configChange {
 	return func(own []configValue) ([]configValue, error) {
 		out := slices.Clone(own)
+		named := make(map[string]bool, len(in))
 		for i := range in {
 			e := &in[i]
-			if slices.ContainsFunc(in[:i], func(o kmsg.IncrementalAlterConfigsRequestResourceConfig) bool { return o.Name == e.Name }) {
+			if named[e.Name] {
 				return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q is named twice", e.Name)
 			}
+			named[e.Name] = true
 			value, keep, err := editConfig(own, e)
 			if err != nil {
 				return nil, err
@@ -239,7 +249,7 @@ func (a *alteration) try() {
 		return
 	}
 	*a.code = kerr.RequestTimedOut.Code // until it is applied
-	a.node.commands.submit(command{AlterConfigs: cmd}, func(res commandResult) {
+	a.node.commands.submitFor(a.wait.request, command{AlterConfigs: cmd}, func(res commandResult) {
 		switch {
 		case a.wait.request.done:
 		case res.err == errOutdated:

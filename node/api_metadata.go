@@ -39,7 +39,7 @@ func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 		}
 	}
 	for _, name := range missing {
-		n.autoCreate(name, func() {
+		n.autoCreate(r, name, func() {
 			if left--; left == 0 {
 				answer()
 			}
@@ -63,13 +63,13 @@ func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 	return missing
 }
 
-func (n *Node) autoCreate(name string, done func()) {
+func (n *Node) autoCreate(r *request, name string, done func()) {
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
 	if err != nil { // too few brokers are there now; clients ask again
 		done()
 		return
 	}
-	n.commands.submit(command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
+	n.commands.submitFor(r, command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
 		func(commandResult) { // created, or by somebody else in the meantime
 			var created []*partitionMeta
 			if t := n.catalog.byName[name]; t != nil {

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -56,12 +55,15 @@ func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
+	named := make(map[string]bool, len(req.Topics))
 	for i := range req.Topics {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreatePartitionsResponseTopic()
 		out.Topic = in.Topic
 		g := &growth{node: n, wait: w, in: in, out: out, validate: req.ValidateOnly}
-		if slices.ContainsFunc(req.Topics[:i], func(o kmsg.CreatePartitionsRequestTopic) bool { return o.Topic == in.Topic }) {
+		twice := named[in.Topic]
+		named[in.Topic] = true
+		if twice {
 			g.finish(kafka.Errorf(kerr.InvalidRequest, "topic %.60q is named twice in the request", in.Topic))
 			continue
 		}
@@ -95,7 +97,7 @@ func (g *growth) try() {
 		return
 	}
 	g.out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-	g.node.commands.submit(command{AddPartitions: cmd}, func(res commandResult) {
+	g.node.commands.submitFor(g.wait.request, command{AddPartitions: cmd}, func(res commandResult) {
 		switch {
 		case g.wait.request.done:
 		case res.err == errOutdated:

@@ -51,12 +51,26 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 	for _, b := range in.Replicas {
 		cmd.Replicas = append(cmd.Replicas, BrokerID(b))
 	}
-	if err := n.checkReassignment(req, cmd); err != nil {
-		finish(err)
-		return
+	var try func()
+	try = func() {
+		if err := n.checkReassignment(req, cmd); err != nil {
+			finish(err)
+			return
+		}
+		cmd.From = &moveFrom{}
+		if p := n.catalog.partition(topic, in.Partition); p != nil {
+			*cmd.From = moveFrom{p.Group, p.Moves}
+		}
+		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+		n.commands.submitFor(w.request, command{Reassign: cmd}, func(res commandResult) {
+			if res.err == errOutdated && !w.request.done {
+				try()
+				return
+			}
+			finish(res.err)
+		})
 	}
-	out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-	n.commands.submit(command{Reassign: cmd}, func(res commandResult) { finish(res.err) })
+	try()
 }
 
 func (n *Node) checkReassignment(req *kmsg.AlterPartitionAssignmentsRequest, cmd *reassign) error {
@@ -123,7 +137,7 @@ func (n *Node) handleUnregisterBroker(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrUnregisterBrokerResponse()
 	resp.ErrorCode = kerr.RequestTimedOut.Code // until it is done
 	id := BrokerID(m.(*kmsg.UnregisterBrokerRequest).BrokerID)
-	n.commands.submit(command{Remove: &removeBroker{id}}, func(res commandResult) {
+	n.commands.submitFor(r, command{Remove: &removeBroker{id}}, func(res commandResult) {
 		if r.done {
 			return
 		}

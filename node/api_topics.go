@@ -25,12 +25,16 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrCreateTopicsResponse()
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
+	named := make(map[string]int, len(req.Topics))
+	for i := range req.Topics {
+		named[req.Topics[i].Topic]++
+	}
 	for i := range req.Topics {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreateTopicsResponseTopic()
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
-		cmd, err := n.plannedTopic(req, i)
+		cmd, err := n.plannedTopic(req, in, named[in.Topic] > 1)
 		if able, _ := n.candidates(); len(able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
@@ -40,7 +44,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 			continue
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-		n.commands.submit(command{CreateTopic: cmd}, func(res commandResult) {
+		n.commands.submitFor(r, command{CreateTopic: cmd}, func(res commandResult) {
 			if r.done {
 				return
 			}
@@ -63,12 +67,9 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 }
 
 // plannedTopic checks what a client wants and decides the placement.
-func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, i int) (*createTopic, error) {
-	in := &req.Topics[i]
-	for j := range req.Topics {
-		if j != i && req.Topics[j].Topic == in.Topic {
-			return nil, kafka.Errorf(kerr.InvalidRequest, "topic %q is named twice in the request", in.Topic)
-		}
+func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, in *kmsg.CreateTopicsRequestTopic, twice bool) (*createTopic, error) {
+	if twice {
+		return nil, kafka.Errorf(kerr.InvalidRequest, "topic %q is named twice in the request", in.Topic)
 	}
 	if err := checkTopicName(in.Topic); err != nil {
 		return nil, err
@@ -188,9 +189,28 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 			continue
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-		n.commands.submit(command{DeleteTopic: cmd}, func(res commandResult) { finish(res.err) })
+		n.deleteTopic(r, cmd, finish)
 	}
 	w.begin(req.TimeoutMillis)
+}
+
+// deleteTopic sends the command with the topic's id, so that a copy of it that comes late can't delete another
+// topic that got the name meanwhile. A topic that isn't known here may exist all the same: the command, with no
+// id, says so without deleting it, and by then it is known.
+func (n *Node) deleteTopic(r *request, cmd *deleteTopic, finish func(error)) {
+	if cmd.Name != "" {
+		cmd.ID = noTopicID[:]
+		if t := n.catalog.byName[cmd.Name]; t != nil {
+			cmd.ID = t.uuid[:]
+		}
+	}
+	n.commands.submitFor(r, command{DeleteTopic: cmd}, func(res commandResult) {
+		if res.err == errOutdated && !r.done {
+			n.deleteTopic(r, cmd, finish)
+			return
+		}
+		finish(res.err)
+	})
 }
 
 // wait collects the parts of an answer that come from the catalog.

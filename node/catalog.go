@@ -143,6 +143,14 @@ type reassign struct {
 	Topic     string
 	Partition int32
 	Replicas  []BrokerID
+	From      *moveFrom `json:",omitempty"` // commands of earlier releases don't say
+}
+
+// moveFrom is what a move was planned from: it is refused when that has changed, so that a copy that comes late
+// undoes no later move. It is empty if the sender doesn't know the partition.
+type moveFrom struct {
+	Group GroupID
+	Moves uint64
 }
 
 // reassigned is the group's leader saying that the replicas are where they shall be.
@@ -166,7 +174,8 @@ type createTopic struct {
 	Distinct bool `json:",omitempty"`
 }
 
-// deleteTopic names a topic by its name, or by its 16 bytes of id.
+// deleteTopic names a topic by its 16 bytes of id, and also by its name if the client did. Commands of earlier
+// releases have the name alone.
 type deleteTopic struct {
 	Name string
 	ID   []byte `json:",omitempty"`
@@ -414,7 +423,9 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 		t = c.byID[[16]byte(cmd.ID)]
 	}
 	switch {
-	case t == nil && cmd.ID != nil:
+	case t == nil && cmd.ID != nil && c.byName[cmd.Name] != nil:
+		return errOutdated // it is named, but its sender didn't know of it
+	case t == nil && cmd.ID != nil && cmd.Name == "":
 		return kafka.Errorf(kerr.UnknownTopicID, "no topic has the id %x", cmd.ID)
 	case t == nil:
 		return kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %q does not exist", cmd.Name)
@@ -439,6 +450,9 @@ func (c *catalog) reassign(cmd *reassign) error {
 	p := c.partition(cmd.Topic, cmd.Partition)
 	if p == nil {
 		return kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", cmd.Partition, cmd.Topic)
+	}
+	if f := cmd.From; f != nil && (f.Group != p.Group || f.Moves != p.Moves) {
+		return errOutdated
 	}
 	if len(cmd.Replicas) == 0 && len(p.Target) == 0 {
 		return kafka.Errorf(kerr.NoReassignmentInProgress, "partition %d of topic %q is not moving", cmd.Partition, cmd.Topic)

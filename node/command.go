@@ -17,19 +17,35 @@ import (
 // its result comes back. So any broker can take an administrative request, and has applied its
 // effect when it answers.
 type commands struct {
-	node    *Node
-	session uint64
-	seq     uint64
-	queue   []*pendingCommand // the first is under way
-	retryAt Time
-	wait    time.Duration // for the next retry
+	node      *Node
+	session   uint64
+	seq       uint64
+	queue     []*pendingCommand // the first is under way
+	ofClients int               // of them, those that a client waits for
+	retryAt   Time
+	wait      time.Duration // for the next retry
 }
 
 type pendingCommand struct {
 	command
-	bytes []byte
-	done  func(commandResult)
+	bytes   []byte
+	done    func(commandResult)
+	request *request // of a client that waits for it; nil if the broker itself wants it
 }
+
+// abandoned reports whether nobody waits for the command any more: its client got an answer, or is gone.
+func (p *pendingCommand) abandoned() bool {
+	return p.request != nil && (p.request.done || p.request.gone)
+}
+
+// maxCommands bounds the commands of clients that wait, and maxConnCommands those of one connection, so that one
+// client can't fill the queue for others. Commands of the broker itself are few, and always taken.
+const (
+	maxCommands     = 8192
+	maxConnCommands = 2048
+)
+
+var errTooManyCommands = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too many changes of the catalog wait already, %d at most and %d of one connection; wait for some, then try again", maxCommands, maxConnCommands)
 
 // A command is sent again when the leader of group 0 hasn't applied it in this time, first and at
 // most: each copy becomes an entry.
@@ -46,6 +62,20 @@ var (
 // submit queues a command. done is called when it is applied here; never, if it never is: whoever
 // waits needs a deadline of its own.
 func (c *commands) submit(cmd command, done func(commandResult)) {
+	c.enqueue(cmd, nil, done)
+}
+
+// submitFor does the same for a client's request. A command whose request was answered, with a time-out, or whose
+// connection is gone isn't sent any more: its effect would come when nobody expects it.
+func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) {
+	if c.ofClients >= maxCommands || r.conn.commands >= maxConnCommands {
+		done(commandResult{err: errTooManyCommands})
+		return
+	}
+	c.enqueue(cmd, r, done)
+}
+
+func (c *commands) enqueue(cmd command, r *request, done func(commandResult)) {
 	if cmd.grows() && !c.node.catalog.group.hasRoom() {
 		done(commandResult{err: errNoRoomToGrow})
 		return
@@ -58,8 +88,49 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 		done(commandResult{err: kafka.Errorf(kerr.InvalidRequest, "%v", err)})
 		return
 	}
-	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done})
+	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done, r})
+	if r != nil {
+		c.ofClients++
+		r.conn.commands++
+	}
 	if len(c.queue) == 1 {
+		c.begin()
+	}
+}
+
+// pop takes the first command out.
+func (c *commands) pop() *pendingCommand {
+	first := c.queue[0]
+	c.queue[0] = nil
+	c.queue = c.queue[1:]
+	c.left(first)
+	return first
+}
+
+func (c *commands) left(p *pendingCommand) {
+	if p.request != nil {
+		c.ofClients--
+		p.request.conn.commands--
+	}
+}
+
+// forget takes out the commands that nobody waits for. The one under way may have its effect all the same, until
+// a later command of this broker is applied.
+func (c *commands) forget() {
+	if len(c.queue) == 0 {
+		return
+	}
+	first, rest := c.queue[0], c.queue[:0]
+	for _, p := range c.queue {
+		if p.abandoned() {
+			c.left(p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	clear(c.queue[len(rest):])
+	c.queue = rest
+	if len(rest) > 0 && rest[0] != first {
 		c.begin()
 	}
 }
@@ -79,9 +150,7 @@ func (c *command) grows() bool {
 // wait behind them.
 func (c *commands) giveUp() {
 	for len(c.queue) > 0 && c.queue[0].grows() && !c.node.catalog.group.hasRoom() {
-		done := c.queue[0].done
-		c.queue = c.queue[1:]
-		done(commandResult{err: errOutcomeUnknown})
+		c.pop().done(commandResult{err: errOutcomeUnknown})
 	}
 }
 
@@ -108,6 +177,7 @@ func (c *commands) send() {
 
 // tick sends the first command again if it got lost or its leader fell.
 func (c *commands) tick() {
+	c.forget()
 	if len(c.queue) > 0 && c.node.now >= c.retryAt {
 		c.send()
 	}
@@ -196,9 +266,7 @@ func (c *commands) applied(cmd *command, res commandResult) {
 	if cmd.Origin != c.node.self || cmd.Session != c.session || len(c.queue) == 0 || c.queue[0].Seq != cmd.Seq {
 		return
 	}
-	done := c.queue[0].done
-	c.queue = c.queue[1:]
-	done(res)
+	c.pop().done(res)
 	c.begin()
 }
 
@@ -206,9 +274,7 @@ func (c *commands) applied(cmd *command, res commandResult) {
 // result is not known.
 func (c *commands) skipped(b *brokerMeta) {
 	if b != nil && b.Session == c.session && len(c.queue) > 0 && c.queue[0].Seq <= b.Seq {
-		done := c.queue[0].done
-		c.queue = c.queue[1:]
-		done(commandResult{err: errOutcomeUnknown})
+		c.pop().done(commandResult{err: errOutcomeUnknown})
 		c.begin()
 	}
 }

@@ -13,10 +13,11 @@ import (
 // conn keeps the order of replies on one connection: Kafka answers in request order, whatever
 // finishes first.
 type conn struct {
-	id      ConnID
-	host    string
-	queue   []*request // oldest first, none of them replied
-	closing bool       // a reply with Close was given; nothing more is answered
+	id       ConnID
+	host     string
+	queue    []*request // oldest first, none of them replied
+	commands int        // that it waits for, see maxConnCommands
+	closing  bool       // a reply with Close was given; nothing more is answered
 }
 
 // request is one Kafka request from arrival to reply.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// applyLate gives the catalog a command as if its entry were committed now, whoever sent it and however long ago.
+func (o *one) applyLate(cmd command) error {
+	c := o.node.catalog
+	switch {
+	case cmd.DeleteTopic != nil:
+		return c.deleteTopic(cmd.DeleteTopic)
+	default:
+		return c.reassign(cmd.Reassign)
+	}
+}
+
+// A command that comes late finds another topic of the same name, or a partition that was moved since.
+func TestLateCommandsChangeNothing(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	old := o.idOf("t")
+	o.deleteByID(old)
+	o.create("t")
+	late := command{DeleteTopic: &deleteTopic{Name: "t", ID: old[:]}}
+	if err := o.applyLate(late); err != errOutdated || o.idOf("t") == noTopicID {
+		t.Errorf("deletion of the topic before: %v", err)
+	}
+	blind := command{DeleteTopic: &deleteTopic{Name: "t", ID: noTopicID[:]}}
+	if err := o.applyLate(blind); err != errOutdated || o.idOf("t") == noTopicID {
+		t.Errorf("deletion by a broker that didn't know the topic: %v", err)
+	}
+	gone := command{DeleteTopic: &deleteTopic{Name: "u", ID: noTopicID[:]}}
+	if err := o.applyLate(gone); code(err) != kerr.UnknownTopicOrPartition.Code {
+		t.Errorf("deletion of a topic that isn't there: %v", err)
+	}
+	p := o.node.catalog.partition("t", 0)
+	move := command{Reassign: &reassign{Topic: "t", Replicas: []BrokerID{1}, From: &moveFrom{p.Group, p.Moves}}}
+	if err := o.applyLate(move); err != nil {
+		t.Errorf("a move from where the partition is: %v", err)
+	}
+	if err := o.applyLate(move); err != errOutdated {
+		t.Errorf("the same once more: %v", err)
+	}
+}
+
+// Commands leave the queue when nobody waits for them, and one connection can't fill it.
+func TestCommandsThatNobodyWaitsFor(t *testing.T) {
+	o := newOne(t, nil)
+	c, r := &o.node.commands, &request{node: o.node, conn: &conn{id: 77}}
+	refused := 0
+	for range maxConnCommands + 5 {
+		c.submitFor(r, command{DeleteTopic: &deleteTopic{Name: "t"}}, func(res commandResult) {
+			refused += btoi(kafka.Code(res.err) == kerr.ThrottlingQuotaExceeded.Code)
+		})
+	}
+	other := &request{node: o.node, conn: &conn{id: 78}}
+	c.submitFor(other, command{DeleteTopic: &deleteTopic{Name: "t"}}, func(commandResult) {})
+	if refused != 5 || len(c.queue) != maxConnCommands+1 {
+		t.Fatalf("%d refused, %d wait", refused, len(c.queue))
+	}
+	r.gone = true
+	c.forget()
+	if len(c.queue) != 1 || c.ofClients != 1 || r.conn.commands != 0 {
+		t.Fatalf("%d wait, %d of clients, %d of the connection that is gone", len(c.queue), c.ofClients, r.conn.commands)
+	}
+}
