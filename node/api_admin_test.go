@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -516,16 +517,28 @@ func TestListOffsetsOfTieredStorage(t *testing.T) {
 	}
 }
 
-// Records without a timestamp (-1) have no age by which they could be deleted.
-func TestRecordsWithoutTimestampDontExpire(t *testing.T) {
-	o := newOne(t, nil)
-	o.createWith("t", "retention.ms=1000")
-	spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("v")})
-	spec.FirstTimestamp = -1
-	o.produce("t", kafka.AppendBatch(nil, spec))
-	o.pass(10e9)
-	if got := o.read("t", 0); len(got) != 1 {
-		t.Errorf("records: %v", got)
+// Records live from when they were appended, whatever time their producers claim: none (-1), one long ago,
+// microseconds, or the largest there is.
+func TestRecordsExpireByAppendTime(t *testing.T) {
+	for _, claimed := range []int64{-1, 0, 1000, 5e12, 1e15, 1<<63 - 1} {
+		o := newOne(t, func(c *Config) { c.ClockPatience = time.Second })
+		o.createWith("t", "retention.ms=5000", "message.timestamp.after.max.ms=9223372036854775807")
+		o.pass(3e9)
+		for range 2 {
+			spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("v")})
+			spec.FirstTimestamp = claimed
+			if _, e := o.produce("t", kafka.AppendBatch(nil, spec)); e != "NONE" {
+				t.Fatal(e)
+			}
+		}
+		o.pass(4e9)
+		if got := o.read("t", 0); len(got) != 2 {
+			t.Errorf("timestamp %d: records after 4 of 5 seconds: %v", claimed, got)
+		}
+		o.pass(4e9)
+		if p := o.fetch(fetchRequest("t", 2)); p.LogStartOffset != 2 {
+			t.Errorf("timestamp %d: after 8 seconds of 5 the log starts at %d", claimed, p.LogStartOffset)
+		}
 	}
 }
 

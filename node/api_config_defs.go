@@ -41,6 +41,8 @@ const (
 	retentionBytesConfig    = "retention.bytes"
 	retentionMsConfig       = "retention.ms"
 	timestampTypeConfig     = "message.timestamp.type"
+	timestampAfterConfig    = "message.timestamp.after.max.ms"
+	timestampBeforeConfig   = "message.timestamp.before.max.ms"
 
 	cleanupCompact    = "compact"
 	cleanupDelete     = "delete"
@@ -136,6 +138,14 @@ var topicConfigDefs = []configDef{
 		"The largest record batch, in bytes, compressed.",
 	},
 	{
+		timestampAfterConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.TimestampAfterMaxMs }), "log.message.timestamp.after.max.ms", number(0, 64),
+		"How far ahead of the broker's time the timestamps of producers may lie, in milliseconds.",
+	},
+	{
+		timestampBeforeConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.TimestampBeforeMaxMs }), "log.message.timestamp.before.max.ms", number(0, 64),
+		"How far behind the broker's time the timestamps of producers may lie, in milliseconds.",
+	},
+	{
 		timestampTypeConfig, kmsg.ConfigTypeString, always(createTime), "log.message.timestamp.type", oneOf(createTime, appendTime),
 		"Whether records keep the timestamp that producers gave them, or get the leader's time.",
 	},
@@ -215,6 +225,8 @@ var brokerConfigDefs = []configDef{
 	{name: "group.max.size", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.GroupMaxSize) }), doc: "The most members of a consumer group."},
 	{name: "group.min.session.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupMinSession.Milliseconds() }), doc: "The shortest session timeout that members of consumer groups may ask for."},
 	{name: "log.cleanup.policy", typ: kmsg.ConfigTypeList, value: always("delete"), doc: "The default of topics for cleanup.policy."},
+	{name: "log.message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.TimestampAfterMaxMs }), doc: "The default of topics for message.timestamp.after.max.ms."},
+	{name: "log.message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.TimestampBeforeMaxMs }), doc: "The default of topics for message.timestamp.before.max.ms."},
 	{name: "log.message.timestamp.type", typ: kmsg.ConfigTypeString, value: always(createTime), doc: "The default of topics for message.timestamp.type."},
 	{name: "log.retention.bytes", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionBytes }), doc: "The default of topics for retention.bytes."},
 	{name: "log.retention.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionMs }), doc: "The default of topics for retention.ms."},

@@ -118,8 +118,9 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.ProduceResponseTopicPartition) {
 	appendTime := n.usesAppendTime(part.meta.Topic)
 	if appendTime {
-		kafka.SetAppendTime(raw, n.unixMs)
+		kafka.SetAppendTime(raw, n.stampMs())
 	}
+	part.stamp(raw)
 	part.group.propose(raw, func(result any, err error) {
 		if p.request.done {
 			return // its time was up

@@ -96,6 +96,10 @@ func (n *Node) admit(a *arrival) {
 	case a.err != nil:
 		a.refuse(a.err)
 	default:
+		if err := a.part.checkTimestamps(a.raw); err != nil {
+			a.refuse(err)
+			return
+		}
 		a.propose()
 	}
 }

@@ -36,8 +36,9 @@ type member struct {
 	in      Input
 	replies []Reply
 	events  [EventKinds]int
-	cut     bool // from the other brokers
-	full    bool // its disk
+	cut     bool  // from the other brokers
+	full    bool  // its disk
+	aheadMs int64 // its wall clock
 	lastID  int32
 }
 
@@ -70,7 +71,7 @@ func (c *many) add(id BrokerID, known int, incarnation uint32) {
 
 // addKnowing does the same; it knows some brokers.
 func (c *many) addKnowing(id BrokerID, incarnation uint32, others ...BrokerID) {
-	cfg := Config{ClusterID: "test", BrokerID: id, Incarnation: incarnation, AutoCreateTopics: true, Log: wal.Options{SegmentBytes: 64 << 10}}
+	cfg := Config{ClusterID: "test", BrokerID: id, Incarnation: incarnation, AutoCreateTopics: true, ClockPatience: time.Second, Log: wal.Options{SegmentBytes: 64 << 10}}
 	for _, b := range append(others, id) {
 		cfg.Members = append(cfg.Members, Member{ID: b, Host: "localhost", Port: 8999 + int32(b)})
 	}
@@ -106,7 +107,7 @@ func (c *many) round() {
 		}
 		in := m.in
 		m.in = Input{}
-		in.Now, in.UnixMs = c.now, c.unixMs
+		in.Now, in.UnixMs = c.now, c.unixMs+m.aheadMs
 		out := m.node.Step(&in)
 		if out.Fatal != nil {
 			c.t.Fatalf("broker %d: %v", id, out.Fatal)

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -198,7 +199,9 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 	t := Task{Kind: TaskKeys, Batch: e.Data, Limit: c.node.storedLimit(p), Base: base, Keys: c.keys}
 	if c.second {
 		t.Kind = TaskKeep
-		t.Horizon = c.node.unixMs - c.node.topicNumber(p.meta.Topic, deleteRetentionConfig)
+		if t.Horizon = math.MinInt64; c.node.clock.known {
+			t.Horizon = c.node.unixMs - c.node.topicNumber(p.meta.Topic, deleteRetentionConfig)
+		}
 	}
 	c.task = true
 	c.node.start(t, func(res TaskResult) {

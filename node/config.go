@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -52,6 +53,9 @@ type Config struct {
 	// RetentionMs and RetentionBytes are the defaults of topics for retention.ms and
 	// retention.bytes; -1 means for ever. Default 7 days, and -1.
 	RetentionMs, RetentionBytes int64
+	// TimestampBeforeMaxMs and TimestampAfterMaxMs are the defaults of topics for
+	// message.timestamp.before.max.ms and message.timestamp.after.max.ms. Default for ever, and one hour.
+	TimestampBeforeMaxMs, TimestampAfterMaxMs int64
 	// GroupPartitions is the number of coordinators among which consumer groups are spread: the
 	// partitions of __consumer_offsets, if this broker creates it. Default 8.
 	GroupPartitions int32
@@ -76,6 +80,10 @@ type Config struct {
 
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
+	// ClockPatience is how long the clocks of a majority of the brokers must agree on a jump before it is
+	// believed. A broker alone deletes nothing by age before its clock ran properly for as long.
+	// Default 1 h.
+	ClockPatience time.Duration
 
 	TickInterval   time.Duration // default 50 ms
 	ElectionTicks  int           // default 12
@@ -130,6 +138,8 @@ func (c *Config) validate() error {
 	setDefault(&c.FetchMaxBytes, 16<<20)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
 	setDefault(&c.RetentionBytes, -1)
+	setDefault(&c.TimestampBeforeMaxMs, math.MaxInt64)
+	setDefault(&c.TimestampAfterMaxMs, time.Hour.Milliseconds())
 	setDefault(&c.GroupPartitions, 8)
 	setDefault(&c.GroupMinSession, 6*time.Second)
 	setDefault(&c.GroupMaxSession, 30*time.Minute)
@@ -139,6 +149,7 @@ func (c *Config) validate() error {
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
 	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
 	setDefault(&c.StepBudget, StepBudget)
+	setDefault(&c.ClockPatience, time.Hour)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)
 	setDefault(&c.HeartbeatTicks, 2)

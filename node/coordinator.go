@@ -287,6 +287,9 @@ func (g *consumerGroup) expired() bool {
 	if !g.idle() || g.stored.empty() {
 		return false
 	}
+	if len(g.stored.topics) > 0 && !g.coordinator.node.clock.known {
+		return false // nobody knows how old they are
+	}
 	horizon := g.coordinator.node.unixMs - g.coordinator.node.cfg.OffsetsRetention.Milliseconds()
 	return len(g.stored.topics) == 0 || max(g.since(), g.stored.newestCommit()) <= horizon
 }

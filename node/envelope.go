@@ -21,6 +21,7 @@ import (
 //	  itemFull    u8: 1 if the sender's disk is full (said at every tick), 0 if there is room again
 //	  itemInSync  number uvarint, then group and term (uvarints), position (varint), number of brokers and their ids
 //	              (uvarints): who is in sync with the sender, which leads the group (insync.go)
+//	  itemClock   varint: what the sender's wall clock shows, in ms
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -38,6 +39,7 @@ const (
 	itemLeads   = 3
 	itemFull    = 9
 	itemInSync  = 10
+	itemClock   = 11
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -275,6 +277,10 @@ func (n *Node) receive(m Message) {
 		case itemInSync:
 			if reports := r.inSync(); !r.bad {
 				n.receiveInSync(reports)
+			}
+		case itemClock:
+			if ms := r.varint(); !r.bad {
+				n.receiveClock(m.From, ms)
 			}
 		case itemPreferred:
 			if g := GroupID(r.uvarint()); !r.bad {

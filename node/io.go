@@ -34,7 +34,7 @@ type BrokerID int32
 // belong to the world.
 type Input struct {
 	Now      Time
-	UnixMs   int64        // wall clock, for what records' timestamps are compared with; may jump
+	UnixMs   int64        // wall clock; it may jump, and isn't believed by itself (clock.go)
 	Requests []Request    // in arrival order per connection
 	Hangups  []ConnID     // these connections are gone; no replies to them any more
 	Messages []Message    // from other brokers

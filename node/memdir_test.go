@@ -86,7 +86,7 @@ type one struct {
 
 func newOne(t *testing.T, change func(*Config)) *one {
 	o := &one{t: t, dir: memDir{}, cfg: Config{
-		ClusterID: "test", BrokerID: 1, AutoCreateTopics: true,
+		ClusterID: "test", BrokerID: 1, AutoCreateTopics: true, ClockPatience: time.Second,
 		Members: []Member{{ID: 1, Host: "localhost", Port: 9092}},
 		Log:     wal.Options{SegmentBytes: 64 << 10},
 	}}

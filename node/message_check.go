@@ -160,7 +160,7 @@ func (g *group) checkState(data []byte) error {
 	case *catalog:
 		return newCatalog(g.node).restore(states, false)
 	case *partition:
-		return new(partition).restore(states, false)
+		return (&partition{node: g.node}).restore(states, false)
 	}
 	return nil
 }

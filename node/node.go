@@ -32,7 +32,9 @@ type Node struct {
 	apis []api
 
 	now     Time
-	unixMs  int64
+	wallMs  int64 // what this broker's wall clock shows
+	unixMs  int64 // the time that is believed, in ms
+	clock   clock
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
@@ -379,7 +381,8 @@ func (n *Node) Step(in *Input) *Output {
 }
 
 func (n *Node) begin(in *Input) {
-	n.now, n.unixMs = in.Now, in.UnixMs
+	n.now = in.Now
+	n.tellTime(in.UnixMs)
 	if n.stepped {
 		n.out.Events = n.out.Events[:0]
 	}

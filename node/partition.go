@@ -10,7 +10,8 @@ import (
 
 // partition is the state that a partition's committed entries build. An entry is a record batch as
 // the client sent it; apply gives it its offset. A batch's base offset and leader epoch lie outside
-// its checksum and are filled in on the way out, so the log keeps what came in.
+// its checksum and are filled in on the way out. In the log the base offset's place holds the time at
+// which the leader appended the batch (stamp), the rest is as it came in.
 type partition struct {
 	node  *Node
 	group *group
@@ -20,6 +21,7 @@ type partition struct {
 	// and can be read. Invariant: it never falls.
 	highWatermark int64
 	start         int64 // the first offset that can be read
+	appended      int64 // when the newest batch was appended, in ms; 0: unknown. It never falls either.
 	spans         spans
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
@@ -79,10 +81,20 @@ func (p *partition) refuse(index uint64, err error) verdict {
 	return verdict{err: err}
 }
 
+// maxStamp keeps the first byte of a stamp 0, which tells batches from commands.
+const maxStamp = 1<<56 - 1
+
+// stamp writes the time of appending where a batch that came from a producer has its base offset, 0.
+// The checksum doesn't cover it, and readers never see it.
+func (p *partition) stamp(raw []byte) {
+	kafka.SetBaseOffset(raw, p.node.stampMs())
+}
+
 // append gives a batch its offsets and wakes who waits for them.
 func (p *partition) append(index uint64, b *kafka.Batch) int64 {
 	base := p.highWatermark
-	p.spans.add(index, base, b)
+	p.appended = max(p.appended, b.BaseOffset)
+	p.spans.add(index, base, b, p.appended, p.node.now)
 	p.highWatermark += b.Offsets()
 	p.wake()
 	return base

@@ -12,14 +12,17 @@ import (
 
 // The bytes of a partition's checkpoint. All numbers are varints.
 //
-//	version, high watermark, log start
+//	version, high watermark, log start, time of the last append (since version 2)
 //	leader epochs:  number, then epoch and start each
 //	producers:      number, then by id: id, epoch, number of batches, then first, last, base, timestamp each
-//	spans:          number, then base, index, bytes, count, newest, number of refused, then those
+//	spans:          number, then base, index, bytes, count, newest, time of append (since version 2),
+//	                number of refused, then those
 //
 // The spans are those since the checkpoint before; everything else is whole. So a partition opens
 // with the spans of all its checkpoints and the rest of the newest.
-const partitionStateVersion = 1
+//
+// In version 1 newest was the largest timestamp of the span and all before it.
+const partitionStateVersion = 2
 
 var errState = errors.New("malformed state of a partition")
 
@@ -33,6 +36,7 @@ func (p *partition) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, partitionStateVersion)
 	b = binary.AppendVarint(b, p.highWatermark)
 	b = binary.AppendVarint(b, p.start)
+	b = binary.AppendVarint(b, p.appended)
 	b = binary.AppendUvarint(b, uint64(len(p.epochs)))
 	for _, e := range p.epochs {
 		b = binary.AppendVarint(b, int64(e.epoch))
@@ -75,6 +79,7 @@ func (s *spans) appendSince(b []byte, since uint64) []byte {
 		b = binary.AppendVarint(b, sp.bytes)
 		b = binary.AppendVarint(b, int64(sp.count))
 		b = binary.AppendVarint(b, sp.newest)
+		b = binary.AppendVarint(b, sp.appended)
 		b = binary.AppendUvarint(b, uint64(len(sp.refused)))
 		for _, index := range sp.refused {
 			b = binary.AppendUvarint(b, index)
@@ -103,10 +108,14 @@ func (p *partition) restore(checkpoints [][]byte, received bool) error {
 
 func (p *partition) restoreOne(b []byte) error {
 	r := &reader{b: b}
-	if v := r.uvarint(); v != partitionStateVersion {
-		return fmt.Errorf("%w: version %d, this broker knows %d", errState, v, partitionStateVersion)
+	version := r.uvarint()
+	if version < 1 || version > partitionStateVersion {
+		return fmt.Errorf("%w: version %d, this broker knows 1 to %d; start a newer release", errState, version, partitionStateVersion)
 	}
 	p.highWatermark, p.start = r.varint(), r.varint()
+	if version >= 2 {
+		p.appended = r.varint()
+	}
 	p.epochs = nil
 	for range r.count(2) {
 		p.epochs = append(p.epochs, epochStart{int32(r.varint()), r.varint()})
@@ -119,17 +128,20 @@ func (p *partition) restoreOne(b []byte) error {
 		}
 		p.producers[id] = w
 	}
-	p.spans = append(p.spans, r.spans()...)
+	p.spans = append(p.spans, r.spans(version, p.node.now)...)
 	if r.bad || len(r.b) > 0 {
 		return fmt.Errorf("%w: it doesn't end where its numbers say", errState)
 	}
 	return nil
 }
 
-func (r *reader) spans() spans {
+func (r *reader) spans(version uint64, now Time) spans {
 	var s spans
 	for range r.count(6) {
-		sp := span{base: r.varint(), index: r.uvarint(), bytes: r.varint(), count: int32(r.varint()), newest: r.varint(), closed: true}
+		sp := span{base: r.varint(), index: r.uvarint(), bytes: r.varint(), count: int32(r.varint()), newest: r.varint(), seen: now, closed: true}
+		if version >= 2 {
+			sp.appended = r.varint()
+		}
 		for range r.count(1) {
 			sp.refused = append(sp.refused, r.uvarint())
 		}

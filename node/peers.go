@@ -3,6 +3,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sort"
@@ -23,6 +24,10 @@ type peer struct {
 	fullTill Time     // its disk is full, unless it doesn't say so again
 	lost     bool     // its connection broke, and nothing came from it since
 	lostAt   Time     // when it last did
+
+	clockOffset int64 // of its wall clock (clock.go), as of
+	clockAt     Time  // when it last told; 0: never
+	clockTold   Time  // when it was last told of this broker's
 }
 
 // beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
@@ -82,6 +87,10 @@ func (n *Node) peer(id BrokerID) *peer {
 func (n *Node) post() {
 	n.tellInSync()
 	for _, p := range n.peers {
+		if len(p.envelope)+len(p.pieces) > 0 && (p.clockTold == 0 || n.now.Sub(p.clockTold) >= n.electionTimeout()/2) {
+			p.envelope = binary.AppendVarint(append(p.envelope, itemClock), n.wallMs)
+			p.clockTold = n.now
+		}
 		if len(p.envelope) > 0 {
 			p.pieces = append(p.pieces, p.envelope)
 		}

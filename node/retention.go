@@ -59,7 +59,7 @@ func (n *Node) expireRecords() {
 		if p == nil || !g.serving || p.expiring {
 			continue
 		}
-		if to := p.expired(n.unixMs); to > p.start {
+		if to := p.expired(); to > p.start {
 			p.expiring = true
 			g.propose(logStartCommand(to), func(any, error) { p.expiring = false })
 		}
@@ -68,15 +68,15 @@ func (n *Node) expireRecords() {
 
 // expired returns the offset below which a partition's records are too old or too many. It goes by
 // whole spans.
-func (p *partition) expired(nowMs int64) int64 {
+func (p *partition) expired() int64 {
 	start := p.start
 	if !p.deletes() {
 		return start
 	}
 	if ms := p.node.topicNumber(p.meta.Topic, retentionMsConfig); ms >= 0 {
 		for i := range p.spans {
-			if newest := p.spans[i].newest; newest < 0 || newest >= nowMs-ms {
-				break // records without a timestamp have no age
+			if !p.node.isDue(&p.spans[i], ms) {
+				break
 			}
 			start = max(start, p.spanEnd(i))
 		}
@@ -92,6 +92,16 @@ func (p *partition) expired(nowMs int64) int64 {
 		}
 	}
 	return start
+}
+
+// isDue reports whether all records of a span were appended more than ms ago. The timestamps that
+// producers gave them have no say: they may be of any time. Where the time of appending is unknown, or lies
+// ahead because a leader's clock did, the span has the age for which this process knows it.
+func (n *Node) isDue(s *span, ms int64) bool {
+	if n.now.Sub(s.seen).Milliseconds() > ms {
+		return true
+	}
+	return n.clock.known && s.appended > 0 && s.appended <= n.unixMs && n.unixMs-s.appended > ms
 }
 
 // spanEnd returns the offset after a span.

@@ -3,7 +3,7 @@
 package node
 
 import (
-	"sort"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -49,10 +49,10 @@ func (s *search) begin() {
 	}
 	timestamp := s.timestamp
 	if timestamp == timestampMax {
-		timestamp = p.spans[len(p.spans)-1].newest
+		timestamp = p.spans.newest()
 	}
-	i := sort.Search(len(p.spans), func(i int) bool { return p.spans[i].newest >= timestamp })
-	if i == len(p.spans) {
+	i := slices.IndexFunc(p.spans, func(s span) bool { return s.newest >= timestamp })
+	if i < 0 {
 		s.end()
 		return
 	}

@@ -22,7 +22,10 @@ type span struct {
 	index  uint64 // of its first entry
 	bytes  int64  // of the batches in it
 	count  int32  // of the batches in it
-	newest int64  // largest timestamp in this and all earlier spans, in ms
+	newest int64  // largest timestamp that producers gave its records, in ms
+	// appended is when its newest batch was appended, by the leader's clock of then in ms; 0: unknown.
+	appended int64
+	seen     Time // when this process applied its newest batch, or read it from a checkpoint
 	// refused are entries that hold a batch but take no offsets: duplicates and wrong sequences.
 	// Only apply can tell, so it is noted.
 	refused []uint64
@@ -35,20 +38,17 @@ const (
 )
 
 // add notes a batch that was given offsets.
-func (s *spans) add(index uint64, base int64, b *kafka.Batch) {
+func (s *spans) add(index uint64, base int64, b *kafka.Batch, appended int64, now Time) {
 	n := len(*s)
 	if n == 0 || (*s)[n-1].closed || (*s)[n-1].bytes >= spanBytes || (*s)[n-1].count >= spanBatches {
-		newest := b.Newest()
-		if n > 0 {
-			newest = max(newest, (*s)[n-1].newest)
-		}
-		*s = append(*s, span{base: base, index: index, newest: newest})
+		*s = append(*s, span{base: base, index: index, newest: b.Newest()})
 		n++
 	}
 	last := &(*s)[n-1]
 	last.bytes += int64(b.Size())
 	last.count++
 	last.newest = max(last.newest, b.Newest())
+	last.appended, last.seen = appended, now
 }
 
 // refuse notes a batch that takes no offsets, at the offset that the next one gets.
@@ -58,7 +58,8 @@ func (s *spans) refuse(index uint64, base int64) {
 		return // entries before the first span are never looked at
 	}
 	if (*s)[n-1].closed {
-		*s = append(*s, span{base: base, index: index, newest: (*s)[n-1].newest})
+		before := (*s)[n-1]
+		*s = append(*s, span{base: base, index: index, newest: -1, appended: before.appended, seen: before.seen})
 		n++
 	}
 	(*s)[n-1].refused = append((*s)[n-1].refused, index)
@@ -69,6 +70,15 @@ func (s *spans) trim(start int64) {
 	for len(*s) > 1 && (*s)[1].base <= start {
 		*s = (*s)[1:]
 	}
+}
+
+// newest returns the largest timestamp of all.
+func (s spans) newest() int64 {
+	newest := int64(-1)
+	for i := range s {
+		newest = max(newest, s[i].newest)
+	}
+	return newest
 }
 
 // at returns the position of the span that holds an offset, or would hold it.
@@ -115,7 +125,7 @@ func (s spans) refused(index uint64) bool {
 }
 
 // isBatch tells record batches from raft's own entries, which are empty, and from commands: a batch
-// begins with its base offset, which is 0 in the log, a command with its kind.
+// begins with the time of appending, whose first byte is 0, a command with its kind.
 func isBatch(e *pb.Entry) bool {
 	return e.GetType() == pb.EntryNormal && len(e.Data) > 0 && e.Data[0] == 0
 }

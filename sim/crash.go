@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"chronik/node"
@@ -158,7 +159,9 @@ func (w *world) config(b *broker) node.Config {
 		GroupMinSession:       time.Duration(shortestSession),
 		ConsumerSession:       time.Duration(k.GroupSession),
 		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
-		RetentionMs:           -1, // records of simulated clients are not of this time
+		ClockPatience:         20 * time.Second,
+		TimestampAfterMaxMs:   math.MaxInt64, // a clock may be years behind
+		RetentionMs:           -1,            // records of simulated clients are not of this time
 	}
 	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
 		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step

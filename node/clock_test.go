@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// pass lets a time go by.
+func (c *many) pass(d time.Duration) {
+	for end := c.now.Add(d); c.now < end; {
+		c.round()
+	}
+}
+
+// aged makes a cluster with a topic whose records live for a minute, and writes some.
+func aged(t *testing.T) *many {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs, cfg.ClockPatience = time.Minute.Milliseconds(), 20*time.Second })
+	c.create("t", 1, 2, 3)
+	c.produce("t", "a", "b", "c")
+	return c
+}
+
+// kept reports how many records can be read.
+func (c *many) kept() int {
+	v, _ := c.view(c.leader("t"), "t")
+	return len(c.read("t", v.LogStart))
+}
+
+// One clock that is wrong deletes nothing, by however much and for however long, be it the leader's; and what it
+// stamped goes when its time has come.
+func TestOneClockIsNotBelieved(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Minute, 8 * 24 * time.Hour, 100 * 365 * 24 * time.Hour, -8 * 24 * time.Hour} {
+		for _, lasts := range []time.Duration{4 * time.Second, 45 * time.Second} {
+			c := aged(t)
+			c.nodes[c.leader("t")].aheadMs = ahead.Milliseconds()
+			c.pass(2 * time.Second)
+			c.produce("t", "d")
+			c.pass(lasts)
+			if got := c.kept(); got != 4 {
+				t.Errorf("a clock %v off for %v left %d of 4 records", ahead, lasts, got)
+			}
+			for _, m := range c.nodes {
+				m.aheadMs = 0
+			}
+			c.pass(3 * time.Minute)
+			if got := c.kept(); got != 0 {
+				t.Errorf("a clock %v off for %v keeps %d records beyond their time", ahead, lasts, got)
+			}
+		}
+	}
+}
+
+// A jump that a majority shows is believed once it has lasted.
+func TestJumpOfMostClocks(t *testing.T) {
+	c := aged(t)
+	for _, id := range []BrokerID{1, 2} {
+		c.nodes[id].aheadMs = (24 * time.Hour).Milliseconds()
+	}
+	c.pass(10 * time.Second)
+	if got := c.kept(); got != 3 {
+		t.Errorf("%d of 3 records after 10 s of a wrong time", got)
+	}
+	c.pass(20 * time.Second)
+	if got := c.kept(); got != 0 {
+		t.Errorf("%d records although most clocks agreed for half a minute", got)
+	}
+}
+
+// Each record is stamped no earlier than the one before.
+func TestStampsNeverFall(t *testing.T) {
+	c := aged(t)
+	leader := c.nodes[c.leader("t")]
+	leader.aheadMs = time.Hour.Milliseconds()
+	c.pass(time.Second)
+	c.produce("t", "d")
+	leader.aheadMs = 0
+	c.pass(time.Second)
+	c.produce("t", "e")
+	p := leader.node.partitions[leader.node.catalog.byName["t"].Partitions[0].Group]
+	if !slices.IsSortedFunc(p.spans, func(a, b span) int { return int(a.appended - b.appended) }) || p.appended == 0 {
+		t.Errorf("spans were appended at %+v", p.spans)
+	}
+}
