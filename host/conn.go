@@ -62,6 +62,9 @@ func (c *conn) moved(now time.Time) { c.lastMoved.Store(now.UnixNano()) }
 // connection's credits back and tells the node, after its last request.
 func (c *conn) read() {
 	err := c.readRequests()
+	if c.saidClose() {
+		<-c.quit // the writer has answers to send first
+	}
 	c.shut()
 	c.mu.Lock()
 	open := c.open
@@ -141,6 +144,13 @@ func (c *conn) hasRoom() bool {
 }
 
 func (c *conn) ending() bool { return c.shutdown || c.closing }
+
+// saidClose says whether the node said Close, and the writer has not come to that yet.
+func (c *conn) saidClose() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing && !c.shutdown
+}
 
 // opened counts a request that is about to be posted; false if the connection ended.
 func (c *conn) opened(r openRequest) bool {
