@@ -68,7 +68,7 @@ func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
 	named := make(map[resource]bool, len(req.Resources))
-	for i := range req.Resources {
+	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
@@ -77,8 +77,7 @@ func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 		named[key] = true
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
-	}
-	w.begin(int32(adminTimeout.Milliseconds()))
+	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
 }
 
 func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
@@ -87,7 +86,7 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
 	named := make(map[resource]bool, len(req.Resources))
-	for i := range req.Resources {
+	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewIncrementalAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
@@ -96,8 +95,7 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 		named[key] = true
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, settings(in.Configs), twice)
-	}
-	w.begin(int32(adminTimeout.Milliseconds()))
+	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
 }
 
 // settings counts the edits that would set something. kafka-reassign-partitions --verify deletes the

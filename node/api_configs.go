@@ -3,7 +3,6 @@
 package node
 
 import (
-	"slices"
 	"sort"
 	"strconv"
 
@@ -88,7 +87,7 @@ func (n *Node) brokerConfigValues() []configEntry {
 func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
-	for i := range req.Resources {
+	n.each(r, len(req.Resources), func(i int) {
 		in := &req.Resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
@@ -96,14 +95,17 @@ func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		}
+		wanted := make(map[string]bool, len(in.ConfigNames))
+		for _, name := range in.ConfigNames {
+			wanted[name] = true
+		}
 		for _, e := range entries {
-			if in.ConfigNames == nil || slices.Contains(in.ConfigNames, e.name) {
+			if in.ConfigNames == nil || wanted[e.name] {
 				out.Configs = append(out.Configs, describeConfig(req, in, e))
 			}
 		}
 		resp.Resources = append(resp.Resources, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }
 
 func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {

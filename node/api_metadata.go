@@ -52,11 +52,18 @@ func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 // the topic is answered as unknown, which clients retry.
 const autoCreateTimeout = 5 * time.Second
 
-// missingTopics lists topics that are asked for, don't exist and have a legal name.
+// maxAutoCreate bounds the topics that one request creates by asking for them. The others are answered as unknown; a
+// client that means it asks again.
+const maxAutoCreate = 20
+
+// missingTopics lists topics that are asked for, don't exist and have a legal name, each once.
 func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
 	var missing []string
 	for _, t := range req.Topics {
-		if t.Topic != nil && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil && *t.Topic != groupsTopic {
+		if len(missing) == maxAutoCreate {
+			break
+		}
+		if t.Topic != nil && !slices.Contains(missing, *t.Topic) && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil && *t.Topic != groupsTopic {
 			missing = append(missing, *t.Topic)
 		}
 	}

@@ -56,7 +56,7 @@ func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
 	named := make(map[string]bool, len(req.Topics))
-	for i := range req.Topics {
+	n.each(r, len(req.Topics), func(i int) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreatePartitionsResponseTopic()
 		out.Topic = in.Topic
@@ -65,11 +65,10 @@ func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
 		named[in.Topic] = true
 		if twice {
 			g.finish(kafka.Errorf(kerr.InvalidRequest, "topic %.60q is named twice in the request", in.Topic))
-			continue
+			return
 		}
 		g.try()
-	}
-	w.begin(req.TimeoutMillis)
+	}, func() { w.begin(req.TimeoutMillis) })
 }
 
 // growth is one topic's new partitions on their way.

@@ -29,11 +29,12 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	for i := range req.Topics {
 		named[req.Topics[i].Topic]++
 	}
-	for i := range req.Topics {
+	n.each(r, len(req.Topics), func(i int) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreateTopicsResponseTopic()
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
+		n.out.Work.Names += 5 // its configuration is laid out in the answer
 		cmd, err := n.plannedTopic(req, in, named[in.Topic] > 1)
 		if able, _ := n.candidates(); len(able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
@@ -41,7 +42,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		if err != nil || req.ValidateOnly {
 			n.plannedAnswer(out, cmd, err)
 			w.done()
-			continue
+			return
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.commands.submitFor(r, command{CreateTopic: cmd}, func(res commandResult) {
@@ -62,8 +63,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 				}
 			})
 		})
-	}
-	w.begin(req.TimeoutMillis)
+	}, func() { w.begin(req.TimeoutMillis) })
 }
 
 // plannedTopic checks what a client wants and decides the placement.
@@ -162,7 +162,7 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
-	for i := range req.Topics {
+	n.each(r, len(req.Topics), func(i int) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID = in.Topic, in.TopicID
@@ -186,12 +186,11 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 			cmd.Name = *in.Topic
 		default:
 			finish(kafka.Errorf(kerr.InvalidRequest, "name the topic or give its id, not both"))
-			continue
+			return
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.deleteTopic(r, cmd, finish)
-	}
-	w.begin(req.TimeoutMillis)
+	}, func() { w.begin(req.TimeoutMillis) })
 }
 
 // deleteTopic sends the command with the topic's id, so that a copy of it that comes late can't delete another

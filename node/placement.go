@@ -39,11 +39,19 @@ func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error)
 	return n.spread(first+len(t.Partitions), more, replicas)
 }
 
+// maxPartitionsPerBroker times the brokers is how many partitions the cluster takes: each costs every broker of it memory
+// and time, idle or not.
+const maxPartitionsPerBroker = 10000
+
 func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
 	if n.joining() {
 		return nil, errJoining
 	}
 	able, unable := n.candidates()
+	if most := maxPartitionsPerBroker * (len(able) + len(unable)); len(n.catalog.byGroup)+partitions > most {
+		return nil, kafka.Errorf(kerr.PolicyViolation, "the cluster has %d partitions and takes %d, %d for each broker; delete topics that nobody needs, or add brokers",
+			len(n.catalog.byGroup), most, maxPartitionsPerBroker)
+	}
 	switch all := len(able) + len(unable); {
 	case replicas < 1 || replicas > all:
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, all)

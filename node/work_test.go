@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// A request that names very many things takes many steps, none of them over its budget, and is answered whole.
+func TestManyNamesTakeManySteps(t *testing.T) {
+	const names = 50_000
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.ValidateOnly, create.TimeoutMillis = 7, true, 60_000
+	describe := kmsg.NewPtrDescribeConfigsRequest()
+	describe.Version = 4
+	for i := range names {
+		in := kmsg.NewCreateTopicsRequestTopic()
+		in.Topic, in.NumPartitions, in.ReplicationFactor = fmt.Sprintf("t%d", i), 1, 1
+		create.Topics = append(create.Topics, in)
+		describe.Resources = append(describe.Resources, kmsg.DescribeConfigsRequestResource{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: in.Topic})
+	}
+	for _, req := range []kmsg.Request{create, describe} {
+		o := newOne(t, nil)
+		begun := time.Now()
+		steps, longest := o.stepsFor(req)
+		if steps < names/StepBudget || longest > 2*StepBudget {
+			t.Errorf("%T: %d steps, of which the longest did %d of %d", req, steps, longest, StepBudget)
+		}
+		t.Logf("%T: %d steps in %v", req, steps, time.Since(begun))
+	}
+}
+
+// stepsFor steps until a request is answered, and returns how many steps that took and the most work of one, apart
+// from taking the request's bytes.
+func (o *one) stepsFor(req kmsg.Request) (steps, longest int) {
+	o.t.Helper()
+	o.step(Input{Requests: []Request{{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "test", req)}}})
+	for ; len(o.replies) == 0; steps++ {
+		if steps > 10_000 {
+			o.t.Fatal("no answer")
+		}
+		work := o.node.out.Work
+		work.Bytes = 0
+		longest = max(longest, work.Cost())
+		o.step(Input{})
+	}
+	return steps, longest
+}
