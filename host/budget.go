@@ -81,10 +81,3 @@ func (b *budget) withdraw(w waiter) {
 	b.used -= w.n
 	b.serve()
 }
-
-// inUse is how many bytes are taken.
-func (b *budget) inUse() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.used
-}

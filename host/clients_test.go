@@ -37,7 +37,7 @@ func serve(t testing.TB, limits Limits, step func(in *node.Input, out *node.Outp
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := listenPeers("", hello{}, mail, quiet())
+	p, err := listenPeers("", "", hello{}, mail, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func (nopListener) Close() error { return nil }
 
 func TestLoopReportsABrokenInvariant(t *testing.T) {
 	mail := newMailbox()
-	p, _ := listenPeers("", hello{}, mail, quiet())
+	p, _ := listenPeers("", "", hello{}, mail, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p}
 	l.step = func(in *node.Input) *node.Output { panic("commit index goes back: 7 after 9") }
 	mail.request(node.Request{Conn: 1, Frame: make([]byte, 123)})
@@ -349,7 +349,7 @@ func TestLoopReportsABrokenInvariant(t *testing.T) {
 
 func TestLoopEndsWithAFatalNode(t *testing.T) {
 	mail := newMailbox()
-	p, _ := listenPeers("", hello{}, mail, quiet())
+	p, _ := listenPeers("", "", hello{}, mail, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}}
 	l.step = func(in *node.Input) *node.Output { return &node.Output{Fatal: fmt.Errorf("sync of 7.seg: EIO")} }
 	if err := l.run(); err == nil || !strings.Contains(err.Error(), "sync of 7.seg: EIO") {
@@ -360,7 +360,7 @@ func TestLoopEndsWithAFatalNode(t *testing.T) {
 func TestACleanStopThatTakesTooLongIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mail := newMailbox()
-		p, _ := listenPeers("", hello{}, mail, quiet())
+		p, _ := listenPeers("", "", hello{}, mail, quiet())
 		l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}, stopTime: 10 * time.Second}
 		l.step = func(in *node.Input) *node.Output { return &node.Output{Wake: node.Never} }
 		start := time.Now()

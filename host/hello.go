@@ -18,7 +18,9 @@ import (
 // Between two brokers there is one TCP connection each way; whoever wants to send dials. Numbers
 // are big-endian.
 //
-//	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica
+//	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
+//	challenge, listener -> dialer: nonce 16 | proof 32      (secret.go)
+//	response, dialer -> listener:  proof 32
 //	answer, listener -> dialer:  "CHRK" | version 2 | replica | refusal: length 2, bytes (length 0: welcome)
 //	replica:                     incarnation 4 | folder id: length 1, bytes
 //	then, dialer -> listener:    length 4 | CRC-32C of the data 4 | data     (length 0: still alive)
@@ -26,7 +28,7 @@ import (
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 2
+	peerVersion = 3
 
 	envelopeHead = 8 // bytes before the data
 
@@ -41,6 +43,7 @@ type hello struct {
 	cluster  string
 	from, to node.BrokerID
 	replica  replica
+	nonce    nonce // of the dialer
 }
 
 // replica tells a broker's present data folder from those it had before.
@@ -93,7 +96,8 @@ func (h hello) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(h.to))
 	b = append(b, byte(len(h.cluster)))
 	b = append(b, h.cluster...)
-	return h.replica.append(b)
+	b = h.replica.append(b)
+	return append(b, h.nonce[:]...)
 }
 
 func readHello(r io.Reader) (hello, error) {
@@ -112,7 +116,10 @@ func readHello(r io.Reader) (hello, error) {
 	if h.cluster, err = readShort(r); err != nil {
 		return hello{}, err
 	}
-	h.replica, err = readReplica(r)
+	if h.replica, err = readReplica(r); err != nil {
+		return hello{}, err
+	}
+	_, err = io.ReadFull(r, h.nonce[:])
 	return h, err
 }
 
@@ -189,8 +196,12 @@ func (g *gather) envelope(pieces [][]byte) {
 	}
 }
 
-// readEnvelope returns the next frame's data; empty for a sign of life. reserve is told the size
-// before it is allocated and says whether to go on.
+// firstPart is how much of an envelope is made room for when only its length has come.
+const firstPart = 256 << 10
+
+// readEnvelope returns the next frame's data; empty for a sign of life. Its buffer grows with what has arrived, to twice
+// that at most, so that a length alone takes no memory. reserve is told the size before it is allocated, in the place
+// of what it was told before, and says whether to go on.
 func readEnvelope(sock net.Conn, in *bufio.Reader, reserve func(n int64) bool) ([]byte, error) {
 	var head [8]byte
 	sock.SetReadDeadline(time.Now().Add(silenceTime))
@@ -201,12 +212,17 @@ func readEnvelope(sock net.Conn, in *bufio.Reader, reserve func(n int64) bool) (
 	if n > maxEnvelope {
 		return nil, fmt.Errorf("an envelope of %d bytes, the limit is %d", n, maxEnvelope)
 	}
-	if !reserve(int64(n)) {
-		return nil, net.ErrClosed
-	}
-	data := make([]byte, n)
-	if err := readFull(sock, in, data); err != nil {
-		return nil, err
+	var data []byte
+	for have := 0; have < int(n) || n == 0 && data == nil; {
+		size := min(int(n), max(firstPart, 2*have))
+		if !reserve(int64(size)) {
+			return nil, net.ErrClosed
+		}
+		data = append(make([]byte, 0, size), data...)[:size]
+		if err := readFull(sock, in, data[have:]); err != nil {
+			return nil, err
+		}
+		have = size
 	}
 	if crc32.Checksum(data, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
 		return nil, errors.New("an envelope's checksum is wrong: bytes were changed on the way")

@@ -40,6 +40,7 @@ type Config struct {
 	Dir        string // data folder; see Format
 	Listen     string // host:port for Kafka clients
 	PeerListen string // host:port for other brokers; empty for a broker that stays alone
+	PeerSecret string // that the brokers of the cluster share; without one they only talk on loopback addresses
 	// Join makes a new replica of an empty data folder, in a cluster that runs already. A formatted
 	// folder ignores it.
 	Join bool
@@ -151,7 +152,7 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
-	if h.peers, err = listenPeers(cfg.PeerListen, self, h.mail, cfg.Log); err != nil {
+	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Log); err != nil {
 		return err
 	}
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {

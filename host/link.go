@@ -164,8 +164,11 @@ func (l *link) dial() (net.Conn, error) {
 func (l *link) shakeHands(sock net.Conn) error {
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h := l.peers.self
-	h.to = l.to
+	h.to, h.nonce = l.to, newNonce()
 	if _, err := sock.Write(h.append(nil)); err != nil {
+		return err
+	}
+	if err := answerChallenge(sock, l.peers.secret, h); err != nil {
 		return err
 	}
 	them, err := readAnswer(sock)

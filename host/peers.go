@@ -25,6 +25,9 @@ const (
 	// maxStrangers bounds the connections from brokers that are not in the cluster: those that are
 	// about to join, and those that were removed. A new one takes the place of the oldest.
 	maxStrangers = 16
+
+	// maxHandshakes bounds the connections that have not said yet who they are; one more is closed at once.
+	maxHandshakes = 64
 )
 
 // peers is the listener for other brokers and one link to each of them; the node says who they are.
@@ -32,6 +35,7 @@ const (
 type peers struct {
 	listener net.Listener // nil for a broker that stays alone
 	self     hello
+	secret   string // of the cluster; empty: none
 	mail     *mailbox
 	budget   *budget // bytes of messages in the mailbox and in the step
 	log      *slog.Logger
@@ -45,13 +49,14 @@ type peers struct {
 	socks     map[net.Conn]bool
 	inbound   map[node.BrokerID]net.Conn // the newest connection from each broker
 	strangers []node.BrokerID            // of inbound, the oldest first
+	greeting  int                        // connections that have not said yet who they are
 	closed    bool
 }
 
 // listenPeers binds addr, unless it is empty.
-func listenPeers(addr string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
+func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
 	p := &peers{
-		self: self, mail: mail, log: log,
+		self: self, secret: secret, mail: mail, log: log,
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),
 		budget:  newBudget(peerInboxBytes),
@@ -61,6 +66,9 @@ func listenPeers(addr string, self hello, mail *mailbox, log *slog.Logger) (*pee
 	}
 	if addr == "" {
 		return p, nil
+	}
+	if err := checkOpen(addr, secret); err != nil {
+		return nil, err
 	}
 	l, err := listen(addr, "other brokers", "peer_listen")
 	if err != nil {
@@ -137,7 +145,12 @@ func (p *peers) receive(sock net.Conn) {
 		return
 	}
 	defer p.untrack(sock)
+	if !p.greet(1) {
+		p.log.Warn("closed a connection to the peer port: too many have not said who they are", "from", sock.RemoteAddr(), "most", maxHandshakes)
+		return
+	}
 	from, err := p.welcome(sock)
+	p.greet(-1)
 	if err != nil {
 		p.log.Warn("refused a broker's connection", "from", sock.RemoteAddr(), "err", err)
 		return
@@ -149,6 +162,17 @@ func (p *peers) receive(sock net.Conn) {
 	if p.newest(from, sock) {
 		p.mail.lost(from)
 	}
+}
+
+// greet counts connections that begin (1) or end (-1) to say who they are; false if there are too many.
+func (p *peers) greet(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n > 0 && p.greeting >= maxHandshakes {
+		return false
+	}
+	p.greeting += n
+	return true
 }
 
 // newest reports whether sock is the newest connection from a broker, and still wanted.
@@ -165,8 +189,15 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	if err != nil {
 		return 0, err
 	}
-	no := refusal(h, p.self, p.knownFolder(h.from))
-	if _, err := sock.Write(appendAnswer(nil, p.self.replica, no)); err != nil {
+	known, err := challenge(sock, p.secret, h)
+	if err != nil {
+		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w", err)
+	}
+	self, no := p.self.replica, refusal(h, p.self, p.knownFolder(h.from))
+	if !known {
+		self, no = replica{}, "another cluster secret" // and nothing else: a stranger learns nothing
+	}
+	if _, err := sock.Write(appendAnswer(nil, self, no)); err != nil {
 		return 0, err
 	}
 	if no != "" {
@@ -179,6 +210,8 @@ func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
 	in := bufio.NewReaderSize(sock, 64<<10)
 	reserved := int64(0)
 	reserve := func(n int64) bool {
+		p.budget.release(reserved)
+		reserved = 0
 		if !p.budget.acquire(n, p.quit) {
 			return false
 		}

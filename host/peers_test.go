@@ -30,9 +30,9 @@ func TestPeerBytes(t *testing.T) {
 		hex.EncodeToString(g.bufs[0]),
 	}
 	want := []string{
-		"4348524b" + "0002" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a",
-		"4348524b" + "0002" + "00000000" + "00" + "0000",
-		"4348524b" + "0002" + "00000007" + "03" + "78797a" + "0002" + "6e6f",
+		"4348524b" + "0003" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a" + "00000000000000000000000000000000",
+		"4348524b" + "0003" + "00000000" + "00" + "0000",
+		"4348524b" + "0003" + "00000007" + "03" + "78797a" + "0002" + "6e6f",
 		"00000009" + "e3069283" + "313233343536373839",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -63,7 +63,7 @@ func FuzzPeerHandshake(f *testing.F) {
 // startPeers starts a broker's side of the network; it ends with the test.
 func startPeers(t *testing.T, addr string, self hello, members ...node.Member) *peers {
 	t.Helper()
-	p, err := listenPeers(addr, self, newMailbox(), quiet())
+	p, err := listenPeers(addr, "", self, newMailbox(), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,14 +185,14 @@ func TestRefusals(t *testing.T) {
 		known string // folder of the dialer
 		want  string
 	}{
-		{hello{"c", 2, 1, replica{founder, "x"}}, "", ""}, // has never registered
-		{hello{"c", 2, 1, replica{founder, "x"}}, "x", ""},
-		{hello{"c", 2, 1, replica{founder, "y"}}, "x", formattedAgain}, // R21: its votes are forgotten
-		{hello{"c", 2, 1, replica{1e9, "y"}}, "x", ""},                 // lost its disk and comes back as a new replica
-		{hello{"c", 9, 1, replica{1e9, "y"}}, "", ""},                  // is new
-		{hello{"d", 2, 1, replica{founder, "x"}}, "x", "belongs to cluster"},
-		{hello{"c", 2, 3, replica{founder, "x"}}, "x", "this is broker 1, you look for broker 3"},
-		{hello{"c", 1, 1, replica{1e9, "x"}}, "y", "this is broker 1, too"},
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "", ""}, // has never registered
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "x", ""},
+		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}}, "x", formattedAgain}, // R21: its votes are forgotten
+		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}}, "x", ""},                 // lost its disk and comes back as a new replica
+		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}}, "", ""},                  // is new
+		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}}, "x", "belongs to cluster"},
+		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}}, "x", "this is broker 1, you look for broker 3"},
+		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}}, "y", "this is broker 1, too"},
 	} {
 		got := refusal(c.h, self, c.known)
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
