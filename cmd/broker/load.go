@@ -113,8 +113,10 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 			return err
 		}
 	}
-	if s.Dir != "" && !filepath.IsAbs(s.Dir) {
-		s.Dir = filepath.Join(filepath.Dir(path), s.Dir)
+	for _, place := range []*string{&s.Dir, &s.PeerSecretFile} {
+		if *place != "" && !filepath.IsAbs(*place) {
+			*place = filepath.Join(filepath.Dir(path), *place)
+		}
 	}
 	return nil
 }
@@ -258,6 +260,10 @@ func (s *settings) setFromEnv(fs *flag.FlagSet, environ []string, warnings io.Wr
 			continue
 		}
 		key = flagOf(strings.ToLower(key))
+		if key == "peer-secret" { // no flag, which others on the machine could read
+			s.secret = strings.TrimSpace(value)
+			continue
+		}
 		if key == "config" || fs.Lookup(key) == nil {
 			near := strings.ToUpper(keyOf(nearest(key, flagNames(fs))))
 			fmt.Fprintf(warnings, "broker: there is no setting %s (the nearest is CHRONIK_%s); ignored\n", name, near)

@@ -74,6 +74,9 @@ func metricsAddr(m member) string {
 
 func net127(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
+// localSecret is the file with the secret of a local cluster's brokers, in the folder of all.
+const localSecret = "peer.secret"
+
 // localFile is the configuration that local writes for one broker.
 type localFile struct {
 	ClusterID string   `toml:"cluster_id"`
@@ -82,6 +85,7 @@ type localFile struct {
 	Dir       string   `toml:"dir"`
 	Listen    string   `toml:"listen"`
 	Metrics   string   `toml:"metrics"`
+	Secret    string   `toml:"peer_secret_file"`
 	CPUs      int      `toml:"cpus"`
 	Members   []member `toml:"members"`
 }
@@ -96,6 +100,12 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 	if clusterID == "" {
 		clusterID = host.NewClusterID()
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if _, err := host.MakeSecret(filepath.Join(dir, localSecret)); err != nil {
+		return nil, err
+	}
 	var files []string
 	for _, m := range members {
 		file := filepath.Join(dir, strconv.Itoa(m.ID), "broker.toml")
@@ -103,7 +113,7 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), CPUs: max(1, runtime.NumCPU()/len(members)), Members: members}
+		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Secret: filepath.Join("..", localSecret), CPUs: max(1, runtime.NumCPU()/len(members)), Members: members}
 		if err := writeLocal(file, cfg); err != nil {
 			return nil, err
 		}

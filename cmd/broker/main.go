@@ -145,6 +145,9 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return wrongUse{err}
 	}
 	s.warn(stderr, memoryHere())
+	if cfg.PeerSecret, err = s.clusterSecret(); err != nil {
+		return wrongUse{err}
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
@@ -241,6 +244,15 @@ func format(args []string, stdout io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	if s.PeerSecretFile != "" {
+		made, err := host.MakeSecret(s.PeerSecretFile)
+		if err != nil {
+			return fmt.Errorf("can't make the cluster secret: %w", err)
+		}
+		if made {
+			fmt.Fprintf(stdout, "made the cluster secret %s: copy it to the other brokers before you format and start them\n", s.PeerSecretFile)
+		}
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ type settings struct {
 	Listen            string
 	Advertise         string
 	PeerListen        string
+	PeerSecretFile    string
 	Join              bool
 	Rack              string
 	AutoCreateTopics  bool
@@ -58,8 +59,9 @@ type settings struct {
 	Pprof             string
 	Members           []member
 
-	level slog.Level
-	given map[string]string // where a setting was given, by its key: for errors
+	level  slog.Level
+	secret string            // of the cluster, from the environment
+	given  map[string]string // where a setting was given, by its key: for errors
 }
 
 // member is one broker of the cluster. The founders of a cluster all have the same list. A broker that
@@ -85,6 +87,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.Listen, "listen", "127.0.0.1:9092", "host:port to listen on for Kafka clients")
 	fs.StringVar(&s.Advertise, "advertise", "", "host:port that clients are told to connect to (this member's kafka address, else listen)")
 	fs.StringVar(&s.PeerListen, "peer-listen", "", "host:port to listen on for other brokers (this member's peer address)")
+	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers; without it, or CHRONIK_PEER_SECRET, brokers only talk on loopback addresses")
 	fs.BoolVar(&s.Join, "join", false, "make a new replica of an empty data folder, in a cluster that runs already")
 	fs.StringVar(&s.Rack, "rack", "", "where this broker stands")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
@@ -120,6 +123,17 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Who reaches it can read names of topics")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anybody who reaches it can slow the broker down")
 	return fs, s
+}
+
+// clusterSecret returns what the brokers of the cluster share; empty if nothing was given.
+func (s *settings) clusterSecret() (string, error) {
+	switch {
+	case s.secret != "":
+		return host.CheckSecret(s.secret, "CHRONIK_PEER_SECRET")
+	case s.PeerSecretFile != "":
+		return host.ReadSecret(s.PeerSecretFile)
+	}
+	return "", nil
 }
 
 func (s *settings) brokerID() node.BrokerID { return node.BrokerID(s.BrokerID) }

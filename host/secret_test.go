@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/node"
+)
+
+// secretPair starts two brokers with secrets, and returns whether a message gets from the first to the second.
+func secretPair(t *testing.T, a, b string) bool {
+	t.Helper()
+	la, lb := freeAddr(t), freeAddr(t)
+	members := []node.Member{{ID: 1, Peer: la}, {ID: 2, Peer: lb}}
+	var ends []*peers
+	for i, secret := range []string{a, b} {
+		p, err := listenPeers(members[i].Peer, secret, hello{cluster: "c", from: members[i].ID}, newMailbox(), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.start()
+		p.update(members)
+		t.Cleanup(p.close)
+		ends = append(ends, p)
+	}
+	ends[0].send([]node.Envelope{{To: 2, Pieces: [][]byte{[]byte("hi")}}})
+	c := newClock()
+	in := ends[1].mail.take(c, c.now().Add(time.Second))
+	return len(in.Messages) == 1
+}
+
+func TestOnlyWhoKnowsTheSecretIsHeard(t *testing.T) {
+	const secret = "0123456789abcdef"
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{secret, secret, true}, {"", "", true}, {"", secret, false}, {secret, "", false}, {secret, "fedcba9876543210", false}} {
+		if got := secretPair(t, c.a, c.b); got != c.want {
+			t.Errorf("secrets %q and %q: heard %v", c.a, c.b, got)
+		}
+	}
+}
+
+// A proof that was heard once serves no second time, and the listener's own is none.
+func TestProofsServeOnce(t *testing.T) {
+	const secret = "0123456789abcdef"
+	addr := freeAddr(t)
+	startSecret(t, addr, secret)
+	h := hello{cluster: "c", from: 2, to: 1, nonce: newNonce()}
+	replay := func(answer func(challenge []byte) []byte) string {
+		sock, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sock.Close()
+		sock.SetDeadline(time.Now().Add(5 * time.Second))
+		sock.Write(h.append(nil))
+		challenge := make([]byte, nonceBytes+proofBytes)
+		if _, err := sock.Read(challenge); err != nil {
+			t.Fatal(err)
+		}
+		sock.Write(answer(challenge))
+		them, err := readAnswer(sock)
+		if err == nil {
+			return ""
+		}
+		if them != (replica{}) {
+			t.Errorf("a stranger is told of %+v", them)
+		}
+		return err.Error()
+	}
+	var heard []byte
+	if text := replay(func(c []byte) []byte {
+		heard = proof(secret, "dialer", h, nonce(c[:nonceBytes]))
+		return heard
+	}); text != "" {
+		t.Fatalf("the right proof is refused: %s", text)
+	}
+	for name, answer := range map[string]func(c []byte) []byte{
+		"an old proof":         func([]byte) []byte { return heard },
+		"the listener's own":   func(c []byte) []byte { return c[nonceBytes:] },
+		"zeros":                func([]byte) []byte { return make([]byte, proofBytes) },
+		"with an empty secret": func(c []byte) []byte { return proof("", "dialer", h, nonce(c[:nonceBytes])) },
+		"with the wrong end":   func(c []byte) []byte { return proof(secret, "listener", h, nonce(c[:nonceBytes])) },
+		"for another hello": func(c []byte) []byte {
+			return proof(secret, "dialer", hello{cluster: "c", from: 3, to: 1}, nonce(c[:nonceBytes]))
+		},
+		"for another connection": func([]byte) []byte { return proof(secret, "dialer", h, newNonce()) },
+	} {
+		if text := replay(answer); !strings.Contains(text, "another cluster secret") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+}
+
+func startSecret(t *testing.T, addr, secret string) {
+	t.Helper()
+	p, err := listenPeers(addr, secret, hello{cluster: "c", from: 1}, newMailbox(), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.start()
+	t.Cleanup(p.close)
+}
+
+func TestOpenPeerPortNeedsASecret(t *testing.T) {
+	for addr, open := range map[string]bool{
+		"": false, "127.0.0.1:1": false, "localhost:1": false, "[::1]:1": false,
+		"0.0.0.0:1": true, ":1": true, "10.0.0.5:1": true, "[::]:1": true, "broker-1:1": true,
+	} {
+		if err := checkOpen(addr, ""); (err != nil) != open {
+			t.Errorf("%q: %v", addr, err)
+		}
+		if err := checkOpen(addr, "0123456789abcdef"); err != nil {
+			t.Errorf("%q with a secret: %v", addr, err)
+		}
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if _, err := ReadSecret(path); err == nil || !strings.Contains(err.Error(), "broker format") {
+		t.Errorf("a missing file: %v", err)
+	}
+	if made, err := MakeSecret(path); !made || err != nil {
+		t.Fatal(made, err)
+	}
+	first, err := ReadSecret(path)
+	if err != nil || len(first) < MinSecretBytes {
+		t.Fatal(first, err)
+	}
+	if made, err := MakeSecret(path); made || err != nil {
+		t.Error("it is made anew")
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("everybody can read it: %v", info.Mode())
+	}
+	os.WriteFile(path, []byte("short\n"), 0o600)
+	if _, err := ReadSecret(path); err == nil {
+		t.Error("a short secret is taken")
+	}
+}
