@@ -174,22 +174,20 @@ func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourc
 // editList adds to a list, or takes from it.
 func editList(was string, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) string {
 	var list []string
+	there := make(map[string]bool)
 	for _, v := range strings.Split(was, ",") {
 		if v != "" {
-			list = append(list, v)
+			list, there[v] = append(list, v), true
 		}
 	}
 	for _, v := range strings.Split(*e.Value, ",") {
 		v = strings.TrimSpace(v)
-		there := slices.Contains(list, v)
-		switch {
-		case e.Op == kmsg.IncrementalAlterConfigOpSubtract:
-			list = slices.DeleteFunc(list, func(o string) bool { return o == v })
-		case !there:
+		if e.Op != kmsg.IncrementalAlterConfigOpSubtract && !there[v] {
 			list = append(list, v)
 		}
+		there[v] = e.Op != kmsg.IncrementalAlterConfigOpSubtract
 	}
-	return strings.Join(list, ",")
+	return strings.Join(slices.DeleteFunc(list, func(v string) bool { return !there[v] }), ",")
 }
 
 // alteration is the change of one resource on its way.

@@ -103,8 +103,21 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
 			resp.Topics = append(resp.Topics, n.describeTopic(t))
 		}
 	}
+	type topicKey struct {
+		name string
+		id   [16]byte
+	}
+	named := make(map[topicKey]bool, len(req.Topics)) // one that is named twice is answered once, as in Kafka
 	for i := range req.Topics {
-		resp.Topics = append(resp.Topics, n.metadataTopic(req, &req.Topics[i]))
+		in := &req.Topics[i]
+		key := topicKey{id: in.TopicID}
+		if in.Topic != nil {
+			key.name = *in.Topic
+		}
+		if !named[key] {
+			named[key] = true
+			resp.Topics = append(resp.Topics, n.metadataTopic(req, in))
+		}
 	}
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = operationsOnCluster

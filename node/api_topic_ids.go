@@ -5,7 +5,6 @@ package node
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -55,8 +54,7 @@ func (c *catalog) checkCollision(name string) error {
 	if c.unified[unifiedName(name)] == 0 {
 		return nil
 	}
-	i := slices.IndexFunc(c.topics, func(t *topicMeta) bool { return unifiedName(t.Name) == unifiedName(name) })
-	return kafka.Errorf(kerr.InvalidTopicException, "topic %q collides with topic %q: '.' and '_' are the same in names of metrics", name, c.topics[i].Name)
+	return kafka.Errorf(kerr.InvalidTopicException, "topic %.60q collides with one that exists: '.' and '_' are the same in names of metrics", name)
 }
 
 // topicName returns the name of a topic that a request names by its name, or from a version on by

@@ -43,14 +43,22 @@ func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error)
 // and time, idle or not.
 const maxPartitionsPerBroker = 10000
 
+// checkPartitionCount refuses more partitions than the cluster takes.
+func (n *Node) checkPartitionCount(more int) error {
+	if most := maxPartitionsPerBroker * len(n.members()); len(n.catalog.byGroup)+more > most {
+		return kafka.Errorf(kerr.PolicyViolation, "the cluster has %d partitions and takes %d, %d for each broker; delete topics that nobody needs, or add brokers",
+			len(n.catalog.byGroup), most, maxPartitionsPerBroker)
+	}
+	return nil
+}
+
 func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
 	if n.joining() {
 		return nil, errJoining
 	}
 	able, unable := n.candidates()
-	if most := maxPartitionsPerBroker * (len(able) + len(unable)); len(n.catalog.byGroup)+partitions > most {
-		return nil, kafka.Errorf(kerr.PolicyViolation, "the cluster has %d partitions and takes %d, %d for each broker; delete topics that nobody needs, or add brokers",
-			len(n.catalog.byGroup), most, maxPartitionsPerBroker)
+	if err := n.checkPartitionCount(partitions); err != nil {
+		return nil, err
 	}
 	switch all := len(able) + len(unable); {
 	case replicas < 1 || replicas > all:
@@ -78,6 +86,12 @@ func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16
 
 // checkNewPlacement checks replicas that a client chose for new partitions.
 func (n *Node) checkNewPlacement(placement [][]BrokerID) error {
+	if err := n.checkPartitionCount(len(placement)); err != nil {
+		return err
+	}
+	if len(placement) > maxPartitions {
+		return kafka.Errorf(kerr.InvalidPartitions, "%d partitions; a topic has at most %d", len(placement), maxPartitions)
+	}
 	if err := n.checkPlacement(placement); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ type target struct {
 
 // smallSettings keep what a broker means to hold small, so that what it holds beyond shows.
 func smallSettings() map[string]string {
-	return map[string]string{"hot_bytes": "33554432", "cache_bytes": "16777216", "inflight_bytes": "67108864", "unread_bytes": "67108864", "default_replicas": "1"}
+	return map[string]string{"hot_bytes": "33554432", "cache_bytes": "16777216", "inflight_bytes": "67108864", "max_request_bytes": "67108864", "unread_bytes": "67108864", "default_replicas": "1"}
 }
 
 // memoryBudget is for those settings: three times what hot_bytes and cache_bytes say, inflight_bytes, as much again

@@ -124,6 +124,22 @@ func ask[T kmsg.Response](ctx context.Context, a *admin, req kmsg.Request) (T, e
 	return resp.(T), nil
 }
 
+// askOther asks one of some brokers. A broker that leaves may never hear that the others let go of it, so it isn't asked.
+func askOther[T kmsg.Response](ctx context.Context, a *admin, brokers []int32, req kmsg.Request) (T, error) {
+	var none T
+	err := errors.New("no other broker is in the cluster")
+	for _, b := range brokers {
+		var resp kmsg.Response
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		resp, err = a.client.Broker(int(b)).RetriableRequest(ctx, req)
+		cancel()
+		if err == nil {
+			return resp.(T), nil
+		}
+	}
+	return none, fmt.Errorf("asking for %s: %w", kmsg.NameForKey(req.Key()), err)
+}
+
 // refusal turns an answer's error code and text into an error.
 func refusal(code int16, text *string) error {
 	err := kerr.ErrorForCode(code)
@@ -144,7 +160,7 @@ func (a *admin) remove(ctx context.Context, broker int32) error {
 	}
 	req := kmsg.NewPtrUnregisterBrokerRequest()
 	req.BrokerID = broker
-	resp, err := ask[*kmsg.UnregisterBrokerResponse](ctx, a, req)
+	resp, err := askOther[*kmsg.UnregisterBrokerResponse](ctx, a, state.others(broker), req)
 	if err != nil {
 		return err
 	}

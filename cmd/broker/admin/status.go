@@ -60,6 +60,11 @@ func (c *cluster) live() (ids []int32) {
 	return ids
 }
 
+// others lists the ids of the brokers that are alive, without one.
+func (c *cluster) others(broker int32) []int32 {
+	return slices.DeleteFunc(c.live(), func(id int32) bool { return id == broker })
+}
+
 func (c *cluster) replicasOn(broker int32) (n int) {
 	for _, p := range c.partitions {
 		if slices.Contains(p.replicas, broker) {
