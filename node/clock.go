@@ -69,10 +69,9 @@ func (n *Node) brokerCount() int {
 func (c *clock) follow(n *Node) {
 	passed := n.now.Sub(c.slewed)
 	c.slewed = n.now
-	alone := n.brokerCount() == 1
-	if !c.known {
+	if !c.known { // after a start: it may be the moment in which most clocks are wrong
 		c.offset = c.vouched // the best there is
-		c.known = c.isVouch && (!alone || c.lasted(n))
+		c.known = c.isVouch && c.lasted(n)
 		return
 	}
 	diff := c.vouched - c.offset

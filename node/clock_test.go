@@ -53,6 +53,24 @@ func TestOneClockIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A restart while most clocks are wrong is no shorter way to be believed.
+func TestRestartAmongWrongClocks(t *testing.T) {
+	c := aged(t)
+	c.pass(30 * time.Second)
+	for _, id := range c.ids {
+		c.nodes[id].aheadMs = (24 * time.Hour).Milliseconds()
+		c.kill(id)
+	}
+	for _, id := range c.ids {
+		c.start(id)
+	}
+	c.until("there is a leader", func() bool { return c.leader("t") >= 0 })
+	c.pass(5 * time.Second)
+	if got := c.kept(); got != 3 {
+		t.Errorf("%d of 3 records are left", got)
+	}
+}
+
 // A jump that a majority shows is believed once it has lasted.
 func TestJumpOfMostClocks(t *testing.T) {
 	c := aged(t)

@@ -81,7 +81,7 @@ type Config struct {
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
 	// ClockPatience is how long the clocks of a majority of the brokers must agree on a jump before it is
-	// believed. A broker alone deletes nothing by age before its clock ran properly for as long.
+	// believed, and on any time after a start: before, a broker deletes by age only what it has held for longer itself.
 	// Default 1 h.
 	ClockPatience time.Duration
 
