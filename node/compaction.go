@@ -3,13 +3,13 @@
 package node
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/kafka"
 	"chronik/wal"
 )
 
@@ -193,15 +193,23 @@ func (c *compactor) next() {
 	}
 }
 
+// oldTombstones reports whether the tombstones of a batch have been there for delete.retention.ms. That goes by when it
+// was appended, which is the same on all replicas, and not by what its producer claims.
+func (c *compactor) oldTombstones(e *pb.Entry) bool {
+	b, err := kafka.ParseBatch(e.Data)
+	if err != nil || !c.node.clock.known || b.BaseOffset == 0 {
+		return false
+	}
+	return b.BaseOffset <= c.node.unixMs-c.node.topicNumber(c.part.meta.Topic, deleteRetentionConfig)
+}
+
 // look has one batch opened in either pass.
 func (c *compactor) look(e *pb.Entry, base int64) {
 	p := c.part
 	t := Task{Kind: TaskKeys, Batch: e.Data, Limit: c.node.storedLimit(p), Base: base, Keys: c.keys}
 	if c.second {
 		t.Kind = TaskKeep
-		if t.Horizon = math.MinInt64; c.node.clock.known {
-			t.Horizon = c.node.unixMs - c.node.topicNumber(p.meta.Topic, deleteRetentionConfig)
-		}
+		t.Tombstones = c.oldTombstones(e)
 	}
 	c.task = true
 	c.node.start(t, func(res TaskResult) {

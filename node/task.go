@@ -19,12 +19,12 @@ type Task struct {
 	Batch []byte
 	Limit int // bytes that the batch may unfold to
 
-	Keyed   bool  // TaskCheck: every record needs a key
-	Since   int64 // TaskFind: the timestamp looked for, in ms
-	From    int64 // TaskFind: the first record that counts, by its place in the batch
-	Base    int64 // TaskKeys, TaskKeep: the batch's offset
-	Horizon int64 // TaskKeep: tombstones as old as this timestamp go
-	Keys    *Keys // TaskKeys, TaskKeep
+	Keyed      bool  // TaskCheck: every record needs a key
+	Since      int64 // TaskFind: the timestamp looked for, in ms
+	From       int64 // TaskFind: the first record that counts, by its place in the batch
+	Base       int64 // TaskKeys, TaskKeep: the batch's offset
+	Tombstones bool  // TaskKeep: they go
+	Keys       *Keys // TaskKeys, TaskKeep
 }
 
 // TaskKind says what a task is.
@@ -68,21 +68,21 @@ func (t *Task) Do() TaskResult {
 			return nil
 		})
 	case TaskKeep:
-		res.Batch, res.Err = kafka.Filter(t.Batch, t.Limit, func(delta, ms int64, key, value []byte) bool {
+		res.Batch, res.Err = kafka.Filter(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) bool {
 			res.Bytes += int64(len(key) + len(value))
-			return t.keep(delta, ms, key, value)
+			return t.keep(delta, key, value)
 		})
 	}
 	return res
 }
 
 // keep reports whether compaction leaves a record in its batch.
-func (t *Task) keep(delta, ms int64, key, value []byte) bool {
+func (t *Task) keep(delta int64, key, value []byte) bool {
 	newest, known := t.Keys.newest[string(key)]
 	if !known || key == nil {
 		return true
 	}
-	return t.Base+delta >= newest && (value != nil || ms > t.Horizon)
+	return t.Base+delta >= newest && (value != nil || !t.Tombstones)
 }
 
 // Keys are the newest offsets of keys, as far as they fit into a number of bytes. What a key's record is
