@@ -15,7 +15,10 @@ import (
 type conn struct {
 	id       ConnID
 	host     string
-	queue    []*request // oldest first, none of them replied
+	frames   [][]byte   // requests that are not begun, oldest first
+	queued   bool       // in node.queued
+	chores   int        // of its requests
+	queue    []*request // begun, oldest first, none of them replied
 	commands int        // that it waits for, see maxConnCommands
 	closing  bool       // a reply with Close was given; nothing more is answered
 }
@@ -32,21 +35,29 @@ type request struct {
 	gone   bool // the connection is closed; the reply is dropped
 }
 
-// serve takes one frame from a client.
-func (n *Node) serve(in Request) {
-	c := n.conns[in.Conn]
-	if c == nil {
-		c = &conn{id: in.Conn, host: in.Host}
-		n.conns[in.Conn] = c
+// next takes the oldest frame that waits.
+func (c *conn) next() []byte {
+	frame := c.frames[0]
+	c.frames[0] = nil
+	if len(c.frames) == 1 {
+		c.frames = c.frames[:0] // its array serves again
+	} else {
+		c.frames = c.frames[1:]
 	}
+	return frame
+}
+
+// serve begins with one request.
+func (n *Node) serve(c *conn, frame []byte) {
 	if c.closing {
+		c.frames = nil
 		return
 	}
 	n.out.Work.Requests++
-	n.out.Work.Bytes += int64(len(in.Frame))
+	n.out.Work.Bytes += int64(len(frame))
 	r := &request{node: n, conn: c}
 	c.queue = append(c.queue, r)
-	n.dispatch(r, in.Frame)
+	n.dispatch(r, frame)
 }
 
 // reply answers the request with a message.
@@ -115,5 +126,6 @@ func (n *Node) hangUp(id ConnID) {
 	for _, r := range c.queue {
 		r.gone = true
 	}
+	c.frames = nil
 	delete(n.conns, id)
 }

@@ -143,7 +143,7 @@ func (n *Node) Held() Held {
 	h := Held{Conns: len(n.conns), Commands: len(n.commands.queue)}
 	//det:ok a sum has no order
 	for _, c := range n.conns {
-		h.Requests += len(c.queue)
+		h.Requests += len(c.frames) + len(c.queue)
 	}
 	return h
 }

@@ -74,14 +74,14 @@ type Node struct {
 	dead            error
 
 	// Work of this step, and what is left for the next.
-	requests []Request    // not begun
-	chores   []*chore     // begun
-	dirty    []*group     // to be advanced
-	waiting  []*group     // with appends under way; stays across steps
-	woken    []*fetch     // to be tried again
-	records  []wal.Entry  // scratch
-	coldFor  []coldWaiter // stays across steps
-	inlined  int          // bytes of records that this step looked at itself
+	queued  []*conn      // that have requests which are not begun
+	chores  []*chore     // begun
+	dirty   []*group     // to be advanced
+	waiting []*group     // with appends under way; stays across steps
+	woken   []*fetch     // to be tried again
+	records []wal.Entry  // scratch
+	coldFor []coldWaiter // stays across steps
+	inlined int          // bytes of records that this step looked at itself
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
@@ -364,7 +364,9 @@ func (n *Node) Step(in *Input) *Output {
 	for _, id := range in.Lost {
 		n.lose(id)
 	}
-	n.requests = append(n.requests, in.Requests...)
+	for i := range in.Requests {
+		n.arrived(in.Requests[i])
+	}
 	n.dropQueued(in.Hangups)
 	n.serveQueued()
 	for _, id := range in.Hangups { // last: a request after it would open the connection again

@@ -31,85 +31,139 @@ func (n *Node) spent(share int) bool { return n.out.Work.Cost() >= n.cfg.StepBud
 // chore is the rest of a request that is too large for a step.
 type chore struct {
 	request *request
-	next    int
-	count   int
-	do      func(i int)
+	more    func() bool // does the next piece, and says whether there are more
 	then    func()
 	share   int // of the budget: the whole in the step of its request, later one in two
 }
 
 // each calls do for 0 to count-1 and then then, unless the request is answered before: as much of it in this
-// step as the budget allows, and the rest in the next ones, between other requests.
+// step as the budget allows, and the rest in the next ones, between requests of other connections.
 func (n *Node) each(r *request, count int, do func(i int), then func()) {
-	c := &chore{r, 0, count, do, then, 1}
-	if !n.work(c) {
-		c.share = 2
-		n.chores = append(n.chores, c)
+	i := 0
+	n.inPieces(r, func() bool {
+		if i < count {
+			n.out.Work.Names++
+			i++
+			do(i - 1)
+		}
+		return i < count
+	}, then)
+}
+
+// eachPart does the same for things that have parts: begin says how many parts the i-th has, and do is called for
+// each of them before the next thing begins.
+func (n *Node) eachPart(r *request, count int, begin func(i int) (parts int), do func(i, part int), then func()) {
+	i, part, parts := -1, 0, 0
+	n.inPieces(r, func() bool {
+		switch {
+		case part < parts:
+			n.out.Work.Parts++
+			part++
+			do(i, part-1)
+		case i+1 < count:
+			n.out.Work.Names++
+			i++
+			part, parts = 0, begin(i)
+		}
+		return part < parts || i+1 < count
+	}, then)
+}
+
+// inPieces calls more until it says that nothing is left, and then then.
+func (n *Node) inPieces(r *request, more func() bool, then func()) {
+	c := chore{r, more, then, 1}
+	if n.work(&c) {
+		return
 	}
+	rest := c
+	rest.share = 2
+	r.conn.chores++
+	n.chores = append(n.chores, &rest)
 }
 
 // work does a piece of a chore, at least one call, and reports whether it is done with.
 func (n *Node) work(c *chore) bool {
-	for first := true; c.next < c.count; first = false {
+	for first := true; ; first = false {
 		if c.request.done || c.request.gone {
 			return true
 		}
 		if !first && n.spent(c.share) {
 			return false
 		}
-		n.out.Work.Names++
-		c.do(c.next)
-		c.next++
+		if !c.more() {
+			if c.then != nil {
+				c.then()
+			}
+			return true
+		}
 	}
-	if !c.request.done && !c.request.gone && c.then != nil {
-		c.then()
-	}
-	return true
 }
 
 // resume goes on with chores, in turn, for half of the budget; the other half is for new requests.
+// One always gets on.
 func (n *Node) resume() {
-	for turns := len(n.chores); turns > 0 && !n.spent(2); turns-- {
+	for turns, first := len(n.chores), true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
 		c := n.chores[0]
 		n.chores[0] = nil
 		n.chores = n.chores[1:]
 		if !n.work(c) {
 			n.chores = append(n.chores, c)
+			continue
 		}
+		c.request.conn.chores--
+		n.queue(c.request.conn)
 	}
 }
 
-// serveQueued serves requests in the order of arrival until the budget is spent. One is always served.
+// arrived takes a frame from a client.
+func (n *Node) arrived(in Request) {
+	c := n.conns[in.Conn]
+	if c == nil {
+		c = &conn{id: in.Conn, host: in.Host}
+		n.conns[in.Conn] = c
+	}
+	if c.closing {
+		return
+	}
+	c.frames = append(c.frames, in.Frame)
+	n.queue(c)
+}
+
+// queue lets a connection wait for its turn, if it has a request for which it may come.
+func (n *Node) queue(c *conn) {
+	if !c.queued && c.chores == 0 && len(c.frames) > 0 {
+		c.queued = true
+		n.queued = append(n.queued, c)
+	}
+}
+
+// serveQueued serves requests until the budget is spent, one of each connection in turn, so that one which asks for
+// much waits for itself. A connection's requests are begun in their order: none before what the one before it asks for
+// is under way, as far as that is cut into pieces. One is always served.
 func (n *Node) serveQueued() {
 	n.resume()
-	for first := true; len(n.requests) > 0 && (first || !n.spent(1)); first = false {
-		in := n.requests[0]
-		n.requests[0] = Request{}
-		n.requests = n.requests[1:]
-		n.serve(in)
+	for first := true; len(n.queued) > 0 && (first || !n.spent(1)); first = false {
+		c := n.queued[0]
+		n.queued[0] = nil
+		n.queued = n.queued[1:]
+		c.queued = false
+		if len(c.frames) > 0 {
+			n.serve(c, c.next())
+			n.queue(c)
+		}
 	}
 }
 
 // dropQueued forgets the requests of connections that are gone.
 func (n *Node) dropQueued(gone []ConnID) {
-	if len(gone) == 0 || len(n.requests) == 0 {
-		return
-	}
-	set := make(map[ConnID]bool, len(gone))
 	for _, id := range gone {
-		set[id] = true
-	}
-	rest := n.requests[:0]
-	for _, r := range n.requests {
-		if !set[r.Conn] {
-			rest = append(rest, r)
+		if c := n.conns[id]; c != nil {
+			c.frames = nil
 		}
 	}
-	clear(n.requests[len(rest):])
-	n.requests = rest
 }
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.requests)+len(n.chores)+len(n.dirty)+len(n.woken) > 0
+	return len(n.queued)+len(n.chores)+len(n.dirty)+len(n.woken) > 0
 }

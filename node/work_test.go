@@ -52,3 +52,41 @@ func (o *one) stepsFor(req kmsg.Request) (steps, longest int) {
 	}
 	return steps, longest
 }
+
+// A request that is cut into pieces is served before the next one of its connection begins; other connections don't
+// wait for it.
+func TestPiecesKeepTheirOrder(t *testing.T) {
+	o := newOne(t, func(c *Config) { c.StepBudget = 1 })
+	o.create("t")
+	drop := kmsg.NewPtrDeleteTopicsRequest()
+	drop.TimeoutMillis = 1000
+	for i := range 20 {
+		drop.TopicNames = append(drop.TopicNames, fmt.Sprintf("absent%d", i))
+	}
+	drop.TopicNames = append(drop.TopicNames, "t")
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.TimeoutMillis = 1000
+	in := kmsg.NewCreateTopicsRequestTopic()
+	in.Topic, in.NumPartitions, in.ReplicationFactor = "t", 1, 1
+	create.Topics = append(create.Topics, in)
+	meta := kmsg.NewPtrMetadataRequest()
+	o.step(Input{Requests: []Request{
+		{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "", drop)},
+		{Conn: 1, Frame: kafka.AppendRequest(nil, 2, "", create)},
+		{Conn: 2, Frame: kafka.AppendRequest(nil, 3, "", meta)},
+	}})
+	var answered []byte
+	for i := 0; len(o.replies) < 3 && i < 1000; i++ {
+		o.step(Input{})
+	}
+	for _, r := range o.replies {
+		answered = append(answered, r.Frame[0][3])
+	}
+	if string(answered) != "\x03\x01\x02" {
+		t.Fatalf("answers to %v", answered)
+	}
+	resp := kmsg.NewPtrCreateTopicsResponse()
+	if _, err := kafka.ParseResponse(kafka.Frame(o.replies[2].Frame).Bytes(), resp); err != nil || resp.Topics[0].ErrorCode != 0 {
+		t.Errorf("the topic is made before the earlier one is deleted: %v, %+v", err, resp)
+	}
+}
