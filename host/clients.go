@@ -23,7 +23,7 @@ type clients struct {
 	large    *admission   // and of the others
 	unread   atomic.Int64 // bytes of answers that clients have not taken
 	meter    *requestMeter
-	log      *slog.Logger
+	lines    clientLines
 
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
@@ -35,13 +35,27 @@ type clients struct {
 	closed bool
 }
 
+// clientLines are the kinds of lines that strangers can cause.
+type clientLines struct{ accept, full, closed, unread *teller }
+
+func newClientLines(log *slog.Logger) clientLines {
+	return clientLines{&teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}}
+}
+
+func (l clientLines) stop() {
+	for _, t := range []*teller{l.accept, l.full, l.closed, l.unread} {
+		t.stop()
+	}
+}
+
 func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) (*clients, error) {
 	l, err := listen(addr, "Kafka clients", "listen")
 	if err != nil {
 		return nil, err
 	}
 	return &clients{
-		listener: l, limits: limits, mail: mail, log: log,
+		listener: l, limits: limits, mail: mail,
+		lines: newClientLines(log),
 		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),
@@ -55,7 +69,7 @@ func (s *clients) start() {
 }
 
 func (s *clients) accept() {
-	acceptAll(s.listener, s.log, s.quit, s.add)
+	acceptAll(s.listener, s.lines.accept, s.quit, s.add)
 }
 
 // add starts a connection, unless there are too many.
@@ -83,8 +97,8 @@ func (s *clients) add(sock net.Conn) {
 	}
 	if full {
 		s.meter.overfull.Add(1)
-		s.log.Warn("closed a new connection: there are too many", "from", sock.RemoteAddr(), "limit", s.limits.Conns,
-			"limit_of_one_address", s.limits.AddressConns)
+		s.lines.full.tell(slog.LevelWarn, "closed a new connection: there are too many", "", from(sock), slog.Int("limit", s.limits.Conns),
+			slog.Int("limit_of_one_address", s.limits.AddressConns))
 	}
 }
 
@@ -127,7 +141,7 @@ func (s *clients) reapIdle() {
 		now := time.Now()
 		for _, c := range s.list() {
 			if c.stuck(now) {
-				s.log.Warn("closed a client connection: the client doesn't read its answers", "from", c.sock.RemoteAddr())
+				s.lines.unread.tell(slog.LevelWarn, "closed a client connection: the client doesn't read its answers", "", from(c.sock))
 				c.shut()
 			}
 			if c.idleSince(now) >= s.limits.IdleTime {
@@ -186,6 +200,7 @@ func (s *clients) close() {
 		c.shut()
 	}
 	s.wg.Wait()
+	s.lines.stop()
 }
 
 func errFrame(n uint32, limit int) error {

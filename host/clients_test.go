@@ -31,9 +31,14 @@ type testServer struct {
 
 func serve(t testing.TB, limits Limits, step func(in *node.Input, out *node.Output)) testServer {
 	t.Helper()
+	return serveAndLog(t, quiet(), limits, step)
+}
+
+func serveAndLog(t testing.TB, log *slog.Logger, limits Limits, step func(in *node.Input, out *node.Output)) testServer {
+	t.Helper()
 	limits.setDefaults()
 	mail := newMailbox()
-	s, err := listenClients("127.0.0.1:0", limits, mail, quiet())
+	s, err := listenClients("127.0.0.1:0", limits, mail, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +309,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		limits.setDefaults()
 		mail := newMailbox()
 		s := &clients{
-			limits: limits, mail: mail, log: quiet(), small: newAdmission(1000), large: newAdmission(1000), meter: newRequestMeter(),
+			limits: limits, mail: mail, lines: newClientLines(quiet()), small: newAdmission(1000), large: newAdmission(1000), meter: newRequestMeter(),
 			quit: make(chan struct{}), conns: make(map[node.ConnID]*conn), from: make(map[string]*client),
 		}
 		s.wg.Go(s.reapIdle)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func (c *conn) read() {
 	}
 	c.srv.remove(c)
 	if err != nil && !isHangup(err) {
-		c.srv.log.Info("closed a client connection", "from", c.sock.RemoteAddr(), "err", err)
+		c.srv.lines.closed.tell(slog.LevelInfo, "closed a client connection", err.Error(), from(c.sock))
 	}
 }
 

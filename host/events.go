@@ -17,11 +17,23 @@ type events struct {
 	ready  func() // called once, at the node's EventReady
 	counts [node.EventKinds]uint64
 	second int64 // in which the lines below were written
-	lines  int
+	lines  [node.EventKinds]int
+	tells  map[node.EventKind]*teller // of the kinds that others cause by what they send
 }
 
-// linesPerSecond keeps an election of ten thousand groups, or a broken client, from drowning the
-// log. What is left out is still counted.
+// tellKinds are the events that say what is wrong with something that came from elsewhere.
+var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused}
+
+func newEvents(log *slog.Logger, ready func()) events {
+	e := events{log: log, ready: ready, tells: make(map[node.EventKind]*teller)}
+	for _, kind := range tellKinds {
+		e.tells[kind] = &teller{log: log}
+	}
+	return e
+}
+
+// linesPerSecond bounds the lines of one kind: it keeps an election of ten thousand groups, or a client that makes
+// topics, from drowning the log. What is left out is still counted.
 const linesPerSecond = 50
 
 type eventLine struct {
@@ -61,13 +73,27 @@ func (e *events) report(list []node.Event) {
 		if e.counts[ev.Kind]++; ev.Kind == node.EventReady && e.counts[ev.Kind] == 1 {
 			e.ready()
 		}
-		if line, ok := eventLines[ev.Kind]; ok && e.mayLog() {
+		line, ok := eventLines[ev.Kind]
+		switch tell := e.tells[ev.Kind]; {
+		case !ok:
+		case tell != nil:
+			tell.tell(line.level, line.text, ev.Text, line.attrs(ev)...)
+		case e.mayLog(ev.Kind):
 			e.write(line, ev)
 		}
 	}
 }
 
 func (e *events) write(line eventLine, ev *node.Event) {
+	attrs := line.attrs(ev)
+	if ev.Text != "" {
+		attrs = append(attrs, slog.String("what", ev.Text))
+	}
+	e.log.LogAttrs(context.Background(), line.level, line.text, attrs...)
+}
+
+// attrs are the numbers of an event.
+func (line eventLine) attrs(ev *node.Event) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 4)
 	if ev.Term != 0 {
 		attrs = append(attrs, slog.Uint64("group", uint64(ev.Group)), slog.Uint64("term", ev.Term))
@@ -77,19 +103,26 @@ func (e *events) write(line eventLine, ev *node.Event) {
 	if line.n != "" {
 		attrs = append(attrs, slog.Int64(line.n, ev.N))
 	}
-	if ev.Text != "" {
-		attrs = append(attrs, slog.String("what", ev.Text))
-	}
-	e.log.LogAttrs(context.Background(), line.level, line.text, attrs...)
+	return attrs
 }
 
-func (e *events) mayLog() bool {
+func (e *events) mayLog(kind node.EventKind) bool {
 	if now := time.Now().Unix(); now != e.second {
-		if left := e.lines - linesPerSecond; left > 0 {
-			e.log.Warn("left out lines about events", "count", left)
+		for kind, n := range e.lines {
+			if left := n - linesPerSecond; left > 0 {
+				e.log.Warn("left out lines about events", "count", left, "like", eventLines[node.EventKind(kind)].text)
+			}
 		}
-		e.second, e.lines = now, 0
+		e.second = now
+		clear(e.lines[:])
 	}
-	e.lines++
-	return e.lines <= linesPerSecond
+	e.lines[kind]++
+	return e.lines[kind] <= linesPerSecond
+}
+
+// stop writes nothing any more by itself.
+func (e *events) stop() {
+	for _, t := range e.tells {
+		t.stop()
+	}
 }

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"log/slog"
 	"net"
 	"time"
 )
@@ -55,8 +56,8 @@ func (s *clients) dropSlowest() {
 	if slowest == nil {
 		return
 	}
-	s.log.Warn("closed a client connection: too many answers are not read, and its client has the most", "from", slowest.sock.RemoteAddr(),
-		"bytes", most, "limit_of_all", s.limits.UnreadBytes)
+	s.lines.unread.tell(slog.LevelWarn, "closed a client connection: too many answers are not read, and its client has the most", "",
+		from(slowest.sock), slog.Int64("bytes", most), slog.Int64("limit_of_all", s.limits.UnreadBytes))
 	slowest.abandon()
 }
 

@@ -175,7 +175,7 @@ func (h *Host) open() (err error) {
 	h.loop = &loop{
 		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk, tasks: h.tasks,
-		events: events{log: cfg.Log, ready: func() { h.late.Stop(); cfg.Ready() }},
+		events: newEvents(cfg.Log, func() { h.late.Stop(); cfg.Ready() }),
 	}
 	h.recovered.Store(true)
 	return nil
@@ -227,6 +227,7 @@ func (h *Host) Run(ctx context.Context) error {
 	})
 	defer stop()
 	err := h.loop.run()
+	h.loop.stopLines()
 	h.loop.summary()
 	if err == nil {
 		h.clients.drain(time.Second)

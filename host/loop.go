@@ -32,6 +32,9 @@ type loop struct {
 	steps   uint64
 	longest time.Duration
 	over    uint64 // steps that did more than their budget allows
+
+	overLine, slowLine teller
+
 	started time.Time
 	last    [16]inputSummary // the newest inputs, for the text of a panic
 }
@@ -44,6 +47,7 @@ func (l *loop) run() (err error) {
 		}
 	}()
 	l.started = time.Now()
+	l.overLine.log, l.slowLine.log = l.log, l.log
 	var wake, giveUp node.Time
 	for {
 		in := l.mail.take(l.clock, wake)
@@ -78,13 +82,21 @@ func (l *loop) timedStep(in *node.Input) *node.Output {
 	took := l.clock.now().Sub(in.Now)
 	if !out.Work.Within(node.StepBudget) {
 		l.over++
-		l.log.Warn("a step did more than its budget allows; please report it as a bug", "work", fmt.Sprintf("%+v", out.Work), "took", took, "input", summarize(in))
+		l.overLine.tell(slog.LevelWarn, "a step did more than its budget allows; please report it as a bug", "", slog.String("work", fmt.Sprintf("%+v", out.Work)),
+			slog.Duration("took", took), slog.Any("input", summarize(in)))
 	}
 	l.longest = max(l.longest, took)
 	if took > slowStep {
-		l.log.Warn("a slow step: everything waited for it", "took", took, "input", summarize(in))
+		l.slowLine.tell(slog.LevelWarn, "a slow step: everything waited for it", "", slog.Duration("took", took), slog.Any("input", summarize(in)))
 	}
 	return out
+}
+
+// stopLines ends the lines that would come later.
+func (l *loop) stopLines() {
+	l.events.stop()
+	l.overLine.stop()
+	l.slowLine.stop()
 }
 
 // carryOut starts everything the node wants done, what takes longest first.

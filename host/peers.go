@@ -39,6 +39,9 @@ type peers struct {
 	mail     *mailbox
 	budget   *budget // bytes of messages in the mailbox and in the step
 	log      *slog.Logger
+	accept   teller // what is wrong with connections that are made to this broker
+	greeted  teller
+	ended    teller
 
 	quit chan struct{}
 	wg   sync.WaitGroup
@@ -57,6 +60,7 @@ type peers struct {
 func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
 	p := &peers{
 		self: self, secret: secret, mail: mail, log: log,
+		accept: teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),
 		budget:  newBudget(peerInboxBytes),
@@ -83,7 +87,7 @@ func (p *peers) start() {
 		return
 	}
 	p.wg.Go(func() {
-		acceptAll(p.listener, p.log, p.quit, func(c net.Conn) { p.wg.Go(func() { p.receive(c) }) })
+		acceptAll(p.listener, &p.accept, p.quit, func(c net.Conn) { p.wg.Go(func() { p.receive(c) }) })
 	})
 }
 
@@ -146,21 +150,21 @@ func (p *peers) receive(sock net.Conn) {
 	}
 	defer p.untrack(sock)
 	if !p.greet(1) {
-		p.log.Warn("closed a connection to the peer port: too many have not said who they are", "from", sock.RemoteAddr(), "most", maxHandshakes)
+		p.greeted.tell(slog.LevelWarn, "closed a connection to the peer port: too many have not said who they are", "", from(sock), slog.Int("most", maxHandshakes))
 		return
 	}
-	from, err := p.welcome(sock)
+	broker, err := p.welcome(sock)
 	p.greet(-1)
 	if err != nil {
-		p.log.Warn("refused a broker's connection", "from", sock.RemoteAddr(), "err", err)
+		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
 		return
 	}
-	p.replace(from, sock)
-	if err = p.readMessages(from, sock); !isHangup(err) {
-		p.log.Warn("closed the connection from a broker", "broker", from, "err", err)
+	p.replace(broker, sock)
+	if err = p.readMessages(broker, sock); !isHangup(err) {
+		p.ended.tell(slog.LevelWarn, "closed the connection from a broker", err.Error(), slog.Int("broker", int(broker)))
 	}
-	if p.newest(from, sock) {
-		p.mail.lost(from)
+	if p.newest(broker, sock) {
+		p.mail.lost(broker)
 	}
 }
 
@@ -312,6 +316,9 @@ func (p *peers) close() {
 		p.listener.Close()
 	}
 	p.wg.Wait()
+	for _, t := range []*teller{&p.accept, &p.greeted, &p.ended} {
+		t.stop()
+	}
 }
 
 // all lists the links to other brokers.

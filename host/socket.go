@@ -48,14 +48,14 @@ func listen(addr, what, key string) (net.Listener, error) {
 
 // acceptAll calls use for each new connection until the listener is closed. Trouble such as too
 // many open files is waited out.
-func acceptAll(l net.Listener, log *slog.Logger, quit <-chan struct{}, use func(net.Conn)) {
+func acceptAll(l net.Listener, lines *teller, quit <-chan struct{}, use func(net.Conn)) {
 	for {
 		sock, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
-			log.Warn("can't accept a connection; trying again", "err", err)
+			lines.tell(slog.LevelWarn, "can't accept a connection; trying again", err.Error())
 			select {
 			case <-quit:
 				return
