@@ -148,7 +148,7 @@ func (g *classicGroup) offsetRecords(req *kmsg.OffsetCommitRequest, resp *kmsg.O
 			}
 			o := committedOffset{
 				partition: in.Partition, offset: in.Offset, leaderEpoch: in.LeaderEpoch,
-				committed: g.node.unixMs, topicID: meta.Topic.id(),
+				committed: g.node.stampMs(), topicID: meta.Topic.id(),
 			}
 			if in.Metadata != nil {
 				o.metadata = *in.Metadata

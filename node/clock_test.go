@@ -53,6 +53,29 @@ func TestOneClockIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A wrong clock is not believed because others can't be heard: with one broker of three away, the two others
+// contradict each other, and what is written meanwhile lives as long as it should.
+func TestWrongClockAndBrokerAway(t *testing.T) {
+	for _, off := range []time.Duration{-8 * 24 * time.Hour, 8 * 24 * time.Hour} {
+		c := aged(t)
+		leader := c.leader("t")
+		wrong, away := leader%3+1, (leader+1)%3+1
+		c.nodes[wrong].aheadMs = off.Milliseconds()
+		c.kill(away)
+		c.pass(50 * time.Second) // longer than it takes to believe a jump
+		c.produce("t", "d")
+		c.start(away)
+		c.pass(50 * time.Second)
+		if c.kept() == 0 { // the index is sparse, so the older ones may be there, too
+			t.Errorf("a clock %v off and a broker away left no record, not even that of the last minute", off)
+		}
+		c.pass(time.Minute)
+		if got := c.kept(); got != 0 {
+			t.Errorf("a clock %v off and a broker away keep %d records beyond their time", off, got)
+		}
+	}
+}
+
 // A restart while most clocks are wrong is no shorter way to be believed.
 func TestRestartAmongWrongClocks(t *testing.T) {
 	c := aged(t)

@@ -197,7 +197,7 @@ func (c *compactor) next() {
 // was appended, which is the same on all replicas, and not by what its producer claims.
 func (c *compactor) oldTombstones(e *pb.Entry) bool {
 	b, err := kafka.ParseBatch(e.Data)
-	if err != nil || !c.node.clock.known || b.BaseOffset == 0 {
+	if err != nil || !c.node.clock.earliest.known || b.BaseOffset == 0 {
 		return false
 	}
 	return b.BaseOffset <= c.node.unixMs-c.node.topicNumber(c.part.meta.Topic, deleteRetentionConfig)

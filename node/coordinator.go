@@ -287,7 +287,7 @@ func (g *consumerGroup) expired() bool {
 	if !g.idle() || g.stored.empty() {
 		return false
 	}
-	if len(g.stored.topics) > 0 && !g.coordinator.node.clock.known {
+	if len(g.stored.topics) > 0 && !g.coordinator.node.clock.earliest.known {
 		return false // nobody knows how old they are
 	}
 	horizon := g.coordinator.node.unixMs - g.coordinator.node.cfg.OffsetsRetention.Milliseconds()

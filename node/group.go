@@ -450,6 +450,9 @@ func (g *group) transmit(m *pb.Message) {
 	case m.GetType() == pb.MsgSnap:
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:
+		if m.GetType() == pb.MsgVoteResp {
+			p.clockTold = 0 // it will stamp records, and may have heard no clock since it started
+		}
 		p.addRaft(g.id, m)
 	}
 }

@@ -67,7 +67,7 @@ type promise struct {
 
 func newClassicGroup(of *consumerGroup) *classicGroup {
 	n := of.coordinator.node
-	return &classicGroup{of: of, node: n, since: n.unixMs}
+	return &classicGroup{of: of, node: n, since: n.stampMs()}
 }
 
 // restoreClassicGroup begins where the log left the group. All members get a fresh session: how long
@@ -123,7 +123,7 @@ func (g *classicGroup) store(v *kmsg.GroupMetadataValue, done func(error)) {
 func (g *classicGroup) group() GroupID { return g.of.coordinator.group.id }
 
 func (g *classicGroup) enter(s groupState) {
-	g.state, g.since = s, g.node.unixMs
+	g.state, g.since = s, g.node.stampMs()
 }
 
 // startTimer replaces the timer of the state.

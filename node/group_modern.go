@@ -149,7 +149,7 @@ func (g *modernGroup) leave(d *draft, id string) {
 	d.state.Epoch++
 	d.header = true
 	if len(d.state.members) == 0 {
-		d.state.Since = g.node.unixMs
+		d.state.Since = g.node.stampMs()
 	}
 }
 

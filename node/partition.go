@@ -84,17 +84,29 @@ func (p *partition) refuse(index uint64, err error) verdict {
 // maxStamp keeps the first byte of a stamp 0, which tells batches from commands.
 const maxStamp = 1<<56 - 1
 
+// stampUnknown stands for a time of appending that nobody could tell: a partition with one replica may have a
+// leader that has heard no other clock yet. Such records have the age for which a process has held them.
+const stampUnknown = maxStamp
+
 // stamp writes the time of appending where a batch that came from a producer has its base offset, 0.
 // The checksum doesn't cover it, and readers never see it.
 func (p *partition) stamp(raw []byte) {
-	kafka.SetBaseOffset(raw, p.node.stampMs())
+	ms := int64(stampUnknown)
+	if p.node.clock.heard {
+		ms = p.node.stampMs()
+	}
+	kafka.SetBaseOffset(raw, ms)
 }
 
 // append gives a batch its offsets and wakes who waits for them.
 func (p *partition) append(index uint64, b *kafka.Batch) int64 {
 	base := p.highWatermark
-	p.appended = max(p.appended, b.BaseOffset)
-	p.spans.add(index, base, b, p.appended, p.node.now)
+	appended := b.BaseOffset
+	if appended != stampUnknown {
+		p.appended = max(p.appended, appended)
+		appended = p.appended
+	}
+	p.spans.add(index, base, b, appended, p.node.now)
 	p.highWatermark += b.Offsets()
 	p.wake()
 	return base

@@ -101,7 +101,7 @@ func (n *Node) isDue(s *span, ms int64) bool {
 	if n.now.Sub(s.seen).Milliseconds() > ms {
 		return true
 	}
-	return n.clock.known && s.appended > 0 && s.appended <= n.unixMs && n.unixMs-s.appended > ms
+	return n.clock.earliest.known && s.appended > 0 && s.appended <= n.unixMs && n.unixMs-s.appended > ms
 }
 
 // spanEnd returns the offset after a span.
