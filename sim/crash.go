@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -159,7 +160,7 @@ func (w *world) config(b *broker) node.Config {
 		GroupMinSession:       time.Duration(shortestSession),
 		ConsumerSession:       time.Duration(k.GroupSession),
 		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
-		ClockPatience:         20 * time.Second,
+		ClockPatience:         cmp.Or(time.Duration(k.ClockPatience), 20*time.Second),
 		TimestampAfterMaxMs:   math.MaxInt64, // a clock may be years behind
 		RetentionMs:           -1,            // records of simulated clients are not of this time
 	}

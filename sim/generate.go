@@ -46,6 +46,7 @@ type profile struct {
 	members    int                      // at most, of one group
 	hostile    int64                    // of 100 worlds, so many have hostile clients
 	clumsy     bool                     // clocks that are years off
+	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
 var profiles = []profile{
@@ -91,7 +92,7 @@ var profiles = []profile{
 	},
 	{ // records that are deleted because they are old or many, or on request
 		name: "retention", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: faultKinds, configs: (*generator).retention,
+		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: faultKinds, configs: (*generator).retention, ages: true,
 	},
 	{ // records that are dropped when there are newer ones with their key
 		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
@@ -132,6 +133,8 @@ type generator struct {
 	plan  *Plan
 	dense bool
 	moves bool
+
+	wrongClocks int // of brokers 1 to this; the others are right; 0: nothing is known
 
 	producers, consumers []int // of a script
 }
@@ -212,15 +215,28 @@ func (g *generator) world() {
 	if g.dense {
 		p.Safety = g.span(3*second, 8*second)
 	}
+	g.clocks()
+}
+
+// clocks draws what clocks show: all may be wrong, or only so few that the others are believed.
+func (g *generator) clocks() {
+	p := g.plan
 	skewed := g.prof.faults > 0 && (g.prof.clumsy || g.chance(1, 3))
-	for range p.Brokers {
+	if g.prof.ages && g.chance(2, 3) {
+		skewed, g.wrongClocks = false, (p.Brokers-1)/2
+		p.Knobs.ClockPatience = g.span(second, 20*second)
+	}
+	for i := range p.Brokers {
 		c := Clock{}
-		if skewed {
+		if skewed || i < g.wrongClocks {
 			c.OffsetMs = g.skew(1 << 32)
-			if g.prof.clumsy {
+			if g.prof.clumsy || g.prof.ages {
 				c.OffsetMs = g.skew(1 << 40)
 			}
 			c.DriftPPM = g.skew(200_000)
+		}
+		if g.wrongClocks > 0 {
+			c.DriftPPM = g.skew(rightDriftPPM)
 		}
 		p.Clocks = append(p.Clocks, c)
 	}
@@ -655,5 +671,9 @@ func (g *generator) rate(f *Fault) {
 		f.Rate = g.wide(1, 100)
 	case FaultClockJump:
 		f.Rate = g.skew(1 << 36)
+		if g.wrongClocks > 0 { // the others stay right
+			f.Target, f.Group = Target(strconv.Itoa(int(g.between(1, int64(g.wrongClocks))))), 0
+			f.At, f.After, f.Times = Duration(g.upTo(int64(g.plan.Safety))/1000*1000), nil, 0
+		}
 	}
 }

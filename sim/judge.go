@@ -30,7 +30,8 @@ type judge struct {
 	producers map[producerKey]bool                             // ids given out; look-up only
 	moves     map[string][]move                                // of a partition; look-up only
 	compacted []*compacted
-	begins    map[string]int64 // where the histories of partitions begin in a soak; look-up only
+	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only
+	begins    map[string]int64       // where the histories of partitions begin in a soak; look-up only
 
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {
@@ -71,6 +72,7 @@ func newJudge(w *world) *judge {
 		starts:    make(map[string]int64),
 		progress:  make(map[node.GroupID][]commitPoint),
 		gone:      make(map[node.GroupID]bool),
+		deleted:   make(map[node.GroupID]int64),
 		producers: make(map[producerKey]bool),
 		moves:     make(map[string][]move),
 	}
@@ -101,6 +103,8 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.installed(b, e)
 		case node.EventPartitionDeleted:
 			j.gone[e.Group] = true
+		case node.EventLogStartMoved:
+			j.checkAge(w, b, e)
 		case node.EventBecameLeader:
 			delete(j.inSync[b.number], e.Group)
 		case node.EventInSyncChanged:

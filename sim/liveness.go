@@ -48,6 +48,7 @@ func (w *world) settle() {
 		w.converge()
 	}
 	w.readReplicas()
+	w.expire()
 	if len(w.attackers) > 0 {
 		w.checkBounded()
 	}

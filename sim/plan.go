@@ -92,6 +92,8 @@ type Knobs struct {
 	ReadLatency  Duration `json:"read_latency"`
 	RestartTime  Duration `json:"restart_time"` // mean time that a recovery takes
 
+	ClockPatience Duration `json:"clock_patience,omitempty"` // 0: 20 s
+
 	// Of consumer groups; 0: the broker's default.
 	GroupPartitions int32    `json:"group_partitions,omitempty"`
 	GroupDelay      Duration `json:"group_delay,omitempty"`

@@ -31,7 +31,8 @@ type world struct {
 	attackers []*attacker
 	conns     uint64 // made so far
 
-	doomed map[string]bool // topics that some call deletes: their records may go any time
+	doomed      map[string]bool // topics that some call deletes: their records may go any time
+	clocksRight bool            // of most brokers, all the time
 
 	rotten   []rotten
 	armed    []armed
@@ -97,7 +98,10 @@ func newWorld(p *Plan, opt Options) *world {
 		net: network{
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
-		doomed:   make(map[string]bool),
+		doomed: make(map[string]bool),
+
+		clocksRight: p.rightClocks(),
+
 		anchored: make([][]int, len(anchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
