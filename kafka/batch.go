@@ -155,7 +155,7 @@ func readBatchHeader(raw []byte) Batch {
 func CheckBatch(raw []byte, limit int) (Batch, error) {
 	b, err := CheckHeader(raw)
 	if err == nil {
-		_, err = CheckRecords(raw, limit, false)
+		_, err = CheckRecords(raw, Demands{Unfold: limit, Newest: AnyTime})
 	}
 	if err != nil {
 		return Batch{}, err
@@ -180,39 +180,70 @@ func CheckHeader(raw []byte) (Batch, error) {
 	return b, nil
 }
 
-// CheckRecords looks at each record of a producer's batch, whose header was checked: they must unfold to
-// at most limit bytes, parse, be as many as the header says with offset deltas 0, 1, 2, ..., and have keys
-// if they need one. It returns the largest timestamp of them in ms, of which the header may say anything.
-// The error is an *Error with the code that Kafka answers.
-func CheckRecords(raw []byte, limit int, keyed bool) (newest int64, err error) {
-	b, records, err := unpack(raw, limit)
+// Demands is what the records of a producer's batch have to keep to, beside agreeing with its header.
+type Demands struct {
+	Unfold int   // bytes that they may unfold to
+	Keyed  bool  // each has a key
+	Oldest int64 // timestamps are at least this, in ms; records without one (-1) may be of any time
+	Newest int64 // and at most this
+}
+
+// AnyTime is Demands.Newest where timestamps may be of any time; Oldest is 0 then.
+const AnyTime = math.MaxInt64
+
+// CheckRecords looks at each record of a producer's batch, whose header was checked: they must parse, be as many as
+// the header says with offset deltas 0, 1, 2, ..., and meet the demands. It returns the largest timestamp of them in
+// ms, of which the header may say anything. The error is an *Error with the code that Kafka answers, or *BadRecords.
+func CheckRecords(raw []byte, d Demands) (newest int64, err error) {
+	b, records, err := unpack(raw, d.Unfold)
 	if err != nil {
 		return 0, err
 	}
 	newest = math.MinInt64
-	var bad []int32
+	bad := &BadRecords{}
 	err = b.eachRecord(records, func(r record) error {
-		if keyed && r.key == nil && len(bad) < maxBadRecords {
-			bad = append(bad, int32(r.offsetDelta))
+		ms := b.FirstTimestamp + r.timestampDelta
+		newest = max(newest, ms)
+		switch {
+		case d.Keyed && r.key == nil:
+			bad.add(r, errNoKey)
+		case ms >= 0 && (ms < d.Oldest || ms > d.Newest):
+			bad.add(r, errTimestamp)
 		}
-		newest = max(newest, b.FirstTimestamp+r.timestampDelta)
 		return nil
 	})
-	if err == nil && len(bad) > 0 {
-		err = &BadRecords{bad}
+	if err == nil && bad.err != nil {
+		err = bad
 	}
 	return newest, err
 }
 
 // BadRecords refuses a batch for some of its records (KIP-467). Clients send the others again.
-type BadRecords struct{ Which []int32 } // by their places in the batch, at most maxBadRecords
+type BadRecords struct {
+	Which []int32 // by their places in the batch, at most maxBadRecords
+	err   error   // what is wrong with them
+}
 
 const maxBadRecords = 1000
 
-func (*BadRecords) Error() string { return errNoKey.Error() }
-func (*BadRecords) Unwrap() error { return errNoKey }
+// add notes a record with a fault. Only those with the first fault that is found are told.
+func (b *BadRecords) add(r record, err error) {
+	if b.err == nil {
+		b.err = err
+	}
+	if b.err == err && len(b.Which) < maxBadRecords {
+		b.Which = append(b.Which, int32(r.offsetDelta))
+	}
+}
 
-var errNoKey = Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
+func (b *BadRecords) Error() string { return b.err.Error() }
+func (b *BadRecords) Unwrap() error { return b.err }
+
+var (
+	errNoKey     = Errorf(kerr.InvalidRecord, "the topic is compacted; give every record a key")
+	errTimestamp = Errorf(kerr.InvalidTimestamp, "the timestamp is too far from the broker's time; send milliseconds since 1970, "+
+		"or set message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic")
+)
 
 func checkChecksum(b Batch, raw []byte) error {
 	if sum := crc32.Checksum(raw[crcStart:], castagnoli); sum != b.CRC {

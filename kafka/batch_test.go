@@ -202,8 +202,38 @@ func TestCheckBatchLooksIntoCompressedBatches(t *testing.T) {
 				t.Errorf("codec %d, %s: %v", codec, what, err)
 			}
 		}
-		if _, err := CheckRecords(good, 1<<20, true); Code(err) != kerr.InvalidRecord.Code {
+		if _, err := CheckRecords(good, Demands{Unfold: 1 << 20, Keyed: true, Newest: AnyTime}); Code(err) != kerr.InvalidRecord.Code {
 			t.Errorf("codec %d, no key where one is needed: %v", codec, err)
+		}
+	}
+}
+
+// Each record is looked at, and those that are wrong are told by their places.
+func TestCheckRecordsTellsWhichTimestampsAreWrong(t *testing.T) {
+	at := func(ms ...int64) []byte {
+		spec := NewBatchSpec()
+		for _, m := range ms {
+			spec.Records = append(spec.Records, Record{TimestampDelta: m - 1000})
+		}
+		spec.FirstTimestamp = 1000
+		return AppendBatch(nil, spec)
+	}
+	for _, c := range []struct {
+		raw  []byte
+		want []int32
+	}{
+		{at(1000, 900, 1100), nil},
+		{at(1000, 899, 1000), []int32{1}},
+		{at(1000, 1101, 1000, 800), []int32{1, 3}},
+		{at(-1, 1000, -1), nil}, // without a timestamp
+	} {
+		_, err := CheckRecords(c.raw, Demands{Unfold: 1 << 20, Oldest: 900, Newest: 1100})
+		bad, _ := err.(*BadRecords)
+		switch {
+		case c.want == nil && err != nil:
+			t.Errorf("%v", err)
+		case c.want != nil && (bad == nil || !slices.Equal(bad.Which, c.want) || Code(err) != kerr.InvalidTimestamp.Code):
+			t.Errorf("want records %v refused: %v", c.want, err)
 		}
 	}
 }
@@ -222,7 +252,7 @@ func TestCheckRecordsTellsTheLargestTimestamp(t *testing.T) {
 	spec := NewBatchSpec(Record{}, Record{TimestampDelta: 70}, Record{TimestampDelta: -5})
 	spec.FirstTimestamp = 1000
 	raw := resealed(AppendBatch(nil, spec), put32(35, 0x7fffffff))
-	if got, err := CheckRecords(raw, 1<<20, false); got != 1070 || err != nil {
+	if got, err := CheckRecords(raw, Demands{Unfold: 1 << 20, Newest: AnyTime}); got != 1070 || err != nil {
 		t.Errorf("%d, %v", got, err)
 	}
 	SetMaxTimestamp(raw, 1070)

@@ -63,8 +63,7 @@ func (n *Node) arrive(a *arrival) {
 }
 
 func (n *Node) checkTask(a *arrival) Task {
-	t := a.part.meta.Topic
-	return Task{Kind: TaskCheck, Batch: a.raw, Limit: n.unfoldLimit(t), Keyed: a.part.compacts()}
+	return Task{Kind: TaskCheck, Batch: a.raw, Demands: a.part.demands()}
 }
 
 // checked takes what the check of a batch found, and lets those go that are first in the lane.
@@ -96,10 +95,6 @@ func (n *Node) admit(a *arrival) {
 	case a.err != nil:
 		a.refuse(a.err)
 	default:
-		if err := a.part.checkTimestamps(a.raw); err != nil {
-			a.refuse(err)
-			return
-		}
 		a.propose()
 	}
 }

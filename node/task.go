@@ -17,14 +17,14 @@ type Task struct {
 	ID    uint64
 	Kind  TaskKind
 	Batch []byte
-	Limit int // bytes that the batch may unfold to
+	Limit int // bytes that the batch may unfold to; not TaskCheck
 
-	Keyed      bool  // TaskCheck: every record needs a key
-	Since      int64 // TaskFind: the timestamp looked for, in ms
-	From       int64 // TaskFind: the first record that counts, by its place in the batch
-	Base       int64 // TaskKeys, TaskKeep: the batch's offset
-	Tombstones bool  // TaskKeep: they go
-	Keys       *Keys // TaskKeys, TaskKeep
+	Demands    kafka.Demands // TaskCheck
+	Since      int64         // TaskFind: the timestamp looked for, in ms
+	From       int64         // TaskFind: the first record that counts, by its place in the batch
+	Base       int64         // TaskKeys, TaskKeep: the batch's offset
+	Tombstones bool          // TaskKeep: they go
+	Keys       *Keys         // TaskKeys, TaskKeep
 }
 
 // TaskKind says what a task is.
@@ -53,7 +53,7 @@ func (t *Task) Do() TaskResult {
 	res := TaskResult{ID: t.ID, At: -1, Time: -1}
 	switch t.Kind {
 	case TaskCheck:
-		res.Time, res.Err = kafka.CheckRecords(t.Batch, t.Limit, t.Keyed)
+		res.Time, res.Err = kafka.CheckRecords(t.Batch, t.Demands)
 	case TaskFind:
 		res.Err = kafka.Unpack(t.Batch, t.Limit, func(delta, ms int64, _, _ []byte) error {
 			if res.At < 0 && ms >= t.Since && delta >= t.From {

@@ -3,27 +3,23 @@
 package node
 
 import (
-	"github.com/twmb/franz-go/pkg/kerr"
+	"math"
 
 	"chronik/kafka"
 )
 
-// checkTimestamps refuses a batch whose timestamps lie too far from now (message.timestamp.before.max.ms and
-// message.timestamp.after.max.ms, KIP-937). Its records were looked at, so its largest timestamp is theirs; of the
-// others the first stands for all. Records without a timestamp (-1) pass.
-func (p *partition) checkTimestamps(raw []byte) error {
-	t := p.meta.Topic
-	b, err := kafka.ParseBatch(raw)
-	if err != nil || p.node.usesAppendTime(t) {
-		return err
+// demands returns what the records of a producer's batch have to keep to. Their timestamps may lie only so far from
+// now (message.timestamp.before.max.ms and message.timestamp.after.max.ms, KIP-937), unless they get the broker's time.
+func (p *partition) demands() kafka.Demands {
+	t, n := p.meta.Topic, p.node
+	d := kafka.Demands{Unfold: n.unfoldLimit(t), Keyed: p.compacts(), Newest: kafka.AnyTime}
+	if n.usesAppendTime(t) {
+		return d
 	}
-	now := p.node.stampMs()
-	before, after := p.node.topicNumber(t, timestampBeforeConfig), p.node.topicNumber(t, timestampAfterConfig)
-	for _, ms := range []int64{b.FirstTimestamp, b.MaxTimestamp} {
-		if ms >= 0 && (ms < now-before || ms-after > now) {
-			return kafka.Errorf(kerr.InvalidTimestamp, "timestamp %d lies outside of %d ms before and %d ms after the broker's time %d; "+
-				"send milliseconds since 1970, or set message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic", ms, before, after, now)
-		}
+	now := n.stampMs()
+	d.Oldest = max(now-n.topicNumber(t, timestampBeforeConfig), 0)
+	if after := n.topicNumber(t, timestampAfterConfig); after <= math.MaxInt64-now {
+		d.Newest = now + after
 	}
-	return nil
+	return d
 }

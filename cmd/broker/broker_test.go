@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -65,6 +66,8 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092, Peer: "a:10092"}, {ID: 2, Host: "b", Port: 9093, Rack: "r2", Peer: "b:10093"}}
 	want.Node.DefaultReplicas = 3
 	want.Node.RetentionMs, want.Node.RetentionBytes = 7*24*time.Hour.Milliseconds(), -1
+	want.Node.TimestampBeforeMaxMs, want.Node.TimestampAfterMaxMs = math.MaxInt64, time.Hour.Milliseconds()
+	want.Node.ClockPatience = time.Hour
 	want.Node.CheckpointEntries, want.Node.CheckpointBytes, want.Node.RetainEntries = 20000, 32<<20, 1000
 	want.Node.CatchUpBytesPerSecond, want.Node.ScrubBytesPerSecond = 64<<20, 4<<20
 	want.Node.GroupPartitions, want.Node.GroupMaxSize, want.Node.OffsetsRetention = 8, 1000, 7*24*time.Hour

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"math"
 	"time"
 
 	"chronik/host"
@@ -36,6 +37,9 @@ type settings struct {
 	UnreadBytes       int64
 	RetentionMs       int64
 	RetentionBytes    int64
+	StampBeforeMs     int64
+	StampAfterMs      int64
+	ClockPatienceMs   int64
 	GroupPartitions   int
 	GroupMaxSize      int
 	GroupDelayMs      int64
@@ -101,6 +105,9 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.UnreadBytes, "unread-bytes", 256<<20, size(1<<20, 1<<40), "answers that clients have not taken, all together; above it those who take nothing are hung up on")
 	number(fs, &s.RetentionMs, "retention-ms", 7*day, millis(1, forEver).or(-1), "milliseconds that records are kept, unless their topic says otherwise; -1 for ever")
 	number(fs, &s.RetentionBytes, "retention-bytes", -1, size(1, 1<<50).or(-1), "bytes that each partition keeps at least, unless its topic says otherwise; -1 without bound")
+	number(fs, &s.StampBeforeMs, "message-timestamp-before-max-ms", -1, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie behind the broker's time, unless their topic says otherwise; -1 without bound")
+	number(fs, &s.StampAfterMs, "message-timestamp-after-max-ms", hour, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie ahead of the broker's time, unless their topic says otherwise; -1 without bound")
+	number(fs, &s.ClockPatienceMs, "clock-patience-ms", hour, millis(1000, 30*day), "milliseconds that the clocks of most brokers must agree on a jump before records are deleted by it, and after a start")
 	number(fs, &s.GroupPartitions, "group-partitions", 8, between(1, 10000), "coordinators among which consumer groups are spread; counts when the first group begins")
 	number(fs, &s.GroupMaxSize, "group-max-size", 1000, between(1, 1000000), "members of a consumer group")
 	number(fs, &s.GroupDelayMs, "group-initial-delay-ms", 3000, millis(0, hour), "milliseconds that a new consumer group waits for more members before it begins; 0: one that is alone begins at once, and many that start together cost a rebalance each")
@@ -158,6 +165,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxMessageBytes: int32(s.MaxMessageBytes),
 			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
+			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs),
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
@@ -177,6 +185,14 @@ func (s *settings) hostConfig() (host.Config, error) {
 		})
 	}
 	return cfg, nil
+}
+
+// unbounded turns -1 into the largest number.
+func unbounded(n int64) int64 {
+	if n < 0 {
+		return math.MaxInt64
+	}
+	return n
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
