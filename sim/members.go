@@ -68,12 +68,25 @@ func (w *world) join(b *broker) bool {
 
 // loseDisk lets a broker die and come back with an empty disk, if no record can be lost by that.
 func (w *world) loseDisk(b *broker, down node.Time) bool {
-	if b.diskNumber == 0 || b.leaving || !w.spare(b) {
+	if b.diskNumber == 0 || b.leaving || w.beingRemoved(b) || !w.spare(b) {
 		return false
 	}
 	w.crash(b, true, down)
 	w.newDisk(b)
 	return true
+}
+
+// beingRemoved says that an operator waits for the answer to the removal of a broker. It may have left already,
+// and with an empty disk it would join anew; the operator, who doesn't know, would take that one away.
+func (w *world) beingRemoved(b *broker) bool {
+	for _, c := range w.clients {
+		for _, p := range c.serial.queue {
+			if p.call.Kind == CallRemove && p.call.Brokers[0] == b.number {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // left is called when a broker was removed from the cluster: it goes on for a while, perhaps until
