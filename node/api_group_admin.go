@@ -13,11 +13,17 @@ import (
 )
 
 // DescribeGroups, versions 0 to 6: v4 has static members, v5 is flexible. A group that doesn't exist
-// is in state Dead, without an error before v6.
+// is in state Dead, without an error before v6. One that is named twice is described once.
 func (n *Node) handleDescribeGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeGroupsRequest)
 	resp := kmsg.NewPtrDescribeGroupsResponse()
-	for _, id := range req.Groups {
+	named := make(map[string]bool)
+	n.each(r, len(req.Groups), func(i int) {
+		id := req.Groups[i]
+		if named[id] {
+			return
+		}
+		named[id] = true
 		out := kmsg.NewDescribeGroupsResponseGroup()
 		out.Group = id
 		g, err := n.groupOf(id, nil)
@@ -39,8 +45,7 @@ func (n *Node) handleDescribeGroups(r *request, m kmsg.Request) {
 			g.classic.describe(&out)
 		}
 		resp.Groups = append(resp.Groups, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }
 
 // describe tells what members said and got only while that is settled.
@@ -50,6 +55,7 @@ func (g *classicGroup) describe(out *kmsg.DescribeGroupsResponseGroup) {
 	if stable {
 		out.Protocol = g.protocol
 	}
+	g.node.out.Work.Parts += len(g.members)
 	for _, m := range g.members {
 		o := kmsg.NewDescribeGroupsResponseGroupMember()
 		o.MemberID, o.InstanceID, o.ClientID, o.ClientHost = m.id, m.instance, m.clientID, m.host
@@ -72,26 +78,60 @@ func (g *consumerGroup) listed() (protocolType, kind string) {
 // broker. v4 filters by state (KIP-518), v5 by type (KIP-848).
 func (n *Node) handleListGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListGroupsRequest)
-	resp := kmsg.NewPtrListGroupsResponse()
-	wanted := func(filter []string, value string) bool {
-		return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, value) })
+	l := &groupList{node: n, resp: kmsg.NewPtrListGroupsResponse(), states: req.StatesFilter, types: req.TypesFilter, wanted: make(map[string]bool)}
+	l.coordinators = n.ownCoordinators()
+	n.inPieces(r, l.more, func() { r.reply(l.resp) })
+}
+
+// groupList is an answer to ListGroups in the making.
+type groupList struct {
+	node          *Node
+	resp          *kmsg.ListGroupsResponse
+	states, types []string        // that are asked for; none: all
+	wanted        map[string]bool // of those that were looked up
+	coordinators  []*coordinator  // the first is under way
+	after         string          // the last of its groups that was looked at
+}
+
+// more looks at the next group, and says whether there are more. Groups may come and go between two looks.
+func (l *groupList) more() bool {
+	if len(l.coordinators) == 0 {
+		return false
 	}
-	for _, c := range n.ownCoordinators() {
-		if !c.group.serving {
-			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
-			continue
-		}
-		for _, g := range c.groups {
-			out := kmsg.NewListGroupsResponseGroup()
-			out.Group, out.GroupState = g.id, g.state()
-			out.ProtocolType, out.GroupType = g.listed()
-			if !wanted(req.StatesFilter, out.GroupState) || !wanted(req.TypesFilter, out.GroupType) || g.classic.state == groupDead {
-				continue
-			}
-			resp.Groups = append(resp.Groups, out)
-		}
+	l.node.out.Work.Parts++
+	c := l.coordinators[0]
+	if !c.group.serving {
+		l.resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+	} else if g := c.next(l.after); g != nil {
+		l.after = g.id
+		l.add(g)
+		return true
 	}
-	r.reply(resp)
+	l.coordinators, l.after = l.coordinators[1:], ""
+	return len(l.coordinators) > 0
+}
+
+func (l *groupList) add(g *consumerGroup) {
+	out := kmsg.NewListGroupsResponseGroup()
+	out.Group, out.GroupState = g.id, g.state()
+	out.ProtocolType, out.GroupType = g.listed()
+	if l.wants(l.states, out.GroupState) && l.wants(l.types, out.GroupType) && g.classic.state != groupDead {
+		l.resp.Groups = append(l.resp.Groups, out)
+	}
+}
+
+// wants reports whether a state or type is among those that are asked for. There are few, so each is looked up once.
+func (l *groupList) wants(filter []string, value string) bool {
+	if len(filter) == 0 {
+		return true
+	}
+	wanted, known := l.wanted[value]
+	if !known {
+		l.node.out.Work.Parts += len(filter) / 64
+		wanted = slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, value) })
+		l.wanted[value] = wanted
+	}
+	return wanted
 }
 
 // ownCoordinators lists those that this broker leads.
@@ -108,15 +148,23 @@ func (n *Node) ownCoordinators() (own []*coordinator) {
 	return own
 }
 
-// DeleteGroups, versions 0 to 2: removes groups without members, with their offsets. v2 is flexible.
+// DeleteGroups, versions 0 to 2: removes groups without members, with their offsets. v2 is flexible. One that
+// is named twice is removed once, as in Kafka.
 func (n *Node) handleDeleteGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DeleteGroupsRequest)
 	resp := kmsg.NewPtrDeleteGroupsResponse()
-	resp.Groups = make([]kmsg.DeleteGroupsResponseGroup, len(req.Groups))
-	w := waitFor(r, resp, len(req.Groups))
-	for i, id := range req.Groups {
-		out := &resp.Groups[i]
-		*out = kmsg.NewDeleteGroupsResponseGroup()
+	resp.Groups = make([]kmsg.DeleteGroupsResponseGroup, 0, len(req.Groups))
+	w := waitFor(r, resp, 0)
+	named := make(map[string]bool)
+	n.each(r, len(req.Groups), func(i int) {
+		id := req.Groups[i]
+		if named[id] {
+			return
+		}
+		named[id] = true
+		w.left++
+		resp.Groups = append(resp.Groups, kmsg.NewDeleteGroupsResponseGroup())
+		out := &resp.Groups[len(resp.Groups)-1]
 		out.Group, out.ErrorCode = id, kerr.CoordinatorNotAvailable.Code // until it is committed
 		done := func(err error) {
 			if !r.done {
@@ -129,8 +177,7 @@ func (n *Node) handleDeleteGroups(r *request, m kmsg.Request) {
 		} else {
 			g.remove(done)
 		}
-	}
-	w.begin(int32(coordinatorTimeout.Milliseconds()))
+	}, func() { w.begin(int32(coordinatorTimeout.Milliseconds())) })
 }
 
 func (n *Node) groupToDelete(id string) (*consumerGroup, error) {

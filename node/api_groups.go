@@ -33,9 +33,18 @@ func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 		n.createGroupsTopic()
 	}
 	r.expireAfter(coordinatorTimeout, func() {
-		n.groupsTopicFor = slices.DeleteFunc(n.groupsTopicFor, func(s seeker) bool { return s.request == r })
 		n.answerCoordinators(r, req)
+		n.dropSeekers()
 	})
+}
+
+// dropSeekers forgets those that were answered or are gone, when they are half of all.
+func (n *Node) dropSeekers() {
+	if n.seekersDone++; 2*n.seekersDone < len(n.groupsTopicFor) {
+		return
+	}
+	n.seekersDone = 0
+	n.groupsTopicFor = slices.DeleteFunc(n.groupsTopicFor, func(s seeker) bool { return s.request.done || s.request.gone })
 }
 
 // seeker is a client that waits for the first coordinators.
@@ -57,19 +66,20 @@ func (n *Node) createGroupsTopic() {
 
 func (n *Node) answerSeekers() {
 	waiting := n.groupsTopicFor
-	n.groupsTopicFor = nil
+	n.groupsTopicFor, n.seekersDone = nil, 0
 	for _, s := range waiting {
-		n.answerCoordinators(s.request, s.req)
+		if !s.request.done {
+			n.answerCoordinators(s.request, s.req)
+		}
 	}
 }
 
 func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	if req.Version >= 4 {
-		for _, key := range req.CoordinatorKeys {
-			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(key, req.CoordinatorType))
-		}
-		r.reply(resp)
+		n.each(r, len(req.CoordinatorKeys), func(i int) {
+			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(req.CoordinatorKeys[i], req.CoordinatorType))
+		}, func() { r.reply(resp) })
 		return
 	}
 	one := n.findCoordinator(req.CoordinatorKey, req.CoordinatorType)
@@ -212,11 +222,10 @@ func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
 	if req.Version < 3 {
 		resp.ErrorCode = leave(req.MemberID, nil)
 	}
-	for i := range req.Members {
+	n.each(r, len(req.Members), func(i int) {
 		in := &req.Members[i]
 		out := kmsg.NewLeaveGroupResponseMember()
 		out.MemberID, out.InstanceID, out.ErrorCode = in.MemberID, in.InstanceID, leave(in.MemberID, in.InstanceID)
 		resp.Members = append(resp.Members, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }

@@ -132,11 +132,18 @@ func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned assignmen
 	return assignmentOf(slices.Compact(all)), req.Topics != nil
 }
 
-// ConsumerGroupDescribe, versions 0 and 1: v1 says of each member that it speaks the new protocol.
+// ConsumerGroupDescribe, versions 0 and 1: v1 says of each member that it speaks the new protocol. A
+// group that is named twice is described once.
 func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ConsumerGroupDescribeRequest)
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
-	for _, id := range req.Groups {
+	named := make(map[string]bool)
+	n.each(r, len(req.Groups), func(i int) {
+		id := req.Groups[i]
+		if named[id] {
+			return
+		}
+		named[id] = true
 		out := kmsg.NewConsumerGroupDescribeResponseGroup()
 		out.Group = id
 		g, err := n.groupOf(id, kafka.Errorf(kerr.GroupIDNotFound, "group %.60q does not exist", id))
@@ -149,13 +156,13 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 			g.describeModern(&out)
 		}
 		resp.Groups = append(resp.Groups, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }
 
 func (g *consumerGroup) describeModern(out *kmsg.ConsumerGroupDescribeResponseGroup) {
 	s, n := g.stored.modern, g.coordinator.node
 	out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
+	n.out.Work.Parts += len(s.members)
 	for _, m := range s.members {
 		o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID, o.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
@@ -170,6 +177,7 @@ func (g *consumerGroup) describeModern(out *kmsg.ConsumerGroupDescribeResponseGr
 
 func (n *Node) describeAssignment(a assignment) kmsg.Assignment {
 	out := kmsg.NewAssignment()
+	n.out.Work.Parts += len(a)
 	for _, t := range a {
 		if meta := n.catalog.byGroup[t.Topic]; meta != nil {
 			o := kmsg.NewAssignmentTopicPartition()

@@ -590,13 +590,15 @@ func (t *topicMeta) config(name string) (string, bool) {
 	return "", false
 }
 
+const maxTopicName = 249 // bytes
+
 // checkTopicName applies Kafka's rules for topic names.
 func checkTopicName(name string) error {
 	legal := func(c rune) bool {
 		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
 	}
 	switch {
-	case name == "", name == ".", name == "..", len(name) > 249,
+	case name == "", name == ".", name == "..", len(name) > maxTopicName,
 		slices.ContainsFunc([]rune(name), func(c rune) bool { return !legal(c) }):
 		return kafka.Errorf(kerr.InvalidTopicException,
 			"topic name %s: use 1 to 249 letters, digits, '.', '_' and '-', but not \".\" or \"..\"", fmt.Sprintf("%.60q", name))

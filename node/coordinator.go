@@ -98,6 +98,18 @@ func (c *coordinator) position(id string) int {
 	return sort.Search(len(c.groups), func(i int) bool { return c.groups[i].id >= id })
 }
 
+// next returns the first group after an id, nil if there is none.
+func (c *coordinator) next(id string) *consumerGroup {
+	i := c.position(id)
+	if i < len(c.groups) && c.groups[i].id == id {
+		i++
+	}
+	if i == len(c.groups) {
+		return nil
+	}
+	return c.groups[i]
+}
+
 // ensure returns a group, new if it isn't there.
 func (c *coordinator) ensure(id string) *consumerGroup {
 	i := c.position(id)

@@ -367,7 +367,7 @@ func TestListDescribeDelete(t *testing.T) {
 	for _, g := range o.do(del).(*kmsg.DeleteGroupsResponse).Groups {
 		codes = append(codes, kafka.CodeName(g.ErrorCode))
 	}
-	if diff := cmp.Diff([]string{"NON_EMPTY_GROUP", "NONE", "GROUP_ID_NOT_FOUND", "GROUP_ID_NOT_FOUND", "INVALID_GROUP_ID"}, codes); diff != "" {
+	if diff := cmp.Diff([]string{"NON_EMPTY_GROUP", "NONE", "GROUP_ID_NOT_FOUND", "INVALID_GROUP_ID"}, codes); diff != "" {
 		t.Error(diff)
 	}
 	if got := o.committedAt("h", "t"); got != -1 || o.groups() != 1 {

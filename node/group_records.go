@@ -152,10 +152,13 @@ func (s *storedGroup) records(group string) (records []kafka.Record) {
 func batchBytes(records []kafka.Record) int {
 	sum := 64
 	for i := range records {
-		sum += 24 + len(records[i].Key) + len(records[i].Value)
+		sum += recordBytes(&records[i])
 	}
 	return sum
 }
+
+// recordBytes is what a record adds to batchBytes.
+func recordBytes(r *kafka.Record) int { return 24 + len(r.Key) + len(r.Value) }
 
 func appendGroupBatch(dst []byte, records []kafka.Record, unixMs int64) []byte {
 	dst = slices.Grow(dst, batchBytes(records))

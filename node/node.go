@@ -51,6 +51,7 @@ type Node struct {
 	producerIDs    producerIDs
 	memberIDs      uint64 // of consumer groups, given out since Open
 	groupsTopicFor []seeker
+	seekersDone    int // of them, answered since they were last looked through
 	scrubber       scrubber
 	full           bool // the disk, as of the last tick
 	spaceAt        Time // not before, the log tries again
