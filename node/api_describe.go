@@ -31,9 +31,13 @@ func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 	if req.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = operationsOnCluster
 	}
-	live := n.brokers()
+	live := make(map[BrokerID]bool)
+	for _, m := range n.brokers() {
+		live[m.ID] = true
+	}
 	for _, m := range n.members() {
-		fenced := !slices.ContainsFunc(live, func(o *Member) bool { return o.ID == m.ID })
+		n.out.Work.Names++
+		fenced := !live[m.ID]
 		if fenced && !req.IncludeFencedBrokers {
 			continue
 		}
@@ -60,28 +64,25 @@ func (n *Node) handleDescribeLogDirs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeLogDirsRequest)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir, dir.TotalBytes, dir.UsableBytes = n.cfg.LogDir, -1, -1
-	for _, t := range n.catalog.topics {
-		out := kmsg.NewDescribeLogDirsResponseDirTopic()
-		out.Topic = t.Name
-		for _, p := range t.Partitions {
-			if g := n.group(p.Group); g != nil && wantsLogDir(req, t.Name, p.Index) {
-				o := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-				o.Partition, o.Size, o.OffsetLag = p.Index, n.replicaBytes(g), n.lagOf(p, g)
-				out.Partitions = append(out.Partitions, o)
-			}
+	n.eachAsked(r, req.Topics == nil, len(req.Topics), func(i int) (string, []int32) {
+		return req.Topics[i].Topic, req.Topics[i].Partitions
+	}, func(_ namedPartition, p *partitionMeta) {
+		if p == nil || n.group(p.Group) == nil {
+			return
 		}
-		if len(out.Partitions) > 0 {
+		if last := len(dir.Topics) - 1; last < 0 || dir.Topics[last].Topic != p.Topic.Name {
+			out := kmsg.NewDescribeLogDirsResponseDirTopic()
+			out.Topic = p.Topic.Name
 			dir.Topics = append(dir.Topics, out)
 		}
-	}
-	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	resp.Dirs = append(resp.Dirs, dir)
-	r.reply(resp)
-}
-
-func wantsLogDir(req *kmsg.DescribeLogDirsRequest, topic string, partition int32) bool {
-	return req.Topics == nil || slices.ContainsFunc(req.Topics, func(t kmsg.DescribeLogDirsRequestTopic) bool {
-		return t.Topic == topic && slices.Contains(t.Partitions, partition)
+		g, out := n.group(p.Group), kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+		out.Partition, out.Size, out.OffsetLag = p.Index, n.replicaBytes(g), n.lagOf(p, g)
+		t := &dir.Topics[len(dir.Topics)-1]
+		t.Partitions = append(t.Partitions, out)
+	}, func() {
+		resp := kmsg.NewPtrDescribeLogDirsResponse()
+		resp.Dirs = append(resp.Dirs, dir)
+		r.reply(resp)
 	})
 }
 
@@ -93,6 +94,7 @@ func (n *Node) replicaBytes(g *group) int64 {
 		return g.bytesBefore + g.bytesSince
 	}
 	total := int64(0)
+	n.out.Work.Parts += len(p.spans) / 64
 	for i := range p.spans {
 		total += p.spans[i].bytes
 	}
@@ -100,40 +102,53 @@ func (n *Node) replicaBytes(g *group) int64 {
 }
 
 // DescribeProducers, version 0 (KIP-664), on the partitions' leaders: the idempotent producers that
-// they know. There are no transactions.
+// they know. There are no transactions. A partition that is named twice is described once.
 func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeProducersRequest)
 	resp := kmsg.NewPtrDescribeProducersResponse()
-	for i := range req.Topics {
-		t := kmsg.NewDescribeProducersResponseTopic()
-		t.Topic = req.Topics[i].Topic
-		for _, index := range req.Topics[i].Partitions {
-			out := kmsg.NewDescribeProducersResponseTopicPartition()
-			out.Partition = index
-			if p, err := n.readable(t.Topic, index, -1); err != nil {
-				out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
-			} else {
-				out.ActiveProducers = p.activeProducers()
-			}
-			t.Partitions = append(t.Partitions, out)
-		}
-		resp.Topics = append(resp.Topics, t)
+	type place struct {
+		topic, part int
+		of          *partition
+		producers   []int64
 	}
-	r.reply(resp)
+	var places []place // of partitions whose producers are to be described
+	n.eachAsked(r, false, len(req.Topics), func(i int) (string, []int32) {
+		return req.Topics[i].Topic, req.Topics[i].Partitions
+	}, func(key namedPartition, _ *partitionMeta) {
+		last := len(resp.Topics) - 1
+		if last < 0 || resp.Topics[last].Topic != key.topic {
+			t := kmsg.NewDescribeProducersResponseTopic()
+			t.Topic = key.topic
+			resp.Topics = append(resp.Topics, t)
+			last++
+		}
+		t, out := &resp.Topics[last], kmsg.NewDescribeProducersResponseTopicPartition()
+		out.Partition = key.index
+		if p, err := n.readable(key.topic, key.index, -1); err != nil {
+			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		} else {
+			n.out.Work.Parts += len(p.producers) / 8
+			places = append(places, place{last, len(t.Partitions), p, slices.Sorted(maps.Keys(p.producers))})
+		}
+		t.Partitions = append(t.Partitions, out)
+	}, func() {
+		n.eachPart(r, len(places), func(i int) int { return len(places[i].producers) }, func(i, j int) {
+			at := &places[i]
+			if w := at.of.producers[at.producers[j]]; w != nil { // else it was forgotten meanwhile
+				out := &resp.Topics[at.topic].Partitions[at.part]
+				out.ActiveProducers = append(out.ActiveProducers, w.describe(at.producers[j]))
+			}
+		}, func() { r.reply(resp) })
+	})
 }
 
-func (p *partition) activeProducers() []kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
-	var out []kmsg.DescribeProducersResponseTopicPartitionActiveProducer
-	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
-		w := p.producers[id]
-		newest := w.batches[len(w.batches)-1]
-		a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-		a.ProducerID, a.ProducerEpoch = id, int32(w.epoch)
-		a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
-		a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
-		out = append(out, a)
-	}
-	return out
+func (w *producerWindow) describe(id int64) kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
+	newest := w.batches[len(w.batches)-1]
+	a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+	a.ProducerID, a.ProducerEpoch = id, int32(w.epoch)
+	a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
+	a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
+	return a
 }
 
 // metadataTopic is the name under which Kafka's tools ask for the group that decides on metadata,
@@ -142,25 +157,38 @@ const metadataTopic = "__cluster_metadata"
 
 // DescribeQuorum, versions 0 to 2 (KIP-595, KIP-836), on any broker: who votes in group 0, and how
 // far each replica is. Offsets are raft indexes. How far the others are is known to the leader; other
-// brokers answer -1, also for themselves: tools subtract.
+// brokers answer -1, also for themselves: tools subtract. A partition that is named twice is described once.
 func (n *Node) handleDescribeQuorum(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeQuorumRequest)
 	resp := kmsg.NewPtrDescribeQuorumResponse()
-	for i := range req.Topics {
+	named := make(map[namedPartition]bool)
+	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewDescribeQuorumResponseTopic()
 		t.Topic = req.Topics[i].Topic
-		for _, p := range req.Topics[i].Partitions {
-			out := kmsg.NewDescribeQuorumResponseTopicPartition()
-			out.Partition, out.LeaderID, out.LeaderEpoch, out.HighWatermark = p.Partition, -1, -1, -1
-			if t.Topic == metadataTopic && p.Partition == 0 {
-				n.describeQuorum(&out)
-			} else {
-				out.ErrorCode = kerr.UnknownTopicOrPartition.Code
-			}
-			t.Partitions = append(t.Partitions, out)
-		}
 		resp.Topics = append(resp.Topics, t)
-	}
+		return len(req.Topics[i].Partitions)
+	}, func(i, j int) {
+		key := namedPartition{req.Topics[i].Topic, req.Topics[i].Partitions[j].Partition}
+		if named[key] {
+			return
+		}
+		named[key] = true
+		out := kmsg.NewDescribeQuorumResponseTopicPartition()
+		out.Partition, out.LeaderID, out.LeaderEpoch, out.HighWatermark = key.index, -1, -1, -1
+		if key == (namedPartition{metadataTopic, 0}) {
+			n.describeQuorum(&out)
+		} else {
+			out.ErrorCode = kerr.UnknownTopicOrPartition.Code
+		}
+		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, out)
+	}, func() {
+		n.quorumNodes(resp)
+		r.reply(resp)
+	})
+}
+
+// quorumNodes says where the brokers are.
+func (n *Node) quorumNodes(resp *kmsg.DescribeQuorumResponse) {
 	for _, m := range n.members() {
 		node := kmsg.NewDescribeQuorumResponseNode()
 		node.NodeID = int32(m.ID)
@@ -169,12 +197,12 @@ func (n *Node) handleDescribeQuorum(r *request, m kmsg.Request) {
 		node.Listeners = append(node.Listeners, l)
 		resp.Nodes = append(resp.Nodes, node)
 	}
-	r.reply(resp)
 }
 
 func (n *Node) describeQuorum(out *kmsg.DescribeQuorumResponseTopicPartition) {
 	g := n.catalog.group
 	out.LeaderID, out.LeaderEpoch, out.HighWatermark = int32(brokerOf(g.lead)), leaderEpoch(g.term), int64(g.commit)
+	n.out.Work.Names += len(g.conf.Voters) + len(g.conf.Learners)
 	last, _ := g.view.LastIndex()
 	ends := make(map[uint64]int64)
 	if g.role == raft.StateLeader {
@@ -209,22 +237,20 @@ func (n *Node) handleDescribeACLs(r *request, _ kmsg.Request) {
 
 func (n *Node) handleCreateACLs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrCreateACLsResponse()
-	for range m.(*kmsg.CreateACLsRequest).Creations {
+	n.each(r, len(m.(*kmsg.CreateACLsRequest).Creations), func(int) {
 		out := kmsg.NewCreateACLsResponseResult()
 		out.ErrorCode, out.ErrorMessage = kerr.SecurityDisabled.Code, &noACLs
 		resp.Results = append(resp.Results, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }
 
 func (n *Node) handleDeleteACLs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrDeleteACLsResponse()
-	for range m.(*kmsg.DeleteACLsRequest).Filters {
+	n.each(r, len(m.(*kmsg.DeleteACLsRequest).Filters), func(int) {
 		out := kmsg.NewDeleteACLsResponseResult()
 		out.ErrorCode, out.ErrorMessage = kerr.SecurityDisabled.Code, &noACLs
 		resp.Results = append(resp.Results, out)
-	}
-	r.reply(resp)
+	}, func() { r.reply(resp) })
 }
 
 var noACLs = "there is no authorizer: every client may do everything"
@@ -244,17 +270,19 @@ func (n *Node) handleListConfigResources(r *request, m kmsg.Request) {
 	wants := func(t kmsg.ConfigResourceType) bool {
 		return req.Version >= 1 && (len(req.ResourceTypes) == 0 || slices.Contains(req.ResourceTypes, int8(t)))
 	}
+	var topics []*topicMeta
 	if wants(kmsg.ConfigResourceTypeTopic) {
-		for _, t := range n.catalog.topics {
-			add(kmsg.ConfigResourceTypeTopic, t.Name)
-		}
+		topics = slices.Clone(n.catalog.topics)
 	}
-	if wants(kmsg.ConfigResourceTypeBroker) {
-		for _, b := range n.members() {
-			add(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(b.ID)))
+	n.each(r, len(topics), func(i int) { add(kmsg.ConfigResourceTypeTopic, topics[i].Name) }, func() {
+		if wants(kmsg.ConfigResourceTypeBroker) {
+			for _, b := range n.members() {
+				n.out.Work.Names++
+				add(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(b.ID)))
+			}
 		}
-	}
-	r.reply(resp)
+		r.reply(resp)
+	})
 }
 
 // AlterReplicaLogDirs, versions 1 and 2 (KIP-113). A broker has one folder: its replicas are there
@@ -262,19 +290,25 @@ func (n *Node) handleListConfigResources(r *request, m kmsg.Request) {
 func (n *Node) handleAlterReplicaLogDirs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.AlterReplicaLogDirsRequest)
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
-	for i := range req.Dirs {
-		for _, t := range req.Dirs[i].Topics {
-			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
-			out.Topic = t.Topic
-			for _, index := range t.Partitions {
-				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-				p.Partition, p.ErrorCode = index, n.moveToDir(req.Dirs[i].Dir, t.Topic, index)
-				out.Partitions = append(out.Partitions, p)
-			}
-			resp.Topics = append(resp.Topics, out)
+	type place struct{ dir, topic int }
+	var places []place
+	n.eachPart(r, len(req.Dirs), func(i int) int { return len(req.Dirs[i].Topics) }, func(i, j int) {
+		places = append(places, place{i, j})
+	}, func() {
+		topic := func(i int) *kmsg.AlterReplicaLogDirsRequestDirTopic {
+			return &req.Dirs[places[i].dir].Topics[places[i].topic]
 		}
-	}
-	r.reply(resp)
+		n.eachPart(r, len(places), func(i int) int {
+			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
+			out.Topic = topic(i).Topic
+			resp.Topics = append(resp.Topics, out)
+			return len(topic(i).Partitions)
+		}, func(i, j int) {
+			p, t := kmsg.NewAlterReplicaLogDirsResponseTopicPartition(), topic(i)
+			p.Partition, p.ErrorCode = t.Partitions[j], n.moveToDir(req.Dirs[places[i].dir].Dir, t.Topic, t.Partitions[j])
+			resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
+		}, func() { r.reply(resp) })
+	})
 }
 
 func (n *Node) moveToDir(dir, topic string, index int32) int16 {

@@ -27,17 +27,32 @@ import (
 // An unknown topic is created first if the request and the configuration allow it.
 func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 	req := m.(*kmsg.MetadataRequest)
-	missing := n.missingTopics(req)
-	if len(missing) == 0 || !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics || n.joining() {
+	if !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics || n.joining() {
 		n.answerMetadata(r, req)
 		return
 	}
-	left := len(missing)
+	var missing []string
+	n.each(r, len(req.Topics), func(i int) {
+		if name := req.Topics[i].Topic; name != nil && len(missing) < maxAutoCreate && n.canCreate(*name) && !slices.Contains(missing, *name) {
+			missing = append(missing, *name)
+		}
+	}, func() { n.createMissing(r, req, missing) })
+}
+
+// createMissing makes topics that are asked for, and answers when they are there or the time for it is over.
+func (n *Node) createMissing(r *request, req *kmsg.MetadataRequest, missing []string) {
+	left, answering := len(missing), false
 	answer := func() {
-		if !r.done {
+		if !r.done && !answering {
+			answering = true
 			n.answerMetadata(r, req)
 		}
 	}
+	if left == 0 {
+		answer()
+		return
+	}
+	r.expireAfter(autoCreateTimeout, answer)
 	for _, name := range missing {
 		n.autoCreate(r, name, func() {
 			if left--; left == 0 {
@@ -45,7 +60,6 @@ func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 			}
 		})
 	}
-	r.expireAfter(autoCreateTimeout, answer)
 }
 
 // autoCreateTimeout bounds how long a metadata request waits for a topic that it creates. After it
@@ -56,18 +70,9 @@ const autoCreateTimeout = 5 * time.Second
 // client that means it asks again.
 const maxAutoCreate = 20
 
-// missingTopics lists topics that are asked for, don't exist and have a legal name, each once.
-func (n *Node) missingTopics(req *kmsg.MetadataRequest) []string {
-	var missing []string
-	for _, t := range req.Topics {
-		if len(missing) == maxAutoCreate {
-			break
-		}
-		if t.Topic != nil && !slices.Contains(missing, *t.Topic) && n.catalog.byName[*t.Topic] == nil && checkTopicName(*t.Topic) == nil && *t.Topic != groupsTopic {
-			missing = append(missing, *t.Topic)
-		}
-	}
-	return missing
+// canCreate reports whether a topic doesn't exist, and has a name that clients may give one.
+func (n *Node) canCreate(name string) bool {
+	return n.catalog.byName[name] == nil && checkTopicName(name) == nil && name != groupsTopic
 }
 
 func (n *Node) autoCreate(r *request, name string, done func()) {
@@ -98,36 +103,53 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
 		}
 		resp.Brokers = append(resp.Brokers, b)
 	}
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = operationsOnCluster
+	}
+	n.describeTopics(r, req, resp)
+}
+
+// describeTopics describes one partition after the other.
+func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) {
+	list, count := []*topicMeta(nil), len(req.Topics)
 	if req.Topics == nil {
-		for _, t := range n.catalog.topics {
-			resp.Topics = append(resp.Topics, n.describeTopic(t))
-		}
+		list = slices.Clone(n.catalog.topics)
+		count = len(list)
 	}
 	type topicKey struct {
 		name string
 		id   [16]byte
 	}
-	named := make(map[topicKey]bool, len(req.Topics)) // one that is named twice is answered once, as in Kafka
-	for i := range req.Topics {
-		in := &req.Topics[i]
-		key := topicKey{id: in.TopicID}
-		if in.Topic != nil {
-			key.name = *in.Topic
-		}
-		if !named[key] {
+	named := make(map[topicKey]bool) // one that is named twice is answered once, as in Kafka
+	var t *topicMeta
+	n.eachPart(r, count, func(i int) int {
+		var out kmsg.MetadataResponseTopic
+		if req.Topics == nil {
+			t = list[i]
+		} else {
+			key := topicKey{id: req.Topics[i].TopicID}
+			if name := req.Topics[i].Topic; name != nil {
+				key.name = *name
+			}
+			if named[key] {
+				return 0
+			}
 			named[key] = true
-			resp.Topics = append(resp.Topics, n.metadataTopic(req, in))
+			t, out = n.metadataTopic(req, &req.Topics[i])
 		}
-	}
-	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = operationsOnCluster
-	}
-	for i := range resp.Topics {
+		parts := 0
+		if t != nil {
+			out, parts = describeTopic(t), len(t.Partitions)
+		}
 		if req.IncludeTopicAuthorizedOperations {
-			resp.Topics[i].AuthorizedOperations = operationsOnTopic
+			out.AuthorizedOperations = operationsOnTopic
 		}
-	}
-	r.reply(resp)
+		resp.Topics = append(resp.Topics, out)
+		return parts
+	}, func(_, j int) {
+		out := &resp.Topics[len(resp.Topics)-1]
+		out.Partitions = append(out.Partitions, n.describePartition(t.Partitions[j]))
+	}, func() { r.reply(resp) })
 }
 
 // The operations that may be authorized, a bit for each (AclOperation): here everybody may do all.
@@ -136,42 +158,39 @@ const (
 	operationsOnTopic   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 // read, write, create, delete, alter, describe, describe and alter configs
 )
 
-func (n *Node) metadataTopic(req *kmsg.MetadataRequest, in *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+// metadataTopic finds a topic that is asked for. If there is none, the answer says why.
+func (n *Node) metadataTopic(req *kmsg.MetadataRequest, in *kmsg.MetadataRequestTopic) (*topicMeta, kmsg.MetadataResponseTopic) {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = in.Topic, in.TopicID
 	if (in.Topic == nil || in.TopicID != noTopicID) && req.Version < 12 {
 		out.ErrorCode = kerr.InvalidRequest.Code // the fields are there from v10 on, their use is not
 		none := ""
 		out.Topic = &none
-		return out
+		return nil, out
 	}
 	if in.Topic == nil {
-		if t := n.catalog.byID[in.TopicID]; t != nil {
-			return n.describeTopic(t)
-		}
 		out.ErrorCode = kerr.UnknownTopicID.Code
-		return out
+		return n.catalog.byID[in.TopicID], out
+	}
+	if t := n.catalog.byName[*in.Topic]; t != nil {
+		return t, out
 	}
 	if err := checkTopicName(*in.Topic); err != nil {
 		out.ErrorCode = code(err)
-		return out
-	}
-	if t := n.catalog.byName[*in.Topic]; t != nil {
-		return n.describeTopic(t)
+		return nil, out
 	}
 	out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 	if req.AllowAutoTopicCreation && n.cfg.AutoCreateTopics && n.catalog.checkCollision(*in.Topic) != nil {
 		out.ErrorCode = kerr.InvalidTopicException.Code // it won't be created either, so it is no use to ask again
 	}
-	return out
+	return nil, out
 }
 
-func (n *Node) describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
+// describeTopic describes a topic, but for its partitions.
+func describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.uuid, t.Internal
-	for _, p := range t.Partitions {
-		out.Partitions = append(out.Partitions, n.describePartition(p))
-	}
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
 	return out
 }
 
@@ -252,9 +271,15 @@ func (n *Node) correspondents() []Member {
 
 // member returns a broker's address, nil if it isn't in the cluster.
 func (n *Node) member(id BrokerID) *Member {
-	for _, m := range n.members() {
-		if m.ID == id {
-			return m
+	if b := n.catalog.broker(id); b != nil {
+		if b.Removed {
+			return nil
+		}
+		return &b.Member
+	}
+	for i := range n.cfg.Members {
+		if n.cfg.Members[i].ID == id {
+			return &n.cfg.Members[i]
 		}
 	}
 	return nil

@@ -53,23 +53,25 @@ func (n *Node) handleListOffsets(r *request, m kmsg.Request) {
 	l := &listOffsets{request: r, resp: kmsg.NewPtrListOffsetsResponse(), left: 1}
 	l.resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	l.named = make(map[namedPartition]int)
-	for i := range req.Topics {
-		for j := range req.Topics[i].Partitions {
-			l.named[namedPartition{req.Topics[i].Topic, req.Topics[i].Partitions[j].Partition}]++
-		}
+	parts := func(i int) int { return len(req.Topics[i].Partitions) }
+	list := func() {
+		n.eachPart(r, len(req.Topics), func(i int) int {
+			in, out := &req.Topics[i], &l.resp.Topics[i]
+			*out = kmsg.NewListOffsetsResponseTopic()
+			out.Topic = in.Topic
+			out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(in.Partitions))
+			l.left += len(in.Partitions)
+			return len(in.Partitions)
+		}, func(i, j int) {
+			n.listPartition(l, req.Topics[i].Topic, &req.Topics[i].Partitions[j], &l.resp.Topics[i].Partitions[j], req.Version)
+		}, func() {
+			l.done()
+			r.expireAfter(listOffsetsTimeout, func() { r.reply(l.resp) })
+		})
 	}
-	for i := range req.Topics {
-		in, out := &req.Topics[i], &l.resp.Topics[i]
-		*out = kmsg.NewListOffsetsResponseTopic()
-		out.Topic = in.Topic
-		out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(in.Partitions))
-		l.left += len(in.Partitions)
-		for j := range in.Partitions {
-			n.listPartition(l, in.Topic, &in.Partitions[j], &out.Partitions[j], req.Version)
-		}
-	}
-	l.done()
-	r.expireAfter(listOffsetsTimeout, func() { r.reply(l.resp) })
+	n.eachPart(r, len(req.Topics), parts, func(i, j int) {
+		l.named[namedPartition{req.Topics[i].Topic, req.Topics[i].Partitions[j].Partition}]++
+	}, list)
 }
 
 func (l *listOffsets) done() {
@@ -143,21 +145,20 @@ func (p *partition) listEarliest(out *kmsg.ListOffsetsResponseTopicPartition) {
 func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
-	for i := range req.Topics {
+	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = req.Topics[i].Topic
-		for j := range req.Topics[i].Partitions {
-			in := &req.Topics[i].Partitions[j]
-			out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-			out.Partition, out.LeaderEpoch, out.EndOffset = in.Partition, -1, -1
-			if p, err := n.readable(t.Topic, in.Partition, in.CurrentLeaderEpoch); err != nil {
-				out.ErrorCode = code(err)
-			} else {
-				out.LeaderEpoch, out.EndOffset = p.epochEnd(in.LeaderEpoch)
-			}
-			t.Partitions = append(t.Partitions, out)
-		}
 		resp.Topics = append(resp.Topics, t)
-	}
-	r.reply(resp)
+		return len(req.Topics[i].Partitions)
+	}, func(i, j int) {
+		t, in := &resp.Topics[i], &req.Topics[i].Partitions[j]
+		out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		out.Partition, out.LeaderEpoch, out.EndOffset = in.Partition, -1, -1
+		if p, err := n.readable(t.Topic, in.Partition, in.CurrentLeaderEpoch); err != nil {
+			out.ErrorCode = code(err)
+		} else {
+			out.LeaderEpoch, out.EndOffset = p.epochEnd(in.LeaderEpoch)
+		}
+		t.Partitions = append(t.Partitions, out)
+	}, func() { r.reply(resp) })
 }

@@ -35,9 +35,10 @@ type produce struct {
 	request *request
 	resp    *kmsg.ProduceResponse
 	acks    int16
-	left    int  // partitions without a result
-	failed  bool // any partition
-	others  bool // Kafka would wait for other replicas, too
+	left    int               // partitions without a result
+	failed  bool              // any partition
+	others  bool              // Kafka would wait for other replicas, too
+	named   map[BrokerID]bool // whose addresses are in the answer
 }
 
 // producePatience is how long a request waits for its records at least, where Kafka wouldn't wait for
@@ -47,26 +48,28 @@ const producePatience = 30 * time.Second
 func (n *Node) handleProduce(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ProduceRequest)
 	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
-	for i := range req.Topics {
-		t := kmsg.NewProduceResponseTopic()
-		t.Topic, t.TopicID = req.Topics[i].Topic, req.Topics[i].TopicID
-		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(req.Topics[i].Partitions))
+	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	var topic string
+	var err error
+	n.eachPart(r, len(req.Topics), func(i int) int {
+		in, t := &req.Topics[i], &p.resp.Topics[i]
+		*t = kmsg.NewProduceResponseTopic()
+		t.Topic, t.TopicID = in.Topic, in.TopicID
+		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(in.Partitions))
 		p.left += len(t.Partitions)
-		p.resp.Topics = append(p.resp.Topics, t)
-	}
-	for i := range req.Topics {
-		t := &req.Topics[i]
-		topic, err := n.topicName(req.Version >= 13, t.Topic, t.TopicID)
-		for j := range t.Partitions {
-			if err != nil {
-				p.refuse(&t.Partitions[j], &p.resp.Topics[i].Partitions[j], err)
-				continue
-			}
-			n.producePartition(p, topic, &t.Partitions[j], &p.resp.Topics[i].Partitions[j], req.TransactionID != nil)
+		topic, err = n.topicName(req.Version >= 13, in.Topic, in.TopicID)
+		return len(t.Partitions)
+	}, func(i, j int) {
+		in, out := &req.Topics[i].Partitions[j], &p.resp.Topics[i].Partitions[j]
+		if err != nil {
+			p.refuse(in, out, err)
+		} else {
+			n.producePartition(p, topic, in, out, req.TransactionID != nil)
 		}
-	}
-	p.partitionDone()
-	r.expireAfter(p.patience(req.TimeoutMillis), p.expire)
+	}, func() {
+		p.partitionDone()
+		r.expireAfter(p.patience(req.TimeoutMillis), p.expire)
+	})
 }
 
 // patience is how long the request waits for its records. In Kafka the time-out bounds the wait for other
@@ -217,11 +220,13 @@ func (p *produce) notLeader(out *kmsg.ProduceResponseTopicPartition, meta *parti
 
 // nameBroker adds a broker's address to the answer, once.
 func (p *produce) nameBroker(m *Member) {
-	for i := range p.resp.Brokers {
-		if p.resp.Brokers[i].NodeID == int32(m.ID) {
-			return
-		}
+	if p.named[m.ID] {
+		return
 	}
+	if p.named == nil {
+		p.named = make(map[BrokerID]bool)
+	}
+	p.named[m.ID] = true
 	p.resp.Brokers = append(p.resp.Brokers, endpoint(m))
 }
 

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -15,26 +14,30 @@ import (
 
 // AlterPartitionReassignments, versions 0 to 1 (KIP-455), on any broker. The answer says that the
 // catalog has taken the new placement; the move itself goes on (see replicas.go). A null list ends a
-// move that is under way: the partition goes back to where it was.
+// move that is under way: the partition goes back to where it was. A partition that is named twice is an
+// INVALID_REQUEST the second time; Kafka does the one and then the other.
 func (n *Node) handleAlterReassignments(r *request, m kmsg.Request) {
 	req := m.(*kmsg.AlterPartitionAssignmentsRequest)
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	resp.Topics = make([]kmsg.AlterPartitionAssignmentsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, 0)
-	for i := range req.Topics {
-		t := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+	named := make(map[namedPartition]bool)
+	n.eachPart(r, len(req.Topics), func(i int) int {
+		t := &resp.Topics[i]
+		*t = kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		t.Topic = req.Topics[i].Topic
 		t.Partitions = make([]kmsg.AlterPartitionAssignmentsResponseTopicPartition, len(req.Topics[i].Partitions))
 		w.left += len(t.Partitions)
-		resp.Topics = append(resp.Topics, t)
-		for j := range t.Partitions {
-			n.alterReassignment(w, req, i, j, &t.Partitions[j])
-		}
-	}
-	w.begin(req.TimeoutMillis)
+		return len(t.Partitions)
+	}, func(i, j int) {
+		key := namedPartition{req.Topics[i].Topic, req.Topics[i].Partitions[j].Partition}
+		n.alterReassignment(w, req, i, j, &resp.Topics[i].Partitions[j], named[key])
+		named[key] = true
+	}, func() { w.begin(req.TimeoutMillis) })
 }
 
-func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsRequest, i, j int, out *kmsg.AlterPartitionAssignmentsResponseTopicPartition) {
+func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsRequest, i, j int, out *kmsg.AlterPartitionAssignmentsResponseTopicPartition, twice bool) {
 	topic, in := req.Topics[i].Topic, &req.Topics[i].Partitions[j]
 	*out = kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 	out.Partition = in.Partition
@@ -47,6 +50,15 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 		}
 		w.done()
 	}
+	switch {
+	case twice:
+		finish(kafka.Errorf(kerr.InvalidRequest, "partition %d of topic %.60q is named twice in the request", in.Partition, topic))
+		return
+	case len(in.Replicas) > maxBrokers:
+		finish(kafka.Errorf(kerr.InvalidReplicaAssignment, "%d replicas; a cluster has at most %d brokers", len(in.Replicas), maxBrokers))
+		return
+	}
+	n.out.Work.Parts += len(in.Replicas)
 	cmd := &reassign{Topic: topic, Partition: in.Partition}
 	for _, b := range in.Replicas {
 		cmd.Replicas = append(cmd.Replicas, BrokerID(b))
@@ -88,28 +100,20 @@ func (n *Node) checkReassignment(req *kmsg.AlterPartitionAssignmentsRequest, cmd
 func (n *Node) handleListReassignments(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListPartitionReassignmentsRequest)
 	resp := kmsg.NewPtrListPartitionReassignmentsResponse()
-	for _, t := range n.catalog.topics {
-		out := kmsg.NewListPartitionReassignmentsResponseTopic()
-		out.Topic = t.Name
-		for _, p := range t.Partitions {
-			if p.moving() && asksFor(req, t.Name, p.Index) {
-				out.Partitions = append(out.Partitions, describeMove(p))
-			}
+	n.eachAsked(r, req.Topics == nil, len(req.Topics), func(i int) (string, []int32) {
+		return req.Topics[i].Topic, req.Topics[i].Partitions
+	}, func(_ namedPartition, p *partitionMeta) {
+		if p == nil || !p.moving() {
+			return
 		}
-		if len(out.Partitions) > 0 {
+		if last := len(resp.Topics) - 1; last < 0 || resp.Topics[last].Topic != p.Topic.Name {
+			out := kmsg.NewListPartitionReassignmentsResponseTopic()
+			out.Topic = p.Topic.Name
 			resp.Topics = append(resp.Topics, out)
 		}
-	}
-	r.reply(resp)
-}
-
-func asksFor(req *kmsg.ListPartitionReassignmentsRequest, topic string, partition int32) bool {
-	if req.Topics == nil {
-		return true
-	}
-	return slices.ContainsFunc(req.Topics, func(t kmsg.ListPartitionReassignmentsRequestTopic) bool {
-		return t.Topic == topic && slices.Contains(t.Partitions, partition)
-	})
+		out := &resp.Topics[len(resp.Topics)-1]
+		out.Partitions = append(out.Partitions, describeMove(p))
+	}, func() { r.reply(resp) })
 }
 
 func describeMove(p *partitionMeta) kmsg.ListPartitionReassignmentsResponseTopicPartition {
@@ -128,6 +132,31 @@ func describeMove(p *partitionMeta) kmsg.ListPartitionReassignmentsResponseTopic
 		}
 	}
 	return out
+}
+
+// eachAsked calls do for every partition that a request names, once for each, or for all that there are. One that
+// doesn't exist is nil.
+func (n *Node) eachAsked(r *request, all bool, topics int, topic func(i int) (string, []int32), do func(key namedPartition, p *partitionMeta), then func()) {
+	if all {
+		list := slices.Clone(n.catalog.topics)
+		n.eachPart(r, len(list), func(i int) int { return len(list[i].Partitions) }, func(i, j int) {
+			do(namedPartition{list[i].Name, int32(j)}, list[i].Partitions[j])
+		}, then)
+		return
+	}
+	asked := make(map[namedPartition]bool)
+	var name string
+	var partitions []int32
+	n.eachPart(r, topics, func(i int) int {
+		name, partitions = topic(i)
+		return len(partitions)
+	}, func(_, j int) {
+		key := namedPartition{name, partitions[j]}
+		if !asked[key] {
+			asked[key] = true
+			do(key, n.catalog.partition(name, partitions[j]))
+		}
+	}, then)
 }
 
 // UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have
@@ -181,121 +210,3 @@ func (c *catalog) replicasChanged() {
 
 // unregisterTimeout bounds what has no time-out in the request.
 const unregisterTimeout = 10 * time.Second
-
-// ElectLeaders, versions 0 to 2 (KIP-183, KIP-460), on any broker: the preferred replica, the first
-// of the placement, takes over. Unclean elections are not served: a replica that lacks committed
-// records never leads. No topics means all that aren't led by their preferred replica.
-func (n *Node) handleElectLeaders(r *request, m kmsg.Request) {
-	req := m.(*kmsg.ElectLeadersRequest)
-	resp := kmsg.NewPtrElectLeadersResponse()
-	if req.ElectionType != 0 {
-		resp.ErrorCode = kerr.InvalidRequest.Code
-		r.reply(resp)
-		return
-	}
-	if req.Topics == nil {
-		req.Topics = n.unpreferred()
-	}
-	e := &election{node: n, wait: waitFor(r, resp, 0)}
-	for i := range req.Topics {
-		t := kmsg.NewElectLeadersResponseTopic()
-		t.Topic = req.Topics[i].Topic
-		t.Partitions = make([]kmsg.ElectLeadersResponseTopicPartition, len(req.Topics[i].Partitions))
-		e.wait.left += len(t.Partitions)
-		resp.Topics = append(resp.Topics, t)
-		for j := range t.Partitions {
-			t.Partitions[j] = kmsg.NewElectLeadersResponseTopicPartition()
-			t.Partitions[j].Partition = req.Topics[i].Partitions[j]
-			e.begin(n.catalog.partition(t.Topic, t.Partitions[j].Partition), &t.Partitions[j])
-		}
-	}
-	e.wait.begin(req.TimeoutMillis)
-	e.check()
-}
-
-// unpreferred lists the partitions that are led by another than their preferred replica.
-func (n *Node) unpreferred() []kmsg.ElectLeadersRequestTopic {
-	var topics []kmsg.ElectLeadersRequestTopic
-	for _, t := range n.catalog.topics {
-		in := kmsg.NewElectLeadersRequestTopic()
-		in.Topic = t.Name
-		for _, p := range t.Partitions {
-			if leader, _ := n.leaderOf(p); leader != p.Replicas[0].Broker {
-				in.Partitions = append(in.Partitions, p.Index)
-			}
-		}
-		if len(in.Partitions) > 0 {
-			topics = append(topics, in)
-		}
-	}
-	return topics
-}
-
-// election waits for preferred replicas to lead.
-type election struct {
-	node *Node
-	wait *wait
-	open []electing
-}
-
-type electing struct {
-	meta *partitionMeta
-	out  *kmsg.ElectLeadersResponseTopicPartition
-}
-
-func (e *election) begin(p *partitionMeta, out *kmsg.ElectLeadersResponseTopicPartition) {
-	n := e.node
-	switch {
-	case p == nil:
-		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
-		e.wait.done()
-		return
-	case !n.alive(p.Replicas[0].Broker):
-		out.ErrorCode = kerr.PreferredLeaderNotAvailable.Code
-		e.wait.done()
-		return
-	}
-	leader, _ := n.leaderOf(p)
-	if leader == p.Replicas[0].Broker {
-		out.ErrorCode = kerr.ElectionNotNeeded.Code
-		e.wait.done()
-		return
-	}
-	out.ErrorCode = kerr.RequestTimedOut.Code // until it leads
-	e.open = append(e.open, electing{p, out})
-}
-
-// electionCheck is how often a waiting election looks whether the leader has changed, and says again
-// who should lead.
-const electionCheck = 50 // ms
-
-func (e *election) check() {
-	rest := e.open[:0]
-	for _, el := range e.open {
-		leader, _ := e.node.leaderOf(el.meta)
-		if leader == el.meta.Replicas[0].Broker {
-			el.out.ErrorCode = 0
-			if !e.wait.request.done {
-				e.wait.done()
-			}
-			continue
-		}
-		rest = append(rest, el)
-		if leader == e.node.self {
-			e.node.receivePreferred(el.meta.Group)
-		} else if peer := e.node.peer(leader); peer != nil {
-			peer.envelope = binary.AppendUvarint(append(peer.begin(), itemPreferred), uint64(el.meta.Group))
-		}
-	}
-	if e.open = rest; len(e.open) > 0 && !e.wait.request.done {
-		e.node.deadlines.add(e.node.now.Add(millis(electionCheck)), e.check)
-	}
-}
-
-// receivePreferred takes another broker's wish that a group's preferred replica takes over.
-func (n *Node) receivePreferred(id GroupID) {
-	g, p := n.group(id), n.catalog.byGroup[id]
-	if g != nil && p != nil && g.serving {
-		g.balance(p.Replicas[0].Broker)
-	}
-}

@@ -125,34 +125,46 @@ func (n *Node) topicNumber(t *topicMeta, name string) int64 {
 	return number
 }
 
-// DeleteRecords, versions 0 to 2 (KIP-107). The answer comes when the new log start is committed.
+// DeleteRecords, versions 0 to 2 (KIP-107). The answer comes when the new log start is committed. For a partition that
+// is named twice the last offset counts, as in Kafka.
 func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DeleteRecordsRequest)
 	resp := kmsg.NewPtrDeleteRecordsResponse()
-	w := waitFor(r, resp, 0)
-	for i := range req.Topics {
+	offsets := make(map[namedPartition]int64)
+	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewDeleteRecordsResponseTopic()
 		t.Topic = req.Topics[i].Topic
-		t.Partitions = make([]kmsg.DeleteRecordsResponseTopicPartition, len(req.Topics[i].Partitions))
-		w.left += len(t.Partitions)
 		resp.Topics = append(resp.Topics, t)
-		for j := range t.Partitions {
-			n.deleteRecords(w, t.Topic, &req.Topics[i].Partitions[j], &t.Partitions[j])
+		return len(req.Topics[i].Partitions)
+	}, func(i, j int) {
+		t, in := &resp.Topics[i], &req.Topics[i].Partitions[j]
+		key := namedPartition{t.Topic, in.Partition}
+		if _, again := offsets[key]; !again {
+			out := kmsg.NewDeleteRecordsResponseTopicPartition()
+			out.Partition, out.LowWatermark = in.Partition, -1
+			t.Partitions = append(t.Partitions, out)
 		}
-	}
-	w.begin(req.TimeoutMillis)
+		offsets[key] = in.Offset
+	}, func() {
+		w := waitFor(r, resp, 0)
+		n.eachPart(r, len(resp.Topics), func(i int) int {
+			w.left += len(resp.Topics[i].Partitions)
+			return len(resp.Topics[i].Partitions)
+		}, func(i, j int) {
+			t, out := resp.Topics[i].Topic, &resp.Topics[i].Partitions[j]
+			n.deleteRecords(w, t, offsets[namedPartition{t, out.Partition}], out)
+		}, func() { w.begin(req.TimeoutMillis) })
+	})
 }
 
-func (n *Node) deleteRecords(w *wait, topic string, in *kmsg.DeleteRecordsRequestTopicPartition, out *kmsg.DeleteRecordsResponseTopicPartition) {
-	*out = kmsg.NewDeleteRecordsResponseTopicPartition()
-	out.Partition, out.LowWatermark = in.Partition, -1
-	p, offset, err := n.deletable(topic, in)
+func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.DeleteRecordsResponseTopicPartition) {
+	p, offset, err := n.deletable(topic, out.Partition, below)
 	if err != nil {
 		out.ErrorCode = code(err)
 		w.done()
 		return
 	}
-	if in.Offset >= 0 && offset <= p.start { // there already: asked for twice, or retention was faster
+	if below >= 0 && offset <= p.start { // there already: asked for twice, or retention was faster
 		out.LowWatermark = p.start
 		w.done()
 		return
@@ -172,15 +184,14 @@ func (n *Node) deleteRecords(w *wait, topic string, in *kmsg.DeleteRecordsReques
 }
 
 // deletable finds the partition and the offset below which records are to be deleted.
-func (n *Node) deletable(topic string, in *kmsg.DeleteRecordsRequestTopicPartition) (*partition, int64, error) {
+func (n *Node) deletable(topic string, index int32, offset int64) (*partition, int64, error) {
 	if t := n.catalog.byName[topic]; t != nil && t.Internal {
 		return nil, 0, kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own", topic)
 	}
-	p, err := n.readable(topic, in.Partition, -1)
+	p, err := n.readable(topic, index, -1)
 	if err != nil {
 		return nil, 0, err
 	}
-	offset := in.Offset
 	if offset == -1 {
 		offset = p.highWatermark
 	}

@@ -51,6 +51,7 @@ func (s *search) begin() {
 	if timestamp == timestampMax {
 		timestamp = p.spans.newest()
 	}
+	s.node.out.Work.Parts += len(p.spans) / 64
 	i := slices.IndexFunc(p.spans, func(s span) bool { return s.newest >= timestamp })
 	if i < 0 {
 		s.end()
