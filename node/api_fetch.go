@@ -3,6 +3,7 @@
 package node
 
 import (
+	"container/list"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,15 +33,25 @@ import (
 // limits on bytes are soft: the first batch goes out whole whatever its size, else a large batch
 // would stop its consumer for ever. No answer is larger than FetchMaxBytes whatever the client
 // allows, so that clients who read slowly cost little. Batches that are no longer in memory are read from the log
-// first; the request waits for that, beyond max_wait_ms if it has to.
+// first; the request waits for that, beyond max_wait_ms if it has to. Of a partition that is named twice the last
+// counts, as in Kafka.
 type fetch struct {
 	node     *Node
 	request  *request
 	req      *kmsg.FetchRequest
 	deadline Time
-	parked   []*partition // where it waits
-	begun    []cursor     // per partition of the request: how far it looked when it had to wait for a read
-	woken    bool         // in node.woken
+	parked   []parking // where it waits
+	begun    []cursor  // per partition of the request: how far it looked when it had to wait for a read
+	woken    bool      // in node.woken
+	filling  bool      // an answer is in the making
+	again    bool      // woken while it was
+}
+
+// parking is a fetch's place among those that wait for a partition's records.
+type parking struct {
+	at    *partition
+	wakes uint64        // of the partition, when it was looked at
+	place *list.Element // in its list
 }
 
 func (n *Node) handleFetch(r *request, m kmsg.Request) {
@@ -53,8 +64,39 @@ func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	}
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
-	f.try()
-	r.expireAfter(millis(req.MaxWaitMillis), f.wake)
+	f.merge(func() {
+		f.try()
+		r.expireAfter(f.deadline.Sub(n.now), f.wake)
+	})
+}
+
+// merge leaves one of what is named for each partition, and calls then.
+func (f *fetch) merge(then func()) {
+	topics := f.req.Topics
+	if len(topics) == 1 && len(topics[0].Partitions) == 1 {
+		then()
+		return
+	}
+	type key struct {
+		name string
+		id   [16]byte
+		part int32
+	}
+	seen := make(map[key]*kmsg.FetchRequestTopicPartition)
+	var all []kmsg.FetchRequestTopicPartition // of the topic under way
+	f.node.eachPart(f.request, len(topics), func(i int) int {
+		all, topics[i].Partitions = topics[i].Partitions, topics[i].Partitions[:0]
+		return len(all)
+	}, func(i, j int) {
+		t := &topics[i]
+		k := key{t.Topic, t.TopicID, all[j].Partition}
+		if first := seen[k]; first != nil {
+			*first = all[j]
+			return
+		}
+		t.Partitions = append(t.Partitions, all[j])
+		seen[k] = &t.Partitions[len(t.Partitions)-1]
+	}, then)
 }
 
 // wake lets the fetch look again at the end of this step.
@@ -68,29 +110,58 @@ func (f *fetch) wake() {
 // retry is called once for a woken fetch, after everything else in the step.
 func (f *fetch) retry() {
 	f.woken = false
-	for _, p := range f.parked {
-		p.unpark(f)
-	}
-	f.parked = f.parked[:0]
-	if !f.request.done && !f.request.gone {
+	f.unpark()
+	switch {
+	case f.request.done || f.request.gone:
+	case f.filling:
+		f.again = true
+	default:
 		f.try()
 	}
 }
 
-// try answers the fetch if it can, or parks it.
-func (f *fetch) try() {
-	a := fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.cfg.FetchMaxBytes), resp: kmsg.NewPtrFetchResponse()}
-	a.fill()
-	if a.missing && a.bytes == 0 && !a.failed && !a.redirected {
-		return // a read is under way; its result wakes us
+func (f *fetch) unpark() {
+	for i := range f.parked {
+		if place := f.parked[i].place; place != nil {
+			f.parked[i].at.parked.Remove(place)
+			f.parked[i].place = nil
+		}
 	}
-	if a.failed || a.redirected || a.missing || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline {
-		f.request.replyBatches(a.resp, a.batches)
-		return
-	}
+}
+
+// park lets the fetch wait for more records. If a partition got some since it was looked at, it looks again.
+func (f *fetch) park() {
 	f.node.event(Event{Kind: EventFetchParked})
-	for _, p := range f.parked {
-		p.parked = append(p.parked, f)
+	for i := range f.parked {
+		at := &f.parked[i]
+		at.place = at.at.parked.PushBack(f)
+		f.again = f.again || at.wakes != at.at.wakes
+	}
+}
+
+// try makes an answer, partition by partition.
+func (f *fetch) try() {
+	a := &fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.cfg.FetchMaxBytes), resp: kmsg.NewPtrFetchResponse()}
+	a.resp.Topics = make([]kmsg.FetchResponseTopic, len(f.req.Topics))
+	f.filling, f.again, f.parked = true, false, f.parked[:0]
+	f.node.eachPart(f.request, len(f.req.Topics), a.begin, a.fill, func() {
+		f.filling = false
+		f.conclude(a)
+	})
+}
+
+// conclude gives the answer if it can be given, or waits.
+func (f *fetch) conclude(a *fetchAnswer) {
+	switch {
+	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
+	case a.failed || a.redirected || a.missing || a.cut || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline:
+		f.request.replyBatches(a.resp, a.batches)
+	default:
+		f.park()
+	}
+	if f.again {
+		f.again = false
+		f.wake()
 	}
 }
 
@@ -98,29 +169,32 @@ func (f *fetch) try() {
 type fetchAnswer struct {
 	fetch      *fetch
 	resp       *kmsg.FetchResponse
+	topic      string // the name of the topic under way, or why it is unknown
+	err        error
 	batches    [][]kafka.PlacedBatch // per partition
 	bytes      int64
 	budget     int64
-	failed     bool // a partition has an error
-	redirected bool // a partition is better read elsewhere
-	missing    bool // a batch has to be read from the log first
+	named      map[BrokerID]bool // whose addresses are in the answer
+	failed     bool              // a partition has an error
+	redirected bool              // a partition is better read elsewhere
+	missing    bool              // a batch has to be read from the log first
+	cut        bool              // there is more, but this step has done enough
 }
 
-func (a *fetchAnswer) fill() {
-	f := a.fetch
-	f.parked = f.parked[:0]
-	a.resp.Topics = make([]kmsg.FetchResponseTopic, len(f.req.Topics))
-	for i := range f.req.Topics {
-		in, out := &f.req.Topics[i], &a.resp.Topics[i]
-		*out = kmsg.NewFetchResponseTopic()
-		out.Topic, out.TopicID = in.Topic, in.TopicID
-		name, err := f.node.topicName(f.req.Version >= 13, in.Topic, in.TopicID)
-		out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
-		for j := range in.Partitions {
-			a.batches = append(a.batches, nil)
-			a.fillPartition(name, err, &in.Partitions[j], &out.Partitions[j])
-		}
-	}
+// begin begins with a topic.
+func (a *fetchAnswer) begin(i int) int {
+	in, out := &a.fetch.req.Topics[i], &a.resp.Topics[i]
+	*out = kmsg.NewFetchResponseTopic()
+	out.Topic, out.TopicID = in.Topic, in.TopicID
+	a.topic, a.err = a.fetch.node.topicName(a.fetch.req.Version >= 13, in.Topic, in.TopicID)
+	out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
+	return len(in.Partitions)
+}
+
+// fill adds a partition.
+func (a *fetchAnswer) fill(i, j int) {
+	a.batches = append(a.batches, nil)
+	a.fillPartition(a.topic, a.err, &a.fetch.req.Topics[i].Partitions[j], &a.resp.Topics[i].Partitions[j])
 }
 
 // fillPartition answers for one partition; err says that its topic is unknown.
@@ -150,7 +224,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.redirect(p, out) {
 		return
 	}
-	a.fetch.parked = append(a.fetch.parked, p)
+	a.fetch.parked = append(a.fetch.parked, parking{at: p, wakes: p.wakes})
 	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
 	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
@@ -174,7 +248,11 @@ func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTop
 		return
 	}
 	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
-	if !slices.ContainsFunc(a.resp.Brokers, func(b kmsg.FetchResponseBroker) bool { return b.NodeID == int32(leader) }) {
+	if a.named == nil {
+		a.named = make(map[BrokerID]bool)
+	}
+	if !a.named[leader] {
+		a.named[leader] = true
 		a.resp.Brokers = append(a.resp.Brokers, kmsg.FetchResponseBroker(endpoint(m)))
 	}
 }
@@ -198,8 +276,15 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 // some already.
 func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.PlacedBatch, err error) {
 	number, size := len(a.batches)-1, int64(0)
-	for c := a.fetch.begin(number, p, offset); c.base < p.highWatermark; {
-		e, err := a.fetch.node.entry(p, c.index, a.fetch.wake)
+	n := a.fetch.node
+	for c, looked := a.fetch.begin(number, p, offset), 0; c.base < p.highWatermark; looked++ {
+		if looked%entriesAPart == entriesAPart-1 {
+			n.out.Work.Parts++
+			if a.cut = a.bytes > 0 && n.spent(1); a.cut {
+				break
+			}
+		}
+		e, err := n.entry(p, c.index, a.fetch.wake)
 		if err != nil {
 			return out, err
 		}
@@ -222,6 +307,9 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 	}
 	return out, nil
 }
+
+// entriesAPart is how many entries cost as much as a partition.
+const entriesAPart = 16
 
 // begin returns where to look for an offset: where an earlier try had come to, so that a fetch gets
 // on however little the cache holds, or the beginning of its span.

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"container/list"
 	"sort"
 
 	"chronik/kafka"
@@ -25,9 +26,10 @@ type partition struct {
 	spans         spans
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
-	parked        []*fetch // waiting for records, in order of arrival
-	compacted     int64    // up to here this replica's entries were compacted since it opened
-	expiring      bool     // as leader: a deletion of old records is on its way
+	parked        list.List // fetches that wait for records, in order of arrival
+	wakes         uint64    // how often they were woken
+	compacted     int64     // up to here this replica's entries were compacted since it opened
+	expiring      bool      // as leader: a deletion of old records is on its way
 }
 
 // epochStart is the first offset of a leader epoch (KIP-101). Epochs without records count too.
@@ -160,17 +162,10 @@ func (p *partition) following() { p.wake() }
 
 // wake lets parked fetches look again, at the end of this step.
 func (p *partition) wake() {
-	for _, f := range p.parked {
-		f.wake()
-	}
-}
-
-func (p *partition) unpark(f *fetch) {
-	for i, o := range p.parked {
-		if o == f {
-			p.parked = append(p.parked[:i], p.parked[i+1:]...)
-			return
-		}
+	p.wakes++
+	p.node.out.Work.Parts += p.parked.Len() / 16
+	for e := p.parked.Front(); e != nil; e = p.parked.Front() {
+		p.parked.Remove(e).(*fetch).wake()
 	}
 }
 

@@ -135,7 +135,7 @@ func (s *GroupStats) add(g *group) {
 	s.ApplyLag.add(g.commit - min(g.commit, g.applied))
 	s.Proposals += len(g.pending) + len(g.ordered)
 	if p, ok := g.machine.(*partition); ok {
-		s.Parked += len(p.parked)
+		s.Parked += p.parked.Len()
 	}
 }
 
