@@ -208,8 +208,9 @@ func (c *Config) adopt(m Meta) {
 // Addr is the address that clients can connect to.
 func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
 
-// Run serves until ctx ends and the node has handed its leaderships over, or until the node is
-// dead. It returns nil only after a clean stop, and an ErrBroken if an invariant did not hold.
+// Run serves until ctx ends and the node has handed its leaderships over, or until the node is at its
+// end. It returns nil only after a clean stop, a *node.End if the node ended by itself, and an ErrBroken if an
+// invariant did not hold.
 func (h *Host) Run(ctx context.Context) error {
 	defer h.close()
 	h.late = time.AfterFunc(lateTime, func() {
@@ -229,7 +230,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err := h.loop.run()
 	h.loop.stopLines()
 	h.loop.summary()
-	if err == nil {
+	if end, ok := errors.AsType[*node.End](err); err == nil || ok && end.OutOfCluster() {
 		h.clients.drain(time.Second)
 		h.folder.clean()
 	}

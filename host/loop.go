@@ -39,7 +39,7 @@ type loop struct {
 	last    [16]inputSummary // the newest inputs, for the text of a panic
 }
 
-// run steps the node until it has stopped (nil) or is dead.
+// run steps the node until it has stopped (nil) or is at its end.
 func (l *loop) run() (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
@@ -55,8 +55,8 @@ func (l *loop) run() (err error) {
 		l.peers.consumed(in.Messages)
 		l.carryOut(out)
 		wake = out.Wake
-		if out.Fatal != nil {
-			return fmt.Errorf("the broker stopped, because what its disk holds is no longer known: %w; check the disk, then start it again", out.Fatal)
+		if out.End != nil {
+			return out.End
 		}
 		if !in.Stop {
 			continue

@@ -262,7 +262,7 @@ func (n *Node) correspondents() []Member {
 		all = append(all, *m)
 	}
 	for _, b := range n.catalog.brokers {
-		if b.Removed && n.catalog.group.hasReplica(b.ID) {
+		if p := n.peer(b.ID); b.Removed && (n.catalog.group.hasReplica(b.ID) || p != nil && p.telling) {
 			all = append(all, b.Member)
 		}
 	}

@@ -192,7 +192,7 @@ type departure struct {
 // whenLeft calls done when a removed broker has no replica of group 0 any more, and at once for any
 // other broker.
 func (c *catalog) whenLeft(id BrokerID, done func()) {
-	if b := c.broker(id); b == nil || !b.Removed || !c.group.hasReplica(id) {
+	if b := c.broker(id); b == nil || !b.Removed || !c.group.hasReplica(id) || id == c.node.self && c.node.removal.endAt != 0 {
 		done()
 		return
 	}

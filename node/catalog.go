@@ -318,7 +318,7 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 	case cmd.Reassigned != nil:
 		c.reassigned(cmd.Reassigned)
 	case cmd.Remove != nil:
-		res.err = c.remove(cmd.Remove)
+		res.err = c.remove(cmd.Remove, cmd.Origin)
 	case cmd.Replace != nil:
 		c.replaceReplica(cmd.Replace)
 	}
@@ -497,7 +497,7 @@ func (c *catalog) reassigned(cmd *reassigned) {
 	c.node.placeReplica(p)
 }
 
-func (c *catalog) remove(cmd *removeBroker) error {
+func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
 	b := c.broker(cmd.Broker)
 	if b == nil || b.Removed {
 		return kafka.Errorf(kerr.BrokerIDNotRegistered, "broker %d is not in the cluster", cmd.Broker)
@@ -513,6 +513,9 @@ func (c *catalog) remove(cmd *removeBroker) error {
 		return kafka.Errorf(kerr.InvalidRequest, "broker %d is the last one of the cluster", b.ID)
 	}
 	b.Removed = true
+	if b.ID == c.node.self {
+		c.node.removal.through = through
+	}
 	c.node.event(Event{Kind: EventBrokerRemoved, N: int64(b.ID)})
 	c.node.tellMembers = true
 	return nil

@@ -168,10 +168,3 @@ func (c *catalog) admissible(r *register) error {
 	}
 	return nil
 }
-
-// superseded ends a broker whose id another process has taken since: one that came with an empty disk, while this one
-// was thought lost. The other brokers don't count on this one's replicas any more.
-func (n *Node) superseded(b *brokerMeta) {
-	n.dead = fmt.Errorf("broker %d has joined the cluster anew, as incarnation %d at %s, and this is incarnation %d: "+
-		"give this broker another broker_id, or remove its data folder", b.ID, b.Incarnation, b.Peer, n.cfg.Incarnation)
-}

@@ -39,7 +39,7 @@ func (n *Node) damaged(g *group, first uint64, err error) {
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
 	switch {
 	case g.id == 0:
-		n.dead = err // the broker as a whole has to come back as a new one
+		n.endFor(EndDamaged, err) // the broker as a whole has to come back as a new one
 	case g.alone():
 		g.careful = true // what was read together with it may be well
 		g.unreadable = append(g.unreadable, first)

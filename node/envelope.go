@@ -22,6 +22,7 @@ import (
 //	  itemInSync  number uvarint, then group and term (uvarints), position (varint), number of brokers and their ids
 //	              (uvarints): who is in sync with the sender, which leads the group (insync.go)
 //	  itemClock   varint: what the sender's wall clock shows, in ms
+//	  itemRemoved incarnation uvarint: the receiver, if it is that incarnation of its broker, was removed (removal.go)
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -40,6 +41,7 @@ const (
 	itemFull    = 9
 	itemInSync  = 10
 	itemClock   = 11
+	itemRemoved = 12
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -281,6 +283,10 @@ func (n *Node) receive(m Message) {
 		case itemClock:
 			if ms := r.varint(); !r.bad {
 				n.receiveClock(m.From, ms)
+			}
+		case itemRemoved:
+			if incarnation := r.uvarint(); !r.bad {
+				n.receiveRemoved(m.From, incarnation)
 			}
 		case itemPreferred:
 			if g := GroupID(r.uvarint()); !r.bad {

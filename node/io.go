@@ -85,7 +85,7 @@ type Output struct {
 	Wake     Time      // step again then, even if nothing happens
 	Work     Work      // what this step handled
 	Stopped  bool      // after Input.Stop: leadership is handed over and the log is flushed
-	Fatal    error     // the node is dead (failed write or sync): end the process, never retry
+	End      *End      // the node is at its end, say because a write failed: end the process, never retry; otherwise nil
 }
 
 // GroupID names a raft group. Group 0 is the catalog; partitions have ids that are never reused.

@@ -128,8 +128,8 @@ func (o *one) step(in Input) {
 		for _, e := range out.Events {
 			o.events[e.Kind]++
 		}
-		if out.Fatal != nil {
-			o.t.Fatal(out.Fatal)
+		if out.End != nil {
+			o.t.Fatal(out.End)
 		}
 		o.replies = append(o.replies, out.Replies...)
 		if len(o.results)+len(o.done) == 0 {

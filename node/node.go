@@ -72,7 +72,8 @@ type Node struct {
 	stopping        bool
 	stopBy          Time    // at the latest
 	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
-	dead            error
+	ended           *End
+	removal         removal // from the cluster, of this broker
 
 	// Work of this step, and what is left for the next.
 	queued  []*conn      // that have requests which are not begun
@@ -136,6 +137,8 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		conns:        make(map[ConnID]*conn),
 
 		checkpointReads: make(map[uint64]coldRead),
+
+		removal: removal{through: -1},
 
 		tasks: newTasks(),
 		lanes: make(map[lane][]*arrival),
@@ -409,7 +412,7 @@ func (n *Node) begin(in *Input) {
 func (n *Node) finish(res wal.Result) {
 	if res.Op.Kind != wal.OpRead && res.Op.Kind != wal.OpScrub {
 		if err := n.log.Done(res); err != nil {
-			n.dead = err
+			n.endFor(EndDisk, err)
 		}
 		n.repair(n.log.Damages())
 		return
@@ -462,6 +465,7 @@ func (n *Node) tick() {
 	n.scrub()
 	n.mindSpace()
 	n.tellLeads()
+	n.tickRemoval()
 	n.tickInSync()
 	if n.stopping {
 		n.handOver()
@@ -553,7 +557,7 @@ func (n *Node) evictOne(g *group) bool {
 
 // flush hands the log's and the cold reader's operations to the world.
 func (n *Node) flush() {
-	for n.dead == nil {
+	for n.ended == nil {
 		op, ok := n.log.Next()
 		if !ok {
 			break
@@ -597,7 +601,7 @@ func (n *Node) end(in *Input) *Output {
 	if n.busy() {
 		n.out.Wake = n.now
 	}
-	n.out.Fatal = n.dead
+	n.out.End = n.ended
 	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)
 	return &n.out
 }

@@ -24,6 +24,9 @@ type peer struct {
 	fullTill Time     // its disk is full, unless it doesn't say so again
 	lost     bool     // its connection broke, and nothing came from it since
 	lostAt   Time     // when it last did
+	spoke    bool     // something came from it since this node opened
+	telling  bool     // it was removed and doesn't know, see removal
+	told     Time     // when it last was told so
 
 	clockOffset int64 // of its wall clock (clock.go), as of
 	clockAt     Time  // when it last told; 0: never
@@ -105,7 +108,7 @@ func (n *Node) post() {
 
 func (n *Node) heard(id BrokerID) {
 	if p := n.peer(id); p != nil {
-		p.heard, p.lost = n.now, false
+		p.heard, p.lost, p.spoke = n.now, false, true
 	}
 }
 
@@ -178,6 +181,16 @@ func (n *Node) introduce(p *peer) {
 
 func (g *group) hasReplica(id BrokerID) bool {
 	return slices.Contains(g.peers, id)
+}
+
+// has reports whether a raft id is part of the group's configuration.
+func (g *group) has(id uint64) bool {
+	for _, ids := range [][]uint64{g.conf.Voters, g.conf.VotersOutgoing, g.conf.Learners, g.conf.LearnersNext} {
+		if slices.Contains(ids, id) {
+			return true
+		}
+	}
+	return false
 }
 
 // receiveLeads notes who leads groups of which this broker has no replica.

@@ -37,6 +37,7 @@ func (w *world) settle() {
 	w.thaw()
 	w.verify()
 	w.settleMembers()
+	w.waitForEnds()
 	w.converge()
 	if len(w.judge.moves) > 0 {
 		w.waitForMoves()
@@ -150,7 +151,7 @@ func (w *world) heal() {
 		if b.stopBy != 0 {
 			w.crash(b, false, 0)
 		}
-		if b.leaving {
+		if b.leaving && b.node == nil {
 			w.takeAway(b)
 		}
 		if b.node == nil && b.diskNumber > 0 && !b.away {

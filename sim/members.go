@@ -57,7 +57,7 @@ func (w *world) newDisk(b *broker) {
 
 // join starts a broker that isn't in the cluster.
 func (w *world) join(b *broker) bool {
-	if b.diskNumber > 0 && !b.leaving {
+	if b.diskNumber > 0 && (!b.leaving || w.beingRemoved(b)) {
 		return false
 	}
 	w.takeAway(b)
@@ -89,12 +89,35 @@ func (w *world) beingRemoved(b *broker) bool {
 	return false
 }
 
-// left is called when a broker was removed from the cluster: it goes on for a while, perhaps until
-// all faults end, and should disturb nobody.
+// left is called when a broker was removed from the cluster: it goes on until it notices, and should disturb nobody.
 func (w *world) left(b *broker) {
 	b.leaving = true
-	if w.healing || w.seed.draw(domainLeave, uint64(b.number), uint64(b.diskNumber)).ratio(1, 2) {
+	if w.seed.draw(domainLeave, uint64(b.number), uint64(b.diskNumber)).ratio(1, 2) {
 		w.takeAway(b)
+	}
+}
+
+// outOfCluster ends a broker that says that the cluster goes on without it. That is right only if an operator wanted it
+// removed, it happened, and the catalog doesn't count on it any more. Its operator may try to start it again.
+func (w *world) outOfCluster(b *broker, end *node.End) {
+	if end.Kind != node.EndRemoved || !w.plan.leaves(b.number) || b.removals == 0 {
+		w.fail("ended", "broker %d ended, though nobody removed it: %v", b.number, end)
+	}
+	w.judge.checkLeft(w, b)
+	again := w.seed.draw(domainLeave, uint64(b.number), b.crashes).next().ratio(1, 4)
+	b.leaving = true
+	w.takeAway(b)
+	if again && !w.healing {
+		b.away = false
+		w.schedule(event{at: w.now + w.seed.draw(domainLeave, uint64(b.number), b.crashes).span(second), kind: evRestart, broker: b, incarnation: b.incarnation})
+	}
+}
+
+// waitForEnds demands that brokers that were removed end by themselves.
+func (w *world) waitForEnds() {
+	running := func(b *broker) bool { return b.leaving && b.node != nil }
+	if !w.runUntil(w.now+w.patience(), func() bool { return !slices.ContainsFunc(w.brokers, running) }) {
+		w.fail("ended", "a broker that was removed still runs %v after all faults ended", Duration(w.now-w.healedAt))
 	}
 }
 

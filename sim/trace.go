@@ -114,7 +114,7 @@ func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 	for _, r := range out.Replies {
 		w.tracef("%s  reply conn %d %d bytes close=%v", col, r.Conn, kafka.Frame(r.Frame).Len(), r.Close)
 	}
-	if out.Fatal != nil {
-		w.tracef("%s  FATAL %v", col, out.Fatal)
+	if out.End != nil {
+		w.tracef("%s  ENDS %v", col, out.End)
 	}
 }

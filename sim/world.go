@@ -342,17 +342,21 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 		w.observe(int(e.Kind), b)
 	}
 	switch {
-	case out.Fatal != nil:
-		w.fatal(b, out.Fatal)
+	case out.End != nil:
+		w.ended(b, out.End)
 	case b.stopBy != 0 && (out.Stopped || w.now >= b.stopBy):
 		w.crash(b, false, b.downAfter)
 	}
 }
 
-// fatal ends a broker that says it is dead, as the host does, and starts it again later.
-func (w *world) fatal(b *broker, err error) {
+// ended ends a broker that says that it is at its end, as the host does. After a failure of its disk it starts again.
+func (w *world) ended(b *broker, end *node.End) {
+	if end.OutOfCluster() {
+		w.outOfCluster(b, end)
+		return
+	}
 	if !b.diskFault {
-		w.fail("fatal", "broker %d died without a disk fault: %v", b.number, err)
+		w.fail("fatal", "broker %d ended without a disk fault: %v", b.number, end)
 	}
 	d := w.seed.draw(domainRestart, uint64(b.number), b.crashes)
 	w.crash(b, d.ratio(1, 2), node.Time(d.next().logUniform(int64(10*millisecond), int64(5*second))))

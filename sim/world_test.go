@@ -134,8 +134,11 @@ func TestOwnChecksCanFail(t *testing.T) {
 	if got := failureOf(w, func() { j.synced(w, b, []byte("no records at all"), true) }); got != "write" {
 		t.Errorf("a write of rubbish: %q", got)
 	}
-	if got := failureOf(w, func() { w.fatal(b, errInjected) }); got != "fatal" {
+	if got := failureOf(w, func() { w.ended(b, &node.End{Kind: node.EndDisk, Err: errInjected}) }); got != "fatal" {
 		t.Errorf("a broker that dies of a healthy disk: %q", got)
+	}
+	if got := failureOf(w, func() { w.ended(b, &node.End{Kind: node.EndRemoved, Err: errInjected}) }); got != "ended" {
+		t.Errorf("a broker that says that it was removed, and nobody did: %q", got)
 	}
 	j.moves["t0/0"] = []move{{0, 5, []int{1, 2}}, {6, 8, []int{2, 3}}}
 	placed := func(on ...int32) string { return failureOf(w, func() { j.checkPlacement(w, "t0/0", on) }) }

@@ -24,6 +24,7 @@ import (
 
 	"chronik/cmd/broker/admin"
 	"chronik/host"
+	"chronik/node"
 )
 
 // Exit codes.
@@ -32,6 +33,7 @@ const (
 	exitFailed  = 1 // trouble while running: disk, network, a folder that is not ours
 	exitUsage   = 2 // wrong flags or configuration
 	exitBroken  = 3 // an invariant did not hold: a bug
+	exitOut     = 4 // the cluster removed this broker, or another one has taken its id: not to be started again
 	usageHeader = `Chronik: a Kafka-compatible, replicated log broker.
 
   broker                          one broker with no configuration: 127.0.0.1:9092, data in ./data
@@ -94,6 +96,7 @@ func (w wrongUse) Unwrap() error { return w.error }
 
 func exitCode(err error, stdout, stderr io.Writer) int {
 	var usage wrongUse
+	end, ended := errors.AsType[*node.End](err)
 	switch {
 	case err == nil:
 		return exitClean
@@ -106,6 +109,9 @@ func exitCode(err error, stdout, stderr io.Writer) int {
 	case errors.Is(err, host.ErrBroken):
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 		return exitBroken
+	case ended && end.OutOfCluster():
+		fmt.Fprintf(stderr, "broker: %v\n", err)
+		return exitOut
 	default:
 		fmt.Fprintf(stderr, "broker: %v\n", err)
 		return exitFailed
@@ -117,7 +123,7 @@ func help(w io.Writer) {
 	fs, _ := newFlags()
 	fs.SetOutput(w)
 	fs.PrintDefaults()
-	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug.\n")
+	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug,\n4 the cluster removed this broker or another one has taken its id.\n")
 }
 
 func version() string {

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import "fmt"
+
+// EndKind says for what reason a node is at its end.
+type EndKind uint8
+
+// The reasons.
+const (
+	EndDisk       EndKind = iota + 1 // a write or sync failed: what the disk holds is no longer known
+	EndDamaged                       // the disk gives back other bytes than were written, where nothing can stand in for them
+	EndSuperseded                    // another process has joined the cluster under this broker's id
+	EndRemoved                       // the cluster removed this broker
+)
+
+// End is why a node is at its end. Its text is for the operator: what happened, and what to do.
+type End struct {
+	Kind EndKind
+	Err  error
+}
+
+func (e *End) Error() string {
+	switch e.Kind {
+	case EndDisk:
+		return fmt.Sprintf("the broker stopped, because what its disk holds is no longer known: %v; check the disk, then start it again", e.Err)
+	case EndDamaged:
+		return fmt.Sprintf("the broker stopped, because its disk gives back other bytes than were written to the catalog: %v; check the disk. "+
+			"If the others are a majority, empty the data folder and run: broker start -join -config FILE", e.Err)
+	default:
+		return e.Err.Error()
+	}
+}
+
+func (e *End) Unwrap() error { return e.Err }
+
+// OutOfCluster reports whether the cluster goes on without this broker for good, so that starting it again with its
+// present data folder is of no use.
+func (e *End) OutOfCluster() bool { return e.Kind == EndSuperseded || e.Kind == EndRemoved }
+
+// endFor makes the node end after this step. The first reason counts.
+func (n *Node) endFor(kind EndKind, err error) {
+	if n.ended == nil {
+		n.ended = &End{kind, err}
+	}
+}
+
+// superseded ends a broker whose id another process has taken since: one that came with an empty disk, while this one
+// was thought lost. The other brokers don't count on this one's replicas any more.
+func (n *Node) superseded(b *brokerMeta) {
+	n.endFor(EndSuperseded, fmt.Errorf("the broker stopped, because broker %d has joined the cluster anew, as incarnation %d at %s, and this is incarnation %d: "+
+		"the other one has taken its place. If both are wanted, give this one another broker_id; in any case remove its data folder", b.ID, b.Incarnation, b.Peer, n.cfg.Incarnation))
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+)
+
+// removal is what a broker knows of its own removal from the cluster. It goes on as long as group 0 may still count on
+// its vote, and then ends. The last configuration of group 0 may never reach it, since the leader has nothing to say to
+// replicas that left, and a broker that was down may not even have the command that removed it. So the others tell a
+// broker that still speaks to them. One of them alone is believed only if the broker's own catalog says that it was
+// removed; otherwise it takes a majority of them, while nobody leads group 0 here.
+type removal struct {
+	toldBy []BrokerID // that this broker is out of group 0, ascending
+	endAt  Time       // when it ends; 0: it doesn't. Until then answers can leave
+	// through is the broker that was asked to remove this one; -1 if that isn't known.
+	through BrokerID
+}
+
+func (n *Node) tickRemoval() {
+	for _, p := range n.peers {
+		if due := n.mustTell(p); due != p.telling {
+			p.telling = due
+			n.tellMembers = true
+		}
+		if b := n.catalog.broker(p.id); p.telling && n.now.Sub(p.told) >= n.electionTimeout() {
+			p.told = n.now
+			p.envelope = binary.AppendUvarint(append(p.begin(), itemRemoved), uint64(b.Incarnation))
+		}
+	}
+	n.lookRemoved()
+}
+
+// mustTell reports whether a broker that still speaks to this one was removed, and group 0 doesn't count on it any more.
+func (n *Node) mustTell(p *peer) bool {
+	b := n.catalog.broker(p.id)
+	return b != nil && b.Removed && !n.catalog.group.hasReplica(p.id) && p.spoke && n.now.Sub(p.heard) < 3*n.electionTimeout()
+}
+
+// receiveRemoved notes that another broker says that this one is out of the cluster.
+func (n *Node) receiveRemoved(from BrokerID, incarnation uint64) {
+	if i, there := slices.BinarySearch(n.removal.toldBy, from); !there && incarnation == uint64(n.cfg.Incarnation) && n.member(from) != nil {
+		n.removal.toldBy = slices.Insert(n.removal.toldBy, i, from)
+	}
+}
+
+// lookRemoved ends this broker, a little later, when it is out of the cluster.
+func (n *Node) lookRemoved() {
+	r := &n.removal
+	switch {
+	case r.endAt != 0 && n.now >= r.endAt:
+		n.endFor(EndRemoved, n.removedText())
+	case r.endAt == 0 && n.isOut():
+		r.endAt = n.now.Add(n.electionTimeout())
+		n.catalog.replicasChanged() // who asked for the removal may wait here
+	case n.catalog.group.lead != raft.None && !n.wasRemoved():
+		r.toldBy = r.toldBy[:0]
+	}
+}
+
+// isOut reports whether the cluster has removed this broker, and doesn't count on its vote in group 0 any more.
+func (n *Node) isOut() bool {
+	if n.wasRemoved() {
+		return len(n.removal.toldBy) > 0 || !n.catalog.group.has(n.catalog.group.self)
+	}
+	others, told := 0, 0
+	for _, m := range n.members() { // one that was removed while it joined has no catalog yet
+		if m.ID != n.self {
+			others++
+			_, said := slices.BinarySearch(n.removal.toldBy, m.ID)
+			told += btoi(said)
+		}
+	}
+	return n.catalog.group.lead == raft.None && told > others/2
+}
+
+// wasRemoved reports whether this broker's own catalog says that it was removed.
+func (n *Node) wasRemoved() bool {
+	b := n.catalog.broker(n.self)
+	return b != nil && b.Removed && b.Incarnation == n.cfg.Incarnation
+}
+
+func (n *Node) removedText() error {
+	asked := ""
+	if n.removal.through >= 0 {
+		asked = fmt.Sprintf(" (broker %d was asked to)", n.removal.through)
+	}
+	return fmt.Errorf("the broker stopped, because broker %d, incarnation %d, was removed from the cluster by `broker admin remove` or an UnregisterBroker request%s. "+
+		"Don't start it again with this data folder; its partitions are on the other brokers. To take it in again, empty the folder and run: broker start -join -config FILE",
+		n.self, n.cfg.Incarnation, asked)
+}
