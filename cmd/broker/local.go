@@ -289,7 +289,11 @@ func (c *cluster) say(to io.Writer, format string, args ...any) {
 // watch says when a broker ends although nobody asked for it.
 func (c *cluster) watch(ctx context.Context, ch *child) {
 	<-ch.ended
-	if ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case ch.cmd.ProcessState.ExitCode() == exitOut:
+		c.say(c.stdout, "broker %d ended, because it is out of the cluster; the line above says more", ch.id)
+	default:
 		c.say(c.stdout, "broker %d ended (%v); bring it back with: broker start -config %s", ch.id, errOf(ch), ch.file)
 	}
 }

@@ -167,6 +167,6 @@ func (a *admin) remove(ctx context.Context, broker int32) error {
 	if err := refusal(resp.ErrorCode, resp.ErrorMessage); err != nil {
 		return err
 	}
-	a.say("removed broker %d; stop it if it still runs. It can come back only as a new replica: empty its data folder, broker start -join", broker)
+	a.say("removed broker %d; it ends by itself if it runs. It can come back only as a new replica: empty its data folder, broker start -join", broker)
 	return nil
 }
