@@ -356,7 +356,9 @@ func TestLoopEndsWithTheNode(t *testing.T) {
 	mail := newMailbox()
 	p, _ := listenPeers("", "", hello{}, mail, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}}
-	l.step = func(in *node.Input) *node.Output { return &node.Output{End: &node.End{Kind: node.EndDisk, Err: fmt.Errorf("sync of 7.seg: EIO")}} }
+	l.step = func(in *node.Input) *node.Output {
+		return &node.Output{End: &node.End{Kind: node.EndDisk, Err: fmt.Errorf("sync of 7.seg: EIO")}}
+	}
 	if err := l.run(); err == nil || !strings.Contains(err.Error(), "what its disk holds is no longer known: sync of 7.seg: EIO; check the disk") {
 		t.Errorf("got %v", err)
 	}
