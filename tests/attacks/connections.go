@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -15,13 +16,13 @@ import (
 
 // connectionAttacks hurt by how they connect and send, not by what they ask.
 var connectionAttacks = []attack{
-	{name: "length announced", quick: true, run: announceLengths},
-	{name: "slow uploads", run: slowUploads},
-	{name: "bytes that drip", quick: true, run: drip},
-	{name: "idle crowd", quick: true, run: idleCrowd},
-	{name: "connect and leave", run: connectAndLeave},
-	{name: "HTTP and TLS", run: strangers},
-	{name: "answers unread", run: answersUnread},
+	{name: "length announced", quick: true, prepare: now(announceLengths)},
+	{name: "slow uploads", prepare: now(slowUploads)},
+	{name: "bytes that drip", prepare: now(drip)},
+	{name: "idle crowd", quick: true, prepare: now(idleCrowd)},
+	{name: "connect and leave", prepare: now(connectAndLeave)},
+	{name: "HTTP and TLS", prepare: now(strangers)},
+	{name: "answers unread", prepare: answersUnread},
 }
 
 // each runs f at once as many times as stated, for as long as ctx lasts.
@@ -50,21 +51,24 @@ func dial(ctx context.Context, addr string) net.Conn {
 	return c
 }
 
-// withConn calls f with a connection and closes it.
-func withConn(addr string, f func(ctx context.Context, c net.Conn)) func(context.Context) {
+// withConn calls f with a connection, which counts as done, and closes it.
+func withConn(t *target, addr string, f func(ctx context.Context, c net.Conn)) func(context.Context) {
 	return func(ctx context.Context) {
 		if c := dial(ctx, addr); c != nil {
 			defer c.Close()
+			t.done.Add(1)
 			f(ctx, c)
 		}
 	}
 }
 
+var errNoConn = errors.New("no connection")
+
 func length(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
 // announceLengths sends four bytes and no more.
 func announceLengths(ctx context.Context, t *target) error {
-	return each(ctx, 20, withConn(t.kafka, func(ctx context.Context, c net.Conn) {
+	return each(ctx, 20, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) {
 		c.Write(length(100 << 20))
 		waitForEnd(c)
 	}))
@@ -76,7 +80,7 @@ func waitForEnd(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 // slowUploads sends 9 MiB each from 30 connections, over links of 1 MiB/s.
 func slowUploads(ctx context.Context, t *target) error {
 	piece := make([]byte, 64<<10)
-	return each(ctx, 30, withConn(t.kafka, func(ctx context.Context, c net.Conn) {
+	return each(ctx, 30, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) {
 		c.Write(append(length(9<<20), produceHeader()...))
 		for range 9 << 20 / len(piece) {
 			if _, err := c.Write(piece); err != nil || rig.Pause(ctx, 64*time.Millisecond) != nil {
@@ -91,7 +95,7 @@ func produceHeader() []byte { return []byte{0, 0, 0, 9, 0, 0, 0, 1, 0xff, 0xff} 
 
 // drip sends a byte a second of a large frame.
 func drip(ctx context.Context, t *target) error {
-	return each(ctx, 100, withConn(t.kafka, func(ctx context.Context, c net.Conn) {
+	return each(ctx, 100, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) {
 		c.Write(append(length(50<<20), make([]byte, 32<<10)...))
 		for {
 			if _, err := c.Write([]byte{0}); err != nil || rig.Pause(ctx, time.Second) != nil {
@@ -103,14 +107,14 @@ func drip(ctx context.Context, t *target) error {
 
 // idleCrowd is 1500 connections that say nothing.
 func idleCrowd(ctx context.Context, t *target) error {
-	return each(ctx, 1500, withConn(t.kafka, func(ctx context.Context, c net.Conn) { waitForEnd(c) }))
+	return each(ctx, 1500, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) { waitForEnd(c) }))
 }
 
 // connectAndLeave connects as often as it can.
 func connectAndLeave(ctx context.Context, t *target) error {
 	return each(ctx, 20, func(ctx context.Context) {
 		for range 10 {
-			withConn(t.kafka, func(context.Context, net.Conn) {})(ctx)
+			withConn(t, t.kafka, func(context.Context, net.Conn) {})(ctx)
 		}
 	})
 }
@@ -119,7 +123,7 @@ func connectAndLeave(ctx context.Context, t *target) error {
 func strangers(ctx context.Context, t *target) error {
 	return each(ctx, 20, func(ctx context.Context) {
 		for _, hello := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "SSH-2.0-x\r\n", "\x00\x00\x00\x00"} {
-			withConn(t.kafka, func(_ context.Context, c net.Conn) {
+			withConn(t, t.kafka, func(_ context.Context, c net.Conn) {
 				c.Write([]byte(hello))
 				c.SetReadDeadline(time.Now().Add(time.Second))
 				waitForEnd(c)
@@ -129,21 +133,22 @@ func strangers(ctx context.Context, t *target) error {
 }
 
 // answersUnread pipelines fetches from the start of a topic of 64 MB on 200 connections, and reads nothing.
-func answersUnread(ctx context.Context, t *target) error {
-	if err := rig.CreateTopic(ctx, t.cluster.Bootstrap(), "old", 1, 1); err != nil {
-		return err
+func answersUnread(ctx context.Context, t *target) (func(context.Context) error, error) {
+	if err := rig.CreateTopic(ctx, t.Kafka, "old", 1, 1); err != nil {
+		return nil, err
 	}
-	if _, err := rig.Fill(ctx, t.cluster.Bootstrap(), "old", 1, 64<<20, 10<<10, 900<<10); err != nil {
-		return err
+	if _, err := rig.Fill(ctx, t.Kafka, "old", 1, 64<<20, 10<<10, 900<<10); err != nil {
+		return nil, err
 	}
 	var requests []byte
 	for range 60 {
-		f := fetchRequest("old", 1<<20)
-		requests = append(append(requests, length(uint32(len(f)))...), f...)
+		requests = append(requests, withLength(fetchRequest("old", 1<<20))...)
 	}
-	return each(ctx, 200, withConn(t.kafka, func(ctx context.Context, c net.Conn) {
-		c.(*net.TCPConn).SetReadBuffer(4 << 10)
-		c.Write(requests)
-		<-ctx.Done()
-	}))
+	return func(ctx context.Context) error {
+		return each(ctx, 200, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) {
+			c.(*net.TCPConn).SetReadBuffer(4 << 10)
+			c.Write(requests)
+			<-ctx.Done()
+		}))
+	}, nil
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command attacks asks whether somebody can stop a broker: it starts brokers of its own, runs one attack after the
-// other on them while a polite producer and a polite consumer work beside it, and prints a table.
+// other on them while a polite producer and a polite consumer work beside it, and prints a table. An attack is a process
+// of its own that gets only CPU which nobody else wants, as if it came from another machine.
 //
 // Bounds: the longest step of a broker's loop, the p99 of the polite producer against its quiet value, and memory.
 // A step counts by the CPU time of its thread, so that a machine which gives the broker no CPU is not blamed on
@@ -25,6 +26,7 @@ import (
 type options struct {
 	run          *regexp.Regexp
 	quick        bool
+	markdown     bool
 	quiet, each  time.Duration // how long is measured without and with an attack
 	step         time.Duration // bound of the longest step
 	times        float64       // bound of the polite producer's p99, as a multiple of the quiet one
@@ -37,11 +39,15 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == strikeCommand {
+		os.Exit(strike(ctx, os.Stdin, os.Stdout))
+	}
 	var o options
 	run := flag.String("run", "", "attacks whose names match this `regexp`")
 	flag.BoolVar(&o.quick, "quick", false, "a short form")
-	flag.DurationVar(&o.quiet, "quiet", 5*time.Second, "how long the polite are measured alone")
-	flag.DurationVar(&o.each, "each", 15*time.Second, "how long an attack lasts")
+	flag.BoolVar(&o.markdown, "markdown", true, "print the table in Markdown, too")
+	flag.DurationVar(&o.quiet, "quiet", 4*time.Second, "how long the polite are measured alone")
+	flag.DurationVar(&o.each, "each", 9*time.Second, "how long an attack lasts")
 	flag.DurationVar(&o.step, "step", 20*time.Millisecond, "bound of the longest step")
 	flag.Float64Var(&o.times, "times", 3, "bound of the polite p99, as a multiple of the quiet one")
 	flag.DurationVar(&o.floor, "floor", 5*time.Millisecond, "a polite p99 below this is never blamed")

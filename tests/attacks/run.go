@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"text/tabwriter"
 	"time"
 
 	"chronik/tests/rig"
@@ -22,18 +22,22 @@ type attack struct {
 	name     string
 	quick    bool              // part of the short form
 	brokers  int               // 1 if 0
+	replicas int               // of the polite one's partition; as many as brokers if 0
+	files    int               // what `ulimit -n` says to the brokers, if not 0
+	secret   bool              // brokers have a cluster secret
+	whole    bool              // it ends by itself, and not after a while
 	settings map[string]string // of the brokers, beside the small ones
-	run      func(ctx context.Context, t *target) error
+
+	// prepare runs in the attacker's process before anything is measured, and returns what then goes on until its
+	// context ends.
+	prepare func(ctx context.Context, t *target) (func(ctx context.Context) error, error)
+	// beside, if there, runs in this process while the attack goes on.
+	beside func(ctx context.Context, c *rig.Cluster) error
 }
 
 // attacks are all of them; each kind has a file of its own.
-var attacks = [][]attack{connectionAttacks}
-
-// target is what an attack is aimed at. It goes on until its context ends.
-type target struct {
-	cluster *rig.Cluster
-	kafka   string // broker 1's address for clients
-	topic   string // of the polite: one partition
+func attacks() [][]attack {
+	return [][]attack{connectionAttacks}
 }
 
 // smallSettings keep what a broker means to hold small, so that what it holds beyond shows.
@@ -52,11 +56,19 @@ const politeTopic = "polite"
 // result is a row of the table.
 type result struct {
 	name          string
+	done          int64
+	parts         []part
 	steps         rig.Steps
 	quiet, during rig.Latency
 	gap           time.Duration
 	memory        int64
 	trouble       []string
+}
+
+func (r *result) found(err error) {
+	if err != nil {
+		r.trouble = append(r.trouble, err.Error())
+	}
 }
 
 func runAll(ctx context.Context, o options, w io.Writer) (err error) {
@@ -66,6 +78,9 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 		}
 		defer os.RemoveAll(o.dir)
 	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
 	if o.program == "" {
 		o.program = filepath.Join(o.dir, "broker")
 		if out, err := exec.CommandContext(ctx, "go", "build", "-o", o.program, "chronik/cmd/broker").CombinedOutput(); err != nil {
@@ -73,7 +88,7 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 		}
 	}
 	var rows []result
-	for _, kind := range attacks {
+	for _, kind := range attacks() {
 		for _, a := range kind {
 			if !o.run.MatchString(a.name) || o.quick && !a.quick {
 				continue
@@ -89,20 +104,39 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 	return printTable(w, o, rows)
 }
 
+// clusterSecret is that of the clusters that have one.
+const clusterSecret = "0123456789abcdef"
+
 // play runs one attack on brokers of its own.
 func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 	settings := smallSettings()
 	maps.Copy(settings, a.settings)
+	dir := filepath.Join(o.dir, fmt.Sprint(nth))
+	if a.secret {
+		name := filepath.Join(o.dir, fmt.Sprintf("secret-%d", nth))
+		if err := os.WriteFile(name, []byte(clusterSecret), 0o600); err != nil {
+			return result{}, err
+		}
+		settings["peer_secret_file"] = fmt.Sprintf("%q", name)
+	}
 	c, err := rig.Start(ctx, rig.Options{
-		Brokers: max(1, a.brokers), Dir: filepath.Join(o.dir, fmt.Sprint(nth)), Port: o.port, Program: o.program, Settings: settings,
+		Brokers: max(1, a.brokers), Dir: dir, Port: o.port, Program: o.program, Settings: settings, Files: a.files,
 	})
 	if err != nil {
 		return result{}, err
 	}
 	defer c.Close()
-	if err := rig.CreateTopic(ctx, c.Bootstrap(), politeTopic, 1, max(1, a.brokers)); err != nil {
+	if err := rig.CreateTopic(ctx, c.Bootstrap(), politeTopic, 1, cmp.Or(a.replicas, max(1, a.brokers))); err != nil {
 		return result{}, err
 	}
+	if _, err := rig.LeadAll(ctx, c.Bootstrap(), politeTopic, 1); err != nil { // the one that is attacked
+		return result{}, err
+	}
+	attacker, err := startAttacker(ctx, ordersFor(o, a, c))
+	if err != nil {
+		return result{}, err
+	}
+	defer attacker.close()
 	pulse, err := rig.StartPulse(ctx, c.Bootstrap(), politeTopic, 0, 5*time.Millisecond)
 	if err != nil {
 		return result{}, err
@@ -114,103 +148,126 @@ func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 	}
 	defer reader.close()
 	_ = rig.Pause(ctx, time.Second) // the start of the clients is not measured
-	return measure(ctx, o, a, c, pulse, reader)
+	m := measurement{o, a, c, attacker, pulse, reader}
+	return m.take(ctx)
 }
 
-func measure(ctx context.Context, o options, a attack, c *rig.Cluster, pulse *rig.Pulse, reader *reader) (r result, err error) {
-	r.name = a.name
-	if _, err := pulse.Take(); err != nil {
-		return r, err
-	}
-	if err := rig.Pause(ctx, o.quiet); err != nil {
-		return r, err
-	}
-	if r.quiet, err = pulse.Take(); err != nil {
-		return r, err
+func ordersFor(o options, a attack, c *rig.Cluster) orders {
+	s := orders{Attack: a.name, Quick: o.quick, Limit: o.each, Secret: clusterSecret, Program: o.program, Dir: o.dir}
+	if a.whole {
+		s.Limit = time.Minute
 	}
 	for _, id := range c.Running() {
-		if _, err := c.LongestSteps(ctx, id); err != nil {
-			return r, err
-		}
-		if err := c.ResetPeak(id); err != nil {
+		s.Kafka, s.Peer, s.Metrics = append(s.Kafka, c.KafkaAddr(id)), append(s.Peer, c.PeerAddr(id)), append(s.Metrics, c.MetricsAddr(id))
+	}
+	return s
+}
+
+// measurement is of one attack.
+type measurement struct {
+	o        options
+	a        attack
+	c        *rig.Cluster
+	attacker *attacker
+	pulse    *rig.Pulse
+	reader   *reader
+}
+
+func (m *measurement) metrics() (addrs []string) {
+	for _, id := range m.c.Running() {
+		addrs = append(addrs, m.c.MetricsAddr(id))
+	}
+	return addrs
+}
+
+func (m *measurement) take(ctx context.Context) (r result, err error) {
+	r.name = m.a.name
+	if _, err := m.pulse.Take(); err != nil {
+		return r, err
+	}
+	if err := rig.Pause(ctx, m.o.quiet); err != nil {
+		return r, err
+	}
+	if r.quiet, err = m.pulse.Take(); err != nil {
+		return r, err
+	}
+	if _, err := longestSteps(ctx, m.metrics()); err != nil {
+		return r, err
+	}
+	for _, id := range m.c.Running() {
+		if err := m.c.ResetPeak(id); err != nil {
 			return r, err
 		}
 	}
-	reader.reset()
+	m.reader.reset()
 	gaps := watchMachine()
-	under, cancel := context.WithTimeout(ctx, o.each)
-	err = a.run(under, &target{cluster: c, kafka: c.KafkaAddr(1), topic: politeTopic})
-	<-under.Done()
-	cancel()
+	m.strike(ctx, &r)
 	r.gap = gaps()
-	if err != nil && ctx.Err() == nil {
-		r.trouble = append(r.trouble, err.Error())
+	r.during, err = m.pulse.Take()
+	r.found(err)
+	if silence := m.reader.longest(); silence > silenceBound {
+		r.found(fmt.Errorf("the polite consumer got nothing for %v", silence.Round(time.Millisecond)))
 	}
-	if r.during, err = pulse.Take(); err != nil {
-		r.trouble = append(r.trouble, err.Error())
+	m.look(ctx, &r)
+	return r, ctx.Err()
+}
+
+// strike attacks to the end.
+func (m *measurement) strike(ctx context.Context, r *result) {
+	ended := make(chan error, 1)
+	go func() {
+		if m.a.beside == nil {
+			ended <- nil
+			return
+		}
+		ended <- m.a.beside(ctx, m.c)
+	}()
+	said, err := m.attacker.strike()
+	r.found(err)
+	if said.Error != "" {
+		r.found(errors.New(said.Error))
 	}
-	if silence := reader.longest(); silence > silenceBound {
-		r.trouble = append(r.trouble, fmt.Sprintf("the polite consumer got nothing for %v", silence.Round(time.Millisecond)))
-	}
-	return r, r.look(ctx, o, a, c)
+	r.done, r.parts = said.Done, said.Parts
+	r.found(<-ended)
 }
 
 // look asks the brokers what the attack did to them.
-func (r *result) look(ctx context.Context, o options, a attack, c *rig.Cluster) error {
-	if up := len(c.Running()); up < max(1, a.brokers) {
-		r.trouble = append(r.trouble, fmt.Sprintf("only %d brokers run", up))
+func (m *measurement) look(ctx context.Context, r *result) {
+	if up := len(m.c.Running()); up < max(1, m.a.brokers) {
+		r.found(fmt.Errorf("only %d brokers run", up))
 	}
-	for _, id := range c.Running() {
-		steps, err := c.LongestSteps(ctx, id)
-		if err != nil {
-			r.trouble = append(r.trouble, err.Error())
-		}
-		r.steps = rig.Steps{Clock: max(r.steps.Clock, steps.Clock), CPU: max(r.steps.CPU, steps.CPU)}
-		memory, err := c.PeakMemory(id)
-		if err != nil {
-			return err
-		}
+	steps, err := longestSteps(ctx, m.metrics())
+	r.found(err)
+	if n := len(r.parts); n > 0 {
+		r.parts[n-1].Steps = steps
+	}
+	for _, p := range append(r.parts, part{Steps: steps}) {
+		r.steps = rig.Steps{Clock: max(r.steps.Clock, p.Steps.Clock), CPU: max(r.steps.CPU, p.Steps.CPU)}
+	}
+	for _, id := range m.c.Running() {
+		memory, err := m.c.PeakMemory(id)
+		r.found(err)
 		r.memory = max(r.memory, memory)
 	}
-	r.judge(o)
-	return ctx.Err()
+	r.judge(m.o)
 }
 
 func (r *result) judge(o options) {
-	if r.steps.CPU > o.step {
-		r.trouble = append(r.trouble, fmt.Sprintf("a step took %v of CPU time", r.steps.CPU))
+	for _, p := range r.parts {
+		if p.Steps.CPU > o.step {
+			r.found(fmt.Errorf("a step of %q took %v of CPU time", p.Name, round(p.Steps.CPU)))
+		}
+	}
+	if r.steps.CPU > o.step && len(r.parts) == 0 {
+		r.found(fmt.Errorf("a step took %v of CPU time", round(r.steps.CPU)))
+	}
+	if r.done == 0 {
+		r.found(errors.New("the attack got nothing done, so this says nothing"))
 	}
 	if r.during.P99 > o.floor && float64(r.during.P99) > o.times*float64(r.quiet.P99) {
-		r.trouble = append(r.trouble, "the polite producer waits too long")
+		r.found(errors.New("the polite producer waits too long"))
 	}
 	if r.memory > o.memory {
-		r.trouble = append(r.trouble, fmt.Sprintf("memory is over %d MiB", o.memory>>20))
+		r.found(fmt.Errorf("memory is over %d MiB", o.memory>>20))
 	}
 }
-
-func printTable(w io.Writer, o options, rows []result) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ATTACK\tSTEP CPU\tSTEP CLOCK\tMACHINE'S GAP\tQUIET P50/P99\tDURING P50/P99/MAX\tMEMORY\tVERDICT")
-	broken := 0
-	for _, r := range rows {
-		verdict := "ok"
-		if len(r.trouble) > 0 {
-			verdict = "BROKEN: " + fmt.Sprint(r.trouble)
-			broken++
-		}
-		fmt.Fprintf(t, "%s\t%v\t%v\t%v\t%v/%v\t%v/%v/%v\t%d of %d MiB\t%s\n", r.name, round(r.steps.CPU), round(r.steps.Clock), round(r.gap),
-			round(r.quiet.P50), round(r.quiet.P99), round(r.during.P50), round(r.during.P99), round(r.during.Max), r.memory>>20, o.memory>>20, verdict)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if broken > 0 {
-		return fmt.Errorf("%w: by %d of %d attacks", errBroken, broken, len(rows))
-	}
-	if len(rows) == 0 {
-		return errors.New("no attack has such a name")
-	}
-	return nil
-}
-
-func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }

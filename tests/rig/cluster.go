@@ -37,6 +37,7 @@ type Options struct {
 	Program  string            // the broker program; if empty it is built from this tree
 	Settings map[string]string // of every broker, beside those that it needs; values as in TOML
 	Cuttable bool              // brokers reach each other through Cluster.Net
+	Files    int               // what `ulimit -n` says to brokers, if not 0
 	// Aside are brokers that run as if they had a machine of their own (see Aside), with settings of their own.
 	Aside map[int]map[string]string
 }
@@ -215,6 +216,9 @@ func (c *Cluster) launch(id int) (*process, error) {
 	if _, yes := c.o.Aside[id]; yes {
 		command = Aside(command...)
 	}
+	if c.o.Files > 0 {
+		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, c.o.Files), "sh"}, command...)
+	}
 	p := &process{
 		cmd:   exec.Command(command[0], command[1:]...),
 		ready: make(chan struct{}), ended: make(chan struct{}),
@@ -234,6 +238,9 @@ func (c *Cluster) launch(id int) (*process, error) {
 	}()
 	return p, nil
 }
+
+// Tie has a process killed when this one dies.
+func Tie(cmd *exec.Cmd) { cmd.SysProcAttr = childAttr() }
 
 func errOf(p *process) error {
 	if p.err == nil {

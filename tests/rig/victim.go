@@ -25,11 +25,11 @@ func (c *Cluster) MetricsAddr(id int) string { return c.o.metricsAddr(id) }
 // machine.
 type Steps struct{ Clock, CPU time.Duration }
 
-// LongestSteps returns those since it was last asked for them.
-func (c *Cluster) LongestSteps(ctx context.Context, id int) (Steps, error) {
+// LongestSteps asks a broker's port for metrics for those since it was last asked.
+func LongestSteps(ctx context.Context, metricsAddr string) (Steps, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.o.metricsAddr(id)+"/steps", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+metricsAddr+"/steps", nil)
 	if err != nil {
 		return Steps{}, err
 	}
@@ -44,7 +44,7 @@ func (c *Cluster) LongestSteps(ctx context.Context, id int) (Steps, error) {
 	}
 	var clock, cpu float64
 	if _, err := fmt.Sscanf(string(text), "clock %f\ncpu %f\n", &clock, &cpu); err != nil {
-		return Steps{}, fmt.Errorf("broker %d: steps %q: %w", id, text, err)
+		return Steps{}, fmt.Errorf("%s: steps %q: %w", metricsAddr, text, err)
 	}
 	return Steps{seconds(clock), seconds(cpu)}, nil
 }
