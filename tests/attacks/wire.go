@@ -45,3 +45,12 @@ func withLength(req kmsg.Request) []byte { return rig.AppendRequest(nil, req) }
 
 // ask sends a request and reads its answer, which must come within ten seconds.
 func ask(c net.Conn, req kmsg.Request) (kmsg.Response, error) { return rig.Ask(c, req, 10*time.Second) }
+
+// fill returns n elements.
+func fill[T any](n int, element func(i int) T) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = element(i)
+	}
+	return all
+}
