@@ -4,7 +4,6 @@ package node
 
 import (
 	"slices"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -158,55 +157,3 @@ func (n *Node) eachAsked(r *request, all bool, topics int, topic func(i int) (st
 		}
 	}, then)
 }
-
-// UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have
-// a replica of any partition, and comes back only as a new replica. The answer comes when the others no
-// longer count on its vote in group 0 either: only then it may be switched off.
-func (n *Node) handleUnregisterBroker(r *request, m kmsg.Request) {
-	resp := kmsg.NewPtrUnregisterBrokerResponse()
-	resp.ErrorCode = kerr.RequestTimedOut.Code // until it is done
-	id := BrokerID(m.(*kmsg.UnregisterBrokerRequest).BrokerID)
-	n.commands.submitFor(r, command{Remove: &removeBroker{id}}, func(res commandResult) {
-		if r.done {
-			return
-		}
-		n.catalog.whenLeft(id, func() {
-			if r.done {
-				return
-			}
-			if resp.ErrorCode = code(res.err); res.err != nil {
-				resp.ErrorMessage = errorText(res.err)
-			}
-			r.reply(resp)
-		})
-	})
-	r.expireAfter(unregisterTimeout, func() { r.reply(resp) })
-}
-
-// departure is a removed broker that group 0 still counts on, and who waits for the end of that.
-type departure struct {
-	broker BrokerID
-	done   func()
-}
-
-// whenLeft calls done when a removed broker has no replica of group 0 any more, and at once for any
-// other broker.
-func (c *catalog) whenLeft(id BrokerID, done func()) {
-	if b := c.broker(id); b == nil || !b.Removed || !c.group.hasReplica(id) || id == c.node.self && c.node.removal.endAt != 0 {
-		done()
-		return
-	}
-	c.leaving = append(c.leaving, departure{id, done})
-}
-
-// replicasChanged is called when the replicas of group 0 did.
-func (c *catalog) replicasChanged() {
-	waiting := c.leaving
-	c.leaving = nil
-	for _, d := range waiting {
-		c.whenLeft(d.broker, d.done)
-	}
-}
-
-// unregisterTimeout bounds what has no time-out in the request.
-const unregisterTimeout = 10 * time.Second

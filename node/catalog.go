@@ -160,9 +160,6 @@ type reassigned struct {
 	Move     uint64 `json:",omitempty"` // partitionMeta.Moves
 }
 
-// removeBroker forgets a broker that has no replicas any more.
-type removeBroker struct{ Broker BrokerID }
-
 // createTopic carries the placement: it is decided by the broker that was asked, so that replicas
 // of the catalog needn't agree on anything that isn't in the command.
 type createTopic struct {
@@ -257,6 +254,7 @@ func (c *catalog) installed(old map[GroupID]*partitionMeta) {
 		c.node.brokerRegistered(&b.Member)
 	}
 	c.node.placeAll()
+	c.replicasChanged()
 	c.node.commands.skipped(c.broker(c.node.self))
 }
 
@@ -371,6 +369,7 @@ func (c *catalog) register(cmd *register) {
 		c.node.superseded(b)
 	}
 	c.node.brokerRegistered(&b.Member)
+	c.replicasChanged()
 }
 
 func (c *catalog) renumber(p *partitionMeta, b BrokerID) {
@@ -495,30 +494,6 @@ func (c *catalog) reassigned(cmd *reassigned) {
 	}
 	p.Replicas, p.Target, p.Leaving = cmd.Replicas, nil, nil
 	c.node.placeReplica(p)
-}
-
-func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
-	b := c.broker(cmd.Broker)
-	if b == nil || b.Removed {
-		return kafka.Errorf(kerr.BrokerIDNotRegistered, "broker %d is not in the cluster", cmd.Broker)
-	}
-	for _, t := range c.topics {
-		for _, p := range t.Partitions {
-			if _, ok := p.replica(b.ID); ok {
-				return kafka.Errorf(kerr.InvalidRequest, "broker %d still has a replica of partition %d of topic %q; drain it first", b.ID, p.Index, t.Name)
-			}
-		}
-	}
-	if !slices.ContainsFunc(c.brokers, func(o *brokerMeta) bool { return o != b && !o.Removed }) {
-		return kafka.Errorf(kerr.InvalidRequest, "broker %d is the last one of the cluster", b.ID)
-	}
-	b.Removed = true
-	if b.ID == c.node.self {
-		c.node.removal.through = through
-	}
-	c.node.event(Event{Kind: EventBrokerRemoved, N: int64(b.ID)})
-	c.node.tellMembers = true
-	return nil
 }
 
 // wantedFor returns where a group's replicas shall be; nil for a partition that was deleted.

@@ -43,7 +43,7 @@ const (
 	EventLogDamaged                  // Text = what a scrub found beside entries; the log repairs it by itself
 	EventDiskFull                    // N = 1: the disk is full, 0: there is room again
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
-	EventBrokerRemoved               // N = broker id
+	EventBrokerRemoved               // N = broker id, Term = its incarnation
 	EventReplicasChanged             // Group, Term, N = number of voters
 	EventInSyncChanged               // Group, Term, N = number of replicas in sync, the leader's included
 	EventProposalLost                // Group, N = proposals whose fate is unknown because leadership ended

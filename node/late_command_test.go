@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
 )
@@ -16,6 +17,8 @@ func (o *one) applyLate(cmd command) error {
 	switch {
 	case cmd.DeleteTopic != nil:
 		return c.deleteTopic(cmd.DeleteTopic)
+	case cmd.Remove != nil:
+		return c.remove(cmd.Remove, 1)
 	default:
 		return c.reassign(cmd.Reassign)
 	}
@@ -69,5 +72,41 @@ func TestCommandsThatNobodyWaitsFor(t *testing.T) {
 	c.forget()
 	if len(c.queue) != 1 || c.ofClients != 1 || r.conn.commands != 0 {
 		t.Fatalf("%d wait, %d of clients, %d of the connection that is gone", len(c.queue), c.ofClients, r.conn.commands)
+	}
+}
+
+// A removal that comes late finds another incarnation of the broker: that one stays.
+func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
+	o := newOne(t, nil)
+	c := o.node.catalog
+	join := func(incarnation uint32) {
+		m := Member{ID: 2, Host: "b2", Port: 9092}
+		cmd := command{Origin: 2, Session: uint64(incarnation), Seq: 1, Register: &register{m, incarnation}}
+		if !c.admit(&cmd) {
+			t.Fatal("it can't register")
+		}
+		c.register(cmd.Register)
+	}
+	old, unknown := uint32(1), uint32(0)
+	join(1)
+	if err := c.remove(&removeBroker{2, &unknown}, 1); err != errOutdated {
+		t.Errorf("removal by a broker that didn't know it: %v", err)
+	}
+	if err := c.remove(&removeBroker{2, &old}, 1); err != nil {
+		t.Errorf("removal: %v", err)
+	}
+	var answers []error
+	c.leaving = append(c.leaving, departure{2, 1, func(err error) { answers = append(answers, err) }})
+	join(2)
+	if len(answers) != 1 || kafka.Code(answers[0]) != kerr.DuplicateBrokerRegistration.Code {
+		t.Errorf("it has joined again before it had left; the remover is told %v", answers)
+	}
+	if err := c.remove(&removeBroker{2, &old}, 1); err != errOutdated || c.broker(2).Removed {
+		t.Errorf("the same removal once more: %v", err)
+	}
+	u := &unregistration{node: o.node, request: &request{node: o.node, conn: &conn{id: 7}}, resp: kmsg.NewPtrUnregisterBrokerResponse(), broker: 2, incarnation: 1}
+	u.try()
+	if u.resp.ErrorCode != kerr.DuplicateBrokerRegistration.Code {
+		t.Errorf("a removal that was worked out for its predecessor: %d", u.resp.ErrorCode)
 	}
 }

@@ -221,16 +221,18 @@ func (c *client) sendRemove(cn *conn, p *pendingCall) {
 	req.BrokerID = int32(p.call.Brokers[0])
 	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
 		b := c.world.brokers[p.call.Brokers[0]-1]
-		switch code := resp.(*kmsg.UnregisterBrokerResponse).ErrorCode; {
-		case code == 0, code == kerr.BrokerIDNotRegistered.Code && b.removals > p.before:
+		code := resp.(*kmsg.UnregisterBrokerResponse).ErrorCode
+		switch done := b.removed == b.diskNumber && b.removed > p.before; {
+		case (code == 0 || code == kerr.BrokerIDNotRegistered.Code) && !done, code == kerr.DuplicateBrokerRegistration.Code:
+			p.maybe = false // not yet, or no longer, or it has come back with another disk
+			c.refused(p)
+		case code == 0, code == kerr.BrokerIDNotRegistered.Code:
 			c.world.judge.answered(c.world, c, p, int64(code))
 			if code == 0 {
 				c.world.judge.checkLeft(c.world, b)
 			}
 			c.world.left(b)
 			c.endSerial(p)
-		case code == kerr.BrokerIDNotRegistered.Code: // not yet, or no longer
-			c.refused(p)
 		case code == kerr.InvalidRequest.Code: // it still has replicas
 			p.maybe = false
 			c.refused(p)

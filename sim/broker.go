@@ -13,7 +13,7 @@ type broker struct {
 	disk        *disk
 	diskNumber  uint32               // counts its disks, from 1 for a founder's first one; 0: it has not joined yet
 	met         [maxBrokers + 1]bool // who was in the cluster when this disk was made
-	removals    int                  // events seen of its removal from the cluster
+	removed     uint32               // the newest of its disks that was seen to be removed from the cluster; 0: none
 	leaving     bool                 // an operator had it removed from the cluster
 	away        bool                 // and took it away
 	node        *node.Node           // nil while it is down

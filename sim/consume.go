@@ -30,7 +30,7 @@ type pendingCall struct {
 	number  uint64    // counts attempts
 	refused bool      // the last answer was that it can't be done now
 	maybe   bool      // an attempt had no answer: it may have taken effect
-	before  int       // remove: broker.removals when it began
+	before  uint32    // remove: broker.removed when it began
 	start   int64     // trim: where the log was known to start when the attempt was sent
 }
 
@@ -51,7 +51,7 @@ func (c *client) runSerial() {
 		if !p.begun {
 			p.begun, p.began = true, c.world.now
 			if p.call.Kind == CallRemove {
-				p.before = c.world.brokers[p.call.Brokers[0]-1].removals
+				p.before = c.world.brokers[p.call.Brokers[0]-1].removed
 			}
 			c.wakeAt(p.began + at(c.spec.GiveUp))
 		}

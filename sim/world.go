@@ -337,7 +337,8 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	for _, e := range out.Events {
 		w.result.Events[e.Kind]++
 		if e.Kind == node.EventBrokerRemoved && e.N > 0 && int(e.N) <= len(w.brokers) {
-			w.brokers[e.N-1].removals++
+			o := w.brokers[e.N-1]
+			o.removed = max(o.removed, uint32(e.Term))
 		}
 		w.observe(int(e.Kind), b)
 	}
