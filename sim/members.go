@@ -57,7 +57,7 @@ func (w *world) newDisk(b *broker) {
 
 // join starts a broker that isn't in the cluster.
 func (w *world) join(b *broker) bool {
-	if b.diskNumber > 0 && (!b.leaving || w.beingRemoved(b)) {
+	if b.diskNumber > 0 && !b.leaving {
 		return false
 	}
 	w.takeAway(b)
@@ -68,25 +68,12 @@ func (w *world) join(b *broker) bool {
 
 // loseDisk lets a broker die and come back with an empty disk, if no record can be lost by that.
 func (w *world) loseDisk(b *broker, down node.Time) bool {
-	if b.diskNumber == 0 || b.leaving || w.beingRemoved(b) || !w.spare(b) {
+	if b.diskNumber == 0 || b.leaving || !w.spare(b) {
 		return false
 	}
 	w.crash(b, true, down)
 	w.newDisk(b)
 	return true
-}
-
-// beingRemoved says that an operator waits for the answer to the removal of a broker. It may have left already,
-// and with an empty disk it would join anew; the operator, who doesn't know, would take that one away.
-func (w *world) beingRemoved(b *broker) bool {
-	for _, c := range w.clients {
-		for _, p := range c.serial.queue {
-			if p.call.Kind == CallRemove && p.call.Brokers[0] == b.number {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // left is called when a broker was removed from the cluster: it goes on until it notices, and should disturb nobody.
@@ -100,7 +87,7 @@ func (w *world) left(b *broker) {
 // outOfCluster ends a broker that says that the cluster goes on without it. That is right only if an operator wanted it
 // removed, it happened, and the catalog doesn't count on it any more. Its operator may try to start it again.
 func (w *world) outOfCluster(b *broker, end *node.End) {
-	if end.Kind != node.EndRemoved || !w.plan.leaves(b.number) || b.removals == 0 {
+	if end.Kind != node.EndRemoved || !w.plan.leaves(b.number) || b.removed != b.diskNumber {
 		w.fail("ended", "broker %d ended, though nobody removed it: %v", b.number, end)
 	}
 	w.judge.checkLeft(w, b)
