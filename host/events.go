@@ -45,6 +45,7 @@ type eventLine struct {
 var eventLines = map[node.EventKind]eventLine{
 	node.EventBecameLeader:      {slog.LevelInfo, "leads a group", ""},
 	node.EventLostLeadership:    {slog.LevelInfo, "no longer leads a group", ""},
+	node.EventNotReady:          {slog.LevelWarn, "not ready yet", ""},
 	node.EventLeadershipMoved:   {slog.LevelInfo, "handed a group over", "to"},
 	node.EventTornTail:          {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
 	node.EventRecovered:         {slog.LevelInfo, "recovered the log", "entries"},

@@ -115,11 +115,7 @@ type Host struct {
 	http      *http.Server // nil without metrics
 	httpAddr  net.Addr
 	recovered atomic.Bool
-	late      *time.Timer // says why the broker isn't ready yet
 }
-
-// lateTime is how long a broker may take to become ready before it says what it waits for.
-const lateTime = 10 * time.Second
 
 // Open locks the data folder, binds the listeners and recovers the node from its log; it may take
 // as long as reading that log. Nothing is served before Run.
@@ -175,7 +171,7 @@ func (h *Host) open() (err error) {
 	h.loop = &loop{
 		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk, tasks: h.tasks,
-		events: newEvents(cfg.Log, func() { h.late.Stop(); cfg.Ready() }),
+		events: newEvents(cfg.Log, cfg.Ready),
 	}
 	h.recovered.Store(true)
 	return nil
@@ -213,11 +209,6 @@ func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
 // invariant did not hold.
 func (h *Host) Run(ctx context.Context) error {
 	defer h.close()
-	h.late = time.AfterFunc(lateTime, func() {
-		h.cfg.Log.Warn("not ready yet: the cluster has not registered this broker. That takes connections to and from a majority of the brokers; "+
-			"lines above say which fail", "waiting", lateTime)
-	})
-	defer h.late.Stop()
 	h.disk.start()
 	h.tasks.start()
 	h.peers.start()

@@ -40,7 +40,8 @@ type member struct {
 	full    bool  // its disk
 	aheadMs int64 // its wall clock
 	lastID  int32
-	mayEnd  bool // it is no failure that it ends by itself
+	said    []Event // in the last round
+	mayEnd  bool    // it is no failure that it ends by itself
 	end     *End
 }
 
@@ -128,6 +129,7 @@ func (c *many) round() {
 		for i := range out.Tasks {
 			m.in.Done = append(m.in.Done, out.Tasks[i].Do())
 		}
+		m.said = slices.Clone(out.Events)
 		for _, e := range out.Events {
 			m.events[e.Kind]++
 		}

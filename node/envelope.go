@@ -23,6 +23,7 @@ import (
 //	              (uvarints): who is in sync with the sender, which leads the group (insync.go)
 //	  itemClock   varint: what the sender's wall clock shows, in ms
 //	  itemRemoved incarnation uvarint: the receiver, if it is that incarnation of its broker, was removed (removal.go)
+//	  itemWaits   u8: the sender isn't registered yet, and what it waits for (waiting.go)
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -42,6 +43,7 @@ const (
 	itemInSync  = 10
 	itemClock   = 11
 	itemRemoved = 12
+	itemWaits   = 13
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -287,6 +289,10 @@ func (n *Node) receive(m Message) {
 		case itemRemoved:
 			if incarnation := r.uvarint(); !r.bad {
 				n.receiveRemoved(m.From, incarnation)
+			}
+		case itemWaits:
+			if what := r.byte(); !r.bad {
+				n.receiveWaits(m.From, what)
 			}
 		case itemPreferred:
 			if g := GroupID(r.uvarint()); !r.bad {

@@ -33,6 +33,7 @@ const (
 	EventCommandRefused              // N = broker that it came from, Text = why
 	EventEnvelopeRefused             // N = broker that sent it, Text = why
 	EventReady                       // this broker is registered in the catalog and serves
+	EventNotReady                    // Text = what this broker waits for, and what to do
 	EventLeadershipMoved             // Group, N = broker that takes over
 	EventCheckpoint                  // Group, Term, N = entry whose state was kept
 	EventReleased                    // Group, Term, N = first entry that is still in the log
@@ -91,6 +92,7 @@ var eventNames = [EventKinds]string{
 	EventCommandRefused:    "command refused",
 	EventEnvelopeRefused:   "envelope refused",
 	EventReady:             "ready",
+	EventNotReady:          "not ready",
 	EventLeadershipMoved:   "leadership moved",
 	EventCheckpoint:        "checkpoint",
 	EventReleased:          "released",

@@ -74,6 +74,7 @@ type Node struct {
 	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
 	ended           *End
 	removal         removal // from the cluster, of this broker
+	waitsTellAt     Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
 	queued  []*conn      // that have requests which are not begun
@@ -138,7 +139,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 
 		checkpointReads: make(map[uint64]coldRead),
 
-		removal: removal{through: -1},
+		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
 		tasks: newTasks(),
 		lanes: make(map[lane][]*arrival),
@@ -466,6 +467,7 @@ func (n *Node) tick() {
 	n.mindSpace()
 	n.tellLeads()
 	n.tickRemoval()
+	n.tickWaiting()
 	n.tickInSync()
 	if n.stopping {
 		n.handOver()

@@ -27,6 +27,9 @@ type peer struct {
 	spoke    bool     // something came from it since this node opened
 	telling  bool     // it was removed and doesn't know, see removal
 	told     Time     // when it last was told so
+	waits    byte     // it said that it waits itself, see waiting.go, at
+	waitsAt  Time
+	waitTold Time // when it last was told that this broker waits
 
 	clockOffset int64 // of its wall clock (clock.go), as of
 	clockAt     Time  // when it last told; 0: never
