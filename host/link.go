@@ -5,9 +5,12 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"chronik/node"
@@ -106,25 +109,24 @@ func (l *link) signal() {
 
 // run connects and sends until stop.
 func (l *link) run() {
+	line := teller{log: l.peers.log}
+	defer line.stop()
+	about := []slog.Attr{slog.Int("broker", int(l.to)), slog.String("addr", l.addr)}
 	backoff := backoffMin
-	down := false // said so already
 	for {
 		sock, err := l.dial()
 		if err == nil {
-			l.peers.log.Info("connected to a broker", "broker", l.to, "addr", l.addr)
-			backoff, down = backoffMin, false
+			line.tell(slog.LevelInfo, "connected to a broker", "", about...)
+			backoff = backoffMin
 			l.setConnected(true)
-			err = l.send(sock)
+			err = closedBy(l.send(sock), "while it was in use", "its broker stopped or died, or two processes have the same broker_id and take the connection from each other")
 			l.setConnected(false)
 			l.peers.untrack(sock)
 		}
 		if l.quit.Err() != nil {
 			return
 		}
-		if !down {
-			l.peers.log.Warn("no connection to a broker; trying again", "broker", l.to, "addr", l.addr, "err", err)
-			down = true
-		}
+		line.tell(slog.LevelWarn, "no connection to a broker; trying again", err.Error(), about...)
 		select {
 		case <-l.quit.Done():
 			return
@@ -148,7 +150,7 @@ func (l *link) dial() (net.Conn, error) {
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, "tcp", l.addr)
 	if err != nil {
-		return nil, err
+		return nil, noConnection(err)
 	}
 	if !l.peers.track(sock) {
 		return nil, net.ErrClosed
@@ -161,6 +163,21 @@ func (l *link) dial() (net.Conn, error) {
 	return sock, nil
 }
 
+// noConnection says what it means that nobody takes a connection. What the system says of it names a port of this
+// machine now and then, which would make each time another line.
+func noConnection(err error) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("connection refused: nothing listens there; start that broker, or mend its peer address in members")
+	case ok && op.Timeout():
+		return fmt.Errorf("no answer within %v: the machine is off or cut off, a firewall drops packets, or its peer address in members is wrong", dialTime)
+	case ok:
+		return fmt.Errorf("%w; see its peer address in members", op.Err)
+	}
+	return err
+}
+
 func (l *link) shakeHands(sock net.Conn) error {
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h := l.peers.self
@@ -169,11 +186,12 @@ func (l *link) shakeHands(sock net.Conn) error {
 		return err
 	}
 	if err := answerChallenge(sock, l.peers.secret, h); err != nil {
-		return err
+		return closedBy(err, "before it proved that it knows the cluster secret",
+			"peer addresses in members may name another port than a broker's peer_listen, its release may speak another version of the peer protocol, or too many connect to it at once; its own lines say more")
 	}
 	them, err := readAnswer(sock)
 	if err != nil {
-		return err
+		return closedBy(err, "before it answered whether this broker may send to it", "its broker is stopping, or has died; its own lines say more")
 	}
 	if no := them.check(l.to, l.peers.knownFolder(l.to)); no != "" {
 		return errors.New(no)

@@ -191,11 +191,12 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h, err := readHello(sock)
 	if err != nil {
-		return 0, err
+		return 0, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
 	}
 	known, err := challenge(sock, p.secret, h)
 	if err != nil {
-		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w", err)
+		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
+			closedBy(err, "after it was sent this broker's proof", "it has another secret, which its own lines then say, or it died"))
 	}
 	self, no := p.self.replica, refusal(h, p.self, p.knownFolder(h.from))
 	if !known {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
@@ -65,6 +66,26 @@ func acceptAll(l net.Listener, lines *teller, quit <-chan struct{}, use func(net
 		}
 		use(sock)
 	}
+}
+
+// closedBy says what the end of a connection means in a state of it, because "EOF" alone says nothing. Errors of the
+// system lose the addresses in them: with a port that changes, each would be news.
+func closedBy(err error, state, likely string) error {
+	op, ok := errors.AsType[*net.OpError](err)
+	if ok {
+		err = op.Err
+	}
+	switch {
+	case err == nil || errors.Is(err, net.ErrClosed):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the other end said nothing for too long %s: %s", state, likely)
+	case isHangup(err), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the other end closed the connection %s: %s", state, likely)
+	case ok:
+		return fmt.Errorf("%w, %s", err, state)
+	}
+	return err
 }
 
 // isHangup tells an orderly end of a connection from trouble that is worth a line.
