@@ -36,10 +36,13 @@ const (
 	cleanupPolicyConfig     = "cleanup.policy"
 	deleteRetentionConfig   = "delete.retention.ms"
 	dirtyRatioConfig        = "min.cleanable.dirty.ratio"
+	maxCompactionLagConfig  = "max.compaction.lag.ms"
 	maxMessageBytesConfig   = "max.message.bytes"
+	minCompactionLagConfig  = "min.compaction.lag.ms"
 	minInsyncReplicasConfig = "min.insync.replicas"
 	retentionBytesConfig    = "retention.bytes"
 	retentionMsConfig       = "retention.ms"
+	segmentMsConfig         = "segment.ms"
 	timestampTypeConfig     = "message.timestamp.type"
 	timestampAfterConfig    = "message.timestamp.after.max.ms"
 	timestampBeforeConfig   = "message.timestamp.before.max.ms"
@@ -134,6 +137,10 @@ var topicConfigDefs = []configDef{
 		noEffect + allLocal,
 	},
 	{
+		maxCompactionLagConfig, kmsg.ConfigTypeLong, always("9223372036854775807"), "", number(1, 64),
+		"How old a record gets, in milliseconds, before it is compacted although little is new.",
+	},
+	{
 		maxMessageBytesConfig, kmsg.ConfigTypeInt, decimal(func(c *Config) int32 { return c.MaxMessageBytes }), "message.max.bytes", number(1, 32),
 		"The largest record batch, in bytes, compressed.",
 	},
@@ -152,6 +159,10 @@ var topicConfigDefs = []configDef{
 	{
 		dirtyRatioConfig, kmsg.ConfigTypeDouble, always(defaultDirtyRatio), "", ratio,
 		"Which share of a partition has to be new before it is compacted again.",
+	},
+	{
+		minCompactionLagConfig, kmsg.ConfigTypeLong, always("0"), "", number(0, 64),
+		"How old a record is, in milliseconds, before compaction may drop it.",
 	},
 	{
 		minInsyncReplicasConfig, kmsg.ConfigTypeInt, func(_ *Config, replicas int) string { return strconv.Itoa(majority(replicas)) }, "", checkMinInsync,
@@ -194,8 +205,8 @@ var topicConfigDefs = []configDef{
 		noEffect + "all partitions of a broker share one log, and its segments.",
 	},
 	{
-		"segment.ms", kmsg.ConfigTypeLong, always("604800000"), "", number(1, 64),
-		noEffect + "records expire one by one, not with their segment.",
+		segmentMsConfig, kmsg.ConfigTypeLong, always("604800000"), "", number(1, 64),
+		"How old the newest records of a compacted partition get, in milliseconds, before they are compacted too. Elsewhere it has no effect: records expire one by one, not with their segment.",
 	},
 	{
 		"unclean.leader.election.enable", kmsg.ConfigTypeBoolean, always("false"), "unclean.leader.election.enable", oneOf("false"),

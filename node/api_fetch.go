@@ -273,15 +273,18 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 }
 
 // read returns whole batches from the one that holds offset on, at least one unless this answer has
-// some already.
+// some already. Batches that compaction left without records are of no use to clients, and some stop at them; but
+// if nothing else is left, the last brings the client to the end.
 func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.PlacedBatch, err error) {
 	number, size := len(a.batches)-1, int64(0)
 	n := a.fetch.node
+	var empty []kafka.PlacedBatch
 	for c, looked := a.fetch.begin(number, p, offset), 0; c.base < p.highWatermark; looked++ {
 		if looked%entriesAPart == entriesAPart-1 {
 			n.out.Work.Parts++
-			if a.cut = a.bytes > 0 && n.spent(1); a.cut {
-				break
+			if n.spent(1) {
+				a.cutRead(c, len(out))
+				return out, nil
 			}
 		}
 		e, err := n.entry(p, c.index, a.fetch.wake)
@@ -293,19 +296,36 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 				a.missing = true
 				a.fetch.begun[number] = c
 			}
-			break
+			return out, nil
 		}
 		b, base, ok := p.take(&c, e)
 		if !ok || base+b.Offsets() <= offset {
 			continue
 		}
+		if b.Count == 0 {
+			empty = append(empty[:0], kafka.PlacedBatch{Raw: e.GetData(), Offset: base, Epoch: leaderEpoch(e.GetTerm())})
+			continue
+		}
+		empty = empty[:0]
 		if size += int64(b.Size()); size > limit && a.bytes > 0 {
-			break
+			return out, nil
 		}
 		a.bytes += int64(b.Size())
 		out = append(out, kafka.PlacedBatch{Raw: e.GetData(), Offset: base, Epoch: leaderEpoch(e.GetTerm())})
 	}
-	return out, nil
+	if len(empty) > 0 {
+		a.bytes += int64(len(empty[0].Raw))
+	}
+	return append(out, empty...), nil
+}
+
+// cutRead ends a read because this step has done enough. With nothing to answer yet it goes on in the next one.
+func (a *fetchAnswer) cutRead(c cursor, found int) {
+	if a.cut = a.bytes > 0; !a.cut && found == 0 {
+		a.missing = true
+		a.fetch.begun[len(a.batches)-1] = c
+		a.fetch.wake()
+	}
 }
 
 // entriesAPart is how many entries cost as much as a partition.

@@ -179,7 +179,7 @@ func (g *group) checkpointBytes() int64 {
 func (g *group) release() {
 	limit := g.machine.retain()
 	if !g.node.full {
-		limit = min(limit, g.applied+1-min(g.applied, uint64(g.node.cfg.RetainEntries)))
+		limit = min(limit, g.newest())
 	}
 	if g.outgoing != nil { // a follower that fetches it needs the entries after it next
 		limit = min(limit, g.outgoing.index+1)
@@ -197,6 +197,23 @@ func (g *group) release() {
 	g.node.log.Release(g.id, first)
 	g.view.release(first)
 	g.node.event(Event{Kind: EventReleased, Group: g.id, Term: g.term, N: int64(first)})
+}
+
+// newest returns the first of the newest entries, which stay although the state needs none of them: at most
+// RetainEntries, and of those in memory at most RetainBytes.
+func (g *group) newest() uint64 {
+	first := g.applied + 1 - min(g.applied, uint64(g.node.cfg.RetainEntries))
+	bytes := int64(0)
+	for i := g.applied; i >= first; i-- {
+		e := g.view.entry(i)
+		if e == nil {
+			break
+		}
+		if bytes += entryBytes(e); bytes > g.node.cfg.RetainBytes {
+			return i + 1
+		}
+	}
+	return first
 }
 
 // loadCheckpoints restores the machine from the log's checkpoints of the group and returns the

@@ -22,7 +22,7 @@ import (
 // the offsets that it took, keeps its producer's sequences, and stays even when it is empty, so an
 // entry means the same to apply before and after, and replicas that have got unequally far don't
 // differ in anything but old values. The newest record of a key is never dropped, nor is anything
-// among the newest entries.
+// among the newest entries (compactionEnd).
 //
 // A tombstone, a record without a value, is dropped itself when it is older than delete.retention.ms:
 // until then a consumer that was far behind had time to see it.
@@ -90,14 +90,19 @@ func (p *partition) deletes() bool {
 	return !ok || strings.Contains(v, cleanupDelete)
 }
 
-// dirty returns how much of a thousand of the partition's bytes can be compacted and wasn't yet.
+// dirty returns how much of a thousand of the partition's bytes can be compacted and wasn't yet; all if some of it
+// is so old that it has to be (max.compaction.lag.ms).
 func (p *partition) dirty() int64 {
 	var all, dirty int64
 	end := p.compactionEnd()
 	for i := range p.spans {
-		all += p.spans[i].bytes
-		if s := &p.spans[i]; s.base >= p.compacted && s.index < end {
-			dirty += s.bytes
+		s := &p.spans[i]
+		all += s.bytes
+		if s.index >= end || min(p.spanEndIndex(i), end) <= p.compacted.index {
+			continue
+		}
+		if dirty += s.bytes; p.node.isDue(s, p.node.topicNumber(p.meta.Topic, maxCompactionLagConfig)) {
+			return 1000
 		}
 	}
 	if all == 0 {
@@ -106,10 +111,36 @@ func (p *partition) dirty() int64 {
 	return dirty * 1000 / all
 }
 
-// compactionEnd returns the entry up to which the partition may be compacted.
+// compactionEnd returns the entry up to which the partition may be compacted. The newest stay as they are until there
+// are many, or they are as old as the active segment of a log in Kafka gets (segment.ms), or must not wait longer
+// (max.compaction.lag.ms). Records younger than min.compaction.lag.ms stay in any case.
 func (p *partition) compactionEnd() uint64 {
-	keep := uint64(p.node.cfg.RetainEntries)
-	return p.group.applied + 1 - min(p.group.applied, keep)
+	n, t := p.node, p.meta.Topic
+	applied := p.group.applied
+	end := applied + 1 - min(applied, uint64(n.cfg.RetainEntries))
+	rolls := min(n.topicNumber(t, segmentMsConfig), n.topicNumber(t, maxCompactionLagConfig))
+	bytes := int64(0)
+	for i := len(p.spans) - 1; i >= 0 && p.spanEndIndex(i) > end; i-- {
+		if bytes >= n.cfg.RetainBytes || n.isDue(&p.spans[i], rolls) {
+			end = p.spanEndIndex(i)
+		}
+		bytes += p.spans[i].bytes
+	}
+	if lag := n.topicNumber(t, minCompactionLagConfig); lag > 0 {
+		for i := len(p.spans) - 1; i >= 0 && !n.isDue(&p.spans[i], lag); i-- {
+			end = min(end, p.spans[i].index)
+		}
+	}
+	st, _ := n.log.State(p.group.id)
+	return min(end, st.Commit+1) // the log replaces nothing above it
+}
+
+// spanEndIndex returns the entry after a span.
+func (p *partition) spanEndIndex(i int) uint64 {
+	if i+1 < len(p.spans) {
+		return p.spans[i+1].index
+	}
+	return p.group.applied + 1
 }
 
 func (c *compactor) begin(p *partition) {
@@ -119,7 +150,7 @@ func (c *compactor) begin(p *partition) {
 	c.part, c.second = p, false
 	c.keys = newKeys(c.node.cfg.CompactionBytes)
 	c.first = p.seek(p.start)
-	c.cur, c.end = p.seek(max(p.start, p.compacted)), p.compactionEnd()
+	c.cur, c.end = p.seek(max(p.start, p.compacted.base)), p.compactionEnd()
 	c.readNext()
 }
 
@@ -149,9 +180,9 @@ func (c *compactor) readNext() {
 // finish ends the second pass.
 func (c *compactor) finish() {
 	p := c.part
-	p.compacted = c.cur.base
+	p.compacted = c.cur
 	c.node.log.Sync() // reads return the old entries until the new ones are durable
-	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted})
+	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted.base})
 	c.part, c.keys = nil, nil
 }
 
@@ -225,6 +256,7 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 			record := toLog(e)
 			record.Data = res.Batch
 			c.node.log.Replace(p.group.id, record)
+			c.node.hotBytes += p.group.view.replace(toRaft(&record))
 		}
 		c.next()
 	})

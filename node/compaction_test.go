@@ -17,11 +17,17 @@ import (
 // createCompacted makes a topic whose old values are dropped as soon as there is anything to drop.
 func (c *many) createCompacted(topic string, replicas int32) {
 	c.t.Helper()
+	c.createWith(topic, replicas, map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": "3000"})
+}
+
+// createWith makes a topic with one partition and configurations.
+func (c *many) createWith(topic string, replicas int32, configs map[string]string) {
+	c.t.Helper()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 7, 10000
 	in := kmsg.NewCreateTopicsRequestTopic()
 	in.Topic, in.NumPartitions, in.ReplicationFactor = topic, 1, int16(replicas)
-	for name, value := range map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": "3000"} {
+	for name, value := range configs {
 		k := kmsg.NewCreateTopicsRequestTopicConfig()
 		k.Name, k.Value = name, &value
 		in.Configs = append(in.Configs, k)

@@ -124,6 +124,8 @@ type Config struct {
 	// RetainEntries is how many entries stay in a group's log beyond what its state needs, so that
 	// followers which are a little behind need no checkpoint. Default 1000.
 	RetainEntries int
+	// RetainBytes bounds the bytes of those, as far as they are in memory. Default 16 MiB.
+	RetainBytes int64
 
 	Log wal.Options
 }
@@ -160,6 +162,7 @@ func (c *Config) validate() error {
 	setDefault(&c.CompactionBytesPerSecond, 32<<20)
 	setDefault(&c.ScrubBytesPerSecond, 4<<20)
 	setDefault(&c.RetainEntries, 1000)
+	setDefault(&c.RetainBytes, 16<<20)
 	setDefault(&c.HotBytes, 256<<20)
 	setDefault(&c.CacheBytes, 64<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)

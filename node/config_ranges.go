@@ -72,6 +72,7 @@ func (c *Config) ranges() []configRange {
 		rate("CompactionBytesPerSecond", c.CompactionBytesPerSecond),
 		rate("ScrubBytesPerSecond", c.ScrubBytesPerSecond),
 		count("RetainEntries", int64(c.RetainEntries), 1, mostCount),
+		bytes("RetainBytes", c.RetainBytes),
 	}
 }
 

@@ -209,6 +209,18 @@ func (v *logView) truncate(first uint64) {
 	v.hot = v.hot[:keep]
 }
 
+// replace puts another form of an entry in its place, if it is in memory, and returns by how many bytes that changes.
+func (v *logView) replace(e *pb.Entry) int64 {
+	old := v.entry(e.GetIndex())
+	if old == nil {
+		return 0
+	}
+	v.hot[e.GetIndex()-v.hotFirst()] = e
+	diff := entryBytes(e) - entryBytes(old)
+	v.hotBytes += diff
+	return diff
+}
+
 // evict forgets the oldest hot entry and returns its bytes, or false if all must stay.
 func (v *logView) evict() (int64, bool) {
 	if len(v.hot) == 0 || v.hot[0].GetIndex() > v.group.applied {

@@ -28,7 +28,7 @@ type partition struct {
 	producers     map[int64]*producerWindow
 	parked        list.List // fetches that wait for records, in order of arrival
 	wakes         uint64    // how often they were woken
-	compacted     int64     // up to here this replica's entries were compacted since it opened
+	compacted     cursor    // up to here this replica's entries were compacted since it opened
 	expiring      bool      // as leader: a deletion of old records is on its way
 }
 

@@ -52,6 +52,7 @@ type settings struct {
 	CheckpointEntries int
 	CheckpointBytes   int64
 	RetainEntries     int
+	RetainBytes       int64
 	HotBytes          int64
 	CacheBytes        int64
 	SegmentBytes      int64
@@ -122,6 +123,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.CheckpointEntries, "checkpoint-entries", 20000, between(1, 1000000000), "entries between two checkpoints of a partition's state; a start reads what came after the newest")
 	number(fs, &s.CheckpointBytes, "checkpoint-bytes", 32<<20, size(4<<10, 1<<40), "bytes of entries between two checkpoints of a partition's state")
 	number(fs, &s.RetainEntries, "retain-entries", 1000, between(1, 1000000000), "entries that a partition's log keeps although nobody needs them, for brokers that are a little behind")
+	number(fs, &s.RetainBytes, "retain-bytes", 16<<20, size(4<<10, 1<<40), "bytes of the entries that retain_entries keeps, at most")
 	number(fs, &s.HotBytes, "hot-bytes", 256<<20, size(64<<10, 1<<40), "bytes of log entries in memory, all partitions together")
 	number(fs, &s.CacheBytes, "cache-bytes", 64<<20, size(4<<10, 1<<40), "bytes of old entries read back from disk that stay in memory")
 	number(fs, &s.SegmentBytes, "segment-bytes", 64<<20, size(64<<10, 1<<30), "size of a log file")
@@ -169,7 +171,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs),
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
-			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries,
+			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
 			CatchUpBytesPerSecond: s.CatchUpRate, ScrubBytesPerSecond: s.ScrubRate,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},
