@@ -279,6 +279,9 @@ func (n *Node) closePartition(id GroupID) {
 	if p != nil {
 		p.wake()
 	}
+	if c := n.coordinators[id]; c != nil {
+		c.wake()
+	}
 	n.hotBytes -= g.view.hotBytes
 	delete(n.byID, id)
 	delete(n.partitions, id)
