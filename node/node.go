@@ -119,6 +119,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	n.event(Event{Kind: EventRecovered, N: report.Entries})
 	n.commands.register()
 	for _, g := range n.groups {
+		g.warnOfTerms(0)
 		if g.closed {
 			n.askReplacement(g)
 		}
