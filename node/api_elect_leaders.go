@@ -63,10 +63,14 @@ func (e *election) begin(key namedPartition, p *partitionMeta) {
 	case leader == p.Replicas[0].Broker:
 		result = kerr.ElectionNotNeeded.Code
 	}
+	if result == 0 && !e.wait.request.takeWaits(electionWaits) {
+		result = code(errTooManyWaits)
+	}
 	place := e.answer(key, result)
 	if place.meta = p; result != 0 {
 		return
 	}
+	e.wait.request.onEnd(func() { e.wait.request.giveWaits(electionWaits) })
 	e.place(place).ErrorCode = kerr.RequestTimedOut.Code // until it leads
 	e.open = append(e.open, place)
 	e.wait.left++
@@ -94,6 +98,9 @@ func (e *election) place(el electing) *kmsg.ElectLeadersResponseTopicPartition {
 // electionCheck is how often a waiting election looks whether the leader has changed, and says again
 // who should lead.
 const electionCheck = 50 // ms
+
+// electionWaits is how many waits an election counts for: it is looked at again and again.
+const electionWaits = 16
 
 func (e *election) check() {
 	var rest []electing

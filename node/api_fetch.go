@@ -4,11 +4,9 @@ package node
 
 import (
 	"container/list"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
 )
@@ -41,33 +39,17 @@ type fetch struct {
 	req      *kmsg.FetchRequest
 	deadline Time
 	parked   []parking // where it waits
+	waits    bool      // it is parked, perhaps nowhere
+	reader   entryWait // of old entries
 	begun    []cursor  // per partition of the request: how far it looked when it had to wait for a read
 	woken    bool      // in node.woken
 	filling  bool      // an answer is in the making
 	again    bool      // woken while it was
 }
 
-// readers are the fetches that wait for a partition's records.
-type readers struct {
-	parked list.List // in order of arrival
-	wakes  uint64    // how often they were woken
-}
-
-// wake lets parked fetches look again, at the end of this step.
-func (w *readers) wake(n *Node) {
-	w.wakes++
-	if w.parked.Len() == 0 {
-		return
-	}
-	n.out.Work.Parts += w.parked.Len() / 16
-	for e := w.parked.Front(); e != nil; e = w.parked.Front() {
-		w.parked.Remove(e).(*fetch).wake()
-	}
-}
-
 // parking is a fetch's place among those that wait for a partition's records.
 type parking struct {
-	at    *readers
+	at    *partition
 	wakes uint64        // of the partition, when it was looked at
 	place *list.Element // in its list
 }
@@ -82,6 +64,8 @@ func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	}
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
+	f.reader = entryWait{request: r, ready: f.wake}
+	r.onEnd(f.unpark)
 	f.merge(func() {
 		f.try()
 		r.expireAfter(f.deadline.Sub(n.now), f.wake)
@@ -119,7 +103,7 @@ func (f *fetch) merge(then func()) {
 
 // wake lets the fetch look again at the end of this step.
 func (f *fetch) wake() {
-	if !f.woken && !f.request.done {
+	if !f.woken && !f.request.over() {
 		f.woken = true
 		f.node.woken = append(f.node.woken, f)
 	}
@@ -130,7 +114,7 @@ func (f *fetch) retry() {
 	f.woken = false
 	f.unpark()
 	switch {
-	case f.request.done || f.request.gone:
+	case f.request.over():
 	case f.filling:
 		f.again = true
 	default:
@@ -138,7 +122,13 @@ func (f *fetch) retry() {
 	}
 }
 
+// unpark takes the fetch out of where it waits.
 func (f *fetch) unpark() {
+	if f.waits {
+		f.waits = false
+		f.request.conn.parked--
+		f.node.parkedBytes.give(f.request.size)
+	}
 	for i := range f.parked {
 		if place := f.parked[i].place; place != nil {
 			f.parked[i].at.parked.Remove(place)
@@ -147,14 +137,21 @@ func (f *fetch) unpark() {
 	}
 }
 
-// park lets the fetch wait for more records. If a partition got some since it was looked at, it looks again.
-func (f *fetch) park() {
+// park lets the fetch wait for more records; false if those that wait hold too much already. If a partition got some
+// since it was looked at, it looks again.
+func (f *fetch) park() bool {
+	if !f.node.parkedBytes.take(0, f.request.size) {
+		return false
+	}
+	f.waits = true
+	f.request.conn.parked++
 	f.node.event(Event{Kind: EventFetchParked})
 	for i := range f.parked {
 		at := &f.parked[i]
 		at.place = at.at.parked.PushBack(f)
 		f.again = f.again || at.wakes != at.at.wakes
 	}
+	return true
 }
 
 // try makes an answer, partition by partition.
@@ -170,12 +167,11 @@ func (f *fetch) try() {
 
 // conclude gives the answer if it can be given, or waits.
 func (f *fetch) conclude(a *fetchAnswer) {
+	ready := a.failed || a.redirected || a.missing || a.cut || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline
 	switch {
 	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
-	case a.failed || a.redirected || a.missing || a.cut || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline:
+	case ready, !f.park(): // where there is no room to wait it is answered as if its time were up
 		f.request.replyBatches(a.resp, a.batches)
-	default:
-		f.park()
 	}
 	if f.again {
 		f.again = false
@@ -197,7 +193,6 @@ type fetchAnswer struct {
 	redirected bool              // a partition is better read elsewhere
 	missing    bool              // a batch has to be read from the log first
 	cut        bool              // there is more, but this step has done enough
-	made       int64             // bytes of records that were put into form for it
 }
 
 // begin begins with a topic.
@@ -222,10 +217,6 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	*out = kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
 	out.PreferredReadReplica = -1
-	if err == nil && topic == groupsTopic {
-		a.fillGroups(in, out)
-		return
-	}
 	var p *partition
 	if err == nil {
 		p, err = a.source(topic, in)
@@ -247,7 +238,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.redirect(p, out) {
 		return
 	}
-	a.fetch.parked = append(a.fetch.parked, parking{at: &p.readers, wakes: p.wakes})
+	a.fetch.parked = append(a.fetch.parked, parking{at: p, wakes: p.wakes})
 	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
 	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
@@ -310,7 +301,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 				return out, nil
 			}
 		}
-		e, err := n.entry(p, c.index, a.fetch.wake)
+		e, err := n.entry(p, c.index, &a.fetch.reader)
 		if err != nil {
 			return out, err
 		}
@@ -364,29 +355,6 @@ func (f *fetch) begin(number int, p *partition, offset int64) cursor {
 		return c
 	}
 	return p.seek(offset)
-}
-
-// entry returns an entry from memory, or nil: then a read was started, and ready is called when it
-// is done. An error says that it can't be read at all.
-func (n *Node) entry(p *partition, index uint64, ready func()) (*pb.Entry, error) {
-	if e := p.group.view.entry(index); e != nil {
-		n.counters.hotHits++
-		return e, nil
-	}
-	if e := n.cold.lookup(p.group.id, index); e != nil {
-		n.counters.cacheHits++
-		return e, nil
-	}
-	if slices.Contains(p.group.unreadable, index) {
-		return nil, errUnreadable
-	}
-	end := p.group.applied + 1
-	if p.group.careful {
-		end = index + 1
-	}
-	n.cold.read(p.group.id, index, end)
-	n.coldFor = append(n.coldFor, coldWaiter{p.group.id, ready})
-	return nil, nil
 }
 
 // readable finds a partition of which this broker may answer reads now.

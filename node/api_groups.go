@@ -3,7 +3,6 @@
 package node
 
 import (
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -28,23 +27,9 @@ func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 		n.answerCoordinators(r, req)
 		return
 	}
-	n.groupsTopicFor = append(n.groupsTopicFor, seeker{r, req})
-	if len(n.groupsTopicFor) == 1 {
-		n.createGroupsTopic()
-	}
-	r.expireAfter(coordinatorTimeout, func() {
-		n.answerCoordinators(r, req)
-		n.dropSeekers()
-	})
-}
-
-// dropSeekers forgets those that were answered or are gone, when they are half of all.
-func (n *Node) dropSeekers() {
-	if n.seekersDone++; 2*n.seekersDone < len(n.groupsTopicFor) {
-		return
-	}
-	n.seekersDone = 0
-	n.groupsTopicFor = slices.DeleteFunc(n.groupsTopicFor, func(s seeker) bool { return s.request.done || s.request.gone })
+	n.groupsTopicFor.add(r, seeker{r, req})
+	r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
+	n.createGroupsTopic()
 }
 
 // seeker is a client that waits for the first coordinators.
@@ -53,21 +38,26 @@ type seeker struct {
 	req     *kmsg.FindCoordinatorRequest
 }
 
-// createGroupsTopic makes the topic, unless another broker is faster.
+// createGroupsTopic makes the topic, unless that is under way or another broker is faster.
 func (n *Node) createGroupsTopic() {
+	if n.makingGroupsTopic {
+		return
+	}
 	placement, err := n.place(n.cfg.GroupPartitions, n.defaultReplicas())
 	if err != nil { // too few brokers are there now; clients ask again
 		n.answerSeekers()
 		return
 	}
 	cmd := &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}
-	n.commands.submit(command{CreateTopic: cmd}, func(commandResult) { n.answerSeekers() })
+	n.makingGroupsTopic = true
+	n.commands.submit(command{CreateTopic: cmd}, func(commandResult) {
+		n.makingGroupsTopic = false
+		n.answerSeekers()
+	})
 }
 
 func (n *Node) answerSeekers() {
-	waiting := n.groupsTopicFor
-	n.groupsTopicFor, n.seekersDone = nil, 0
-	for _, s := range waiting {
+	for _, s := range n.groupsTopicFor.all() {
 		if !s.request.done {
 			n.answerCoordinators(s.request, s.req)
 		}

@@ -87,7 +87,7 @@ func (n *Node) autoCreate(r *request, name string, done func()) {
 			if t := n.catalog.byName[name]; t != nil {
 				created = t.Partitions
 			}
-			n.whenLed(created, done)
+			n.whenLed(r, created, done)
 		})
 }
 

@@ -20,7 +20,7 @@ func (n *Node) handleConsumerGroupHeartbeat(r *request, m kmsg.Request) {
 		r.reply(failedBeat(req, err))
 		return
 	}
-	g.modern.whenIdle(func() { g.modern.heartbeat(r, req) })
+	g.modern.whenIdle(r, func() { g.modern.heartbeat(r, req) })
 	g.classic.forgetIfUnused() // it was refused
 }
 

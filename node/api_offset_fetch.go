@@ -3,6 +3,8 @@
 package node
 
 import (
+	"errors"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -57,7 +59,7 @@ type offsetFetch struct {
 // offsetRead is the question to a majority on behalf of all groups of one coordinator.
 type offsetRead struct {
 	coordinator *coordinator
-	ok          bool
+	err         error // until it is answered: errNotLeader
 }
 
 // begin looks who is the coordinator of a group.
@@ -77,11 +79,11 @@ func (f *offsetFetch) begin(i int) {
 	}
 	read := f.reads[c]
 	if read == nil {
-		read = &offsetRead{coordinator: c}
+		read = &offsetRead{coordinator: c, err: errNotLeader}
 		f.reads[c] = read
 		f.left++
-		c.group.readIndex(func(ok bool) {
-			read.ok = ok
+		c.group.readIndex(f.request, func(err error) {
+			read.err = err
 			f.done()
 		})
 	}
@@ -124,7 +126,9 @@ func (f *offsetFetch) beginGroup() {
 	f.topic, f.after, f.stored = 0, "", &storedGroup{}
 	switch {
 	case read == nil:
-	case !read.ok:
+	case errors.Is(read.err, errTooManyWaits):
+		out.ErrorCode = kerr.CoordinatorLoadInProgress.Code // retriable for every client
+	case read.err != nil:
 		out.ErrorCode = kerr.NotCoordinator.Code
 	default:
 		out.ErrorCode = code(read.coordinator.admitFetch(in))

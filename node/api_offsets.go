@@ -3,6 +3,7 @@
 package node
 
 import (
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -88,8 +89,9 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		l.done()
 		return
 	}
-	if topic == groupsTopic {
-		n.listGroups(l, in, out)
+	if meta := n.catalog.partition(topic, in.Partition); meta != nil && meta.Topic.Internal {
+		out.Offset = 0 // tools ask for every topic; there is nothing in it that they may read
+		l.done()
 		return
 	}
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
@@ -118,13 +120,15 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		return
 	}
 	out.ErrorCode = kerr.RequestTimedOut.Code // until a majority answered
-	p.group.readIndex(func(ok bool) {
-		if l.request.done {
+	p.group.readIndex(l.request, func(err error) {
+		switch {
+		case l.request.done:
 			return
-		}
-		if ok {
+		case err == nil:
 			out.ErrorCode, out.Offset, out.LeaderEpoch = 0, p.highWatermark, leaderEpoch(p.group.term)
-		} else {
+		case errors.Is(err, errTooManyWaits):
+			out.ErrorCode = kerr.LeaderNotAvailable.Code // retriable for every client
+		default:
 			out.ErrorCode = kerr.NotLeaderForPartition.Code
 		}
 		l.done()
@@ -152,27 +156,12 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	}, func(i, j int) {
 		t, in := &resp.Topics[i], &req.Topics[i].Partitions[j]
 		out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		var err error
-		out.Partition = in.Partition
-		out.LeaderEpoch, out.EndOffset, err = n.epochEnd(t.Topic, in)
-		out.ErrorCode = code(err)
+		out.Partition, out.LeaderEpoch, out.EndOffset = in.Partition, -1, -1
+		if p, err := n.readable(t.Topic, in.Partition, in.CurrentLeaderEpoch); err != nil {
+			out.ErrorCode = code(err)
+		} else {
+			out.LeaderEpoch, out.EndOffset = p.epochEnd(in.LeaderEpoch)
+		}
 		t.Partitions = append(t.Partitions, out)
 	}, func() { r.reply(resp) })
-}
-
-func (n *Node) epochEnd(topic string, in *kmsg.OffsetForLeaderEpochRequestTopicPartition) (int32, int64, error) {
-	if topic == groupsTopic {
-		c, err := n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch)
-		if err != nil {
-			return -1, -1, err
-		}
-		epoch, end := c.epochEnd(in.LeaderEpoch)
-		return epoch, end, nil
-	}
-	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
-	if err != nil {
-		return -1, -1, err
-	}
-	epoch, end := p.epochEnd(in.LeaderEpoch)
-	return epoch, end, nil
 }

@@ -116,11 +116,7 @@ func (g *growth) grown(cmd *addPartitions) {
 	if t := g.node.catalog.byName[cmd.Topic]; t != nil && t.id() == cmd.ID {
 		created = t.Partitions[cmd.From:]
 	}
-	g.node.whenLed(created, func() {
-		if !g.wait.request.done {
-			g.wait.done()
-		}
-	})
+	g.node.whenLed(g.wait.request, created, g.wait.done)
 }
 
 func (g *growth) plan(t *topicMeta) ([][]BrokerID, error) {
@@ -165,16 +161,21 @@ const (
 	ledCheck    = 5 * time.Millisecond
 )
 
-// whenLed calls done when it is known here who leads each of some partitions, or patience is at an end.
-func (n *Node) whenLed(partitions []*partitionMeta, done func()) {
+// whenLed calls done when it is known here who leads each of some partitions, or patience is at an end; not at all if
+// the request is over before.
+func (n *Node) whenLed(r *request, partitions []*partitionMeta, done func()) {
 	end := n.now.Add(ledPatience)
 	var check func()
 	check = func() {
-		for _, p := range partitions {
-			if !n.led(p) && n.now < end {
+		if r.over() {
+			return
+		}
+		for n.now < end && len(partitions) > 0 {
+			if !n.led(partitions[0]) {
 				n.deadlines.add(n.now.Add(ledCheck), check)
 				return
 			}
+			partitions = partitions[1:] // those that were led once needn't be looked at again
 		}
 		done()
 	}

@@ -132,6 +132,10 @@ func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.P
 			p.partitionFailed(out, errStorage)
 			return
 		}
+		if errors.Is(err, errTooMuchUnderway) {
+			p.partitionFailed(out, err)
+			return
+		}
 		if err != nil {
 			p.notLeader(out, part.meta)
 			return
@@ -179,7 +183,7 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
 	}
 	if meta.Topic.Internal {
-		return nil, errBrokersOwn(topic)
+		return nil, kafka.Errorf(kerr.TopicAuthorizationFailed, "%s is the brokers' own; use the requests for consumer groups", topic)
 	}
 	part := n.partitions[meta.Group]
 	if part == nil || brokerOf(part.group.lead) != n.self {

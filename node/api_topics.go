@@ -57,11 +57,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 			if res.err == nil && len(cmd.Replicas[0]) == 2 {
 				n.event(Event{Kind: EventTwoReplicas, Text: cmd.Name})
 			}
-			n.whenLed(created, func() {
-				if !r.done {
-					w.done()
-				}
-			})
+			n.whenLed(r, created, w.done)
 		})
 	}, func() { w.begin(req.TimeoutMillis) })
 }
@@ -252,7 +248,7 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 		r.reply(resp)
 		return
 	}
-	n.producerIDs.take(func(id int64) {
+	n.producerIDs.take(r, func(id int64) {
 		if !r.done {
 			resp.ProducerID, resp.ProducerEpoch = id, 0
 			r.reply(resp)
@@ -279,20 +275,29 @@ type producerIDs struct {
 	end     int64
 	spare   []int64 // first id of the next block, if it is reserved
 	asked   bool
-	waiting []func(id int64)
+	waiting waiters[func(id int64)]
 }
 
-func (p *producerIDs) take(done func(id int64)) {
+// take calls done with an id, perhaps later.
+func (p *producerIDs) take(r *request, done func(id int64)) {
+	if id, ok := p.draw(); ok {
+		done(id)
+	} else {
+		p.waiting.add(r, done)
+	}
+}
+
+// draw returns the next id; false if none is left for now.
+func (p *producerIDs) draw() (int64, bool) {
 	if p.next == p.end && len(p.spare) > 0 {
 		p.next, p.end, p.spare = p.spare[0], p.spare[0]+producerIDBlock, nil
 	}
 	p.reserve()
 	if p.next == p.end {
-		p.waiting = append(p.waiting, done)
-		return
+		return 0, false
 	}
 	p.next++
-	done(p.next - 1)
+	return p.next - 1, true
 }
 
 // reserve asks for the next block if there is none.
@@ -310,10 +315,13 @@ func (p *producerIDs) reserved(res commandResult) {
 		return
 	}
 	p.spare = []int64{res.first}
-	waiting := p.waiting
-	p.waiting = nil
-	for _, done := range waiting {
-		p.take(done)
+	for p.waiting.len() > 0 {
+		id, ok := p.draw()
+		if !ok {
+			return
+		}
+		done, _ := p.waiting.pop()
+		done(id)
 	}
 }
 

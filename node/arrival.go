@@ -23,9 +23,12 @@ type arrival struct {
 	batch   kafka.Batch
 	raw     []byte
 	checked bool
-	err     error
-	propose func()
-	refuse  func(error)
+	orphan  bool // its client is gone
+	// admitted: it isn't in a lane any more.
+	admitted bool
+	err      error
+	propose  func()
+	refuse   func(error)
 }
 
 // inlineBytes is how much of plain records one step checks itself, which takes about a millisecond per MiB.
@@ -44,13 +47,14 @@ func (n *Node) inline(size int) bool {
 func (n *Node) arrive(a *arrival) {
 	key := lane{a.request.conn.id, a.part.group.id}
 	n.lanes[key] = append(n.lanes[key], a)
+	a.request.onEnd(func() { n.leaveLane(a) })
 	if a.batch.Codec() == kafka.CodecNone && n.inline(len(a.raw)) {
 		task := n.checkTask(a)
 		n.checked(key, a, task.Do())
 		return
 	}
 	n.tasks.checks.take(key.conn, func() {
-		if a.request.done || a.part.node.partitions[key.group] != a.part {
+		if a.raw == nil || a.part.node.partitions[key.group] != a.part {
 			n.tasks.checks.give() // nobody wants it any more
 			n.checked(key, a, TaskResult{Err: errNotLeader})
 			return
@@ -62,6 +66,25 @@ func (n *Node) arrive(a *arrival) {
 	})
 }
 
+// maxOrphans bounds the batches of clients that are gone. They may have sent them with acks=0, so they are written if
+// that is cheap; nothing else counts them any more.
+const maxOrphans = 16 << 20
+
+// leaveLane lets go of a batch whose request is over. What the request was counted for may be asked for again, so
+// nothing of it may stay behind.
+func (n *Node) leaveLane(a *arrival) {
+	if a.admitted {
+		return
+	}
+	size := int64(len(a.raw))
+	if a.request.gone && n.orphans+size <= maxOrphans {
+		a.orphan = true
+		n.orphans += size
+		return
+	}
+	a.raw, a.propose, a.refuse = nil, nil, nil
+}
+
 func (n *Node) checkTask(a *arrival) Task {
 	return Task{Kind: TaskCheck, Batch: a.raw, Demands: a.part.demands()}
 }
@@ -69,7 +92,7 @@ func (n *Node) checkTask(a *arrival) Task {
 // checked takes what the check of a batch found, and lets those go that are first in the lane.
 func (n *Node) checked(key lane, a *arrival, res TaskResult) {
 	a.checked, a.err = true, res.Err
-	if a.err == nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
+	if a.err == nil && a.raw != nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
 		kafka.SetMaxTimestamp(a.raw, res.Time) // as Kafka does: of the header anything may be said
 	}
 	queue := n.lanes[key]
@@ -88,8 +111,12 @@ func (n *Node) checked(key lane, a *arrival, res TaskResult) {
 
 // admit proposes a batch or refuses it. Its partition may have gone meanwhile.
 func (n *Node) admit(a *arrival) {
+	a.admitted = true
+	if a.orphan {
+		n.orphans -= int64(len(a.raw))
+	}
 	switch {
-	case a.request.done: // its time was up
+	case a.raw == nil: // its time was up
 	case n.partitions[a.part.meta.Group] != a.part:
 		a.refuse(errNotLeader)
 	case a.err != nil:

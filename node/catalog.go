@@ -30,7 +30,7 @@ type catalog struct {
 	nextReplica  uint32  // numbers are never reused
 	nextProducer int64   // first producer id that no broker got yet (KIP-98)
 
-	leaving []departure // not replicated: who waits for brokers to leave
+	leaving waiters[departure] // not replicated: who waits for brokers to leave
 }
 
 // brokerMeta is a registered broker. Session and Seq refuse commands that arrive twice or late:
@@ -45,7 +45,7 @@ type brokerMeta struct {
 
 type topicMeta struct {
 	Name       string
-	Internal   bool // the brokers' own: clients can only read it
+	Internal   bool // the brokers' own: clients can neither write nor read it
 	Partitions []*partitionMeta
 	Configs    []configValue // ascending by name, only what was set
 	// ConfigChanges counts the changes of Configs.

@@ -29,6 +29,8 @@ type coldReader struct {
 	ops     []wal.Op              // to be handed to the world in this step
 	pending map[uint64]coldRead   // by operation id
 	reading map[coldRead]struct{} // the same, to start none twice
+
+	forClients map[coldRead]bool // of them, see cold_wait.go
 }
 
 type coldEntry struct {
@@ -49,6 +51,8 @@ func newColdReader(log *wal.Log, readBytes, maxBytes int64) *coldReader {
 		recent:  list.New(),
 		pending: make(map[uint64]coldRead),
 		reading: make(map[coldRead]struct{}),
+
+		forClients: make(map[coldRead]bool),
 	}
 }
 

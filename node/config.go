@@ -80,6 +80,11 @@ type Config struct {
 
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
+	// MaxRequests bounds the requests of clients that are begun and not answered, ParkedBytes the bytes of those that
+	// wait for records, and MaxWaits the partitions that requests wait for. A connection gets a part of what is left,
+	// see waits.go. Defaults 65536, 32 MiB and 524288.
+	MaxRequests, MaxWaits int
+	ParkedBytes           int64
 	// ClockPatience is how long the clocks of a majority of the brokers must agree on a jump before it is
 	// believed, and on any time after a start: before, a broker deletes by age only what it has held for longer itself.
 	// Default 1 h.
@@ -132,45 +137,7 @@ type Config struct {
 
 // validate fills in defaults and reports what an operator has to mend.
 func (c *Config) validate() error {
-	setDefault(&c.Incarnation, 1)
-	setDefault(&c.LogDir, "data")
-	setDefault(&c.DefaultPartitions, 1)
-	setDefault(&c.DefaultReplicas, 3)
-	setDefault(&c.MaxMessageBytes, 1048588)
-	setDefault(&c.FetchMaxBytes, 16<<20)
-	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
-	setDefault(&c.RetentionBytes, -1)
-	setDefault(&c.TimestampBeforeMaxMs, math.MaxInt64)
-	setDefault(&c.TimestampAfterMaxMs, time.Hour.Milliseconds())
-	setDefault(&c.GroupPartitions, 8)
-	setDefault(&c.GroupMinSession, 6*time.Second)
-	setDefault(&c.GroupMaxSession, 30*time.Minute)
-	setDefault(&c.GroupMaxSize, 1000)
-	setDefault(&c.ConsumerSession, 45*time.Second)
-	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
-	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
-	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
-	setDefault(&c.StepBudget, StepBudget)
-	setDefault(&c.ClockPatience, time.Hour)
-	setDefault(&c.TickInterval, 50*time.Millisecond)
-	setDefault(&c.ElectionTicks, 12)
-	setDefault(&c.HeartbeatTicks, 2)
-	setDefault(&c.HotEntries, 10000)
-	setDefault(&c.CheckpointEntries, 20000)
-	setDefault(&c.CheckpointBytes, 32<<20)
-	setDefault(&c.CompactionBytes, 64<<20)
-	setDefault(&c.CompactionBytesPerSecond, 32<<20)
-	setDefault(&c.ScrubBytesPerSecond, 4<<20)
-	setDefault(&c.RetainEntries, 1000)
-	setDefault(&c.RetainBytes, 16<<20)
-	setDefault(&c.HotBytes, 256<<20)
-	setDefault(&c.CacheBytes, 64<<20)
-	setDefault(&c.ColdReadBytes, 1<<20)
-	setDefault(&c.CatchUpBytesPerSecond, 64<<20)
-	setDefault(&c.ReplicationBytes, 128<<10)
-	setDefault(&c.ReplicationWindowBytes, 2<<20)
-	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)
-	setDefault(&c.ReplicationWindow, 64)
+	c.setDefaults()
 	if err := c.checkRanges(); err != nil {
 		return err
 	}
@@ -200,6 +167,51 @@ func (c *Config) validate() error {
 		return fmt.Errorf("election ticks (%d) must exceed heartbeat ticks (%d)", c.ElectionTicks, c.HeartbeatTicks)
 	}
 	return nil
+}
+
+func (c *Config) setDefaults() {
+	setDefault(&c.Incarnation, 1)
+	setDefault(&c.LogDir, "data")
+	setDefault(&c.DefaultPartitions, 1)
+	setDefault(&c.DefaultReplicas, 3)
+	setDefault(&c.MaxMessageBytes, 1048588)
+	setDefault(&c.FetchMaxBytes, 16<<20)
+	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())
+	setDefault(&c.RetentionBytes, -1)
+	setDefault(&c.TimestampBeforeMaxMs, math.MaxInt64)
+	setDefault(&c.TimestampAfterMaxMs, time.Hour.Milliseconds())
+	setDefault(&c.GroupPartitions, 8)
+	setDefault(&c.GroupMinSession, 6*time.Second)
+	setDefault(&c.GroupMaxSession, 30*time.Minute)
+	setDefault(&c.GroupMaxSize, 1000)
+	setDefault(&c.ConsumerSession, 45*time.Second)
+	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
+	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
+	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
+	setDefault(&c.StepBudget, StepBudget)
+	setDefault(&c.MaxRequests, 1<<16)
+	setDefault(&c.MaxWaits, 1<<19)
+	setDefault(&c.ParkedBytes, 32<<20)
+	setDefault(&c.ClockPatience, time.Hour)
+	setDefault(&c.TickInterval, 50*time.Millisecond)
+	setDefault(&c.ElectionTicks, 12)
+	setDefault(&c.HeartbeatTicks, 2)
+	setDefault(&c.HotEntries, 10000)
+	setDefault(&c.CheckpointEntries, 20000)
+	setDefault(&c.CheckpointBytes, 32<<20)
+	setDefault(&c.CompactionBytes, 64<<20)
+	setDefault(&c.CompactionBytesPerSecond, 32<<20)
+	setDefault(&c.ScrubBytesPerSecond, 4<<20)
+	setDefault(&c.RetainEntries, 1000)
+	setDefault(&c.RetainBytes, 16<<20)
+	setDefault(&c.HotBytes, 256<<20)
+	setDefault(&c.CacheBytes, 64<<20)
+	setDefault(&c.ColdReadBytes, 1<<20)
+	setDefault(&c.CatchUpBytesPerSecond, 64<<20)
+	setDefault(&c.ReplicationBytes, 128<<10)
+	setDefault(&c.ReplicationWindowBytes, 2<<20)
+	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)
+	setDefault(&c.ReplicationWindow, 64)
 }
 
 func setDefault[T comparable](field *T, value T) {

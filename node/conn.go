@@ -20,7 +20,11 @@ type conn struct {
 	chores   int        // of its requests
 	queue    []*request // begun, oldest first, none of them replied
 	commands int        // that it waits for, see maxConnCommands
-	closing  bool       // a reply with Close was given; nothing more is answered
+	parked   int        // its fetches that wait for records
+	waits    int64      // see Config.MaxWaits
+
+	heldBytes int64 // of answers that wait for an earlier one
+	closing   bool  // a reply with Close was given; nothing more is answered
 }
 
 // request is one Kafka request from arrival to reply.
@@ -29,7 +33,9 @@ type request struct {
 	conn   *conn
 	header kafka.Header
 	frame  kafka.Frame // the reply
+	size   int64       // of its frame
 	expiry *deadline   // see expireAfter
+	ends   []func()    // see onEnd
 	done   bool
 	hangup bool // close the connection after the reply
 	gone   bool // the connection is closed; the reply is dropped
@@ -55,8 +61,9 @@ func (n *Node) serve(c *conn, frame []byte) {
 	}
 	n.out.Work.Requests++
 	n.out.Work.Bytes += int64(len(frame))
-	r := &request{node: n, conn: c}
+	r := &request{node: n, conn: c, size: int64(len(frame))}
 	c.queue = append(c.queue, r)
+	n.begun++
 	n.dispatch(r, frame)
 }
 
@@ -91,7 +98,7 @@ func (r *request) refuse(why string) {
 // expireAfter calls expire, once, if the request isn't answered in time. A request has at most one
 // such limit.
 func (r *request) expireAfter(limit time.Duration, expire func()) {
-	if !r.done {
+	if !r.over() {
 		r.expiry = r.node.deadlines.add(r.node.now.Add(limit), expire)
 	}
 }
@@ -104,17 +111,22 @@ func (r *request) finish() {
 	assert(!r.done, "a request is answered once: %v", r.header)
 	r.done = true
 	r.node.deadlines.cancel(r.expiry)
+	r.end()
 	if r.gone {
 		return
 	}
 	c, n := r.conn, r.node
+	c.heldBytes += int64(r.frame.Len())
 	for len(c.queue) > 0 && c.queue[0].done && !c.closing {
 		first := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
 		c.closing = first.hangup
+		n.begun--
+		c.heldBytes -= int64(first.frame.Len())
 		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup})
 	}
+	n.queue(c)
 }
 
 // hangUp forgets a connection. Its requests run on, but nobody hears of it.
@@ -123,9 +135,12 @@ func (n *Node) hangUp(id ConnID) {
 	if c == nil {
 		return
 	}
-	for _, r := range c.queue {
-		r.gone = true
-	}
 	c.frames = nil
 	delete(n.conns, id)
+	n.begun -= len(c.queue)
+	for _, r := range c.queue {
+		r.gone = true
+		n.deadlines.cancel(r.expiry)
+		r.end()
+	}
 }

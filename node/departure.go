@@ -92,7 +92,7 @@ func (u *unregistration) try() {
 		case res.err != nil:
 			u.finish(res.err)
 		default:
-			u.node.catalog.whenLeft(departure{u.broker, u.incarnation, u.finish})
+			u.node.catalog.whenLeft(departure{u.request, u.broker, u.incarnation, u.finish})
 		}
 	})
 }
@@ -116,6 +116,7 @@ func errCameBack(b *brokerMeta) error {
 
 // departure is a removed broker that group 0 still counts on, and who waits for the end of that.
 type departure struct {
+	request     *request
 	broker      BrokerID
 	incarnation uint32
 	done        func(error)
@@ -128,7 +129,7 @@ func (c *catalog) whenLeft(d departure) {
 	case b != nil && !b.Removed && b.Incarnation != d.incarnation:
 		d.done(errCameBack(b))
 	case b != nil && b.Removed && c.group.hasReplica(d.broker) && (d.broker != c.node.self || c.node.removal.endAt == 0):
-		c.leaving = append(c.leaving, d)
+		c.leaving.add(d.request, d)
 	default:
 		d.done(nil)
 	}
@@ -136,9 +137,7 @@ func (c *catalog) whenLeft(d departure) {
 
 // replicasChanged is called when the replicas of group 0 did, or the brokers.
 func (c *catalog) replicasChanged() {
-	waiting := c.leaving
-	c.leaving = nil
-	for _, d := range waiting {
+	for _, d := range c.leaving.all() {
 		c.whenLeft(d)
 	}
 }

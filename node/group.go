@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
+	"chronik/kafka"
 	"chronik/wal"
 )
 
@@ -68,8 +70,6 @@ type group struct {
 
 	// What raft last told, kept because asking it allocates.
 	term, vote, commit uint64
-	openedAt           Time // and the highest term that was believed then, see terms.go
-	termLimit          uint64
 	lead               uint64
 	role               raft.StateType
 	applied            uint64
@@ -106,8 +106,15 @@ type group struct {
 // proposal is an entry on its way through the log, and who wants to know.
 type proposal struct {
 	index, term uint64
+	size        int64
 	done        func(result any, err error)
 }
+
+// maxUnderway bounds the bytes of entries that were proposed here and are not committed. Requests that wait for them are
+// bounded by the world, but one whose time was up is answered, and its entry stays until a majority has it.
+const maxUnderway = 512 << 20
+
+var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait already until a majority of the replicas has them; try again when it has", maxUnderway>>20)
 
 // errNotLeader says that a proposal may or may not be committed one day: this replica no longer
 // leads its group.
@@ -155,7 +162,6 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 	}
 	g.rn = rn
 	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
-	g.beginTerms(slices.Contains(voters, g.self))
 	if g.alone() {
 		g.campaign()
 	} else if ok { // perhaps all brokers start at once; otherwise the leader will be heard by then
@@ -225,8 +231,14 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errDiskFull)
 		return
 	}
+	size := int64(len(data))
+	if g.node.underway+size > maxUnderway && g.node.underway > 0 {
+		done(nil, errTooMuchUnderway)
+		return
+	}
+	g.node.underway += size
 	g.entries = append(g.entries, &pb.Entry{Data: data})
-	g.pending = append(g.pending, proposal{done: done})
+	g.pending = append(g.pending, proposal{size: size, done: done})
 	g.touch()
 }
 
@@ -256,10 +268,8 @@ func (g *group) tick() {
 	if g.closed {
 		return
 	}
-	if !g.outOfTerms() {
-		g.rn.Tick()
-		g.campaignEagerly()
-	}
+	g.rn.Tick()
+	g.campaignEagerly()
 	g.reads.tick(g)
 	g.tickSnapshots()
 	g.tickReplicas()
@@ -284,9 +294,6 @@ func (g *group) campaignEagerly() {
 }
 
 func (g *group) campaign() {
-	if g.outOfTerms() {
-		return
-	}
 	_ = g.rn.Campaign()
 	g.touch()
 }
@@ -380,9 +387,7 @@ func (g *group) noteVote(m *pb.Message) {
 	if vote != raft.None {
 		g.node.event(Event{Kind: EventVoted, Group: g.id, Term: term, N: int64(brokerOf(vote))})
 	}
-	before := g.term
 	g.term, g.vote = term, vote
-	g.warnOfTerms(before)
 	g.node.log.SetVote(g.id, term, vote)
 }
 
@@ -519,6 +524,7 @@ func (g *group) complete(e *pb.Entry, result any) {
 	assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
 	g.ordered[0] = proposal{}
 	g.ordered = g.ordered[1:]
+	g.node.underway -= p.size
 	p.done(result, nil)
 }
 
@@ -555,6 +561,7 @@ func (g *group) lose(lost []proposal) {
 		g.node.event(Event{Kind: EventProposalLost, Group: g.id, Term: g.term, N: int64(len(lost))})
 	}
 	for _, p := range lost {
+		g.node.underway -= p.size
 		p.done(nil, errNotLeader)
 	}
 }

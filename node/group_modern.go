@@ -21,8 +21,8 @@ import (
 type modernGroup struct {
 	of       *consumerGroup
 	node     *Node
-	busy     bool     // a change is on its way into the log
-	waiting  []func() // to go on after it
+	busy     bool            // a change is on its way into the log
+	waiting  waiters[func()] // to go on after it
 	sessions map[string]*modernSession
 	checked  uint64 // entry of the catalog up to which the subscribed topics are known
 }
@@ -51,10 +51,10 @@ func (g *modernGroup) state() *modernState {
 	return &modernState{}
 }
 
-// whenIdle runs work when no change is on its way.
-func (g *modernGroup) whenIdle(work func()) {
+// whenIdle runs work when no change is on its way; not at all if the request that wants it is over before.
+func (g *modernGroup) whenIdle(r *request, work func()) {
 	if g.busy {
-		g.waiting = append(g.waiting, work)
+		g.waiting.add(r, work)
 		return
 	}
 	work()
@@ -77,9 +77,11 @@ func (g *modernGroup) commit(d *draft, done func(error)) {
 			g.node.event(Event{Kind: EventGroupGeneration, Group: g.of.coordinator.group.id, N: int64(d.state.Epoch), Text: g.of.id})
 		}
 		done(err)
-		for !g.busy && len(g.waiting) > 0 {
-			next := g.waiting[0]
-			g.waiting = g.waiting[1:]
+		for !g.busy {
+			next, ok := g.waiting.pop()
+			if !ok {
+				break
+			}
 			next()
 		}
 	})
@@ -90,9 +92,7 @@ func (g *modernGroup) abandon() {
 	for _, m := range g.state().members {
 		g.forget(m.ID)
 	}
-	waiting := g.waiting
-	g.waiting = nil
-	for _, next := range waiting {
+	for _, next := range g.waiting.all() {
 		next()
 	}
 }
@@ -128,7 +128,7 @@ func (g *modernGroup) forget(id string) {
 // fence removes a member that was silent for too long, or keeps what it should give up.
 func (g *modernGroup) fence(id string) {
 	session := g.sessions[id]
-	g.whenIdle(func() {
+	g.whenIdle(nil, func() {
 		if g.of.classic.state == groupDead || g.sessions[id] != session || g.state().member(id) == nil {
 			return
 		}
@@ -395,8 +395,8 @@ func (s *modernState) preferred() string {
 	return assignorUniform
 }
 
-// subscription returns every partition that a member wants to share. As in Kafka, a regular expression may match
-// the brokers' own topic, too.
+// subscription returns every partition that a member wants to share. What the brokers keep for
+// themselves isn't among it.
 func (n *Node) subscription(m *modernMember) assignment {
 	var topics []*topicMeta
 	for _, name := range m.Topics {
@@ -413,6 +413,7 @@ func (n *Node) subscription(m *modernMember) assignment {
 			}
 		}
 	}
+	topics = slices.DeleteFunc(topics, func(t *topicMeta) bool { return t.Internal })
 	slices.SortFunc(topics, func(a, b *topicMeta) int { return slot{topic: a.id()}.compare(slot{topic: b.id()}) })
 	var all assignment
 	for _, t := range slices.Compact(topics) {

@@ -129,21 +129,3 @@ func roleOf(s raft.StateType) Role {
 		return Follower
 	}
 }
-
-// Held is how much of clients' a broker holds. When nobody asks for anything any more, all of it is 0 but
-// the connections that are open.
-type Held struct {
-	Conns    int // that sent a request and didn't hang up
-	Requests int // of those connections, not answered yet
-	Commands int // for the catalog, not applied yet
-}
-
-// Held counts what the broker holds.
-func (n *Node) Held() Held {
-	h := Held{Conns: len(n.conns), Commands: len(n.commands.queue)}
-	//det:ok a sum has no order
-	for _, c := range n.conns {
-		h.Requests += len(c.frames) + len(c.queue)
-	}
-	return h
-}

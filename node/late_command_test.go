@@ -96,7 +96,7 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 		t.Errorf("removal: %v", err)
 	}
 	var answers []error
-	c.leaving = append(c.leaving, departure{2, 1, func(err error) { answers = append(answers, err) }})
+	c.leaving.add(nil, departure{nil, 2, 1, func(err error) { answers = append(answers, err) }})
 	join(2)
 	if len(answers) != 1 || kafka.Code(answers[0]) != kerr.DuplicateBrokerRegistration.Code {
 		t.Errorf("it has joined again before it had left; the remover is told %v", answers)

@@ -50,23 +50,24 @@ type Node struct {
 	commands       commands
 	producerIDs    producerIDs
 	memberIDs      uint64 // of consumer groups, given out since Open
-	groupsTopicFor []seeker
-	seekersDone    int // of them, answered since they were last looked through
-	scrubber       scrubber
-	full           bool // the disk, as of the last tick
-	spaceAt        Time // not before, the log tries again
-	compactor      compactor
-	tasks          tasks
-	lanes          map[lane][]*arrival // batches that are being checked, and those behind them
-	deadlines      deadlines
-	syncNews       []*group // whose replicas in sync the other brokers are to be told of in this step
-	syncTurn       int      // which of them come next, see tickInSync
-	catchUpAt      Time     // the pace of old entries to followers is used up to here
-	nextTick       Time
-	nextRetention  Time
-	ready          bool // registered in the catalog
-	tellMembers    bool // the world has to hear of the brokers
-	packer         packer
+	groupsTopicFor waiters[seeker]
+	// makingGroupsTopic: the command is under way.
+	makingGroupsTopic bool
+	scrubber          scrubber
+	full              bool // the disk, as of the last tick
+	spaceAt           Time // not before, the log tries again
+	compactor         compactor
+	tasks             tasks
+	lanes             map[lane][]*arrival // batches that are being checked, and those behind them
+	deadlines         deadlines
+	syncNews          []*group // whose replicas in sync the other brokers are to be told of in this step
+	syncTurn          int      // which of them come next, see tickInSync
+	catchUpAt         Time     // the pace of old entries to followers is used up to here
+	nextTick          Time
+	nextRetention     Time
+	ready             bool // registered in the catalog
+	tellMembers       bool // the world has to hear of the brokers
+	packer            packer
 	// checkpointReads are reads of checkpoints for followers, by operation.
 	checkpointReads map[uint64]coldRead
 	stopping        bool
@@ -77,24 +78,24 @@ type Node struct {
 	waitsTellAt     Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
-	queued  []*conn      // that have requests which are not begun
-	chores  []*chore     // begun
-	dirty   []*group     // to be advanced
-	waiting []*group     // with appends under way; stays across steps
-	woken   []*fetch     // to be tried again
-	records []wal.Entry  // scratch
-	coldFor []coldWaiter // stays across steps
-	inlined int          // bytes of records that this step looked at itself
+	queued  []*conn                  // that have requests which are not begun
+	chores  []*chore                 // begun
+	dirty   []*group                 // to be advanced
+	waiting []*group                 // with appends under way; stays across steps
+	woken   []*fetch                 // to be tried again
+	records []wal.Entry              // scratch
+	coldFor map[GroupID][]*entryWait // stays across steps
+	inlined int                      // bytes of records that this step looked at itself
+
+	begun       int   // requests, not answered
+	orphans     int64 // bytes, see maxOrphans
+	underway    int64 // bytes of proposals that are not applied yet
+	parkedBytes pool  // see fetch.park
+	waits       pool  // see Config.MaxWaits
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
 	evictFrom int       // where the next eviction looks first
-}
-
-// coldWaiter waits for a read of a group's old entries.
-type coldWaiter struct {
-	group GroupID
-	ready func()
 }
 
 // Open recovers the broker from its log and blocks while it reads. The error says what an
@@ -119,7 +120,6 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	n.event(Event{Kind: EventRecovered, N: report.Entries})
 	n.commands.register()
 	for _, g := range n.groups {
-		g.warnOfTerms(0)
 		if g.closed {
 			n.askReplacement(g)
 		}
@@ -139,12 +139,14 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		conns:        make(map[ConnID]*conn),
 
 		checkpointReads: make(map[uint64]coldRead),
+		coldFor:         make(map[GroupID][]*entryWait),
 
 		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
 		tasks: newTasks(),
 		lanes: make(map[lane][]*arrival),
 	}
+	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
 	n.catalog = newCatalog(n)
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
 	for _, m := range cfg.Members {
@@ -279,9 +281,6 @@ func (n *Node) closePartition(id GroupID) {
 	g.close()
 	if p != nil {
 		p.wake()
-	}
-	if c := n.coordinators[id]; c != nil {
-		c.wake()
 	}
 	n.hotBytes -= g.view.hotBytes
 	delete(n.byID, id)
@@ -443,15 +442,7 @@ func (n *Node) finish(res wal.Result) {
 	} else if g != nil {
 		g.kick()
 	}
-	waiters := n.coldFor
-	n.coldFor = nil
-	for _, w := range waiters {
-		if w.group == read.group {
-			w.ready() // which may wait again
-		} else {
-			n.coldFor = append(n.coldFor, w)
-		}
-	}
+	n.coldDone(read)
 }
 
 // tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear

@@ -11,28 +11,54 @@ import (
 // readQueue holds reads that need proof that this replica still leads (raft's ReadIndex, thesis
 // section 6.4): one round of heartbeats serves all reads that came before it.
 type readQueue struct {
-	last    uint64          // context of the newest round
-	round   uint64          // context of the round under way, 0 if none
-	age     int             // ticks since it was sent
-	asked   []func(ok bool) // served by the round under way
-	waiting []func(ok bool) // served by the next
-	proven  []provenReads   // wait for the state machine, which may lag behind a quorum of disks
+	last    uint64        // context of the newest round
+	round   uint64        // context of the round under way, 0 if none
+	age     int           // ticks since it was sent
+	asked   []*indexRead  // served by the round under way
+	waiting []*indexRead  // served by the next
+	proven  []provenReads // wait for the state machine, which may lag behind a quorum of disks
+}
+
+// indexRead is one read that waits. A round ends soon, if only with leadership, so one whose request is over may stay
+// in the queue until then; it holds nothing.
+type indexRead struct {
+	request *request
+	done    func(err error) // nil: it is answered, or nobody waits for it
+}
+
+func (w *indexRead) end(err error) {
+	if done := w.done; done != nil {
+		w.done = nil
+		w.request.giveWaits(1)
+		done(err)
+	}
 }
 
 // provenReads are answered when the entries up to index are applied.
 type provenReads struct {
 	index uint64
-	done  []func(ok bool)
+	done  []*indexRead
 }
 
 // readIndex calls done when everything committed before the call is applied here and this replica
-// was the leader in between; with false if it can't tell.
-func (g *group) readIndex(done func(ok bool)) {
-	if !g.serving {
-		done(false)
+// was the leader in between; with an error if it can't tell, and not at all if the request is over before.
+func (g *group) readIndex(r *request, done func(err error)) {
+	switch {
+	case !g.serving:
+		done(errNotLeader)
+		return
+	case !r.takeWaits(1):
+		done(errTooManyWaits)
 		return
 	}
-	g.reads.waiting = append(g.reads.waiting, done)
+	w := &indexRead{r, done}
+	r.onEnd(func() {
+		if w.done != nil {
+			w.done = nil
+			r.giveWaits(1)
+		}
+	})
+	g.reads.waiting = append(g.reads.waiting, w)
 	g.reads.start(g)
 }
 
@@ -80,7 +106,7 @@ func (q *readQueue) applied(g *group) {
 		done := q.proven[0].done
 		q.proven = q.proven[1:]
 		for _, d := range done {
-			d(true)
+			d.end(nil)
 		}
 	}
 }
@@ -93,6 +119,6 @@ func (q *readQueue) fail() {
 	}
 	q.round, q.asked, q.waiting, q.proven = 0, nil, nil, nil
 	for _, d := range all {
-		d(false)
+		d.end(errNotLeader)
 	}
 }

@@ -20,11 +20,12 @@ type search struct {
 	part      *partition
 	timestamp int64
 	out       *kmsg.ListOffsetsResponseTopicPartition
+	reader    entryWait
 }
 
 // listByTime answers the first record that is as new as a timestamp, or the newest of all.
 func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	s := &search{n, l, p, timestamp, out}
+	s := &search{node: n, list: l, part: p, timestamp: timestamp, out: out}
 	n.tasks.finds.take(l.request.conn.id, s.begin)
 }
 
@@ -66,7 +67,8 @@ func (s *search) from(c cursor) {
 	p, n := s.part, s.node
 	for c.base < p.highWatermark {
 		at := c
-		e, err := n.entry(p, c.index, func() { s.again(at) })
+		s.reader = entryWait{request: s.list.request, ready: func() { s.again(at) }}
+		e, err := n.entry(p, c.index, &s.reader)
 		if err != nil {
 			s.out.ErrorCode = code(err)
 			break
@@ -118,7 +120,7 @@ func (s *search) found(b kafka.Batch, base int64, epoch int32, res TaskResult) b
 func (s *search) again(c cursor) {
 	first, _ := s.part.group.view.FirstIndex()
 	switch {
-	case s.list.request.done:
+	case s.list.request.over():
 		s.end()
 	case !s.part.leads():
 		s.fail(kerr.NotLeaderForPartition)

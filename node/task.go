@@ -132,6 +132,7 @@ type tasks struct {
 	pending map[uint64]func(TaskResult)
 	checks  turns
 	finds   turns
+	colds   turns // reads of old entries, which aren't tasks but take turns like them
 }
 
 // Bounds of the tasks under way. What waits for a turn costs no more memory than its request, which the
@@ -146,6 +147,7 @@ func newTasks() tasks {
 		pending: make(map[uint64]func(TaskResult)),
 		checks:  turns{limit: checksAtOnce, queues: make(map[ConnID][]func())},
 		finds:   turns{limit: findsAtOnce, queues: make(map[ConnID][]func())},
+		colds:   turns{limit: coldAtOnce, queues: make(map[ConnID][]func())},
 	}
 }
 
@@ -182,6 +184,14 @@ func (t *turns) take(c ConnID, begin func()) {
 	}
 	t.queues[c] = append(t.queues[c], begin)
 	t.begin()
+}
+
+// waiting is how many wait for a turn.
+func (t *turns) waiting() (count int) {
+	for _, c := range t.order {
+		count += len(t.queues[c])
+	}
+	return count
 }
 
 // give ends a turn.

@@ -131,7 +131,7 @@ func (n *Node) arrived(in Request) {
 
 // queue lets a connection wait for its turn, if it has a request for which it may come.
 func (n *Node) queue(c *conn) {
-	if !c.queued && c.chores == 0 && len(c.frames) > 0 {
+	if !c.queued && len(c.frames) > 0 && n.mayBegin(c) {
 		c.queued = true
 		n.queued = append(n.queued, c)
 	}
@@ -147,7 +147,7 @@ func (n *Node) serveQueued() {
 		n.queued[0] = nil
 		n.queued = n.queued[1:]
 		c.queued = false
-		if len(c.frames) > 0 {
+		if len(c.frames) > 0 && n.mayBegin(c) {
 			n.serve(c, c.next())
 			n.queue(c)
 		}

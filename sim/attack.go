@@ -38,15 +38,19 @@ const (
 	AttackOffsets AttackKind = "offsets" // commits many offsets in a group without members, Size bytes beside each
 	AttackBomb    AttackKind = "bomb"    // batches of few bytes that unfold to Size, to a topic of its own
 	AttackFlood   AttackKind = "flood"   // fetches of everything in Topic, from the beginning, whose answers are hardly read
+	AttackPoll    AttackKind = "poll"    // fetches of Topic that would wait for weeks, of Names partitions
+	AttackWait    AttackKind = "wait"    // requests that wait for a majority or the catalog, or that give up after a moment
 	AttackConnect AttackKind = "connect" // connections with a request or none, dropped at once
 )
 
 var attackKinds = []AttackKind{
-	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackConnect,
+	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
 }
 
 // needsTopic says that a kind is about a topic of the plan.
-func (k AttackKind) needsTopic() bool { return k == AttackRepeat || k == AttackFlood }
+func (k AttackKind) needsTopic() bool {
+	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait
+}
 
 func (p *Plan) validateAttacks() error {
 	ids := make(map[int]bool)
@@ -98,6 +102,8 @@ func (g *generator) attack(kind AttackKind) {
 		a.Size = int(g.wide(1, 4<<10))
 	case AttackNames, AttackRepeat:
 		a.Names, a.Count = int(g.wide(16, 2000)), int(g.wide(1, 4))
+	case AttackPoll, AttackWait:
+		a.Names = int(g.wide(1, 100))
 	case AttackTopics:
 		a.Names, a.Count = int(g.wide(1, 8)), int(g.wide(1, 2))
 	case AttackJoin:

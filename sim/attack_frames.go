@@ -33,7 +33,7 @@ func (a *attacker) frame(w *world) []byte {
 }
 
 // sampleKinds are those whose requests are mangled.
-var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood}
+var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait}
 
 func noise(d draw, size int) []byte {
 	b := make([]byte, size)
@@ -92,6 +92,10 @@ func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) k
 		return manyOffsets(w, topic, names, size)
 	case AttackBomb:
 		return bomb(size)
+	case AttackPoll:
+		return longPoll(topic, names)
+	case AttackWait:
+		return waiting(d, topic, names)
 	}
 	return floodFetch(w, topic)
 }
@@ -263,6 +267,62 @@ func compressed(raw []byte) []byte {
 	binary.BigEndian.PutUint16(out[attributes:], uint16(kafka.CodecGzip))
 	binary.BigEndian.PutUint32(out[checksum:], crc32.Checksum(out[covered:], crc32.MakeTable(crc32.Castagnoli)))
 	return out
+}
+
+// longPoll asks for records that nobody will write, and has time.
+func longPoll(topic string, names int) kmsg.Request {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 1<<31-1, 1<<30, 1<<30
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	for range names {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// waiting asks for what takes a majority, the catalog or a turn.
+func waiting(d draw, topic string, names int) kmsg.Request {
+	switch d.next().below(6) {
+	case 0:
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.Version, req.ProducerID, req.ProducerEpoch = 3, -1, -1
+		return req
+	case 1:
+		req := kmsg.NewPtrFindCoordinatorRequest()
+		req.Version, req.CoordinatorKey = 3, preyGroup
+		return req
+	case 2:
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Version = 7
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Timestamp = -1
+		t.Partitions = append(t.Partitions, p)
+		req.Topics = append(req.Topics, t)
+		return req
+	case 3:
+		req := kmsg.NewPtrOffsetFetchRequest()
+		req.Version = 8
+		for range names {
+			g := kmsg.NewOffsetFetchRequestGroup()
+			g.Group = preyGroup
+			req.Groups = append(req.Groups, g)
+		}
+		return req
+	case 4:
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, preyGroup+"ing", fmt.Sprint("m", d.next().next().below(8)), 1000
+		req.SubscribedTopicNames, req.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		return req
+	}
+	req := bomb(64 << 10).(*kmsg.ProduceRequest)
+	req.Acks, req.TimeoutMillis = -1, 1
+	return req
 }
 
 // floodFetch asks for all there is.

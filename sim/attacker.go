@@ -154,6 +154,10 @@ func unbounded(b *broker) string {
 		return "keeps requests that nobody waits for"
 	case held.Commands > 0:
 		return "has commands for the catalog that don't come to an end"
+	case held.Stale != "":
+		return "keeps what nobody waits for: " + held.Stale
+	case held.Over != "":
+		return "goes beyond a bound: " + held.Over
 	}
 	return ""
 }

@@ -167,6 +167,9 @@ func (w *world) config(b *broker) node.Config {
 	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
 		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step
 	}
+	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
+		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
+	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
 	return cfg

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import "slices"
+
+// Held is how much of clients' a broker holds. When nobody asks for anything any more, all of it is 0 but
+// the connections that are open.
+type Held struct {
+	Conns    int // that sent a request and didn't hang up
+	Requests int // of those connections, not answered yet
+	Commands int // for the catalog, not applied yet
+
+	Stale string // a queue with something for a request that is answered or whose connection is gone; "" if there is none
+	Over  string // a bound that is exceeded; "" if none is
+}
+
+// Held counts what the broker holds.
+func (n *Node) Held() Held {
+	h := Held{Conns: len(n.conns), Commands: len(n.commands.queue), Stale: n.stale(), Over: n.overBounds()}
+	//det:ok a sum has no order
+	for _, c := range n.conns {
+		h.Requests += len(c.frames) + len(c.queue)
+	}
+	return h
+}
+
+// stale names a queue that holds something which nobody waits for; "" if none does.
+func (n *Node) stale() string {
+	waiting, parked := int64(0), int64(0)
+	//det:ok a sum has no order
+	for _, c := range n.conns {
+		waiting += c.waits
+		parked += int64(c.parked)
+	}
+	switch {
+	case waiting != n.waits.used:
+		return "waits of connections"
+	case parked == 0 && n.parkedBytes.used > 0:
+		return "bytes of fetches that wait for records"
+	case n.producerIDs.waiting.stale():
+		return "requests for producer ids"
+	case n.groupsTopicFor.stale(), n.catalog.leaving.stale():
+		return "requests that wait for the catalog"
+	case n.staleLane():
+		return "batches that are being checked"
+	}
+	for _, g := range n.groups {
+		if why := g.stale(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (n *Node) staleLane() bool {
+	//det:ok whether there is any has no order
+	for _, lane := range n.lanes {
+		if slices.ContainsFunc(lane, func(a *arrival) bool { return a.request.over() && !a.orphan && a.raw != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
+// stale is the same for what waits in one group.
+func (g *group) stale() string {
+	for _, w := range slices.Concat(g.reads.asked, g.reads.waiting) {
+		if w.done != nil && w.request.over() {
+			return "reads that wait for a majority"
+		}
+	}
+	switch m := g.machine.(type) {
+	case *partition:
+		for e := m.parked.Front(); e != nil; e = e.Next() {
+			if e.Value.(*fetch).request.over() {
+				return "fetches that wait for records"
+			}
+		}
+	case *coordinator:
+		for _, of := range m.groups {
+			if of.modern != nil && of.modern.waiting.stale() {
+				return "heartbeats"
+			}
+		}
+	}
+	return ""
+}
+
+// overBounds names a bound that is exceeded; "" if none is.
+func (n *Node) overBounds() string {
+	begun := 0
+	//det:ok a sum has no order
+	for _, c := range n.conns {
+		begun += len(c.queue)
+		if c.parked > 1 {
+			return "a connection has two fetches that wait for records"
+		}
+	}
+	switch {
+	case begun != n.begun:
+		return "requests under way are not counted"
+	case begun > n.cfg.MaxRequests+len(n.conns):
+		return "requests under way"
+	case n.parkedBytes.used > n.parkedBytes.limit:
+		return "bytes of fetches that wait for records"
+	case n.waits.used > n.waits.limit:
+		return "partitions that are waited for"
+	}
+	return ""
+}

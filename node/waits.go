@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"container/list"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// What clients make a broker wait for is bounded in number and in bytes, of each connection and of all. A
+// connection gets at most a sixteenth of what is left, so that one which asks for little always gets it however
+// much others ask for. Whoever is answered, or gone, leaves every queue at once.
+const (
+	maxHeldBytes = 1 << 20 // of one connection's answers that wait for an earlier one
+	shareOfRest  = 16
+)
+
+// pool is a number of something that connections share.
+type pool struct{ limit, used int64 }
+
+// take takes n for a connection that has held of it, if its share is that large.
+func (p *pool) take(held, n int64) bool {
+	if held+n > (p.limit-p.used)/shareOfRest {
+		return false
+	}
+	p.used += n
+	return true
+}
+
+func (p *pool) give(n int64) {
+	p.used -= n
+	assert(p.used >= 0, "a pool gets back what it gave")
+}
+
+// mayBegin reports whether a connection's next request may begin. Otherwise it waits for earlier ones of the same
+// connection, as all do in Kafka; so there is no error to give.
+func (n *Node) mayBegin(c *conn) bool {
+	if len(c.queue) == 0 {
+		return true
+	}
+	return c.chores == 0 && c.parked == 0 && c.heldBytes < maxHeldBytes && len(c.queue) < (n.cfg.MaxRequests-n.begun)/shareOfRest
+}
+
+// errTooManyWaits says that a connection's share of what can wait is used up.
+var errTooManyWaits = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too much is asked for that waits for other brokers; wait for some answers, then try again")
+
+// takeWaits reports whether the request may wait for n partitions more. Who got them gives them back.
+func (r *request) takeWaits(n int64) bool {
+	if !r.node.waits.take(r.conn.waits, n) {
+		return false
+	}
+	r.conn.waits += n
+	return true
+}
+
+func (r *request) giveWaits(n int64) {
+	r.node.waits.give(n)
+	r.conn.waits -= n
+}
+
+// over reports whether nobody waits for the request any more.
+func (r *request) over() bool { return r.done || r.gone }
+
+// onEnd calls leave when the request is answered or its connection is gone.
+func (r *request) onEnd(leave func()) {
+	if r.over() {
+		leave()
+		return
+	}
+	r.ends = append(r.ends, leave)
+}
+
+// end takes the request out of all queues.
+func (r *request) end() {
+	ends := r.ends
+	r.ends = nil
+	for _, leave := range ends {
+		leave()
+	}
+}
+
+// waiters holds what requests wait for, in order of arrival. A request that is over isn't in it.
+type waiters[T any] struct{ list list.List }
+
+type waiter[T any] struct {
+	request *request // nil: the broker itself waits
+	item    T
+}
+
+func (q *waiters[T]) add(r *request, item T) {
+	if r == nil {
+		q.list.PushBack(waiter[T]{nil, item})
+		return
+	}
+	if r.over() {
+		return
+	}
+	e := q.list.PushBack(waiter[T]{r, item})
+	r.onEnd(func() { q.list.Remove(e) }) // nothing happens if it was taken out before
+}
+
+// pop takes the oldest out; false if there is none.
+func (q *waiters[T]) pop() (item T, ok bool) {
+	e := q.list.Front()
+	if e == nil {
+		return item, false
+	}
+	return q.list.Remove(e).(waiter[T]).item, true
+}
+
+func (q *waiters[T]) len() int { return q.list.Len() }
+
+// all takes all out, the oldest first.
+func (q *waiters[T]) all() (items []T) {
+	for item, ok := q.pop(); ok; item, ok = q.pop() {
+		items = append(items, item)
+	}
+	return items
+}
+
+// stale reports whether a request is in it that is over.
+func (q *waiters[T]) stale() bool {
+	for e := q.list.Front(); e != nil; e = e.Next() {
+		if r := e.Value.(waiter[T]).request; r != nil && r.over() {
+			return true
+		}
+	}
+	return false
+}
