@@ -4,7 +4,6 @@ package node
 
 import (
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -168,39 +167,6 @@ func TestCollidingNamesOfOldLogsStay(t *testing.T) {
 	o.deleteByID(o.idOf("a_b"))
 	if e := o.createWith("a_b"); e != "INVALID_TOPIC_EXCEPTION" {
 		t.Errorf("beside a.b: %s", e)
-	}
-}
-
-// Sets of configurations that applications make topics with.
-func TestConfigurationsOfApplications(t *testing.T) {
-	for _, c := range []struct {
-		who     string
-		configs []string
-		err     string
-	}{
-		{"Streams: repartition", []string{"cleanup.policy=delete", "segment.bytes=52428800", "retention.ms=-1", "message.timestamp.type=CreateTime"}, "NONE"},
-		{"Connect: offsets", []string{"cleanup.policy=compact", "min.insync.replicas=1", "unclean.leader.election.enable=false"}, "NONE"},
-		{"Connect: topic.creation", []string{"cleanup.policy=compact", "compression.type=producer", "delete.retention.ms=86400000"}, "NONE"},
-		{"Debezium", []string{"compression.type=lz4", "retention.ms=604800000", "cleanup.policy=delete"}, "NONE"},
-		{"Debezium: history", []string{"retention.ms=9223372036854775807", "retention.bytes=-1", "cleanup.policy=delete"}, "NONE"},
-		{"Terraform", []string{"segment.ms=20000", "cleanup.policy=compact", "compression.type=zstd", "compression.zstd.level=6", "flush.messages=9223372036854775807"}, "NONE"},
-		{"kafka-reassign-partitions --throttle", []string{"leader.replication.throttled.replicas=0:1,0:2", "follower.replication.throttled.replicas=*"}, "NONE"},
-		{"tiered storage, off", []string{"remote.storage.enable=false", "local.retention.ms=-2", "local.retention.bytes=-2", "remote.log.copy.disable=false"}, "NONE"},
-		{"tiered storage", []string{"remote.storage.enable=true"}, "INVALID_CONFIG"},
-		{"more than a majority", []string{"min.insync.replicas=2"}, "INVALID_CONFIG"},
-		{"a replica that may lack records", []string{"unclean.leader.election.enable=true"}, "INVALID_CONFIG"},
-		{"of Kafka 2", []string{"message.format.version=2.8-IV1"}, "INVALID_CONFIG"},
-		{"of Kafka 2", []string{"message.downconversion.enable=true"}, "INVALID_CONFIG"},
-		{"no codec", []string{"compression.type=brotli"}, "INVALID_CONFIG"},
-		{"no replicas", []string{"leader.replication.throttled.replicas=1"}, "INVALID_CONFIG"},
-	} {
-		o := newOne(t, nil)
-		if e := o.createWith("t", c.configs...); e != c.err {
-			t.Errorf("%s: %s, want %s", c.who, e, c.err)
-		} else if e == "NONE" && len(o.described(kmsg.ConfigResourceTypeTopic, "t")) != len(c.configs) {
-			t.Errorf("%s: described as %q", c.who, o.described(kmsg.ConfigResourceTypeTopic, "t"))
-		}
-		o.now = o.now.Add(time.Second)
 	}
 }
 
