@@ -146,7 +146,10 @@ func (g *groupTest) one(ctx context.Context) error {
 	if err := until(ctx, 15*time.Second, "everything that was read is committed", []*process{g.a}, committed); err != nil {
 		return err
 	}
-	return g.a.stop()
+	if err := g.a.stop(); err != nil {
+		return err
+	}
+	return g.shown(ctx)
 }
 
 // missing lists acknowledged records that no member has read.
