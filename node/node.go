@@ -104,9 +104,10 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg.Log.Owner = cfg.owner()
 	log, report, err := wal.Open(fs, cfg.Log)
 	if err != nil {
-		return nil, err
+		return nil, cfg.explainForeign(err)
 	}
 	n := newNode(cfg, log, now)
 	n.commands.session = uint64(cfg.Incarnation)<<32 | uint64(report.Epoch)

@@ -11,7 +11,7 @@
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
 // flush.go group commit and segments; index.go where each entry is; read.go reading back;
-// move.go emptying segments; scrub.go looking for rot; slot.go files; record.go, segment.go and
+// move.go emptying segments; scrub.go looking for rot; slot.go files; owner.go whose they are; record.go, segment.go and
 // table.go the bytes; recover.go and replay.go Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
@@ -44,7 +44,7 @@
 //	32  u32 epoch of the records that follow
 //	36  u32 number of state records that follow the manifest
 //	40  u64 offset of the seal of the segment before, 0 in segment 1
-//	48  zeros
+//	48  16 bytes that name the owner; zeros in segments of earlier releases
 //
 // Record, a multiple of 8 bytes:
 //
@@ -230,6 +230,7 @@
 //     of the file, whatever its epoch, that says that the broken one was durable;
 //   - a file that isn't part of the log holds a record that knows of durable positions beyond the
 //     log's end: then a header is lost;
+//   - a file's header names another owner: it was written by another broker, or in another data folder;
 //   - a record contradicts those before it, a group's entries aren't exactly first to last, or its
 //     checkpoints aren't exactly those that it should have.
 //

@@ -98,6 +98,7 @@ func (l *Log) beginSegment(sealAt int64) {
 		epoch:   l.epoch,
 		groups:  uint32(len(l.order)),
 		sealAt:  uint64(sealAt),
+		owner:   l.opt.Owner,
 	})
 	l.cur.end = headerBytes
 	l.putManifest(c, l.manifest())

@@ -47,6 +47,9 @@ type Options struct {
 	// ReadBytes bounds a read that the log does for itself, to move or to scrub; default 1 MiB. One
 	// record is read at once however large it is.
 	ReadBytes int64
+	// Owner says whose log this is; opaque to the log, all zeros for nobody's. It stands in the header of each
+	// segment, and Open refuses a file with another one, see ForeignError.
+	Owner Owner
 }
 
 func (o *Options) validate() error {

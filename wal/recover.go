@@ -107,6 +107,8 @@ func (r *recovery) list() error {
 			r.blank = append(r.blank, f)
 		case f.head.version != formatVersion:
 			return fmt.Errorf("%s has log format %d, this program knows %d; use the program that wrote it, or a newer one", name, f.head.version, formatVersion)
+		case f.head.owner != Owner{} && r.log.opt.Owner != Owner{} && f.head.owner != r.log.opt.Owner:
+			return &ForeignError{name, f.head.owner}
 		default:
 			r.files = append(r.files, f)
 		}

@@ -174,7 +174,7 @@ func (r *recovery) replayLast(prev *segment) error {
 	if err != nil {
 		return err
 	}
-	seg.sealAt = 0
+	seg.sealAt, seg.unowned = 0, f.head.owner != l.opt.Owner
 	end, sealAt, err := r.walk(f, r.data, func(k int, off int64, size int, rec *Record) error {
 		if err := checkPreamble(f, k, rec); err != nil {
 			return err

@@ -27,6 +27,7 @@ type segment struct {
 	freeAt   LSN    // once this is durable, the file is no longer part of the log; 0: it is
 
 	spoiled bool  // its header or seal is damaged
+	unowned bool  // its header doesn't say whose it is, as it should: the next record begins another
 	stuck   int64 // of so many live bytes some can't be moved: they are damaged
 
 	groups []*group // that have had an entry or checkpoint in it
@@ -72,6 +73,7 @@ type header struct {
 	epoch   uint32 // of the records that follow, up to the next open record
 	groups  uint32 // number of state records that follow the manifest
 	sealAt  uint64 // file offset of the seal of the segment before; 0 if there is none
+	owner   Owner  // all zeros in segments of earlier releases
 }
 
 func appendHeader(b []byte, h header) []byte {
@@ -85,7 +87,7 @@ func appendHeader(b []byte, h header) []byte {
 	b = le.AppendUint32(b, h.epoch)
 	b = le.AppendUint32(b, h.groups)
 	b = le.AppendUint64(b, h.sealAt)
-	b = append(b, zeros[:headerBytes-(len(b)-start)]...)
+	b = append(b, h.owner[:]...)
 	le.PutUint32(b[start+8:], crc32.Checksum(b[start+12:], castagnoli))
 	return b
 }
@@ -105,5 +107,6 @@ func parseHeader(b []byte) (header, bool) {
 		epoch:   le.Uint32(b[32:]),
 		groups:  le.Uint32(b[36:]),
 		sealAt:  le.Uint64(b[40:]),
+		owner:   Owner(b[48:headerBytes]),
 	}, true
 }

@@ -21,7 +21,7 @@ func (l *Log) sealRoom() int64 { return int64(recordBytes(l.cur.table)) + l.open
 // for it: one that has no file yet, whose file will be large enough.
 func (l *Log) fits(size int) bool {
 	c := l.cur
-	if c.sealed() {
+	if c.sealed() || c.unowned {
 		return false
 	}
 	end := c.end + int64(size) + int64(recordBytes(recordCost)) + l.sealRoom()
