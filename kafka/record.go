@@ -26,6 +26,7 @@ type BatchSpec struct {
 	ProducerEpoch  int16
 	BaseSequence   int32
 	Records        []Record
+	Deltas         []int32 // of the records' offsets from the base offset, if they aren't 0, 1, 2, ...: of compacted batches
 }
 
 // NewBatchSpec returns a batch as a producer without idempotence sends it.
@@ -38,8 +39,12 @@ func AppendBatch(dst []byte, spec BatchSpec) []byte {
 	start := len(dst)
 	dst = append(dst, make([]byte, batchHeaderBytes)...)
 	maxTimestamp := spec.FirstTimestamp
+	last := -1
 	for i, r := range spec.Records {
-		dst = appendRecord(dst, i, r)
+		if last = i; spec.Deltas != nil {
+			last = int(spec.Deltas[i])
+		}
+		dst = appendRecord(dst, last, r)
 		maxTimestamp = max(maxTimestamp, spec.FirstTimestamp+r.TimestampDelta)
 	}
 	raw := dst[start:]
@@ -49,7 +54,7 @@ func AppendBatch(dst []byte, spec BatchSpec) []byte {
 	be.PutUint32(raw[12:], uint32(spec.LeaderEpoch))
 	raw[16] = 2
 	be.PutUint16(raw[21:], uint16(spec.Attributes&^CodecMask))
-	be.PutUint32(raw[23:], uint32(len(spec.Records)-1))
+	be.PutUint32(raw[23:], uint32(last))
 	be.PutUint64(raw[27:], uint64(spec.FirstTimestamp))
 	be.PutUint64(raw[35:], uint64(maxTimestamp))
 	be.PutUint64(raw[43:], uint64(spec.ProducerID))

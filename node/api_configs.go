@@ -115,7 +115,11 @@ func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry
 		if t == nil {
 			return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %.60q does not exist", in.ResourceName)
 		}
-		return n.topicConfigValues(t.Configs, len(t.Partitions[0].Replicas)), nil
+		configs := t.Configs
+		if t.Internal {
+			configs = []configValue{{cleanupPolicyConfig, cleanupCompact}}
+		}
+		return n.topicConfigValues(configs, len(t.Partitions[0].Replicas)), nil
 	case kmsg.ConfigResourceTypeBroker:
 		if in.ResourceName == "" {
 			return nil, nil // what was set for all brokers by a client: nothing can be

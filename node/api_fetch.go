@@ -47,9 +47,27 @@ type fetch struct {
 	again    bool      // woken while it was
 }
 
+// readers are the fetches that wait for a partition's records.
+type readers struct {
+	parked list.List // in order of arrival
+	wakes  uint64    // how often they were woken
+}
+
+// wake lets parked fetches look again, at the end of this step.
+func (w *readers) wake(n *Node) {
+	w.wakes++
+	if w.parked.Len() == 0 {
+		return
+	}
+	n.out.Work.Parts += w.parked.Len() / 16
+	for e := w.parked.Front(); e != nil; e = w.parked.Front() {
+		w.parked.Remove(e).(*fetch).wake()
+	}
+}
+
 // parking is a fetch's place among those that wait for a partition's records.
 type parking struct {
-	at    *partition
+	at    *readers
 	wakes uint64        // of the partition, when it was looked at
 	place *list.Element // in its list
 }
@@ -193,6 +211,7 @@ type fetchAnswer struct {
 	redirected bool              // a partition is better read elsewhere
 	missing    bool              // a batch has to be read from the log first
 	cut        bool              // there is more, but this step has done enough
+	made       int64             // bytes of records that were put into form for it
 }
 
 // begin begins with a topic.
@@ -217,6 +236,10 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	*out = kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
 	out.PreferredReadReplica = -1
+	if err == nil && topic == groupsTopic {
+		a.fillGroups(in, out)
+		return
+	}
 	var p *partition
 	if err == nil {
 		p, err = a.source(topic, in)
@@ -238,7 +261,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.redirect(p, out) {
 		return
 	}
-	a.fetch.parked = append(a.fetch.parked, parking{at: p, wakes: p.wakes})
+	a.fetch.parked = append(a.fetch.parked, parking{at: &p.readers, wakes: p.wakes})
 	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
 	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return

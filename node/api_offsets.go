@@ -89,9 +89,8 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		l.done()
 		return
 	}
-	if meta := n.catalog.partition(topic, in.Partition); meta != nil && meta.Topic.Internal {
-		out.Offset = 0 // tools ask for every topic; there is nothing in it that they may read
-		l.done()
+	if topic == groupsTopic {
+		n.listGroups(l, in, out)
 		return
 	}
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
@@ -156,12 +155,27 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	}, func(i, j int) {
 		t, in := &resp.Topics[i], &req.Topics[i].Partitions[j]
 		out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		out.Partition, out.LeaderEpoch, out.EndOffset = in.Partition, -1, -1
-		if p, err := n.readable(t.Topic, in.Partition, in.CurrentLeaderEpoch); err != nil {
-			out.ErrorCode = code(err)
-		} else {
-			out.LeaderEpoch, out.EndOffset = p.epochEnd(in.LeaderEpoch)
-		}
+		var err error
+		out.Partition = in.Partition
+		out.LeaderEpoch, out.EndOffset, err = n.epochEnd(t.Topic, in)
+		out.ErrorCode = code(err)
 		t.Partitions = append(t.Partitions, out)
 	}, func() { r.reply(resp) })
+}
+
+func (n *Node) epochEnd(topic string, in *kmsg.OffsetForLeaderEpochRequestTopicPartition) (int32, int64, error) {
+	if topic == groupsTopic {
+		c, err := n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch)
+		if err != nil {
+			return -1, -1, err
+		}
+		epoch, end := c.epochEnd(in.LeaderEpoch)
+		return epoch, end, nil
+	}
+	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+	if err != nil {
+		return -1, -1, err
+	}
+	epoch, end := p.epochEnd(in.LeaderEpoch)
+	return epoch, end, nil
 }

@@ -183,7 +183,7 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
 	}
 	if meta.Topic.Internal {
-		return nil, kafka.Errorf(kerr.TopicAuthorizationFailed, "%s is the brokers' own; use the requests for consumer groups", topic)
+		return nil, errBrokersOwn(topic)
 	}
 	part := n.partitions[meta.Group]
 	if part == nil || brokerOf(part.group.lead) != n.self {

@@ -133,8 +133,7 @@ func TestCreateTopicsSaysTheID(t *testing.T) {
 	}
 }
 
-// Internal topics have ids too, or clients would drop back to names for whole sessions; but they can
-// neither be read nor deleted.
+// Internal topics have ids too, or clients would drop back to names for whole sessions; but they can't be deleted.
 func TestInternalTopicHasAnID(t *testing.T) {
 	o := newGroups(t, nil)
 	id := o.idOf(groupsTopic)
@@ -144,7 +143,7 @@ func TestInternalTopicHasAnID(t *testing.T) {
 	if e := o.deleteByID(id); e != "INVALID_TOPIC_EXCEPTION" {
 		t.Errorf("deletion: %s", e)
 	}
-	if p := o.ask(fetchByID(id, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.TopicAuthorizationFailed.Code {
+	if p := o.ask(fetchByID(id, 0)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
 		t.Errorf("fetch: %+v", p)
 	}
 }

@@ -45,7 +45,7 @@ type brokerMeta struct {
 
 type topicMeta struct {
 	Name       string
-	Internal   bool // the brokers' own: clients can neither write nor read it
+	Internal   bool // the brokers' own: clients can only read it
 	Partitions []*partitionMeta
 	Configs    []configValue // ascending by name, only what was set
 	// ConfigChanges counts the changes of Configs.

@@ -17,7 +17,8 @@ import (
 const groupsTopic = "__consumer_offsets"
 
 // coordinator is one partition of groupsTopic: the consumer groups whose ids hash to it. Its entries
-// are record batches in the format of Kafka's topic of the same name (group_records.go).
+// are record batches (group_records.go); clients read what they add up to, in Kafka's format (keyed_log.go,
+// groups_topic.go).
 //
 // A group has two halves. What has to survive is built by apply, the same on every replica: committed
 // offsets, and the generation with its members and assignments as of the last completed rebalance.
@@ -27,7 +28,10 @@ type coordinator struct {
 	node   *Node
 	group  *group
 	groups []*consumerGroup // ascending by id
-	sweep  *deadline        // next look for expired offsets, on the leader
+	log    keyedLog
+	sweep  *deadline // next look for expired offsets, on the leader
+	old    bool      // it began with a checkpoint that doesn't say at which offsets records are
+	readers
 }
 
 // consumerGroup is one group of consumers.
@@ -149,55 +153,73 @@ func (c *coordinator) apply(_, _ uint64, data []byte) any {
 }
 
 func (c *coordinator) applyBatch(batch []byte) {
-	err := kafka.Records(batch, func(_, _ int64, key, value []byte) error {
-		if kind := recordKind(key); kind == keyModernGroup || kind == keyModernMember {
-			group, member := parseModernKey(key)
-			c.ensure(group).stored.applyModern(member, value)
-		} else {
-			c.applyRecord(parseGroupRecord(key, value))
-		}
+	b, err := kafka.ParseBatch(batch)
+	assert(err == nil, "every entry of a coordinator is a batch: %v", err)
+	if b.Count == 0 {
+		c.log.raise(b.BaseOffset)
+		return
+	}
+	err = kafka.Records(batch, func(_, ms int64, key, value []byte) error {
+		c.applyAt(ms, key, value)
 		return nil
 	})
 	assert(err == nil, "every entry of a coordinator is a batch of records: %v", err)
+	c.log.expire(b.FirstTimestamp, 2*int(b.Count))
+	c.wake()
 }
 
-func (c *coordinator) applyRecord(r groupRecord) {
+// applyAt applies a record that was written at a time.
+func (c *coordinator) applyAt(ms int64, key, value []byte) {
+	if kind := recordKind(key); kind == keyModernGroup || kind == keyModernMember {
+		id, member := parseModernKey(key)
+		if value == nil && c.find(id) == nil {
+			return // removed twice
+		}
+		g := c.ensure(id)
+		if g.applyModern(ms, member, value); g.stored.empty() && g.classic == nil {
+			c.forget(g)
+		}
+	} else {
+		c.applyRecord(ms, parseGroupRecord(key, value))
+	}
+}
+
+func (c *coordinator) applyRecord(ms int64, r groupRecord) {
 	switch g := c.find(r.group); {
 	case r.offset != nil:
-		c.ensure(r.group).stored.put(r.topic, *r.offset)
+		c.ensure(r.group).put(ms, r.topic, *r.offset)
 	case r.metadata != nil:
-		s := &c.ensure(r.group).stored
-		s.metadata, s.modern = r.metadata, nil
+		c.ensure(r.group).putClassic(ms, r.metadata)
 	case g == nil: // removed twice
 	case r.topic != "":
-		g.stored.remove(r.topic, r.partition)
+		g.removeOffset(ms, r.topic, r.partition)
 		if g.stored.empty() && g.classic == nil {
 			c.forget(g)
 		}
 	default:
+		g.bury(ms)
 		g.stored = storedGroup{}
 		c.forget(g)
 	}
 }
 
-// snapshot implements machine: one batch for each group that the log knows.
-func (c *coordinator) snapshot(uint64) []byte {
-	var out []byte
-	for _, g := range c.groups {
-		if records := g.stored.records(g.id); len(records) > 0 {
-			out = appendGroupBatch(out, records, 0)
-		}
-	}
-	return out
-}
+// wake lets parked fetches look again, at the end of this step.
+func (c *coordinator) wake() { c.readers.wake(c.node) }
+
+// snapshot implements machine.
+func (c *coordinator) snapshot(uint64) []byte { return c.appendLog(nil) }
 
 // restore implements machine.
 func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
-	c.groups = nil
-	return kafka.SplitBatches(checkpoints[len(checkpoints)-1], c.applyBatch)
+	c.groups, c.log = nil, keyedLog{}
+	b := checkpoints[len(checkpoints)-1]
+	if len(b) > 0 && b[0] != 0 {
+		return c.restoreLog(b)
+	}
+	return c.restoreOld(b)
 }
 
-// retain implements machine: nobody reads the entries.
+// retain implements machine: what is in the state needs no entries.
 func (c *coordinator) retain() uint64 { return c.group.applied + 1 }
 
 // propose puts records into the log: as one entry, but for the many that only tombstones can be. They
@@ -224,10 +246,14 @@ func (c *coordinator) leading() {
 		}
 	}
 	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
+	if c.old {
+		c.group.propose(beginAt(c.log.end), func(any, error) {})
+	}
 }
 
 // following implements machine: whoever waits here has to look for the new coordinator.
 func (c *coordinator) following() {
+	c.wake()
 	c.node.deadlines.cancel(c.sweep)
 	for _, g := range c.groups {
 		if g.classic != nil {

@@ -280,7 +280,7 @@ func (n *Node) receive(m Message) {
 			}
 		case itemInSync:
 			if reports := r.inSync(); !r.bad {
-				n.receiveInSync(reports)
+				n.receiveInSync(m.From, reports)
 			}
 		case itemClock:
 			if ms := r.varint(); !r.bad {

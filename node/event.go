@@ -34,6 +34,7 @@ const (
 	EventEnvelopeRefused             // N = broker that sent it, Text = why
 	EventReady                       // this broker is registered in the catalog and serves
 	EventNotReady                    // Text = what this broker waits for, and what to do
+	EventTermsRunOut                 // Group, Term, N = how many are left
 	EventLeadershipMoved             // Group, N = broker that takes over
 	EventCheckpoint                  // Group, Term, N = entry whose state was kept
 	EventReleased                    // Group, Term, N = first entry that is still in the log
@@ -93,6 +94,7 @@ var eventNames = [EventKinds]string{
 	EventEnvelopeRefused:   "envelope refused",
 	EventReady:             "ready",
 	EventNotReady:          "not ready",
+	EventTermsRunOut:       "terms run out",
 	EventLeadershipMoved:   "leadership moved",
 	EventCheckpoint:        "checkpoint",
 	EventReleased:          "released",

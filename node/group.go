@@ -70,6 +70,8 @@ type group struct {
 
 	// What raft last told, kept because asking it allocates.
 	term, vote, commit uint64
+	openedAt           Time // and the highest term that was believed then, see terms.go
+	termLimit          uint64
 	lead               uint64
 	role               raft.StateType
 	applied            uint64
@@ -162,6 +164,7 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 	}
 	g.rn = rn
 	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
+	g.beginTerms(slices.Contains(voters, g.self))
 	if g.alone() {
 		g.campaign()
 	} else if ok { // perhaps all brokers start at once; otherwise the leader will be heard by then
@@ -268,8 +271,10 @@ func (g *group) tick() {
 	if g.closed {
 		return
 	}
-	g.rn.Tick()
-	g.campaignEagerly()
+	if !g.outOfTerms() {
+		g.rn.Tick()
+		g.campaignEagerly()
+	}
 	g.reads.tick(g)
 	g.tickSnapshots()
 	g.tickReplicas()
@@ -294,6 +299,9 @@ func (g *group) campaignEagerly() {
 }
 
 func (g *group) campaign() {
+	if g.outOfTerms() {
+		return
+	}
 	_ = g.rn.Campaign()
 	g.touch()
 }
@@ -387,7 +395,9 @@ func (g *group) noteVote(m *pb.Message) {
 	if vote != raft.None {
 		g.node.event(Event{Kind: EventVoted, Group: g.id, Term: term, N: int64(brokerOf(vote))})
 	}
+	before := g.term
 	g.term, g.vote = term, vote
+	g.warnOfTerms(before)
 	g.node.log.SetVote(g.id, term, vote)
 }
 

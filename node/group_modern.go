@@ -395,8 +395,8 @@ func (s *modernState) preferred() string {
 	return assignorUniform
 }
 
-// subscription returns every partition that a member wants to share. What the brokers keep for
-// themselves isn't among it.
+// subscription returns every partition that a member wants to share. As in Kafka, a regular expression may match
+// the brokers' own topic, too.
 func (n *Node) subscription(m *modernMember) assignment {
 	var topics []*topicMeta
 	for _, name := range m.Topics {
@@ -413,7 +413,6 @@ func (n *Node) subscription(m *modernMember) assignment {
 			}
 		}
 	}
-	topics = slices.DeleteFunc(topics, func(t *topicMeta) bool { return t.Internal })
 	slices.SortFunc(topics, func(a, b *topicMeta) int { return slot{topic: a.id()}.compare(slot{topic: b.id()}) })
 	var all assignment
 	for _, t := range slices.Compact(topics) {

@@ -22,6 +22,7 @@ type modernState struct {
 	Since       int64      // wall clock in ms when the last member left
 
 	members []*modernMember // ascending by id
+	place   *place
 }
 
 // modernMember is a member of such a group. It is never changed, only replaced.
@@ -41,6 +42,8 @@ type modernMember struct {
 	Owned    assignment // what it may use
 	Revoking assignment // what it has to give up first, before it gets anything new
 	Target   assignment // what it shall own
+
+	place *place
 }
 
 // Epochs by which a member says what it wants.
@@ -105,6 +108,14 @@ func (s *modernState) state() string {
 	}
 }
 
+// placeOf returns where a member's records are, nil if there are none.
+func (s *modernState) placeOf(id string) *place {
+	if m := s.member(id); m != nil {
+		return m.place
+	}
+	return nil
+}
+
 // modernKey is the key of a member's record, or with no member of the group's.
 func modernKey(group, member string) []byte {
 	kind := uint16(keyModernGroup)
@@ -137,7 +148,7 @@ func (m *modernMember) record(group string) kafka.Record {
 	return modernRecord(modernKey(group, m.ID), m)
 }
 
-// applyModern takes a record of a modern group or of one of its members; a null value ends the member.
+// applyModern takes a record of a modern group or of one of its members.
 func (g *storedGroup) applyModern(member string, value []byte) {
 	if g.modern == nil {
 		g.modern, g.metadata = &modernState{}, nil
@@ -145,13 +156,11 @@ func (g *storedGroup) applyModern(member string, value []byte) {
 	var err error
 	switch {
 	case member == "":
-		fresh := modernState{members: g.modern.members}
+		fresh := modernState{members: g.modern.members, place: g.modern.place}
 		err = json.Unmarshal(value, &fresh)
 		g.modern = &fresh
-	case value == nil:
-		g.modern.remove(member)
 	default:
-		m := &modernMember{}
+		m := &modernMember{place: g.modern.placeOf(member)}
 		err = json.Unmarshal(value, m)
 		g.modern.put(m)
 	}

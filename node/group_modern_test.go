@@ -298,7 +298,7 @@ func TestModernSubscriptions(t *testing.T) {
 	o.expect("INVALID_REGULAR_EXPRESSION", b.beat())
 	b.regex, b.assignor, a.assignor = &all, &range_, &range_
 	o.expect("NONE", b.beat(), a.beat(), a.beat(), b.beat(), a.beat())
-	o.want("ranges; the brokers' own topic isn't there", "later0 later1 p0 p1 p2, later2 p3 p4 p5 t0", sorted(a.has())+", "+sorted(b.has()))
+	o.want("ranges; the brokers' own topic is there", "later0 later1 p0 p1 p2, __consumer_offsets0 __consumer_offsets1 later2 p3 p4 p5 t0", sorted(a.has())+", "+sorted(b.has()))
 	unknown := "best"
 	b.assignor = &unknown
 	o.expect("UNSUPPORTED_ASSIGNOR", b.beat())
@@ -310,7 +310,7 @@ func TestModernSubscriptions(t *testing.T) {
 	a.owned = slices.DeleteFunc(a.owned, func(s topicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
 	b.owned = slices.DeleteFunc(b.owned, func(s topicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
 	o.expect("NONE", a.beat(), b.beat(), a.beat(), b.beat())
-	o.want("a topic went", "p0 p1 p2, p3 p4 p5 t0", sorted(a.has())+", "+sorted(b.has()))
+	o.want("a topic went", "p0 p1 p2, __consumer_offsets0 __consumer_offsets1 p3 p4 p5 t0", sorted(a.has())+", "+sorted(b.has()))
 	o.want("state", "Stable", o.describeModern().State)
 }
 

@@ -14,8 +14,8 @@ import (
 	"chronik/kafka"
 )
 
-// The entries of a coordinator are what Kafka writes to __consumer_offsets: batches of records whose
-// keys begin with a version that says what they are.
+// The entries of a coordinator are much like what Kafka writes to __consumer_offsets: batches of records whose
+// keys begin with a version that says what they are. Clients read them in Kafka's own form (groups_topic.go).
 //
 //	0, 1  a committed offset; a null value removes it
 //	2     a group's generation; a null value removes the group, here with all its offsets
@@ -47,6 +47,7 @@ type storedGroup struct {
 	metadata *kmsg.GroupMetadataValue
 	modern   *modernState
 
+	place  *place         // of metadata
 	topics []topicOffsets // ascending by name
 }
 
@@ -63,6 +64,7 @@ type committedOffset struct {
 	metadata    string
 	committed   int64   // wall clock, ms
 	topicID     GroupID // which of the topics that ever had the name, see topicMeta.id
+	place       *place
 }
 
 func (s *storedGroup) empty() bool {
@@ -129,25 +131,6 @@ func (s *storedGroup) newestCommit() int64 {
 	return newest
 }
 
-// records returns the records from which the group can be built again.
-func (s *storedGroup) records(group string) (records []kafka.Record) {
-	if s.metadata != nil {
-		records = append(records, groupMetadataRecord(group, s.metadata))
-	}
-	if s.modern != nil {
-		records = append(records, s.modern.record(group))
-		for _, m := range s.modern.members {
-			records = append(records, m.record(group))
-		}
-	}
-	for _, t := range s.topics {
-		for i := range t.partitions {
-			records = append(records, offsetRecord(group, t.name, &t.partitions[i]))
-		}
-	}
-	return records
-}
-
 // batchBytes is a little more than what a batch of the records takes.
 func batchBytes(records []kafka.Record) int {
 	sum := 64
@@ -178,11 +161,16 @@ func groupKey(group string) []byte {
 }
 
 func offsetRecord(group, topic string, o *committedOffset) kafka.Record {
+	v := offsetValue(o)
+	binary.BigEndian.PutUint64(v.TopicID[8:], uint64(o.topicID))
+	return kafka.Record{Key: offsetKey(group, topic, o.partition), Value: v.AppendTo(make([]byte, 0, 64+len(o.metadata)))}
+}
+
+func offsetValue(o *committedOffset) kmsg.OffsetCommitValue {
 	v := kmsg.NewOffsetCommitValue()
 	v.Version = offsetValueForm
 	v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = o.offset, o.leaderEpoch, o.metadata, o.committed
-	binary.BigEndian.PutUint64(v.TopicID[8:], uint64(o.topicID))
-	return kafka.Record{Key: offsetKey(group, topic, o.partition), Value: v.AppendTo(make([]byte, 0, 64+len(o.metadata)))}
+	return v
 }
 
 func offsetTombstone(group, topic string, partition int32) kafka.Record {

@@ -203,9 +203,9 @@ func (r *reader) inSync() []syncReport {
 }
 
 // receiveInSync notes what the leaders of groups say.
-func (n *Node) receiveInSync(reports []syncReport) {
+func (n *Node) receiveInSync(from BrokerID, reports []syncReport) {
 	for _, r := range reports {
-		if p := n.catalog.partitionOf(r.group); p != nil && r.term >= p.heard.term && plausibleTerm(r.term, p.heard.term) {
+		if p := n.catalog.partitionOf(r.group); p != nil && plausibleHint(p, from, r.term, p.heard.term) {
 			p.heard = heardInSync{r, n.now}
 		}
 	}

@@ -4,7 +4,6 @@ package node
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -16,28 +15,8 @@ import (
 // is checked before raft sees it. A broker that is wrong, or an attacker with the cluster's secret, can then disturb
 // a group, but not end the brokers that have it.
 
-const (
-	// maxTerm is the last term: Kafka's leader epoch, which is the term, has 31 bits.
-	maxTerm = math.MaxInt32
-	// maxTermStep bounds how far a message may be ahead of a replica that has a term. Pre-votes keep a replica that is
-	// cut off from counting up, so real ones are ahead by a few.
-	maxTermStep = 1 << 20
-	// maxIndex keeps sums of indexes from overflowing.
-	maxIndex = 1 << 62
-)
-
-// checkTerm reports whether a term is one that a group can have come to.
-func (g *group) checkTerm(term uint64) string {
-	if !plausibleTerm(term, g.term) {
-		return fmt.Sprintf("term %d in a group at term %d", term, g.term)
-	}
-	return ""
-}
-
-// plausibleTerm reports whether a group can have come to a term; before is the last that was heard of, 0 if none was.
-func plausibleTerm(term, before uint64) bool {
-	return term <= maxTerm && (before == 0 || term <= before+maxTermStep)
-}
+// maxIndex keeps sums of indexes from overflowing.
+const maxIndex = 1 << 62
 
 // checkLeader checks a message that only the leader of its term sends. A second one would have entries committed that
 // contradict those of the first.
@@ -63,6 +42,9 @@ func (g *group) checkMessage(m *pb.Message) string {
 	}
 	if max(m.GetIndex(), m.GetCommit(), m.GetRejectHint()) > maxIndex {
 		return fmt.Sprintf("index %d, commit index %d", m.GetIndex(), m.GetCommit())
+	}
+	if m.GetType() == pb.MsgTimeoutNow && g.outOfTerms() {
+		return "an election, and there is no term left"
 	}
 	if m.GetType() != pb.MsgApp && len(m.Entries) > 0 {
 		return fmt.Sprintf("a %v with entries", m.GetType())

@@ -47,7 +47,7 @@ func TestRaftMessagesAreChecked(t *testing.T) {
 		for name, change := range map[string]func(m *pb.Message){
 			"vote of the last term there is": func(m *pb.Message) { m.Type, m.Term = pb.MsgVote.Enum(), new(^uint64(0)) },
 			"epoch overflow":                 func(m *pb.Message) { m.Type, m.Term = pb.MsgHeartbeat.Enum(), new(uint64(maxTerm+1)) },
-			"term that nobody came to":       func(m *pb.Message) { m.Type, m.Term = pb.MsgPreVote.Enum(), new(g.term+maxTermStep+1) },
+			"term that nobody came to":       func(m *pb.Message) { m.Type, m.Term = pb.MsgPreVote.Enum(), new(g.lastTerm()+2) },
 			"commit beyond the end":          func(m *pb.Message) { m.Type, m.Term, m.Commit = pb.MsgHeartbeat.Enum(), new(g.term+1), new(last+1) },
 			"committed entry replaced": func(m *pb.Message) {
 				m.Term, m.Index, m.LogTerm = new(g.term+1), new(uint64(1)), new(uint64(1))

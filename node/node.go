@@ -121,6 +121,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	n.event(Event{Kind: EventRecovered, N: report.Entries})
 	n.commands.register()
 	for _, g := range n.groups {
+		g.warnOfTerms(0)
 		if g.closed {
 			n.askReplacement(g)
 		}
@@ -282,6 +283,9 @@ func (n *Node) closePartition(id GroupID) {
 	g.close()
 	if p != nil {
 		p.wake()
+	}
+	if c := n.coordinators[id]; c != nil {
+		c.wake()
 	}
 	n.hotBytes -= g.view.hotBytes
 	delete(n.byID, id)

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"container/list"
 	"sort"
 
 	"chronik/kafka"
@@ -26,10 +25,9 @@ type partition struct {
 	spans         spans
 	epochs        []epochStart
 	producers     map[int64]*producerWindow
-	parked        list.List // fetches that wait for records, in order of arrival
-	wakes         uint64    // how often they were woken
-	compacted     cursor    // up to here this replica's entries were compacted since it opened
-	expiring      bool      // as leader: a deletion of old records is on its way
+	compacted     cursor // up to here this replica's entries were compacted since it opened
+	expiring      bool   // as leader: a deletion of old records is on its way
+	readers
 }
 
 // epochStart is the first offset of a leader epoch (KIP-101). Epochs without records count too.
@@ -161,13 +159,7 @@ func (p *partition) leading() {}
 func (p *partition) following() { p.wake() }
 
 // wake lets parked fetches look again, at the end of this step.
-func (p *partition) wake() {
-	p.wakes++
-	p.node.out.Work.Parts += p.parked.Len() / 16
-	for e := p.parked.Front(); e != nil; e = p.parked.Front() {
-		p.parked.Remove(e).(*fetch).wake()
-	}
-}
+func (p *partition) wake() { p.readers.wake(p.node) }
 
 // leads reports whether this broker may answer for the partition: it leads, and an entry of its own
 // term is applied, so it knows everything that was ever committed (raft paper, section 8).

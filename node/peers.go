@@ -199,7 +199,7 @@ func (g *group) has(id uint64) bool {
 // receiveLeads notes who leads groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
-		if p := n.catalog.partitionOf(l.group); p != nil && l.term >= p.hintTerm && plausibleTerm(l.term, p.hintTerm) {
+		if p := n.catalog.partitionOf(l.group); p != nil && plausibleHint(p, from, l.term, p.hintTerm) {
 			p.hintTerm, p.hintLeader = l.term, from
 		}
 	}

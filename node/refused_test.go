@@ -56,8 +56,10 @@ func TestHintsOfLeadersAreChecked(t *testing.T) {
 	p := n.catalog.byName["t"].Partitions[0]
 	c.until("the leader is known", func() bool { return p.hintTerm > 0 && p.heard.term > 0 })
 	term := p.hintTerm
-	n.receiveLeads(3, []lead{{p.Group, term + maxTermStep + 1}, {p.Group, math.MaxUint64}})
-	n.receiveInSync([]syncReport{{group: p.Group, term: math.MaxUint64}, {group: p.Group, term: term + maxTermStep + 1}})
+	n.receiveLeads(2, []lead{{p.Group, term + freeTerms + 1}, {p.Group, math.MaxUint64}})
+	n.receiveLeads(3, []lead{{p.Group, term + 1}}) // it has no replica
+	n.receiveInSync(2, []syncReport{{group: p.Group, term: math.MaxUint64}, {group: p.Group, term: term + freeTerms + 1}})
+	n.receiveInSync(3, []syncReport{{group: p.Group, term: term + 1}})
 	if p.hintTerm != term || p.hintLeader != 2 || p.heard.term > term {
 		t.Errorf("term %d becomes %d, leader %d, in sync %+v", term, p.hintTerm, p.hintLeader, p.heard)
 	}

@@ -186,7 +186,7 @@ func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.Delet
 // deletable finds the partition and the offset below which records are to be deleted.
 func (n *Node) deletable(topic string, index int32, offset int64) (*partition, int64, error) {
 	if t := n.catalog.byName[topic]; t != nil && t.Internal {
-		return nil, 0, kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own", topic)
+		return nil, 0, errBrokersOwn(topic)
 	}
 	p, err := n.readable(topic, index, -1)
 	if err != nil {

@@ -134,8 +134,11 @@ func (s *GroupStats) add(g *group) {
 	s.CommitLag.add(last - min(last, g.commit))
 	s.ApplyLag.add(g.commit - min(g.commit, g.applied))
 	s.Proposals += len(g.pending) + len(g.ordered)
-	if p, ok := g.machine.(*partition); ok {
-		s.Parked += p.parked.Len()
+	switch m := g.machine.(type) {
+	case *partition:
+		s.Parked += m.parked.Len()
+	case *coordinator:
+		s.Parked += m.parked.Len()
 	}
 }
 

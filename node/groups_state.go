@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// What a coordinator's entries do to its groups and to the log of them that clients read.
+
+// write puts a place for a group's records at the end of the log, instead of the one where they were.
+func (g *consumerGroup) write(was *place, p place) *place {
+	l := &g.coordinator.log
+	l.drop(was)
+	p.group = g
+	return l.add(&p)
+}
+
+func (g *consumerGroup) put(ms int64, topic string, o committedOffset) {
+	var was *place
+	if old := g.stored.find(topic, o.partition); old != nil {
+		was = old.place
+	}
+	o.place = g.write(was, place{kind: placeOffset, ms: ms, name: topic, partition: o.partition})
+	g.stored.put(topic, o)
+}
+
+func (g *consumerGroup) removeOffset(ms int64, topic string, partition int32) {
+	if o := g.stored.find(topic, partition); o != nil {
+		g.coordinator.log.drop(o.place)
+		g.coordinator.log.bury(ms, offsetKey(g.id, topic, partition))
+		g.stored.remove(topic, partition)
+	}
+}
+
+func (g *consumerGroup) putClassic(ms int64, v *kmsg.GroupMetadataValue) {
+	g.buryModern(ms)
+	g.stored.place = g.write(g.stored.place, place{kind: placeClassic, ms: ms})
+	g.stored.metadata, g.stored.modern = v, nil
+}
+
+// applyModern takes a record of a group of the new protocol or, with an id, of a member.
+func (g *consumerGroup) applyModern(ms int64, member string, value []byte) {
+	if value == nil {
+		g.removeMember(ms, member)
+		return
+	}
+	g.buryClassic(ms)
+	g.stored.applyModern(member, value)
+	s := g.stored.modern
+	if member == "" {
+		s.place = g.write(s.place, place{kind: placeModern, ms: ms})
+		return
+	}
+	m := s.member(member)
+	m.place = g.write(m.place, place{kind: placeMember, ms: ms, name: member})
+}
+
+func (g *consumerGroup) removeMember(ms int64, member string) {
+	s := g.stored.modern
+	if s == nil || s.member(member) == nil {
+		return // removed twice
+	}
+	g.buryMember(ms, s.member(member))
+	s.remove(member)
+	if s.place == nil && len(s.members) == 0 {
+		g.stored.modern = nil
+	}
+}
+
+// bury puts tombstones in the place of everything that the log says of a group.
+func (g *consumerGroup) bury(ms int64) {
+	for _, t := range g.stored.topics {
+		for i := range t.partitions {
+			g.coordinator.log.drop(t.partitions[i].place)
+			g.coordinator.log.bury(ms, offsetKey(g.id, t.name, t.partitions[i].partition))
+		}
+	}
+	g.buryClassic(ms)
+	g.buryModern(ms)
+}
+
+func (g *consumerGroup) buryClassic(ms int64) {
+	if p := g.stored.place; p != nil {
+		g.coordinator.log.drop(p)
+		g.coordinator.log.bury(ms, groupKey(g.id))
+		g.stored.place = nil
+	}
+}
+
+func (g *consumerGroup) buryModern(ms int64) {
+	s := g.stored.modern
+	if s == nil {
+		return
+	}
+	for _, m := range s.members {
+		g.buryMember(ms, m)
+	}
+	if s.place != nil {
+		g.coordinator.log.drop(s.place)
+		g.coordinator.log.bury(ms, kafkaKey(kafkaTarget, g.id), kafkaKey(kafkaGroup, g.id))
+	}
+}
+
+func (g *consumerGroup) buryMember(ms int64, m *modernMember) {
+	g.coordinator.log.drop(m.place)
+	g.coordinator.log.bury(ms, kafkaKey(kafkaCurrent, g.id, m.ID), kafkaKey(kafkaTargetMember, g.id, m.ID), kafkaKey(kafkaMember, g.id, m.ID))
+}
+
+// entry is the record that brings a place's state back, as it stands in entries; a tombstone has no value.
+func (p *place) entry() kafka.Record {
+	switch p.kind {
+	case placeOffset:
+		return offsetRecord(p.group.id, p.name, p.group.stored.find(p.name, p.partition))
+	case placeClassic:
+		return groupMetadataRecord(p.group.id, p.group.stored.metadata)
+	case placeModern:
+		return p.group.stored.modern.record(p.group.id)
+	case placeMember:
+		return p.group.stored.modern.member(p.name).record(p.group.id)
+	}
+	return kafka.Record{Key: []byte(p.name)}
+}
+
+// The bytes of a coordinator's checkpoint. All numbers are varints.
+//
+//	version, end of the log, number of places
+//	by place: offset and time less those of the one before, key and value with their lengths; no value: a tombstone
+//
+// Until the log could be read, a checkpoint was a row of batches, which begin with 0, or nothing.
+const groupsStateVersion = 1
+
+// appendLog appends the coordinator's state.
+func (c *coordinator) appendLog(b []byte) []byte {
+	b = append(b, groupsStateVersion)
+	b = binary.AppendVarint(b, c.log.end)
+	b = binary.AppendUvarint(b, uint64(c.log.count))
+	offset, ms := int64(0), int64(0)
+	c.log.from(0, func(p *place) bool {
+		r := p.entry()
+		b = binary.AppendVarint(b, p.offset-offset)
+		b = binary.AppendVarint(b, p.ms-ms)
+		b = append(binary.AppendUvarint(b, uint64(len(r.Key))), r.Key...)
+		b = append(binary.AppendUvarint(b, uint64(len(r.Value))), r.Value...)
+		offset, ms = p.offset, p.ms
+		return true
+	})
+	return b
+}
+
+var errGroupsState = errors.New("malformed state of a coordinator of consumer groups")
+
+func (c *coordinator) restoreLog(b []byte) error {
+	r := &reader{b: b}
+	if version := r.byte(); version != groupsStateVersion {
+		return fmt.Errorf("%w: version %d, this broker knows %d; start a newer release", errGroupsState, version, groupsStateVersion)
+	}
+	end, ms, offset := r.varint(), int64(0), int64(0)
+	for range r.count(4) {
+		offset += r.varint()
+		c.log.end = offset
+		ms += r.varint()
+		key, value := r.bytes(), r.bytes()
+		switch {
+		case r.bad || len(key) < 2:
+			return fmt.Errorf("%w: it doesn't end where its numbers say", errGroupsState)
+		case value == nil:
+			c.log.bury(ms, key)
+		default:
+			c.applyAt(ms, key, value)
+		}
+	}
+	c.log.end = end
+	if r.bad || len(r.b) > 0 {
+		return fmt.Errorf("%w: it doesn't end where its numbers say", errGroupsState)
+	}
+	return nil
+}
+
+// restoreOld takes the state that an earlier release wrote, which doesn't say at which offsets records are. Replicas
+// took it at different entries. So that offsets don't go back from one to the next, they begin
+// with the time of the newest record, in ms, and the next leader tells all where they have come to (beginAt).
+func (c *coordinator) restoreOld(b []byte) error {
+	c.old = true
+	err := kafka.SplitBatches(b, c.applyBatch)
+	newest := int64(0)
+	c.log.from(0, func(p *place) bool {
+		p.ms = p.group.wroteAt(p)
+		p.in.newest = max(p.in.newest, p.ms)
+		newest = max(newest, p.ms)
+		return true
+	})
+	c.log.shift(newest)
+	return err
+}
+
+// wroteAt tells from what a place holds when it was written.
+func (g *consumerGroup) wroteAt(p *place) int64 {
+	switch p.kind {
+	case placeOffset:
+		return g.stored.find(p.name, p.partition).committed
+	case placeClassic:
+		return g.stored.metadata.CurrentStateTimestamp
+	}
+	return 0
+}
+
+// beginAt is an entry without records, by which all replicas come to a leader's offset.
+func beginAt(offset int64) []byte {
+	spec := kafka.NewBatchSpec()
+	spec.BaseOffset = offset
+	return kafka.AppendBatch(nil, spec)
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+	"sort"
+)
+
+// keyedLog is a coordinator's partition of __consumer_offsets as clients read it: of each key the newest record, in
+// the order of offsets, as a log that was compacted a moment ago. Tombstones stay for a day, whatever comes after
+// them. It holds no records but places: what a record says is part of the coordinator's state, and is put into
+// Kafka's format when somebody reads it.
+//
+// So it is part of the state that apply builds, the same on all replicas and in their checkpoints, and the raft
+// log behind it is let go of as before.
+type keyedLog struct {
+	end    int64    // the offset that the next record gets, the high watermark
+	chunks []*chunk // ascending, never empty
+	graves []*place // tombstones in order, some of them dropped already
+	count  int      // places
+}
+
+// chunk is a part of the log. Dropped places are cleared away when they are half of it.
+type chunk struct {
+	places  []*place
+	dropped int
+	newest  int64 // not below the times of its places
+}
+
+// place is where the newest records of something stand.
+type place struct {
+	offset    int64 // of its first record
+	ms        int64 // when they were written
+	kind      placeKind
+	in        *chunk         // nil: dropped
+	group     *consumerGroup // but for tombstones
+	name      string         // a topic's, a member's id, or a tombstone's key
+	partition int32
+}
+
+// placeKind is what is in a place.
+type placeKind uint8
+
+const (
+	placeOffset  placeKind = iota // a committed offset
+	placeClassic                  // a group of the classic protocol
+	placeModern                   // a group of the new protocol: its epoch, and that of its target
+	placeMember                   // a member of one: what it is, what it shall own, what it owns
+	placeGrave                    // a tombstone
+)
+
+// width is how many records, and offsets, a place takes.
+func (p *place) width() int64 {
+	switch p.kind {
+	case placeModern:
+		return 2
+	case placeMember:
+		return 3
+	}
+	return 1
+}
+
+const (
+	chunkPlaces = 256
+	maxGraves   = 1 << 16    // of one coordinator; the oldest go early
+	graveMs     = 86_400_000 // how long a tombstone stays, Kafka's delete.retention.ms
+)
+
+// add puts a place at the end.
+func (l *keyedLog) add(p *place) *place {
+	p.offset = l.end
+	l.end += p.width()
+	l.count++
+	n := len(l.chunks)
+	if n == 0 || len(l.chunks[n-1].places) >= chunkPlaces {
+		l.chunks = append(l.chunks, &chunk{})
+		n++
+	}
+	c := l.chunks[n-1]
+	c.places, c.newest, p.in = append(c.places, p), max(c.newest, p.ms), c
+	if p.kind == placeGrave {
+		l.graves = append(l.graves, p)
+	}
+	return p
+}
+
+// bury puts a tombstone for a key at the end.
+func (l *keyedLog) bury(ms int64, keys ...[]byte) {
+	for _, key := range keys {
+		l.add(&place{kind: placeGrave, ms: ms, name: string(key)})
+	}
+}
+
+// drop takes a place out: something newer has come for its keys.
+func (l *keyedLog) drop(p *place) {
+	if p == nil || p.in == nil {
+		return
+	}
+	c := p.in
+	p.in = nil
+	l.count--
+	if c.dropped++; 2*c.dropped >= len(c.places) {
+		l.clear(c)
+	}
+}
+
+// clear lets go of what was dropped from a chunk, and joins what is left to the chunk before if both are small.
+func (l *keyedLog) clear(c *chunk) {
+	i := l.find(c.places[0].offset)
+	c.places = slices.DeleteFunc(c.places, func(p *place) bool { return p.in == nil })
+	c.dropped = 0
+	if i > 0 && len(l.chunks[i-1].places)+len(c.places) <= chunkPlaces/2 {
+		before := l.chunks[i-1]
+		for _, p := range c.places {
+			p.in = before
+		}
+		before.places, before.newest = append(before.places, c.places...), max(before.newest, c.newest)
+		c.places = nil
+	}
+	if len(c.places) == 0 {
+		l.chunks = slices.Delete(l.chunks, i, i+1)
+	}
+}
+
+// find returns the position of the chunk in which an offset is, or would be.
+func (l *keyedLog) find(offset int64) int {
+	i := sort.Search(len(l.chunks), func(i int) bool { return l.chunks[i].places[0].offset > offset })
+	return max(i-1, 0)
+}
+
+// from calls fn for each place that holds the offset or a later one, until it returns false.
+func (l *keyedLog) from(offset int64, fn func(*place) bool) {
+	for i := l.find(offset); i < len(l.chunks); i++ {
+		for _, p := range l.chunks[i].places {
+			if p.in != nil && p.offset+p.width() > offset && !fn(p) {
+				return
+			}
+		}
+	}
+}
+
+// start is the first offset that there is.
+func (l *keyedLog) start() int64 {
+	start := l.end
+	l.from(0, func(p *place) bool {
+		start = p.offset
+		return false
+	})
+	return start
+}
+
+// newest returns the time of the newest place.
+func (l *keyedLog) newest() int64 {
+	newest := int64(-1)
+	l.from(0, func(p *place) bool {
+		newest = max(newest, p.ms)
+		return true
+	})
+	return newest
+}
+
+// since returns the first place that is not older than a time, nil if there is none.
+func (l *keyedLog) since(ms int64) *place {
+	for _, c := range l.chunks {
+		if c.newest < ms {
+			continue
+		}
+		for _, p := range c.places {
+			if p.in != nil && p.ms >= ms {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// expire drops tombstones that everybody had time to see, at most so many. The newest record stays: readers
+// wait for it.
+func (l *keyedLog) expire(ms int64, most int) {
+	for ; most > 0 && len(l.graves) > 0; most-- {
+		p := l.graves[0]
+		if p.in != nil && (p.offset == l.end-1 || p.ms > ms-graveMs && len(l.graves) <= maxGraves) {
+			return
+		}
+		l.drop(p)
+		l.graves[0] = nil
+		l.graves = l.graves[1:]
+	}
+}
+
+// raise makes offsets begin at one that is ahead.
+func (l *keyedLog) raise(end int64) { l.end = max(l.end, end) }
+
+// shift moves the whole log up by some offsets.
+func (l *keyedLog) shift(by int64) {
+	for _, c := range l.chunks {
+		for _, p := range c.places {
+			p.offset += by
+		}
+	}
+	l.end += by
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"math"
+
+	"go.etcd.io/raft/v3"
+)
+
+// Terms are Kafka's leader epochs, which have 31 bits and never begin again, so a group has 2^31 of them. Elections use
+// them up one by one, but raft follows whoever names a higher one. So a replica believes only terms to which its group can
+// have come: from the one that it had when it was opened, freeTerms further at once, and one more in each election
+// timeout since. Pre-votes keep a replica that is cut off from counting up, and an election takes about that long, so real
+// terms are hardly ever refused, however long a replica was away. A broker that lies, or an attacker with the cluster's
+// secret, would need decades, or 2,000 restarts of a majority, to use them all up.
+
+const (
+	// maxTerm is the last term.
+	maxTerm = math.MaxInt32
+	// freeTerms is how far a group may have come while this broker was down.
+	freeTerms = 1 << 20
+	// lateTerm is far beyond what elections can have used up. A replica that knows nothing of its group, because it
+	// has just joined, believes all terms before; and a group that has passed it tells its operator.
+	lateTerm = 1 << 30
+)
+
+// beginTerms notes which terms a replica may believe. founding says that it begins with its group.
+func (g *group) beginTerms(founding bool) {
+	g.openedAt, g.termLimit = g.node.now, g.term+freeTerms
+	if g.term == 0 && !founding {
+		g.termLimit = lateTerm
+	}
+}
+
+// lastTerm is the highest term that is believed now.
+func (g *group) lastTerm() uint64 {
+	return min(maxTerm, g.termLimit+uint64(g.node.now.Sub(g.openedAt)/g.node.electionTimeout()))
+}
+
+// checkTerm reports whether a term is one that the group can have come to.
+func (g *group) checkTerm(term uint64) string {
+	if last := g.lastTerm(); term > last {
+		return fmt.Sprintf("term %d in a group at term %d, which can't be beyond term %d; if its other replicas agree on it, start this broker again", term, g.term, last)
+	}
+	return ""
+}
+
+// outOfTerms reports whether no election may be called any more: the next term would have no epoch.
+func (g *group) outOfTerms() bool { return g.term >= maxTerm && g.role != raft.StateLeader }
+
+// warnOfTerms tells, long before, that a group uses up its terms.
+func (g *group) warnOfTerms(before uint64) {
+	if before < lateTerm && g.term >= lateTerm {
+		g.node.event(Event{Kind: EventTermsRunOut, Group: g.id, Term: g.term, N: int64(maxTerm - min(g.term, maxTerm))})
+	}
+}
+
+// plausibleHint reports whether a broker may lead a partition of which this one has no replica, in a term; before is the
+// last that was heard of, 0 if none was.
+func plausibleHint(p *partitionMeta, from BrokerID, term, before uint64) bool {
+	_, has := p.replica(from)
+	return has && term >= before && term <= maxTerm && (before == 0 || term <= before+freeTerms)
+}
