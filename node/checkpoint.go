@@ -164,8 +164,10 @@ func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
 
 // checkpointBytes is how much lies between two checkpoints. The log of a partition is released up to
 // one of them, so where little is retained they are closer.
-func (g *group) checkpointBytes() int64 {
-	bytes := g.node.cfg.CheckpointBytes
+func (g *group) checkpointBytes() int64 { return g.withinRetention(g.node.cfg.CheckpointBytes) }
+
+// withinRetention bounds a number of bytes by a quarter of what the partition's topic retains.
+func (g *group) withinRetention(bytes int64) int64 {
 	if p := g.node.partitions[g.id]; p != nil && p.deletes() {
 		if limit := g.node.topicNumber(p.meta.Topic, retentionBytesConfig); limit >= 0 {
 			bytes = min(bytes, max(limit/4, spanBytes))
@@ -200,20 +202,10 @@ func (g *group) release() {
 }
 
 // newest returns the first of the newest entries, which stay although the state needs none of them: at most
-// RetainEntries, and of those in memory at most RetainBytes.
+// RetainEntries and RetainBytes, and a quarter of what the topic retains.
 func (g *group) newest() uint64 {
-	first := g.applied + 1 - min(g.applied, uint64(g.node.cfg.RetainEntries))
-	bytes := int64(0)
-	for i := g.applied; i >= first; i-- {
-		e := g.view.entry(i)
-		if e == nil {
-			break
-		}
-		if bytes += entryBytes(e); bytes > g.node.cfg.RetainBytes {
-			return i + 1
-		}
-	}
-	return first
+	bytes := g.withinRetention(g.node.cfg.RetainBytes)
+	return min(g.applied+1, g.node.log.Tail(g.id, uint64(g.node.cfg.RetainEntries), bytes))
 }
 
 // loadCheckpoints restores the machine from the log's checkpoints of the group and returns the

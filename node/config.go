@@ -129,7 +129,7 @@ type Config struct {
 	// RetainEntries is how many entries stay in a group's log beyond what its state needs, so that
 	// followers which are a little behind need no checkpoint. Default 1000.
 	RetainEntries int
-	// RetainBytes bounds the bytes of those, as far as they are in memory. Default 16 MiB.
+	// RetainBytes bounds the bytes of those, and so does a quarter of retention.bytes. Default 16 MiB.
 	RetainBytes int64
 
 	Log wal.Options

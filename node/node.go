@@ -582,7 +582,9 @@ func (n *Node) flush() {
 func (n *Node) noteSegments(now wal.Stats) {
 	if now.Segment != n.told.Segment && n.told.Segment != 0 {
 		for _, g := range n.groups {
+			before := g.view.hotBytes
 			g.checkpoint()
+			n.hotBytes += g.view.hotBytes - before
 		}
 		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)})
 	}

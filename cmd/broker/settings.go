@@ -123,7 +123,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.CheckpointEntries, "checkpoint-entries", 20000, between(1, 1000000000), "entries between two checkpoints of a partition's state; a start reads what came after the newest")
 	number(fs, &s.CheckpointBytes, "checkpoint-bytes", 32<<20, size(4<<10, 1<<40), "bytes of entries between two checkpoints of a partition's state")
 	number(fs, &s.RetainEntries, "retain-entries", 1000, between(1, 1000000000), "entries that a partition's log keeps although nobody needs them, for brokers that are a little behind")
-	number(fs, &s.RetainBytes, "retain-bytes", 16<<20, size(4<<10, 1<<40), "bytes of the entries that retain_entries keeps, at most")
+	number(fs, &s.RetainBytes, "retain-bytes", 16<<20, size(4<<10, 1<<40), "bytes of the entries that retain_entries keeps, at most; no more than a quarter of a topic's retention.bytes")
 	number(fs, &s.HotBytes, "hot-bytes", 256<<20, size(64<<10, 1<<40), "bytes of log entries in memory, all partitions together")
 	number(fs, &s.CacheBytes, "cache-bytes", 64<<20, size(4<<10, 1<<40), "bytes of old entries read back from disk that stay in memory")
 	number(fs, &s.SegmentBytes, "segment-bytes", 64<<20, size(64<<10, 1<<30), "size of a log file")
