@@ -324,6 +324,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 				return out, nil
 			}
 		}
+		p.skip(&c)
 		e, err := n.entry(p, c.index, &a.fetch.reader)
 		if err != nil {
 			return out, err

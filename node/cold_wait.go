@@ -63,6 +63,9 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 			rd.readyIn(g.id)
 		default:
 			end := g.applied + 1
+			if p := n.partitions[g.id]; p != nil {
+				end = p.worthReading(index, end, n.cfg.ColdReadBytes)
+			}
 			if g.careful {
 				end = index + 1
 			}

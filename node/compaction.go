@@ -37,6 +37,7 @@ type compactor struct {
 	end    uint64      // behind the last entry
 	keys   *Keys       // the newest offset of each key
 	second bool        // pass
+	seen   survey      // in it
 	ents   []wal.Entry // were read and are still to be looked at
 	work   int64       // bytes that were looked at since the last pause
 	task   bool        // one is under way
@@ -97,6 +98,9 @@ func (p *partition) dirty() int64 {
 	end := p.compactionEnd()
 	for i := range p.spans {
 		s := &p.spans[i]
+		if s.empty {
+			continue // in Kafka it would be gone
+		}
 		all += s.bytes
 		if s.index >= end || min(p.spanEndIndex(i), end) <= p.compacted.index {
 			continue
@@ -150,7 +154,10 @@ func (c *compactor) begin(p *partition) {
 	c.part, c.second = p, false
 	c.keys = newKeys(c.node.cfg.CompactionBytes)
 	c.first = p.seek(p.start)
-	c.cur, c.end = p.seek(max(p.start, p.compacted.base)), p.compactionEnd()
+	c.cur, c.end = c.first, p.compactionEnd()
+	if p.compacted.index > c.first.index { // exactly there: memory may hold fewer keys than a span has
+		c.cur = p.compacted
+	}
 	c.readNext()
 }
 
@@ -158,6 +165,7 @@ func (c *compactor) begin(p *partition) {
 func (c *compactor) readNext() {
 	g := c.part.group
 	first, _ := g.view.FirstIndex()
+	c.part.skip(&c.cur)
 	switch {
 	case g.closed || c.node.partitions[g.id] != c.part || c.cur.index < first:
 		c.part = nil // gone, or the log's start has moved on
@@ -166,9 +174,12 @@ func (c *compactor) readNext() {
 		c.finish()
 		return
 	case c.cur.index >= c.end:
-		c.second, c.cur = true, c.first
+		c.second, c.cur, c.seen = true, c.first, survey{}
+		c.readNext()
+		return
 	}
-	op, err := c.node.log.Read(g.id, c.cur.index, c.end, c.node.cfg.ColdReadBytes)
+	end := c.part.worthReading(c.cur.index, c.end, c.node.cfg.ColdReadBytes)
+	op, err := c.node.log.Read(g.id, c.cur.index, end, c.node.cfg.ColdReadBytes)
 	if err != nil {
 		c.part = nil
 		return
@@ -201,6 +212,7 @@ func (c *compactor) took(res wal.Result) {
 		return
 	}
 	c.ents, c.work = ents, int64(len(res.Data))
+	c.node.counters.compacted += int64(len(res.Data))
 	c.next()
 }
 
@@ -210,10 +222,12 @@ func (c *compactor) next() {
 	for len(c.ents) > 0 && (c.second || !c.keys.full()) {
 		e := toRaft(&c.ents[0])
 		c.ents = c.ents[1:]
-		if b, base, ok := c.part.take(&c.cur, e); ok && b.Count > 0 {
+		b, base, ok := c.part.take(&c.cur, e)
+		if ok && b.Count > 0 {
 			c.look(e, base)
 			return
 		}
+		c.note(b.Size(), false)
 	}
 	if !c.second && c.keys.full() {
 		c.end = c.cur.index // more keys don't fit; what comes after is for another time
@@ -252,12 +266,16 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 		}
 		c.work += res.Bytes
 		// What can't be unfolded stays as it is, and no key in it is known.
+		left := e.Data
 		if t.Kind == TaskKeep && res.Err == nil && len(res.Batch) < len(e.Data) {
+			left = res.Batch
 			record := toLog(e)
-			record.Data = res.Batch
+			record.Data = left
 			c.node.log.Replace(p.group.id, record)
 			c.node.hotBytes += p.group.view.replace(toRaft(&record))
 		}
+		b, err := kafka.ParseBatch(left)
+		c.note(len(left), err != nil || b.Count > 0)
 		c.next()
 	})
 }

@@ -30,6 +30,7 @@ type span struct {
 	// Only apply can tell, so it is noted.
 	refused []uint64
 	closed  bool // the next batch begins a new span
+	empty   bool // compaction has left no record in it
 }
 
 const (

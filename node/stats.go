@@ -40,6 +40,7 @@ type Stats struct {
 	ColdReads  int   // under way
 
 	CheckpointBytes   int64 // of the checkpoints that were made
+	CompactedBytes    int64 // that the compactor read; at rest it reads none
 	SnapshotSentBytes int64 // of checkpoints, to followers
 	SnapshotGotBytes  int64 // of checkpoints, from leaders
 	SnapshotsOut      int   // checkpoints that followers fetch, under way
@@ -93,7 +94,7 @@ func (n *Node) Stats() Stats {
 		Log: n.log.Stats(), LogEnd: n.log.End(), LogDurable: n.log.Durable(),
 		HotBytes: n.hotBytes, HotHits: n.counters.hotHits,
 		CacheHits: n.counters.cacheHits, CacheBytes: n.cold.bytes, ColdReads: len(n.cold.pending),
-		CheckpointBytes: n.counters.checkpoint, SnapshotSentBytes: n.counters.snapshotSent, SnapshotGotBytes: n.counters.snapshotGot,
+		CheckpointBytes: n.counters.checkpoint, CompactedBytes: n.counters.compacted, SnapshotSentBytes: n.counters.snapshotSent, SnapshotGotBytes: n.counters.snapshotGot,
 		Errors: n.counters.errorCounts(),
 	}
 	for _, p := range n.peers {
@@ -171,6 +172,7 @@ type counters struct {
 	cacheHits int64
 
 	checkpoint, snapshotSent, snapshotGot int64 // bytes
+	compacted                             int64 // bytes that the compactor read
 
 	errors  map[apiError]int64
 	layouts map[reflect.Type]*layout
