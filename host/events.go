@@ -46,6 +46,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventBecameLeader:      {slog.LevelInfo, "leads a group", ""},
 	node.EventLostLeadership:    {slog.LevelInfo, "no longer leads a group", ""},
 	node.EventTermsRunOut:       {slog.LevelError, "a group uses up its leader epochs, which elections can't have done: some broker, or somebody who knows the cluster secret, says what isn't so. Change the secret; long before none are left, copy the records to a new topic", "left"},
+	node.EventFoundersDiffer:    {slog.LevelError, "the founders of the cluster don't agree", "broker"},
 	node.EventNotReady:          {slog.LevelWarn, "not ready yet", ""},
 	node.EventLeadershipMoved:   {slog.LevelInfo, "handed a group over", "to"},
 	node.EventTornTail:          {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},

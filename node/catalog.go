@@ -26,9 +26,10 @@ type catalog struct {
 	unified      map[string]int // topics by unifiedName
 	byID         map[[16]byte]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
-	nextGroup    GroupID // ids are never reused
-	nextReplica  uint32  // numbers are never reused
-	nextProducer int64   // first producer id that no broker got yet (KIP-98)
+	nextGroup    GroupID    // ids are never reused
+	nextReplica  uint32     // numbers are never reused
+	founders     []BrokerID // ascending; empty: begun by an earlier release
+	nextProducer int64      // first producer id that no broker got yet (KIP-98)
 
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
 }
@@ -205,11 +206,12 @@ type catalogState struct {
 	NextGroup    GroupID
 	NextReplica  uint32
 	NextProducer int64
+	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
 }
 
 // snapshot implements machine.
 func (c *catalog) snapshot(uint64) []byte {
-	b, err := json.Marshal(catalogState{c.brokers, c.topics, c.nextGroup, c.nextReplica, c.nextProducer})
+	b, err := json.Marshal(catalogState{c.brokers, c.topics, c.nextGroup, c.nextReplica, c.nextProducer, c.founders})
 	assert(err == nil, "the catalog can be encoded: %v", err)
 	return b
 }
@@ -222,7 +224,7 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 	}
 	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
-	c.nextGroup, c.nextReplica, c.nextProducer = s.NextGroup, s.NextReplica, s.NextProducer
+	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
 	c.unified = make(map[string]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	for _, t := range c.topics {

@@ -24,6 +24,7 @@ import (
 //	  itemClock   varint: what the sender's wall clock shows, in ms
 //	  itemRemoved incarnation uvarint: the receiver, if it is that incarnation of its broker, was removed (removal.go)
 //	  itemWaits   u8: the sender isn't registered yet, and what it waits for (waiting.go)
+//	  itemFounders u8: 1 if the sender's cluster is founded; number uvarint, then the founders' ids (founding.go)
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
@@ -44,6 +45,8 @@ const (
 	itemClock   = 11
 	itemRemoved = 12
 	itemWaits   = 13
+
+	itemFounders = 14
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -293,6 +296,10 @@ func (n *Node) receive(m Message) {
 		case itemWaits:
 			if what := r.byte(); !r.bad {
 				n.receiveWaits(m.From, what)
+			}
+		case itemFounders:
+			if founded, list := r.founders(); !r.bad {
+				n.receiveFounders(m.From, founded, list)
 			}
 		case itemPreferred:
 			if g := GroupID(r.uvarint()); !r.bad {

@@ -33,6 +33,7 @@ const (
 	EventCommandRefused              // N = broker that it came from, Text = why
 	EventEnvelopeRefused             // N = broker that sent it, Text = why
 	EventReady                       // this broker is registered in the catalog and serves
+	EventFoundersDiffer              // N = broker that founds another cluster, Text = both lists, and what to do
 	EventNotReady                    // Text = what this broker waits for, and what to do
 	EventTermsRunOut                 // Group, Term, N = how many are left
 	EventLeadershipMoved             // Group, N = broker that takes over
@@ -93,6 +94,7 @@ var eventNames = [EventKinds]string{
 	EventCommandRefused:    "command refused",
 	EventEnvelopeRefused:   "envelope refused",
 	EventReady:             "ready",
+	EventFoundersDiffer:    "founders differ",
 	EventNotReady:          "not ready",
 	EventTermsRunOut:       "terms run out",
 	EventLeadershipMoved:   "leadership moved",

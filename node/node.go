@@ -41,6 +41,7 @@ type Node struct {
 	groups       []*group // ascending by id
 	byID         map[GroupID]*group
 	catalog      *catalog
+	founding     founding
 	partitions   map[GroupID]*partition
 	coordinators map[GroupID]*coordinator
 	peers        []*peer // ascending by id
@@ -171,6 +172,7 @@ func (n *Node) recover(load func(wal.Op) wal.Result) error {
 	}
 	n.catalog.group = g
 	n.addGroup(g)
+	n.beginFounding()
 	for _, b := range n.catalog.brokers {
 		n.addPeer(b.ID)
 	}
@@ -195,6 +197,9 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 		voters = append(voters, raftID(m.ID, founder))
 	}
 	slices.Sort(voters)
+	for _, v := range voters {
+		n.catalog.founders = append(n.catalog.founders, brokerOf(v))
+	}
 	n.log.SetVote(0, 1, 0)
 	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0)})})
 	n.log.Sync()
@@ -457,8 +462,11 @@ func (n *Node) tick() {
 		return
 	}
 	n.nextTick = n.now.Add(n.cfg.TickInterval)
+	n.tickFounding()
 	for _, g := range slices.Clone(n.groups) {
-		g.tick()
+		if g.id != 0 || !n.founding.open {
+			g.tick()
+		}
 	}
 	n.commands.tick()
 	n.expireRecords()

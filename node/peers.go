@@ -27,6 +27,7 @@ type peer struct {
 	spoke    bool     // something came from it since this node opened
 	telling  bool     // it was removed and doesn't know, see removal
 	told     Time     // when it last was told so
+	founds   bool     // it founds the same cluster, see founding.go
 	waits    byte     // it said that it waits itself, see waiting.go, at
 	waitsAt  Time
 	waitTold Time // when it last was told that this broker waits
@@ -211,6 +212,7 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	g := n.group(id)
 	switch {
 	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
+	case id == 0 && n.founding.open: // nothing counts before all agree on who they are
 	case g.closed:
 	case brokerOf(m.GetFrom()) != from:
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})

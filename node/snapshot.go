@@ -166,7 +166,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
 	conf, size, sum := r.conf(), r.uvarint(), r.uint32()
 	g := n.group(id)
-	if r.bad || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
+	if r.bad || id == 0 && n.founding.open || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
 		return
 	}
 	if wrong := g.checkSnapshot(term, index, entryTerm, conf); wrong != "" {

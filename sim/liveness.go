@@ -30,7 +30,7 @@ func (w *world) settle() {
 	}
 	w.heal()
 	w.healMembers()
-	if w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
+	if w.founded() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
 		w.freeze()
 	}
 	w.probeQuorums()
@@ -55,6 +55,14 @@ func (w *world) settle() {
 	}
 	w.judgeHistories()
 	w.expected()
+}
+
+// founded waits until the founders have all told each other whom they found a cluster with. Before that none of them
+// may be missing.
+func (w *world) founded() bool {
+	return w.runUntil(w.now+w.patience(), func() bool {
+		return !slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.node != nil && b.node.Founding() })
+	})
 }
 
 // freeze takes brokers away that no group needs for its quorum.

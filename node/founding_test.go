@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// founders makes brokers that found a cluster, each with a list of its own.
+func founders(t *testing.T, lists map[BrokerID][]BrokerID) *many {
+	c := &many{t: t, nodes: make(map[BrokerID]*member), unixMs: 1e12}
+	for id := BrokerID(1); int(id) <= len(lists); id++ {
+		var others []BrokerID
+		for _, o := range lists[id] {
+			if o != id {
+				others = append(others, o)
+			}
+		}
+		c.addKnowing(id, founder, others...)
+	}
+	return c
+}
+
+// Of founders whose lists differ at most one side founds a cluster, and both lists are told.
+func TestFoundersWithDifferentLists(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		lists map[BrokerID][]BrokerID
+		ready []BrokerID
+	}{
+		{"all alike", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1, 2, 3}}, []BrokerID{1, 2, 3}},
+		{"one lists only itself", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {3}}, []BrokerID{3}},
+		{"one leaves one out", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {2, 3}}, nil},
+		{"one has one more", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1, 2, 3, 4}}, nil},
+		{"two pairs", map[BrokerID][]BrokerID{1: {1, 2}, 2: {2, 3}, 3: {2, 3}}, []BrokerID{2, 3}},
+	} {
+		m := founders(t, c.lists)
+		told := 0
+		for range 2000 {
+			m.round()
+		}
+		for _, id := range m.ids {
+			want := false
+			for _, r := range c.ready {
+				want = want || r == id
+			}
+			if ready := m.nodes[id].events[EventReady] > 0; ready != want {
+				t.Errorf("%s: broker %d is ready: %v", c.what, id, ready)
+			}
+			told += m.nodes[id].events[EventFoundersDiffer]
+		}
+		if differ := len(c.ready) < 3; differ != (told > 0) {
+			t.Errorf("%s: a contradiction was told %d times", c.what, told)
+		}
+	}
+}
+
+// A founder that is away keeps the others from founding; once founded, a majority is enough, and whoever was away
+// before it had heard of that goes on.
+func TestFoundersAllTellTheSame(t *testing.T) {
+	all := []BrokerID{1, 2, 3}
+	c := founders(t, map[BrokerID][]BrokerID{1: all, 2: all})
+	c.pass(10 * time.Second)
+	for _, id := range c.ids {
+		if !c.nodes[id].node.Founding() || c.nodes[id].events[EventBecameLeader] > 0 {
+			t.Errorf("broker %d founds a cluster without broker 3", id)
+		}
+	}
+	c.addKnowing(3, founder, 1, 2)
+	c.until("all found the cluster", func() bool {
+		return !c.nodes[1].node.Founding() && !c.nodes[2].node.Founding() && !c.nodes[3].node.Founding()
+	})
+	c.until("all are ready", func() bool {
+		return c.nodes[1].events[EventReady] > 0 && c.nodes[2].events[EventReady] > 0 && c.nodes[3].events[EventReady] > 0
+	})
+	c.kill(1)
+	c.kill(2)
+	c.kill(3)
+	c.start(1)
+	c.start(2)
+	c.until("two of three are enough now", func() bool { return c.nodes[1].events[EventReady] > 1 && c.nodes[2].events[EventReady] > 1 })
+}
+
+// What is told has both lists.
+func TestContradictionNamesBothLists(t *testing.T) {
+	c := founders(t, map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {2, 3}})
+	text := ""
+	for range 500 {
+		c.round()
+		for _, id := range c.ids {
+			text += c.nodes[id].node.founding.said
+		}
+	}
+	if !strings.Contains(text, "of the brokers 2, 3, this broker one of 1, 2, 3") || !strings.Contains(text, "of the brokers 1, 2, 3, this broker one of 2, 3") {
+		t.Errorf("told: %s", text)
+	}
+}
