@@ -60,9 +60,14 @@ func (w *world) settle() {
 // founded waits until the founders have all told each other whom they found a cluster with. Before that none of them
 // may be missing.
 func (w *world) founded() bool {
-	return w.runUntil(w.now+w.patience(), func() bool {
-		return !slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.node != nil && b.node.Founding() })
-	})
+	return w.runUntil(w.now+w.patience(), func() bool { return !w.founding() })
+}
+
+// founding says that the founders don't know yet that all found the same cluster: then all their disks are needed.
+func (w *world) founding() bool {
+	up := func(b *broker) bool { return b.node != nil }
+	open := func(b *broker) bool { return up(b) && b.node.Founding() }
+	return !slices.ContainsFunc(w.brokers, up) || slices.ContainsFunc(w.brokers, open)
 }
 
 // freeze takes brokers away that no group needs for its quorum.
