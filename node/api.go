@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"regexp"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -123,7 +124,16 @@ func (n *Node) refuseVersion(r *request, a *api) {
 
 // handleApiVersions serves ApiVersions 0 to 4: what is served here. Version 3 adds flexible fields
 // (KIP-482); its answer's header stays at version 0.
-func (n *Node) handleApiVersions(r *request, _ kmsg.Request) { r.reply(n.apiVersions()) }
+func (n *Node) handleApiVersions(r *request, m kmsg.Request) {
+	resp, req := n.apiVersions(), m.(*kmsg.ApiVersionsRequest)
+	if req.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
+		resp.ErrorCode = kerr.InvalidRequest.Code
+	}
+	r.reply(resp)
+}
+
+// softwareName is what a client may call itself and its version (KIP-511).
+var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$`)
 
 func (n *Node) apiVersions() *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()

@@ -162,7 +162,7 @@ func TestAlterConfigsReplacesAll(t *testing.T) {
 		t.Error(diff)
 	}
 	req.Resources = append(req.Resources, in)
-	if r := o.ask(req).(*kmsg.AlterConfigsResponse).Resources; r[0].ErrorCode != 0 || r[1].ErrorCode != kerr.InvalidRequest.Code {
+	if r := o.ask(req).(*kmsg.AlterConfigsResponse).Resources; r[0].ErrorCode != kerr.InvalidRequest.Code || r[1].ErrorCode != kerr.InvalidRequest.Code {
 		t.Errorf("the same topic twice: %+v", r)
 	}
 	req.Resources = req.Resources[:1]

@@ -67,14 +67,15 @@ func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
-	named := make(map[resource]bool, len(req.Resources))
+	named := make(map[resource]int, len(req.Resources))
+	for i := range req.Resources {
+		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}
 	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
-		key := resource{in.ResourceType, in.ResourceName}
-		twice := named[key]
-		named[key] = true
+		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
@@ -85,14 +86,15 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
-	named := make(map[resource]bool, len(req.Resources))
+	named := make(map[resource]int, len(req.Resources))
+	for i := range req.Resources {
+		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}
 	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewIncrementalAlterConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
-		key := resource{in.ResourceType, in.ResourceName}
-		twice := named[key]
-		named[key] = true
+		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
 		a.begin(in.ResourceType, in.ResourceName, settings(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
@@ -207,6 +209,10 @@ func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, changes in
 		a.finish(kafka.Errorf(kerr.InvalidRequest, "resource %.60q is named twice in the request", name))
 	case kind == kmsg.ConfigResourceTypeBroker:
 		a.finish(a.node.checkBrokerChange(name, changes))
+	case kind == kmsg.ConfigResourceTypeTopic && name == "":
+		a.finish(kafka.Errorf(kerr.InvalidRequest, "name a topic; there are no configurations of all topics"))
+	case kind == kmsg.ConfigResourceTypeTopic && checkTopicName(name) != nil:
+		a.finish(checkTopicName(name))
 	case kind != kmsg.ConfigResourceTypeTopic:
 		a.finish(kafka.Errorf(kerr.InvalidRequest, "configurations of type %v can't be changed here", kind))
 	default:

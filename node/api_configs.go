@@ -111,6 +111,9 @@ func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry, error) {
 	switch in.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if err := checkTopicName(in.ResourceName); err != nil {
+			return nil, err
+		}
 		t := n.catalog.byName[in.ResourceName]
 		if t == nil {
 			return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %.60q does not exist", in.ResourceName)

@@ -255,6 +255,11 @@ func (n *Node) handleDeleteACLs(r *request, m kmsg.Request) {
 
 var noACLs = "there is no authorizer: every client may do everything"
 
+// configResources are the types that Kafka has.
+var configResources = []kmsg.ConfigResourceType{
+	kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, 16 /* client metrics */, 32, /* group */
+}
+
 // ListConfigResources, versions 0 and 1 (KIP-1142): what has configurations.
 //
 //	v0  client metrics (KIP-714): there are none
@@ -262,6 +267,13 @@ var noACLs = "there is no authorizer: every client may do everything"
 func (n *Node) handleListConfigResources(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListConfigResourcesRequest)
 	resp := kmsg.NewPtrListConfigResourcesResponse()
+	for _, t := range req.ResourceTypes {
+		if !slices.Contains(configResources, kmsg.ConfigResourceType(t)) {
+			resp.ErrorCode = kerr.UnsupportedVersion.Code // as Kafka says it
+			r.reply(resp)
+			return
+		}
+	}
 	add := func(t kmsg.ConfigResourceType, name string) {
 		out := kmsg.NewListConfigResourcesResponseConfigResource()
 		out.Name, out.Type = name, int8(t)

@@ -207,6 +207,9 @@ func (o *one) serves(key, version int16) bool {
 		if p, ok := req.(*kmsg.ProduceRequest); ok {
 			p.Acks = -1
 		}
+		if a, ok := req.(*kmsg.ApiVersionsRequest); ok {
+			a.ClientSoftwareName, a.ClientSoftwareVersion = "test", "1"
+		}
 		frame = kafka.AppendRequest(nil, 5, "", req)
 	}
 	o.step(Input{Requests: []Request{{Conn: 3, Frame: frame}}})

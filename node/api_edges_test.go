@@ -184,3 +184,29 @@ func TestRecordsWithoutKeysAreNamed(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// A topic that is named twice in a request that changes topics is answered once, and nothing is done about it.
+func TestATopicNamedTwiceIsRefused(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	name, id := "t", o.idOf("t")
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version, del.TimeoutMillis = 6, 1000
+	del.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}, {Topic: &name}}
+	if r := o.ask(del).(*kmsg.DeleteTopicsResponse).Topics; len(r) != 1 || r[0].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("deleted: %+v", r)
+	}
+	del.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: id}, {TopicID: id}}
+	if r := o.ask(del).(*kmsg.DeleteTopicsResponse).Topics; len(r) != 1 || r[0].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("deleted by id: %+v", r)
+	}
+	more := kmsg.NewPtrCreatePartitionsRequest()
+	more.Version, more.TimeoutMillis = 3, 1000
+	more.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: name, Count: 2}, {Topic: name, Count: 3}}
+	if r := o.ask(more).(*kmsg.CreatePartitionsResponse).Topics; len(r) != 1 || r[0].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("partitions: %+v", r)
+	}
+	if o.idOf("t") != id || len(o.node.catalog.byName["t"].Partitions) != 1 {
+		t.Error("the topic was changed")
+	}
+}

@@ -10,18 +10,18 @@ import (
 )
 
 // ElectLeaders, versions 0 to 2 (KIP-183, KIP-460), on any broker: the preferred replica, the first
-// of the placement, takes over. Unclean elections are not served: a replica that lacks committed
+// of the placement, takes over. An unclean election never finds anybody: a replica that lacks committed
 // records never leads. No topics means all that aren't led by their preferred replica. A partition that is named twice
 // is answered once, as in Kafka.
 func (n *Node) handleElectLeaders(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ElectLeadersRequest)
 	resp := kmsg.NewPtrElectLeadersResponse()
-	if req.ElectionType != 0 {
+	if req.ElectionType != preferredElection && req.ElectionType != uncleanElection {
 		resp.ErrorCode = kerr.InvalidRequest.Code
 		r.reply(resp)
 		return
 	}
-	e := &election{node: n, resp: resp, all: req.Topics == nil}
+	e := &election{node: n, resp: resp, all: req.Topics == nil, unclean: req.ElectionType == uncleanElection}
 	e.wait = waitFor(r, resp, 0)
 	n.eachAsked(r, e.all, len(req.Topics), func(i int) (string, []int32) {
 		return req.Topics[i].Topic, req.Topics[i].Partitions
@@ -31,6 +31,12 @@ func (n *Node) handleElectLeaders(r *request, m kmsg.Request) {
 	})
 }
 
+// Types of elections.
+const (
+	preferredElection = 0
+	uncleanElection   = 1
+)
+
 // election waits for preferred replicas to lead.
 type election struct {
 	node *Node
@@ -38,6 +44,8 @@ type election struct {
 	resp *kmsg.ElectLeadersResponse
 	all  bool // nothing in particular is asked for
 	open []electing
+
+	unclean bool
 }
 
 // electing is a partition whose preferred replica doesn't lead yet, and the place of its answer.
@@ -56,8 +64,12 @@ func (e *election) begin(key namedPartition, p *partitionMeta) {
 	switch {
 	case p == nil:
 		result = kerr.UnknownTopicOrPartition.Code
-	case e.all && leader == p.Replicas[0].Broker:
+	case e.all && (leader == p.Replicas[0].Broker || e.unclean && leader >= 0):
 		return
+	case e.unclean && leader >= 0:
+		result = kerr.ElectionNotNeeded.Code
+	case e.unclean:
+		result = kerr.EligibleLeadersNotAvailable.Code
 	case !n.alive(p.Replicas[0].Broker):
 		result = kerr.PreferredLeaderNotAvailable.Code
 	case leader == p.Replicas[0].Broker:

@@ -241,6 +241,9 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		return
 	}
 	var p *partition
+	if err == nil && max(a.fetch.req.ReplicaID, a.fetch.req.ReplicaState.ID) >= 0 { // replicas don't ask here
+		err = kerr.NotLeaderForPartition
+	}
 	if err == nil {
 		p, err = a.source(topic, in)
 	}

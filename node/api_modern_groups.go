@@ -17,7 +17,7 @@ func (n *Node) handleConsumerGroupHeartbeat(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ConsumerGroupHeartbeatRequest)
 	g, err := n.groupToBeat(r, req)
 	if err != nil {
-		r.reply(failedBeat(req, err))
+		r.reply(failedBeat(err))
 		return
 	}
 	g.modern.whenIdle(r, func() { g.modern.heartbeat(r, req) })
@@ -25,6 +25,9 @@ func (n *Node) handleConsumerGroupHeartbeat(r *request, m kmsg.Request) {
 }
 
 func (n *Node) groupToBeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*consumerGroup, error) {
+	if req.Group == "" {
+		return nil, kafka.Errorf(kerr.InvalidRequest, "the group id is empty")
+	}
 	c, err := n.coordinatorOf(req.Group)
 	if err != nil {
 		return nil, err
@@ -89,9 +92,9 @@ func checkBeat(req *kmsg.ConsumerGroupHeartbeatRequest) error {
 	return nil
 }
 
-func failedBeat(req *kmsg.ConsumerGroupHeartbeatRequest, err error) *kmsg.ConsumerGroupHeartbeatResponse {
+func failedBeat(err error) *kmsg.ConsumerGroupHeartbeatResponse {
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
-	resp.ErrorCode, resp.ErrorMessage, resp.MemberEpoch = code(err), errorText(err), req.MemberEpoch
+	resp.ErrorCode, resp.ErrorMessage = code(err), errorText(err)
 	return resp
 }
 

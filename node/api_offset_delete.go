@@ -73,6 +73,8 @@ func (d *offsetDelete) add(i, j int) {
 	t, out := d.req.Topics[i].Topic, kmsg.NewOffsetDeleteResponseTopicPartition()
 	out.Partition = d.req.Topics[i].Partitions[j].Partition
 	switch {
+	case d.node.catalog.partition(t, out.Partition) == nil && d.group.stored.find(t, out.Partition) == nil:
+		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 	case d.subscribed:
 		out.ErrorCode = kerr.GroupSubscribedToTopic.Code
 	case d.group.stored.find(t, out.Partition) != nil:

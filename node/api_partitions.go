@@ -52,18 +52,17 @@ func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
 
 func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreatePartitionsRequest)
+	var twice map[string]bool
+	req.Topics, twice = onceEach(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic })
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
-	named := make(map[string]bool, len(req.Topics))
 	n.each(r, len(req.Topics), func(i int) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreatePartitionsResponseTopic()
 		out.Topic = in.Topic
 		g := &growth{node: n, wait: w, in: in, out: out, validate: req.ValidateOnly}
-		twice := named[in.Topic]
-		named[in.Topic] = true
-		if twice {
+		if twice[in.Topic] {
 			g.finish(kafka.Errorf(kerr.InvalidRequest, "topic %.60q is named twice in the request", in.Topic))
 			return
 		}

@@ -53,6 +53,9 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 	case twice:
 		finish(kafka.Errorf(kerr.InvalidRequest, "partition %d of topic %.60q is named twice in the request", in.Partition, topic))
 		return
+	case in.Replicas != nil && len(in.Replicas) == 0: // null gives a move up
+		finish(kafka.Errorf(kerr.InvalidReplicaAssignment, "no replicas; null, and not an empty list, gives a move up"))
+		return
 	case len(in.Replicas) > maxBrokers:
 		finish(kafka.Errorf(kerr.InvalidReplicaAssignment, "%d replicas; a cluster has at most %d brokers", len(in.Replicas), maxBrokers))
 		return

@@ -20,11 +20,18 @@ const maxDescribedPartitions = 2000
 func (n *Node) handleDescribeTopicPartitions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeTopicPartitionsRequest)
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	left := int(min(req.ResponsePartitionLimit, maxDescribedPartitions))
+	left := int(max(1, min(req.ResponsePartitionLimit, maxDescribedPartitions)))
+	if c := req.Cursor; c != nil && c.Partition < 0 {
+		refused := undescribed(c.Topic)
+		refused.ErrorCode = kerr.InvalidRequest.Code
+		resp.Topics = append(resp.Topics, refused)
+		r.reply(resp)
+		return
+	}
 	for _, name := range n.describedTopics(req) {
 		first := 0
 		if c := req.Cursor; c != nil && c.Topic == name {
-			first = int(max(0, c.Partition))
+			first = int(c.Partition)
 		}
 		t := n.catalog.byName[name]
 		if left <= 0 {

@@ -23,19 +23,17 @@ import (
 func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreateTopicsRequest)
 	resp := kmsg.NewPtrCreateTopicsResponse()
+	var twice map[string]bool
+	req.Topics, twice = onceEach(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
-	named := make(map[string]int, len(req.Topics))
-	for i := range req.Topics {
-		named[req.Topics[i].Topic]++
-	}
 	n.each(r, len(req.Topics), func(i int) {
 		in, out := &req.Topics[i], &resp.Topics[i]
 		*out = kmsg.NewCreateTopicsResponseTopic()
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		n.out.Work.Names += 5 // its configuration is laid out in the answer
-		cmd, err := n.plannedTopic(req, in, named[in.Topic] > 1)
+		cmd, err := n.plannedTopic(req, in, twice[in.Topic])
 		if able, _ := n.candidates(); len(able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
@@ -155,6 +153,8 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 			req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
 		}
 	}
+	var twice map[string]bool
+	req.Topics, twice = onceEach(req.Topics, deletedTopic)
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
@@ -165,17 +165,25 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 		if t := n.catalog.byID[in.TopicID]; t != nil {
 			out.Topic = &t.Name
 		}
+		cmd := &deleteTopic{}
 		finish := func(err error) {
 			if r.done {
 				return
 			}
 			if out.ErrorCode = code(err); err != nil {
 				out.ErrorMessage = errorText(err)
+			} else {
+				copy(out.TopicID[:], cmd.ID)
 			}
 			w.done()
 		}
-		cmd := &deleteTopic{}
 		switch {
+		case twice[deletedTopic(in)]:
+			finish(kafka.Errorf(kerr.InvalidRequest, "the topic is named twice in the request"))
+			return
+		case in.Topic == nil && in.TopicID == noTopicID:
+			finish(kafka.Errorf(kerr.InvalidRequest, "name the topic or give its id"))
+			return
 		case in.Topic == nil:
 			cmd.ID = in.TopicID[:]
 		case in.TopicID == noTopicID:
@@ -187,6 +195,31 @@ func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.deleteTopic(r, cmd, finish)
 	}, func() { w.begin(req.TimeoutMillis) })
+}
+
+// deletedTopic is what is deleted, as a key.
+func deletedTopic(t *kmsg.DeleteTopicsRequestTopic) string {
+	if t.Topic == nil {
+		return "id " + string(t.TopicID[:])
+	}
+	return *t.Topic
+}
+
+// onceEach returns the elements without those that name what was named before, and what is named more than once: Kafka
+// answers that once, with INVALID_REQUEST, and does nothing about it.
+func onceEach[T any](in []T, name func(*T) string) (once []T, twice map[string]bool) {
+	seen := make(map[string]bool, len(in))
+	twice = make(map[string]bool)
+	for i := range in {
+		switch k := name(&in[i]); {
+		case seen[k]:
+			twice[k] = true
+		default:
+			seen[k] = true
+			once = append(once, in[i])
+		}
+	}
+	return once, twice
 }
 
 // deleteTopic sends the command with the topic's id, so that a copy of it that comes late can't delete another
@@ -239,7 +272,11 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	switch {
-	case req.TransactionalID != nil && req.Version >= 0:
+	case req.TransactionalID != nil && *req.TransactionalID == "", (req.ProducerID < 0) != (req.ProducerEpoch < 0):
+		resp.ErrorCode = kerr.InvalidRequest.Code
+		r.reply(resp)
+		return
+	case req.TransactionalID != nil:
 		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
 		r.reply(resp)
 		return
@@ -330,7 +367,7 @@ func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig, replicas int) ([]con
 	var out []configValue
 	for i := range in {
 		if in[i].Value == nil {
-			continue // the default
+			return nil, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q has no value; leave it out to get its default", in[i].Name)
 		}
 		v := configValue{in[i].Name, *in[i].Value}
 		if err := checkTopicConfig(v, replicas); err != nil {

@@ -157,7 +157,7 @@ func (g *modernGroup) leave(d *draft, id string) {
 // owns, and learns what it may own now.
 func (g *modernGroup) heartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) {
 	if g.of.classic.state == groupDead {
-		r.reply(failedBeat(req, kerr.NotCoordinator))
+		r.reply(failedBeat(kerr.NotCoordinator))
 		return
 	}
 	d := newDraft(g.of.id, g.state())
@@ -174,13 +174,13 @@ func (g *modernGroup) heartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequ
 		}
 	}
 	if err != nil {
-		r.reply(failedBeat(req, err))
+		r.reply(failedBeat(err))
 		return
 	}
 	g.commit(d, func(err error) {
 		switch {
 		case err != nil:
-			r.reply(failedBeat(req, err))
+			r.reply(failedBeat(err))
 			return
 		case m != nil:
 			g.heard(m)
