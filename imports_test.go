@@ -264,6 +264,10 @@ var longFunctions = map[string]string{
 	"checker/log_test.go:TestCheckPartition":                      "one table: a corrupted history and the check that must see it",
 	"cmd/bench/validate_test.go:TestValidationFindsWhatIsPlanted": "one table: a planted wrong and the line that must name it",
 	"node/pipeline_test.go:TestPipelineProperties":                "one table of actions for rapid",
+	"tests/judge/scenes_admin.go:topicsScene":                     "one table: what both brokers are asked, in order",
+	"tests/judge/scenes_groups.go:classicScene":                   "one table: what both brokers are asked, in order",
+	"tests/judge/scenes_records.go:offsetsScene":                  "one table: what both brokers are asked, in order",
+	"tests/judge/scenes_records.go:produceScene":                  "one table: what both brokers are asked, in order",
 	"wal/record_test.go:TestBytes":                                "one table: every type of record and its bytes",
 }
 

@@ -53,3 +53,19 @@ func Zip(b []byte) []byte {
 	w.Close()
 	return out.Bytes()
 }
+
+// OldMessage is one message as clients of Kafka before 0.11 wrote it (magic 0) or before 0.10 (magic 1 has a time).
+func OldMessage(magic byte) []byte {
+	body := []byte{magic, 0}
+	if magic > 0 {
+		body = binary.BigEndian.AppendUint64(body, uint64(time.Now().UnixMilli()))
+	}
+	body = binary.BigEndian.AppendUint32(body, 3)
+	body = append(body, "key"...)
+	body = binary.BigEndian.AppendUint32(body, 5)
+	body = append(body, "value"...)
+	raw := binary.BigEndian.AppendUint64(nil, 0)
+	raw = binary.BigEndian.AppendUint32(raw, uint32(4+len(body)))
+	raw = binary.BigEndian.AppendUint32(raw, crc32.ChecksumIEEE(body))
+	return append(raw, body...)
+}
