@@ -41,6 +41,8 @@ type Config struct {
 	Listen     string // host:port for Kafka clients
 	PeerListen string // host:port for other brokers; empty for a broker that stays alone
 	PeerSecret string // that the brokers of the cluster share; without one they only talk on loopback addresses
+	// PeerSecretFile is where PeerSecret came from, and may be changed while the broker runs; empty: from elsewhere.
+	PeerSecretFile string
 	// Join makes a new replica of an empty data folder, in a cluster that runs already. A formatted
 	// folder ignores it.
 	Join bool
@@ -151,6 +153,7 @@ func (h *Host) open() (err error) {
 	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Log); err != nil {
 		return err
 	}
+	h.peers.secrets.file = cfg.PeerSecretFile
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {
 		return err
 	}

@@ -185,7 +185,8 @@ func (l *link) shakeHands(sock net.Conn) error {
 	if _, err := sock.Write(h.append(nil)); err != nil {
 		return err
 	}
-	if err := answerChallenge(sock, l.peers.secret, h); err != nil {
+	secret, err := answerChallenge(sock, l.peers.secrets.now(), h)
+	if err != nil {
 		return closedBy(err, "before it proved that it knows the cluster secret",
 			"peer addresses in members may name another port than a broker's peer_listen, its release may speak another version of the peer protocol, or too many connect to it at once; its own lines say more")
 	}
@@ -196,6 +197,7 @@ func (l *link) shakeHands(sock net.Conn) error {
 	if no := them.check(l.to, l.peers.knownFolder(l.to)); no != "" {
 		return errors.New(no)
 	}
+	l.peers.prove(sock, secret)
 	return sock.SetDeadline(time.Time{})
 }
 

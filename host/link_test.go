@@ -53,7 +53,7 @@ func TestLinkSaysWhy(t *testing.T) {
 	hangUp := acceptEach(t, func(c net.Conn) { c.Close() })
 	afterHello := acceptEach(t, func(c net.Conn) {
 		if h, err := readHello(c); err == nil {
-			_, _ = challenge(c, "", h)
+			_, _, _ = challenge(c, []string{""}, h)
 		}
 		c.Close()
 	})
@@ -78,7 +78,7 @@ func TestLinkSaysItAgain(t *testing.T) {
 		if err != nil || tries.Add(1) <= 2 {
 			return
 		}
-		if _, err := challenge(c, "", h); err == nil {
+		if _, _, err := challenge(c, []string{""}, h); err == nil {
 			_, _ = c.Write(appendAnswer(nil, replica{}, "this broker belongs to another cluster"))
 		}
 	})

@@ -35,7 +35,7 @@ const (
 type peers struct {
 	listener net.Listener // nil for a broker that stays alone
 	self     hello
-	secret   string // of the cluster; empty: none
+	secrets  secrets // of the cluster
 	mail     *mailbox
 	budget   *budget // bytes of messages in the mailbox and in the step
 	log      *slog.Logger
@@ -50,6 +50,7 @@ type peers struct {
 	links     map[node.BrokerID]*link
 	folders   map[node.BrokerID]string // ids of the brokers' data folders, of those that are known
 	socks     map[net.Conn]bool
+	proven    map[net.Conn]string        // the secrets that connections were made with
 	inbound   map[node.BrokerID]net.Conn // the newest connection from each broker
 	strangers []node.BrokerID            // of inbound, the oldest first
 	greeting  int                        // connections that have not said yet who they are
@@ -59,8 +60,10 @@ type peers struct {
 // listenPeers binds addr, unless it is empty.
 func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
 	p := &peers{
-		self: self, secret: secret, mail: mail, log: log,
-		accept: teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
+		self: self, mail: mail, log: log,
+		secrets: secrets{list: []string{secret}, line: teller{log: log}},
+		proven:  make(map[net.Conn]string),
+		accept:  teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),
 		budget:  newBudget(peerInboxBytes),
@@ -85,6 +88,9 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logge
 func (p *peers) start() {
 	if p.listener == nil {
 		return
+	}
+	if p.secrets.file != "" {
+		p.wg.Go(p.watchSecrets)
 	}
 	p.wg.Go(func() {
 		acceptAll(p.listener, &p.accept, p.quit, func(c net.Conn) { p.wg.Go(func() { p.receive(c) }) })
@@ -193,7 +199,7 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	if err != nil {
 		return 0, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
 	}
-	known, err := challenge(sock, p.secret, h)
+	secret, known, err := challenge(sock, p.secrets.now(), h)
 	if err != nil {
 		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
 			closedBy(err, "after it was sent this broker's proof", "it has another secret, which its own lines then say, or it died"))
@@ -208,6 +214,7 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	if no != "" {
 		return 0, fmt.Errorf("told broker %d: %s", h.from, no)
 	}
+	p.prove(sock, secret)
 	return h.from, sock.SetDeadline(time.Time{})
 }
 
@@ -290,6 +297,7 @@ func (p *peers) untrack(sock net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.socks, sock)
+	delete(p.proven, sock)
 	for id, s := range p.inbound {
 		if s == sock {
 			delete(p.inbound, id)
@@ -317,7 +325,7 @@ func (p *peers) close() {
 		p.listener.Close()
 	}
 	p.wg.Wait()
-	for _, t := range []*teller{&p.accept, &p.greeted, &p.ended} {
+	for _, t := range []*teller{&p.accept, &p.greeted, &p.ended, &p.secrets.line} {
 		t.stop()
 	}
 }

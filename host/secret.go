@@ -44,42 +44,71 @@ func proof(secret, end string, h hello, listener nonce) []byte {
 	return mac.Sum(nil)
 }
 
-// challenge is the listener's half: it proves that it knows the secret, and reports whether the dialer does.
-func challenge(sock io.ReadWriter, secret string, h hello) (bool, error) {
+// challenge is the listener's half: it proves that it knows the first of the secrets, and returns which of them the dialer
+// knows.
+func challenge(sock io.ReadWriter, secrets []string, h hello) (secret string, known bool, err error) {
 	own := newNonce()
-	if _, err := sock.Write(append(own[:], proof(secret, "listener", h, own)...)); err != nil {
-		return false, err
+	if _, err := sock.Write(append(own[:], proof(secrets[0], "listener", h, own)...)); err != nil {
+		return "", false, err
 	}
 	var theirs [proofBytes]byte
 	if _, err := io.ReadFull(sock, theirs[:]); err != nil {
-		return false, err
+		return "", false, err
 	}
-	return hmac.Equal(theirs[:], proof(secret, "dialer", h, own)), nil
+	secret, known = provenBy(theirs[:], secrets, "dialer", h, own)
+	return secret, known, nil
 }
 
-// answerChallenge is the dialer's half.
-func answerChallenge(sock io.ReadWriter, secret string, h hello) error {
+// answerChallenge is the dialer's half. It proves that it knows the secret that the listener has shown to know.
+func answerChallenge(sock io.ReadWriter, secrets []string, h hello) (secret string, err error) {
 	var b [nonceBytes + proofBytes]byte
 	if _, err := io.ReadFull(sock, b[:]); err != nil {
-		return err
+		return "", err
 	}
 	theirs := nonce(b[:nonceBytes])
-	if !hmac.Equal(b[nonceBytes:], proof(secret, "listener", h, theirs)) {
-		return errSecret
+	secret, known := provenBy(b[nonceBytes:], secrets, "listener", h, theirs)
+	if !known {
+		return "", errSecret
 	}
-	_, err := sock.Write(proof(secret, "dialer", h, theirs))
-	return err
+	_, err = sock.Write(proof(secret, "dialer", h, theirs))
+	return secret, err
+}
+
+// provenBy returns the secret that a proof shows.
+func provenBy(shown []byte, secrets []string, end string, h hello, listener nonce) (string, bool) {
+	for _, secret := range secrets {
+		if hmac.Equal(shown, proof(secret, end, h, listener)) {
+			return secret, true
+		}
+	}
+	return "", false
 }
 
 var errSecret = errors.New("the other broker has another cluster secret: give all brokers the same peer_secret_file")
 
-// ReadSecret returns the secret in a file, without white space around it.
-func ReadSecret(path string) (string, error) {
+// maxSecrets bounds the secrets in a file: each costs a handshake an HMAC.
+const maxSecrets = 4
+
+// ReadSecrets returns the secrets in a file, one in each line that isn't empty, without white space around them.
+func ReadSecrets(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("can't read the cluster secret: %w; `broker format` makes one on the first broker, copy it to the others", err)
+		return nil, fmt.Errorf("can't read the cluster secret: %w; `broker format` makes one on the first broker, copy it to the others", err)
 	}
-	return CheckSecret(strings.TrimSpace(string(text)), path)
+	var list []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if _, err := CheckSecret(line, path); err != nil {
+			return nil, err
+		}
+		list = append(list, line)
+	}
+	if len(list) == 0 || len(list) > maxSecrets {
+		return nil, fmt.Errorf("%s: it holds %d cluster secrets; write one in a line, or two while it changes, at most %d", path, len(list), maxSecrets)
+	}
+	return list, nil
 }
 
 // CheckSecret refuses a secret that could be guessed; where says where it was given.

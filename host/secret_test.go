@@ -3,6 +3,8 @@
 package host
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -125,14 +127,14 @@ func TestOpenPeerPortNeedsASecret(t *testing.T) {
 
 func TestSecretFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
-	if _, err := ReadSecret(path); err == nil || !strings.Contains(err.Error(), "broker format") {
+	if _, err := ReadSecrets(path); err == nil || !strings.Contains(err.Error(), "broker format") {
 		t.Errorf("a missing file: %v", err)
 	}
 	if made, err := MakeSecret(path); !made || err != nil {
 		t.Fatal(made, err)
 	}
-	first, err := ReadSecret(path)
-	if err != nil || len(first) < MinSecretBytes {
+	first, err := ReadSecrets(path)
+	if err != nil || len(first) != 1 || len(first[0]) < MinSecretBytes {
 		t.Fatal(first, err)
 	}
 	if made, err := MakeSecret(path); made || err != nil {
@@ -142,7 +144,119 @@ func TestSecretFiles(t *testing.T) {
 		t.Errorf("everybody can read it: %v", info.Mode())
 	}
 	os.WriteFile(path, []byte("short\n"), 0o600)
-	if _, err := ReadSecret(path); err == nil {
+	if _, err := ReadSecrets(path); err == nil {
 		t.Error("a short secret is taken")
+	}
+}
+
+// TestSecretChangesUnderWay changes the secret of two brokers step by step, as OPERATIONS.md says, while they talk. Nothing
+// gets lost at any step, and in the end the old secret opens nothing, not even the connections that it had opened.
+func TestSecretChangesUnderWay(t *testing.T) {
+	const old, fresh = "0123456789abcdef", "fedcba9876543210"
+	dir := t.TempDir()
+	members := []node.Member{{ID: 1, Peer: freeAddr(t)}, {ID: 2, Peer: freeAddr(t)}}
+	files := []string{filepath.Join(dir, "1"), filepath.Join(dir, "2")}
+	write := func(i int, lines ...string) {
+		temp := files[i] + ".new"
+		if err := errors.Join(os.WriteFile(temp, []byte(strings.Join(lines, "\n")+"\n"), 0o600), os.Rename(temp, files[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ends []*peers
+	for i := range members {
+		write(i, old)
+		p, err := listenPeers(members[i].Peer, old, hello{cluster: "c", from: members[i].ID}, newMailbox(), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.secrets.file = files[i]
+		p.start()
+		p.update(members)
+		t.Cleanup(p.close)
+		ends = append(ends, p)
+	}
+	talk := func(step string) {
+		t.Helper()
+		for _, to := range []int{1, 0} {
+			c, from, text := newClock(), ends[1-to], []byte(step)
+			for end := c.now().Add(5 * time.Second); ; {
+				from.send([]node.Envelope{{To: members[to].ID, Pieces: [][]byte{text}}})
+				if in := ends[to].mail.take(c, c.now().Add(50*time.Millisecond)); len(in.Messages) > 0 && string(in.Messages[len(in.Messages)-1].Data) == step {
+					break
+				}
+				if c.now() > end {
+					t.Fatalf("%s: broker %d isn't heard", step, from.self.from)
+				}
+			}
+		}
+	}
+	opens := func(secret string) bool {
+		sock, err := net.Dial("tcp", members[0].Peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sock.Close()
+		sock.SetDeadline(time.Now().Add(5 * time.Second))
+		h := hello{cluster: "c", from: 3, to: 1, nonce: newNonce()}
+		sock.Write(h.append(nil))
+		if _, err := answerChallenge(sock, []string{secret}, h); err != nil {
+			return false
+		}
+		_, err = readAnswer(sock)
+		return err == nil
+	}
+	reconnect := func(i int) {
+		ends[i].mu.Lock()
+		defer ends[i].mu.Unlock()
+		for sock := range ends[i].socks {
+			sock.Close()
+		}
+	}
+	talk("old")
+	for _, step := range []struct {
+		name  string
+		lines []string
+	}{{"both", []string{old, fresh}}, {"turned", []string{fresh, old}}, {"new", []string{fresh}}} {
+		for i := range files {
+			write(i, step.lines...)
+			reconnect(i) // each with the other as it is
+			talk(fmt.Sprint(step.name, i))
+		}
+	}
+	time.Sleep(2 * secretCheck)
+	talk("after it")
+	for _, p := range ends {
+		p.mu.Lock()
+		for _, secret := range p.proven {
+			if secret == old {
+				t.Error("a connection lives that the old secret opened")
+			}
+		}
+		p.mu.Unlock()
+	}
+	if opens(old) || !opens(fresh) {
+		t.Errorf("the old secret opens: %v, the new one: %v", opens(old), opens(fresh))
+	}
+	for _, bad := range []string{"", "short\n", "\n\n"} {
+		write(0, bad)
+		talk("with a bad file " + fmt.Sprintf("%q", bad))
+	}
+}
+
+// TestSecretLines is what a file may hold.
+func TestSecretLines(t *testing.T) {
+	const a, b = "0123456789abcdef", "fedcba9876543210"
+	for text, want := range map[string]int{
+		a: 1, a + "\n": 1, "\n " + a + " \r\n\n": 1, a + "\n" + b + "\n": 2, "": 0, "\n": 0, a + "\nshort\n": 0,
+		strings.Repeat(a+"\n", maxSecrets+1): 0,
+	} {
+		path := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := ReadSecrets(path)
+		if len(list) != want || (err == nil) != (want > 0) || err != nil && !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: %d secrets, %v", text, len(list), err)
+		}
 	}
 }

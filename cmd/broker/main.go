@@ -151,7 +151,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return wrongUse{err}
 	}
 	s.warn(stderr, memoryHere())
-	if cfg.PeerSecret, err = s.clusterSecret(); err != nil {
+	if cfg.PeerSecret, cfg.PeerSecretFile, err = s.clusterSecret(); err != nil {
 		return wrongUse{err}
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))

@@ -92,7 +92,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.Listen, "listen", "127.0.0.1:9092", "host:port to listen on for Kafka clients")
 	fs.StringVar(&s.Advertise, "advertise", "", "host:port that clients are told to connect to (this member's kafka address, else listen)")
 	fs.StringVar(&s.PeerListen, "peer-listen", "", "host:port to listen on for other brokers (this member's peer address)")
-	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers; without it, or CHRONIK_PEER_SECRET, brokers only talk on loopback addresses")
+	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers, read again when it changes; without it, or CHRONIK_PEER_SECRET, brokers only talk on loopback addresses")
 	fs.BoolVar(&s.Join, "join", false, "make a new replica of an empty data folder, in a cluster that runs already")
 	fs.StringVar(&s.Rack, "rack", "", "where this broker stands")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
@@ -134,15 +134,21 @@ func newFlags() (*flag.FlagSet, *settings) {
 	return fs, s
 }
 
-// clusterSecret returns what the brokers of the cluster share; empty if nothing was given.
-func (s *settings) clusterSecret() (string, error) {
+// clusterSecret returns what the brokers of the cluster share, empty if nothing was given, and the file that may change
+// it.
+func (s *settings) clusterSecret() (secret, file string, err error) {
 	switch {
 	case s.secret != "":
-		return host.CheckSecret(s.secret, "CHRONIK_PEER_SECRET")
+		secret, err = host.CheckSecret(s.secret, "CHRONIK_PEER_SECRET")
+		return secret, "", err
 	case s.PeerSecretFile != "":
-		return host.ReadSecret(s.PeerSecretFile)
+		list, err := host.ReadSecrets(s.PeerSecretFile)
+		if err != nil {
+			return "", "", err
+		}
+		return list[0], s.PeerSecretFile, nil
 	}
-	return "", nil
+	return "", "", nil
 }
 
 func (s *settings) brokerID() node.BrokerID { return node.BrokerID(s.BrokerID) }
