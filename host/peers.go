@@ -62,7 +62,6 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logge
 	p := &peers{
 		self: self, mail: mail, log: log,
 		secrets: secrets{list: []string{secret}, line: teller{log: log}},
-		proven:  make(map[net.Conn]string),
 		accept:  teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),

@@ -157,83 +157,99 @@ func TestSecretChangesUnderWay(t *testing.T) {
 	}
 }
 
+// changing is two brokers whose secrets come from a file each.
+type changing struct {
+	t       *testing.T
+	members []node.Member
+	files   []string
+	ends    []*peers
+}
+
+func startChanging(t *testing.T, secret string) *changing {
+	dir := t.TempDir()
+	c := &changing{t: t, members: []node.Member{{ID: 1, Peer: freeAddr(t)}, {ID: 2, Peer: freeAddr(t)}}}
+	c.files = []string{filepath.Join(dir, "1"), filepath.Join(dir, "2")}
+	for i, m := range c.members {
+		c.write(i, secret)
+		p, err := listenPeers(m.Peer, secret, hello{cluster: "c", from: m.ID}, newMailbox(), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.secrets.file = c.files[i]
+		p.start()
+		p.update(c.members)
+		t.Cleanup(p.close)
+		c.ends = append(c.ends, p)
+	}
+	return c
+}
+
+func (c *changing) write(i int, lines ...string) {
+	temp := c.files[i] + ".new"
+	if err := errors.Join(os.WriteFile(temp, []byte(strings.Join(lines, "\n")+"\n"), 0o600), os.Rename(temp, c.files[i])); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// talk demands that each hears the other.
+func (c *changing) talk(step string) {
+	c.t.Helper()
+	for _, to := range []int{1, 0} {
+		clock, from := newClock(), c.ends[1-to]
+		for end := clock.now().Add(5 * time.Second); ; {
+			from.send([]node.Envelope{{To: c.members[to].ID, Pieces: [][]byte{[]byte(step)}}})
+			in := c.ends[to].mail.take(clock, clock.now().Add(50*time.Millisecond))
+			if n := len(in.Messages); n > 0 && string(in.Messages[n-1].Data) == step {
+				break
+			}
+			if clock.now() > end {
+				c.t.Fatalf("%s: broker %d isn't heard", step, from.self.from)
+			}
+		}
+	}
+}
+
+// opens reports whether a stranger with a secret is let in.
+func (c *changing) opens(secret string) bool {
+	sock, err := net.Dial("tcp", c.members[0].Peer)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer sock.Close()
+	sock.SetDeadline(time.Now().Add(5 * time.Second))
+	h := hello{cluster: "c", from: 3, to: 1, nonce: newNonce()}
+	sock.Write(h.append(nil))
+	if _, err := answerChallenge(sock, []string{secret}, h); err != nil {
+		return false
+	}
+	_, err = readAnswer(sock)
+	return err == nil
+}
+
+func (c *changing) reconnect(i int) {
+	c.ends[i].mu.Lock()
+	defer c.ends[i].mu.Unlock()
+	for sock := range c.ends[i].socks {
+		sock.Close()
+	}
+}
+
 func testSecretChanges(t *testing.T, again bool) {
 	const old, fresh = "0123456789abcdef", "fedcba9876543210"
-	dir := t.TempDir()
-	members := []node.Member{{ID: 1, Peer: freeAddr(t)}, {ID: 2, Peer: freeAddr(t)}}
-	files := []string{filepath.Join(dir, "1"), filepath.Join(dir, "2")}
-	write := func(i int, lines ...string) {
-		temp := files[i] + ".new"
-		if err := errors.Join(os.WriteFile(temp, []byte(strings.Join(lines, "\n")+"\n"), 0o600), os.Rename(temp, files[i])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var ends []*peers
-	for i := range members {
-		write(i, old)
-		p, err := listenPeers(members[i].Peer, old, hello{cluster: "c", from: members[i].ID}, newMailbox(), quiet())
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.secrets.file = files[i]
-		p.start()
-		p.update(members)
-		t.Cleanup(p.close)
-		ends = append(ends, p)
-	}
-	talk := func(step string) {
-		t.Helper()
-		for _, to := range []int{1, 0} {
-			c, from, text := newClock(), ends[1-to], []byte(step)
-			for end := c.now().Add(5 * time.Second); ; {
-				from.send([]node.Envelope{{To: members[to].ID, Pieces: [][]byte{text}}})
-				if in := ends[to].mail.take(c, c.now().Add(50*time.Millisecond)); len(in.Messages) > 0 && string(in.Messages[len(in.Messages)-1].Data) == step {
-					break
-				}
-				if c.now() > end {
-					t.Fatalf("%s: broker %d isn't heard", step, from.self.from)
-				}
-			}
-		}
-	}
-	opens := func(secret string) bool {
-		sock, err := net.Dial("tcp", members[0].Peer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sock.Close()
-		sock.SetDeadline(time.Now().Add(5 * time.Second))
-		h := hello{cluster: "c", from: 3, to: 1, nonce: newNonce()}
-		sock.Write(h.append(nil))
-		if _, err := answerChallenge(sock, []string{secret}, h); err != nil {
-			return false
-		}
-		_, err = readAnswer(sock)
-		return err == nil
-	}
-	reconnect := func(i int) {
-		ends[i].mu.Lock()
-		defer ends[i].mu.Unlock()
-		for sock := range ends[i].socks {
-			sock.Close()
-		}
-	}
-	talk("old")
-	for _, step := range []struct {
-		name  string
-		lines []string
-	}{{"both", []string{old, fresh}}, {"turned", []string{fresh, old}}, {"new", []string{fresh}}} {
-		for i := range files {
-			write(i, step.lines...)
+	c := startChanging(t, old)
+	c.talk("old")
+	for _, lines := range [][]string{{old, fresh}, {fresh, old}, {fresh}} {
+		for i := range c.files {
+			c.write(i, lines...)
 			if again {
-				reconnect(i) // each with the other as it is
+				c.reconnect(i) // each with the other as it is
 			}
-			talk(fmt.Sprint(step.name, i))
+			c.talk(fmt.Sprint(lines, i))
 		}
 	}
 	time.Sleep(2 * secretCheck)
-	talk("after it")
-	for _, p := range ends {
+	c.talk("after it")
+	for _, p := range c.ends {
 		p.mu.Lock()
 		for _, secret := range p.proven {
 			if secret == old {
@@ -242,12 +258,12 @@ func testSecretChanges(t *testing.T, again bool) {
 		}
 		p.mu.Unlock()
 	}
-	if opens(old) || !opens(fresh) {
-		t.Errorf("the old secret opens: %v, the new one: %v", opens(old), opens(fresh))
+	if c.opens(old) || !c.opens(fresh) {
+		t.Errorf("the old secret opens: %v, the new one: %v", c.opens(old), c.opens(fresh))
 	}
-	for _, bad := range []string{"", "short\n", "\n\n"} {
-		write(0, bad)
-		talk("with a bad file " + fmt.Sprintf("%q", bad))
+	for _, bad := range []string{"", "short", "\n"} {
+		c.write(0, bad)
+		c.talk(fmt.Sprintf("with a bad file %q", bad))
 	}
 }
 

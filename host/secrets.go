@@ -24,13 +24,16 @@ type secrets struct {
 	line teller
 
 	mu   sync.Mutex
-	list []string // not empty; without a secret an empty one
+	list []string // empty without a secret, which is proven as an empty one
 }
 
 // now reads the file again. One that can't be read, or holds no secret, changes nothing: it may be half written.
 func (s *secrets) now() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.file == "" && len(s.list) == 0 {
+		return []string{""}
+	}
 	if s.file == "" {
 		return s.list
 	}
@@ -68,5 +71,8 @@ func (p *peers) watchSecrets() {
 func (p *peers) prove(sock net.Conn, secret string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.proven == nil {
+		p.proven = make(map[net.Conn]string)
+	}
 	p.proven[sock] = secret
 }
