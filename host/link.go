@@ -126,6 +126,9 @@ func (l *link) run() {
 		if l.quit.Err() != nil {
 			return
 		}
+		if errors.Is(err, net.ErrClosed) {
+			err = errors.New("closed by this broker: the cluster secret that it was made with was taken out of the file")
+		}
 		line.tell(slog.LevelWarn, "no connection to a broker; trying again", err.Error(), about...)
 		select {
 		case <-l.quit.Done():
