@@ -236,8 +236,8 @@ func (n *Node) brokers() []*Member {
 // brokerSession is how long a dead broker stays in metadata, Kafka's broker.session.timeout.ms.
 const brokerSession = 9 * time.Second
 
-// members lists all brokers of the cluster, ascending: those that registered, and the others that
-// this one was told of.
+// members lists all brokers of the cluster, ascending: those that registered, and the others in this one's
+// configuration. What other brokers tell of is good for talking to it and for nothing else, until it registers.
 func (n *Node) members() []*Member {
 	var all []*Member
 	for _, b := range n.catalog.brokers {
@@ -245,7 +245,7 @@ func (n *Node) members() []*Member {
 			all = append(all, &b.Member)
 		}
 	}
-	for i := range n.cfg.Members {
+	for i := range n.cfg.Members[:n.configured] {
 		if m := &n.cfg.Members[i]; n.catalog.broker(m.ID) == nil {
 			all = append(all, m)
 		}
@@ -260,6 +260,11 @@ func (n *Node) correspondents() []Member {
 	var all []Member
 	for _, m := range n.members() {
 		all = append(all, *m)
+	}
+	for _, m := range n.cfg.Members[n.configured:] {
+		if n.catalog.broker(m.ID) == nil {
+			all = append(all, m)
+		}
 	}
 	for _, b := range n.catalog.brokers {
 		if p := n.peer(b.ID); b.Removed && (n.catalog.group.hasReplica(b.ID) || p != nil && p.telling) {

@@ -67,6 +67,7 @@ type Node struct {
 	nextTick          Time
 	nextRetention     Time
 	ready             bool // registered in the catalog
+	configured        int  // so many of cfg.Members are the configuration's; others told of the rest
 	tellMembers       bool // the world has to hear of the brokers
 	packer            packer
 	// checkpointReads are reads of checkpoints for followers, by operation.
@@ -133,7 +134,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	cfg.Members = slices.Clone(cfg.Members) // receiveMembers changes them
 	n := &Node{
-		cfg: cfg, self: cfg.BrokerID, log: log, now: now, nextTick: now,
+		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
 		cold:         newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
 		apis:         apiTable(),
 		byID:         make(map[GroupID]*group),

@@ -30,6 +30,7 @@ const (
 	evAttack                          // attack index of the plan begins
 	evAttackNext                      // conn's attacker has read an answer
 	evAttackEnd                       // attacker hangs up
+	evLie                             // message nth of lie index is told
 	evTask                            // task of broker's incarnation is done
 )
 
@@ -38,6 +39,7 @@ type event struct {
 	at          node.Time
 	kind        eventKind
 	index       int
+	nth         int // evLie
 	incarnation uint64
 	broker      *broker
 	client      *client

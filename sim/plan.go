@@ -63,6 +63,7 @@ type Plan struct {
 	Members []Member `json:"members"` // of consumer groups
 	Turns   []Turn   `json:"turns"`   // what happens to them
 	Attacks []Attack `json:"attacks,omitempty"`
+	Lies    []Lie    `json:"lies,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -324,6 +325,9 @@ func (p *Plan) validate() error {
 		return err
 	}
 	if err := p.validateAttacks(); err != nil {
+		return err
+	}
+	if err := p.validateLies(); err != nil {
 		return err
 	}
 	return p.validateFaults()

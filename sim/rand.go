@@ -41,6 +41,7 @@ const (
 	domainRot
 	domainAttack
 	domainTask
+	domainLie
 )
 
 // seed is the root of a world's decisions.

@@ -27,6 +27,7 @@ type Result struct {
 	Undecided int64
 	Draws     uint64       // of the raft library from crypto/rand
 	Faults    []FaultCount // by the order of faultKinds
+	Lies      int64        // messages that no broker sent
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered
 	Events    []int64      // node events seen, by node.EventKind
 	Checks    []checker.Evaluation

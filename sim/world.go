@@ -151,6 +151,9 @@ func (w *world) beginEpoch() {
 		c := &w.plan.Calls[i]
 		w.schedule(event{at: w.epochBegan + at(c.At), kind: evCall, index: i, client: w.clientByID(c.Client)})
 	}
+	for i := range w.plan.Lies {
+		w.schedule(event{at: w.epochBegan + at(w.plan.Lies[i].At), kind: evLie, index: i})
+	}
 	for i := range w.plan.Attacks {
 		w.schedule(event{at: w.epochBegan + at(w.plan.Attacks[i].At), kind: evAttack, index: i})
 	}
@@ -246,6 +249,8 @@ func (w *world) handle(e event) {
 		w.attackNext(e.conn.attacker, e.conn)
 	case evAttackEnd:
 		w.endAttack(e.attacker)
+	case evLie:
+		w.tell(e.index, e.nth)
 	case evTask:
 		w.finishTask(e)
 	}
@@ -365,6 +370,9 @@ func (w *world) ended(b *broker, end *node.End) {
 
 func (w *world) send(b *broker, m node.Envelope) {
 	from, to := b.number, int(m.To)
+	if to > len(w.brokers) && len(w.plan.Lies) > 0 {
+		return // one that somebody invented
+	}
 	if to < 1 || to > len(w.brokers) || to == from {
 		w.fail("address", "broker %d sent a message to %d", from, to)
 	}
