@@ -8,8 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"chronik/node"
 )
 
@@ -103,6 +101,24 @@ func (w *world) tell(index, nth int) {
 	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(l.From), Data: data})
 }
 
+// Raft's messages, by their numbers in envelopes.
+const (
+	raftHup           = 0
+	raftBeat          = 1
+	raftProp          = 2
+	raftApp           = 3
+	raftAppResp       = 4
+	raftVote          = 5
+	raftHeartbeat     = 8
+	raftHeartbeatResp = 9
+	raftTimeoutNow    = 14
+	raftPreVote       = 17
+	raftPreVoteResp   = 18
+	raftStorageAppend = 19
+	raftStorageApply  = 22 // the answer
+	raftConfChange    = 2  // type of an entry
+)
+
 // The items of envelopes, see node/envelope.go.
 const (
 	lieEnvelope     = 1
@@ -164,8 +180,8 @@ func (w *world) lieRaft(l *Lie, b *broker, d draw) []byte {
 	if seen := w.judge.seen[b.number]; len(seen) > 0 {
 		v = seen[d.below(int64(len(seen)))].view
 	}
-	m := lieMessage{group: v.Group, from: w.lieReplica(l, v), to: v.Self, term: v.Term, kind: raftpb.MsgHeartbeat}
-	kinds := []raftpb.MessageType{raftpb.MsgApp, raftpb.MsgAppResp, raftpb.MsgVote, raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp, raftpb.MsgTimeoutNow, raftpb.MsgPreVote, raftpb.MsgPreVoteResp}
+	m := lieMessage{group: v.Group, from: w.lieReplica(l, v), to: v.Self, term: v.Term, kind: raftHeartbeat}
+	kinds := []uint64{raftApp, raftAppResp, raftVote, raftHeartbeat, raftHeartbeatResp, raftTimeoutNow, raftPreVote, raftPreVoteResp}
 	d = d.next()
 	switch l.Kind {
 	case LieTerm:
@@ -195,7 +211,7 @@ func (w *world) lieReplica(l *Lie, v node.View) uint64 {
 type lieMessage struct {
 	group             node.GroupID
 	from, to, term    uint64
-	kind              raftpb.MessageType
+	kind              uint64
 	index, commit     uint64
 	entryTerm, entry  uint64
 	entryKind         uint64
@@ -206,22 +222,22 @@ type lieMessage struct {
 func (m *lieMessage) spoil(d draw) {
 	switch far := uint64(1<<62) + uint64(d.next().below(1<<40)) + 1; d.below(6) {
 	case 0:
-		m.kind, m.commit = raftpb.MsgHeartbeat, far
+		m.kind, m.commit = raftHeartbeat, far
 	case 1:
-		m.kind, m.index = raftpb.MsgAppResp, far
+		m.kind, m.index = raftAppResp, far
 	case 2:
-		m.kind, m.index = raftpb.MsgApp, math.MaxUint64
+		m.kind, m.index = raftApp, math.MaxUint64
 	case 3: // an entry of a later term than the message's
-		m.kind, m.hasOne, m.entry, m.entryTerm = raftpb.MsgApp, true, 1, m.term+1
+		m.kind, m.hasOne, m.entry, m.entryTerm = raftApp, true, 1, m.term+1
 	case 4: // a configuration that is none
-		m.kind, m.hasOne, m.entry, m.entryTerm, m.entryKind, m.entryData = raftpb.MsgApp, true, 1, m.term, uint64(raftpb.EntryConfChangeV2), true
+		m.kind, m.hasOne, m.entry, m.entryTerm, m.entryKind, m.entryData = raftApp, true, 1, m.term, raftConfChange, true
 	default: // what raft says to itself
-		m.kind = []raftpb.MessageType{raftpb.MsgHup, raftpb.MsgBeat, raftpb.MsgProp, raftpb.MsgStorageAppend, raftpb.MsgStorageApplyResp, 99}[d.next().below(6)]
+		m.kind = []uint64{raftHup, raftBeat, raftProp, raftStorageAppend, raftStorageApply, 99}[d.next().below(6)]
 	}
 }
 
 func (m *lieMessage) append(b []byte) []byte {
-	for _, v := range []uint64{uint64(m.group), m.from, m.to, uint64(m.kind), m.term, 0, m.index, m.commit, 0} {
+	for _, v := range []uint64{uint64(m.group), m.from, m.to, m.kind, m.term, 0, m.index, m.commit, 0} {
 		b = binary.AppendUvarint(b, v)
 	}
 	b = append(b, 0, 0)
