@@ -98,7 +98,9 @@ func (e *events) write(line eventLine, ev *node.Event) {
 // attrs are the numbers of an event.
 func (line eventLine) attrs(ev *node.Event) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 4)
-	if ev.Term != 0 {
+	if ev.Kind == node.EventBrokerRemoved {
+		attrs = append(attrs, slog.Uint64("incarnation", ev.Term))
+	} else if ev.Term != 0 {
 		attrs = append(attrs, slog.Uint64("group", uint64(ev.Group)), slog.Uint64("term", ev.Term))
 	} else if ev.Group != 0 {
 		attrs = append(attrs, slog.Uint64("group", uint64(ev.Group)))

@@ -245,6 +245,7 @@ var brokerConfigDefs = []configDef{
 	{name: "num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.DefaultPartitions }), doc: "Partitions of topics that are created without a number."},
 	{name: "offsets.retention.minutes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.OffsetsRetention.Minutes()) }), doc: "How long the offsets of a consumer group without members are kept."},
 	{name: "offsets.topic.num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.GroupPartitions }), doc: "Among how many coordinators consumer groups are spread."},
+	{name: "producer.id.expiration.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.ProducerExpiration.Milliseconds() }), doc: "How long a partition remembers an idempotent producer that writes nothing."},
 	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, value: always("false"), doc: "Only replicas that have every committed record can lead."},
 }
 

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 
@@ -127,25 +126,25 @@ func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 		if p, err := n.readable(key.topic, key.index, -1); err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		} else {
-			n.out.Work.Parts += len(p.producers) / 8
-			places = append(places, place{last, len(t.Partitions), p, slices.Sorted(maps.Keys(p.producers))})
+			n.out.Work.Parts += len(p.producers.byID) / 8
+			places = append(places, place{last, len(t.Partitions), p, p.producers.ids()})
 		}
 		t.Partitions = append(t.Partitions, out)
 	}, func() {
 		n.eachPart(r, len(places), func(i int) int { return len(places[i].producers) }, func(i, j int) {
 			at := &places[i]
-			if w := at.of.producers[at.producers[j]]; w != nil { // else it was forgotten meanwhile
+			if w := at.of.producers.byID[at.producers[j]]; w != nil { // else it was forgotten meanwhile
 				out := &resp.Topics[at.topic].Partitions[at.part]
-				out.ActiveProducers = append(out.ActiveProducers, w.describe(at.producers[j]))
+				out.ActiveProducers = append(out.ActiveProducers, w.describe())
 			}
 		}, func() { r.reply(resp) })
 	})
 }
 
-func (w *producerWindow) describe(id int64) kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
-	newest := w.batches[len(w.batches)-1]
+func (w *producerWindow) describe() kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
+	newest := w.last()
 	a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-	a.ProducerID, a.ProducerEpoch = id, int32(w.epoch)
+	a.ProducerID, a.ProducerEpoch = w.id, int32(w.epoch)
 	a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
 	a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
 	return a

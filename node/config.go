@@ -77,6 +77,9 @@ type Config struct {
 	// default 10 min.
 	OffsetsRetention     time.Duration
 	OffsetsCheckInterval time.Duration
+	// ProducerExpiration is how long a partition remembers an idempotent producer that writes nothing
+	// (producer.id.expiration.ms). Default 1 day.
+	ProducerExpiration time.Duration
 
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
@@ -188,6 +191,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
 	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
+	setDefault(&c.ProducerExpiration, 24*time.Hour)
 	setDefault(&c.StepBudget, StepBudget)
 	setDefault(&c.MaxRequests, 1<<16)
 	setDefault(&c.MaxWaits, 1<<19)

@@ -51,6 +51,7 @@ func (c *Config) ranges() []configRange {
 		span("ConsumerHeartbeat", c.ConsumerHeartbeat, time.Millisecond, year),
 		span("OffsetsRetention", c.OffsetsRetention, time.Millisecond, math.MaxInt64),
 		span("OffsetsCheckInterval", c.OffsetsCheckInterval, time.Millisecond, year),
+		span("ProducerExpiration", c.ProducerExpiration, time.Millisecond, math.MaxInt64),
 		span("ClockPatience", c.ClockPatience, time.Millisecond, year),
 		{name: "TimestampBeforeMaxMs", value: c.TimestampBeforeMaxMs, least: 1, most: math.MaxInt64},
 		{name: "TimestampAfterMaxMs", value: c.TimestampAfterMaxMs, least: 1, most: math.MaxInt64},

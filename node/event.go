@@ -55,6 +55,7 @@ const (
 	EventGroupExpired                // Group, Text = consumer group that is forgotten with its offsets
 	EventOffsetCommit                // Group, Text = consumer group, N = offsets that go into the log
 	EventEntryRefused                // Group, N = entry, Text = why it changes nothing, on any replica
+	EventProducersGone               // Group, N = idempotent producers that were silent for too long and are forgotten
 
 	EventKinds // how many there are
 )
@@ -102,6 +103,7 @@ var eventNames = [EventKinds]string{
 	EventReleased:          "released",
 	EventSnapshotSent:      "snapshot sent",
 	EventSnapshotInstalled: "snapshot installed",
+	EventProducersGone:     "producers forgotten",
 	EventLogStartMoved:     "log start moved",
 	EventCompacted:         "compacted",
 	EventLogDamaged:        "log damaged",

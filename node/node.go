@@ -223,7 +223,7 @@ func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) 
 	if meta.Topic.Name == groupsTopic {
 		return n.openCoordinator(meta, replica, load)
 	}
-	p := &partition{node: n, meta: meta, producers: make(map[int64]*producerWindow)}
+	p := &partition{node: n, meta: meta, producers: newProducers()}
 	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
 	if err != nil {
 		return err

@@ -24,8 +24,9 @@ type partition struct {
 	appended      int64 // when the newest batch was appended, in ms; 0: unknown. It never falls either.
 	spans         spans
 	epochs        []epochStart
-	producers     map[int64]*producerWindow
+	producers     producers
 	compacted     cursor // up to here this replica's entries were compacted since it opened
+	forgetting    bool   // as leader: it is proposed to forget producers that were silent
 	expiring      bool   // as leader: a deletion of old records is on its way
 	readers
 }
@@ -49,10 +50,9 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 	if err != nil {
 		return p.refuse(index, err)
 	}
-	window := p.producers[b.ProducerID]
 	v := verdict{}
 	if b.IsIdempotent() {
-		v = window.judge(&b)
+		v = p.producers.byID[b.ProducerID].judge(&b)
 	}
 	switch {
 	case v.err != nil:
@@ -63,13 +63,6 @@ func (p *partition) apply(index, term uint64, data []byte) any {
 		p.spans.refuse(index, p.highWatermark)
 		p.node.event(Event{Kind: EventDuplicateBatch, Group: p.meta.Group, N: v.offset})
 		return v
-	}
-	if b.IsIdempotent() {
-		if window == nil {
-			window = &producerWindow{epoch: b.ProducerEpoch}
-			p.producers[b.ProducerID] = window
-		}
-		window.add(&b, p.highWatermark)
 	}
 	return verdict{offset: p.append(index, &b), timestamp: b.MaxTimestamp}
 }
@@ -107,6 +100,9 @@ func (p *partition) append(index uint64, b *kafka.Batch) int64 {
 		appended = p.appended
 	}
 	p.spans.add(index, base, b, appended, p.node.now)
+	if b.IsIdempotent() {
+		p.producers.add(b, base, appended, p.node.now)
+	}
 	p.highWatermark += b.Offsets()
 	p.wake()
 	return base

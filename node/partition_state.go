@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -14,7 +13,8 @@ import (
 //
 //	version, high watermark, log start, time of the last append (since version 2)
 //	leader epochs:  number, then epoch and start each
-//	producers:      number, then by id: id, epoch, number of batches, then first, last, base, timestamp each
+//	producers:      since version 3, see producers.appendTo; before: number, then by id: id, epoch, number of batches, then
+//	                first, last, base, timestamp each
 //	spans:          number, then base, index, bytes, count, newest, time of append (since version 2),
 //	                number of refused, then those
 //
@@ -22,7 +22,7 @@ import (
 // with the spans of all its checkpoints and the rest of the newest.
 //
 // In version 1 newest was the largest timestamp of the span and all before it.
-const partitionStateVersion = 2
+const partitionStateVersion = 3
 
 var errState = errors.New("malformed state of a partition")
 
@@ -42,24 +42,7 @@ func (p *partition) appendState(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(e.epoch))
 		b = binary.AppendVarint(b, e.start)
 	}
-	return p.appendProducers(b)
-}
-
-func (p *partition) appendProducers(b []byte) []byte {
-	b = binary.AppendUvarint(b, uint64(len(p.producers)))
-	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
-		w := p.producers[id]
-		b = binary.AppendVarint(b, id)
-		b = binary.AppendVarint(b, int64(w.epoch))
-		b = binary.AppendUvarint(b, uint64(len(w.batches)))
-		for _, s := range w.batches {
-			b = binary.AppendVarint(b, int64(s.first))
-			b = binary.AppendVarint(b, int64(s.last))
-			b = binary.AppendVarint(b, s.base)
-			b = binary.AppendVarint(b, s.timestamp)
-		}
-	}
-	return b
+	return p.producers.appendTo(b)
 }
 
 // appendSince appends the spans that begin after an entry, and closes the last one: what comes later
@@ -95,8 +78,8 @@ func (s *spans) appendSince(b []byte, since uint64) []byte {
 // the records that its spans speak of stay there, and the log begins after it.
 func (p *partition) restore(checkpoints [][]byte, received bool) error {
 	p.spans = nil
-	for _, b := range checkpoints {
-		if err := p.restoreOne(b); err != nil {
+	for i, b := range checkpoints {
+		if err := p.restoreOne(b, i == len(checkpoints)-1); err != nil {
 			return err
 		}
 	}
@@ -106,7 +89,8 @@ func (p *partition) restore(checkpoints [][]byte, received bool) error {
 	return nil
 }
 
-func (p *partition) restoreOne(b []byte) error {
+// restoreOne takes one checkpoint. What it says of producers counts only if it is the newest.
+func (p *partition) restoreOne(b []byte, newest bool) error {
 	r := &reader{b: b}
 	version := r.uvarint()
 	if version < 1 || version > partitionStateVersion {
@@ -120,13 +104,15 @@ func (p *partition) restoreOne(b []byte) error {
 	for range r.count(2) {
 		p.epochs = append(p.epochs, epochStart{int32(r.varint()), r.varint()})
 	}
-	p.producers = make(map[int64]*producerWindow)
-	for range r.count(3) {
-		id, w := r.varint(), &producerWindow{epoch: int16(r.varint())}
-		for range r.count(4) {
-			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint(), r.varint()})
-		}
-		p.producers[id] = w
+	switch {
+	case version < 3:
+		p.producers = r.producersBefore(p.node.now)
+	case newest:
+		part := &reader{b: r.bytes()}
+		p.producers = part.producers(p.node.now)
+		r.bad = r.bad || part.bad || len(part.b) > 0
+	default:
+		r.bytes()
 	}
 	p.spans = append(p.spans, r.spans(version, p.node.now)...)
 	if r.bad || len(r.b) > 0 {

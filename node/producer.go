@@ -12,9 +12,17 @@ import (
 // its newest batches. It is built by apply alone, so every replica judges a retry alike, and a new
 // leader knows what the old one accepted.
 type producerWindow struct {
-	epoch   int16
-	batches []sequencedBatch // newest last, at most windowBatches
+	id       int64
+	appended int64 // when its newest batch was appended, in ms; 0: unknown
+	seen     Time  // when this process applied that, or read it from a checkpoint
+	epoch    int16
+	batches  []sequencedBatch // newest last, at least one and at most windowBatches
+
+	before, after *producerWindow // in producers' list
 }
+
+// last returns the newest batch.
+func (w *producerWindow) last() *sequencedBatch { return &w.batches[len(w.batches)-1] }
 
 // windowBatches is how many batches a client may have in flight (max.in.flight of an idempotent
 // producer), so how far back a retry can reach.
@@ -58,7 +66,7 @@ func (w *producerWindow) judge(b *kafka.Batch) verdict {
 			return verdict{offset: old.base, duplicate: true, timestamp: old.timestamp}
 		}
 	}
-	if newest := w.batches[len(w.batches)-1].last; b.BaseSequence != nextSequence(newest) {
+	if newest := w.last().last; b.BaseSequence != nextSequence(newest) {
 		return verdict{err: kafka.Errorf(kerr.OutOfOrderSequenceNumber, "producer %d sent sequence %d after %d", b.ProducerID, b.BaseSequence, newest)}
 	}
 	return verdict{}
@@ -72,6 +80,9 @@ func (w *producerWindow) add(b *kafka.Batch, base int64) {
 	if len(w.batches) == windowBatches {
 		copy(w.batches, w.batches[1:])
 		w.batches = w.batches[:windowBatches-1]
+	}
+	if len(w.batches) == 1 && cap(w.batches) == 1 { // many producers never write a second one
+		w.batches = append(make([]sequencedBatch, 0, windowBatches), w.batches...)
 	}
 	w.batches = append(w.batches, sequencedBatch{b.BaseSequence, b.LastSequence(), base, b.MaxTimestamp})
 }

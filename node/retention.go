@@ -28,7 +28,11 @@ func logStartCommand(offset int64) []byte {
 // applyCommand applies an entry that isn't a batch, and returns the log start offset.
 func (p *partition) applyCommand(index uint64, data []byte) any {
 	r := &reader{b: data}
-	kind, offset := r.byte(), r.varint()
+	kind := r.byte()
+	if kind == commandForget && p.applyForget(r) {
+		return p.start
+	}
+	offset := r.varint()
 	if kind != commandLogStart || r.bad {
 		p.refuse(index, fmt.Errorf("a command of kind %d and %d bytes, which this version doesn't know", kind, len(data)))
 		return p.start
@@ -56,7 +60,11 @@ func (n *Node) expireRecords() {
 	n.nextRetention = n.now.Add(retentionCheck)
 	for _, g := range n.groups {
 		p := n.partitions[g.id]
-		if p == nil || !g.serving || p.expiring {
+		if p == nil || !g.serving {
+			continue
+		}
+		p.forgetProducers()
+		if p.expiring {
 			continue
 		}
 		if to := p.expired(); to > p.start {
@@ -98,10 +106,14 @@ func (p *partition) expired() int64 {
 // producers gave them have no say: they may be of any time. Where the time of appending is unknown, or lies
 // ahead because a leader's clock did, the span has the age for which this process knows it.
 func (n *Node) isDue(s *span, ms int64) bool {
-	if n.now.Sub(s.seen).Milliseconds() > ms {
+	return n.isOld(s.appended, s.seen, ms)
+}
+
+func (n *Node) isOld(appended int64, seen Time, ms int64) bool {
+	if n.now.Sub(seen).Milliseconds() > ms {
 		return true
 	}
-	return n.clock.earliest.known && s.appended > 0 && s.appended <= n.unixMs && n.unixMs-s.appended > ms
+	return n.clock.earliest.known && appended > 0 && appended <= n.unixMs && n.unixMs-appended > ms
 }
 
 // spanEnd returns the offset after a span.

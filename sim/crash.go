@@ -161,6 +161,7 @@ func (w *world) config(b *broker) node.Config {
 		ConsumerSession:       time.Duration(k.GroupSession),
 		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
 		ClockPatience:         cmp.Or(time.Duration(k.ClockPatience), 20*time.Second),
+		ProducerExpiration:    time.Duration(k.ProducerExpiry),
 		TimestampAfterMaxMs:   math.MaxInt64, // a clock may be years behind
 		RetentionMs:           -1,            // records of simulated clients are not of this time
 	}

@@ -95,6 +95,10 @@ type Knobs struct {
 
 	ClockPatience Duration `json:"clock_patience,omitempty"` // 0: 20 s
 
+	// ProducerExpiry is how long a silent producer is remembered; longer than anybody tries a batch again, or there are
+	// duplicates. 0: the broker's default.
+	ProducerExpiry Duration `json:"producer_expiry,omitempty"`
+
 	// Of consumer groups; 0: the broker's default.
 	GroupPartitions int32    `json:"group_partitions,omitempty"`
 	GroupDelay      Duration `json:"group_delay,omitempty"`

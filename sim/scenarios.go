@@ -21,6 +21,7 @@ var scenarios = []profile{
 	{name: "two-lose-unsynced", script: (*generator).twoLoseUnsynced},
 	{name: "grow-and-shrink", script: (*generator).growAndShrink},
 	{name: "lost-disk", script: (*generator).lostDisk},
+	{name: "silent-producers", script: (*generator).silentProducers},
 }
 
 // stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.
@@ -274,5 +275,33 @@ func (g *generator) lostDisk() {
 	g.load(500*millisecond, 23*second, 300, 50, 256)
 	for i := range Duration(3) {
 		g.strike(g.someone(3).of(FaultLoseDisk, (4+6*i)*second, g.span(10*millisecond, 2*second)))
+	}
+}
+
+// silentProducers lets producers write, be silent until they are forgotten, and go on where they were. Others write all the
+// time, and brokers fall, so that the windows are read from checkpoints and sent to others in between.
+func (g *generator) silentProducers() {
+	g.stage(3, 3, 50*second)
+	p := g.plan
+	p.Expect = []string{"producers forgotten"}
+	k := &p.Knobs
+	k.ProducerExpiry, k.ClockPatience = g.span(9*second, 12*second), g.span(second, 4*second)
+	k.CheckpointEntries, k.RetainEntries = int(g.wide(1, 64)), int(g.wide(1, 16))
+	g.load(500*millisecond, 4*second, 30, 5, 64)
+	silent := g.producers
+	g.producers = nil
+	g.load(4*second, 48*second, 200, 5, 64)
+	others := g.producers
+	for range g.between(1, 6) {
+		kind := []FaultKind{FaultKill, FaultPower, FaultStop, FaultIsolate, FaultPause}[g.pick(5)]
+		g.strike(g.someone(3).of(kind, g.span(2*second, 30*second), g.span(100*millisecond, 3*second)))
+	}
+	g.producers = silent
+	g.load(36*second, 48*second, 40, 5, 64)
+	g.producers = append(silent, others...)
+	for i := range p.Clients { // nobody tries a batch again after its producer was forgotten
+		c := &p.Clients[i]
+		c.Timeout = min(c.Timeout, second)
+		c.GiveUp = c.Timeout + 3*second
 	}
 }

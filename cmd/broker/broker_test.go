@@ -71,6 +71,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.CheckpointEntries, want.Node.CheckpointBytes, want.Node.RetainEntries = 20000, 32<<20, 1000
 	want.Node.RetainBytes = 16 << 20
 	want.Node.CatchUpBytesPerSecond, want.Node.ScrubBytesPerSecond = 64<<20, 4<<20
+	want.Node.ProducerExpiration = 24 * time.Hour
 	want.Node.GroupPartitions, want.Node.GroupMaxSize, want.Node.OffsetsRetention = 8, 1000, 7*24*time.Hour
 	want.Node.GroupMinSession, want.Node.GroupMaxSession, want.Node.GroupInitialDelay = 6*time.Second, 30*time.Minute, 3*time.Second
 	want.Node.ConsumerSession, want.Node.ConsumerHeartbeat = 45*time.Second, 5*time.Second

@@ -48,6 +48,7 @@ type settings struct {
 	ConsumerSessionMs int64
 	ConsumerBeatMs    int64
 	OffsetsKeptMs     int64
+	ProducersKeptMs   int64
 	RaftLogRetention  int
 	CheckpointEntries int
 	CheckpointBytes   int64
@@ -116,6 +117,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.GroupMaxSessionMs, "group-max-session-ms", 30*minute, millis(1, day), "longest session in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.ConsumerSessionMs, "group-consumer-session-ms", 45000, millis(1000, day), "milliseconds that a member of a consumer group of the new protocol may be silent")
 	number(fs, &s.ConsumerBeatMs, "group-consumer-heartbeat-ms", 5000, millis(100, hour), "milliseconds between heartbeats that members of a consumer group of the new protocol are told to keep")
+	number(fs, &s.ProducersKeptMs, "producer-id-expiration-ms", day, millis(1000, 100*365*day), "milliseconds that an idempotent producer that writes nothing is remembered")
 	number(fs, &s.OffsetsKeptMs, "offsets-retention-ms", 7*day, millis(1000, 100*365*day), "milliseconds that the offsets of a consumer group without members are kept")
 	number(fs, &s.RaftLogRetention, "raft-log-retention", 10000, between(1, 1000000000), "newest log entries that each partition keeps in memory")
 	number(fs, &s.CatchUpRate, "catch-up-bytes-per-second", 64<<20, size(64<<10, 1<<40).or(-1), "how fast entries that a majority has already are sent to followers that are behind, all together; twice what is written comes on top; -1 without bound")
@@ -175,7 +177,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
-			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs),
+			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs), ProducerExpiration: ms(s.ProducersKeptMs),
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"chronik/kafka"
+)
+
+// producers are the idempotent producers that a partition remembers, in the order of their newest batches. So whoever
+// was silent for longest is found at once, and a checkpoint needs no sorting.
+type producers struct {
+	byID           map[int64]*producerWindow
+	oldest, newest *producerWindow
+}
+
+func newProducers() producers { return producers{byID: make(map[int64]*producerWindow)} }
+
+// add notes a batch that a producer's window has accepted.
+func (ps *producers) add(b *kafka.Batch, base, appended int64, now Time) {
+	w := ps.byID[b.ProducerID]
+	if w == nil {
+		w = &producerWindow{id: b.ProducerID, epoch: b.ProducerEpoch}
+		ps.byID[b.ProducerID] = w
+	} else {
+		ps.unlink(w)
+	}
+	w.add(b, base)
+	w.appended, w.seen = appended, now
+	ps.link(w)
+}
+
+// link puts a window at the end of the list.
+func (ps *producers) link(w *producerWindow) {
+	if w.before = ps.newest; w.before != nil {
+		w.before.after = w
+	} else {
+		ps.oldest = w
+	}
+	ps.newest = w
+}
+
+func (ps *producers) unlink(w *producerWindow) {
+	if w.before != nil {
+		w.before.after = w.after
+	} else {
+		ps.oldest = w.after
+	}
+	if w.after != nil {
+		w.after.before = w.before
+	} else {
+		ps.newest = w.before
+	}
+	w.before, w.after = nil, nil
+}
+
+// forget forgets a producer, unless it has written since.
+func (ps *producers) forget(id, newest int64) bool {
+	w := ps.byID[id]
+	if w == nil || w.last().base != newest {
+		return false
+	}
+	ps.unlink(w)
+	delete(ps.byID, id)
+	return true
+}
+
+// ids lists the producers, whoever was silent for longest first.
+func (ps *producers) ids() []int64 {
+	ids := make([]int64, 0, len(ps.byID))
+	for w := ps.oldest; w != nil; w = w.after {
+		ids = append(ids, w.id)
+	}
+	return ids
+}
+
+// Producers are forgotten when they have written nothing for producer.id.expiration.ms, as in Kafka: a day is far
+// longer than any client tries the same batch again. Which of them that are is decided by the leader, by the time of
+// appending (ADR 10), and said in the partition's log by their ids, so that all replicas forget the same ones at the
+// same entry whatever their own clocks and settings say. A producer that comes back is taken like a new one, at any
+// sequence, as Kafka does it.
+
+// commandForget is an entry's kind (retention.go): number of producers (uvarint), then id and offset of the newest batch
+// of each (varints). One that has written since stays.
+const commandForget = 2
+
+// maxForget bounds the producers in one such entry, so the work of a step. A leader looks once in a second.
+const maxForget = 4096
+
+// forgetProducers lets the leader of a partition propose to forget those that were silent for too long.
+func (p *partition) forgetProducers() {
+	if p.forgetting || p.node.full {
+		return
+	}
+	list, count := []byte(nil), 0
+	ms := p.node.cfg.ProducerExpiration.Milliseconds()
+	for w := p.producers.oldest; w != nil && count < maxForget && p.node.isOld(w.appended, w.seen, ms); w = w.after {
+		list = binary.AppendVarint(binary.AppendVarint(list, w.id), w.last().base)
+		count++
+	}
+	if count > 0 {
+		p.forgetting = true
+		p.group.propose(append(binary.AppendUvarint([]byte{commandForget}, uint64(count)), list...), func(any, error) { p.forgetting = false })
+	}
+}
+
+// applyForget applies such an entry.
+func (p *partition) applyForget(r *reader) bool {
+	type silent struct{ id, newest int64 }
+	var all []silent
+	for range r.count(2) {
+		all = append(all, silent{r.varint(), r.varint()})
+	}
+	if r.bad || len(r.b) > 0 {
+		return false
+	}
+	forgotten := 0
+	for _, s := range all {
+		forgotten += btoi(p.producers.forget(s.id, s.newest))
+	}
+	p.node.out.Work.Parts += len(all) / 8
+	if forgotten > 0 {
+		p.node.event(Event{Kind: EventProducersGone, Group: p.meta.Group, N: int64(forgotten)})
+	}
+	return true
+}
+
+// appendTo appends the windows, oldest first, each as differences to what came before. The length comes first, so that
+// whoever has a newer checkpoint can skip them.
+func (ps *producers) appendTo(b []byte) []byte {
+	body := binary.AppendUvarint(nil, uint64(len(ps.byID)))
+	base, appended := int64(0), int64(0)
+	for w := ps.oldest; w != nil; w = w.after {
+		body = binary.AppendVarint(body, w.id)
+		body = binary.AppendVarint(body, int64(w.epoch))
+		body = binary.AppendVarint(body, w.appended-appended)
+		body = binary.AppendUvarint(body, uint64(len(w.batches)))
+		appended = w.appended
+		timestamp := appended
+		for _, s := range w.batches {
+			body = binary.AppendVarint(body, int64(s.first))
+			body = binary.AppendVarint(body, int64(s.last)-int64(s.first))
+			body = binary.AppendVarint(body, s.base-base)
+			body = binary.AppendVarint(body, s.timestamp-timestamp)
+			base, timestamp = s.base, s.timestamp
+		}
+	}
+	return append(binary.AppendUvarint(b, uint64(len(body))), body...)
+}
+
+// producers is the inverse of appendTo.
+func (r *reader) producers(now Time) producers {
+	ps := newProducers()
+	base, appended := int64(0), int64(0)
+	count := r.count(4)
+	ps.byID = make(map[int64]*producerWindow, count)
+	for range count {
+		w := &producerWindow{id: r.varint(), epoch: int16(r.varint()), seen: now}
+		appended += r.varint()
+		w.appended = appended
+		batches, timestamp := r.count(4), appended
+		w.batches = make([]sequencedBatch, 0, min(batches, windowBatches))
+		for range batches {
+			s := sequencedBatch{first: int32(r.varint())}
+			s.last = int32(int64(s.first) + r.varint())
+			base, timestamp = base+r.varint(), timestamp+r.varint()
+			s.base, s.timestamp = base, timestamp
+			w.batches = append(w.batches, s)
+		}
+		ps.restore(w, r)
+	}
+	return ps
+}
+
+// producersBefore reads what states up to version 2 have: windows by id, without a time of appending.
+func (r *reader) producersBefore(now Time) producers {
+	var all []*producerWindow
+	for range r.count(3) {
+		w := &producerWindow{id: r.varint(), epoch: int16(r.varint()), seen: now}
+		for range r.count(4) {
+			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint(), r.varint()})
+		}
+		if len(w.batches) == 0 {
+			r.fail()
+			break
+		}
+		all = append(all, w)
+	}
+	slices.SortFunc(all, func(a, b *producerWindow) int { return cmp.Compare(a.last().base, b.last().base) })
+	ps := newProducers()
+	for _, w := range all {
+		ps.restore(w, r)
+	}
+	return ps
+}
+
+// restore takes a window that was read. They are in the order of their newest batches.
+func (ps *producers) restore(w *producerWindow, r *reader) {
+	if len(w.batches) == 0 || len(w.batches) > windowBatches || ps.byID[w.id] != nil ||
+		ps.newest != nil && ps.newest.last().base >= w.last().base {
+		r.fail()
+		return
+	}
+	ps.byID[w.id] = w
+	ps.link(w)
+}
