@@ -119,6 +119,8 @@ type command struct {
 	Origin  BrokerID // who wants to know the result
 	Session uint64
 	Seq     uint64
+	// Term is that of group 0 when this copy was sent, as far as its sender knew; see isLate.
+	Term uint64 `json:",omitempty"`
 
 	Register      *register          `json:",omitempty"`
 	CreateTopic   *createTopic       `json:",omitempty"`
@@ -285,7 +287,7 @@ func (c *catalog) following() {}
 
 // apply implements machine. Commands decide their own fate: one that is refused changes nothing,
 // on every replica alike.
-func (c *catalog) apply(_, _ uint64, data []byte) any {
+func (c *catalog) apply(_, term uint64, data []byte) any {
 	if len(data) == 0 {
 		return nil
 	}
@@ -295,7 +297,7 @@ func (c *catalog) apply(_, _ uint64, data []byte) any {
 		c.node.commands.applied(&cmd, commandResult{err: kafka.Errorf(kerr.UnsupportedVersion, "%v; run the same release on all brokers", err)})
 		return nil
 	}
-	if !c.admit(&cmd) {
+	if cmd.isLate(term) || !c.admit(&cmd) {
 		return nil
 	}
 	var res commandResult

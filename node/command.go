@@ -4,10 +4,12 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3"
 
 	"chronik/kafka"
 )
@@ -24,6 +26,7 @@ type commands struct {
 	ofClients int               // of them, those that a client waits for
 	retryAt   Time
 	wait      time.Duration // for the next retry
+	sentIn    uint64        // term of group 0 in which the first was last sent
 }
 
 type pendingCommand struct {
@@ -163,22 +166,42 @@ func (c *commands) send() {
 	n := c.node
 	c.retryAt = n.now.Add(c.wait)
 	c.wait = min(2*c.wait, commandRetryMax)
+	c.sentIn = n.catalog.group.term
+	bytes := c.queue[0].copyFor(c.sentIn)
 	leader := brokerOf(n.catalog.group.lead)
 	if leader == n.self {
-		n.receiveCommand(c.queue[0].bytes)
+		n.receiveCommand(bytes)
 	} else if p := n.peer(leader); p != nil {
-		p.envelope = appendCommand(p.begin(), c.queue[0].bytes)
+		p.envelope = appendCommand(p.begin(), bytes)
 	} else { // ask around: a broker that is new here can't know who leads
 		for _, p := range n.peers {
-			p.envelope = appendCommand(p.begin(), c.queue[0].bytes)
+			p.envelope = appendCommand(p.begin(), bytes)
 		}
 	}
 }
 
+// copyFor returns the bytes of a copy that is sent in a term of group 0. A registration names none: a broker that joins
+// knows none, and registering late does no harm.
+func (p *pendingCommand) copyFor(term uint64) []byte {
+	if p.Register != nil || term == 0 {
+		return p.bytes
+	}
+	end := len(p.bytes) - 1 // the closing brace
+	return fmt.Appendf(p.bytes[:end:end], `,"Term":%d}`, term)
+}
+
+// isLate reports whether a copy of a command was sent in another leadership of group 0 than the one in which it would be
+// proposed, or was. Such a copy has no effect, and its origin sends another as long as somebody waits for it. So a copy
+// that lay in a queue or on the network, or that a broker held which was away, ends with the leadership that it
+// was sent in, and that is decided by the order of the catalog and not by a clock. Commands of earlier releases don't
+// say when they were sent.
+func (c *command) isLate(term uint64) bool { return c.Term != 0 && c.Term != term }
+
 // tick sends the first command again if it got lost or its leader fell.
 func (c *commands) tick() {
 	c.forget()
-	if len(c.queue) > 0 && c.node.now >= c.retryAt {
+	g := c.node.catalog.group
+	if len(c.queue) > 0 && (c.node.now >= c.retryAt || c.sentIn != g.term && g.lead != raft.None) {
 		c.send()
 	}
 }
@@ -186,8 +209,12 @@ func (c *commands) tick() {
 // receiveCommand proposes a command, from this broker or another, if this one leads group 0. What can't be a command
 // of this release never reaches the log.
 func (n *Node) receiveCommand(bytes []byte) {
-	if cmd, err := parseCommand(bytes); err != nil {
+	cmd, err := parseCommand(bytes)
+	if err != nil {
 		n.event(Event{Kind: EventCommandRefused, N: int64(cmd.Origin), Text: err.Error()})
+		return
+	}
+	if cmd.isLate(n.catalog.group.term) {
 		return
 	}
 	n.catalog.group.propose(bytes, func(any, error) {})

@@ -3,10 +3,12 @@
 package node
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3"
 
 	"chronik/kafka"
 )
@@ -108,5 +110,50 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 	u.try()
 	if u.resp.ErrorCode != kerr.DuplicateBrokerRegistration.Code {
 		t.Errorf("a removal that was worked out for its predecessor: %d", u.resp.ErrorCode)
+	}
+}
+
+// A copy of a command that was sent in an earlier leadership of the catalog has no effect, neither when it reaches the
+// leader of today nor when it is in the log.
+func TestCopiesOfEarlierLeaderships(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	old := BrokerID(c.nodes[1].node.controller())
+	origin := c.nodes[old%3+1].node
+	make := func(topic string) []byte {
+		p := &pendingCommand{command: command{CreateTopic: &createTopic{Name: topic, Replicas: [][]BrokerID{{1, 2, 3}}}}}
+		p.Origin, p.Session, p.Seq = origin.self, origin.commands.session, origin.commands.seq+1
+		var err error
+		if p.bytes, err = json.Marshal(p.command); err != nil {
+			t.Fatal(err)
+		}
+		return p.copyFor(origin.catalog.group.term)
+	}
+	late := make("late")
+	c.kill(old)
+	c.until("another one leads", func() bool {
+		return origin.catalog.group.lead != raft.None && brokerOf(origin.catalog.group.lead) != old
+	})
+	leader := c.nodes[brokerOf(origin.catalog.group.lead)].node
+	c.until("it serves", func() bool { return leader.catalog.group.serving })
+	last, _ := leader.catalog.group.view.LastIndex()
+	leader.receiveCommand(late)
+	c.rounds(20)
+	if now, _ := leader.catalog.group.view.LastIndex(); now != last {
+		t.Error("a late copy is in the log")
+	}
+	applied := false
+	leader.catalog.group.propose(late, func(any, error) { applied = true })
+	c.until("it is applied", func() bool { return applied })
+	leader.receiveCommand(make("timely"))
+	c.until("the copy of today has its effect", func() bool { return origin.catalog.byName["timely"] != nil })
+	if leader.catalog.byName["late"] != nil {
+		t.Error("a late copy made a topic")
+	}
+}
+
+func (c *many) rounds(n int) {
+	for range n {
+		c.round()
 	}
 }
