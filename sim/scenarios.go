@@ -14,6 +14,7 @@ var scenarios = []profile{
 	{name: "crash-producing", script: (*generator).crashProducing},
 	{name: "behind-retention", script: (*generator).behindRetention},
 	{name: "leader-cut-off", script: (*generator).leaderCutOff},
+	{name: "coordinator-cut-off", script: (*generator).coordinatorCutOff},
 	{name: "flapping", script: (*generator).flapping},
 	{name: "transfers", script: (*generator).transfers},
 	{name: "rolling-restart", script: (*generator).rollingRestart},
@@ -275,6 +276,32 @@ func (g *generator) lostDisk() {
 	g.load(500*millisecond, 23*second, 300, 50, 256)
 	for i := range Duration(3) {
 		g.strike(g.someone(3).of(FaultLoseDisk, (4+6*i)*second, g.span(10*millisecond, 2*second)))
+	}
+}
+
+// coordinatorCutOff cuts off the coordinator of consumer groups again and again, so that it is deposed and doesn't know,
+// while its clients still reach it: some go on to commit through the next one, others ask the old one what was committed.
+func (g *generator) coordinatorCutOff() {
+	g.stage(3, 3, 24*second)
+	p := g.plan
+	p.Topics[0].Partitions = 1
+	p.Expect = []string{"offset commit"}
+	g.prof.members = 4
+	g.load(500*millisecond, 23*second, 100, 5, 64)
+	g.groupKnobs()
+	p.Knobs.GroupPartitions = 1
+	p.Knobs.Tick, p.Knobs.ElectionTicks, p.Knobs.HeartbeatTicks = 100*millisecond, 10, 2
+	for i := range g.between(2, 3) {
+		g.oneGroup("g"+strconv.Itoa(int(i)), []string{"t0"})
+	}
+	for i := range p.Members {
+		p.Members[i].Commit = g.span(100*millisecond, 400*millisecond)
+	}
+	coordinator := Fault{Target: TargetLeader, Group: 2} // the second partition that is made
+	for i := range Duration(6) {
+		at, lasts := (4+3*i)*second+Duration(g.upTo(int64(second))), g.span(second, 2*second)
+		kind := []FaultKind{FaultSends, FaultReceives, FaultIsolate}[g.pick(3)]
+		g.strike(coordinator.of(kind, at, lasts))
 	}
 }
 
