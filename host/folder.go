@@ -197,9 +197,12 @@ type folder struct {
 // pid. What it does about an empty folder is up to the caller.
 func openFolder(dir string, want Meta, whenEmpty emptyFolder) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, noFolder(dir, err)
 	}
 	lock, err := lockFolder(dir)
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = noFolder(dir, pathErr)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +224,17 @@ func openFolder(dir string, want Meta, whenEmpty emptyFolder) (*folder, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// noFolder says why a folder can't be the data folder.
+func noFolder(dir string, err error) error {
+	advice := "set dir to a folder that this user may write to, on a disk of this machine"
+	if info, e := os.Stat(dir); e == nil && !info.IsDir() {
+		advice = "it is a file: set dir to a folder"
+	} else if to, e := os.Readlink(dir); e == nil {
+		advice = fmt.Sprintf("it is a link to %s, where there is nothing: is a disk not mounted?", to)
+	}
+	return fmt.Errorf("can't use %s as the data folder: %w; %s", dir, err, advice)
 }
 
 func lockFolder(dir string) (*os.File, error) {

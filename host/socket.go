@@ -42,7 +42,16 @@ func readFull(sock net.Conn, in *bufio.Reader, p []byte) error {
 func listen(addr, what, key string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("can't listen for %s: %w; free that port or set %s to another address", what, err, key)
+		advice := fmt.Sprintf("set %s to another address", key)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			advice = fmt.Sprintf("free that port or set %s to another address", key)
+		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EINVAL):
+			advice = fmt.Sprintf("this machine has no such address: set %s to one of its own, or to 0.0.0.0 for all", key)
+		case errors.Is(err, syscall.EACCES):
+			advice = fmt.Sprintf("ports below 1024 take privileges: set %s to another port", key)
+		}
+		return nil, fmt.Errorf("can't listen for %s: %w; %s", what, err, advice)
 	}
 	return l, nil
 }

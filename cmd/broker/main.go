@@ -230,6 +230,9 @@ func check(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return wrongUse{err}
 	}
+	if _, _, err := s.clusterSecret(); err != nil {
+		return wrongUse{err}
+	}
 	s.warn(stderr, memoryHere())
 	fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", s.BrokerID, len(s.Members), s.Listen, cfg.Dir)
 	return nil

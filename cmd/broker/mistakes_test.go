@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mistake is something that people get wrong in a configuration, and the exact answer. FILE stands for the
@@ -210,6 +212,52 @@ func TestNoMistakes(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		} else if s.HotBytes != 128<<20 {
 			t.Errorf("hot_bytes is %d, want the variable's", s.HotBytes)
+		}
+	}
+}
+
+// TestMistakesOutsideTheFile is what is wrong with folders, addresses and secrets. Each is answered by start, which names
+// the setting and what to do.
+func TestMistakesOutsideTheFile(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	short, many := filepath.Join(dir, "short"), filepath.Join(dir, "many")
+	for path, text := range map[string]string{file: "", short: "short\n", many: strings.Repeat("0123456789abcdef\n", 5)} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err != nil {
+		t.Fatal(err)
+	}
+	good := filepath.Join(dir, "data")
+	for _, m := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-dir", file}, "as the data folder: mkdir " + file + ": not a directory; it is a file: set dir to a folder"},
+		{[]string{"-dir", filepath.Join(file, "in")}, "set dir to a folder that this user may write to"},
+		{[]string{"-dir", link}, "where there is nothing: is a disk not mounted?"},
+		{[]string{"-dir", "/proc/data"}, "can't use /proc/data as the data folder"},
+		{[]string{"-dir", good, "-listen", "203.0.113.7:9092"}, "this machine has no such address: set listen to one of its own"},
+		{[]string{"-dir", good, "-listen", "[fe80::1%nothing]:9092"}, "this machine has no such address: set listen to one of its own"},
+		{[]string{"-dir", good, "-peer-secret-file", dir}, "can't read the cluster secret"},
+		{[]string{"-dir", good, "-peer-secret-file", file}, "it holds 0 cluster secrets; write one in a line"},
+		{[]string{"-dir", good, "-peer-secret-file", short}, "the cluster secret has 5 bytes; write at least 16"},
+		{[]string{"-dir", good, "-peer-secret-file", many}, "it holds 5 cluster secrets; write one in a line"},
+	} {
+		var out, errs strings.Builder
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		code := run(ctx, append([]string{"start", "-metrics", ""}, m.args...), &out, &errs)
+		cancel()
+		if code == exitClean || !strings.Contains(errs.String(), m.want) {
+			t.Errorf("%q: exit code %d, want %q in:\n%s", m.args, code, m.want, errs.String())
+		}
+	}
+	for _, path := range []string{short, many, dir} {
+		var out, errs strings.Builder
+		if code := run(t.Context(), []string{"check", "-peer-secret-file", path}, &out, &errs); code != exitUsage {
+			t.Errorf("check takes the secret of %s: exit code %d, %s", path, code, out.String())
 		}
 	}
 }
