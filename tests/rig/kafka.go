@@ -252,3 +252,37 @@ func retriable(err error) bool {
 	var k *kerr.Error
 	return errors.As(err, &k) && k.Retriable
 }
+
+// DeleteTopic deletes a topic.
+func DeleteTopic(ctx context.Context, bootstrap []string, topic string) error {
+	t := kmsg.NewDeleteTopicsRequestTopic()
+	t.Topic = &topic
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.TopicNames, req.Topics, req.TimeoutMillis = []string{topic}, append(req.Topics, t), 10000
+	resp, err := ask[*kmsg.DeleteTopicsResponse](ctx, bootstrap, req)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("deleting the topic: %w", err)
+	}
+	return nil
+}
+
+// SetConfig sets a configuration of a topic.
+func SetConfig(ctx context.Context, bootstrap []string, topic, key, value string) error {
+	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	c.Name, c.Value = key, &value
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName, r.Configs = kmsg.ConfigResourceTypeTopic, topic, append(r.Configs, c)
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = append(req.Resources, r)
+	resp, err := ask[*kmsg.IncrementalAlterConfigsResponse](ctx, bootstrap, req)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Resources[0].ErrorCode)
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", key, err)
+	}
+	return nil
+}

@@ -67,6 +67,15 @@ var scenarios = []*scenario{
 		run:        fullDisk,
 	},
 	{
+		name: "disks-full", what: "the disks of all brokers are full, and an administrator makes room",
+		settings: map[string]string{"segment_bytes": "2097152", "checkpoint_bytes": "2097152", "retain_entries": "10"},
+		ownLoad:  true,
+		uncut:    true,
+		longOnly: true,
+		before:   smallDisks,
+		run:      allDisksFull,
+	},
+	{
 		name: "start-up", what: "a broker alone with a log of 10 GB is stopped, killed, and started",
 		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"}, // the defaults
 		brokers:  1,
