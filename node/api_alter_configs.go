@@ -77,7 +77,7 @@ func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
 		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
-		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), len(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
 }
 
@@ -96,7 +96,7 @@ func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
 		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
-		a.begin(in.ResourceType, in.ResourceName, settings(in.Configs), twice)
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), settings(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
 }
 
@@ -203,8 +203,16 @@ type alteration struct {
 	change   configChange
 }
 
-func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, changes int, twice bool) {
+// maxNamedConfigs bounds the configurations that a request names of one resource. There are some forty.
+const maxNamedConfigs = 1000
+
+var errTooManyConfigs = kafka.Errorf(kerr.InvalidRequest, "more than %d configurations of one resource are named", maxNamedConfigs)
+
+func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, named, changes int, twice bool) {
+	a.node.out.Work.Names += min(named, maxNamedConfigs) / 2
 	switch {
+	case named > maxNamedConfigs:
+		a.finish(errTooManyConfigs)
 	case twice:
 		a.finish(kafka.Errorf(kerr.InvalidRequest, "resource %.60q is named twice in the request", name))
 	case kind == kmsg.ConfigResourceTypeBroker:

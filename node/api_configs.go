@@ -84,14 +84,26 @@ func (n *Node) brokerConfigValues() []configEntry {
 //	v1  source and synonyms
 //	v3  types and documentation
 //	v4  flexible
+//
+// What is named twice is an INVALID_REQUEST the second time: its answer is some hundred times as long as its name.
 func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
+	named := make(map[resource]bool)
 	n.each(r, len(req.Resources), func(i int) {
 		in := &req.Resources[i]
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
+		key := resource{in.ResourceType, in.ResourceName}
 		entries, err := n.configsOf(in)
+		if named[key] {
+			entries, err = nil, kafka.Errorf(kerr.InvalidRequest, "%.60q is named twice in the request", in.ResourceName)
+		}
+		named[key] = true
+		if len(in.ConfigNames) > maxNamedConfigs {
+			entries, in.ConfigNames, err = nil, nil, errTooManyConfigs
+		}
+		n.out.Work.Parts += len(in.ConfigNames)/4 + len(entries)
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		}

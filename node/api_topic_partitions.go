@@ -3,8 +3,7 @@
 package node
 
 import (
-	"cmp"
-	"slices"
+	"container/heap"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -19,58 +18,101 @@ const maxDescribedPartitions = 2000
 // replicas in sync: only who has every committed record can lead.
 func (n *Node) handleDescribeTopicPartitions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeTopicPartitionsRequest)
-	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
-	left := int(max(1, min(req.ResponsePartitionLimit, maxDescribedPartitions)))
+	p := &partitionPage{node: n, req: req, resp: kmsg.NewPtrDescribeTopicPartitionsResponse(), named: make(map[string]bool)}
+	p.left = int(max(1, min(req.ResponsePartitionLimit, maxDescribedPartitions)))
+	if c := req.Cursor; c != nil {
+		p.from = c.Topic
+	}
 	if c := req.Cursor; c != nil && c.Partition < 0 {
 		refused := undescribed(c.Topic)
 		refused.ErrorCode = kerr.InvalidRequest.Code
-		resp.Topics = append(resp.Topics, refused)
-		r.reply(resp)
+		p.resp.Topics = append(p.resp.Topics, refused)
+		r.reply(p.resp)
 		return
 	}
-	for _, name := range n.describedTopics(req) {
-		first := 0
-		if c := req.Cursor; c != nil && c.Topic == name {
-			first = int(c.Partition)
-		}
-		t := n.catalog.byName[name]
-		if left <= 0 {
-			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(first)}
-			break
-		}
-		if t == nil {
-			resp.Topics = append(resp.Topics, undescribed(name))
-			continue
-		}
-		first = min(first, len(t.Partitions))
-		end := min(len(t.Partitions), first+left)
-		resp.Topics = append(resp.Topics, n.describePage(t, first, end))
-		if left -= end - first; end < len(t.Partitions) {
-			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
-			break
-		}
-	}
-	r.reply(resp)
+	n.each(r, len(req.Topics), p.note, func() {
+		n.inPieces(r, p.more, func() { r.reply(p.resp) })
+	})
 }
 
-// describedTopics lists the names that are asked for, or all, ascending from the cursor on. If all are
-// asked for and the cursor's topic was deleted, it is left out.
-func (n *Node) describedTopics(req *kmsg.DescribeTopicPartitionsRequest) (names []string) {
-	for i := range req.Topics {
-		names = append(names, req.Topics[i].Topic)
+// partitionPage is an answer in the making.
+type partitionPage struct {
+	node  *Node
+	req   *kmsg.DescribeTopicPartitionsRequest
+	resp  *kmsg.DescribeTopicPartitionsResponse
+	names topicNames // that are asked for and not answered yet
+	named map[string]bool
+	from  string // all are asked for: the next one is this or comes after it
+	left  int    // partitions that still fit
+}
+
+// topicNames is a heap: there may be very many names, of which a page takes few.
+type topicNames []string
+
+func (t topicNames) Len() int           { return len(t) }
+func (t topicNames) Less(i, j int) bool { return t[i] < t[j] }
+func (t topicNames) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
+func (t *topicNames) Push(name any)     { *t = append(*t, name.(string)) }
+func (t *topicNames) Pop() any {
+	last := len(*t) - 1
+	name := (*t)[last]
+	*t = (*t)[:last]
+	return name
+}
+
+// note takes a name that is asked for, once, if it doesn't come before the cursor.
+func (p *partitionPage) note(i int) {
+	if name := p.req.Topics[i].Topic; name >= p.from && !p.named[name] {
+		p.named[name] = true
+		heap.Push(&p.names, name)
 	}
-	if len(names) == 0 {
-		for _, t := range n.catalog.topics {
-			names = append(names, t.Name)
+}
+
+// next returns the name of the next topic. If all are asked for and the cursor's was deleted, it is left out.
+func (p *partitionPage) next() (string, bool) {
+	if len(p.req.Topics) > 0 {
+		if len(p.names) == 0 {
+			return "", false
 		}
+		return heap.Pop(&p.names).(string), true
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if req.Cursor != nil {
-		at, _ := slices.BinarySearchFunc(names, req.Cursor.Topic, cmp.Compare[string])
-		names = names[at:]
+	t := p.node.catalog.topicFrom(p.from)
+	if t == nil {
+		return "", false
 	}
-	return names
+	p.from = t.Name + "\x00" // nothing comes between
+	return t.Name, true
+}
+
+// more describes the next topic, as far as it fits.
+func (p *partitionPage) more() bool {
+	name, ok := p.next()
+	if !ok {
+		return false
+	}
+	n, first := p.node, 0
+	n.out.Work.Names++
+	if c := p.req.Cursor; c != nil && c.Topic == name {
+		first = int(max(0, c.Partition))
+	}
+	t := n.catalog.byName[name]
+	switch {
+	case p.left <= 0:
+		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(first)}
+		return false
+	case t == nil:
+		p.resp.Topics = append(p.resp.Topics, undescribed(name))
+		return true
+	}
+	first = min(first, len(t.Partitions))
+	end := min(len(t.Partitions), first+p.left)
+	n.out.Work.Parts += end - first
+	p.resp.Topics = append(p.resp.Topics, n.describePage(t, first, end))
+	if p.left -= end - first; end < len(t.Partitions) {
+		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
+		return false
+	}
+	return true
 }
 
 func undescribed(name string) kmsg.DescribeTopicPartitionsResponseTopic {

@@ -34,7 +34,7 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		n.out.Work.Names += 5 // its configuration is laid out in the answer
 		cmd, err := n.plannedTopic(req, in, twice[in.Topic])
-		if able, _ := n.candidates(); len(able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
+		if len(n.candidates().able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
 		if err != nil || req.ValidateOnly {
@@ -112,7 +112,11 @@ func (n *Node) chosenPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID,
 	if in.NumPartitions != -1 || in.ReplicationFactor != -1 {
 		return nil, kafka.Errorf(kerr.InvalidRequest, "with a replica assignment, partitions and replication factor must be -1")
 	}
+	if len(in.ReplicaAssignment) > maxPartitions {
+		return nil, kafka.Errorf(kerr.InvalidPartitions, "%d partitions; a topic has at most %d", len(in.ReplicaAssignment), maxPartitions)
+	}
 	placement := make([][]BrokerID, len(in.ReplicaAssignment))
+	n.out.Work.Parts += len(placement) / 8
 	for _, a := range in.ReplicaAssignment {
 		if a.Partition < 0 || int(a.Partition) >= len(placement) || placement[a.Partition] != nil {
 			return nil, kafka.Errorf(kerr.InvalidReplicaAssignment, "partitions must be numbered from 0 without gaps; %d is not", a.Partition)
@@ -365,6 +369,9 @@ func (p *producerIDs) reserved(res commandResult) {
 // topicConfigs checks the configuration of a new topic.
 func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig, replicas int) ([]configValue, error) {
 	var out []configValue
+	if len(in) > maxNamedConfigs {
+		return nil, errTooManyConfigs
+	}
 	for i := range in {
 		if in[i].Value == nil {
 			return nil, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q has no value; leave it out to get its default", in[i].Name)

@@ -413,8 +413,7 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 	t := &topicMeta{Name: cmd.Name, Internal: cmd.Internal, Configs: cmd.Configs}
 	c.appendPartitions(t, cmd.Replicas)
 	c.addTopic(t)
-	i := sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name > t.Name })
-	c.topics = slices.Insert(c.topics, i, t)
+	c.topics = slices.Insert(c.topics, c.position(t.Name), t)
 	c.node.event(Event{Kind: EventTopicCreated, Text: t.Name})
 	c.node.partitionsCreated(t.Partitions)
 	return nil
@@ -436,7 +435,8 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 		return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own and still wanted", t.Name)
 	}
 	c.dropTopic(t)
-	c.topics = slices.DeleteFunc(c.topics, func(o *topicMeta) bool { return o == t })
+	i := c.position(t.Name)
+	c.topics = slices.Delete(c.topics, i, i+1)
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)
 	}
@@ -546,6 +546,20 @@ func (c *catalog) broker(id BrokerID) *brokerMeta {
 		return c.brokers[i]
 	}
 	return nil
+}
+
+// topicFrom returns the first topic by name that isn't before a name, nil if there is none.
+func (c *catalog) topicFrom(name string) *topicMeta {
+	i := c.position(name)
+	if i == len(c.topics) {
+		return nil
+	}
+	return c.topics[i]
+}
+
+// position is where a topic of a name is, or would be.
+func (c *catalog) position(name string) int {
+	return sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name >= name })
 }
 
 // partitionOf returns the partition that a group is, nil if there is none.

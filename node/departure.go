@@ -41,6 +41,7 @@ func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
 		return kafka.Errorf(kerr.InvalidRequest, "broker %d is the last one of the cluster", b.ID)
 	}
 	b.Removed = true
+	c.node.hosts = nil
 	if b.ID == c.node.self {
 		c.node.removal.through = through
 	}

@@ -88,6 +88,7 @@ type Node struct {
 	records []wal.Entry              // scratch
 	coldFor map[GroupID][]*entryWait // stays across steps
 	inlined int                      // bytes of records that this step looked at itself
+	hosts   *hosts                   // as of this step, see candidates
 
 	begun       int   // requests, not answered
 	orphans     int64 // bytes, see maxOrphans
@@ -297,7 +298,8 @@ func (n *Node) closePartition(id GroupID) {
 	delete(n.byID, id)
 	delete(n.partitions, id)
 	delete(n.coordinators, id)
-	n.groups = slices.DeleteFunc(n.groups, func(o *group) bool { return o == g })
+	i := sort.Search(len(n.groups), func(i int) bool { return n.groups[i].id >= id })
+	n.groups = slices.Delete(n.groups, i, i+1)
 	n.log.RemoveGroup(id)
 }
 
@@ -308,6 +310,7 @@ func (n *Node) brokerRegistered(m *Member) {
 		return
 	}
 	n.addPeer(m.ID)
+	n.hosts = nil
 	n.tellMembers = true
 	if m.ID == n.self {
 		n.placeAll()
@@ -413,6 +416,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Ops = n.out.Ops[:0]
 	n.out.Tasks = n.out.Tasks[:0]
 	n.inlined = 0
+	n.hosts = nil
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members = nil
 	n.out.Work = Work{}

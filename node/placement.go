@@ -14,16 +14,28 @@ import (
 // A broker that is dead, or whose disk is full, gets replicas only if the others are too few, as in Kafka; and
 // not the majority of a partition, which could never elect a leader.
 
-// candidates lists the brokers of the cluster, ascending: those that can serve now, and the others.
-func (n *Node) candidates() (able, unable []BrokerID) {
+// hosts are the brokers of the cluster, ascending: those that can serve now, and the others. They must not be changed.
+type hosts struct{ able, unable []BrokerID }
+
+func (h *hosts) count() int { return len(h.able) + len(h.unable) }
+
+// candidates lists the brokers that replicas can be placed on. A request may ask for very many topics, so the list is
+// made once in a step.
+func (n *Node) candidates() *hosts {
+	if n.hosts != nil {
+		return n.hosts
+	}
+	h := &hosts{}
 	for _, m := range n.members() {
+		n.out.Work.Names++
 		if n.alive(m.ID) && n.hasRoom(m.ID) {
-			able = append(able, m.ID)
+			h.able = append(h.able, m.ID)
 		} else {
-			unable = append(unable, m.ID)
+			h.unable = append(h.unable, m.ID)
 		}
 	}
-	return able, unable
+	n.hosts = h
+	return h
 }
 
 // place spreads the replicas of a new topic over the brokers: each partition starts one broker
@@ -34,8 +46,7 @@ func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
 
 // placeMore goes on where place began when the topic was created: one broker further per partition.
 func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
-	able, _ := n.candidates()
-	first := max(0, slices.Index(able, t.Partitions[0].Replicas[0].Broker))
+	first := max(0, slices.Index(n.candidates().able, t.Partitions[0].Replicas[0].Broker))
 	return n.spread(first+len(t.Partitions), more, replicas)
 }
 
@@ -45,7 +56,7 @@ const maxPartitionsPerBroker = 10000
 
 // checkPartitionCount refuses more partitions than the cluster takes.
 func (n *Node) checkPartitionCount(more int) error {
-	if most := maxPartitionsPerBroker * len(n.members()); len(n.catalog.byGroup)+more > most {
+	if most := maxPartitionsPerBroker * n.candidates().count(); len(n.catalog.byGroup)+more > most {
 		return kafka.Errorf(kerr.PolicyViolation, "the cluster has %d partitions and takes %d, %d for each broker; delete topics that nobody needs, or add brokers",
 			len(n.catalog.byGroup), most, maxPartitionsPerBroker)
 	}
@@ -56,7 +67,7 @@ func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
 	if n.joining() {
 		return nil, errJoining
 	}
-	able, unable := n.candidates()
+	able, unable := n.candidates().able, n.candidates().unable
 	if err := n.checkPartitionCount(partitions); err != nil {
 		return nil, err
 	}
@@ -68,8 +79,10 @@ func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
 			"replication factor %d, but only %d of the %d brokers can take replicas now, and a partition needs a majority of its own to be led; start the others, or make room on their disks",
 			replicas, len(able), all)
 	}
-	placement := make([][]BrokerID, partitions)
+	n.out.Work.Parts += partitions / 8
+	placement, room := make([][]BrokerID, partitions), make([]BrokerID, partitions*replicas)
 	for p := range placement {
+		placement[p] = room[p*replicas : p*replicas : (p+1)*replicas]
 		for r := range replicas {
 			if r < len(able) {
 				placement[p] = append(placement[p], able[(start+p+r)%len(able)])
@@ -82,24 +95,27 @@ func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
 }
 
 // defaultReplicas is how many replicas a topic gets whose creator does not say.
-func (n *Node) defaultReplicas() int16 { return min(n.cfg.DefaultReplicas, int16(len(n.members()))) }
+func (n *Node) defaultReplicas() int16 {
+	return min(n.cfg.DefaultReplicas, int16(n.candidates().count()))
+}
 
 // checkNewPlacement checks replicas that a client chose for new partitions.
 func (n *Node) checkNewPlacement(placement [][]BrokerID) error {
-	if err := n.checkPartitionCount(len(placement)); err != nil {
-		return err
-	}
 	if len(placement) > maxPartitions {
 		return kafka.Errorf(kerr.InvalidPartitions, "%d partitions; a topic has at most %d", len(placement), maxPartitions)
+	}
+	if err := n.checkPartitionCount(len(placement)); err != nil {
+		return err
 	}
 	if err := n.checkPlacement(placement); err != nil {
 		return err
 	}
-	able, _ := n.candidates()
+	able := n.candidates().able
 	for i, replicas := range placement {
 		there := 0
 		for _, b := range replicas {
-			there += btoi(slices.Contains(able, b))
+			_, ok := slices.BinarySearch(able, b)
+			there += btoi(ok)
 		}
 		if there < majority(len(replicas)) {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment,
@@ -114,12 +130,16 @@ func (n *Node) checkPlacement(placement [][]BrokerID) error {
 	if n.joining() {
 		return errJoining
 	}
+	last := make(map[BrokerID]int) // partition that names a broker, plus one
 	for i, replicas := range placement {
+		n.out.Work.Parts += len(replicas) / 32
 		if len(replicas) == 0 || len(replicas) != len(placement[0]) {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d has %d replicas; give every partition the same number", i, len(replicas))
 		}
-		for j, b := range replicas {
-			if slices.Contains(replicas[:j], b) {
+		for _, b := range replicas {
+			again := last[b] == i+1
+			last[b] = i + 1
+			if again {
 				return kafka.Errorf(kerr.InvalidReplicaAssignment, "partition %d names broker %d twice", i, b)
 			}
 			if b != n.self && n.peer(b) == nil {
