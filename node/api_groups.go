@@ -143,6 +143,10 @@ func (n *Node) groupToJoin(req *kmsg.JoinGroupRequest) (*consumerGroup, error) {
 	if s := millis(req.SessionTimeoutMillis); s < n.cfg.GroupMinSession || s > n.cfg.GroupMaxSession {
 		return nil, kafka.Errorf(kerr.InvalidSessionTimeout, "session timeout %v; use %v to %v", s, n.cfg.GroupMinSession, n.cfg.GroupMaxSession)
 	}
+	if len(req.Protocols) > maxProtocols {
+		return nil, kafka.Errorf(kerr.InvalidRequest, "%d protocols; a member has at most %d", len(req.Protocols), maxProtocols)
+	}
+	n.out.Work.Parts += len(req.Protocols)
 	g := c.find(req.Group)
 	switch {
 	case g == nil && req.MemberID != "":
@@ -172,12 +176,17 @@ func (n *Node) groupOf(id string, absent error) (*consumerGroup, error) {
 //	v5  protocol, to be checked
 func (n *Node) handleSyncGroup(r *request, m kmsg.Request) {
 	req := m.(*kmsg.SyncGroupRequest)
-	g, err := n.groupOf(req.Group, kerr.UnknownMemberID)
-	if err != nil {
-		r.reply(failedSync(code(err)))
-		return
-	}
-	g.classic.syncGroup(r, req)
+	parts := make(map[string][]byte)
+	n.each(r, len(req.GroupAssignment), func(i int) {
+		parts[req.GroupAssignment[i].MemberID] = req.GroupAssignment[i].MemberAssignment
+	}, func() {
+		g, err := n.groupOf(req.Group, kerr.UnknownMemberID)
+		if err != nil {
+			r.reply(failedSync(code(err)))
+			return
+		}
+		g.classic.syncGroup(r, req, parts)
+	})
 }
 
 // Heartbeat, versions 0 to 4: v3 has static members, v4 is flexible.

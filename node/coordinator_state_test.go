@@ -510,7 +510,7 @@ func TestSnapshotProperties(t *testing.T) {
 					m.instance = &m.id
 				}
 				m.protocols = []kmsg.JoinGroupRequestProtocol{{Name: "p", Metadata: rapid.SliceOf(rapid.Byte()).Draw(t, "metadata")}}
-				g.members = append(g.members, m)
+				g.enlist(m)
 			}
 			return groupMetadataRecord(group, g.metadata())
 		default:

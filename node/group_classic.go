@@ -4,7 +4,6 @@ package node
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -47,9 +46,9 @@ type classicGroup struct {
 	protocolType string
 	protocol     string // by which work is assigned
 	generation   int32
-	leader       string         // member id
-	members      []*groupMember // in order of arrival
-	promised     []*promise
+	leader       string // member id
+	roster
+	promised map[string]*deadline // member ids that were handed out, until when; their clients have yet to join with them (KIP-394)
 
 	timer     *deadline     // of the state: end of waiting for joins, or for syncs
 	delayed   bool          // PreparingRebalance of a new group: more members may come
@@ -57,12 +56,6 @@ type classicGroup struct {
 	left      time.Duration // while delayed: how much longer it may take
 	storing   bool          // the generation's assignment is on its way into the log
 	commits   int           // offset commits on their way into the log
-}
-
-// promise is a member id that was handed out to a client, which has yet to join with it (KIP-394).
-type promise struct {
-	id    string
-	timer *deadline
 }
 
 func newClassicGroup(of *consumerGroup) *classicGroup {
@@ -90,7 +83,7 @@ func restoreClassicGroup(of *consumerGroup) *classicGroup {
 			session: millis(in.SessionTimeoutMillis), rebalance: millis(in.RebalanceTimeoutMillis),
 			protocols: []kmsg.JoinGroupRequestProtocol{{Name: g.protocol, Metadata: in.Subscription}},
 		}
-		g.members = append(g.members, m)
+		g.enlist(m)
 		g.heard(m)
 	}
 	return g
@@ -116,6 +109,7 @@ func (g *classicGroup) metadata() *kmsg.GroupMetadataValue {
 
 // store puts the group's metadata into the log.
 func (g *classicGroup) store(v *kmsg.GroupMetadataValue, done func(error)) {
+	g.node.out.Work.Parts += len(v.Members) / 2
 	g.of.coordinator.propose([]kafka.Record{groupMetadataRecord(g.of.id, v)}, done)
 }
 
@@ -130,24 +124,6 @@ func (g *classicGroup) enter(s groupState) {
 func (g *classicGroup) startTimer(d time.Duration, fire func()) {
 	g.node.deadlines.cancel(g.timer)
 	g.timer = g.node.deadlines.add(g.node.now.Add(d), fire)
-}
-
-func (g *classicGroup) member(id string) *groupMember {
-	for _, m := range g.members {
-		if m.id == id {
-			return m
-		}
-	}
-	return nil
-}
-
-func (g *classicGroup) byInstance(instance string) *groupMember {
-	for _, m := range g.members {
-		if m.instance != nil && *m.instance == instance {
-			return m
-		}
-	}
-	return nil
 }
 
 // identify finds the member that a request comes from. A static member that was replaced by another
@@ -196,20 +172,18 @@ func (n *Node) newMemberID(r *request, instance *string) string {
 
 // promise hands out a member id, which has to be used within a session's time.
 func (g *classicGroup) promise(id string, session time.Duration) {
-	p := &promise{id: id}
-	p.timer = g.node.deadlines.add(g.node.now.Add(session), func() { g.breakPromise(p.id) })
-	g.promised = append(g.promised, p)
+	if g.promised == nil {
+		g.promised = make(map[string]*deadline)
+	}
+	g.promised[id] = g.node.deadlines.add(g.node.now.Add(session), func() { g.breakPromise(id) })
 }
 
 // keepPromise reports whether an id was promised, and that it is used now.
 func (g *classicGroup) keepPromise(id string) bool {
-	i := slices.IndexFunc(g.promised, func(p *promise) bool { return p.id == id })
-	if i < 0 {
-		return false
-	}
-	g.node.deadlines.cancel(g.promised[i].timer)
-	g.promised = slices.Delete(g.promised, i, i+1)
-	return true
+	timer := g.promised[id]
+	g.node.deadlines.cancel(timer)
+	delete(g.promised, id)
+	return timer != nil
 }
 
 // breakPromise takes an id back; the others need no longer wait for it.
@@ -230,20 +204,29 @@ func (g *classicGroup) forgetIfUnused() {
 	}
 }
 
-// remove takes a member out. What it waits for is answered: whoever asks is no member any more.
-func (g *classicGroup) remove(m *groupMember) {
-	m.failJoin(kerr.UnknownMemberID)
-	m.failSync(kerr.UnknownMemberID)
-	g.node.deadlines.cancel(m.timer)
-	g.members = slices.DeleteFunc(g.members, func(o *groupMember) bool { return o == m })
-	if g.leader == m.id && len(g.members) > 0 {
+// remove takes members out, and reports whether there were any. What they wait for is answered: whoever asks is no
+// member any more.
+func (g *classicGroup) remove(out func(*groupMember) bool) bool {
+	before := len(g.members)
+	g.node.out.Work.Parts += before / 8
+	g.strike(func(m *groupMember) bool {
+		if !out(m) {
+			return false
+		}
+		g.failJoin(m, kerr.UnknownMemberID)
+		m.failSync(kerr.UnknownMemberID)
+		g.node.deadlines.cancel(m.timer)
+		return true
+	})
+	if g.member(g.leader) == nil && len(g.members) > 0 {
 		g.leader = g.members[0].id
 	}
+	return len(g.members) < before
 }
 
 // removeAndGoOn takes a member out and lets the others share its work.
 func (g *classicGroup) removeAndGoOn(m *groupMember) {
-	g.remove(m)
+	g.remove(func(o *groupMember) bool { return o == m })
 	g.rebalance()
 }
 
@@ -254,12 +237,13 @@ func (g *classicGroup) idle() bool { return g.state == groupEmpty && len(g.promi
 func (g *classicGroup) abandon() {
 	g.state = groupDead
 	g.node.deadlines.cancel(g.timer)
+	g.node.out.Work.Parts += len(g.members)
 	for _, m := range g.members {
-		m.failJoin(kerr.NotCoordinator)
+		g.failJoin(m, kerr.NotCoordinator)
 		m.failSync(kerr.NotCoordinator)
 		g.node.deadlines.cancel(m.timer)
 	}
-	for _, p := range g.promised {
-		g.node.deadlines.cancel(p.timer)
+	for _, timer := range g.promised { //det:ok they don't fire, in whatever order they are taken out
+		g.node.deadlines.cancel(timer)
 	}
 }

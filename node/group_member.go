@@ -43,8 +43,16 @@ func (m *groupMember) update(r *request, req *kmsg.JoinGroupRequest) {
 	if req.RebalanceTimeoutMillis < 0 {
 		m.rebalance = m.session
 	}
-	m.protocols = req.Protocols
+	m.protocols = m.protocols[:0:0]
+	for _, p := range req.Protocols { // there are few, see maxProtocols
+		if !m.speaks(p.Name) {
+			m.protocols = append(m.protocols, p)
+		}
+	}
 }
+
+// maxProtocols bounds the protocols of a member. Clients have one to five.
+const maxProtocols = 100
 
 // speaks reports whether the member knows a protocol.
 func (m *groupMember) speaks(protocol string) bool {
@@ -106,16 +114,17 @@ func (g *classicGroup) checkSession(m *groupMember) {
 }
 
 // answerJoin ends the member's wait for a rebalance.
-func (m *groupMember) answerJoin(resp *kmsg.JoinGroupResponse) {
+func (g *classicGroup) answerJoin(m *groupMember, resp *kmsg.JoinGroupResponse) {
 	if r := m.join; r != nil {
 		m.join = nil
+		g.joining--
 		r.reply(resp)
 	}
 }
 
-func (m *groupMember) failJoin(err *kerr.Error) {
+func (g *classicGroup) failJoin(m *groupMember, err *kerr.Error) {
 	if m.join != nil {
-		m.answerJoin(failedJoin(m.id, err.Code))
+		g.answerJoin(m, failedJoin(m.id, err.Code))
 	}
 }
 

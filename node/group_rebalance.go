@@ -45,18 +45,13 @@ func (g *classicGroup) admit(r *request, req *kmsg.JoinGroupRequest) error {
 	if !g.understands(req) {
 		return kerr.InconsistentGroupProtocol
 	}
-	size, known := len(req.MemberID)+len(r.header.ClientID)+protocolBytes(req.Protocols), false
-	for _, m := range g.members {
-		if m.id == req.MemberID || req.InstanceID != nil && m.instance != nil && *m.instance == *req.InstanceID {
-			known = true
-		} else {
-			size += m.bytes()
-		}
+	size := g.bytes + len(req.MemberID) + len(r.header.ClientID) + protocolBytes(req.Protocols)
+	known := g.known(req)
+	if known != nil {
+		size -= known.bytes()
 	}
-	for _, p := range g.promised {
-		known = known || p.id == req.MemberID
-	}
-	if full := len(g.members)+len(g.promised) >= g.node.cfg.GroupMaxSize; full && !known || size > maxGroupBytes {
+	_, expected := g.promised[req.MemberID]
+	if full := len(g.members)+len(g.promised) >= g.node.cfg.GroupMaxSize; full && known == nil && !expected || size > maxGroupBytes {
 		return kerr.GroupMaxSizeReached
 	}
 	return nil
@@ -73,10 +68,6 @@ func (g *classicGroup) understands(req *kmsg.JoinGroupRequest) bool {
 	return req.ProtocolType == g.protocolType && slices.ContainsFunc(req.Protocols, func(p kmsg.JoinGroupRequestProtocol) bool {
 		return g.allSpeak(p.Name)
 	})
-}
-
-func (g *classicGroup) allSpeak(protocol string) bool {
-	return !slices.ContainsFunc(g.members, func(m *groupMember) bool { return !m.speaks(protocol) })
 }
 
 // joinNew takes in a client without a member id. From version 4 on it gets the id first and joins
@@ -105,7 +96,7 @@ func (g *classicGroup) add(m *groupMember, r *request, req *kmsg.JoinGroupReques
 	}
 	m.instance, m.fresh, m.join = req.InstanceID, true, r
 	m.update(r, req)
-	g.members = append(g.members, m)
+	g.enlist(m)
 	g.expireAfter(m, newMemberTimeout)
 	g.newcomers = true
 	g.rebalance()
@@ -120,26 +111,30 @@ func (g *classicGroup) joinAgain(m *groupMember, r *request, req *kmsg.JoinGroup
 		r.reply(g.joined(m))
 		return
 	}
-	m.failJoin(kerr.RebalanceInProgress) // its own older request
-	m.update(r, req)
-	m.join = r
+	g.failJoin(m, kerr.RebalanceInProgress) // its own older request
+	g.change(m, func() {
+		m.update(r, req)
+		m.join = r
+	})
 	g.rebalance()
 }
 
 // replace puts a client in the place of a static member of the same name: a consumer that was
 // restarted. It keeps the assignment, so the others needn't notice (KIP-345).
 func (g *classicGroup) replace(m *groupMember, r *request, req *kmsg.JoinGroupRequest) {
-	m.failJoin(kerr.FencedInstanceID)
+	g.failJoin(m, kerr.FencedInstanceID)
 	m.failSync(kerr.FencedInstanceID)
 	was := m.id
-	m.id = g.node.newMemberID(r, req.InstanceID)
+	g.change(m, func() {
+		m.id = g.node.newMemberID(r, req.InstanceID)
+		m.update(r, req)
+	})
 	leads := g.leader == was
 	if leads {
 		g.leader = m.id
 	}
-	m.update(r, req)
 	if g.state != groupStable || g.choose() != g.protocol {
-		m.join = r
+		g.change(m, func() { m.join = r })
 		g.rebalance()
 		return
 	}
@@ -179,6 +174,7 @@ func (g *classicGroup) rebalance() {
 		g.tryCompleteJoin()
 		return
 	}
+	g.node.out.Work.Parts += len(g.members) / 4
 	for _, m := range g.members {
 		m.failSync(kerr.RebalanceInProgress)
 		m.owes = false
@@ -216,28 +212,19 @@ func (g *classicGroup) endDelay() {
 
 // tryCompleteJoin completes the joining if nobody is missing.
 func (g *classicGroup) tryCompleteJoin() {
-	if g.state != groupPreparing || g.delayed || len(g.promised) > 0 {
-		return
+	if g.state == groupPreparing && !g.delayed && len(g.promised) == 0 && g.joining == len(g.members) {
+		g.completeJoin()
 	}
-	for _, m := range g.members {
-		if m.join == nil {
-			return
-		}
-	}
-	g.completeJoin()
 }
 
 // completeJoin begins the next generation with those who joined. Dynamic members that didn't are
 // out; static ones stay until their session ends.
 func (g *classicGroup) completeJoin() {
 	g.delayed = false
-	for _, m := range slices.Clone(g.members) {
+	g.remove(func(m *groupMember) bool {
 		gone := m.join == nil && m.instance == nil
-		ghost := m.unaware && m.join != nil && m.join.gone // its client will never learn its id
-		if gone || ghost {
-			g.remove(m)
-		}
-	}
+		return gone || m.unaware && m.join != nil && m.join.gone // its client will never learn its id
+	})
 	first := slices.IndexFunc(g.members, func(m *groupMember) bool { return m.join != nil })
 	if len(g.members) > 0 && first < 0 {
 		g.startTimer(g.patience(), g.completeJoin) // only static members, all away
@@ -261,7 +248,7 @@ func (g *classicGroup) completeJoin() {
 		if m.join != nil {
 			m.owes = true
 			g.heard(m)
-			m.answerJoin(g.joined(m))
+			g.answerJoin(m, g.joined(m))
 		}
 	}
 }
@@ -275,19 +262,15 @@ func (g *classicGroup) becomeEmpty() {
 
 // choose elects the protocol: each member votes for the first in its list that all speak.
 func (g *classicGroup) choose() string {
+	g.node.out.Work.Parts += len(g.members)
+	votes := make(map[string]int)
+	for _, m := range g.members {
+		votes[g.vote(m)]++
+	}
 	best, most := "", 0
 	for i := range g.members[0].protocols {
-		name, votes := g.members[0].protocols[i].Name, 0
-		if !g.allSpeak(name) {
-			continue
-		}
-		for _, m := range g.members {
-			if g.vote(m) == name {
-				votes++
-			}
-		}
-		if votes > most {
-			best, most = name, votes
+		if name := g.members[0].protocols[i].Name; votes[name] > most {
+			best, most = name, votes[name]
 		}
 	}
 	return best
@@ -310,6 +293,7 @@ func (g *classicGroup) joined(m *groupMember) *kmsg.JoinGroupResponse {
 	if m.id != g.leader {
 		return resp
 	}
+	g.node.out.Work.Parts += len(g.members)
 	for _, o := range g.members {
 		r := kmsg.NewJoinGroupResponseMember()
 		r.MemberID, r.InstanceID, r.ProtocolMetadata = o.id, o.instance, o.says(g.protocol)
@@ -319,7 +303,7 @@ func (g *classicGroup) joined(m *groupMember) *kmsg.JoinGroupResponse {
 }
 
 // syncGroup gives a member its assignment, when the leader's word is committed.
-func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest) {
+func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest, parts map[string][]byte) {
 	m, err := g.current(req.MemberID, req.InstanceID, req.Generation)
 	switch {
 	case err != nil:
@@ -341,21 +325,19 @@ func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest) {
 	m.failSync(kerr.RebalanceInProgress) // its own older request
 	m.sync = r
 	if m.id == g.leader && !g.storing {
-		g.assign(req.GroupAssignment)
+		g.assign(parts)
 	}
 }
 
 // assign puts the leader's assignment into the log; when it is committed everybody gets their part.
 // It is taken once per generation, or a leader that says it twice could leave the log and the members
 // with different ones.
-func (g *classicGroup) assign(parts []kmsg.SyncGroupRequestGroupAssignment) {
+func (g *classicGroup) assign(parts map[string][]byte) {
 	v := g.metadata()
 	for i := range v.Members {
-		v.Members[i].Assignment = []byte{}
-		for _, p := range parts {
-			if p.MemberID == v.Members[i].MemberID {
-				v.Members[i].Assignment = p.MemberAssignment
-			}
+		v.Members[i].Assignment = parts[v.Members[i].MemberID]
+		if v.Members[i].Assignment == nil {
+			v.Members[i].Assignment = []byte{}
 		}
 	}
 	if size := len(v.AppendTo(nil)); size > int(g.node.cfg.MaxMessageBytes) {
@@ -395,12 +377,13 @@ func (g *classicGroup) finishRebalance(v *kmsg.GroupMetadataValue) {
 
 // endSync throws out members that were told of the generation and never asked for their part.
 func (g *classicGroup) endSync() {
-	late := slices.DeleteFunc(slices.Clone(g.members), func(m *groupMember) bool { return !m.owes })
-	for _, m := range late {
-		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
-		g.remove(m)
-	}
-	if len(late) > 0 {
+	late := g.remove(func(m *groupMember) bool {
+		if m.owes {
+			g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
+		}
+		return m.owes
+	})
+	if late {
 		g.rebalance()
 	}
 }

@@ -72,16 +72,17 @@ func (f *memFile) Close() error         { return nil }
 
 // one is a cluster of one broker on a disk that answers at once.
 type one struct {
-	t       *testing.T
-	dir     memDir
-	cfg     Config
-	node    *Node
-	now     Time
-	done    []TaskResult
-	results []wal.Result
-	replies []Reply
-	lastID  int32
-	events  [EventKinds]int
+	total, longest Work // of steps: all together, and the one that did most
+	t              *testing.T
+	dir            memDir
+	cfg            Config
+	node           *Node
+	now            Time
+	done           []TaskResult
+	results        []wal.Result
+	replies        []Reply
+	lastID         int32
+	events         [EventKinds]int
 }
 
 func newOne(t *testing.T, change func(*Config)) *one {
@@ -113,12 +114,23 @@ func (o *one) restart() {
 	o.t.Fatal("the node doesn't get ready")
 }
 
+// tally notes the work of a step, apart from taking and giving bytes.
+func (o *one) tally(w Work) {
+	w.Bytes = 0
+	if w.Cost() > o.longest.Cost() {
+		o.longest = w
+	}
+	o.total.Requests, o.total.Names, o.total.Parts, o.total.Entries =
+		o.total.Requests+w.Requests, o.total.Names+w.Names, o.total.Parts+w.Parts, o.total.Entries+w.Entries
+}
+
 // step gives the node an input and carries out what it wants, until it is quiet.
 func (o *one) step(in Input) {
-	for range 1000 {
+	for range 20_000 {
 		in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
 		out := o.node.Step(&in)
 		o.results, o.done, in = nil, nil, Input{}
+		o.tally(out.Work)
 		for i := range out.Tasks {
 			o.done = append(o.done, out.Tasks[i].Do())
 		}
