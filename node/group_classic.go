@@ -243,7 +243,8 @@ func (g *classicGroup) abandon() {
 		m.failSync(kerr.NotCoordinator)
 		g.node.deadlines.cancel(m.timer)
 	}
-	for _, timer := range g.promised { //det:ok they don't fire, in whatever order they are taken out
+	//det:ok they don't fire, in whatever order they are taken out
+	for _, timer := range g.promised {
 		g.node.deadlines.cancel(timer)
 	}
 }
