@@ -33,6 +33,7 @@ const (
 	AttackMangled AttackKind = "mangled" // requests that are cut, have absurd lengths, other versions, wrong bits
 	AttackNames   AttackKind = "names"   // requests about many different topics that aren't there
 	AttackRepeat  AttackKind = "repeat"  // requests that name one partition of Topic, one topic or one group many times
+	AttackCrowd   AttackKind = "crowd"   // requests that name many groups, members, protocols or partitions, the same or others
 	AttackTopics  AttackKind = "topics"  // makes topics: with CreateTopics, or by asking for their metadata
 	AttackJoin    AttackKind = "join"    // members that say Size bytes about themselves, join a group and vanish
 	AttackOffsets AttackKind = "offsets" // commits many offsets in a group without members, Size bytes beside each
@@ -45,11 +46,12 @@ const (
 
 var attackKinds = []AttackKind{
 	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
+	AttackCrowd,
 }
 
 // needsTopic says that a kind is about a topic of the plan.
 func (k AttackKind) needsTopic() bool {
-	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait
+	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait || k == AttackCrowd
 }
 
 func (p *Plan) validateAttacks() error {
@@ -100,7 +102,7 @@ func (g *generator) attack(kind AttackKind) {
 	switch kind {
 	case AttackGarbage:
 		a.Size = int(g.wide(1, 4<<10))
-	case AttackNames, AttackRepeat:
+	case AttackNames, AttackRepeat, AttackCrowd:
 		a.Names, a.Count = int(g.wide(16, 2000)), int(g.wide(1, 4))
 	case AttackPoll, AttackWait:
 		a.Names = int(g.wide(1, 100))

@@ -33,7 +33,7 @@ func (a *attacker) frame(w *world) []byte {
 }
 
 // sampleKinds are those whose requests are mangled.
-var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait}
+var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackCrowd}
 
 func noise(d draw, size int) []byte {
 	b := make([]byte, size)
@@ -84,6 +84,8 @@ func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) k
 		return manyNames(d, names)
 	case AttackRepeat:
 		return repeated(d, topic, names)
+	case AttackCrowd:
+		return crowded(d, topic, max(1, names))
 	case AttackTopics:
 		return newTopics(d, a.spec.ID, names)
 	case AttackJoin:
