@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -182,6 +183,15 @@ func TestManyElementsOfEveryRequest(t *testing.T) {
 	}
 }
 
+// cpuTime is the CPU time of this process: other processes may take the rest.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func (c *crowd) send(o *one, conn ConnID, key, version int16) {
 	o.t.Helper()
 	req := kmsg.RequestForKey(key)
@@ -193,12 +203,12 @@ func (c *crowd) send(o *one, conn ConnID, key, version int16) {
 	}
 	name := fmt.Sprintf("%s v%d with %d elements in %s, same: %v", kmsg.NameForKey(key), version, c.count, c.array, c.same)
 	o.total, o.longest, o.replies = Work{}, Work{}, nil
-	begun := time.Now()
+	begun := cpuTime()
 	o.step(Input{Requests: []Request{{Conn: conn, Frame: frame}}})
 	for i := 0; len(o.replies) == 0 && i < 2000; i++ {
 		o.step(Input{})
 	}
-	took := time.Since(begun)
+	took := cpuTime() - begun
 	answer := 0
 	for _, r := range o.replies {
 		if r.Conn != conn {
@@ -215,7 +225,7 @@ func (c *crowd) send(o *one, conn ConnID, key, version int16) {
 	if cost := o.total.Cost(); cost > 100*c.count || answer > 2*c.count && cost < c.count {
 		o.t.Errorf("%s: %d bytes are answered with %d, and %d is counted for it", name, len(frame), answer, cost)
 	}
-	if took > 2*time.Second {
+	if took > time.Second {
 		o.t.Errorf("%s takes %v", name, took)
 	}
 	if testing.Verbose() {

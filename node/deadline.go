@@ -41,10 +41,12 @@ func (d *deadlines) next() Time {
 	return d.heap[0].at
 }
 
-// expire fires everything that is due.
-func (d *deadlines) expire(now Time) {
-	for len(d.heap) > 0 && d.heap[0].at <= now {
-		heap.Pop(&d.heap).(*deadline).fire()
+// expireDeadlines fires what is due, at least one, until the step's budget is spent. The rest is due in the next step:
+// clients can let very many members, sessions and waits end at once.
+func (n *Node) expireDeadlines() {
+	for first := true; n.deadlines.next() <= n.now && (first || !n.spent(1)); first = false {
+		n.out.Work.Names++
+		heap.Pop(&n.deadlines.heap).(*deadline).fire()
 	}
 }
 

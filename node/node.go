@@ -394,7 +394,7 @@ func (n *Node) Step(in *Input) *Output {
 	for _, id := range in.Hangups { // last: a request after it would open the connection again
 		n.hangUp(id)
 	}
-	n.deadlines.expire(n.now)
+	n.expireDeadlines()
 	n.tick()
 	n.advance()
 	n.retryFetches()

@@ -90,3 +90,19 @@ func TestPiecesKeepTheirOrder(t *testing.T) {
 		t.Errorf("the topic is made before the earlier one is deleted: %v, %+v", err, resp)
 	}
 }
+
+// What is due at one time is done in as many steps as it takes.
+func TestManyDeadlinesAtOnce(t *testing.T) {
+	o := newOne(t, nil)
+	o.longest, o.total = Work{}, Work{}
+	fired := 0
+	for range 20_000 {
+		o.node.deadlines.add(o.now, func() { fired++ })
+	}
+	for i := 0; fired < 20_000 && i < 100; i++ {
+		o.step(Input{})
+	}
+	if fired != 20_000 || o.longest.Cost() > 2*StepBudget {
+		t.Errorf("%d fired, a step did %+v", fired, o.longest)
+	}
+}
