@@ -211,6 +211,12 @@ func TestFolder(t *testing.T) {
 	_, err = openFolder(dir, Meta{ClusterID: "c", BrokerID: 3}, refuseEmpty)
 	wantErr(err, "belongs to broker 2, the configuration says 3")
 
+	must(t, f.outdated(errors.New("its folder is old")))
+	_, err = openFolder(dir, me, refuseEmpty)
+	wantErr(err, "have refused the data folder")
+	wantErr(err, "its folder is old")
+	must(t, os.Remove(filepath.Join(dir, "outdated")))
+
 	must(t, os.WriteFile(filepath.Join(dir, "log", "1.seg"), nil, 0o644))
 	must(t, os.Remove(filepath.Join(dir, "meta.json")))
 	wantErr(Format(dir, me), "meta.json is missing: restore it")

@@ -25,12 +25,14 @@ import (
 //
 //	meta.json  who this is; written once, by Format
 //	fresh      the log may be empty: there from Format until the first start has written to it
+//	outdated   the other brokers refused the folder: it is an older copy of itself; what they said
 //	lock       locked (flock) while a process uses the folder
 //	pid        that process; removed by a clean stop
 //	log/       the write-ahead log and nothing else
 const (
 	metaName  = "meta.json"
 	freshName = "fresh"
+	oldName   = "outdated"
 	lockName  = "lock"
 	pidName   = "pid"
 	logName   = "log"
@@ -118,6 +120,23 @@ func (f *folder) checkLog() error {
 	return fmt.Errorf("%s says that this broker has been running, but its log is not in %s: mount or restore it. "+
 		"If it is lost, remove %s, too, and run: broker start -join -config FILE. The broker then comes back as a new replica",
 		filepath.Join(f.dir, metaName), f.logDir(), metaName)
+}
+
+// outdated notes that the other brokers refused this folder, so that no later start tries again: each adds a little to
+// the log, and its end would come to where they count on it in the end.
+func (f *folder) outdated(why error) error {
+	return writeDurably(f.dir, oldName, []byte(why.Error()+"\n"))
+}
+
+func (f *folder) checkOutdated() error {
+	text, err := os.ReadFile(filepath.Join(f.dir, oldName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the other brokers have refused the data folder %s, and would again. Its last broker said: %s", f.dir, strings.TrimSpace(string(text)))
 }
 
 // beginsWritten reports whether a file has anything but zeros, with which segments are prepared, at its
@@ -212,6 +231,9 @@ func openFolder(dir string, want Meta, whenEmpty emptyFolder) (*folder, error) {
 	}
 	if err == nil {
 		err = f.meta.check(dir, want)
+	}
+	if err == nil {
+		err = f.checkOutdated()
 	}
 	if err == nil {
 		err = f.checkLog()

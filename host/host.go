@@ -224,7 +224,11 @@ func (h *Host) Run(ctx context.Context) error {
 	err := h.loop.run()
 	h.loop.stopLines()
 	h.loop.summary()
-	if end, ok := errors.AsType[*node.End](err); err == nil || ok && end.OutOfCluster() {
+	end, ended := errors.AsType[*node.End](err)
+	if ended && end.Kind == node.EndOutdated {
+		err = errors.Join(err, h.folder.outdated(end))
+	}
+	if err == nil || ended && end.OutOfCluster() {
 		h.clients.drain(time.Second)
 		h.folder.clean()
 	}

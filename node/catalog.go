@@ -39,6 +39,8 @@ type catalog struct {
 type brokerMeta struct {
 	Member
 	Incarnation uint32
+	Start       uint64 `json:",omitempty"` // start.nonce of the process that registered last, and
+	Began       uint64 `json:",omitempty"` // start.began
 	Session     uint64
 	Seq         uint64
 	Removed     bool // by an operator; it comes back only with a larger incarnation
@@ -138,6 +140,8 @@ type command struct {
 type register struct {
 	Member
 	Incarnation uint32
+	Start       uint64 `json:",omitempty"` // see brokerMeta
+	Began       uint64 `json:",omitempty"`
 }
 
 // reassign says where the replicas of a partition shall be; nowhere new if Replicas is empty, which
@@ -361,6 +365,7 @@ func (c *catalog) register(cmd *register) {
 	b := c.broker(cmd.ID)
 	lost := b.Incarnation != 0 && cmd.Incarnation > b.Incarnation
 	b.Member, b.Incarnation, b.Removed = cmd.Member, cmd.Incarnation, false
+	b.Start, b.Began = cmd.Start, cmd.Began
 	if lost {
 		for _, t := range c.topics {
 			for _, p := range t.Partitions {

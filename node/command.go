@@ -309,7 +309,8 @@ func (c *commands) skipped(b *brokerMeta) {
 // register tells the cluster this broker's address. It is the first command of a session.
 func (c *commands) register() {
 	i := slices.IndexFunc(c.node.cfg.Members, func(m Member) bool { return m.ID == c.node.self })
-	self := &register{c.node.cfg.Members[i], c.node.cfg.Incarnation}
+	n := c.node
+	self := &register{n.cfg.Members[i], n.cfg.Incarnation, n.process.nonce, uint64(n.process.began)}
 	c.submit(command{Register: self}, func(commandResult) {
 		c.node.ready = true
 		c.node.event(Event{Kind: EventReady})

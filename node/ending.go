@@ -13,6 +13,7 @@ const (
 	EndDamaged                       // the disk gives back other bytes than were written, where nothing can stand in for them
 	EndSuperseded                    // another process has joined the cluster under this broker's id
 	EndRemoved                       // the cluster removed this broker
+	EndOutdated                      // the data folder is an older copy of itself, or another process runs on a copy of it
 )
 
 // End is why a node is at its end. Its text is for the operator: what happened, and what to do.
@@ -37,7 +38,9 @@ func (e *End) Unwrap() error { return e.Err }
 
 // OutOfCluster reports whether the cluster goes on without this broker for good, so that starting it again with its
 // present data folder is of no use.
-func (e *End) OutOfCluster() bool { return e.Kind == EndSuperseded || e.Kind == EndRemoved }
+func (e *End) OutOfCluster() bool {
+	return e.Kind == EndSuperseded || e.Kind == EndRemoved || e.Kind == EndOutdated
+}
 
 // endFor makes the node end after this step. The first reason counts.
 func (n *Node) endFor(kind EndKind, err error) {

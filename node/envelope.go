@@ -26,6 +26,9 @@ import (
 //	  itemWaits   u8: the sender isn't registered yet, and what it waits for (waiting.go)
 //	  itemFounders u8: 1 if the sender's cluster is founded; number uvarint, then the founders' ids (founding.go)
 //	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
+//	  itemStart   incarnation, epoch (uvarints), nonce u64, began, durable (uvarints): which process of the sender this
+//	              is; the first item of each envelope (start.go)
+//	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
@@ -45,6 +48,9 @@ const (
 	itemClock   = 11
 	itemRemoved = 12
 	itemWaits   = 13
+	itemStart   = 14
+
+	itemOutdated = 15
 
 	itemFounders = 14
 
@@ -262,6 +268,9 @@ func (n *Node) receive(m Message) {
 		n.refuseEnvelope(m, fmt.Sprintf("version %d, this broker speaks %d; run the same release on all brokers", v, envelopeVersion))
 		return
 	}
+	if !n.admitProcess(m.From, r) {
+		return
+	}
 	n.heard(m.From)
 	for len(r.b) > 0 {
 		switch item := r.byte(); item {
@@ -305,6 +314,8 @@ func (n *Node) receive(m Message) {
 			if g := GroupID(r.uvarint()); !r.bad {
 				n.receivePreferred(g)
 			}
+		case itemOutdated:
+			n.receiveOutdated(m.From, r)
 		case itemMembers:
 			n.receiveMembers(m.From, r)
 		case itemSnapshot:

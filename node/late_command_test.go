@@ -83,7 +83,7 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 	c := o.node.catalog
 	join := func(incarnation uint32) {
 		m := Member{ID: 2, Host: "b2", Port: 9092}
-		cmd := command{Origin: 2, Session: uint64(incarnation), Seq: 1, Register: &register{m, incarnation}}
+		cmd := command{Origin: 2, Session: uint64(incarnation), Seq: 1, Register: &register{Member: m, Incarnation: incarnation}}
 		if !c.admit(&cmd) {
 			t.Fatal("it can't register")
 		}

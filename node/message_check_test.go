@@ -152,7 +152,7 @@ func TestRegistrationIsBounded(t *testing.T) {
 	c := newMany(t, 3, nil)
 	leader := c.nodes[brokerOf(c.nodes[1].node.catalog.group.lead)]
 	for id := 10; id < 10+maxBrokers; id++ {
-		cmd := command{Origin: BrokerID(id), Session: 1, Seq: 1, Register: &register{Member{ID: BrokerID(id), Host: "h", Port: 1}, 7}}
+		cmd := command{Origin: BrokerID(id), Session: 1, Seq: 1, Register: &register{Member: Member{ID: BrokerID(id), Host: "h", Port: 1}, Incarnation: 7}}
 		text, _ := json.Marshal(cmd)
 		leader.node.catalog.group.propose(text, func(any, error) {})
 	}
@@ -163,7 +163,7 @@ func TestRegistrationIsBounded(t *testing.T) {
 	if n := len(leader.node.catalog.brokers); n != maxBrokers {
 		t.Errorf("%d brokers", n)
 	}
-	older, _ := json.Marshal(command{Origin: 10, Session: 2, Seq: 1, Register: &register{Member{ID: 10, Host: "other", Port: 1}, 6}})
+	older, _ := json.Marshal(command{Origin: 10, Session: 2, Seq: 1, Register: &register{Member: Member{ID: 10, Host: "other", Port: 1}, Incarnation: 6}})
 	leader.node.catalog.group.propose(older, func(any, error) {})
 	for range 50 {
 		c.round()

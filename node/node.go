@@ -45,6 +45,7 @@ type Node struct {
 	partitions   map[GroupID]*partition
 	coordinators map[GroupID]*coordinator
 	peers        []*peer // ascending by id
+	process      start   // this one
 	conns        map[ConnID]*conn
 
 	counters       counters // for Stats
@@ -113,6 +114,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 		return nil, cfg.explainForeign(err)
 	}
 	n := newNode(cfg, log, now)
+	n.process = start{cfg.Incarnation, report.Epoch, cfg.Seed, report.End, report.End}
 	n.commands.session = uint64(cfg.Incarnation)<<32 | uint64(report.Epoch)
 	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
 		return nil, err

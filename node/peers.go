@@ -25,10 +25,13 @@ type peer struct {
 	lost     bool     // its connection broke, and nothing came from it since
 	lostAt   Time     // when it last did
 	spoke    bool     // something came from it since this node opened
-	telling  bool     // it was removed and doesn't know, see removal
-	told     Time     // when it last was told so
-	founds   bool     // it founds the same cluster, see founding.go
-	waits    byte     // it said that it waits itself, see waiting.go, at
+	start    start    // its newest process, and how far that got
+	refused  Time     // when it last was told that it is outdated; 0: never
+	node     *Node
+	telling  bool // it was removed and doesn't know, see removal
+	told     Time // when it last was told so
+	founds   bool // it founds the same cluster, see founding.go
+	waits    byte // it said that it waits itself, see waiting.go, at
 	waitsAt  Time
 	waitTold Time // when it last was told that this broker waits
 
@@ -60,13 +63,14 @@ func (n *Node) addPeer(id BrokerID) {
 		return
 	}
 	i := sort.Search(len(n.peers), func(i int) bool { return n.peers[i].id > id })
-	n.peers = slices.Insert(n.peers, i, &peer{id: id, heard: n.now, sent: n.now, lostAt: -1})
+	n.peers = slices.Insert(n.peers, i, &peer{node: n, id: id, heard: n.now, sent: n.now, lostAt: -1})
 }
 
 // begin returns the peer's envelope, started if it is empty.
 func (p *peer) begin() []byte {
 	if len(p.pieces) == 0 && len(p.envelope) == 0 {
 		p.envelope = append(p.envelope, envelopeVersion)
+		p.envelope = p.node.process.append(p.envelope, p.node.log.Durable())
 	}
 	return p.envelope
 }

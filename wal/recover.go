@@ -17,6 +17,7 @@ type Report struct {
 	CutOffset int64
 	Segments  int    // that are part of the log
 	Epoch     uint32 // how often the log was opened
+	End       LSN    // where the log ended before this time
 }
 
 // corrupt says where the log is corrupt and what an operator has to do.
@@ -362,6 +363,7 @@ func (r *recovery) write() error {
 	}
 	l.cur.end = r.end
 	l.durable = l.End()
+	r.report.End = l.durable
 	l.epoch = r.epoch + 1
 	l.put(l.newChunk(), RecordOpen, 0, 0, 0)
 	if err := r.flush(); err != nil {

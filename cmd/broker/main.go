@@ -123,7 +123,7 @@ func help(w io.Writer) {
 	fs, _ := newFlags()
 	fs.SetOutput(w)
 	fs.PrintDefaults()
-	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug,\n4 the cluster removed this broker or another one has taken its id.\n")
+	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug,\n4 the cluster goes on without this data folder: the broker was removed, another one has taken its id,\nor the folder is an older copy of itself.\n")
 }
 
 func version() string {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"chronik/wal"
+)
+
+// A data folder that was put back from a copy looks well, but it has forgotten votes and entries that its broker has
+// answered for: with its vote a leader could come that lacks acknowledged records. Nobody can notice by the folder
+// alone. So each broker says in every envelope which process of it speaks, where its log ended when that opened it, and
+// how far its log is durable now. The others remember, and take nothing from a process whose log ended before what an
+// earlier one had durable, nor from a second one of the same folder. What they know is in memory, and the start itself
+// in the catalog.
+
+// start is one process of a broker.
+type start struct {
+	incarnation uint32
+	epoch       uint32  // how often its log was opened
+	nonce       uint64  // two processes may open copies of one log
+	began       wal.LSN // where its log ended before it opened it
+	durable     wal.LSN // what is known to be on its disk, at least
+}
+
+func (s start) append(b []byte, durable wal.LSN) []byte {
+	b = binary.AppendUvarint(append(b, itemStart), uint64(s.incarnation))
+	b = binary.AppendUvarint(b, uint64(s.epoch))
+	b = binary.LittleEndian.AppendUint64(b, s.nonce)
+	b = binary.AppendUvarint(b, uint64(s.began))
+	return binary.AppendUvarint(b, uint64(durable))
+}
+
+func (r *reader) start() start {
+	s := start{incarnation: uint32(r.uvarint()), epoch: uint32(r.uvarint())}
+	s.nonce = uint64(r.uint32()) | uint64(r.uint32())<<32
+	s.began, s.durable = wal.LSN(r.uvarint()), wal.LSN(r.uvarint())
+	return s
+}
+
+func (s start) sameProcess(o start) bool {
+	return s.incarnation == o.incarnation && s.epoch == o.epoch && s.nonce == o.nonce && s.began == o.began
+}
+
+// after reports whether s was opened after o, of an empty disk or of all that o is known to have had.
+func (s start) after(o start) bool {
+	if s.incarnation != o.incarnation {
+		return s.incarnation > o.incarnation
+	}
+	return s.epoch > o.epoch && s.began >= o.durable
+}
+
+// registered is the process of a broker that the catalog knows. Those of earlier releases didn't say where they began.
+func (b *brokerMeta) registered() start {
+	if b == nil || b.Start == 0 {
+		return start{}
+	}
+	return start{b.Incarnation, uint32(b.Session), b.Start, wal.LSN(b.Began), wal.LSN(b.Began)}
+}
+
+// admitProcess reads which process of a broker an envelope is from, and reports whether to take anything from it.
+func (n *Node) admitProcess(from BrokerID, r *reader) bool {
+	if len(r.b) == 0 || r.b[0] != itemStart {
+		return true
+	}
+	r.byte()
+	s, p := r.start(), n.peer(from)
+	if r.bad || p == nil {
+		return !r.bad
+	}
+	if known := n.catalog.broker(from).registered(); known.after(p.start) {
+		p.start = known
+	}
+	switch {
+	case s.sameProcess(p.start):
+		p.start.durable = max(p.start.durable, s.durable)
+		return true
+	case s.after(p.start):
+		p.start = s
+		return true
+	}
+	n.refuseProcess(p, s)
+	return false
+}
+
+// refuseProcess tells an outdated process that it is, if it isn't just a late message of one that is gone.
+func (n *Node) refuseProcess(p *peer, s start) {
+	if s.incarnation != p.start.incarnation || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
+		return
+	}
+	p.refused = n.now
+	p.envelope = p.start.append(append(p.begin(), itemOutdated), p.start.durable)
+	p.envelope = s.append(p.envelope, s.durable)
+}
+
+// receiveOutdated ends this process if another broker knows a later one of it.
+func (n *Node) receiveOutdated(from BrokerID, r *reader) {
+	r.byte()
+	known := r.start()
+	r.byte()
+	if told := r.start(); r.bad || !told.sameProcess(n.process) || n.member(from) == nil {
+		return
+	}
+	if known.epoch > n.process.epoch && known.began >= n.process.began && n.log.Durable() >= known.began && n.ready {
+		n.endFor(EndOutdated, fmt.Errorf("the broker stopped, because another process has started with a copy of its data folder as broker %d, says broker %d. "+
+			"Two processes must never share an id: find the other one. If that is to go on, remove this data folder; if this one is to go on, "+
+			"stop that one, empty this folder and run: broker start -join -config FILE", n.self, from))
+		return
+	}
+	n.endFor(EndOutdated, fmt.Errorf("the broker stopped, because its data folder is an older copy of itself: its log ended at position %d when it was opened for the %d. time, "+
+		"but broker %d has seen it at position %d, opened for the %d. time. Votes and records that it has answered for are missing. "+
+		"Put back the newest folder if there is one; otherwise empty this one and run: broker start -join -config FILE. It then copies all from the others",
+		n.process.began, n.process.epoch, from, known.durable, known.epoch))
+}
