@@ -15,7 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -266,20 +265,28 @@ func TestAFolderThatLostItsLogIsRefused(t *testing.T) {
 	must(t, open())
 }
 
-// A replica that joins must get an incarnation that no earlier one of its broker had, also if that
-// one was lost in the same moment.
+// A replica that joins must get an incarnation that no earlier one of its broker had, whatever the clocks showed and
+// also if that one was lost in the same moment, and one above those that the cluster knows.
 func TestIncarnationsAreNeverUsedTwice(t *testing.T) {
 	seen := make(map[uint32]bool)
-	for range 2 {
+	for range 50 {
 		dir := t.TempDir()
 		f, err := openFolder(dir, Meta{ClusterID: "c", BrokerID: 2}, joinEmpty)
 		must(t, err)
 		f.close()
-		now := time.Now().Unix()
-		if i := f.meta.Incarnation; seen[i] || int64(i) >= now || int64(i) < now-5 {
-			t.Errorf("incarnation %d at time %d", i, now)
+		if i := f.meta.Incarnation; seen[i] || i <= founder || i > founder+maxDrawn {
+			t.Errorf("incarnation %d", i)
 		}
 		seen[f.meta.Incarnation] = true
+		must(t, raise(dir, 1<<31))
+		m, err := readMeta(dir)
+		must(t, err)
+		if f.meta.Incarnation = 1<<31 + 1; m != f.meta {
+			t.Errorf("%+v, want %+v", m, f.meta)
+		}
+		if err := raise(dir, 1<<32-1); err == nil || !strings.Contains(err.Error(), "another broker_id") {
+			t.Errorf("beyond the highest: %v", err)
+		}
 	}
 }
 

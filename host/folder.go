@@ -4,26 +4,27 @@ package host
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"chronik/node"
 )
 
 // A broker's data folder:
 //
-//	meta.json  who this is; written once, by Format
+//	meta.json  who this is; written by Format, and once more if the cluster knows a higher incarnation
 //	fresh      the log may be empty: there from Format until the first start has written to it
 //	outdated   the other brokers refused the folder: it is an older copy of itself; what they said
 //	lock       locked (flock) while a process uses the folder
@@ -69,26 +70,43 @@ func Format(dir string, m Meta) error {
 	if err := checkEmpty(filepath.Join(dir, logName)); err != nil {
 		return err
 	}
+	if err := writeDurably(dir, freshName, nil); err != nil {
+		return err
+	}
+	return writeMeta(dir, m)
+}
+
+// formatJoining makes dir the data folder of a replica that the cluster doesn't know yet. Its incarnation is drawn, so
+// that not even one that nobody has heard of is used twice. If the cluster has seen a higher one, it says so (raise).
+func formatJoining(dir string, m Meta) error {
+	var b [4]byte
+	rand.Read(b[:])
+	m.Incarnation = founder + 1 + binary.BigEndian.Uint32(b[:])%maxDrawn
+	return Format(dir, m)
+}
+
+// maxDrawn leaves room for those that have to be above another one.
+const maxDrawn = 1 << 30
+
+// raise gives a replica that has not joined yet an incarnation above one that the cluster knows.
+func raise(dir string, known uint32) error {
+	m, err := readMeta(dir)
+	if err != nil {
+		return err
+	}
+	if known == math.MaxUint32 {
+		return fmt.Errorf("broker %d can't join any more: the cluster has seen the highest incarnation of it, %d; give the broker another broker_id", m.BrokerID, known)
+	}
+	m.Incarnation = known + 1
+	return writeMeta(dir, m)
+}
+
+func writeMeta(dir string, m Meta) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := writeDurably(dir, freshName, nil); err != nil {
-		return err
-	}
 	return writeDurably(dir, metaName, append(text, '\n'))
-}
-
-// formatJoining makes dir the data folder of a replica that the cluster doesn't know yet. Its
-// incarnation is the time in seconds. It returns when that second is over, so that not even the next
-// replica after a loss of this one can be given the same.
-func formatJoining(dir string, m Meta) error {
-	m.Incarnation = uint32(time.Now().Unix())
-	if err := Format(dir, m); err != nil {
-		return err
-	}
-	time.Sleep(time.Until(time.Unix(int64(m.Incarnation)+1, 0)))
-	return nil
 }
 
 func checkEmpty(logDir string) error {
@@ -285,7 +303,7 @@ func readMeta(dir string) (Meta, error) {
 	}
 	var m Meta
 	if err := json.Unmarshal(text, &m); err != nil {
-		return Meta{}, fmt.Errorf("%s is damaged (%w): restore it from a copy; it is written once and never changed", path, err)
+		return Meta{}, fmt.Errorf("%s is damaged (%w): restore it from a copy", path, err)
 	}
 	if m.Version != metaVersion {
 		return Meta{}, fmt.Errorf("%s has version %d of the folder's layout, this program knows version %d: run the program that wrote it",

@@ -207,6 +207,26 @@ func (c *Config) adopt(m Meta) {
 // Addr is the address that clients can connect to.
 func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
 
+// Serve opens a host and runs it until ctx ends or the node is at its end. A replica that joins with an incarnation that
+// isn't new takes a higher one and begins again.
+func Serve(ctx context.Context, cfg Config) error {
+	for {
+		h, err := Open(cfg)
+		if err != nil {
+			return err
+		}
+		err = h.Run(ctx)
+		low, ok := errors.AsType[*node.IncarnationError](err)
+		if !ok {
+			return err
+		}
+		h.cfg.Log.Info("joining again with a higher incarnation", "why", low.Error())
+		if err := raise(cfg.Dir, low.Known); err != nil {
+			return err
+		}
+	}
+}
+
 // Run serves until ctx ends and the node has handed its leaderships over, or until the node is at its
 // end. It returns nil only after a clean stop, a *node.End if the node ended by itself, and an ErrBroken if an
 // invariant did not hold.

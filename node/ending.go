@@ -9,11 +9,12 @@ type EndKind uint8
 
 // The reasons.
 const (
-	EndDisk       EndKind = iota + 1 // a write or sync failed: what the disk holds is no longer known
-	EndDamaged                       // the disk gives back other bytes than were written, where nothing can stand in for them
-	EndSuperseded                    // another process has joined the cluster under this broker's id
-	EndRemoved                       // the cluster removed this broker
-	EndOutdated                      // the data folder is an older copy of itself, or another process runs on a copy of it
+	EndDisk        EndKind = iota + 1 // a write or sync failed: what the disk holds is no longer known
+	EndDamaged                        // the disk gives back other bytes than were written, where nothing can stand in for them
+	EndSuperseded                     // another process has joined the cluster under this broker's id
+	EndRemoved                        // the cluster removed this broker
+	EndIncarnation                    // it joins with a number that isn't new, see IncarnationError
+	EndOutdated                       // the data folder is an older copy of itself, or another process runs on a copy of it
 )
 
 // End is why a node is at its end. Its text is for the operator: what happened, and what to do.
@@ -54,4 +55,17 @@ func (n *Node) endFor(kind EndKind, err error) {
 func (n *Node) superseded(b *brokerMeta) {
 	n.endFor(EndSuperseded, fmt.Errorf("the broker stopped, because broker %d has joined the cluster anew, as incarnation %d at %s, and this is incarnation %d: "+
 		"the other one has taken its place. If both are wanted, give this one another broker_id; in any case remove its data folder", b.ID, b.Incarnation, b.Peer, n.cfg.Incarnation))
+}
+
+// IncarnationError ends a broker that joins with an incarnation below one that the cluster has seen of its id. Nothing
+// has been answered for under the lower number, so it may take a higher one and go on.
+type IncarnationError struct {
+	Broker      BrokerID
+	Incarnation uint32
+	Known       uint32 // the cluster has seen, says
+	By          BrokerID
+}
+
+func (e *IncarnationError) Error() string {
+	return fmt.Sprintf("broker %d joins as incarnation %d, but broker %d knows it as incarnation %d already; start it again with a higher one", e.Broker, e.Incarnation, e.By, e.Known)
 }

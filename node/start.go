@@ -54,8 +54,11 @@ func (s start) after(o start) bool {
 
 // registered is the process of a broker that the catalog knows. Those of earlier releases didn't say where they began.
 func (b *brokerMeta) registered() start {
-	if b == nil || b.Start == 0 {
+	if b == nil {
 		return start{}
+	}
+	if b.Start == 0 {
+		return start{incarnation: b.Incarnation}
 	}
 	return start{b.Incarnation, uint32(b.Session), b.Start, wal.LSN(b.Began), wal.LSN(b.Began)}
 }
@@ -87,7 +90,7 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 
 // refuseProcess tells an outdated process that it is, if it isn't just a late message of one that is gone.
 func (n *Node) refuseProcess(p *peer, s start) {
-	if s.incarnation != p.start.incarnation || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
+	if p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
 		return
 	}
 	p.refused = n.now
@@ -101,6 +104,12 @@ func (n *Node) receiveOutdated(from BrokerID, r *reader) {
 	known := r.start()
 	r.byte()
 	if told := r.start(); r.bad || !told.sameProcess(n.process) || n.member(from) == nil {
+		return
+	}
+	if known.incarnation > n.process.incarnation {
+		if n.joining() {
+			n.endFor(EndIncarnation, &IncarnationError{n.self, n.process.incarnation, known.incarnation, from})
+		}
 		return
 	}
 	if known.epoch > n.process.epoch && known.began >= n.process.began && n.log.Durable() >= known.began && n.ready {

@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -94,4 +95,25 @@ func TestLateProcess(t *testing.T) {
 	}
 	c.nodes[2].mayEnd = true
 	c.endsOutdated(2, "another process has started with a copy")
+}
+
+// TestJoinBelow joins with a number that is lower than one that the broker has had, as one that was drawn, or came from
+// a clock, may be. It must be told of the number, to take a higher one.
+func TestJoinBelow(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.kill(2)
+	c.add(2, 3, 1_800_000_000)
+	c.until("it is back", func() bool { return c.nodes[2].events[EventReady] > 0 })
+	c.kill(2)
+	c.add(2, 3, 7)
+	m := c.nodes[2]
+	m.mayEnd = true
+	c.until("it ends", func() bool { return m.end != nil })
+	var low *IncarnationError
+	if !errors.As(m.end, &low) || low.Known != 1_800_000_000 || m.end.OutOfCluster() {
+		t.Fatalf("it ended with %v", m.end)
+	}
+	m.cfg.Incarnation = low.Known + 1
+	c.restart(2, m.dir, 50)
+	c.until("it is back again", func() bool { return m.events[EventReady] > 0 })
 }

@@ -163,11 +163,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := servePprof(s.Pprof, cfg.Log); err != nil {
 		return err
 	}
-	h, err := host.Open(cfg)
-	if err != nil {
-		return err
-	}
-	return h.Run(ctx)
+	return host.Serve(ctx, cfg)
 }
 
 // minThreads is how many threads may run Go code at least. One that is in a system call counts until the
