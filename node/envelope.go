@@ -48,9 +48,9 @@ const (
 	itemClock   = 11
 	itemRemoved = 12
 	itemWaits   = 13
-	itemStart   = 14
+	itemStart   = 15
 
-	itemOutdated = 15
+	itemOutdated = 16
 
 	itemFounders = 14
 

@@ -21,7 +21,7 @@ func hostile(g *group, change func(*pb.Message)) []byte {
 	term, self := g.term, g.self
 	m := &pb.Message{Type: pb.MsgApp.Enum(), From: &from, To: &self, Term: &term}
 	change(m)
-	p := &peer{id: 1}
+	p := &peer{id: 1, envelope: []byte{envelopeVersion}} // of no process
 	p.addRaft(g.id, m)
 	return slices.Concat(append(p.pieces, p.envelope)...)
 }

@@ -11,6 +11,8 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
 )
 
 // peer is another broker as this one sees it.
@@ -26,14 +28,16 @@ type peer struct {
 	lostAt   Time     // when it last did
 	spoke    bool     // something came from it since this node opened
 	start    start    // its newest process, and how far that got
-	refused  Time     // when it last was told that it is outdated; 0: never
-	node     *Node
-	telling  bool // it was removed and doesn't know, see removal
-	told     Time // when it last was told so
-	founds   bool // it founds the same cluster, see founding.go
-	waits    byte // it said that it waits itself, see waiting.go, at
-	waitsAt  Time
-	waitTold Time // when it last was told that this broker waits
+	// toldDurable is how far it was told that this broker's log is durable: any of them may be asked to judge a copy.
+	toldDurable wal.LSN
+	refused     Time // when it last was told that it is outdated; 0: never
+	node        *Node
+	telling     bool // it was removed and doesn't know, see removal
+	told        Time // when it last was told so
+	founds      bool // it founds the same cluster, see founding.go
+	waits       byte // it said that it waits itself, see waiting.go, at
+	waitsAt     Time
+	waitTold    Time // when it last was told that this broker waits
 
 	clockOffset int64 // of its wall clock (clock.go), as of
 	clockAt     Time  // when it last told; 0: never
@@ -70,7 +74,8 @@ func (n *Node) addPeer(id BrokerID) {
 func (p *peer) begin() []byte {
 	if len(p.pieces) == 0 && len(p.envelope) == 0 {
 		p.envelope = append(p.envelope, envelopeVersion)
-		p.envelope = p.node.process.append(p.envelope, p.node.log.Durable())
+		p.toldDurable = p.node.log.Durable()
+		p.envelope = p.node.process.append(p.envelope, p.toldDurable)
 	}
 	return p.envelope
 }
@@ -167,7 +172,7 @@ func (n *Node) tellLeads() {
 				leads = append(leads, lead{g.id, g.term})
 			}
 		}
-		if len(leads) > 0 || n.now.Sub(p.sent) >= n.electionTimeout()/2 {
+		if len(leads) > 0 || n.now.Sub(p.sent) >= n.electionTimeout()/2 || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
 			p.envelope = appendLeads(p.begin(), leads)
 		}
 		n.introduce(p)

@@ -44,12 +44,14 @@ func (s start) sameProcess(o start) bool {
 	return s.incarnation == o.incarnation && s.epoch == o.epoch && s.nonce == o.nonce && s.began == o.began
 }
 
-// after reports whether s was opened after o, of an empty disk or of all that o is known to have had.
+// after reports whether s has all that o is known to have had, or begins with an empty disk. A process that has opened
+// its log has written to it, so no two that opened copies of one log are after each other. The number of starts says
+// nothing: that of an old copy grows with each attempt, and one that was believed must not keep the newest folder out.
 func (s start) after(o start) bool {
 	if s.incarnation != o.incarnation {
 		return s.incarnation > o.incarnation
 	}
-	return s.epoch > o.epoch && s.began >= o.durable
+	return s.began >= o.durable
 }
 
 // registered is the process of a broker that the catalog knows. Those of earlier releases didn't say where they began.
@@ -112,7 +114,7 @@ func (n *Node) receiveOutdated(from BrokerID, r *reader) {
 		}
 		return
 	}
-	if known.epoch > n.process.epoch && known.began >= n.process.began && n.log.Durable() >= known.began && n.ready {
+	if known.began >= n.process.began && n.log.Durable() >= known.began && n.ready {
 		n.endFor(EndOutdated, fmt.Errorf("the broker stopped, because another process has started with a copy of its data folder as broker %d, says broker %d. "+
 			"Two processes must never share an id: find the other one. If that is to go on, remove this data folder; if this one is to go on, "+
 			"stop that one, empty this folder and run: broker start -join -config FILE", n.self, from))

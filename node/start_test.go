@@ -65,6 +65,10 @@ func TestOldCopy(t *testing.T) {
 		c.endsOutdated(2, "an older copy of itself")
 	}
 
+	for _, id := range []BrokerID{1, 3} { // one that knew too little believed the copy: that must not keep the newest out
+		p := c.nodes[id].node.peer(2)
+		p.start = start{1, 9, 99, p.start.began, p.start.began + 40}
+	}
 	c.restart(2, stopped.clone(), 20) // the newest folder is taken
 	c.createTopic(2, "third")
 	newest := c.nodes[2].dir
@@ -90,6 +94,7 @@ func TestLateProcess(t *testing.T) {
 	later := old.node.process
 	later.epoch, later.nonce = later.epoch+1, 99
 	later.began = old.node.log.Durable()
+	later.durable = later.began + 40 // it has opened the log
 	for _, id := range []BrokerID{1, 3} {
 		c.nodes[id].node.peer(2).start = later
 	}
