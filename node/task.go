@@ -186,14 +186,6 @@ func (t *turns) take(c ConnID, begin func()) {
 	t.begin()
 }
 
-// waiting is how many wait for a turn.
-func (t *turns) waiting() (count int) {
-	for _, c := range t.order {
-		count += len(t.queues[c])
-	}
-	return count
-}
-
 // give ends a turn.
 func (t *turns) give() {
 	t.taken--
