@@ -38,7 +38,7 @@ func (n *Node) tickFounding() {
 		return
 	}
 	for _, id := range n.founding.list {
-		if p := n.peer(id); p != nil && !p.founds {
+		if p := n.peer(id); p != nil {
 			n.tellFounders(p)
 		}
 	}
