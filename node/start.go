@@ -75,7 +75,9 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 	if r.bad || p == nil {
 		return !r.bad
 	}
-	if known := n.catalog.broker(from).registered(); known.after(p.start) {
+	known := n.catalog.broker(from).registered()
+	unknown := known.incarnation > 0 && s.incarnation == known.incarnation && p.start.incarnation > known.incarnation
+	if known.after(p.start) || unknown { // what isn't registered has no say against what is
 		p.start = known
 	}
 	switch {

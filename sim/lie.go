@@ -131,6 +131,7 @@ const (
 	lieItemInSync   = 10
 	lieItemClock    = 11
 	lieItemRemoved  = 12
+	lieItemStart    = 15
 )
 
 func (w *world) lie(l *Lie, b *broker, d draw) []byte {
@@ -159,9 +160,11 @@ func lieGarbage(d draw) []byte {
 	b := noise(d.next(), int(d.between(1, 300)))
 	switch d.next().next().below(3) {
 	case 0:
-		b[0] = lieEnvelope
+		if b[0] = lieEnvelope; len(b) > 1 && b[1] == lieItemStart {
+			b[1]++ // where a broker's log ends only the broker itself can say
+		}
 	case 1: // an item that is cut, or says that it is larger than all there is
-		b = append([]byte{lieEnvelope, byte(1 + d.below(15))}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
+		b = append([]byte{lieEnvelope, byte(1 + d.below(lieItemStart-1))}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
 	}
 	return b
 }
