@@ -234,11 +234,18 @@ func (p *Plan) Bytes() []byte {
 	lines(&b, "calls", p.Calls, ",")
 	lines(&b, "faults", p.Faults, ",")
 	lines(&b, "members", p.Members, ",")
+	then := func(more bool) string {
+		if more {
+			return ","
+		}
+		return ""
+	}
+	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies) > 0))
 	if len(p.Attacks) > 0 {
-		lines(&b, "turns", p.Turns, ",")
-		lines(&b, "attacks", p.Attacks, "")
-	} else {
-		lines(&b, "turns", p.Turns, "")
+		lines(&b, "attacks", p.Attacks, then(len(p.Lies) > 0))
+	}
+	if len(p.Lies) > 0 {
+		lines(&b, "lies", p.Lies, "")
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
