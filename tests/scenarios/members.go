@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"slices"
+	"time"
 
 	"chronik/tests/rig"
 )
@@ -27,7 +30,7 @@ func growAndShrink(ctx context.Context, w *world) error {
 		admin("remove", "1"),
 		admin("remove", "2"),
 		func() error {
-			return w.round("removed brokers still run", func() error { return rig.Pause(ctx, w.cut) })
+			return w.round("after the removals", func() error { return rig.Pause(ctx, w.cut) })
 		},
 		func() error { return w.leave(1) },
 		func() error { return w.leave(2) },
@@ -66,8 +69,15 @@ func (w *world) placedOn(ctx context.Context, ids ...int32) error {
 	return nil
 }
 
+// removed is the exit code of a broker that was removed from its cluster.
+const removed = 4
+
+// leave waits for a broker that was removed to end by itself.
 func (w *world) leave(id int) error {
 	w.Forget(id)
-	_, err := w.Stop(id)
-	return err
+	err := w.WaitForEnd(id, 20*time.Second)
+	if end, ok := errors.AsType[*exec.ExitError](err); ok && end.ExitCode() == removed {
+		return nil
+	}
+	return fmt.Errorf("broker %d was removed and should have ended with exit code %d: %v; see %s", id, removed, err, w.Lines(id))
 }
