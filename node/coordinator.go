@@ -144,28 +144,41 @@ func (c *coordinator) forget(g *consumerGroup) {
 }
 
 // apply implements machine. The entries are the leader's own decisions: it knew all earlier ones
-// when it made them, so they are never refused.
-func (c *coordinator) apply(_, _ uint64, data []byte) any {
-	if len(data) > 0 {
-		c.applyBatch(data)
+// when it made them, so they are refused only if this release can't parse them (checkGroupBatch).
+func (c *coordinator) apply(index, _ uint64, data []byte) any {
+	if len(data) == 0 {
+		return nil
+	}
+	if err := c.applyBatch(data); err != nil {
+		e := Event{Kind: EventEntryRefused, N: int64(index), Text: err.Error()}
+		if c.group != nil { // not while the log is read
+			e.Group = c.group.id
+		}
+		c.node.event(e)
+		return err
 	}
 	return nil
 }
 
-func (c *coordinator) applyBatch(batch []byte) {
+// applyBatch applies all records of a batch, or none.
+func (c *coordinator) applyBatch(batch []byte) error {
+	if err := checkGroupBatch(batch); err != nil {
+		return err
+	}
 	b, err := kafka.ParseBatch(batch)
-	assert(err == nil, "every entry of a coordinator is a batch: %v", err)
+	assert(err == nil, "a checked entry of a coordinator is a batch: %v", err)
 	if b.Count == 0 {
 		c.log.raise(b.BaseOffset)
-		return
+		return nil
 	}
 	err = kafka.Records(batch, func(_, ms int64, key, value []byte) error {
 		c.applyAt(ms, key, value)
 		return nil
 	})
-	assert(err == nil, "every entry of a coordinator is a batch of records: %v", err)
+	assert(err == nil, "a checked entry of a coordinator is a batch of records: %v", err)
 	c.log.expire(b.FirstTimestamp, 2*int(b.Count))
 	c.wake()
+	return nil
 }
 
 // applyAt applies a record that was written at a time.
@@ -229,8 +242,10 @@ func (c *coordinator) propose(records []kafka.Record, done func(error)) {
 		c.group.propose(appendGroupBatch(nil, records[:maxRecords], c.node.unixMs), func(any, error) {})
 		records = records[maxRecords:]
 	}
-	c.group.propose(appendGroupBatch(nil, records, c.node.unixMs), func(_ any, err error) {
-		if err != nil {
+	c.group.propose(appendGroupBatch(nil, records, c.node.unixMs), func(result any, err error) {
+		if refused, ok := result.(error); ok {
+			err = kafka.Errorf(kerr.UnknownServerError, "%v", refused)
+		} else if err != nil {
 			err = kerr.NotCoordinator
 		}
 		done(err)

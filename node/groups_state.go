@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -173,6 +174,9 @@ func (c *coordinator) restoreLog(b []byte) error {
 		case value == nil:
 			c.log.bury(ms, key)
 		default:
+			if err := checkGroupRecord(key, value); err != nil {
+				return fmt.Errorf("%w: %w", errGroupsState, err)
+			}
 			c.applyAt(ms, key, value)
 		}
 	}
@@ -188,7 +192,15 @@ func (c *coordinator) restoreLog(b []byte) error {
 // with the time of the newest record, in ms, and the next leader tells all where they have come to (beginAt).
 func (c *coordinator) restoreOld(b []byte) error {
 	c.old = true
-	err := kafka.SplitBatches(b, c.applyBatch)
+	var wrong error
+	err := kafka.SplitBatches(b, func(batch []byte) {
+		if wrong == nil {
+			wrong = c.applyBatch(batch)
+		}
+	})
+	if err = cmp.Or(err, wrong); err != nil {
+		return fmt.Errorf("%w: %w", errGroupsState, err)
+	}
 	newest := int64(0)
 	c.log.from(0, func(p *place) bool {
 		p.ms = p.group.wroteAt(p)

@@ -143,6 +143,8 @@ func (g *group) checkState(data []byte) error {
 		return newCatalog(g.node).restore(states, false)
 	case *partition:
 		return (&partition{node: g.node}).restore(states, false)
+	case *coordinator:
+		return (&coordinator{node: g.node}).restore(states, false)
 	}
 	return nil
 }
