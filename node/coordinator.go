@@ -144,7 +144,7 @@ func (c *coordinator) forget(g *consumerGroup) {
 }
 
 // apply implements machine. The entries are the leader's own decisions: it knew all earlier ones
-// when it made them, so they are refused only if this release can't parse them (checkGroupBatch).
+// when it made them, so they are refused only if this release can't parse them (parseGroupBatch).
 func (c *coordinator) apply(index, _ uint64, data []byte) any {
 	if len(data) == 0 {
 		return nil
@@ -162,43 +162,37 @@ func (c *coordinator) apply(index, _ uint64, data []byte) any {
 
 // applyBatch applies all records of a batch, or none.
 func (c *coordinator) applyBatch(batch []byte) error {
-	if err := checkGroupBatch(batch); err != nil {
+	b, err := kafka.ParseBatch(batch)
+	if err != nil {
 		return err
 	}
-	b, err := kafka.ParseBatch(batch)
-	assert(err == nil, "a checked entry of a coordinator is a batch: %v", err)
 	if b.Count == 0 {
 		c.log.raise(b.BaseOffset)
 		return nil
 	}
-	err = kafka.Records(batch, func(_, ms int64, key, value []byte) error {
-		c.applyAt(ms, key, value)
-		return nil
-	})
-	assert(err == nil, "a checked entry of a coordinator is a batch of records: %v", err)
+	records, err := parseGroupBatch(batch)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		c.applyRecord(&records[i])
+	}
 	c.log.expire(b.FirstTimestamp, 2*int(b.Count))
 	c.wake()
 	return nil
 }
 
-// applyAt applies a record that was written at a time.
-func (c *coordinator) applyAt(ms int64, key, value []byte) {
-	if kind := recordKind(key); kind == keyModernGroup || kind == keyModernMember {
-		id, member := parseModernKey(key)
-		if value == nil && c.find(id) == nil {
+func (c *coordinator) applyRecord(r *groupRecord) {
+	ms := r.ms
+	switch g := c.find(r.group); {
+	case r.modern != nil:
+		if g == nil && r.modern.isTombstone() {
 			return // removed twice
 		}
-		g := c.ensure(id)
-		if g.applyModern(ms, member, value); g.stored.empty() && g.classic == nil {
+		g = c.ensure(r.group)
+		if g.applyModern(ms, r.modern); g.stored.empty() && g.classic == nil {
 			c.forget(g)
 		}
-	} else {
-		c.applyRecord(ms, parseGroupRecord(key, value))
-	}
-}
-
-func (c *coordinator) applyRecord(ms int64, r groupRecord) {
-	switch g := c.find(r.group); {
 	case r.offset != nil:
 		c.ensure(r.group).put(ms, r.topic, *r.offset)
 	case r.metadata != nil:

@@ -48,11 +48,10 @@ const (
 	itemClock   = 11
 	itemRemoved = 12
 	itemWaits   = 13
-	itemStart   = 15
-
-	itemOutdated = 16
 
 	itemFounders = 14
+	itemStart    = 15
+	itemOutdated = 16
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5

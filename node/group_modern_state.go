@@ -127,13 +127,6 @@ func modernKey(group, member string) []byte {
 	return append(append(key, group...), member...)
 }
 
-func parseModernKey(key []byte) (group, member string) {
-	assert(len(key) >= 4, "a modern group's key has its kind and a length: %x", key)
-	n := int(binary.BigEndian.Uint16(key[2:]))
-	assert(len(key) >= 4+n, "a modern group's key has the group's whole id: %x", key)
-	return string(key[4 : 4+n]), string(key[4+n:])
-}
-
 func modernRecord(key []byte, v any) kafka.Record {
 	value, err := json.Marshal(v)
 	assert(err == nil, "a modern group can be encoded: %v", err)
@@ -148,23 +141,18 @@ func (m *modernMember) record(group string) kafka.Record {
 	return modernRecord(modernKey(group, m.ID), m)
 }
 
-// applyModern takes a record of a modern group or of one of its members.
-func (g *storedGroup) applyModern(member string, value []byte) {
+// applyModern takes a change of a group of the new protocol or of one of its members.
+func (g *storedGroup) applyModern(c *modernChange) {
 	if g.modern == nil {
 		g.modern, g.metadata = &modernState{}, nil
 	}
-	var err error
-	switch {
-	case member == "":
-		fresh := modernState{members: g.modern.members, place: g.modern.place}
-		err = json.Unmarshal(value, &fresh)
-		g.modern = &fresh
-	default:
-		m := &modernMember{place: g.modern.placeOf(member)}
-		err = json.Unmarshal(value, m)
-		g.modern.put(m)
+	if c.state != nil {
+		c.state.members, c.state.place = g.modern.members, g.modern.place
+		g.modern = c.state
+	} else {
+		c.now.place = g.modern.placeOf(c.member)
+		g.modern.put(c.now)
 	}
-	assert(err == nil, "a modern group's record can be parsed: %v", err)
 }
 
 // draft is a change in the making: what a heartbeat or the end of a session makes of a group. Nothing

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"sort"
@@ -30,16 +29,6 @@ const (
 	offsetValueForm = 4 // with topic ids
 	groupValueForm  = 3 // with static members
 )
-
-// groupRecord is one record of Kafka's, parsed. Exactly one of offset and metadata is set; neither in
-// a tombstone, which has a topic if it is an offset's.
-type groupRecord struct {
-	group     string
-	topic     string
-	partition int32
-	offset    *committedOffset
-	metadata  *kmsg.GroupMetadataValue
-}
 
 // storedGroup is what the log says of a group.
 type storedGroup struct {
@@ -182,51 +171,3 @@ func groupMetadataRecord(group string, v *kmsg.GroupMetadataValue) kafka.Record 
 }
 
 func groupTombstone(group string) kafka.Record { return kafka.Record{Key: groupKey(group)} }
-
-func recordKind(key []byte) uint16 {
-	assert(len(key) >= 2, "the key of a coordinator's record begins with its version")
-	return binary.BigEndian.Uint16(key)
-}
-
-// parseGroupRecord is the inverse of the functions above. Nothing in the result aliases the bytes,
-// which belong to the log.
-func parseGroupRecord(key, value []byte) groupRecord {
-	switch kind := recordKind(key); kind {
-	case 0, keyOffset:
-		return parseOffsetRecord(key, value)
-	default:
-		assert(kind == keyGroup, "a coordinator's record has a key of version 0 to %d: %d", keyGroup, kind)
-		return parseMetadataRecord(key, value)
-	}
-}
-
-func parseOffsetRecord(key, value []byte) groupRecord {
-	var k kmsg.OffsetCommitKey
-	err := k.ReadFrom(key)
-	assert(err == nil, "the key of an offset can be parsed: %v", err)
-	r := groupRecord{group: k.Group, topic: k.Topic, partition: k.Partition}
-	if value == nil {
-		return r
-	}
-	var v kmsg.OffsetCommitValue
-	err = v.ReadFrom(value)
-	assert(err == nil, "a committed offset can be parsed: %v", err)
-	r.offset = &committedOffset{
-		partition: k.Partition, offset: v.Offset, leaderEpoch: v.LeaderEpoch, metadata: v.Metadata,
-		committed: v.CommitTimestamp, topicID: GroupID(binary.BigEndian.Uint64(v.TopicID[8:])),
-	}
-	return r
-}
-
-func parseMetadataRecord(key, value []byte) groupRecord {
-	var k kmsg.GroupMetadataKey
-	err := k.ReadFrom(key)
-	assert(err == nil, "the key of a group can be parsed: %v", err)
-	r := groupRecord{group: k.Group}
-	if value != nil {
-		r.metadata = new(kmsg.GroupMetadataValue)
-		err = r.metadata.ReadFrom(bytes.Clone(value))
-		assert(err == nil, "a group's metadata can be parsed: %v", err)
-	}
-	return r
-}

@@ -46,14 +46,15 @@ func (g *consumerGroup) putClassic(ms int64, v *kmsg.GroupMetadataValue) {
 	g.stored.metadata, g.stored.modern = v, nil
 }
 
-// applyModern takes a record of a group of the new protocol or, with an id, of a member.
-func (g *consumerGroup) applyModern(ms int64, member string, value []byte) {
-	if value == nil {
+// applyModern takes a record of a group of the new protocol or of one of its members.
+func (g *consumerGroup) applyModern(ms int64, c *modernChange) {
+	member := c.member
+	if c.isTombstone() {
 		g.removeMember(ms, member)
 		return
 	}
 	g.buryClassic(ms)
-	g.stored.applyModern(member, value)
+	g.stored.applyModern(c)
 	s := g.stored.modern
 	if member == "" {
 		s.place = g.write(s.place, place{kind: placeModern, ms: ms})
@@ -174,10 +175,12 @@ func (c *coordinator) restoreLog(b []byte) error {
 		case value == nil:
 			c.log.bury(ms, key)
 		default:
-			if err := checkGroupRecord(key, value); err != nil {
+			rec, err := parseGroupRecord(key, value)
+			if err != nil {
 				return fmt.Errorf("%w: %w", errGroupsState, err)
 			}
-			c.applyAt(ms, key, value)
+			rec.ms = ms
+			c.applyRecord(&rec)
 		}
 	}
 	c.log.end = end

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
@@ -66,7 +67,7 @@ func shownRecord(t *testing.T, key, value []byte) string {
 	var k kmsg.OffsetCommitKey
 	var gk kmsg.GroupMetadataKey
 	var err error
-	switch kind := recordKind(key); {
+	switch kind := binary.BigEndian.Uint16(key); {
 	case kind == 1:
 		if err = k.ReadFrom(key); err == nil && value == nil {
 			return fmt.Sprintf("%s/%s/%d gone", k.Group, k.Topic, k.Partition)

@@ -76,8 +76,8 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 		return !r.bad
 	}
 	known := n.catalog.broker(from).registered()
-	unknown := known.incarnation > 0 && s.incarnation == known.incarnation && p.start.incarnation > known.incarnation
-	if known.after(p.start) || unknown { // what isn't registered has no say against what is
+	unregistered := known.incarnation > 0 && s.incarnation == known.incarnation && p.start.incarnation > known.incarnation
+	if known.after(p.start) || unregistered { // what isn't registered has no say against what is
 		p.start = known
 	}
 	switch {
