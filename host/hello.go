@@ -28,7 +28,7 @@ import (
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 3
+	peerVersion = 4
 
 	envelopeHead = 8 // bytes before the data
 
