@@ -30,13 +30,12 @@ func (h *Host) serveMetrics(addr string) error {
 	}
 	h.metrics.registry.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
-		ErrorLog:            slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
-		MaxRequestsInFlight: 4,
-		DisableCompression:  true, // it takes several times the CPU of everything else in a scrape
-	}))
-	mux.HandleFunc("GET /healthz", h.serveHealth)
-	mux.HandleFunc("GET /groups", h.serveGroups)
+	mux.Handle("GET /metrics", &page{make: promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
+		ErrorLog:           slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
+		DisableCompression: true, // it takes several times the CPU of everything else in a scrape
+	}).ServeHTTP})
+	mux.Handle("GET /healthz", &page{make: h.serveHealth})
+	mux.Handle("GET /groups", &page{make: h.serveGroups})
 	mux.HandleFunc("POST /steps", h.serveSteps)
 	h.http = &http.Server{
 		Handler:           mux,
@@ -86,13 +85,7 @@ func health(v *view, answers, recovered bool) (status int, state string) {
 const maxGroups = 100
 
 func (h *Host) serveGroups(w http.ResponseWriter, _ *http.Request) {
-	var all []node.View
-	ok := h.metrics.ask(answerTime, func(n *node.Node) {
-		for _, id := range n.Groups() {
-			v, _ := n.Inspect(id)
-			all = append(all, v)
-		}
-	})
+	all, ok := h.views()
 	if !ok {
 		http.Error(w, "the loop does not answer: it recovers, is stuck, or has ended", http.StatusServiceUnavailable)
 		return
@@ -111,6 +104,22 @@ func (h *Host) serveGroups(w http.ResponseWriter, _ *http.Request) {
 	if left := len(all) - maxGroups; left > 0 {
 		fmt.Fprintf(w, "and %d more\n", left)
 	}
+}
+
+// views describes all groups, some of them in each step of the loop; false if the loop doesn't answer.
+func (h *Host) views() (all []node.View, ok bool) {
+	var ids []node.GroupID
+	ok = h.metrics.ask(answerTime, func(n *node.Node) { ids = n.Groups() })
+	for part := range slices.Chunk(ids, 2048) {
+		ok = ok && h.metrics.ask(answerTime, func(n *node.Node) {
+			for _, id := range part {
+				if v, known := n.Inspect(id); known {
+					all = append(all, v)
+				}
+			}
+		})
+	}
+	return all, ok
 }
 
 // groupLag orders groups by what is wrong with them.
