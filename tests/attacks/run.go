@@ -37,7 +37,7 @@ type attack struct {
 
 // attacks are all of them; each kind has a file of its own.
 func attacks() [][]attack {
-	return [][]attack{connectionAttacks, unfoldingAttacks, nameAttacks, crowdAttacks, peerAttacks, metricsAttacks, configAttacks}
+	return [][]attack{connectionAttacks, unfoldingAttacks, nameAttacks, crowdAttacks, peerAttacks, metricsAttacks, configAttacks, ordinaryLoads}
 }
 
 // smallSettings keep what a broker means to hold small, so that what it holds beyond shows.
