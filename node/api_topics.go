@@ -316,6 +316,7 @@ type producerIDs struct {
 	end     int64
 	spare   []int64 // first id of the next block, if it is reserved
 	asked   bool
+	given   bool // one was given out by this process
 	waiting waiters[func(id int64)]
 }
 
@@ -338,6 +339,7 @@ func (p *producerIDs) draw() (int64, bool) {
 		return 0, false
 	}
 	p.next++
+	p.given = true
 	return p.next - 1, true
 }
 

@@ -261,6 +261,9 @@ func (n *Node) receiveMembers(from BrokerID, r *reader) {
 			r.fail()
 			return
 		}
+		if n.founding.open {
+			m.Folder = "" // it may still be emptied and made anew
+		}
 		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
 		switch {
 		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:

@@ -15,6 +15,7 @@ const (
 	EndRemoved                        // the cluster removed this broker
 	EndIncarnation                    // it joins with a number that isn't new, see IncarnationError
 	EndOutdated                       // the data folder is an older copy of itself, or another process runs on a copy of it
+	EndFounders                       // it founded a cluster of its own, to which nobody wrote, and others wait for it to found theirs
 )
 
 // End is why a node is at its end. Its text is for the operator: what happened, and what to do.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The founders of a cluster begin its catalog without a word between them: each with a checkpoint that lists them all.
@@ -17,10 +18,20 @@ import (
 
 // founding is what a founder knows of the others' lists.
 type founding struct {
-	list []BrokerID // of this broker, ascending; empty: it isn't known, or nothing is to be founded
-	open bool       // the others haven't all told the same; nothing of the catalog's group moves before
-	said string     // the last contradiction that was told
+	list []BrokerID      // of this broker, ascending; empty: it isn't known, or nothing is to be founded
+	open bool            // the others haven't all told the same; nothing of the catalog's group moves before
+	said []contradiction // what the operator was told of, the oldest first
 }
+
+// contradiction is a broker whose list differs, and what was said of it.
+type contradiction struct {
+	from BrokerID
+	text string
+	at   Time
+}
+
+// maxContradictions bounds those that are remembered.
+const maxContradictions = 16
 
 // beginFounding finds out whether this broker has yet to agree with the others. One that has voted, or has entries, did.
 func (n *Node) beginFounding() {
@@ -76,28 +87,82 @@ func (n *Node) receiveFounders(from BrokerID, founded bool, list []BrokerID) {
 		n.tellFounders(p)
 	}
 	if !slices.Equal(list, mine) {
-		n.contradicted(from, list)
+		n.contradicted(from, founded, list)
 		return
 	}
 	if p == nil || !n.founding.open {
 		return
 	}
 	p.founds = true
-	n.founding.open = !founded && slices.ContainsFunc(mine, func(id BrokerID) bool {
-		other := n.peer(id)
-		return id != n.self && (other == nil || !other.founds)
-	})
+	if !founded && slices.ContainsFunc(mine, func(id BrokerID) bool { return id != n.self && !n.founds(id) }) {
+		return
+	}
+	n.founding.open = false
+	for _, p := range n.peers {
+		if !p.founds { // it agreed with the one that tells; the process that was heard here may be one before
+			p.start = start{}
+		}
+	}
 }
 
-// contradicted tells both lists, whenever they change.
-func (n *Node) contradicted(from BrokerID, list []BrokerID) {
-	text := fmt.Sprintf("broker %d founds a cluster of the brokers %s, this broker one of %s: they can't be one cluster. "+
-		"Stop the broker whose members are wrong, empty its data folder, write the same members on all founders, and run broker format there again",
-		from, listBrokers(list), listBrokers(n.founding.list))
-	if text != n.founding.said {
-		n.founding.said = text
-		n.event(Event{Kind: EventFoundersDiffer, N: int64(from), Text: text})
+// founds reports whether another founder has told the same list.
+func (n *Node) founds(id BrokerID) bool {
+	p := n.peer(id)
+	return p != nil && p.founds
+}
+
+// meetFounder notes which process of a founder speaks. As long as founders look for each other, nobody has answered for
+// anything: a process with an emptied folder may follow one that was told the wrong list.
+func (p *peer) meetFounder(s start) {
+	if !s.sameProcess(p.start) {
+		p.founds = false
 	}
+	p.start = s
+}
+
+// contradicted tells both lists, when they change and once a minute.
+func (n *Node) contradicted(from BrokerID, founded bool, list []BrokerID) {
+	text := fmt.Sprintf("broker %d founds a cluster of the brokers %s, this broker one of %s: they can't be one cluster. %s",
+		from, listBrokers(list), listBrokers(n.founding.list), n.contradictionAdvice(from, founded))
+	n.tellContradiction(contradiction{from, text, n.now})
+	if len(n.founding.list) == 1 && slices.Contains(list, n.self) && !n.Holds() {
+		n.endFor(EndFounders, fmt.Errorf("the broker stopped, because its members list only itself, and broker %d lists it as a founder of the cluster of the brokers %s, which waits for it. "+
+			"Nothing was written here. If it belongs to them, empty its data folder, write the same members as there, and run: broker format -config FILE. If not, mend the members of broker %d",
+			from, listBrokers(list), from))
+	}
+}
+
+func (n *Node) contradictionAdvice(from BrokerID, founded bool) string {
+	switch {
+	case founded:
+		return fmt.Sprintf("Broker %d has founded its cluster already. To join it, empty the data folder of this broker, name broker %d in its members, and run: broker start -join -config FILE. "+
+			"If nothing in it is to be kept, stop broker %d instead, empty its data folder, write the same members on all founders, and run broker format there again", from, from, from)
+	case !n.founding.open:
+		return fmt.Sprintf("This broker's cluster is founded already. To let broker %d join it, empty that one's data folder, name this broker in its members, and run there: broker start -join -config FILE", from)
+	}
+	return "Stop the broker whose members are wrong, empty its data folder, write the same members on all founders, and run broker format there again"
+}
+
+func (n *Node) tellContradiction(c contradiction) {
+	i := slices.IndexFunc(n.founding.said, func(o contradiction) bool { return o.from == c.from })
+	switch {
+	case i >= 0 && n.founding.said[i].text == c.text && c.at.Sub(n.founding.said[i].at) < contradictionsToldEvery:
+		return
+	case i >= 0:
+		n.founding.said = slices.Delete(n.founding.said, i, i+1)
+	case len(n.founding.said) == maxContradictions:
+		n.founding.said = slices.Delete(n.founding.said, 0, 1)
+	}
+	n.founding.said = append(n.founding.said, c)
+	n.event(Event{Kind: EventFoundersDiffer, N: int64(c.from), Text: c.text})
+}
+
+const contradictionsToldEvery = time.Minute
+
+// Holds reports whether somebody may have got something from this broker's cluster that he counts on. What an earlier
+// process has given to clients isn't known.
+func (n *Node) Holds() bool {
+	return n.catalog.nextGroup > 1 || n.producerIDs.given || len(n.catalog.brokers) > 1 || n.process.epoch > 1
 }
 
 func listBrokers(list []BrokerID) string {

@@ -31,12 +31,13 @@ func TestFoundersWithDifferentLists(t *testing.T) {
 		ready []BrokerID
 	}{
 		{"all alike", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1, 2, 3}}, []BrokerID{1, 2, 3}},
-		{"one lists only itself", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {3}}, []BrokerID{3}},
+		{"one lists only itself", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {3}}, nil},
 		{"one leaves one out", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {2, 3}}, nil},
 		{"one has one more", map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {1, 2, 3, 4}}, nil},
 		{"two pairs", map[BrokerID][]BrokerID{1: {1, 2}, 2: {2, 3}, 3: {2, 3}}, []BrokerID{2, 3}},
 	} {
 		m := founders(t, c.lists)
+		m.nodes[3].mayEnd = true // see TestSoleFounder
 		told := 0
 		for range 2000 {
 			m.round()
@@ -54,6 +55,48 @@ func TestFoundersWithDifferentLists(t *testing.T) {
 		if differ := len(c.ready) < 3; differ != (told > 0) {
 			t.Errorf("%s: a contradiction was told %d times", c.what, told)
 		}
+	}
+}
+
+// A founder that lists only itself ends when others wait for it, unless a client may have got something from it. In the
+// first case it founds their cluster with an emptied folder, while they go on; in the second they join its one.
+func TestSoleFounder(t *testing.T) {
+	all := []BrokerID{1, 2, 3}
+	c := founders(t, map[BrokerID][]BrokerID{1: all, 2: all, 3: {3}})
+	c.nodes[3].mayEnd = true
+	c.until("it ends", func() bool { return c.nodes[3].end != nil })
+	if end := c.nodes[3].end; end.Kind != EndFounders || end.OutOfCluster() || !strings.Contains(end.Error(), "the cluster of the brokers 1, 2, 3") {
+		t.Errorf("it ended with %v", end)
+	}
+	c.kill(3)
+	c.rounds(20)
+	c.addKnowing(3, founder, 1, 2)
+	c.until("all are ready", func() bool {
+		return c.nodes[1].events[EventReady] > 0 && c.nodes[2].events[EventReady] > 0 && c.nodes[3].events[EventReady] > 0
+	})
+	c.createTopic(1, "t")
+
+	c = founders(t, map[BrokerID][]BrokerID{1: {1}, 2: {1, 2}})
+	c.kill(2)
+	c.create("kept", 1)
+	c.produce("kept", "a")
+	c.start(2)
+	c.until("both lists are told", func() bool {
+		return c.nodes[1].events[EventFoundersDiffer] > 0 && c.nodes[2].events[EventFoundersDiffer] > 0
+	})
+	c.add(2, 2, 2)
+	c.until("the other one joins", func() bool { return c.nodes[2].events[EventReady] > 0 })
+	if got := c.read("kept", 0); len(got) != 1 || got[0] != "0=a" {
+		t.Errorf("its records: %q", got)
+	}
+}
+
+// What doesn't change is told once a minute.
+func TestContradictionsAreToldAgain(t *testing.T) {
+	c := founders(t, map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {2, 3}})
+	c.pass(150 * time.Second)
+	if told := c.nodes[3].events[EventFoundersDiffer]; told < 4 || told > 6 {
+		t.Errorf("two contradictions were told %d times in 150 s", told)
 	}
 }
 
@@ -90,7 +133,9 @@ func TestContradictionNamesBothLists(t *testing.T) {
 	for range 500 {
 		c.round()
 		for _, id := range c.ids {
-			text += c.nodes[id].node.founding.said
+			for _, said := range c.nodes[id].node.founding.said {
+				text += said.text
+			}
 		}
 	}
 	if !strings.Contains(text, "of the brokers 2, 3, this broker one of 1, 2, 3") || !strings.Contains(text, "of the brokers 1, 2, 3, this broker one of 2, 3") {

@@ -75,6 +75,10 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 	if r.bad || p == nil {
 		return !r.bad
 	}
+	if n.founding.open {
+		p.meetFounder(s)
+		return true
+	}
 	known := n.catalog.broker(from).registered()
 	unregistered := known.incarnation > 0 && s.incarnation == known.incarnation && p.start.incarnation > known.incarnation
 	if known.after(p.start) || unregistered { // what isn't registered has no say against what is
