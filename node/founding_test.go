@@ -91,6 +91,23 @@ func TestSoleFounder(t *testing.T) {
 	}
 }
 
+// A founder whose list was wrong founds the cluster with an emptied folder and the right one, while the others go on.
+func TestListMended(t *testing.T) {
+	all := []BrokerID{1, 2, 3}
+	c := founders(t, map[BrokerID][]BrokerID{1: all, 2: all, 3: {2, 3}})
+	c.until("both lists are told", func() bool {
+		return c.nodes[2].events[EventFoundersDiffer] > 0 && c.nodes[3].events[EventFoundersDiffer] > 0
+	})
+	c.kill(3)
+	c.rounds(20)
+	c.change = func(cfg *Config) { cfg.Seed = 7 } // another process
+	c.addKnowing(3, founder, 1, 2)
+	c.until("all are ready", func() bool {
+		return c.nodes[1].events[EventReady] > 0 && c.nodes[2].events[EventReady] > 0 && c.nodes[3].events[EventReady] > 0
+	})
+	c.createTopic(1, "t")
+}
+
 // What doesn't change is told once a minute.
 func TestContradictionsAreToldAgain(t *testing.T) {
 	c := founders(t, map[BrokerID][]BrokerID{1: {1, 2, 3}, 2: {1, 2, 3}, 3: {2, 3}})
