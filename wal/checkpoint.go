@@ -99,12 +99,12 @@ func (l *Log) ReadCheckpoint(g GroupID, index uint64) (Op, error) {
 	if c == nil {
 		return Op{}, missingCheckpoint(g, index)
 	}
-	from, _, ok := l.durableCopy(c.seg, c.at)
+	seg, p, _, ok := l.readable(0, &run{seg: c.seg, at: []place{c.at}})
 	if !ok {
 		return Op{}, fmt.Errorf("group %d, checkpoint at entry %d is not durable yet: %w", g, index, ErrMissing)
 	}
 	asked := *c
-	return l.read(OpRead, int64(from.at.off), int64(from.at.size), &reading{seg: from.seg, at: []place{from.at}, checkpoint: &asked}), nil
+	return l.read(OpRead, int64(p.at.off), int64(p.at.size), &reading{seg: seg, parts: []part{p}, checkpoint: &asked}), nil
 }
 
 // CheckpointData verifies the result of a ReadCheckpoint and returns the checkpoint's data, which
@@ -122,7 +122,7 @@ func (l *Log) CheckpointData(g GroupID, index uint64, res Result) ([]byte, error
 	if c == nil || c.id != r.checkpoint.id {
 		return nil, missingCheckpoint(g, index)
 	}
-	rec, err := r.seg.verify(r.at[0], res)
+	rec, err := r.seg.verify(r.parts[0].at, res)
 	if err == nil && (!rec.isCheckpoint() || rec.Group != g || rec.Checkpoint.Index != index || rec.Checkpoint.Term != c.term) {
 		err = errOther
 	}

@@ -135,7 +135,7 @@ func (w *world) replace() {
 		return
 	}
 	e := mg.Entries[w.rng.IntN(n)]
-	if r, k, _ := w.log.groups[g].locate(e.Index); !w.readable(r.seg, r.at[k]) {
+	if r, _, _ := w.log.groups[g].locate(e.Index); r.packed > 0 || !w.readable(e.Index, r) {
 		return
 	}
 	e.Data = w.state()[:w.rng.IntN(8)+1]
@@ -143,9 +143,47 @@ func (w *world) replace() {
 	w.step(w.now().replace(g, e))
 }
 
-func (w *world) readable(seg *segment, at place) bool {
-	_, _, ok := w.log.durableCopy(seg, at)
+func (w *world) readable(i uint64, r *run) bool {
+	_, _, _, ok := w.log.readable(i, r)
 	return ok
+}
+
+// pack puts one record in the place of some committed entries, of which some get other data.
+func (w *world) pack() {
+	g := w.anyGroup()
+	mg := w.now().group(g)
+	n := int(mg.State.Commit + 1 - mg.State.First)
+	if n == 0 {
+		return
+	}
+	i := mg.State.First + uint64(w.rng.IntN(n))
+	if first, _, ok := w.log.Packed(g, i); ok {
+		i = first
+	}
+	m := w.now()
+	var entries []Entry
+	for most := uint64(1 + w.rng.IntN(8)); i <= mg.State.Commit && uint64(len(entries)) < most; {
+		r, _, _ := w.log.groups[g].locate(i)
+		last := i
+		if r.packed > 0 {
+			last = r.end() - 1
+		}
+		if len(entries) > 0 && r.term != entries[0].Term || !w.readable(i, r) {
+			break
+		}
+		for ; i <= last; i++ {
+			e := mg.Entries[i-mg.State.First]
+			if w.chance(3) {
+				e.Data = w.state()[:w.rng.IntN(8)+1]
+			}
+			m = m.replace(g, e)
+			entries = append(entries, e)
+		}
+	}
+	if len(entries) > 1 {
+		w.log.Pack(g, packed(entries))
+		w.step(m)
+	}
 }
 
 func (w *world) vote() {
@@ -302,10 +340,11 @@ func (w *world) answered(res Result) {
 		return
 	}
 	entries, err := w.log.Entries(a.group, a.first.Index, res)
+	entries = unpacked(entries, a.first.Index)
 	mg := w.now().group(a.group)
 	lo := a.first.Index
 	switch {
-	case errors.Is(err, ErrMissing) && !(mg.has(a.first) && a.durable):
+	case errors.Is(err, ErrMissing) && (!(mg.has(a.first) && a.durable) || w.isPacked(a)):
 	case err != nil:
 		w.t.Fatal(err)
 	case len(entries) == 0:
@@ -317,6 +356,12 @@ func (w *world) answered(res Result) {
 			}
 		}
 	}
+}
+
+// isPacked says that the entry that was to be read is packed now; perhaps with the data that it had.
+func (w *world) isPacked(a ask) bool {
+	_, _, ok := w.log.Packed(a.group, a.first.Index)
+	return ok
 }
 
 func (w *world) answeredCheckpoint(a ask, res Result) {
@@ -388,8 +433,10 @@ func (w *world) act() {
 		w.checkpoint()
 	case n < 63:
 		w.drop()
-	case n < 65:
+	case n < 64:
 		w.replace()
+	case n < 66:
+		w.pack()
 	case n < 68:
 		w.log.Sync()
 	case n < 75:

@@ -331,7 +331,7 @@ func TestForeignFileAndNewerFormat(t *testing.T) {
 	h, _ := parseHeader(f.data)
 	h.version++
 	copy(f.data, appendHeader(nil, h))
-	if _, _, err := Open(fs, Options{SegmentBytes: 4096}); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format 3") {
+	if _, _, err := Open(fs, Options{SegmentBytes: 4096}); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "format 4") {
 		t.Fatal(err)
 	}
 	fs = newDisk()

@@ -11,7 +11,7 @@
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
 // flush.go group commit and segments; index.go where each entry is; read.go reading back;
-// move.go emptying segments; scrub.go looking for rot; slot.go files; owner.go whose they are; record.go, segment.go and
+// move.go emptying segments; replace.go entries that shrink; scrub.go looking for rot; slot.go files; owner.go whose they are; record.go, segment.go and
 // table.go the bytes; recover.go and replay.go Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
@@ -38,7 +38,7 @@
 //
 //	 0  magic "CHRONWAL"
 //	 8  u32 CRC-32C of bytes 12 to 63
-//	12  u32 format version, 2
+//	12  u32 format version, 3; segments of version 2 are read, and hold no packed entries
 //	16  u64 sequence number, from 1
 //	24  u64 base
 //	32  u32 epoch of the records that follow
@@ -75,6 +75,7 @@
 //	11 install     index, term, data
 //	12 drop        index
 //	13 moved       index, term, data
+//	14 packed      first, last, term, data
 //
 // A group's state is what its records say, one after the other. An entry replaces the group's
 // entries from its index on. A state record says everything but the entries first to last and the
@@ -82,7 +83,8 @@
 // below first and the checkpoints below first-1. A checkpoint replaces one at the same index. An
 // install drops all entries and checkpoints of the group, commits up to its index, and is a
 // checkpoint itself. A moved entry is one that the group has at this index; it changes nothing but
-// where it is.
+// where it is. So do packed entries: the group has those from first to last, and what each of them is
+// follows from the data, which is the caller's business.
 //
 // The table in a seal says where in the segment those entries and checkpoints are that were live
 // when it ended, as a row of unsigned varints (base 128, low bits first):
@@ -93,6 +95,8 @@
 //	            bytes between the end of the entry before it in the run and its record, / 8
 //	            (before the first: bytes from the beginning of the file)
 //	            bytes of its record / 8
+//	    since version 3: number of packed runs; for each, ascending by index:
+//	        index of the first entry; term; number of entries; offset of the record / 8; its bytes / 8
 //	    number of checkpoints; for each checkpoint, ascending by index:
 //	        index; term; bytes of data; offset of its record / 8
 //
@@ -152,6 +156,14 @@
 // Moves come to an end: a segment is emptied only if what is live in it, and the manifest that leaves
 // it out, fill a small share of what a segment can hold. What rots isn't moved and stays, so that the
 // next read finds it, too.
+//
+// # Packed entries
+//
+// Where a caller's entries have shrunk to almost nothing, what is left of them costs less than a record
+// of its own for each. Pack puts one record in the place of many. They are written as a move is, and they stay entries: each
+// has its index and term, and each can be the last that a follower has. Only the log's beginning may move into
+// a packed run; its end can't, since packed entries are committed. A packed run is packed again, or moved, as a whole: then
+// a record always counts for all entries in it that the log still has, and recovery needs to know no more than the record.
 //
 // # Why an old record is never taken for a new one
 //

@@ -72,7 +72,7 @@ func (l *Log) roll() {
 		l.dead++
 	}
 	l.move.look = true
-	l.cur = &segment{seq: old.seq + 1, base: l.End()}
+	l.cur = &segment{version: formatVersion, seq: old.seq + 1, base: l.End()}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(old.sealAt)
 }
@@ -92,7 +92,7 @@ func (l *Log) putSeal() {
 func (l *Log) beginSegment(sealAt int64) {
 	c := l.newChunk()
 	c.buf = appendHeader(c.buf, header{
-		version: formatVersion,
+		version: l.cur.version,
 		seq:     l.cur.seq,
 		base:    l.cur.base,
 		epoch:   l.epoch,

@@ -25,13 +25,38 @@ type run struct {
 	seg         *segment
 	first, term uint64
 	at          []place
+	packed      uint64 // not 0: so many entries are in one record, at[0], which may hold some before them
 }
 
-func (r *run) end() uint64 { return r.first + uint64(len(r.at)) }
+func (r *run) end() uint64 {
+	if r.packed > 0 {
+		return r.first + r.packed
+	}
+	return r.first + uint64(len(r.at))
+}
+
+// place returns where entry i is.
+func (r *run) place(i uint64) place {
+	if r.packed > 0 {
+		return r.at[0]
+	}
+	return r.at[i-r.first]
+}
+
+// part returns the run's entries from an index up to another.
+func (r *run) part(from, to uint64) run {
+	if r.packed > 0 {
+		return run{r.seg, from, r.term, r.at, to - from}
+	}
+	return run{r.seg, from, r.term, r.at[from-r.first : to-r.first : to-r.first], 0}
+}
+
+// bytes is what of its segment the run needs. Parts of a packed run need the whole record each.
+func (r *run) bytes() int64 { return sumBytes(r.at) }
 
 // continues says that r may be one with the run before it.
 func (r *run) continues(before *run) bool {
-	return before.seg == r.seg && before.term == r.term && before.end() == r.first &&
+	return before.seg == r.seg && before.term == r.term && before.end() == r.first && before.packed+r.packed == 0 &&
 		before.at[len(before.at)-1].off < r.at[0].off
 }
 
@@ -82,21 +107,21 @@ func (l *Log) addEntry(g *group, index, term uint64, seg *segment, at place) {
 	g.state.Last, g.state.LastTerm = index, term
 	if n := len(g.runs); n > 0 {
 		r := &g.runs[n-1]
-		if r.seg == seg && r.term == term && r.end() == index {
+		if r.seg == seg && r.term == term && r.end() == index && r.packed == 0 {
 			seg.live += int64(at.size)
 			seg.table += entryCost(at, r.at[len(r.at)-1])
 			r.at = append(r.at, at)
 			return
 		}
 	}
-	l.overlay(g, run{seg, index, term, []place{at}})
+	l.overlay(g, run{seg, index, term, []place{at}, 0})
 }
 
 // overlay puts a run into the index, in place of what is there at its indexes. It leaves the state
 // and all other indexes alone.
 func (l *Log) overlay(g *group, r run) {
 	r.seg.enlist(g)
-	r.seg.live += sumBytes(r.at)
+	r.seg.live += r.bytes()
 	r.seg.table += runCost
 	for k, before := 0, (place{}); k < len(r.at); k++ {
 		r.seg.table += entryCost(r.at[k], before)
@@ -107,15 +132,19 @@ func (l *Log) overlay(g *group, r run) {
 	parts := []run{r}
 	for ; j < len(g.runs) && g.runs[j].first < r.end(); j++ {
 		old := g.runs[j]
-		from, to := max(old.first, r.first), min(old.end(), r.end())
-		l.unref(old.seg, sumBytes(old.at[from-old.first:to-old.first]))
-		if old.first < from {
-			n := from - old.first
-			parts = append([]run{{old.seg, old.first, old.term, old.at[:n:n]}}, parts...)
+		gone := old.bytes()
+		if old.first < r.first {
+			before := old.part(old.first, r.first)
+			gone -= before.bytes()
+			parts = append([]run{before}, parts...)
 		}
-		if to < old.end() {
-			parts = append(parts, run{old.seg, to, old.term, old.at[to-old.first:]})
+		if r.end() < old.end() {
+			after := old.part(r.end(), old.end())
+			gone -= after.bytes()
+			old.seg.table += runCost
+			parts = append(parts, after)
 		}
+		l.unref(old.seg, gone)
 	}
 	if i > 0 && parts[0].first == r.first && r.continues(&g.runs[i-1]) {
 		g.runs[i-1].at = append(g.runs[i-1].at, r.at...)
@@ -129,12 +158,12 @@ func (l *Log) cut(g *group, index uint64) {
 	for n := len(g.runs); n > 0 && g.runs[n-1].end() > index; n-- {
 		r := &g.runs[n-1]
 		if r.first < index {
-			keep := int(index - r.first)
-			l.unref(r.seg, sumBytes(r.at[keep:]))
-			r.at = r.at[:keep]
+			keep := r.part(r.first, index)
+			l.unref(r.seg, r.bytes()-keep.bytes())
+			*r = keep
 			break
 		}
-		l.unref(r.seg, sumBytes(r.at))
+		l.unref(r.seg, r.bytes())
 		g.runs[n-1] = run{}
 		g.runs = g.runs[:n-1]
 	}
@@ -145,12 +174,12 @@ func (l *Log) trim(g *group, index uint64) {
 	for len(g.runs) > 0 && g.runs[0].first < index {
 		r := &g.runs[0]
 		if r.end() > index {
-			n := int(index - r.first)
-			l.unref(r.seg, sumBytes(r.at[:n]))
-			r.at, r.first = r.at[n:], index
+			keep := r.part(index, r.end())
+			l.unref(r.seg, r.bytes()-keep.bytes())
+			*r = keep
 			break
 		}
-		l.unref(r.seg, sumBytes(r.at))
+		l.unref(r.seg, r.bytes())
 		g.runs[0] = run{}
 		g.runs = g.runs[1:]
 	}

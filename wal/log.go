@@ -22,6 +22,7 @@ type Entry struct {
 	Term  uint64
 	Kind  EntryKind
 	Data  []byte // at most MaxEntryBytes
+	Last  uint64 // not 0: Data stands for the entries from Index to Last, see Pack
 }
 
 // State is what a Log knows of one group, durable or about to be.

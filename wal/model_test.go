@@ -5,6 +5,7 @@ package wal
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -162,6 +163,7 @@ func load(l *Log, fs FS) (model, error) {
 			if len(entries) == 0 {
 				return nil, fmt.Errorf("group %d: no entries at %d", g, i)
 			}
+			entries = unpacked(entries, i)
 			mg.Entries = append(mg.Entries, entries...)
 			i += uint64(len(entries))
 		}
@@ -175,6 +177,34 @@ func load(l *Log, fs FS) (model, error) {
 		}
 	}
 	return m, nil
+}
+
+// packed makes one entry of many, as a caller of Pack does.
+func packed(entries []Entry) Entry {
+	e := Entry{Index: entries[0].Index, Last: entries[len(entries)-1].Index, Term: entries[0].Term}
+	for _, x := range entries {
+		e.Data = binary.LittleEndian.AppendUint32(append(e.Data, byte(x.Kind)), uint32(len(x.Data)))
+		e.Data = append(e.Data, x.Data...)
+	}
+	return e
+}
+
+// unpacked is the inverse, for entries of which those from lo on are of interest.
+func unpacked(entries []Entry, lo uint64) (out []Entry) {
+	for _, e := range entries {
+		if e.Last == 0 {
+			out = append(out, e)
+			continue
+		}
+		for b, i := e.Data, e.Index; len(b) > 0; i++ {
+			n := 5 + binary.LittleEndian.Uint32(b[1:])
+			if i >= lo {
+				out = append(out, Entry{Index: i, Term: e.Term, Kind: EntryKind(b[0]), Data: b[5:n]})
+			}
+			b = b[n:]
+		}
+	}
+	return out
 }
 
 func loadCheckpoints(l *Log, fs FS, g GroupID) ([]Checkpoint, error) {

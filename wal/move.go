@@ -33,7 +33,8 @@ type mover struct {
 type origin struct {
 	seg   *segment
 	at    place
-	other bool // the copy has other data (Replace)
+	other bool  // the copy has other data (Replace, Pack)
+	was   []run // where each of the entries was that are packed now, instead of seg and at
 }
 
 // copies knows the origins of all copies that aren't durable yet.
@@ -63,6 +64,7 @@ func (c *copies) settle(durable LSN) {
 type item struct {
 	group      *group
 	index      uint64
+	last       uint64 // of packed entries, otherwise 0
 	checkpoint bool
 	at         place
 }
@@ -119,35 +121,43 @@ func (l *Log) findSparse() bool {
 // lies within maxBytes, but at least one.
 func (s *segment) items(from, maxBytes int64) []item {
 	first := s.sealAt
-	s.eachRow(func(_ *group, _ uint64, _ bool, at []place) {
+	s.eachRow(func(_ item, at []place) {
 		if k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= from }); k < len(at) {
 			first = min(first, int64(at[k].off))
 		}
 	})
 	var items []item
-	s.eachRow(func(g *group, index uint64, checkpoint bool, at []place) {
+	s.eachRow(func(row item, at []place) {
 		for k := sort.Search(len(at), func(k int) bool { return int64(at[k].off) >= first }); k < len(at); k++ {
 			if at[k].end() > first+maxBytes && int64(at[k].off) > first {
 				break
 			}
-			items = append(items, item{g, index + uint64(k), checkpoint, at[k]})
+			it := row
+			it.index, it.at = it.index+uint64(k), at[k]
+			items = append(items, it)
 		}
 	})
 	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.at.off, b.at.off) })
 	return items
 }
 
-// eachRow calls fn with the runs and checkpoints in a segment that are live.
-func (s *segment) eachRow(fn func(g *group, index uint64, checkpoint bool, at []place)) {
+// eachRow calls fn with the first item and the places of each run and checkpoint in a segment that is live.
+func (s *segment) eachRow(fn func(first item, at []place)) {
 	for _, g := range s.groups {
 		for i := range g.runs {
-			if r := &g.runs[i]; r.seg == s {
-				fn(g, r.first, false, r.at)
+			r := &g.runs[i]
+			if r.seg != s {
+				continue
 			}
+			first := item{group: g, index: r.first}
+			if r.packed > 0 {
+				first.last = r.end() - 1
+			}
+			fn(first, r.at)
 		}
 		for i := range g.checkpoints {
 			if c := &g.checkpoints[i]; c.seg == s {
-				fn(g, c.index, true, []place{c.at})
+				fn(item{group: g, index: c.index, checkpoint: true}, []place{c.at})
 			}
 		}
 	}
@@ -191,7 +201,7 @@ func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
 			err = errOther
 		case it.checkpoint && (!rec.isCheckpoint() || rec.Checkpoint.Index != it.index || rec.Checkpoint.Term != term):
 			err = errOther
-		case !it.checkpoint && (!rec.isEntry() || rec.Entry.Index != it.index || rec.Entry.Term != term):
+		case !it.checkpoint && !rec.holds(it.index, it.last, term):
 			err = errOther
 		}
 	}
@@ -202,13 +212,21 @@ func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
 }
 
 func (l *Log) moveEntry(it item, from *segment, e Entry) {
-	l.copyEntry(it.group, e, origin{from, it.at, false})
+	l.copyEntry(it.group, e, origin{seg: from, at: it.at})
 }
 
-// copyEntry appends an entry that is in the log once more.
+// copyEntry appends an entry that is in the log, or packed entries, once more.
 func (l *Log) copyEntry(g *group, e Entry, from origin) {
-	at := l.putEntry(RecordMoved, g.id, &e)
-	l.overlay(g, run{l.cur, e.Index, e.Term, []place{at}})
+	r, at := run{first: e.Index, term: e.Term}, place{}
+	if e.Last > 0 {
+		at = l.putPacked(g.id, &e)
+		r.first = max(e.Index, g.state.First)
+		r.packed = e.Last + 1 - r.first
+	} else {
+		at = l.putEntry(RecordMoved, g.id, &e)
+	}
+	r.seg, r.at = l.cur, []place{at}
+	l.overlay(g, r)
 	l.copies.add(l.cur, at, from)
 	l.stats.Moved += uint64(at.size)
 }
@@ -219,7 +237,7 @@ func (l *Log) moveCheckpoint(it item, from *segment, c Checkpoint) {
 	at := l.putCheckpoint(RecordCheckpoint, it.group.id, &c)
 	l.addCheckpoint(it.group, c.in(l.cur, at))
 	it.group.checkpoints[i].id = id
-	l.copies.add(l.cur, at, origin{from, it.at, false})
+	l.copies.add(l.cur, at, origin{seg: from, at: it.at})
 	l.stats.Moved += uint64(at.size)
 }
 

@@ -364,11 +364,11 @@ func TestOverlay(t *testing.T) {
 		return p
 	}
 	g := &group{}
-	l.overlay(g, run{old, 1, 1, at(10, 64)})
-	l.overlay(g, run{mid, 20, 2, at(3, 64)})  // leaves a gap
-	l.overlay(g, run{young, 4, 1, at(2, 64)}) // splits
-	l.overlay(g, run{young, 6, 1, at(1, 640)})
-	l.overlay(g, run{young, 9, 3, at(12, 6400)}) // over three runs' ends and the gap
+	l.overlay(g, run{old, 1, 1, at(10, 64), 0})
+	l.overlay(g, run{mid, 20, 2, at(3, 64), 0})  // leaves a gap
+	l.overlay(g, run{young, 4, 1, at(2, 64), 0}) // splits
+	l.overlay(g, run{young, 6, 1, at(1, 640), 0})
+	l.overlay(g, run{young, 9, 3, at(12, 6400), 0}) // over three runs' ends and the gap
 	type row struct{ seq, first, term, n uint64 }
 	var got []row
 	for _, r := range g.runs {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sort"
 )
 
@@ -43,10 +42,17 @@ type reading struct {
 	// Entries from lo on, all of one term. They are looked for where they were when the read began.
 	group    *group
 	lo, term uint64
-	at       []place
-	until    LSN // not 0: they have other data once this is durable
+	parts    []part
+	until    LSN // not 0: the first have other data once this is durable
 	// A checkpoint.
 	checkpoint *checkpoint
+}
+
+// part is one record of a read, with the entries from first to last that are asked for.
+type part struct {
+	first, last uint64
+	packed      bool
+	at          place
 }
 
 // Term returns the term of entry i, for First-1 <= i <= Last, from memory.
@@ -66,40 +72,68 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	if gr == nil || lo >= hi {
 		return Op{}, fmt.Errorf("group %d, entries %d to %d: %w", g, lo, hi, ErrMissing)
 	}
-	r, k, ok := gr.locate(lo)
+	r, _, ok := gr.locate(lo)
 	if !ok {
 		return Op{}, fmt.Errorf("group %d, entry %d: %w", g, lo, ErrMissing)
 	}
-	seg, rest := r.seg, r.at[k:k+int(min(hi-lo, uint64(len(r.at)-k)))]
-	from, until, ok := l.durableCopy(seg, rest[0])
+	from, first, until, ok := l.readable(lo, r)
 	if !ok {
 		return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
 	}
-	if from.seg != seg || from.at != rest[0] {
-		seg, rest = from.seg, []place{from.at}
+	parts := []part{first}
+	if from == r.seg && first.at == r.place(lo) {
+		parts = l.beside(gr, parts, hi, maxBytes, from)
 	}
-	off := int64(rest[0].off)
-	limit := min(off+maxBytes, int64(l.durable-seg.base))
-	n := max(1, sort.Search(len(rest), func(i int) bool { return rest[i].end() > limit }))
-	return l.read(OpRead, off, rest[n-1].end()-off, &reading{
-		seg: seg, group: gr, lo: lo, term: r.term, at: slices.Clone(rest[:n]), until: until,
+	off := int64(parts[0].at.off)
+	return l.read(OpRead, off, parts[len(parts)-1].at.end()-off, &reading{
+		seg: from, group: gr, lo: lo, term: r.term, parts: parts, until: until,
 	}), nil
 }
 
-// durableCopy returns where a record is read: where it is, if it is durable there, or the durable
-// place that it was copied from. If that has other data, it is right until a position is durable.
-func (l *Log) durableCopy(seg *segment, at place) (from origin, until LSN, ok bool) {
-	from = origin{seg: seg, at: at}
-	for !l.isDurable(from.seg, from.at) {
-		end := from.seg.base + LSN(from.at.end())
-		if from, ok = l.copies.from[from.seg.lsn(from.at)]; !ok {
-			return from, 0, false
-		}
-		if from.other {
-			until = end
+// beside adds to a read what lies behind its first record.
+func (l *Log) beside(g *group, parts []part, hi uint64, maxBytes int64, seg *segment) []part {
+	limit := min(int64(parts[0].at.off)+maxBytes, int64(l.durable-seg.base))
+	n := sort.Search(len(g.runs), func(n int) bool { return g.runs[n].end() > parts[0].first })
+	for term := g.runs[n].term; n < len(g.runs) && g.runs[n].seg == seg && g.runs[n].term == term; n++ {
+		r := &g.runs[n]
+		for i := max(r.first, parts[len(parts)-1].last+1); i < min(hi, r.end()); i++ {
+			p := r.partAt(i)
+			if p.at.end() > limit || p.at.off < parts[len(parts)-1].at.off {
+				return parts
+			}
+			parts = append(parts, p)
+			i = p.last
 		}
 	}
-	return from, until, true
+	return parts
+}
+
+// partAt returns the record that entry i is in, with the entries from it on.
+func (r *run) partAt(i uint64) part {
+	if r.packed > 0 {
+		return part{i, r.end() - 1, true, r.at[0]}
+	}
+	return part{i, i, false, r.place(i)}
+}
+
+// readable returns where entry i is read: where it is, if it is durable there, or the durable place that it was
+// copied from. If that has other data, it is right until a position is durable.
+func (l *Log) readable(i uint64, r *run) (seg *segment, p part, until LSN, ok bool) {
+	seg, p = r.seg, r.partAt(i)
+	for !l.isDurable(seg, p.at) {
+		o, known := l.copies.from[seg.lsn(p.at)]
+		if !known {
+			return nil, p, 0, false
+		}
+		if o.other {
+			until = seg.base + LSN(p.at.end())
+		}
+		if seg, p.at = o.seg, o.at; o.was != nil {
+			k := sort.Search(len(o.was), func(k int) bool { return o.was[k].end() > i })
+			seg, p = o.was[k].seg, o.was[k].partAt(i)
+		}
+	}
+	return seg, p, until, true
 }
 
 // isDurable says that a record survives a power loss.
@@ -144,18 +178,21 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 	if r.group == nil || r.group.id != g || r.lo != lo {
 		panic(fmt.Sprintf("wal: read %d is not one of group %d, entry %d", res.Op.ID, g, lo))
 	}
-	entries := make([]Entry, 0, len(r.at))
-	for k, at := range r.at {
-		i := lo + uint64(k)
-		if !l.current(r, i) {
+	entries := make([]Entry, 0, len(r.parts))
+	for _, p := range r.parts {
+		if !l.current(r, p.first) {
 			break
 		}
-		rec, err := r.seg.verify(at, res)
-		if err == nil && (!rec.isEntry() || rec.Group != g || rec.Entry.Index != i || rec.Entry.Term != r.term) {
+		last := p.last
+		if !p.packed {
+			last = 0
+		}
+		rec, err := r.seg.verify(p.at, res)
+		if err == nil && (rec.Group != g || !rec.holds(p.first, last, r.term)) {
 			err = errOther
 		}
 		if err != nil {
-			return nil, &Damage{Group: g, Index: i, File: res.Op.File, Off: int64(at.off), Why: err}
+			return nil, &Damage{Group: g, Index: p.first, File: res.Op.File, Off: int64(p.at.off), Why: err}
 		}
 		entries = append(entries, rec.Entry)
 	}
@@ -188,7 +225,13 @@ func (s *segment) verify(at place, res Result) (rec Record, err error) {
 	return rec, err
 }
 
-func (r *Record) isEntry() bool { return r.Type == RecordEntry || r.Type == RecordMoved }
+// holds says that a record is that of an entry, or of packed entries from it to the last.
+func (r *Record) holds(index, last, term uint64) bool {
+	if last > 0 {
+		return r.Type == RecordPacked && r.Entry.Index <= index && r.Entry.Last == last && r.Entry.Term == term
+	}
+	return (r.Type == RecordEntry || r.Type == RecordMoved) && r.Entry.Index == index && r.Entry.Term == term
+}
 
 func (r *Record) isCheckpoint() bool { return r.Type == RecordCheckpoint || r.Type == RecordInstall }
 
@@ -200,12 +243,12 @@ func (l *Log) Address(g GroupID, i uint64) (LSN, bool) {
 	if gr == nil {
 		return 0, false
 	}
-	r, k, ok := gr.locate(i)
+	r, _, ok := gr.locate(i)
 	if !ok {
 		return 0, false
 	}
-	if from, _, ok := l.durableCopy(r.seg, r.at[k]); ok {
-		return from.seg.lsn(from.at), true
+	if seg, p, _, ok := l.readable(i, r); ok {
+		return seg.lsn(p.at), true
 	}
-	return r.seg.lsn(r.at[k]), true
+	return r.seg.lsn(r.place(i)), true
 }

@@ -27,12 +27,14 @@ const (
 	RecordInstall                          // a checkpoint that takes the place of all entries and checkpoints
 	RecordDrop                             // a checkpoint is no longer needed
 	RecordMoved                            // an entry that is in the log is here, too, from now on
+	RecordPacked                           // consecutive entries that are in the log are here, in one record, from now on
 	recordTypes
 )
 
 const (
 	recordHead  = 40 // bytes before a record's payload
 	entryHead   = 16 // bytes of an entry's or checkpoint's payload before its data
+	packedHead  = 24 // the same of packed entries
 	manifestRow = 24 // bytes of a run of segments in a manifest
 	stateBytes  = 56 // of a state record's payload, before the indexes of checkpoints
 	// MaxEntryBytes bounds Entry.Data and Checkpoint.Data, so that offsets in a segment fit 32 bits.
@@ -50,7 +52,7 @@ type Record struct {
 	Durable LSN    // everything below was durable when the record was written
 	Group   GroupID
 
-	Entry Entry // RecordEntry, RecordMoved; Data points into the buffer that was parsed
+	Entry Entry // RecordEntry, RecordMoved, RecordPacked; Data points into the buffer that was parsed
 	// Checkpoint is that of a RecordCheckpoint or RecordInstall, with Data as above, and the Index
 	// of a RecordDrop.
 	Checkpoint Checkpoint
@@ -110,7 +112,7 @@ func peekRecord(b []byte) (size int, ok bool) {
 		return 0, false
 	}
 	n := binary.LittleEndian.Uint32(b[4:])
-	if n > MaxEntryBytes+entryHead || recordBytes(int(n)) > len(b) {
+	if n > MaxEntryBytes+packedHead || recordBytes(int(n)) > len(b) {
 		return 0, false
 	}
 	size = recordBytes(int(n))
@@ -165,6 +167,12 @@ func (r *Record) parsePayload(p []byte) bool {
 			return false
 		}
 		r.Entry.Index, r.Entry.Term, r.Entry.Data = u64(0), u64(1), p[entryHead:]
+	case RecordPacked:
+		if len(p) < packedHead {
+			return false
+		}
+		r.Entry.Index, r.Entry.Last, r.Entry.Term, r.Entry.Data = u64(0), u64(1), u64(2), p[packedHead:]
+		return r.Entry.Index > 0 && r.Entry.Index < r.Entry.Last && r.Entry.Last+1 != 0
 	case RecordVote:
 		if len(p) != 16 {
 			return false

@@ -112,6 +112,23 @@ func TestBytes(t *testing.T) {
 			Record{Type: RecordMoved, Entry: Entry{Index: 1, Term: 4, Kind: 9, Data: []byte("hello")}},
 		},
 		{
+			"packed entries", func(l *Log) {
+				l.Append(g, []Entry{{Index: 1, Term: 4}, {Index: 2, Term: 4}, {Index: 3, Term: 4}})
+				l.SetCommit(g, 3)
+				durable := l.durable
+				l.durable = l.End()
+				l.Pack(g, Entry{Index: 2, Last: 3, Term: 4, Data: []byte("both")})
+				l.durable = durable
+			},
+			`1c000000 01000000 0e000000 0102030405060708
+			0200000000000000 |first
+			0300000000000000 |last
+			0400000000000000 |term
+			626f7468 |data
+			00000000 |padding`,
+			Record{Type: RecordPacked, Entry: Entry{Index: 2, Last: 3, Term: 4, Data: []byte("both")}},
+		},
+		{
 			"install", func(l *Log) {
 				l.SetVote(g, 5, 3)
 				l.Install(g, Checkpoint{10, 4, []byte("received")})
@@ -174,8 +191,8 @@ func TestFirstBytes(t *testing.T) {
 	mustOpen(t, fs, Options{SegmentBytes: 4096})
 	want := unhex(t, `
 		4348524f4e57414c |"CHRONWAL"
-		6b087e3a |checksum
-		02000000 |format version
+		c1fc109e |checksum
+		03000000 |format version
 		0100000000000000 |sequence number
 		0000000000000000 |base
 		00000000 |epoch
@@ -214,20 +231,21 @@ func TestRollBytes(t *testing.T) {
 	base := LSN(op.Off) + LSN(len(op.Data))
 	sealAt := op.Off + int64(len(op.Data)-len(seal))
 	checkRecord(t, seal, unhex(t, `
-		13000000 01000000 09000000 0000000000000000
+		14000000 01000000 09000000 0000000000000000
 		01 07 |one group: 7
 		01 0b 04 01 |one run from entry 11 on, of term 4, with one entry
 		21 8b03 |264 bytes from the beginning of the file, 395 times 8 bytes long
+		00 |no packed entries
 		02 |two checkpoints
 		0a 04 05 19 |at entry 10 of term 4: 5 bytes, in the record at offset 200
 		0b 04 00 b203 |at entry 11 of term 4: nothing, in the record at offset 3472
-		0000000000 |padding`), base-LSN(len(seal)), LSN(op.Off))
+		00000000 |padding`), base-LSN(len(seal)), LSN(op.Off))
 	if err := l.Done(Do(fs, op)); err != nil {
 		t.Fatal(err)
 	}
 	op = nextWrite(t, l, fs)
 	h, ok := parseHeader(op.Data)
-	if want := (header{version: 2, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
+	if want := (header{version: 3, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
 		t.Fatalf("%+v", h)
 	}
 	b := op.Data[headerBytes:]

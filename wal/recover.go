@@ -106,8 +106,8 @@ func (r *recovery) list() error {
 		switch {
 		case !ok:
 			r.blank = append(r.blank, f)
-		case f.head.version != formatVersion:
-			return fmt.Errorf("%s has log format %d, this program knows %d; use the program that wrote it, or a newer one", name, f.head.version, formatVersion)
+		case f.head.version < oldestVersion || f.head.version > formatVersion:
+			return fmt.Errorf("%s has log format %d, this program knows %d to %d; use the program that wrote it, or a newer one", name, f.head.version, oldestVersion, formatVersion)
 		case f.head.owner != Owner{} && r.log.opt.Owner != Owner{} && f.head.owner != r.log.opt.Owner:
 			return &ForeignError{name, f.head.owner}
 		default:
@@ -324,7 +324,7 @@ func (r *recovery) bootstrap() error {
 	if err := r.firstFile(); err != nil {
 		return err
 	}
-	l.cur = &segment{seq: 1, slot: r.last.slot}
+	l.cur = &segment{version: formatVersion, seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(0)
 	r.end, r.epoch = l.cur.end, 0

@@ -9,17 +9,19 @@ import (
 	"testing"
 )
 
+// forge appends a record of numbers.
+func forge(g GroupID, typ RecordType, fields ...uint64) func(l *Log) {
+	return func(l *Log) {
+		p := l.add(typ, 0, g, 8*len(fields))
+		for i, v := range fields {
+			binary.LittleEndian.PutUint64(p[8*i:], v)
+		}
+	}
+}
+
 // TestOpenRefusesContradictions writes records that are whole and that no caller's call could
 // have written. Open must refuse each, and say where: it never clamps, skips or guesses.
 func TestOpenRefusesContradictions(t *testing.T) {
-	forge := func(g GroupID, typ RecordType, fields ...uint64) func(l *Log) {
-		return func(l *Log) {
-			p := l.add(typ, 0, g, 8*len(fields))
-			for i, v := range fields {
-				binary.LittleEndian.PutUint64(p[8*i:], v)
-			}
-		}
-	}
 	for name, c := range map[string]struct {
 		do   func(l *Log)
 		want string // in the error
@@ -70,16 +72,22 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		"manifest of itself":            {forge(1, RecordManifest, 1, 1, 99), "segments 1 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fs := newDisk()
-			l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
-			l.SetVote(1, 5, 1)
-			l.Append(1, []Entry{entry(1, 1, 1), entry(2, 1, 1), entry(3, 2, 1)})
-			l.SetCommit(1, 2)
-			c.do(l)
-			mustFlush(t, l, fs)
-			checkRefusal(t, fs, c.want)
+			checkForged(t, c.do, c.want)
 		})
 	}
+}
+
+// checkForged demands that a log with three entries, two of them committed, and a record behind them is refused.
+func checkForged(t *testing.T, do func(l *Log), want string) {
+	t.Helper()
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 4096})
+	l.SetVote(1, 5, 1)
+	l.Append(1, []Entry{entry(1, 1, 1), entry(2, 1, 1), entry(3, 2, 1)})
+	l.SetCommit(1, 2)
+	do(l)
+	mustFlush(t, l, fs)
+	checkRefusal(t, fs, want)
 }
 
 // checkRefusal opens a log that must be refused, twice: a refusal changes nothing.

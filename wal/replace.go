@@ -2,7 +2,11 @@
 
 package wal
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
 
 // Replace puts other data in the place of a committed entry that is durable; its index, term and kind
 // stay. It is for callers whose entries may shrink without a change of what they mean, as in Kafka's
@@ -14,24 +18,98 @@ func (l *Log) Replace(g GroupID, e Entry) {
 	if gr == nil {
 		panic(fmt.Sprintf("wal: group %d: it has no entry %d to replace", g, e.Index))
 	}
-	r, k, ok := gr.locate(e.Index)
-	if !ok || e.Index > gr.state.Commit || e.Term != r.term {
-		panic(fmt.Sprintf("wal: group %d: entry %d of term %d replaces none that is committed (commit index %d)", g, e.Index, e.Term, gr.state.Commit))
+	r, _, ok := gr.locate(e.Index)
+	if !ok || e.Index > gr.state.Commit || e.Term != r.term || r.packed > 0 {
+		panic(fmt.Sprintf("wal: group %d: entry %d of term %d replaces none that is committed (commit index %d) and not packed", g, e.Index, e.Term, gr.state.Commit))
 	}
-	if _, _, ok := l.durableCopy(r.seg, r.at[k]); !ok {
+	if _, _, _, ok := l.readable(e.Index, r); !ok {
 		panic(fmt.Sprintf("wal: group %d: entry %d is replaced before it is durable", g, e.Index))
 	}
-	l.copyEntry(gr, e, origin{r.seg, r.at[k], true})
-	l.outdate(gr, e.Index)
+	l.copyEntry(gr, e, origin{seg: r.seg, at: r.place(e.Index), other: true})
+	l.outdate(gr, e.Index, e.Index)
 	l.retire()
 }
 
-// outdate cuts entry i, and what follows it, out of the reads under way.
-func (l *Log) outdate(g *group, i uint64) {
+// Pack puts one record in the place of the entries from e.Index to e.Last, of which Data is all that the caller needs. They
+// are committed, durable, and all of one term and kind 0; entries that are packed already are packed again as a whole or
+// not at all. For the rest it is like Replace. Reads return the record as one Entry; entries below the group's first
+// may be in it, too.
+func (l *Log) Pack(g GroupID, e Entry) {
+	gr := l.groups[g]
+	if gr == nil || e.Index < gr.state.First || e.Index >= e.Last || e.Last > gr.state.Commit {
+		panic(fmt.Sprintf("wal: group %d: entries %d to %d can't be packed, they aren't all committed", g, e.Index, e.Last))
+	}
+	l.copyEntry(gr, e, origin{other: true, was: l.packable(gr, &e)})
+	l.outdate(gr, e.Index, e.Last)
+	l.retire()
+}
+
+// packable returns where entries are that are to be packed.
+func (l *Log) packable(g *group, e *Entry) (was []run) {
+	for i := e.Index; i <= e.Last; {
+		r, _, _ := g.locate(i)
+		end := min(r.end(), e.Last+1)
+		if r.term != e.Term || r.packed > 0 && (i != r.first || end != r.end()) {
+			panic(fmt.Sprintf("wal: group %d: entries %d to %d can't be packed: entry %d has term %d, or is packed with others", g.id, e.Index, e.Last, i, r.term))
+		}
+		for k := i; k < end; k++ {
+			if _, _, _, ok := l.readable(k, r); !ok {
+				panic(fmt.Sprintf("wal: group %d: entry %d is packed before it is durable", g.id, k))
+			}
+		}
+		was = append(was, r.part(i, end))
+		i = end
+	}
+	return was
+}
+
+// putPacked buffers packed entries and returns their place in the current segment.
+func (l *Log) putPacked(g GroupID, e *Entry) place {
+	p := l.add(RecordPacked, 0, g, packedHead+len(e.Data))
+	binary.LittleEndian.PutUint64(p, e.Index)
+	binary.LittleEndian.PutUint64(p[8:], e.Last)
+	binary.LittleEndian.PutUint64(p[16:], e.Term)
+	copy(p[packedHead:], e.Data)
+	size := uint32(recordBytes(len(p)))
+	return place{uint32(l.cur.end) - size, size}
+}
+
+// Packed returns the bounds of the record that entry i is packed in; false if it isn't.
+func (l *Log) Packed(g GroupID, i uint64) (first, last uint64, ok bool) {
+	if gr := l.groups[g]; gr != nil {
+		if r, _, there := gr.locate(i); there && r.packed > 0 {
+			return r.first, r.end() - 1, true
+		}
+	}
+	return 0, 0, false
+}
+
+// Stored returns how many records a group's entries and checkpoints are in, and their bytes.
+func (l *Log) Stored(g GroupID) (records int, bytes int64) {
+	gr := l.groups[g]
+	if gr == nil {
+		return 0, 0
+	}
+	for i := range gr.runs {
+		records += len(gr.runs[i].at)
+		bytes += gr.runs[i].bytes()
+	}
+	for _, c := range gr.checkpoints {
+		records++
+		bytes += int64(c.at.size)
+	}
+	return records, bytes
+}
+
+// outdate cuts the entries from first to last, and what follows them, out of the reads under way.
+func (l *Log) outdate(g *group, first, last uint64) {
 	//det:ok order does not matter because each read is changed for itself
 	for _, r := range l.reads {
-		if r.group == g && r.lo <= i && i-r.lo < uint64(len(r.at)) {
-			r.at = r.at[:i-r.lo]
+		if r.group != g {
+			continue
+		}
+		if k := slices.IndexFunc(r.parts, func(p part) bool { return p.last >= first && p.first <= last }); k >= 0 {
+			r.parts = r.parts[:k]
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (r *recovery) replay() error {
 // begin adds a segment to the log, if it fits behind the one before it, in whose seal the epoch was
 // r.epoch.
 func (r *recovery) begin(f *segmentFile, prev *segment) (*segment, error) {
-	seg := &segment{slot: f.slot, seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}
+	seg := &segment{slot: f.slot, version: f.head.version, seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}
 	r.log.segs = append(r.log.segs, seg)
 	if prev == nil {
 		return seg, nil
@@ -174,7 +174,7 @@ func (r *recovery) replayLast(prev *segment) error {
 	if err != nil {
 		return err
 	}
-	seg.sealAt, seg.unowned = 0, f.head.owner != l.opt.Owner
+	seg.sealAt, seg.unowned = 0, f.head.owner != l.opt.Owner || f.head.version != formatVersion
 	end, sealAt, err := r.walk(f, r.data, func(k int, off int64, size int, rec *Record) error {
 		if err := checkPreamble(f, k, rec); err != nil {
 			return err
@@ -224,6 +224,8 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		l.restore(g, rec.State, rec.Checkpoints)
 	case RecordEntry, RecordMoved:
 		return r.applyEntry(seg, rec, at)
+	case RecordPacked:
+		return r.applyPacked(seg, rec, at)
 	case RecordVote:
 		if rec.State.Term < s.Term {
 			return bad()
@@ -273,13 +275,27 @@ func (r *recovery) applyEntry(seg *segment, rec *Record, at place) error {
 		if i < s.First || i > s.Last || i == s.Last && term != s.LastTerm {
 			return fmt.Errorf("moved entry %d of term %d of group %d doesn't fit %+v", i, term, rec.Group, s)
 		}
-		l.overlay(l.ensure(rec.Group), run{seg, i, term, []place{at}})
+		l.overlay(l.ensure(rec.Group), run{seg, i, term, []place{at}, 0})
 		return nil
 	}
 	if i <= s.Commit || i > s.Last+1 || i == s.Last+1 && term < s.LastTerm {
 		return fmt.Errorf("entry %d of term %d of group %d doesn't fit %+v", i, term, rec.Group, s)
 	}
 	l.addEntry(l.ensure(rec.Group), i, term, seg, at)
+	return nil
+}
+
+// applyPacked puts packed entries in the place of those that are there. Of entries that were released when they were
+// packed again, nothing is left.
+func (r *recovery) applyPacked(seg *segment, rec *Record, at place) error {
+	l, e := r.log, &rec.Entry
+	s, _ := l.State(rec.Group)
+	first := max(e.Index, s.First)
+	g := l.groups[rec.Group]
+	if g == nil || seg.version < formatVersion || e.Last < first || e.Last > s.Commit || e.Last == s.Last && e.Term != s.LastTerm {
+		return fmt.Errorf("packed entries %d to %d of term %d of group %d don't fit %+v", e.Index, e.Last, e.Term, rec.Group, s)
+	}
+	l.overlay(g, run{seg, first, e.Term, []place{at}, e.Last + 1 - first})
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (l *Log) Scrubbed(res Result) ([]*Damage, error) {
 	switch off := res.Op.Off; off {
 	case 0:
 		h, ok := parseHeader(res.Data)
-		if !ok || h.seq != r.seg.seq || h.base != r.seg.base || h.version != formatVersion {
+		if !ok || h.seq != r.seg.seq || h.base != r.seg.base || h.version != r.seg.version {
 			return nil, l.spoil(r.seg, off, "header")
 		}
 	case r.seg.sealAt:

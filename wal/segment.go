@@ -10,13 +10,15 @@ import (
 
 const (
 	magic         = "CHRONWAL"
-	formatVersion = 2
+	formatVersion = 3 // 2 has no packed entries
+	oldestVersion = 2
 	headerBytes   = 64
 )
 
 // segment is a stretch of the log that lives in one file.
 type segment struct {
 	slot     slot   // empty until the first flush
+	version  uint32 // of its format
 	seq      uint64 // order of segments; grows by one
 	base     LSN    // position of the file's first byte
 	end      int64  // file offset after the last record, buffered ones included
@@ -27,7 +29,7 @@ type segment struct {
 	freeAt   LSN    // once this is durable, the file is no longer part of the log; 0: it is
 
 	spoiled bool  // its header or seal is damaged
-	unowned bool  // its header doesn't say whose it is, as it should: the next record begins another
+	unowned bool  // its header doesn't say whose it is, or has an older version: the next record begins another
 	stuck   int64 // of so many live bytes some can't be moved: they are damaged
 
 	groups []*group // that have had an entry or checkpoint in it

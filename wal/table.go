@@ -15,8 +15,8 @@ import (
 
 // What a group, a run, a checkpoint add to a table besides their entries, in bytes, at most.
 const (
-	groupCost      = 10 + 5 + 5
-	runCost        = 10 + 10 + 5 + 5
+	groupCost      = 10 + 5 + 5 + 5
+	runCost        = 10 + 10 + 5 + 5 + 5 // packed or not
 	checkpointCost = 10 + 10 + 5 + 5
 	recordCost     = groupCost + runCost + 10 // of a record, whatever it is
 )
@@ -37,6 +37,9 @@ func appendTable(b []byte, seg *segment) []byte {
 	for _, g := range groups {
 		b = binary.AppendUvarint(b, uint64(g.id))
 		b = g.appendRuns(b, seg)
+		if seg.version >= formatVersion {
+			b = g.appendPacked(b, seg)
+		}
 		b = g.appendCheckpoints(b, seg)
 	}
 	return b
@@ -50,14 +53,14 @@ func (g *group) has(seg *segment) bool {
 func (g *group) appendRuns(b []byte, seg *segment) []byte {
 	n := 0
 	for i := range g.runs {
-		if g.runs[i].seg == seg {
+		if g.runs[i].seg == seg && g.runs[i].packed == 0 {
 			n++
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(n))
 	for i := range g.runs {
 		r := &g.runs[i]
-		if r.seg != seg {
+		if r.seg != seg || r.packed > 0 {
 			continue
 		}
 		b = binary.AppendUvarint(b, r.first)
@@ -71,6 +74,31 @@ func (g *group) appendRuns(b []byte, seg *segment) []byte {
 		}
 	}
 	return b
+}
+
+func (g *group) appendPacked(b []byte, seg *segment) []byte {
+	n := 0
+	for i := range g.runs {
+		n += btoi(g.runs[i].seg == seg && g.runs[i].packed > 0)
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	for i := range g.runs {
+		if r := &g.runs[i]; r.seg == seg && r.packed > 0 {
+			b = binary.AppendUvarint(b, r.first)
+			b = binary.AppendUvarint(b, r.term)
+			b = binary.AppendUvarint(b, r.packed)
+			b = binary.AppendUvarint(b, uint64(r.at[0].off)/8)
+			b = binary.AppendUvarint(b, uint64(r.at[0].size)/8)
+		}
+	}
+	return b
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (g *group) appendCheckpoints(b []byte, seg *segment) []byte {
@@ -144,6 +172,11 @@ func (l *Log) readTable(seg *segment, table []byte) error {
 		for n := t.count(3); n > 0 && !t.bad; n-- {
 			l.readRun(g, seg, &t)
 		}
+		if seg.version >= formatVersion {
+			for n := t.count(5); n > 0 && !t.bad; n-- {
+				l.readPacked(g, seg, &t)
+			}
+		}
 		for n := t.count(4); n > 0 && !t.bad; n-- {
 			c := checkpoint{index: t.uvarint(), term: t.uvarint(), size: int(min(t.uvarint(), MaxEntryBytes)), seg: seg}
 			c.at = t.place(0, t.uvarint(), uint64(recordBytes(entryHead+c.size))/8)
@@ -173,6 +206,18 @@ func (l *Log) readRun(g *group, seg *segment, t *tableReader) {
 		end = r.at[i].end()
 	}
 	if !t.bad {
+		l.overlay(g, r)
+	}
+}
+
+func (l *Log) readPacked(g *group, seg *segment, t *tableReader) {
+	r := run{seg: seg, first: t.uvarint(), term: t.uvarint(), packed: t.uvarint()}
+	at := t.place(0, t.uvarint(), t.uvarint())
+	if r.first == 0 || r.packed == 0 || r.first+r.packed < r.first {
+		t.bad = true
+	}
+	if !t.bad {
+		r.at = []place{at}
 		l.overlay(g, r)
 	}
 }

@@ -16,8 +16,9 @@ func (l *Log) Tail(g GroupID, entries uint64, bytes int64) uint64 {
 			if bytes -= int64(r.at[k].size); bytes < 0 || entries == 0 {
 				return first
 			}
-			entries--
-			first--
+			n := min(max(1, r.packed), entries)
+			entries -= n
+			first -= n
 		}
 	}
 	return first
