@@ -22,7 +22,7 @@ type events struct {
 }
 
 // tellKinds are the events that say what is wrong with something that came from elsewhere.
-var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused}
+var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused}
 
 func newEvents(log *slog.Logger, ready func()) events {
 	e := events{log: log, ready: ready, tells: make(map[node.EventKind]*teller)}
@@ -53,6 +53,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventRecovered:         {slog.LevelInfo, "recovered the log", "entries"},
 	node.EventTopicCreated:      {slog.LevelInfo, "a topic was created", ""},
 	node.EventTwoReplicas:       {slog.LevelWarn, "a topic was created with two replicas: it takes no records while either of their brokers is down; with three it survives the loss of one, with one it depends on one broker only", ""},
+	node.EventCreationRefused:   {slog.LevelWarn, "a limit refuses what a client asks for", ""},
 	node.EventTopicDeleted:      {slog.LevelInfo, "a topic was deleted", ""},
 	node.EventBrokerRegistered:  {slog.LevelInfo, "a broker is registered", "broker"},
 	node.EventEntryRefused:      {slog.LevelError, "an entry of the log means nothing to this version and has no effect", "entry"},

@@ -43,7 +43,7 @@ func (n *Node) createGroupsTopic() {
 	if n.makingGroupsTopic {
 		return
 	}
-	placement, err := n.place(n.cfg.GroupPartitions, n.defaultReplicas())
+	placement, err := n.placeOwn(n.cfg.GroupPartitions, n.defaultReplicas())
 	if err != nil { // too few brokers are there now; clients ask again
 		n.answerSeekers()
 		return

@@ -4,6 +4,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ import (
 func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 	req := m.(*kmsg.MetadataRequest)
 	if !req.AllowAutoTopicCreation || !n.cfg.AutoCreateTopics || n.joining() {
-		n.answerMetadata(r, req)
+		n.answerMetadata(r, req, nil)
 		return
 	}
 	var missing []string
@@ -42,10 +43,11 @@ func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 // createMissing makes topics that are asked for, and answers when they are there or the time for it is over.
 func (n *Node) createMissing(r *request, req *kmsg.MetadataRequest, missing []string) {
 	left, answering := len(missing), false
+	refused := make(map[string]error)
 	answer := func() {
 		if !r.done && !answering {
 			answering = true
-			n.answerMetadata(r, req)
+			n.answerMetadata(r, req, refused)
 		}
 	}
 	if left == 0 {
@@ -54,7 +56,10 @@ func (n *Node) createMissing(r *request, req *kmsg.MetadataRequest, missing []st
 	}
 	r.expireAfter(autoCreateTimeout, answer)
 	for _, name := range missing {
-		n.autoCreate(r, name, func() {
+		n.autoCreate(r, name, func(err error) {
+			if code(err) == kerr.PolicyViolation.Code {
+				refused[name] = err
+			}
 			if left--; left == 0 {
 				answer()
 			}
@@ -75,23 +80,33 @@ func (n *Node) canCreate(name string) bool {
 	return n.catalog.byName[name] == nil && checkTopicName(name) == nil && name != groupsTopic
 }
 
-func (n *Node) autoCreate(r *request, name string, done func()) {
+// autoCreate makes a topic. A limit that refuses it is told to the operator, since the answer to the client has no room for
+// words.
+func (n *Node) autoCreate(r *request, name string, done func(error)) {
+	finish := func(err error) {
+		if code(err) == kerr.PolicyViolation.Code {
+			n.event(Event{Kind: EventCreationRefused, Text: fmt.Sprintf("topic %s: %v", name, err)})
+		}
+		done(err)
+	}
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
-	if err != nil { // too few brokers are there now; clients ask again
-		done()
+	if err != nil { // a limit, or too few brokers are there now; clients ask again
+		finish(err)
 		return
 	}
 	n.commands.submitFor(r, command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
-		func(commandResult) { // created, or by somebody else in the meantime
-			var created []*partitionMeta
-			if t := n.catalog.byName[name]; t != nil {
-				created = t.Partitions
+		func(res commandResult) { // created, or by somebody else in the meantime
+			t := n.catalog.byName[name]
+			if t == nil {
+				finish(res.err)
+				return
 			}
-			n.whenLed(r, created, done)
+			n.whenLed(r, t.Partitions, func() { done(nil) })
 		})
 }
 
-func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
+// answerMetadata says what there is, and why topics were not created that should have been.
+func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map[string]error) {
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &n.cfg.ClusterID
 	resp.ControllerID = n.controller()
@@ -106,11 +121,11 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest) {
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = operationsOnCluster
 	}
-	n.describeTopics(r, req, resp)
+	n.describeTopics(r, req, resp, refused)
 }
 
 // describeTopics describes one partition after the other.
-func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) {
+func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse, refused map[string]error) {
 	list, count := []*topicMeta(nil), len(req.Topics)
 	if req.Topics == nil {
 		list = slices.Clone(n.catalog.topics)
@@ -135,7 +150,9 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 				return 0
 			}
 			named[key] = true
-			t, out = n.metadataTopic(req, &req.Topics[i])
+			if t, out = n.metadataTopic(req, &req.Topics[i]); t == nil && refused[key.name] != nil {
+				out.ErrorCode = code(refused[key.name])
+			}
 		}
 		parts := 0
 		if t != nil {

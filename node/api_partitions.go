@@ -23,13 +23,16 @@ type addPartitions struct {
 	Replicas [][]BrokerID
 }
 
-func (c *catalog) addPartitions(cmd *addPartitions) error {
+func (c *catalog) addPartitions(cmd *addPartitions, most int) error {
 	t := c.byName[cmd.Topic]
 	switch {
 	case t == nil:
 		return unknownTopic(cmd.Topic)
 	case t.id() != cmd.ID || len(t.Partitions) != cmd.From:
 		return errOutdated
+	}
+	if err := c.checkHosted(cmd.Replicas, most); err != nil {
+		return err
 	}
 	c.appendPartitions(t, cmd.Replicas)
 	c.node.partitionsCreated(t.Partitions[cmd.From:])
@@ -47,6 +50,7 @@ func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
 		c.nextGroup++
 		t.Partitions = append(t.Partitions, p)
 		c.byGroup[p.Group] = p
+		c.host(p, 1)
 	}
 }
 

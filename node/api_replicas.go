@@ -95,7 +95,10 @@ func (n *Node) checkReassignment(req *kmsg.AlterPartitionAssignmentsRequest, cmd
 	if req.Version >= 1 && !req.AllowReplicationFactorChange && len(cmd.Replicas) != len(p.Replicas) {
 		return kafka.Errorf(kerr.InvalidReplicationFactor, "the partition has %d replicas; changing that isn't allowed by the request", len(p.Replicas))
 	}
-	return n.checkPlacement([][]BrokerID{cmd.Replicas})
+	if err := n.checkPlacement([][]BrokerID{cmd.Replicas}); err != nil {
+		return err
+	}
+	return n.catalog.checkHosted([][]BrokerID{newOn(p, cmd.Replicas)}, n.cfg.MaxPartitionsPerBroker)
 }
 
 // ListPartitionReassignments, version 0, on any broker: the moves under way.

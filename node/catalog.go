@@ -26,10 +26,11 @@ type catalog struct {
 	unified      map[string]int // topics by unifiedName
 	byID         map[[16]byte]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
-	nextGroup    GroupID    // ids are never reused
-	nextReplica  uint32     // numbers are never reused
-	founders     []BrokerID // ascending; empty: begun by an earlier release
-	nextProducer int64      // first producer id that no broker got yet (KIP-98)
+	hosted       map[BrokerID]int // replicas on each broker, those that leave or are to come included
+	nextGroup    GroupID          // ids are never reused
+	nextReplica  uint32           // numbers are never reused
+	founders     []BrokerID       // ascending; empty: begun by an earlier release
+	nextProducer int64            // first producer id that no broker got yet (KIP-98)
 
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
 }
@@ -123,6 +124,8 @@ type command struct {
 	Seq     uint64
 	// Term is that of group 0 when this copy was sent, as far as its sender knew; see isLate.
 	Term uint64 `json:",omitempty"`
+	// MostReplicas is how many replicas a broker takes; see limits.go. 0: any number.
+	MostReplicas int `json:",omitempty"`
 
 	Register      *register          `json:",omitempty"`
 	CreateTopic   *createTopic       `json:",omitempty"`
@@ -201,6 +204,7 @@ func newCatalog(n *Node) *catalog {
 		unified:   make(map[string]int),
 		byID:      make(map[[16]byte]*topicMeta),
 		byGroup:   make(map[GroupID]*partitionMeta),
+		hosted:    make(map[BrokerID]int),
 		nextGroup: 1, nextReplica: 1,
 	}
 }
@@ -231,13 +235,14 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
-	c.unified = make(map[string]int)
+	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	for _, t := range c.topics {
 		c.addTopic(t)
 		for _, p := range t.Partitions {
 			p.Topic = t
 			c.byGroup[p.Group] = p
+			c.host(p, 1)
 		}
 	}
 	if received {
@@ -309,18 +314,18 @@ func (c *catalog) apply(_, term uint64, data []byte) any {
 	case cmd.Register != nil:
 		c.register(cmd.Register)
 	case cmd.CreateTopic != nil:
-		res.err = c.createTopic(cmd.CreateTopic)
+		res.err = c.createTopic(cmd.CreateTopic, cmd.MostReplicas)
 	case cmd.DeleteTopic != nil:
 		res.err = c.deleteTopic(cmd.DeleteTopic)
 	case cmd.AddPartitions != nil:
-		res.err = c.addPartitions(cmd.AddPartitions)
+		res.err = c.addPartitions(cmd.AddPartitions, cmd.MostReplicas)
 	case cmd.AlterConfigs != nil:
 		res.err = c.alterConfigs(cmd.AlterConfigs)
 	case cmd.ProducerIDs != nil:
 		res.first = c.nextProducer
 		c.nextProducer += cmd.ProducerIDs.Count
 	case cmd.Reassign != nil:
-		res.err = c.reassign(cmd.Reassign)
+		res.err = c.reassign(cmd.Reassign, cmd.MostReplicas)
 	case cmd.Reassigned != nil:
 		c.reassigned(cmd.Reassigned)
 	case cmd.Remove != nil:
@@ -401,7 +406,7 @@ func (c *catalog) replicaNumber() uint32 {
 	return c.nextReplica - 1
 }
 
-func (c *catalog) createTopic(cmd *createTopic) error {
+func (c *catalog) createTopic(cmd *createTopic, most int) error {
 	if c.byName[cmd.Name] != nil {
 		return kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", cmd.Name)
 	}
@@ -414,6 +419,9 @@ func (c *catalog) createTopic(cmd *createTopic) error {
 		if m := c.broker(b); m != nil && m.Removed {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
 		}
+	}
+	if err := c.checkHosted(cmd.Replicas, most); err != nil {
+		return err
 	}
 	t := &topicMeta{Name: cmd.Name, Internal: cmd.Internal, Configs: cmd.Configs}
 	c.appendPartitions(t, cmd.Replicas)
@@ -444,6 +452,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	c.topics = slices.Delete(c.topics, i, i+1)
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)
+		c.host(p, -1)
 	}
 	c.node.event(Event{Kind: EventTopicDeleted, Text: t.Name})
 	for _, p := range t.Partitions {
@@ -454,7 +463,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 }
 
 // reassign sets where a partition's replicas shall be. A replica that is there already stays.
-func (c *catalog) reassign(cmd *reassign) error {
+func (c *catalog) reassign(cmd *reassign, most int) error {
 	p := c.partition(cmd.Topic, cmd.Partition)
 	if p == nil {
 		return kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", cmd.Partition, cmd.Topic)
@@ -473,11 +482,17 @@ func (c *catalog) reassign(cmd *reassign) error {
 	if wrong := checkReplicaList(cmd.Replicas); wrong != "" {
 		return kafka.Errorf(kerr.InvalidReplicaAssignment, "%s: name each broker once", wrong)
 	}
-	var target []replicaMeta
 	for _, b := range cmd.Replicas {
 		if m := c.broker(b); m == nil || m.Removed {
 			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
 		}
+	}
+	if err := c.checkHosted([][]BrokerID{newOn(p, cmd.Replicas)}, most); err != nil {
+		return err
+	}
+	c.host(p, -1)
+	var target []replicaMeta
+	for _, b := range cmd.Replicas {
 		r, ok := p.replica(b)
 		if !ok {
 			r = replicaMeta{b, c.replicaNumber()}
@@ -491,6 +506,7 @@ func (c *catalog) reassign(cmd *reassign) error {
 	}
 	p.Target, p.reported = target, false
 	p.Moves++
+	c.host(p, 1)
 	c.node.placeReplica(p)
 	return nil
 }
@@ -501,7 +517,9 @@ func (c *catalog) reassigned(cmd *reassigned) {
 	if p == nil || p.Moves != cmd.Move || !slices.Equal(p.goal(), cmd.Replicas) {
 		return
 	}
+	c.host(p, -1)
 	p.Replicas, p.Target, p.Leaving = cmd.Replicas, nil, nil
+	c.host(p, 1)
 	c.node.placeReplica(p)
 }
 

@@ -85,6 +85,9 @@ func (c *commands) enqueue(cmd command, r *request, done func(commandResult)) {
 	}
 	c.seq++
 	cmd.Origin, cmd.Session, cmd.Seq = c.node.self, c.session, c.seq
+	if cmd.grows() && !cmd.ofBrokers() {
+		cmd.MostReplicas = c.node.cfg.MaxPartitionsPerBroker
+	}
 	bytes, err := json.Marshal(cmd)
 	assert(err == nil, "a command can be encoded: %v", err)
 	if err := cmd.check(); err != nil { // it would never be proposed, and those after it neither

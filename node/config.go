@@ -44,7 +44,9 @@ type Config struct {
 	AutoCreateTopics  bool  // Metadata and Produce of an unknown topic create it
 	DefaultPartitions int32 // default 1
 	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all
-	MaxMessageBytes   int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
+	// MaxPartitionsPerBroker is how many replicas of partitions a broker takes (limits.go). Default 2000.
+	MaxPartitionsPerBroker int
+	MaxMessageBytes        int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
 
 	// FetchMaxBytes bounds the record batches in one answer to a consumer, whatever it allows
 	// (fetch.max.bytes); one batch goes out whole all the same. Default 16 MiB.
@@ -177,6 +179,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, 3)
+	setDefault(&c.MaxPartitionsPerBroker, 2000)
 	setDefault(&c.MaxMessageBytes, 1048588)
 	setDefault(&c.FetchMaxBytes, 16<<20)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())

@@ -38,6 +38,7 @@ func (c *Config) ranges() []configRange {
 	return []configRange{
 		count("DefaultPartitions", int64(c.DefaultPartitions), 1, maxPartitions),
 		count("DefaultReplicas", int64(c.DefaultReplicas), 1, math.MaxInt16),
+		count("MaxPartitionsPerBroker", int64(c.MaxPartitionsPerBroker), 1, mostCount),
 		count("MaxMessageBytes", int64(c.MaxMessageBytes), 1, 1<<30),
 		bytes("FetchMaxBytes", c.FetchMaxBytes),
 		{name: "RetentionMs", value: c.RetentionMs, least: 1, most: 1000 * year.Milliseconds(), minusOne: true},

@@ -79,6 +79,9 @@ func TestEveryAcceptedConfigServes(t *testing.T) {
 		if strings.HasSuffix(r.name, "Partitions") {
 			n = min(n, 20) // so that the test takes no hours
 		}
+		if r.name == "MaxPartitionsPerBroker" {
+			n = max(n, 50) // what is made below has to fit
+		}
 		setNumber(c, r.name, n)
 	}
 	tries := 300

@@ -23,6 +23,7 @@ const (
 	EventRecovered                   // at Open; N = entries found
 	EventTopicCreated                // Text = name
 	EventTwoReplicas                 // Text = name of a topic that a client just made with two replicas
+	EventCreationRefused             // Text = what a client wanted that isn't made by a limit, and why
 	EventTopicDeleted                // Text = name
 	EventPartitionDeleted            // Group; after its topic's
 	EventBrokerRegistered            // N = broker id
@@ -85,6 +86,7 @@ var eventNames = [EventKinds]string{
 	EventRecovered:         "recovered",
 	EventTopicCreated:      "topic created",
 	EventTwoReplicas:       "two replicas",
+	EventCreationRefused:   "creation refused",
 	EventTopicDeleted:      "topic deleted",
 	EventPartitionDeleted:  "partition deleted",
 	EventBrokerRegistered:  "broker registered",

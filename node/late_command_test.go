@@ -22,7 +22,7 @@ func (o *one) applyLate(cmd command) error {
 	case cmd.Remove != nil:
 		return c.remove(cmd.Remove, 1)
 	default:
-		return c.reassign(cmd.Reassign)
+		return c.reassign(cmd.Reassign, 0)
 	}
 }
 

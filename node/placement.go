@@ -3,6 +3,7 @@
 package node
 
 import (
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,64 +15,74 @@ import (
 // A broker that is dead, or whose disk is full, gets replicas only if the others are too few, as in Kafka; and
 // not the majority of a partition, which could never elect a leader.
 
-// hosts are the brokers of the cluster, ascending: those that can serve now, and the others. They must not be changed.
-type hosts struct{ able, unable []BrokerID }
+// hosts are the brokers of the cluster, ascending: those that can serve now, those that can't, and those that could but
+// have as many replicas as they take. They must not be changed.
+type hosts struct{ able, unable, full []BrokerID }
 
-func (h *hosts) count() int { return len(h.able) + len(h.unable) }
+func (h *hosts) count() int { return len(h.able) + len(h.unable) + len(h.full) }
 
 // candidates lists the brokers that replicas can be placed on. A request may ask for very many topics, so the list is
 // made once in a step.
 func (n *Node) candidates() *hosts {
-	if n.hosts != nil {
-		return n.hosts
+	if n.hosts == nil {
+		n.hosts = n.hostsBelow(n.cfg.MaxPartitionsPerBroker)
 	}
+	return n.hosts
+}
+
+// hostsBelow does the same for a number of replicas that a broker takes.
+func (n *Node) hostsBelow(most int) *hosts {
 	h := &hosts{}
 	for _, m := range n.members() {
 		n.out.Work.Names++
-		if n.alive(m.ID) && n.hasRoom(m.ID) {
+		switch {
+		case n.catalog.hosted[m.ID] >= most:
+			h.full = append(h.full, m.ID)
+		case n.alive(m.ID) && n.hasRoom(m.ID):
 			h.able = append(h.able, m.ID)
-		} else {
+		default:
 			h.unable = append(h.unable, m.ID)
 		}
 	}
-	n.hosts = h
 	return h
 }
 
 // place spreads the replicas of a new topic over the brokers: each partition starts one broker
 // further, so that preferred leaders are spread too.
 func (n *Node) place(partitions int32, replicas int16) ([][]BrokerID, error) {
-	return n.spread(len(n.catalog.topics), int(partitions), int(replicas))
+	return n.placeWithin(len(n.catalog.topics), int(partitions), int(replicas))
+}
+
+// placeOwn does the same for the brokers' own topic, which has no limit.
+func (n *Node) placeOwn(partitions int32, replicas int16) ([][]BrokerID, error) {
+	return n.spread(n.hostsBelow(math.MaxInt), len(n.catalog.topics), int(partitions), int(replicas))
 }
 
 // placeMore goes on where place began when the topic was created: one broker further per partition.
 func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
 	first := max(0, slices.Index(n.candidates().able, t.Partitions[0].Replicas[0].Broker))
-	return n.spread(first+len(t.Partitions), more, replicas)
+	return n.placeWithin(first+len(t.Partitions), more, replicas)
 }
 
-// maxPartitionsPerBroker times the brokers is how many partitions the cluster takes: each costs every broker of it memory
-// and time, idle or not.
-const maxPartitionsPerBroker = 10000
-
-// checkPartitionCount refuses more partitions than the cluster takes.
-func (n *Node) checkPartitionCount(more int) error {
-	if most := maxPartitionsPerBroker * n.candidates().count(); len(n.catalog.byGroup)+more > most {
-		return kafka.Errorf(kerr.PolicyViolation, "the cluster has %d partitions and takes %d, %d for each broker; delete topics that nobody needs, or add brokers",
-			len(n.catalog.byGroup), most, maxPartitionsPerBroker)
+// placeWithin spreads replicas over brokers that take so many.
+func (n *Node) placeWithin(start, partitions, replicas int) ([][]BrokerID, error) {
+	h, most := n.candidates(), n.cfg.MaxPartitionsPerBroker
+	if have := len(h.able) + len(h.unable); len(h.full) > 0 && replicas <= h.count() && (replicas > have || majority(replicas) > len(h.able)) {
+		return nil, n.catalog.tooMany(h.full[0], most)
 	}
-	return nil
+	placement, err := n.spread(h, start, partitions, replicas)
+	if err == nil {
+		err = n.catalog.checkHosted(placement, most)
+	}
+	return placement, err
 }
 
-func (n *Node) spread(start, partitions, replicas int) ([][]BrokerID, error) {
+func (n *Node) spread(h *hosts, start, partitions, replicas int) ([][]BrokerID, error) {
 	if n.joining() {
 		return nil, errJoining
 	}
-	able, unable := n.candidates().able, n.candidates().unable
-	if err := n.checkPartitionCount(partitions); err != nil {
-		return nil, err
-	}
-	switch all := len(able) + len(unable); {
+	able, unable := h.able, h.unable
+	switch all := h.count(); {
 	case replicas < 1 || replicas > all:
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, all)
 	case majority(replicas) > len(able):
@@ -104,10 +115,10 @@ func (n *Node) checkNewPlacement(placement [][]BrokerID) error {
 	if len(placement) > maxPartitions {
 		return kafka.Errorf(kerr.InvalidPartitions, "%d partitions; a topic has at most %d", len(placement), maxPartitions)
 	}
-	if err := n.checkPartitionCount(len(placement)); err != nil {
+	if err := n.checkPlacement(placement); err != nil {
 		return err
 	}
-	if err := n.checkPlacement(placement); err != nil {
+	if err := n.catalog.checkHosted(placement, n.cfg.MaxPartitionsPerBroker); err != nil {
 		return err
 	}
 	able := n.candidates().able

@@ -19,7 +19,7 @@ func TestLateEndOfAMove(t *testing.T) {
 	p := topic.Partitions[0]
 	move := func(to ...BrokerID) *reassigned {
 		t.Helper()
-		if err := c.reassign(&reassign{Topic: "t", Replicas: to}); err != nil {
+		if err := c.reassign(&reassign{Topic: "t", Replicas: to}, 0); err != nil {
 			t.Fatal(err)
 		}
 		return &reassigned{p.Group, p.goal(), p.Moves}

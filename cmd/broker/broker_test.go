@@ -64,7 +64,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.LogDir = want.Dir
 	want.Node.ClusterID, want.Node.BrokerID, want.Node.HotEntries = "c", 2, 77
 	want.Node.Members = []node.Member{{ID: 1, Host: "a", Port: 9092, Peer: "a:10092"}, {ID: 2, Host: "b", Port: 9093, Rack: "r2", Peer: "b:10093"}}
-	want.Node.DefaultReplicas = 3
+	want.Node.DefaultReplicas, want.Node.MaxPartitionsPerBroker = 3, 2000
 	want.Node.RetentionMs, want.Node.RetentionBytes = 7*24*time.Hour.Milliseconds(), -1
 	want.Node.TimestampBeforeMaxMs, want.Node.TimestampAfterMaxMs = math.MaxInt64, time.Hour.Milliseconds()
 	want.Node.ClockPatience = time.Hour

@@ -86,6 +86,7 @@ var mistakes = []mistake{
 	inFile("group_consumer_session_ms = -1", `FILE:1: group_consumer_session_ms: -1: out of range; write 1s to 1d (a plain number counts ms)`),
 	inFile("group_consumer_heartbeat_ms = '1min'", `FILE:1: group_consumer_heartbeat_ms (1min) is too much for group_consumer_session_ms (45s): members would be taken for dead between two heartbeats; lower the first or raise the second`),
 	inFile("group_min_session_ms = '1h'\n", `FILE:1: group_min_session_ms (1h) is too much for group_max_session_ms (30min): otherwise no member can join a group; lower the first or raise the second`),
+	inFile("default_partitions = 3000", `FILE:1: default_partitions (3000) is too much for max_partitions_per_broker (2000): otherwise a broker that is alone makes no topic by default; lower the first or raise the second`),
 	inFile("group_min_session_ms = '-6s'", `FILE:1: group_min_session_ms: "-6s": out of range; write 1ms to 1d (a plain number counts ms)`),
 	inFile("cpus = -1", `FILE:1: cpus: -1: out of range; write 0 to 1024`),
 	inFile("join = 'yes'", `FILE:1: join: "yes" is a text; write true or false without quotes`),

@@ -20,6 +20,7 @@ func (s *settings) checkRelations() error {
 		because    string
 	}{
 		{"max_message_bytes", "max_request_bytes", int64(s.MaxMessageBytes), int64(s.MaxRequestBytes), 0, byteUnits, "a batch comes in a request"},
+		{"default_partitions", "max_partitions_per_broker", int64(s.DefaultPartitions), int64(s.MaxPartitions), 0, nil, "otherwise a broker that is alone makes no topic by default"},
 		{"max_request_bytes", "inflight_bytes", int64(s.MaxRequestBytes), s.InflightBytes, 0, byteUnits, "a request has to fit what all clients together may have under way"},
 		{"group_min_session_ms", "group_max_session_ms", s.GroupMinSessionMs, s.GroupMaxSessionMs, 0, milliUnits, "otherwise no member can join a group"},
 		{"group_consumer_heartbeat_ms", "group_consumer_session_ms", s.ConsumerBeatMs, s.ConsumerSessionMs, 1, milliUnits, "members would be taken for dead between two heartbeats"},

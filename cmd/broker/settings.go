@@ -29,6 +29,7 @@ type settings struct {
 	AutoCreateTopics  bool
 	DefaultPartitions int
 	DefaultReplicas   int
+	MaxPartitions     int
 	MaxMessageBytes   int
 	MaxRequestBytes   int
 	InflightBytes     int64
@@ -99,6 +100,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	number(fs, &s.DefaultPartitions, "default-partitions", 1, between(1, 10000), "partitions of a topic whose creator does not say")
 	number(fs, &s.DefaultReplicas, "default-replicas", 3, between(1, 1000), "replicas of a topic whose creator does not say; a cluster with fewer brokers takes all")
+	number(fs, &s.MaxPartitions, "max-partitions-per-broker", 2000, between(1, 1000000), "replicas of partitions on a broker, as the broker counts that is asked for more; each costs CPU time even if nobody uses it")
 	number(fs, &s.MaxMessageBytes, "max-message-bytes", 1048588, size(1<<10, 512<<20), "the largest record batch; its records may unfold to 16 times that, at least 1 MiB")
 	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
 	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "unanswered requests of all clients together; above it clients have to wait")
@@ -173,8 +175,9 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
 			AutoCreateTopics:  s.AutoCreateTopics,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
-			MaxMessageBytes: int32(s.MaxMessageBytes),
-			RetentionMs:     s.RetentionMs, RetentionBytes: s.RetentionBytes,
+			MaxPartitionsPerBroker: s.MaxPartitions,
+			MaxMessageBytes:        int32(s.MaxMessageBytes),
+			RetentionMs:            s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs), ProducerExpiration: ms(s.ProducersKeptMs),

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// What clients can create is limited, because whatever exists costs every step something, idle or not.
+//
+// How many replicas a broker takes is decided when a command is applied: two brokers that are asked at once don't know
+// of each other's commands, and only the order of the catalog says which of them is the last that fits. All brokers have
+// to decide alike, and their settings may differ. So the limit stands in the command: it is that of the broker that was
+// asked. That one has looked before, too, so that what can't be done is refused at once.
+//
+// A replica counts from the command that wants it there until its group has reported that it is gone. Those of the
+// brokers' own topic count, but are never refused, or whoever creates many partitions would end all consumer groups.
+
+// ofBrokers reports whether the brokers themselves want what a command makes.
+func (c *command) ofBrokers() bool { return c.CreateTopic != nil && c.CreateTopic.Internal }
+
+// host counts a partition's replicas in (by 1) or out (by -1).
+func (c *catalog) host(p *partitionMeta, by int) {
+	for i, list := range [][]replicaMeta{p.Replicas, p.Target, p.Leaving} {
+		for _, r := range list {
+			if i > 0 && hasReplica(p.Replicas, r.Broker) || i > 1 && hasReplica(p.Target, r.Broker) {
+				continue
+			}
+			c.hosted[r.Broker] += by
+		}
+	}
+}
+
+func hasReplica(list []replicaMeta, b BrokerID) bool {
+	for _, r := range list {
+		if r.Broker == b {
+			return true
+		}
+	}
+	return false
+}
+
+// newOn returns those of some brokers that have no replica of a partition yet.
+func newOn(p *partitionMeta, brokers []BrokerID) (list []BrokerID) {
+	for _, b := range brokers {
+		if _, there := p.replica(b); !there {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// checkHosted refuses new replicas of which a broker would have more than most. 0 is no limit.
+func (c *catalog) checkHosted(placement [][]BrokerID, most int) error {
+	if most == 0 {
+		return nil
+	}
+	more := make(map[BrokerID]int)
+	for _, brokers := range placement {
+		for _, b := range brokers {
+			if more[b]++; c.hosted[b]+more[b] > most {
+				return c.tooMany(b, most)
+			}
+		}
+	}
+	return nil
+}
+
+// tooMany says that a broker takes no more replicas, or not as many as are wanted.
+func (c *catalog) tooMany(b BrokerID, most int) error {
+	return kafka.Errorf(kerr.PolicyViolation, "broker %d has %d replicas of partitions and takes at most %d (setting max_partitions_per_broker); delete topics that nobody needs, move partitions to other brokers, or add brokers",
+		b, c.hosted[b], most)
+}

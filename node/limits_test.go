@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// checkHosted compares what every broker counts with what there is, and with the limit.
+func (c *many) checkHosted(most int) {
+	c.t.Helper()
+	for range 20 {
+		c.round()
+	}
+	for _, id := range c.ids {
+		cat := c.nodes[id].node.catalog
+		want := make(map[BrokerID]int)
+		for _, p := range cat.byGroup {
+			for _, b := range c.ids {
+				if _, ok := p.replica(b); ok {
+					want[b]++
+				}
+			}
+		}
+		got := maps.Clone(cat.hosted)
+		maps.DeleteFunc(got, func(_ BrokerID, n int) bool { return n == 0 })
+		if diff := cmp.Diff(want, got); diff != "" {
+			c.t.Errorf("broker %d counts otherwise (-there +counted):\n%s", id, diff)
+		}
+		for b, n := range want {
+			if n > most {
+				c.t.Errorf("broker %d has %d replicas, more than %d", b, n, most)
+			}
+		}
+	}
+}
+
+// askAtOnce sends requests to brokers before any of them is served.
+func (c *many) askAtOnce(req func(i int) kmsg.Request, to ...BrokerID) (answers []kmsg.Response) {
+	for i, id := range to {
+		c.nodes[id].replies = nil
+		c.nodes[id].in.Requests = append(c.nodes[id].in.Requests, Request{Conn: 9, Frame: kafka.AppendRequest(nil, int32(i), "test", req(i))})
+	}
+	sent := make(map[BrokerID]int)
+	for i, id := range to {
+		k := sent[id]
+		c.until("all are answered", func() bool { return len(c.nodes[id].replies) > k })
+		resp := req(i).ResponseKind()
+		resp.SetVersion(req(i).GetVersion())
+		if _, err := kafka.ParseResponse(kafka.Frame(c.nodes[id].replies[k].Frame).Bytes(), resp); err != nil {
+			c.t.Fatal(err)
+		}
+		answers = append(answers, resp)
+		sent[id]++
+	}
+	return answers
+}
+
+func creationOf(topic string, partitions int32, replicas int16) kmsg.Request {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version, req.TimeoutMillis = 7, 5000
+	in := kmsg.NewCreateTopicsRequestTopic()
+	in.Topic, in.NumPartitions, in.ReplicationFactor = topic, partitions, replicas
+	req.Topics = append(req.Topics, in)
+	return req
+}
+
+// The limit counts replicas on each broker, and holds for commands that don't know of each other.
+func TestPartitionsPerBroker(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.MaxPartitionsPerBroker = 6 })
+	var to []BrokerID
+	for i := range 12 {
+		to = append(to, BrokerID(1+i%3))
+	}
+	made, refused := 0, 0
+	for _, a := range c.askAtOnce(func(i int) kmsg.Request { return creationOf(fmt.Sprint("t", i), 1, 3) }, to...) {
+		switch r := a.(*kmsg.CreateTopicsResponse).Topics[0]; {
+		case r.ErrorCode == 0:
+			made++
+		case r.ErrorCode == kerr.PolicyViolation.Code && strings.Contains(*r.ErrorMessage, "max_partitions_per_broker"):
+			refused++
+		default:
+			t.Errorf("error %d, %v", r.ErrorCode, *r.ErrorMessage)
+		}
+	}
+	if made != 6 || refused != 6 {
+		t.Errorf("%d topics were made and %d refused; want six each", made, refused)
+	}
+	c.checkHosted(6)
+	for what, e := range map[string]string{"one replica": c.createOn(1, "u", 1, 1), "more partitions": c.grow(2, c.nodes[1].node.catalog.topics[0].Name, 2)} {
+		if e != "POLICY_VIOLATION" {
+			t.Errorf("%s: %s", what, e)
+		}
+	}
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.Version, find.CoordinatorKey = 3, "g"
+	c.until("there is a coordinator all the same", func() bool { return c.ask(1, find).(*kmsg.FindCoordinatorResponse).ErrorCode == 0 })
+	c.checkHosted(6 + 8)
+	c.restart(1, c.nodes[1].dir, 99)
+	c.until("broker 1 knows the catalog", func() bool { return len(c.nodes[1].node.catalog.topics) == 7 })
+	c.checkHosted(6 + 8)
+}
+
+// Automatic creation keeps to it; the client hears which kind of error it is, the operator the words.
+func TestAutomaticCreationHasTheLimit(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.MaxPartitionsPerBroker = 2 })
+	ask := func(i int) kmsg.Request {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version, req.AllowAutoTopicCreation = 9, true
+		name := fmt.Sprint("t", i)
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: &name}}
+		return req
+	}
+	refused := 0
+	for _, a := range c.askAtOnce(ask, 1, 2, 3, 1, 2) {
+		switch e := a.(*kmsg.MetadataResponse).Topics[0].ErrorCode; e {
+		case 0:
+		case kerr.PolicyViolation.Code:
+			refused++
+		default:
+			t.Error(kafka.CodeName(e))
+		}
+	}
+	told := 0
+	for _, m := range c.nodes {
+		told += m.events[EventCreationRefused]
+	}
+	if refused != 3 || told != 3 {
+		t.Errorf("%d refusals, %d of them told; want three", refused, told)
+	}
+	c.checkHosted(2)
+}
+
+// Where a broker is full, new replicas go to the others as far as they suffice; moves to it are refused, and a move counts
+// on both sides until it is done.
+func TestFullBrokersGetNoReplicas(t *testing.T) {
+	c := newMany(t, 4, func(cfg *Config) { cfg.MaxPartitionsPerBroker = 3 })
+	for i := range 3 {
+		c.create(fmt.Sprint("t", i), 4)
+	}
+	for i := range 4 {
+		if e := c.createOn(1, fmt.Sprint("u", i), 1, 1); e != "NONE" {
+			t.Errorf("a topic for which the others have room: %s", e)
+		}
+	}
+	move := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+	in := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+	in.Topic = "u0"
+	p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+	p.Replicas = []int32{4}
+	in.Partitions, move.TimeoutMillis = append(in.Partitions, p), 5000
+	move.Topics = append(move.Topics, in)
+	r := c.ask(1, move).(*kmsg.AlterPartitionAssignmentsResponse).Topics[0].Partitions[0]
+	if r.ErrorCode != kerr.PolicyViolation.Code || !strings.Contains(*r.ErrorMessage, "broker 4 has 3 replicas") {
+		t.Errorf("a move to a full broker: %s, %v", kafka.CodeName(r.ErrorCode), r.ErrorMessage)
+	}
+	c.reassign("t0", 1)
+	c.checkHosted(3)
+	c.until("it has moved", func() bool { return len(c.on(1, 4, "t0")) == 0 })
+	c.checkHosted(3)
+	if e := c.ask(1, move).(*kmsg.AlterPartitionAssignmentsResponse).Topics[0].Partitions[0].ErrorCode; e != 0 {
+		t.Errorf("a move to where there is room again: %s", kafka.CodeName(e))
+	}
+	c.checkHosted(3)
+}
