@@ -58,6 +58,25 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 	return out, nil
 }
 
+// EmptyBatch returns the form in which Filter leaves a batch that has no record any more: nothing but its header.
+func EmptyBatch(b Batch) []byte {
+	be := binary.BigEndian
+	raw := make([]byte, batchHeaderBytes)
+	be.PutUint64(raw, uint64(b.BaseOffset))
+	be.PutUint32(raw[8:], batchHeaderBytes-lengthEnd)
+	be.PutUint32(raw[12:], uint32(b.LeaderEpoch))
+	raw[16] = 2
+	be.PutUint16(raw[21:], uint16(b.Attributes&^CodecMask))
+	be.PutUint32(raw[23:], uint32(b.LastOffsetDelta))
+	be.PutUint64(raw[27:], uint64(b.FirstTimestamp))
+	be.PutUint64(raw[35:], uint64(b.MaxTimestamp))
+	be.PutUint64(raw[43:], uint64(b.ProducerID))
+	be.PutUint16(raw[51:], uint16(b.ProducerEpoch))
+	be.PutUint32(raw[53:], uint32(b.BaseSequence))
+	be.PutUint32(raw[17:], crc32.Checksum(raw[crcStart:], castagnoli))
+	return raw
+}
+
 // CompressBatch returns an uncompressed batch with its records compressed.
 func CompressBatch(raw []byte, codec Codec) ([]byte, error) {
 	records, err := Compress(codec, raw[batchHeaderBytes:])

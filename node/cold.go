@@ -14,8 +14,8 @@ import (
 // coldReader reads entries that are no longer in memory back from the log, for followers that are
 // behind and for consumers of old data. Reads are operations of the world: nothing here waits.
 //
-// What was read stays in one cache, bounded by bytes, oldest use first out. The key is the entry's
-// address in the log and never its index: an index is written again after a truncation, an address
+// What was read stays in one cache, bounded by bytes, oldest use first out. The key has the entry's
+// address in the log and never its index alone: an index is written again after a truncation, an address
 // is not.
 type coldReader struct {
 	log       *wal.Log
@@ -23,7 +23,7 @@ type coldReader struct {
 	maxBytes  int64 // of the cache
 
 	bytes   int64
-	entries map[wal.LSN]*list.Element // of *coldEntry
+	entries map[coldKey]*list.Element // of *coldEntry
 	recent  *list.List                // most recently used first
 
 	ops     []wal.Op              // to be handed to the world in this step
@@ -34,8 +34,14 @@ type coldReader struct {
 }
 
 type coldEntry struct {
-	addr  wal.LSN
+	key   coldKey
 	entry *pb.Entry
+}
+
+// coldKey is the address of the record that an entry is in, and the entry's index, since packed ones share it.
+type coldKey struct {
+	addr  wal.LSN
+	index uint64
 }
 
 // coldRead names a read by its first entry.
@@ -47,7 +53,7 @@ type coldRead struct {
 func newColdReader(log *wal.Log, readBytes, maxBytes int64) *coldReader {
 	return &coldReader{
 		log: log, readBytes: readBytes, maxBytes: maxBytes,
-		entries: make(map[wal.LSN]*list.Element),
+		entries: make(map[coldKey]*list.Element),
 		recent:  list.New(),
 		pending: make(map[uint64]coldRead),
 		reading: make(map[coldRead]struct{}),
@@ -81,7 +87,7 @@ func (c *coldReader) lookup(g GroupID, i uint64) *pb.Entry {
 	if !ok {
 		return nil
 	}
-	el, ok := c.entries[addr]
+	el, ok := c.entries[coldKey{addr, i}]
 	if !ok {
 		return nil
 	}
@@ -96,7 +102,7 @@ func (c *coldReader) read(g GroupID, lo, hi uint64) bool {
 	if _, ok := c.reading[key]; ok {
 		return false
 	}
-	op, err := c.log.Read(g, lo, hi, c.readBytes)
+	op, err := c.log.Read(g, lo, min(hi, lo+maxUnpacked), c.readBytes)
 	assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
 	c.ops = append(c.ops, op)
 	c.pending[op.ID] = key
@@ -111,6 +117,9 @@ func (c *coldReader) finish(res wal.Result) (coldRead, error) {
 	delete(c.pending, res.Op.ID)
 	delete(c.reading, key)
 	ents, err := c.log.Entries(key.group, key.first, res)
+	if err == nil {
+		ents, err = unpacked(key.group, ents, key.first)
+	}
 	switch {
 	case isMissing(err):
 		return key, nil // replaced or released while it was read: who still wants it asks again
@@ -127,18 +136,19 @@ func (c *coldReader) finish(res wal.Result) (coldRead, error) {
 // read's buffer is kept alive by a small entry.
 func (c *coldReader) insert(g GroupID, e *wal.Entry, read int) {
 	addr, ok := c.log.Address(g, e.Index)
-	if !ok || c.entries[addr] != nil {
+	k := coldKey{addr, e.Index}
+	if !ok || c.entries[k] != nil {
 		return
 	}
 	entry := toRaft(e)
 	if len(e.Data) < read/2 {
 		entry.Data = append([]byte(nil), e.Data...)
 	}
-	c.entries[addr] = c.recent.PushFront(&coldEntry{addr, entry})
+	c.entries[k] = c.recent.PushFront(&coldEntry{k, entry})
 	c.bytes += entryBytes(entry)
 	for c.bytes > c.maxBytes && c.recent.Len() > 1 {
 		old := c.recent.Remove(c.recent.Back()).(*coldEntry)
-		delete(c.entries, old.addr)
+		delete(c.entries, old.key)
 		c.bytes -= entryBytes(old.entry)
 	}
 }

@@ -32,15 +32,17 @@ type compactor struct {
 	at   Time       // when to go on
 	read uint64     // the operation under way, 0 if none
 
-	first  cursor      // where both passes begin
-	cur    cursor      // before the next entry
-	end    uint64      // behind the last entry
-	keys   *Keys       // the newest offset of each key
-	second bool        // pass
-	seen   survey      // in it
-	ents   []wal.Entry // were read and are still to be looked at
-	work   int64       // bytes that were looked at since the last pause
-	task   bool        // one is under way
+	first  cursor // where both passes begin
+	cur    cursor // before the next entry
+	end    uint64 // behind the last entry
+	keys   *Keys  // the newest offset of each key
+	second bool   // pass
+	seen   survey // in it
+	packing
+	from uint64      // where the read under way begins
+	ents []wal.Entry // were read and are still to be looked at
+	work int64       // bytes that were looked at since the last pause
+	task bool        // one is under way
 }
 
 const compactionPause = 2 * time.Second // between looking for work
@@ -151,7 +153,7 @@ func (c *compactor) begin(p *partition) {
 	if p == nil {
 		return
 	}
-	c.part, c.second = p, false
+	c.part, c.second, c.packing = p, false, packing{}
 	c.keys = newKeys(c.node.cfg.CompactionBytes)
 	c.first = p.seek(p.start)
 	c.cur, c.end = c.first, p.compactionEnd()
@@ -179,7 +181,8 @@ func (c *compactor) readNext() {
 		return
 	}
 	end := c.part.worthReading(c.cur.index, c.end, c.node.cfg.ColdReadBytes)
-	op, err := c.node.log.Read(g.id, c.cur.index, end, c.node.cfg.ColdReadBytes)
+	c.from = c.readsFrom()
+	op, err := c.node.log.Read(g.id, c.from, min(end, c.from+maxUnpacked), c.node.cfg.ColdReadBytes)
 	if err != nil {
 		c.part = nil
 		return
@@ -191,6 +194,7 @@ func (c *compactor) readNext() {
 // finish ends the second pass.
 func (c *compactor) finish() {
 	p := c.part
+	c.flushVoids()
 	p.compacted = c.cur
 	c.node.log.Sync() // reads return the old entries until the new ones are durable
 	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted.base})
@@ -201,7 +205,7 @@ func (c *compactor) finish() {
 func (c *compactor) took(res wal.Result) {
 	c.read = 0
 	p, g := c.part, c.part.group
-	ents, err := c.node.log.Entries(g.id, c.cur.index, res)
+	ents, err := c.node.log.Entries(g.id, c.from, res)
 	switch {
 	case isMissing(err) || g.closed || c.node.partitions[g.id] != p:
 		c.part = nil
@@ -220,14 +224,24 @@ func (c *compactor) took(res wal.Result) {
 // after a pause.
 func (c *compactor) next() {
 	for len(c.ents) > 0 && (c.second || !c.keys.full()) {
-		e := toRaft(&c.ents[0])
+		next := &c.ents[0]
 		c.ents = c.ents[1:]
+		if next.Last > 0 {
+			if err := c.passPacked(next); err != nil {
+				p := c.part
+				c.part, c.ents = nil, nil
+				c.node.damaged(p.group, next.Index, err)
+				return
+			}
+			continue
+		}
+		e := toRaft(next)
 		b, base, ok := c.part.take(&c.cur, e)
 		if ok && b.Count > 0 {
 			c.look(e, base)
 			return
 		}
-		c.note(b.Size(), false)
+		c.passVoid(next)
 	}
 	if !c.second && c.keys.full() {
 		c.end = c.cur.index // more keys don't fit; what comes after is for another time
@@ -266,18 +280,33 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 		}
 		c.work += res.Bytes
 		// What can't be unfolded stays as it is, and no key in it is known.
-		left := e.Data
-		if t.Kind == TaskKeep && res.Err == nil && len(res.Batch) < len(e.Data) {
-			left = res.Batch
-			record := toLog(e)
-			record.Data = left
-			c.node.log.Replace(p.group.id, record)
-			c.node.hotBytes += p.group.view.replace(toRaft(&record))
+		if t.Kind == TaskKeep {
+			c.keep(e, res)
+		} else if began := max(c.first.index, p.compacted.index); c.keys.leftOut && e.GetIndex() > began {
+			c.cur = cursor{e.GetIndex(), base} // the next pass begins with this batch
 		}
-		b, err := kafka.ParseBatch(left)
-		c.note(len(left), err != nil || b.Count > 0)
 		c.next()
 	})
+}
+
+// keep puts what is left of a batch in its place.
+func (c *compactor) keep(e *pb.Entry, res TaskResult) {
+	left := toLog(e)
+	smaller := res.Err == nil && len(res.Batch) < len(e.Data)
+	if smaller {
+		left.Data = res.Batch
+	}
+	if isVoid(&left) {
+		c.pack(smaller, left)
+		c.note(0, false)
+		return
+	}
+	c.flushVoids()
+	if smaller {
+		c.node.log.Replace(c.part.group.id, left)
+		c.node.hotBytes += c.part.group.view.replace(toRaft(&left))
+	}
+	c.note(len(left.Data), true)
 }
 
 // dirtyRatio returns min.cleanable.dirty.ratio of the partition's topic, times a thousand.

@@ -196,6 +196,9 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 			return fmt.Errorf("reading the log: %w; check the disk, then start the broker again", res.Err)
 		}
 		ents, err := g.view.log.Entries(g.id, next, res)
+		if err == nil {
+			ents, err = unpacked(g.id, ents, next)
+		}
 		if err != nil {
 			return err
 		}

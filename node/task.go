@@ -88,22 +88,24 @@ func (t *Task) keep(delta int64, key, value []byte) bool {
 // Keys are the newest offsets of keys, as far as they fit into a number of bytes. What a key's record is
 // compared with is there whether or not all keys fit: an offset that is noted is that of a record in the log.
 type Keys struct {
-	newest map[string]int64
-	bytes  int64 // that newest takes
-	limit  int64
+	newest  map[string]int64
+	bytes   int64 // that newest takes
+	limit   int64
+	leftOut bool // some key
 }
 
 const keyOverhead = 64 // bytes that a key costs beside its own
 
 func newKeys(limit int64) *Keys { return &Keys{newest: make(map[string]int64), limit: limit} }
 
-// note notes a record's key. A new one that doesn't fit is left out, and full says so.
+// note notes a record's key. A new one that doesn't fit is left out.
 func (k *Keys) note(key []byte, offset int64) {
 	if key == nil {
 		return
 	}
 	if _, known := k.newest[string(key)]; !known {
 		if k.full() {
+			k.leftOut = true
 			return
 		}
 		k.bytes += int64(len(key)) + keyOverhead

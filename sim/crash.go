@@ -155,6 +155,7 @@ func (w *world) config(b *broker) node.Config {
 		CheckpointEntries:     k.CheckpointEntries,
 		CheckpointBytes:       k.CheckpointBytes,
 		RetainEntries:         k.RetainEntries,
+		CompactionBytes:       k.CompactionBytes,
 		GroupPartitions:       k.GroupPartitions,
 		GroupInitialDelay:     time.Duration(k.GroupDelay),
 		GroupMinSession:       time.Duration(shortestSession),

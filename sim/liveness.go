@@ -49,6 +49,7 @@ func (w *world) settle() {
 		w.converge()
 	}
 	w.readReplicas()
+	w.checkStored()
 	w.expire()
 	if len(w.attackers) > 0 {
 		w.checkBounded()

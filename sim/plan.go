@@ -81,6 +81,7 @@ type Knobs struct {
 	CheckpointEntries int      `json:"checkpoint_entries"`
 	CheckpointBytes   int64    `json:"checkpoint_bytes"`
 	RetainEntries     int      `json:"retain_entries"`
+	CompactionBytes   int64    `json:"compaction_bytes,omitempty"` // of keys in memory; 0: the broker's default
 	SegmentBytes      int64    `json:"segment_bytes"`
 	FlushBytes        int      `json:"flush_bytes"`
 

@@ -126,6 +126,7 @@ func (s *shrinker) plain() {
 		func(k *Knobs) { k.ReplicationWindow = 64 },
 		func(k *Knobs) { k.CatchUpRate = 0 },
 		func(k *Knobs) { k.CheckpointEntries, k.CheckpointBytes, k.RetainEntries = 20_000, 32<<20, 1000 },
+		func(k *Knobs) { k.CompactionBytes = 0 },
 		func(k *Knobs) { k.SegmentBytes = 256 << 10 },
 		func(k *Knobs) { k.FlushBytes = 4 << 20 },
 		func(k *Knobs) { k.StepItems = 1000 },

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"chronik/kafka"
+	"chronik/node"
+	"chronik/wal"
+)
+
+// When the load of a world has ended, compaction comes to rest, and what it has left depends on the keys that there are and
+// hardly on what was ever written.
+
+// quietTime is how long nothing may be compacted to call it rest, longer than the compactor's own pauses.
+const quietTime = node.Time(10 * second)
+
+// restless bounds the passes that may still be needed, each of which takes seconds.
+const restless = 120
+
+// checkStored waits until compaction rests on all brokers, and counts what they store.
+func (w *world) checkStored() {
+	if len(w.judge.compacted) == 0 {
+		return
+	}
+	before := w.compactions()
+	for n := 0; ; n++ {
+		w.runUntil(w.now+quietTime, func() bool { return false })
+		now := w.compactions()
+		if now == before {
+			break
+		}
+		if before = now; n == restless {
+			w.fail("compactor-restless", "brokers still read or write for compaction %v after all faults ended", Duration(w.now-w.healedAt))
+		}
+	}
+	for _, b := range w.brokers {
+		if b.node == nil || b.away {
+			continue
+		}
+		log, _, err := wal.Open(b.disk.image(), w.config(b).Log)
+		if err != nil {
+			w.fail("recovery-durable", "broker %d could not start again after a power loss now: %v", b.number, err)
+		}
+		for _, g := range w.judge.groups {
+			t := w.plan.topic(g.topic)
+			if v, ok := b.node.Inspect(g.id); ok && !v.Closed && t != nil && t.Keys > 0 && !w.doomed[g.topic] {
+				w.checkStoredOf(b, log, g, t.Keys)
+			}
+		}
+	}
+}
+
+// compactions is what all brokers have read and written for compaction, in bytes.
+func (w *world) compactions() (bytes int64) {
+	for _, b := range w.brokers {
+		if b.node != nil {
+			s := b.node.Stats()
+			bytes += s.CompactedBytes + int64(s.Log.Moved)
+		}
+	}
+	return bytes
+}
+
+// stored is what the records of a group's log hold.
+type stored struct {
+	entries uint64 // that there are
+	records int    // that they are in
+	live    int    // batches with records in them
+	others  int    // changes of replicas, commands, and terms that begin
+}
+
+// checkStoredOf demands that a replica stores hardly more than a batch for each key and what lies between two of them,
+// beside its newest entries, which stay as they are.
+func (w *world) checkStoredOf(b *broker, log *wal.Log, g groupInfo, keys int) {
+	s := w.stored(b, log, g.id)
+	newest := w.plan.Knobs.RetainEntries
+	most := keys + newest + 1
+	name := partitionName(g.topic, g.partition)
+	if s.live > most {
+		w.fail("stored", "broker %d stores %d batches of %s with records in them, which has %d keys and keeps its newest %d entries", b.number, s.live, name, keys, newest)
+	}
+	if most = 2*(most+s.others) + int(s.entries/128) + 8; s.records > most {
+		w.fail("stored", "broker %d stores %d records for the %d entries of %s, of which %d batches are not empty; at most %d are to be expected", b.number, s.records, s.entries, name, s.live, most)
+	}
+}
+
+// stored looks into a log.
+func (w *world) stored(b *broker, log *wal.Log, g node.GroupID) (s stored) {
+	st, _ := log.State(g)
+	s.entries = st.Last + 1 - st.First
+	term := st.PrevTerm
+	for next := st.First; next <= st.Last; {
+		op, err := log.Read(g, next, st.Last+1, 1<<20)
+		if err != nil {
+			w.fail("recovery-durable", "broker %d, entry %d of group %d: %v", b.number, next, g, err)
+		}
+		ents, err := log.Entries(g, next, wal.Do(b.disk.image(), op))
+		if err != nil {
+			w.fail("recovery-durable", "broker %d, entry %d of group %d: %v", b.number, next, g, err)
+		}
+		for _, e := range ents {
+			s.records++
+			if next = e.Index + 1; e.Last > 0 {
+				next = e.Last + 1
+			}
+			batch, err := kafka.ParseBatch(e.Data)
+			isBatch := e.Last == 0 && e.Kind == 0 && len(e.Data) > 0 && e.Data[0] == 0 && err == nil
+			switch {
+			case isBatch && batch.Count > 0:
+				s.live++
+			case e.Kind != 0 || e.Last == 0 && len(e.Data) > 0 && !isBatch:
+				s.others++
+			}
+			if e.Term != term {
+				term = e.Term
+				s.others++
+			}
+		}
+	}
+	return s
+}
