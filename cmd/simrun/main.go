@@ -22,6 +22,9 @@ const usage = `simrun runs simulated clusters, one world per seed.
                                 picture shows what the brokers lived through
   simrun meta [-seeds A..B] [-profile NAME] [-j P]
                                 each seed in two processes; they must agree
+  simrun compare [-seeds A..B] [-profile NAME,..|all] [-j P] OTHER
+                                each seed with this build and with OTHER, another build of simrun; their trace
+                                hashes must be equal
   simrun plan SEED [-profile NAME]
                                 print the plan of a seed, to be saved, edited and replayed
   simrun shrink SEED|FILE [-profile NAME] [-for 1m]
@@ -52,7 +55,7 @@ func main() {
 	}
 	commands := map[string]func([]string) (failed bool, err error){
 		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
-		"soak": soakCommand, "mutants": mutantsCommand,
+		"soak": soakCommand, "mutants": mutantsCommand, "compare": compareCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]

@@ -26,6 +26,12 @@ const workerCommandName = "worker"
 // seedTimeout is how much wall time a seed may take: a thousand times the usual.
 const seedTimeout = 3 * time.Minute
 
+// Checks that fail because a worker didn't bring a seed to its end.
+const (
+	checkWorkerDied = "worker-died"
+	checkHang       = "hang"
+)
+
 // outcome is what came of one seed.
 type outcome struct {
 	Result *sim.Result
@@ -123,9 +129,9 @@ func (w *worker) run(seed uint64, profile string) (o outcome, alive bool) {
 		return o, true
 	}
 	w.close()
-	f := &sim.Failure{Check: "worker-died", Text: strings.TrimSpace(w.stderr.String())}
+	f := &sim.Failure{Check: checkWorkerDied, Text: strings.TrimSpace(w.stderr.String())}
 	if hung {
-		f = &sim.Failure{Check: "hang", Text: fmt.Sprintf("the seed did not end within %v of wall time", seedTimeout)}
+		f = &sim.Failure{Check: checkHang, Text: fmt.Sprintf("the seed did not end within %v of wall time", seedTimeout)}
 	}
 	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(seedTimeout)}, false
 }
