@@ -19,19 +19,20 @@ import (
 // its result comes back. So any broker can take an administrative request, and has applied its
 // effect when it answers.
 type commands struct {
-	node      *Node
-	session   uint64
-	seq       uint64
-	queue     []*pendingCommand // the first is under way
-	ofClients int               // of them, those that a client waits for
-	retryAt   Time
-	wait      time.Duration // for the next retry
-	sentIn    uint64        // term of group 0 in which the first was last sent
+	node     *Node
+	session  uint64
+	seq      uint64
+	queue    commandQueue
+	underWay *pendingCommand // nil if there is none
+	retryAt  Time
+	wait     time.Duration // for the next retry
+	sentIn   uint64        // term of group 0 in which it was last sent
 }
 
 type pendingCommand struct {
 	command
-	bytes   []byte
+	size    int64  // while it waits
+	bytes   []byte // when it is under way
 	done    func(commandResult)
 	request *request // of a client that waits for it; nil if the broker itself wants it
 }
@@ -41,14 +42,7 @@ func (p *pendingCommand) abandoned() bool {
 	return p.request != nil && (p.request.done || p.request.gone)
 }
 
-// maxCommands bounds the commands of clients that wait, and maxConnCommands those of one connection, so that one
-// client can't fill the queue for others. Commands of the broker itself are few, and always taken.
-const (
-	maxCommands     = 8192
-	maxConnCommands = 2048
-)
-
-var errTooManyCommands = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too many changes of the catalog wait already, %d at most and %d of one connection; wait for some, then try again", maxCommands, maxConnCommands)
+var errTooManyCommands = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too many changes of the catalog wait already, of this connection or of all; wait for some, then try again")
 
 // A command is sent again when the leader of group 0 hasn't applied it in this time, first and at
 // most: each copy becomes an entry.
@@ -71,10 +65,6 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 // submitFor does the same for a client's request. A command whose request was answered, with a time-out, or whose
 // connection is gone isn't sent any more: its effect would come when nobody expects it.
 func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) {
-	if c.ofClients >= maxCommands || r.conn.commands >= maxConnCommands {
-		done(commandResult{err: errTooManyCommands})
-		return
-	}
 	c.enqueue(cmd, r, done)
 }
 
@@ -83,68 +73,74 @@ func (c *commands) enqueue(cmd command, r *request, done func(commandResult)) {
 		done(commandResult{err: errNoRoomToGrow})
 		return
 	}
-	c.seq++
-	cmd.Origin, cmd.Session, cmd.Seq = c.node.self, c.session, c.seq
+	cmd.Origin, cmd.Session = c.node.self, c.session
 	if cmd.grows() && !cmd.ofBrokers() {
 		cmd.MostReplicas = c.node.cfg.MaxPartitionsPerBroker
 	}
-	bytes, err := json.Marshal(cmd)
-	assert(err == nil, "a command can be encoded: %v", err)
 	if err := cmd.check(); err != nil { // it would never be proposed, and those after it neither
 		done(commandResult{err: kafka.Errorf(kerr.InvalidRequest, "%v", err)})
 		return
 	}
-	c.queue = append(c.queue, &pendingCommand{cmd, bytes, done, r})
-	if r != nil {
-		c.ofClients++
-		r.conn.commands++
+	p := &pendingCommand{command: cmd, size: cmd.size(), done: done, request: r}
+	if r != nil && (r.gone || !c.queue.take(&r.conn.commands, p.size)) {
+		done(commandResult{err: errTooManyCommands})
+		return
 	}
-	if len(c.queue) == 1 {
+	c.queue.add(p)
+	if c.underWay == nil {
 		c.begin()
 	}
 }
 
-// pop takes the first command out.
-func (c *commands) pop() *pendingCommand {
-	first := c.queue[0]
-	c.queue[0] = nil
-	c.queue = c.queue[1:]
-	c.left(first)
-	return first
-}
-
-func (c *commands) left(p *pendingCommand) {
-	if p.request != nil {
-		c.ofClients--
-		p.request.conn.commands--
-	}
+// finish ends the command under way.
+func (c *commands) finish(res commandResult) {
+	p := c.underWay
+	c.underWay = nil
+	c.queue.leave(p)
+	p.done(res)
 }
 
 // forget takes out the commands that nobody waits for. The one under way may have its effect all the same, until
 // a later command of this broker is applied.
 func (c *commands) forget() {
-	if len(c.queue) == 0 {
-		return
+	c.queue.forget()
+	if p := c.underWay; p != nil && p.abandoned() {
+		c.underWay = nil
+		c.queue.leave(p)
 	}
-	first, rest := c.queue[0], c.queue[:0]
-	for _, p := range c.queue {
-		if p.abandoned() {
-			c.left(p)
-		} else {
-			rest = append(rest, p)
-		}
-	}
-	clear(c.queue[len(rest):])
-	c.queue = rest
-	if len(rest) > 0 && rest[0] != first {
-		c.begin()
+	c.begin()
+}
+
+// hangUp takes out the commands of a connection that is gone.
+func (c *commands) hangUp(gone *conn) {
+	c.queue.hangUp(&gone.commands)
+	if c.underWay != nil && c.underWay.abandoned() {
+		c.forget()
 	}
 }
 
-// begin sends the first command for the first time.
+// begin sends the next command for the first time, unless one is under way. Its number is given now: the catalog refuses
+// one that comes after a larger one.
 func (c *commands) begin() {
-	c.wait = commandRetry
-	c.send()
+	for c.underWay == nil {
+		p := c.queue.next()
+		if p == nil {
+			return
+		}
+		if !c.fits(p) { // disks became full meanwhile, and what makes room may wait behind it
+			c.queue.leave(p)
+			p.done(commandResult{err: errNoRoomToGrow})
+			continue
+		}
+		c.seq++
+		p.Seq = c.seq
+		var err error
+		p.bytes, err = json.Marshal(&p.command)
+		assert(err == nil, "a command can be encoded: %v", err)
+		c.underWay = p
+		c.wait = commandRetry
+		c.send()
+	}
 }
 
 // grows reports whether a command makes something that needs room on the brokers' disks.
@@ -152,25 +148,18 @@ func (c *command) grows() bool {
 	return c.CreateTopic != nil || c.AddPartitions != nil || c.Reassign != nil
 }
 
-// giveUp ends commands that nobody takes because disks became full after they were submitted: what makes room may
-// wait behind them.
-func (c *commands) giveUp() {
-	for len(c.queue) > 0 && c.queue[0].grows() && !c.node.catalog.group.hasRoom() {
-		c.pop().done(commandResult{err: errOutcomeUnknown})
-	}
+// fits reports whether a command may begin: the leader takes none that makes something while there is no room for it.
+func (c *commands) fits(p *pendingCommand) bool {
+	return !p.grows() || c.node.catalog.group.hasRoom()
 }
 
-// send gives the first command to the leader of group 0, which may be this broker.
+// send gives the command under way to the leader of group 0, which may be this broker.
 func (c *commands) send() {
-	c.giveUp()
-	if len(c.queue) == 0 {
-		return
-	}
 	n := c.node
 	c.retryAt = n.now.Add(c.wait)
 	c.wait = min(2*c.wait, commandRetryMax)
 	c.sentIn = n.catalog.group.term
-	bytes := c.queue[0].copyFor(c.sentIn)
+	bytes := c.underWay.copyFor(c.sentIn)
 	leader := brokerOf(n.catalog.group.lead)
 	if leader == n.self {
 		n.receiveCommand(bytes)
@@ -200,11 +189,15 @@ func (p *pendingCommand) copyFor(term uint64) []byte {
 // say when they were sent.
 func (c *command) isLate(term uint64) bool { return c.Term != 0 && c.Term != term }
 
-// tick sends the first command again if it got lost or its leader fell.
+// tick sends the command under way again if it got lost or its leader fell.
 func (c *commands) tick() {
 	c.forget()
+	if c.underWay != nil && !c.fits(c.underWay) {
+		c.finish(commandResult{err: errOutcomeUnknown})
+		c.begin()
+	}
 	g := c.node.catalog.group
-	if len(c.queue) > 0 && (c.node.now >= c.retryAt || c.sentIn != g.term && g.lead != raft.None) {
+	if c.underWay != nil && (c.node.now >= c.retryAt || c.sentIn != g.term && g.lead != raft.None) {
 		c.send()
 	}
 }
@@ -296,18 +289,18 @@ func (n *Node) unregistered() (count int) {
 
 // applied tells whoever submitted a command its result, and sends the next.
 func (c *commands) applied(cmd *command, res commandResult) {
-	if cmd.Origin != c.node.self || cmd.Session != c.session || len(c.queue) == 0 || c.queue[0].Seq != cmd.Seq {
+	if cmd.Origin != c.node.self || cmd.Session != c.session || c.underWay == nil || c.underWay.Seq != cmd.Seq {
 		return
 	}
-	c.pop().done(res)
+	c.finish(res)
 	c.begin()
 }
 
-// skipped ends the first command if it was applied in what a received checkpoint stands for: its
+// skipped ends the command under way if it was applied in what a received checkpoint stands for: its
 // result is not known.
 func (c *commands) skipped(b *brokerMeta) {
-	if b != nil && b.Session == c.session && len(c.queue) > 0 && c.queue[0].Seq <= b.Seq {
-		c.pop().done(commandResult{err: errOutcomeUnknown})
+	if b != nil && b.Session == c.session && c.underWay != nil && c.underWay.Seq <= b.Seq {
+		c.finish(commandResult{err: errOutcomeUnknown})
 		c.begin()
 	}
 }

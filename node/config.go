@@ -90,6 +90,10 @@ type Config struct {
 	// see waits.go. Defaults 65536, 32 MiB and 524288.
 	MaxRequests, MaxWaits int
 	ParkedBytes           int64
+	// MaxCommands bounds the changes of the catalog that clients wait for, and CommandBytes their bytes, shared in the
+	// same way. Defaults 32768 and 64 MiB.
+	MaxCommands  int
+	CommandBytes int64
 	// ClockPatience is how long the clocks of a majority of the brokers must agree on a jump before it is
 	// believed, and on any time after a start: before, a broker deletes by age only what it has held for longer itself.
 	// Default 1 h.
@@ -199,6 +203,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.MaxRequests, 1<<16)
 	setDefault(&c.MaxWaits, 1<<19)
 	setDefault(&c.ParkedBytes, 32<<20)
+	setDefault(&c.MaxCommands, 1<<15)
+	setDefault(&c.CommandBytes, 64<<20)
 	setDefault(&c.ClockPatience, time.Hour)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)

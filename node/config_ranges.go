@@ -63,6 +63,8 @@ func (c *Config) ranges() []configRange {
 		count("MaxRequests", int64(c.MaxRequests), 1, mostCount),
 		count("MaxWaits", int64(c.MaxWaits), 1, mostCount),
 		bytes("ParkedBytes", c.ParkedBytes),
+		count("MaxCommands", int64(c.MaxCommands), 1, mostCount),
+		bytes("CommandBytes", c.CommandBytes),
 		count("HotEntries", int64(c.HotEntries), 1, mostCount),
 		bytes("HotBytes", c.HotBytes),
 		bytes("CacheBytes", c.CacheBytes),

@@ -19,9 +19,9 @@ type conn struct {
 	queued   bool       // in node.queued
 	chores   int        // of its requests
 	queue    []*request // begun, oldest first, none of them replied
-	commands int        // that it waits for, see maxConnCommands
-	parked   int        // its fetches that wait for records
-	waits    int64      // see Config.MaxWaits
+	commands commandLine
+	parked   int   // its fetches that wait for records
+	waits    int64 // see Config.MaxWaits
 
 	heldBytes int64 // of answers that wait for an earlier one
 	closing   bool  // a reply with Close was given; nothing more is answered
@@ -143,4 +143,5 @@ func (n *Node) hangUp(id ConnID) {
 		n.deadlines.cancel(r.expiry)
 		r.end()
 	}
+	n.commands.hangUp(c)
 }

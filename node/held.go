@@ -17,7 +17,7 @@ type Held struct {
 
 // Held counts what the broker holds.
 func (n *Node) Held() Held {
-	h := Held{Conns: len(n.conns), Commands: len(n.commands.queue), Stale: n.stale(), Over: n.overBounds()}
+	h := Held{Conns: len(n.conns), Commands: n.commands.queue.waiting + btoi(n.commands.underWay != nil), Stale: n.stale(), Over: n.overBounds()}
 	//det:ok a sum has no order
 	for _, c := range n.conns {
 		h.Requests += len(c.frames) + len(c.queue)
@@ -27,13 +27,17 @@ func (n *Node) Held() Held {
 
 // stale names a queue that holds something which nobody waits for; "" if none does.
 func (n *Node) stale() string {
-	waiting, parked := int64(0), int64(0)
+	waiting, parked, count, bytes := int64(0), int64(0), int64(0), int64(0)
 	//det:ok a sum has no order
 	for _, c := range n.conns {
 		waiting += c.waits
 		parked += int64(c.parked)
+		count += c.commands.count
+		bytes += c.commands.bytes
 	}
 	switch {
+	case count != n.commands.queue.count.used || bytes != n.commands.queue.bytes.used:
+		return "commands of connections"
 	case waiting != n.waits.used:
 		return "waits of connections"
 	case parked == 0 && n.parkedBytes.used > 0:
@@ -104,6 +108,10 @@ func (n *Node) overBounds() string {
 		return "requests under way"
 	case n.parkedBytes.used > n.parkedBytes.limit:
 		return "bytes of fetches that wait for records"
+	case n.commands.queue.count.used > n.commands.queue.count.limit+int64(len(n.conns)):
+		return "commands that wait"
+	case n.commands.queue.bytes.used > n.commands.queue.bytes.limit+smallCommand*int64(len(n.conns)):
+		return "bytes of commands that wait"
 	case n.waits.used > n.waits.limit:
 		return "partitions that are waited for"
 	}

@@ -55,28 +55,6 @@ func TestLateCommandsChangeNothing(t *testing.T) {
 	}
 }
 
-// Commands leave the queue when nobody waits for them, and one connection can't fill it.
-func TestCommandsThatNobodyWaitsFor(t *testing.T) {
-	o := newOne(t, nil)
-	c, r := &o.node.commands, &request{node: o.node, conn: &conn{id: 77}}
-	refused := 0
-	for range maxConnCommands + 5 {
-		c.submitFor(r, command{DeleteTopic: &deleteTopic{Name: "t"}}, func(res commandResult) {
-			refused += btoi(kafka.Code(res.err) == kerr.ThrottlingQuotaExceeded.Code)
-		})
-	}
-	other := &request{node: o.node, conn: &conn{id: 78}}
-	c.submitFor(other, command{DeleteTopic: &deleteTopic{Name: "t"}}, func(commandResult) {})
-	if refused != 5 || len(c.queue) != maxConnCommands+1 {
-		t.Fatalf("%d refused, %d wait", refused, len(c.queue))
-	}
-	r.gone = true
-	c.forget()
-	if len(c.queue) != 1 || c.ofClients != 1 || r.conn.commands != 0 {
-		t.Fatalf("%d wait, %d of clients, %d of the connection that is gone", len(c.queue), c.ofClients, r.conn.commands)
-	}
-}
-
 // A removal that comes late finds another incarnation of the broker: that one stays.
 func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 	o := newOne(t, nil)

@@ -127,29 +127,38 @@ func (o *one) tally(w Work) {
 // step gives the node an input and carries out what it wants, until it is quiet.
 func (o *one) step(in Input) {
 	for range 20_000 {
-		in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
-		out := o.node.Step(&in)
-		o.results, o.done, in = nil, nil, Input{}
-		o.tally(out.Work)
-		for i := range out.Tasks {
-			o.done = append(o.done, out.Tasks[i].Do())
-		}
-		for _, op := range out.Ops {
-			o.results = append(o.results, wal.Do(o.dir, op))
-		}
-		for _, e := range out.Events {
-			o.events[e.Kind]++
-		}
-		if out.End != nil {
-			o.t.Fatal(out.End)
-		}
-		o.replies = append(o.replies, out.Replies...)
-		if len(o.results)+len(o.done) == 0 {
-			o.now = max(o.now, min(out.Wake, o.now.Add(20*time.Millisecond)))
+		if o.tick(in) {
 			return
 		}
+		in = Input{}
 	}
 	o.t.Fatal("the node doesn't come to rest")
+}
+
+// tick takes one step and carries out what the node wants, and reports whether it is quiet.
+func (o *one) tick(in Input) bool {
+	in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
+	out := o.node.Step(&in)
+	o.results, o.done = nil, nil
+	o.tally(out.Work)
+	for i := range out.Tasks {
+		o.done = append(o.done, out.Tasks[i].Do())
+	}
+	for _, op := range out.Ops {
+		o.results = append(o.results, wal.Do(o.dir, op))
+	}
+	for _, e := range out.Events {
+		o.events[e.Kind]++
+	}
+	if out.End != nil {
+		o.t.Fatal(out.End)
+	}
+	o.replies = append(o.replies, out.Replies...)
+	if len(o.results)+len(o.done) > 0 {
+		return false
+	}
+	o.now = max(o.now, min(out.Wake, o.now.Add(20*time.Millisecond)))
+	return true
 }
 
 // ask sends a request and returns its answer, which may take some time on the node's clock.

@@ -154,6 +154,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		lanes: make(map[lane][]*arrival),
 	}
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
+	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.catalog = newCatalog(n)
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
 	for _, m := range cfg.Members {

@@ -21,9 +21,12 @@ const (
 // pool is a number of something that connections share.
 type pool struct{ limit, used int64 }
 
+// fits reports whether the share of a connection that has held of it is large enough for n more.
+func (p *pool) fits(held, n int64) bool { return held+n <= (p.limit-p.used)/shareOfRest }
+
 // take takes n for a connection that has held of it, if its share is that large.
 func (p *pool) take(held, n int64) bool {
-	if held+n > (p.limit-p.used)/shareOfRest {
+	if !p.fits(held, n) {
 		return false
 	}
 	p.used += n
