@@ -124,7 +124,7 @@ func (r *request) finish() {
 		c.closing = first.hangup
 		n.begun--
 		c.heldBytes -= int64(first.frame.Len())
-		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup})
+		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, Key: first.header.Key, Version: first.header.Version})
 	}
 	n.queue(c)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // This file is everything that passes between a node and its world. Any question about behaviour
-// is answered by printing one Input and the Output that followed.
+// is answered by printing one Input and the Output that followed (describe.go).
 
 // Time is a number of nanoseconds on the world's monotonic clock. A node never reads a clock.
 type Time int64
@@ -56,6 +56,8 @@ type Reply struct {
 	Conn  ConnID
 	Frame [][]byte // in pieces that follow each other, none of which may be changed; without the length bytes; empty for a request without an answer (acks=0)
 	Close bool     // hang up after the frame was sent; an Event says why
+
+	Key, Version int16 // of the request; a frame alone doesn't say what it answers
 }
 
 // Message is an envelope that came from another broker: bytes only, so that two simulated brokers
