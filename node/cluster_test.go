@@ -27,6 +27,7 @@ type many struct {
 	nodes  map[BrokerID]*member
 	ids    []BrokerID
 	noDisk bool // what is written is forgotten
+	watch  func(in *Input, out *Output)
 }
 
 type member struct {
@@ -112,6 +113,9 @@ func (c *many) round() {
 		m.in = Input{}
 		in.Now, in.UnixMs = c.now, c.unixMs+m.aheadMs
 		out := m.node.Step(&in)
+		if c.watch != nil {
+			c.watch(&in, out)
+		}
 		if m.end = out.End; m.end != nil && !m.mayEnd {
 			c.t.Fatalf("broker %d: %v", id, m.end)
 		}
