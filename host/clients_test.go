@@ -343,9 +343,15 @@ func TestLoopReportsABrokenInvariant(t *testing.T) {
 	p, _ := listenPeers("", "", hello{}, mail, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p}
 	l.step = func(in *node.Input) *node.Output { panic("commit index goes back: 7 after 9") }
+	l.sofar = func() *node.Output {
+		return &node.Output{Events: []node.Event{{Kind: node.EventCommitted, Group: 3, N: 7}}}
+	}
 	mail.request(node.Request{Conn: 1, Frame: make([]byte, 123)})
 	err := l.run()
-	for _, want := range []string{"commit index goes back: 7 after 9", "1 requests (123 bytes)", "host.(*loop).run"} {
+	for _, want := range []string{
+		"commit index goes back: 7 after 9", "1 requests (123 bytes)", "host.(*loop).run",
+		"  < conn 1 Produce v0 acks=0", "  event committed group=3 term=0 n=7",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

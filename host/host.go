@@ -172,7 +172,7 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.loop = &loop{
-		step: h.metrics.around(n), mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
+		step: h.metrics.around(n), sofar: n.Unfinished, mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk, tasks: h.tasks,
 		events: newEvents(cfg.Log, cfg.Ready),
 	}

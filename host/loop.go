@@ -18,6 +18,7 @@ const slowStep = 100 * time.Millisecond
 // loop is the one goroutine that steps the node.
 type loop struct {
 	step     func(*node.Input) *node.Output
+	sofar    func() *node.Output // what a step wanted that panicked; nil: not known
 	mail     *mailbox
 	clock    clock
 	log      *slog.Logger
@@ -37,13 +38,15 @@ type loop struct {
 
 	started time.Time
 	last    [16]inputSummary // the newest inputs, for the text of a panic
+	input   *node.Input      // of the step under way
 }
 
 // run steps the node until it has stopped (nil) or is at its end.
 func (l *loop) run() (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
-			err = fmt.Errorf("%w: %v\nlast inputs, the newest last:\n%s\n%s", ErrBroken, broken, l.lastInputs(), debug.Stack())
+			stack := debug.Stack()
+			err = fmt.Errorf("%w: %v\n%slast inputs, the newest last:\n%s\n%s", ErrBroken, broken, l.brokenStep(), l.lastInputs(), stack)
 		}
 	}()
 	l.started = time.Now()
@@ -78,7 +81,9 @@ func (l *loop) run() (err error) {
 func (l *loop) timedStep(in *node.Input) *node.Output {
 	l.last[l.steps%uint64(len(l.last))] = summarize(in)
 	l.steps++
+	l.input = in
 	out := l.step(in)
+	l.input = nil
 	took := l.clock.now().Sub(in.Now)
 	if !out.Work.Within(node.StepBudget) {
 		l.over++

@@ -129,3 +129,7 @@ func roleOf(s raft.StateType) Role {
 		return Follower
 	}
 }
+
+// Unfinished returns what the node wants so far in the middle of a Step that panicked: to be described (DescribeOutput),
+// never to be done.
+func (n *Node) Unfinished() *Output { return &n.out }
