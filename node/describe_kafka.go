@@ -162,7 +162,7 @@ func describeField(name string, f reflect.Value) string {
 		return kafka.CodeName(int16(f.Int()))
 	}
 	always := strings.HasSuffix(label, "=") || name == "Partition"
-	if f.IsZero() && !always {
+	if f.IsZero() && !always || name == "NodeID" && f.Int() < 0 {
 		return ""
 	}
 	value := ""

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"chronik/kafka"
 	"chronik/node"
 )
 
@@ -79,42 +78,15 @@ func (w *world) noteFault(f *Fault, b *broker, what string) {
 	w.tracef("%s  fault %d %s %s", where, f.ID, f.Kind, what)
 }
 
+// linesTraced bounds the lines that a step gets for each kind of thing.
+const linesTraced = 200
+
 // traceStep prints what a step took and gave.
 func (w *world) traceStep(b *broker, in *node.Input, out *node.Output) {
 	col := w.column(b)
-	for _, r := range in.Results {
-		w.tracef("%s  done %v %d %s+%d err=%v", col, r.Op.Kind, r.Op.ID, r.Op.File, r.Op.Off, r.Err)
-	}
-	for _, r := range in.Done {
-		w.tracef("%s  task %d is done err=%v", col, r.ID, r.Err)
-	}
-	for _, m := range in.Messages {
-		w.tracef("%s  from %d: %d bytes %016x", col, m.From, len(m.Data), hashOf(m.Data))
-	}
-	for _, l := range in.Lost {
-		w.tracef("%s  lost connection from %d", col, l)
-	}
-	for _, r := range in.Requests {
-		h, _, _ := kafka.ParseHeader(r.Frame)
-		w.tracef("%s  request conn %d %v", col, r.Conn, h)
-	}
-	for _, e := range out.Events {
-		w.tracef("%s  event %v group=%d term=%d n=%d %s", col, e.Kind, e.Group, e.Term, e.N, e.Text)
-	}
-	for _, m := range out.Messages {
-		frame := kafka.Frame(m.Pieces)
-		w.tracef("%s  to %d: %d bytes %016x", col, m.To, frame.Len(), hashOf(frame.Bytes()))
-	}
-	for _, op := range out.Ops {
-		w.tracef("%s  op %v %d %s+%d %d bytes", col, op.Kind, op.ID, op.File, op.Off, max(int64(len(op.Data)), op.N))
-	}
-	for _, t := range out.Tasks {
-		w.tracef("%s  task %d of kind %d on %d bytes", col, t.ID, t.Kind, len(t.Batch))
-	}
-	for _, r := range out.Replies {
-		w.tracef("%s  reply conn %d %d bytes close=%v", col, r.Conn, kafka.Frame(r.Frame).Len(), r.Close)
-	}
-	if out.End != nil {
-		w.tracef("%s  ENDS %v", col, out.End)
+	for _, lines := range [...][]string{node.DescribeInput(in, linesTraced), node.DescribeOutput(out, linesTraced)} {
+		for _, line := range lines {
+			w.tracef("%s  %s", col, line)
+		}
 	}
 }
