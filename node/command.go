@@ -157,6 +157,9 @@ func (c *commands) fits(p *pendingCommand) bool {
 func (c *commands) send() {
 	n := c.node
 	c.retryAt = n.now.Add(c.wait)
+	if n.founding.open {
+		return // a founder of another cluster would take it
+	}
 	c.wait = min(2*c.wait, commandRetryMax)
 	c.sentIn = n.catalog.group.term
 	bytes := c.underWay.copyFor(c.sentIn)

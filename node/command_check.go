@@ -163,6 +163,8 @@ func (c *catalog) admissible(r *register) error {
 	switch b := c.broker(r.ID); {
 	case b == nil && len(c.brokers) >= maxBrokers:
 		return kafka.Errorf(kerr.PolicyViolation, "the cluster has had %d brokers, the most that it takes", maxBrokers)
+	case r.Incarnation == founder && len(c.founders) > 0 && !slices.Contains(c.founders, r.ID):
+		return kafka.Errorf(kerr.PolicyViolation, "broker %d founds a cluster of its own, and this one was founded without it; its data folder must be empty to join", r.ID)
 	case b != nil && r.Incarnation < b.Incarnation:
 		return kafka.Errorf(kerr.StaleBrokerEpoch, "broker %d came back as incarnation %d, but was here as %d", r.ID, r.Incarnation, b.Incarnation)
 	}

@@ -111,9 +111,10 @@ func (n *Node) founds(id BrokerID) bool {
 	return p != nil && p.founds
 }
 
-// meetFounder notes which process of a founder speaks. As long as founders look for each other, nobody has answered for
-// anything: a process with an emptied folder may follow one that was told the wrong list.
-func (p *peer) meetFounder(s start) {
+// meet notes which process of another broker speaks. A broker that looks for the other founders, or for a cluster to
+// join, knows nothing that anybody has answered for: a process with an emptied folder may follow one that was told the
+// wrong list.
+func (p *peer) meet(s start) {
 	if !s.sameProcess(p.start) {
 		p.founds = false
 	}

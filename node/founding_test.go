@@ -84,6 +84,9 @@ func TestSoleFounder(t *testing.T) {
 	c.until("both lists are told", func() bool {
 		return c.nodes[1].events[EventFoundersDiffer] > 0 && c.nodes[2].events[EventFoundersDiffer] > 0
 	})
+	if len(c.nodes[1].node.catalog.brokers) != 1 {
+		t.Error("a founder of another cluster is registered")
+	}
 	c.add(2, 2, 2)
 	c.until("the other one joins", func() bool { return c.nodes[2].events[EventReady] > 0 })
 	if got := c.read("kept", 0); len(got) != 1 || got[0] != "0=a" {

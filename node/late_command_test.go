@@ -67,8 +67,8 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 		}
 		c.register(cmd.Register)
 	}
-	old, unknown := uint32(1), uint32(0)
-	join(1)
+	old, unknown := uint32(2), uint32(0)
+	join(2)
 	if err := c.remove(&removeBroker{2, &unknown}, 1); err != errOutdated {
 		t.Errorf("removal by a broker that didn't know it: %v", err)
 	}
@@ -76,15 +76,15 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 		t.Errorf("removal: %v", err)
 	}
 	var answers []error
-	c.leaving.add(nil, departure{nil, 2, 1, func(err error) { answers = append(answers, err) }})
-	join(2)
+	c.leaving.add(nil, departure{nil, 2, 2, func(err error) { answers = append(answers, err) }})
+	join(3)
 	if len(answers) != 1 || kafka.Code(answers[0]) != kerr.DuplicateBrokerRegistration.Code {
 		t.Errorf("it has joined again before it had left; the remover is told %v", answers)
 	}
 	if err := c.remove(&removeBroker{2, &old}, 1); err != errOutdated || c.broker(2).Removed {
 		t.Errorf("the same removal once more: %v", err)
 	}
-	u := &unregistration{node: o.node, request: &request{node: o.node, conn: &conn{id: 7}}, resp: kmsg.NewPtrUnregisterBrokerResponse(), broker: 2, incarnation: 1}
+	u := &unregistration{node: o.node, request: &request{node: o.node, conn: &conn{id: 7}}, resp: kmsg.NewPtrUnregisterBrokerResponse(), broker: 2, incarnation: 2}
 	u.try()
 	if u.resp.ErrorCode != kerr.DuplicateBrokerRegistration.Code {
 		t.Errorf("a removal that was worked out for its predecessor: %d", u.resp.ErrorCode)

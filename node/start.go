@@ -75,8 +75,8 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 	if r.bad || p == nil {
 		return !r.bad
 	}
-	if n.founding.open {
-		p.meetFounder(s)
+	if n.founding.open || n.joining() {
+		p.meet(s)
 		return true
 	}
 	known := n.catalog.broker(from).registered()
