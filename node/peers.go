@@ -231,6 +231,9 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 			n.refuseMessage(m, id, wrong)
 			return
 		}
+		if t := m.GetType(); id == 0 && (t == pb.MsgApp || t == pb.MsgHeartbeat) {
+			n.removal.ledAt = n.now
+		}
 		g.step(m)
 	}
 }

@@ -20,6 +20,7 @@ type removal struct {
 	endAt  Time       // when it ends; 0: it doesn't. Until then answers can leave
 	// through is the broker that was asked to remove this one; -1 if that isn't known.
 	through BrokerID
+	ledAt   Time // when the leader of group 0 last spoke to this one's replica of it
 }
 
 func (n *Node) tickRemoval() {
@@ -58,7 +59,7 @@ func (n *Node) lookRemoved() {
 	case r.endAt == 0 && n.isOut():
 		r.endAt = n.now.Add(n.electionTimeout())
 		n.catalog.replicasChanged() // who asked for the removal may wait here
-	case n.catalog.group.lead != raft.None && !n.wasRemoved():
+	case n.catalogLed() && !n.wasRemoved():
 		r.toldBy = r.toldBy[:0]
 	}
 }
@@ -76,7 +77,14 @@ func (n *Node) isOut() bool {
 			told += btoi(said)
 		}
 	}
-	return n.catalog.group.lead == raft.None && told > others/2
+	return !n.catalogLed() && told > others/2
+}
+
+// catalogLed reports whether the leader of group 0 speaks to this broker's replica. Raft itself doesn't notice its silence
+// where the replica is a learner.
+func (n *Node) catalogLed() bool {
+	lead := n.catalog.group.lead
+	return lead == n.catalog.group.self || lead != raft.None && n.now.Sub(n.removal.ledAt) < 3*n.electionTimeout()
 }
 
 // wasRemoved reports whether this broker's own catalog says that it was removed.
