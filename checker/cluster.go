@@ -48,6 +48,9 @@ func NewCluster() *Cluster {
 	return &Cluster{groups: map[uint64]*group{}, brokers: map[int32][]*disk{}}
 }
 
+// Reset forgets all that was observed: an operator gave the cluster up, and begins another one.
+func (c *Cluster) Reset() { c.groups, c.brokers = map[uint64]*group{}, map[int32][]*disk{} }
+
 // Observe takes what a replica believes after a step. entry returns the term and payload of an
 // entry of its log, or false if it isn't in memory; it is called during Observe only.
 func (c *Cluster) Observe(id ReplicaID, group uint64, v View, entry func(index uint64) (term uint64, data []byte, ok bool)) *Violation {

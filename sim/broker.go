@@ -25,7 +25,11 @@ type broker struct {
 	opCount     uint64   // in its life
 	taskCount   uint64
 	steps       uint64
-	conns       []*conn // open ones
+	dials       [maxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
+	mended      bool                // its list of members was wrong, and isn't any more
+	kept        bool                // it lists only itself, and the others joined it
+	holds       bool                // somebody may have got something from its cluster
+	conns       []*conn             // open ones
 
 	in   node.Input // of the next step, reused
 	mail mailbox

@@ -87,6 +87,7 @@ func (w *world) restart(e event) {
 func (w *world) boot(b *broker) {
 	b.incarnation++
 	b.raftDraws = 0
+	clear(b.dials[:])
 	b.bootedAt = w.now
 	b.pausedUntil, b.stopBy = 0, 0
 	b.diskFault = false

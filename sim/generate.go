@@ -46,6 +46,7 @@ type profile struct {
 	members    int                      // at most, of one group
 	hostile    int64                    // of 100 worlds, so many have hostile clients
 	lies       int64                    // of 100 worlds, so many have a broker that lies
+	lists      int64                    // of 100 worlds, so many have founders with wrong lists of members
 	clumsy     bool                     // clocks that are years off
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
@@ -54,7 +55,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -115,7 +116,7 @@ var profiles = []profile{
 	},
 	{ // extreme settings, clocks that are years off, machines that are taken away, brought back and swapped
 		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, groups: 25, members: 3, clumsy: true,
+		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true,
 		kinds: []FaultKind{
 			FaultClockJump, FaultClockJump, FaultClockJump, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
 			FaultIsolate, FaultPeers, FaultRefuse,
@@ -165,6 +166,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.late()
 	g.attacks()
 	g.lies()
+	g.lists()
 	return g.checked(), nil
 }
 

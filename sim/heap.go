@@ -32,6 +32,8 @@ const (
 	evAttackEnd                       // attacker hangs up
 	evLie                             // message nth of lie index is told
 	evTask                            // task of broker's incarnation is done
+	evList                            // list index of the plan is mended
+	evOperated                        // broker, which an operator took down, is started again
 )
 
 // event is something that will happen at a virtual time.

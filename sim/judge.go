@@ -30,6 +30,7 @@ type judge struct {
 	producers map[producerKey]bool                             // ids given out; look-up only
 	moves     map[string][]move                                // of a partition; look-up only
 	compacted []*compacted
+	founded   []int                  // whom the founders listed that the cluster was founded by; nil: it isn't yet
 	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only
 	begins    map[string]int64       // where the histories of partitions begin in a soak; look-up only
 
@@ -107,6 +108,9 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.checkAge(w, b, e)
 		case node.EventBecameLeader:
 			delete(j.inSync[b.number], e.Group)
+			if e.Group == 0 {
+				j.leadsCatalog(w, b)
+			}
 		case node.EventInSyncChanged:
 			j.checkInSync(w, b, e.Group)
 		}
@@ -156,7 +160,7 @@ func appended(events []node.Event, g node.GroupID) bool {
 // observeGroup looks at a group and says whether anything was new.
 func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
 	v, ok := b.node.Inspect(g)
-	if !ok || v.Closed || j.gone[g] {
+	if !ok || v.Closed || j.gone[g] || g == 0 && b.node.Founding() {
 		return false
 	}
 	at, known := j.search(b, g)

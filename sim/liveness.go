@@ -28,6 +28,7 @@ func (w *world) settle() {
 		})
 		w.clients = append(w.clients, w.verifier)
 	}
+	w.mendLists()
 	w.heal()
 	w.healMembers()
 	if w.founded() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
@@ -68,7 +69,7 @@ func (w *world) founded() bool {
 func (w *world) founding() bool {
 	up := func(b *broker) bool { return b.node != nil }
 	open := func(b *broker) bool { return up(b) && b.node.Founding() }
-	return !slices.ContainsFunc(w.brokers, up) || slices.ContainsFunc(w.brokers, open)
+	return w.mending() || !slices.ContainsFunc(w.brokers, up) || slices.ContainsFunc(w.brokers, open)
 }
 
 // freeze takes brokers away that no group needs for its quorum.
@@ -218,9 +219,14 @@ func (w *world) createLate() {
 // lastOfFrozen returns when the last message of a frozen broker arrives, at least now. It was sent before the broker
 // died, and until then the broker seems to live.
 func (w *world) lastOfFrozen() node.Time {
+	return w.lastOf(func(b *broker) bool { return b.frozen })
+}
+
+// lastOf returns when the last message of some brokers arrives, at least now.
+func (w *world) lastOf(some func(*broker) bool) node.Time {
 	last := w.now
 	for _, k := range w.heap.keys {
-		if e := &w.heap.slab[k.slot]; e.kind == evMessage && w.brokers[e.from-1].frozen {
+		if e := &w.heap.slab[k.slot]; e.kind == evMessage && some(w.brokers[e.from-1]) {
 			last = max(last, e.at)
 		}
 	}

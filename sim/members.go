@@ -15,13 +15,34 @@ import (
 // members are the brokers that b can find the cluster by: for a founder all founders, for others some
 // of those that were there when its disk was made, and among them one that never leaves.
 func (w *world) members(b *broker) []node.Member {
+	if b.diskNumber == 1 {
+		return w.foundersOf(b)
+	}
 	var members []node.Member
 	for _, o := range w.brokers {
-		if o == b || b.diskNumber == 1 && o.number <= w.plan.founders() || b.diskNumber > 1 && w.knows(b, o.number) {
-			members = append(members, node.Member{ID: node.BrokerID(o.number), Host: host(o.number), Port: 9092})
+		if o == b || b.diskNumber > 1 && w.knows(b, o.number) {
+			members = append(members, machine(o.number))
 		}
 	}
 	return members
+}
+
+// machine is where a broker is, for clients and for other brokers.
+func machine(number int) node.Member {
+	return node.Member{ID: node.BrokerID(number), Host: host(number), Port: 9092, Peer: host(number)}
+}
+
+// dial notes at which machines a broker looks for the others.
+func (w *world) dial(b *broker, members []node.Member) {
+	if members == nil {
+		return
+	}
+	clear(b.dials[:])
+	for _, m := range members {
+		if int(m.ID) <= len(w.brokers) {
+			b.dials[m.ID] = slices.IndexFunc(w.brokers, func(o *broker) bool { return host(o.number) == m.Peer }) + 1
+		}
+	}
 }
 
 // knows says whether a broker that joined was told of another one.

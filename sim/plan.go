@@ -64,6 +64,7 @@ type Plan struct {
 	Turns   []Turn   `json:"turns"`   // what happens to them
 	Attacks []Attack `json:"attacks,omitempty"`
 	Lies    []Lie    `json:"lies,omitempty"`
+	Lists   []List   `json:"lists,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -241,12 +242,15 @@ func (p *Plan) Bytes() []byte {
 		}
 		return ""
 	}
-	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies) > 0))
+	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies)+len(p.Lists) > 0))
 	if len(p.Attacks) > 0 {
-		lines(&b, "attacks", p.Attacks, then(len(p.Lies) > 0))
+		lines(&b, "attacks", p.Attacks, then(len(p.Lies)+len(p.Lists) > 0))
 	}
 	if len(p.Lies) > 0 {
-		lines(&b, "lies", p.Lies, "")
+		lines(&b, "lies", p.Lies, then(len(p.Lists) > 0))
+	}
+	if len(p.Lists) > 0 {
+		lines(&b, "lists", p.Lists, "")
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
@@ -342,6 +346,9 @@ func (p *Plan) validate() error {
 	if err := p.validateLies(); err != nil {
 		return err
 	}
+	if err := p.validateLists(); err != nil {
+		return err
+	}
 	return p.validateFaults()
 }
 
@@ -412,6 +419,8 @@ func (p *Plan) fewestReplicas(topic string, partition int32) int {
 	fewest := min(3, p.founders())
 	if t := p.topic(topic); t != nil && !t.Auto {
 		fewest = int(t.Replicas)
+	} else if p.alone() {
+		fewest = 1
 	}
 	for i := range p.Calls {
 		if c := &p.Calls[i]; c.Kind == CallMove && c.Topic == topic && c.Partition == partition && len(c.Brokers) > 0 {

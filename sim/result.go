@@ -28,9 +28,18 @@ type Result struct {
 	Draws     uint64       // of the raft library from crypto/rand
 	Faults    []FaultCount // by the order of faultKinds
 	Lies      int64        // messages that no broker sent
+	Lists     ListCount
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered
 	Events    []int64      // node events seen, by node.EventKind
 	Checks    []checker.Evaluation
+}
+
+// ListCount says what became of wrong lists of members.
+type ListCount struct {
+	Emptied int64 // the founder's folder was emptied
+	Joined  int64 // the other founders joined one that listed only itself
+	Ended   int64 // one that listed only itself ended
+	Kept    int64 // the list was mended, the folder stayed
 }
 
 // FaultCount says how often a kind of fault happened, and how often it could make a difference as

@@ -33,7 +33,7 @@ func (p *Plan) clone() *Plan {
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
 	c.Members, c.Turns = slices.Clone(p.Members), slices.Clone(p.Turns)
 	c.Attacks = slices.Clone(p.Attacks)
-	c.Lies = slices.Clone(p.Lies)
+	c.Lies, c.Lists = slices.Clone(p.Lies), slices.Clone(p.Lists)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
 }
@@ -76,6 +76,7 @@ func (s *shrinker) calls() {
 		for s.best.Lies[i].Count > 1 && s.try(func(p *Plan) { p.Lies[i].Count /= 2 }) {
 		}
 	}
+	fewer(func(p *Plan) *[]List { return &p.Lists }, s)
 	fewer(func(p *Plan) *[]Attack { return &p.Attacks }, s)
 	for i := range s.best.Attacks {
 		for s.best.Attacks[i].Count > 1 && s.try(func(p *Plan) { p.Attacks[i].Count /= 2 }) {

@@ -136,7 +136,11 @@ func newWorld(p *Plan, opt Options) *world {
 // start boots the brokers, begins the calls and arms the faults.
 func (w *world) start() {
 	for _, b := range w.brokers[:w.plan.founders()] {
-		w.boot(b)
+		if late := w.ahead(b); late > 0 {
+			w.schedule(event{at: at(late), kind: evRestart, broker: b})
+		} else {
+			w.boot(b)
+		}
 	}
 	for i := range w.plan.Clients {
 		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
@@ -153,6 +157,9 @@ func (w *world) beginEpoch() {
 	}
 	for i := range w.plan.Lies {
 		w.schedule(event{at: w.epochBegan + at(w.plan.Lies[i].At), kind: evLie, index: i})
+	}
+	for i := range w.plan.Lists {
+		w.schedule(event{at: at(w.plan.Lists[i].For), kind: evList, index: i})
 	}
 	for i := range w.plan.Attacks {
 		w.schedule(event{at: w.epochBegan + at(w.plan.Attacks[i].At), kind: evAttack, index: i})
@@ -253,6 +260,10 @@ func (w *world) handle(e event) {
 		w.tell(e.index, e.nth)
 	case evTask:
 		w.finishTask(e)
+	case evList:
+		w.mendList(&w.plan.Lists[e.index])
+	case evOperated:
+		w.operated(e.broker)
 	}
 }
 
@@ -326,6 +337,8 @@ func (w *world) stepLimit(b *broker) int {
 
 // carryOut does what a step wants done, then looks at what it changed.
 func (w *world) carryOut(b *broker, out *node.Output) {
+	w.dial(b, out.Members)
+	w.noteHeld(b)
 	for _, m := range out.Messages {
 		w.send(b, m)
 	}
@@ -361,6 +374,10 @@ func (w *world) ended(b *broker, end *node.End) {
 		w.outOfCluster(b, end)
 		return
 	}
+	if end.Kind == node.EndFounders {
+		w.founderEnded(b, end)
+		return
+	}
 	if !b.diskFault {
 		w.fail("fatal", "broker %d ended without a disk fault: %v", b.number, end)
 	}
@@ -370,11 +387,11 @@ func (w *world) ended(b *broker, end *node.End) {
 
 func (w *world) send(b *broker, m node.Envelope) {
 	from, to := b.number, int(m.To)
-	if to > len(w.brokers) && len(w.plan.Lies) > 0 {
-		return // one that somebody invented
-	}
-	if to < 1 || to > len(w.brokers) || to == from {
+	if to < 1 || to == from {
 		w.fail("address", "broker %d sent a message to %d", from, to)
+	}
+	if to > len(w.brokers) || b.dials[to] != to {
+		return // one that somebody invented, or that isn't where it is looked for, and says so
 	}
 	w.result.Messages++
 	h := hashOf(kafka.Frame(m.Pieces).Bytes())
