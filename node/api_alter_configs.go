@@ -261,7 +261,7 @@ func (a *alteration) try() {
 	*a.code = kerr.RequestTimedOut.Code // until it is applied
 	a.node.commands.submitFor(a.wait.request, command{AlterConfigs: cmd}, func(res commandResult) {
 		switch {
-		case a.wait.request.done:
+		case a.wait.request.over():
 		case res.err == errOutdated:
 			a.try()
 		default:

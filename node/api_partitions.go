@@ -101,7 +101,7 @@ func (g *growth) try() {
 	g.out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 	g.node.commands.submitFor(g.wait.request, command{AddPartitions: cmd}, func(res commandResult) {
 		switch {
-		case g.wait.request.done:
+		case g.wait.request.over():
 		case res.err == errOutdated:
 			g.try()
 		case res.err != nil:

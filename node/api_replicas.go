@@ -77,7 +77,7 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.commands.submitFor(w.request, command{Reassign: cmd}, func(res commandResult) {
-			if res.err == errOutdated && !w.request.done {
+			if res.err == errOutdated && !w.request.over() {
 				try()
 				return
 			}

@@ -237,7 +237,7 @@ func (n *Node) deleteTopic(r *request, cmd *deleteTopic, finish func(error)) {
 		}
 	}
 	n.commands.submitFor(r, command{DeleteTopic: cmd}, func(res commandResult) {
-		if res.err == errOutdated && !r.done {
+		if res.err == errOutdated && !r.over() {
 			n.deleteTopic(r, cmd, finish)
 			return
 		}

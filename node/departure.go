@@ -87,7 +87,7 @@ func (u *unregistration) try() {
 	}
 	u.node.commands.submitFor(u.request, command{Remove: &removeBroker{u.broker, &u.incarnation}}, func(res commandResult) {
 		switch {
-		case u.request.done:
+		case u.request.over():
 		case res.err == errOutdated:
 			u.try()
 		case res.err != nil:

@@ -55,6 +55,24 @@ func TestLateCommandsChangeNothing(t *testing.T) {
 	}
 }
 
+// A command that was worked out from an old state isn't worked out anew for a client that is gone: the topic that has
+// the name now was made by somebody who believes the old one deleted.
+func TestOutdatedCommandsEndWithTheirClient(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		o := newOne(t, nil)
+		o.create("t")
+		r := &request{node: o.node, conn: &conn{id: 77}}
+		o.node.deleteTopic(r, &deleteTopic{Name: "t"}, func(error) {})
+		c := &o.node.commands
+		n, p := c.queue.waiting, c.underWay
+		r.gone = gone
+		p.done(commandResult{err: errOutdated})
+		if again := c.queue.waiting > n; again == gone {
+			t.Errorf("the client is gone: %v; the deletion is sent again: %v", gone, again)
+		}
+	}
+}
+
 // A removal that comes late finds another incarnation of the broker: that one stays.
 func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 	o := newOne(t, nil)
