@@ -76,6 +76,12 @@ var scenarios = []*scenario{
 		run:      allDisksFull,
 	},
 	{
+		name: "late-deletion", what: "a deletion that timed out on a broker that is stopped then must not reach the topic that is made again",
+		ownLoad: true,
+		uncut:   true,
+		run:     lateDeletion,
+	},
+	{
 		name: "start-up", what: "a broker alone with a log of 10 GB is stopped, killed, and started",
 		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"}, // the defaults
 		brokers:  1,
