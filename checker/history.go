@@ -107,6 +107,8 @@ type CatalogCall struct {
 	// exists already (create) or doesn't exist (delete). Failed calls say nothing.
 	Outcome Outcome `json:"outcome"`
 	Refused bool    `json:"refused"`
+	// Until is when a call of unknown outcome has taken effect if it ever does; 0: any time.
+	Until int64 `json:"until,omitempty"`
 }
 
 // Histories is everything that the clients of a cluster saw.

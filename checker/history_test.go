@@ -18,7 +18,7 @@ func TestHistoriesText(t *testing.T) {
 		*h.Partition(name) = r.h
 		h.Truths[name] = &r.truth
 	}
-	h.Catalog = []CatalogCall{{Span{1, 2, 3}, CreateTopic, "t", OK, true}}
+	h.Catalog = []CatalogCall{{Span{1, 2, 3}, CreateTopic, "t", OK, true, 0}}
 	if h.Partitions[0].Partition != "t-0" {
 		t.Error("partitions are not sorted")
 	}

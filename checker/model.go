@@ -73,24 +73,36 @@ func CheckCatalog(calls []CatalogCall, timeout time.Duration) (bad *Violation, u
 func (c CatalogCall) operation() porcupine.Operation {
 	op := porcupine.Operation{ClientId: int(c.Client), Input: c, Call: c.Call, Return: c.Return}
 	if c.Outcome != OK {
-		op.Return = forever
+		if op.Return = forever; c.Until > 0 {
+			op.Return = max(c.Until, c.Return)
+		}
 	}
 	return op
 }
 
-// topicModel is one topic: whether it exists.
+// A topic exists, or it doesn't, or either may be so.
+const (
+	absent = 1 << iota
+	present
+)
+
+// topicModel is one topic: whether it exists. A call of unknown outcome, which must come before its time is over, did
+// it, found it done, or never arrived.
 var topicModel = porcupine.Model{
-	Init: func() any { return false },
+	Init: func() any { return absent },
 	Step: func(state, input, _ any) (bool, any) {
-		exists, c := state.(bool), input.(CatalogCall)
-		creates := c.Op == CreateTopic
+		may, c := state.(int), input.(CatalogCall)
+		before, after := absent, present
+		if c.Op == DeleteTopic {
+			before, after = present, absent
+		}
 		switch {
-		case c.Outcome != OK: // did it, or found it done; if it never arrived it comes last
-			return true, creates
+		case c.Outcome != OK:
+			return true, may | after
 		case c.Refused:
-			return exists == creates, exists
+			return may&after != 0, after
 		default:
-			return exists != creates, creates
+			return may&before != 0, after
 		}
 	},
 	DescribeOperation: func(input, _ any) string {

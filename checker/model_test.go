@@ -14,6 +14,12 @@ func catalogCall(call, returned int64, op CatalogOp, outcome Outcome, refused bo
 	return CatalogCall{Span: Span{1, call, returned}, Op: op, Topic: "t", Outcome: outcome, Refused: refused}
 }
 
+func calledUntil(call, returned, until int64, op CatalogOp) CatalogCall {
+	c := catalogCall(call, returned, op, Unknown, false)
+	c.Until = until
+	return c
+}
+
 func TestCheckCatalog(t *testing.T) {
 	const did, found = false, true
 	for _, c := range []struct {
@@ -31,6 +37,14 @@ func TestCheckCatalog(t *testing.T) {
 		{"deleted before it was created", true, []CatalogCall{catalogCall(1, 2, DeleteTopic, OK, did), catalogCall(3, 4, CreateTopic, OK, did)}},
 		{"unknown to delete, but created before", true, []CatalogCall{catalogCall(1, 2, CreateTopic, OK, did), catalogCall(3, 4, DeleteTopic, OK, found)}},
 		{"created by a call of unknown outcome", false, []CatalogCall{catalogCall(1, 2, CreateTopic, Unknown, did), catalogCall(30, 40, DeleteTopic, OK, did)}},
+		{"took effect in time", false, []CatalogCall{
+			calledUntil(1, 2, 40, CreateTopic), catalogCall(30, 41, DeleteTopic, OK, did),
+		}},
+		{"took effect too late", true, []CatalogCall{
+			calledUntil(1, 2, 40, DeleteTopic), catalogCall(3, 4, CreateTopic, OK, did), catalogCall(50, 51, CreateTopic, OK, found), catalogCall(60, 61, CreateTopic, OK, did),
+		}},
+		{"never arrived, and its time is over", false, []CatalogCall{calledUntil(1, 2, 20, CreateTopic), catalogCall(30, 40, CreateTopic, OK, did)}},
+		{"arrived, and its time is over", false, []CatalogCall{calledUntil(1, 2, 20, CreateTopic), catalogCall(30, 40, CreateTopic, OK, found)}},
 		{"never arrived", false, []CatalogCall{catalogCall(1, 2, CreateTopic, Unknown, did), catalogCall(30, 40, DeleteTopic, OK, found)}},
 		{"one call can't create twice", true, []CatalogCall{
 			catalogCall(1, 2, CreateTopic, Unknown, did), catalogCall(3, 4, DeleteTopic, OK, did), catalogCall(5, 6, DeleteTopic, OK, did),
