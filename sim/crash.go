@@ -40,7 +40,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		b.in = node.Input{}
 		w.dropConns(b, power)
 		w.loseBroker(b, power)
-		w.judge.crashed(b)
+		w.judge.crashed(w, b)
 		w.schedule(event{at: w.now + down, kind: evRestart, broker: b, incarnation: b.incarnation})
 	}
 	if w.tracing() {

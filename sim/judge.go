@@ -34,6 +34,8 @@ type judge struct {
 	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only
 	begins    map[string]int64       // where the histories of partitions begin in a soak; look-up only
 
+	led []reign // over group 0, by time
+
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {
 		broker *broker
@@ -99,6 +101,7 @@ func newJudge(w *world) *judge {
 // observe looks at what a step changed.
 func (j *judge) observe(w *world, b *broker, out *node.Output) {
 	for _, e := range out.Events {
+		j.reigns(w, b, e)
 		switch e.Kind {
 		case node.EventSnapshotInstalled:
 			j.installed(b, e)
@@ -259,7 +262,8 @@ func (j *judge) durable(r *wal.Record) {
 }
 
 // crashed notes that a broker stopped.
-func (j *judge) crashed(b *broker) {
+func (j *judge) crashed(w *world, b *broker) {
+	j.endReign(w, b)
 	j.cluster.Restarted(int32(b.number))
 }
 

@@ -465,6 +465,7 @@ const catalogTimeout = 5 * time.Second
 // judgeHistories hands what clients saw to the checkers.
 func (w *world) judgeHistories() {
 	h := &w.judge.histories
+	w.boundOutcomes(h.Catalog)
 	bad, undecided := checker.CheckCatalog(h.Catalog, catalogTimeout)
 	w.violated(bad)
 	w.result.Undecided = int64(len(undecided))
