@@ -46,7 +46,7 @@ func TestNewestRecordsAreCompactedInTime(t *testing.T) {
 		if len(last) != 10 || last["k9"] != "v299" {
 			t.Errorf("%v: the newest values are %v", c.configs, last)
 		}
-		if shrunk := records < 150; shrunk != c.shrinks {
+		if shrunk := records < 30; shrunk != c.shrinks {
 			t.Errorf("%v: after %v %d of 300 records are left", c.configs, c.after, records)
 		}
 	}
