@@ -278,12 +278,7 @@ func (a *alteration) worked(t *topicMeta) ([]configValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range configs {
-		if err := checkTopicConfig(v, len(t.Partitions[0].Replicas)); err != nil {
-			return nil, err
-		}
-	}
-	return configs, nil
+	return configs, checkTopicConfigs(configs, len(t.Partitions[0].Replicas))
 }
 
 func (a *alteration) finish(err error) {

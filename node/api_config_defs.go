@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -265,6 +266,33 @@ func checkTopicConfig(v configValue, replicas int) error {
 	}
 	if wrong := d.check(v.Value, replicas); wrong != "" {
 		return kafka.Errorf(kerr.InvalidConfig, "%s %s, not %.60q", v.Name, wrong, v.Value)
+	}
+	return nil
+}
+
+// checkTopicConfigs says whether a topic with that many replicas can have these configurations, each by itself and
+// all of them together.
+func checkTopicConfigs(configs []configValue, replicas int) error {
+	for _, v := range configs {
+		if err := checkTopicConfig(v, replicas); err != nil {
+			return err
+		}
+	}
+	return checkRelations(configs)
+}
+
+// checkRelations refuses what can't be kept together. Kafka has more such rules only where there is remote storage.
+func checkRelations(configs []configValue) error {
+	number := func(name string, otherwise int64) int64 {
+		if i := slices.IndexFunc(configs, func(v configValue) bool { return v.Name == name }); i >= 0 {
+			otherwise, _ = strconv.ParseInt(configs[i].Value, 10, 64) // it was checked
+		}
+		return otherwise
+	}
+	least, most := number(minCompactionLagConfig, 0), number(maxCompactionLagConfig, math.MaxInt64)
+	if least > most {
+		return kafka.Errorf(kerr.InvalidConfig, "%s is %d, more than %s, which is %d: records must not be compacted before the one age, and must be by the other; lower the first or raise the second",
+			minCompactionLagConfig, least, maxCompactionLagConfig, most)
 	}
 	return nil
 }

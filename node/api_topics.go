@@ -378,11 +378,10 @@ func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig, replicas int) ([]con
 		if in[i].Value == nil {
 			return nil, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q has no value; leave it out to get its default", in[i].Name)
 		}
-		v := configValue{in[i].Name, *in[i].Value}
-		if err := checkTopicConfig(v, replicas); err != nil {
-			return nil, err
-		}
-		out = append(out, v)
+		out = append(out, configValue{in[i].Name, *in[i].Value})
+	}
+	if err := checkTopicConfigs(out, replicas); err != nil {
+		return nil, err
 	}
 	return sortConfigs(out)
 }
