@@ -39,10 +39,11 @@ type compactor struct {
 	second bool   // pass
 	seen   survey // in it
 	packing
-	from uint64      // where the read under way begins
-	ents []wal.Entry // were read and are still to be looked at
-	work int64       // bytes that were looked at since the last pause
-	task bool        // one is under way
+	wrote wal.LSN     // behind the last entry that it put in the place of another
+	from  uint64      // where the read under way begins
+	ents  []wal.Entry // were read and are still to be looked at
+	work  int64       // bytes that were looked at since the last pause
+	task  bool        // one is under way
 }
 
 const compactionPause = 2 * time.Second // between looking for work
@@ -56,12 +57,16 @@ func (c *compactor) tick() {
 	if c.read != 0 || c.task || c.node.now < c.at || c.node.full {
 		return
 	}
-	if c.part == nil {
-		c.at = c.node.now.Add(compactionPause)
-		c.begin(c.choose())
+	if c.part != nil {
+		c.readNext()
 		return
 	}
-	c.readNext()
+	if c.wrote > c.node.log.Durable() { // what a pass reads must be what the one before has left
+		c.node.log.Sync()
+		return
+	}
+	c.at = c.node.now.Add(compactionPause)
+	c.begin(c.choose())
 }
 
 // choose returns the partition of which the largest share is new since it was last compacted, nil if
@@ -304,6 +309,7 @@ func (c *compactor) keep(e *pb.Entry, res TaskResult) {
 	c.flushVoids()
 	if smaller {
 		c.node.log.Replace(c.part.group.id, left)
+		c.wrote = c.node.log.End()
 		c.node.hotBytes += c.part.group.view.replace(toRaft(&left))
 	}
 	c.note(len(left.Data), true)

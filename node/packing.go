@@ -42,6 +42,7 @@ func (c *compactor) flushVoids() {
 	} else {
 		c.node.log.Replace(g.id, p.voids[0])
 	}
+	c.wrote = c.node.log.End()
 	for i := range p.voids {
 		c.node.hotBytes += g.view.replace(toRaft(&p.voids[i]))
 	}
@@ -59,7 +60,7 @@ func (c *compactor) passPacked(e *wal.Entry) error {
 			c.note(0, false)
 		}
 	}
-	if first, _, ok := c.node.log.Packed(c.part.group.id, e.Last); c.second && ok {
+	if first, last, ok := c.node.log.Packed(c.part.group.id, e.Last); c.second && ok && first >= e.Index && last == e.Last {
 		c.pack(false, voids[first-e.Index:]...)
 	}
 	return nil
@@ -86,7 +87,7 @@ func (c *compactor) passVoid(e *wal.Entry) {
 // readsFrom returns the entry to read from: that at the cursor, or the first of few packed ones right before it, to be
 // packed together with those that follow.
 func (c *compactor) readsFrom() uint64 {
-	if c.second && len(c.packing.voids) == 0 {
+	if c.second && len(c.packing.voids) == 0 && c.wrote <= c.node.log.Durable() {
 		if first, last, ok := c.node.log.Packed(c.part.group.id, c.cur.index-1); ok && last < c.cur.index && last-first < maxVoids/2 {
 			return first
 		}
