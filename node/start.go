@@ -54,6 +54,14 @@ func (s start) after(o start) bool {
 	return s.began >= o.durable
 }
 
+// Seen returns how far this broker knows an incarnation of another one's log to be durable.
+func (n *Node) Seen(id BrokerID, incarnation uint32) wal.LSN {
+	if p := n.peer(id); p != nil && p.start.incarnation == incarnation {
+		return p.start.durable
+	}
+	return 0
+}
+
 // registered is the process of a broker that the catalog knows. Those of earlier releases didn't say where they began.
 func (b *brokerMeta) registered() start {
 	if b == nil {

@@ -24,6 +24,10 @@ type broker struct {
 	limbo       []wal.Op // writes cut short by crashes and errors since the last recovery
 	opCount     uint64   // in its life
 	taskCount   uint64
+	copied      *folderCopy // of its folder, taken before; nil: none
+	stray       bool        // it runs on an older copy of its folder
+	newest      newest      // then
+	alone       bool        // it was the only voter of some group
 	steps       uint64
 	dials       [maxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
 	mended      bool                // its list of members was wrong, and isn't any more

@@ -114,7 +114,9 @@ func (w *world) boot(b *broker) {
 	if w.tracing() {
 		w.tracef("%s  recovered, incarnation %d", w.column(b), b.incarnation)
 	}
-	w.judge.recovered(w, b)
+	if !b.stray {
+		w.judge.recovered(w, b)
+	}
 	if b.incarnation > 1 {
 		w.observe(w.anchor(worldRestarted), b)
 	}

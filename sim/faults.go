@@ -46,6 +46,7 @@ const (
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
 
 	FaultJoin     FaultKind = "join"      // it joins, if it isn't in the cluster, with an empty disk
+	FaultOldCopy  FaultKind = "old-copy"  // after For it dies and comes back with the folder as it was before, if the others know better
 	FaultLoseDisk FaultKind = "lose-disk" // it dies and comes back after For with an empty disk, if the others hold everything
 )
 
@@ -59,6 +60,7 @@ var faultKinds = []FaultKind{
 	FaultStop, FaultPeers,
 	FaultJoin, FaultLoseDisk,
 	FaultFull, FaultRot,
+	FaultOldCopy,
 }
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
@@ -242,6 +244,9 @@ func (w *world) follower(g node.GroupID, leader *broker, d draw) []*broker {
 func (w *world) begin(i int, b *broker) {
 	f := w.armed[i].fault
 	k := f.Kind.index()
+	if w.straying() {
+		return
+	}
 	w.result.Faults[k].Fired++
 	w.noteFault(f, b, "begins")
 	if w.takeEffect(f, b) {
@@ -256,7 +261,7 @@ func (w *world) begin(i int, b *broker) {
 func (k FaultKind) lasts() bool {
 	switch k {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
-		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull:
+		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy:
 		return true
 	}
 	return false
@@ -280,6 +285,9 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 		b.full++
 		b.disk.full = true
 		return true
+	case FaultOldCopy:
+		w.copyFolder(b)
+		return false // see end
 	case FaultLoseDisk:
 		return w.loseDisk(b, at(f.For))
 	case FaultStop:
@@ -335,6 +343,10 @@ func (w *world) end(i int, b *broker) {
 	case FaultRefuse:
 		b.refusing--
 	case FaultSilence, FaultStall:
+	case FaultOldCopy:
+		if w.putBack(b) {
+			w.result.Faults[f.Kind.index()].Mattered++
+		}
 	case FaultFull:
 		b.full--
 		b.disk.full = b.full > 0

@@ -118,7 +118,7 @@ var profiles = []profile{
 		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
 		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true,
 		kinds: []FaultKind{
-			FaultClockJump, FaultClockJump, FaultClockJump, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
+			FaultClockJump, FaultClockJump, FaultClockJump, FaultOldCopy, FaultOldCopy, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
 			FaultIsolate, FaultPeers, FaultRefuse,
 		},
 	},

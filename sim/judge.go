@@ -178,6 +178,7 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
 		j.known[g] = true
 		j.groups = append(j.groups, groupInfo{g, v.Topic, v.Partition})
 	}
+	b.alone = b.alone || len(v.Voters) == 1 && int(checker.ReplicaID(v.Voters[0]).Broker()) == b.number
 	if (r.stale || v.ConfIndex != r.view.ConfIndex) && len(v.Voters) > 0 {
 		w.violated(j.cluster.Configured(checker.ReplicaID(v.Self), uint64(g), checker.Config{
 			Index: v.ConfIndex, Voters: replicaIDs(v.Voters), Outgoing: replicaIDs(v.Outgoing),

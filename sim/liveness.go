@@ -31,6 +31,7 @@ func (w *world) settle() {
 	w.mendLists()
 	w.heal()
 	w.healMembers()
+	w.waitForStrays()
 	if w.founded() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
 		w.freeze()
 	}

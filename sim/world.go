@@ -351,7 +351,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	for _, r := range out.Replies {
 		w.reply(b, r)
 	}
-	w.judge.observe(w, b, out)
+	if !b.stray {
+		w.judge.observe(w, b, out)
+	}
 	for _, e := range out.Events {
 		w.result.Events[e.Kind]++
 		if e.Kind == node.EventBrokerRemoved && e.N > 0 && int(e.N) <= len(w.brokers) {
@@ -370,6 +372,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 
 // ended ends a broker that says that it is at its end, as the host does. After a failure of its disk it starts again.
 func (w *world) ended(b *broker, end *node.End) {
+	if b.stray {
+		w.strayEnded(b, end)
+		return
+	}
 	if end.OutOfCluster() {
 		w.outOfCluster(b, end)
 		return
@@ -458,7 +464,7 @@ func (w *world) finishOp(e event) {
 	res := wal.Do(b.disk, e.op)
 	w.note(evOp, b, hashOf(res.Data)^e.op.ID)
 	b.mail.results = append(b.mail.results, res)
-	if e.op.Kind != wal.OpWrite {
+	if e.op.Kind != wal.OpWrite || b.stray {
 		return
 	}
 	w.judge.written(w, b, e.op)
