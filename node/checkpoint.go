@@ -180,7 +180,7 @@ func (g *group) withinRetention(bytes int64) int64 {
 // an entry: not the machine, and hardly a follower.
 func (g *group) release() {
 	limit := g.machine.retain()
-	if !g.node.full {
+	if !g.scarce() {
 		limit = min(limit, g.newest())
 	}
 	if g.outgoing != nil { // a follower that fetches it needs the entries after it next

@@ -54,7 +54,7 @@ func (n *Node) storedLimit(p *partition) int { return max(64<<20, n.unfoldLimit(
 
 // tick goes on with the work, or looks for some.
 func (c *compactor) tick() {
-	if c.read != 0 || c.task || c.node.now < c.at || c.node.full {
+	if c.read != 0 || c.task || c.node.now < c.at || c.node.log.Full() {
 		return
 	}
 	if c.part != nil {

@@ -233,7 +233,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
-	if (g.node.full || !g.hasRoom()) && !g.takes(data) {
+	if (!g.hasRoom() || !g.node.holds(int64(len(data)))) && !g.takes(data) {
 		done(nil, errDiskFull)
 		return
 	}

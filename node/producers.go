@@ -92,7 +92,7 @@ const maxForget = 4096
 
 // forgetProducers lets the leader of a partition propose to forget those that were silent for too long.
 func (p *partition) forgetProducers() {
-	if p.forgetting || p.node.full {
+	if p.forgetting || p.node.log.Full() {
 		return
 	}
 	list, count := []byte(nil), 0

@@ -185,7 +185,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if n.full || g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
+	if n.log.Full() && n.reserve() <= int64(size) || g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
 		return
 	}
 	g.incoming = &incoming{from: from, size: size, sum: sum, got: n.now, message: message}

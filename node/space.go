@@ -4,9 +4,11 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
@@ -31,9 +33,24 @@ var (
 // spaceRetry is how often the log tries again to prepare a segment.
 const spaceRetry = time.Second
 
+// isFull says that no file can be made, and that hardly anything is left of the files but the reserve. That a bit more must
+// be left to end it keeps a broker from taking leaderships for a few records.
+func (n *Node) isFull() bool {
+	left := n.log.SegmentBytes() / 8
+	if n.full {
+		left *= 2
+	}
+	return n.log.Full() && n.log.Room()-n.log.SegmentBytes() < left
+}
+
+// holds reports whether the log can take that much besides what is under way, without the reserve.
+func (n *Node) holds(bytes int64) bool {
+	return !n.full && (!n.log.Full() || n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
+}
+
 // mindSpace looks at every tick whether the disk is full, or no longer, and tells the others.
 func (n *Node) mindSpace() {
-	if full := n.log.Full(); full != n.full {
+	if full := n.isFull(); full != n.full {
 		n.full = full
 		n.event(Event{Kind: EventDiskFull, N: int64(btoi(full))})
 		for _, g := range n.groups {
@@ -41,22 +58,27 @@ func (n *Node) mindSpace() {
 		}
 		n.tellFull()
 	}
-	if !n.full {
-		return
-	}
-	if n.now >= n.spaceAt {
+	if n.now >= n.spaceAt && (n.log.Full() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
 		n.spaceAt = n.now.Add(spaceRetry)
 		n.log.Retry()
 		for _, g := range n.groups {
-			g.makeRoom()
+			if g.scarce() {
+				g.makeRoom()
+			}
 		}
 		n.log.Sync() // segments become free when it is durable that nobody needs them
+	}
+	if !n.full {
+		return
 	}
 	n.tellFull()
 	for _, g := range n.groups {
 		g.handOver()
 	}
 }
+
+// Full reports whether the disk is full, and records are refused.
+func (n *Node) Full() bool { return n.full }
 
 func (n *Node) tellFull() {
 	for _, p := range n.peers {
@@ -109,20 +131,30 @@ func (g *group) takes(data []byte) bool {
 	return len(data) <= smallEntry || g.id == 0 && len(data) <= largestCommand && g.node.reserve() > int64(len(data))
 }
 
-// takesAll does the same for a follower and the entries of a message.
-func (g *group) takesAll(ents []*pb.Entry) bool {
+// takesAll does the same for a follower and the entries of a message. What isn't committed yet the leader took before it
+// noticed that this disk is full, and a command that deletes records may wait behind it: half of the reserve is for that.
+func (g *group) takesAll(m *pb.Message) bool {
 	bytes, largest := int64(0), 0
-	for _, e := range ents {
+	for _, e := range m.Entries {
 		bytes += int64(len(e.GetData())) + smallEntry
 		largest = max(largest, len(e.GetData()))
 	}
+	log := g.node.log
 	switch {
 	case largest <= smallEntry:
 		return true
 	case g.id == 0 && largest <= largestCommand:
 		return g.node.reserve() > bytes
+	case m.Entries[0].GetIndex() > m.GetCommit():
+		return log.Room()-log.SegmentBytes()/2 > bytes
 	}
-	return g.node.log.Room()-g.node.log.SegmentBytes() > bytes
+	return log.Room()-log.SegmentBytes() > bytes
+}
+
+// scarce reports whether this disk is full, or that of a follower: it may lack entries that it can't take, whose records
+// are deleted already. It gets a checkpoint in their place once they are gone here.
+func (g *group) scarce() bool {
+	return g.node.log.Full() || g.role == raft.StateLeader && slices.ContainsFunc(g.conf.Voters, func(id uint64) bool { return !g.node.hasRoom(brokerOf(id)) })
 }
 
 // makeRoom lets go of entries that are there only in case, or because no checkpoint came after them.

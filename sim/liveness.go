@@ -279,6 +279,7 @@ func (w *world) verify() {
 		w.ask(v, CallCreate, func(t *Topic) bool { return !t.Auto })
 	}
 	w.waitFor("every call of the plan and a topic's creation ends", at(longest)+w.patience())
+	w.wayOut()
 	w.ask(v, CallProduce, nil)
 	w.waitFor("each partition takes a record", w.patience())
 	w.ask(v, CallLatest, nil)

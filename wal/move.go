@@ -14,7 +14,7 @@ import (
 
 const (
 	moveShare = 8 // a segment is emptied when about 1/8 of it is live
-	moveAge   = 4 // and it is so many segments old
+	moveAge   = 4 // and it is so many segments old, or the disk is full: then its file is wanted at once
 )
 
 // mover is how far the log is with emptying a segment.
@@ -77,13 +77,13 @@ func (l *Log) sparse(s *segment) bool {
 		return false
 	}
 	cost := s.live + int64(recordBytes(manifestRow*len(l.segs)))
-	return s.live > 0 && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
+	return (s.live > 0 || s == l.cur) && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
 }
 
 // nextMove hands out the next read of the segment that is being emptied.
 func (l *Log) nextMove() (Op, bool) {
 	m := &l.move
-	for !m.active && m.until <= l.durable && (!l.full || len(l.free) > 0) {
+	for !m.active && m.until <= l.durable && (!l.full || l.Room() > l.opt.SegmentBytes/2) {
 		if m.seg == nil && !l.findSparse() {
 			break
 		}
@@ -107,7 +107,11 @@ func (l *Log) findSparse() bool {
 		return false
 	}
 	for _, s := range l.segs {
-		old := s.seq+moveAge <= l.cur.seq && l.sparse(s)
+		age := uint64(moveAge)
+		if l.full {
+			age = 1
+		}
+		old := s.seq+age <= l.cur.seq && l.sparse(s)
 		if (old || s.spoiled) && s != l.cur && s.live != s.stuck && s.base+LSN(s.end) <= l.durable {
 			m.seg, m.from = s, 0
 			return true

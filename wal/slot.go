@@ -80,7 +80,9 @@ func (l *Log) wanted() (size int64, yes bool) {
 // became free meanwhile, that is nobody's concern: no later one would end it.
 func (l *Log) noSpace() {
 	l.preparing, l.retry = false, false
-	_, l.full = l.wanted()
+	if _, l.full = l.wanted(); l.full {
+		l.move.look = true
+	}
 }
 
 // prepared takes a file that is ready. A large one is for the segment that waits for it.
@@ -120,8 +122,14 @@ func (l *Log) Room() int64 {
 // SegmentBytes returns the size of a segment.
 func (l *Log) SegmentBytes() int64 { return l.opt.SegmentBytes }
 
-// Retry makes Next hand out the preparation that found no space once more.
-func (l *Log) Retry() { l.retry = true }
+// Retry makes Next hand out the preparation that found no space once more. It also ends the current segment if hardly
+// anything in it is live: only the file of a segment that has ended can become free.
+func (l *Log) Retry() {
+	l.retry = true
+	if l.full && len(l.free) > 0 && l.durable == l.End() && l.cur.end > l.opt.SegmentBytes/2 && l.sparse(l.cur) {
+		l.roll()
+	}
+}
 
 // reclaim frees the files of retired segments, once it is durable that they are retired and
 // nobody reads them.

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"slices"
+
+	"chronik/node"
+)
+
+// fillCalls is how many records of each partition are to fill the disks at most. With smaller segments the reserve doesn't
+// hold the checkpoints of all groups.
+const (
+	fillCalls   = 400
+	fillSegment = 32 << 10
+)
+
+// wayOut fills all disks to the brim and demands that records can be deleted all the same, and that then records are
+// taken again although no file can grow: the log's own files are free.
+func (w *world) wayOut() {
+	compacted := func(t Topic) bool { return t.Keys > 0 } // DeleteRecords is refused there
+	if w.epoch > 0 || slices.ContainsFunc(w.plan.Topics, compacted) || w.plan.Knobs.SegmentBytes < fillSegment || !slices.ContainsFunc(w.plan.Faults, func(f Fault) bool { return f.Kind == FaultFull }) ||
+		!w.seed.draw(domainHeal, 0, 1000).ratio(1, 2) {
+		return
+	}
+	for _, b := range w.brokers {
+		b.disk.full = true
+	}
+	if w.tracing() {
+		w.tracef("all disks are full from now on")
+	}
+	if w.fill() {
+		w.askToTrim()
+		w.waitFor("with all disks full, records can be deleted and are taken again", w.patience())
+	}
+	for _, b := range w.brokers {
+		b.disk.full = false
+	}
+	w.waitFor("each record that filled the disks ends", w.patience())
+}
+
+// fill writes until records are refused because disks are full; false if that takes too much.
+func (w *world) fill() bool {
+	full := func(b *broker) bool { return b.node != nil && b.node.Full() }
+	for range fillCalls {
+		for i := range w.plan.Topics {
+			t := &w.plan.Topics[i]
+			for p := range t.Partitions {
+				if !w.doomed[t.Name] {
+					call := w.verifierCall(CallProduce, t.Name, p)
+					call.Size = int(w.plan.Knobs.SegmentBytes / 16)
+					w.verifier.begin(call)
+				}
+			}
+		}
+		if !w.runUntil(w.now+node.Time(3*second), func() bool { return w.verifier.left == 0 }) {
+			return slices.ContainsFunc(w.brokers, full)
+		}
+	}
+	return false
+}
+
+// askToTrim has all records of all partitions deleted.
+func (w *world) askToTrim() {
+	for i := range w.plan.Topics {
+		t := &w.plan.Topics[i]
+		for p := range t.Partitions {
+			if !w.doomed[t.Name] {
+				call := w.verifierCall(CallTrim, t.Name, p)
+				call.Offset = -1
+				w.verifier.begin(call)
+			}
+		}
+	}
+}
