@@ -325,7 +325,7 @@ func (g *generator) knobs() {
 	k.ReadLatency = g.span(50*microsecond, 5*millisecond)
 	k.RestartTime = g.span(millisecond, 200*millisecond)
 	if slices.ContainsFunc(g.plan.Topics, func(t Topic) bool { return t.Keys > 0 }) && g.chance(1, 3) {
-		k.CompactionBytes = g.wide(1000, 4000) // some keys have no room
+		k.CompactionBytes = g.wide(300, 4000) // some keys have no room
 	}
 }
 

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"slices"
+
 	"chronik/kafka"
 	"chronik/node"
 	"chronik/wal"
@@ -17,9 +19,9 @@ const quietTime = node.Time(10 * second)
 // restless bounds the passes that may still be needed, each of which takes seconds.
 const restless = 120
 
-// checkStored waits until compaction rests on all brokers, and counts what they store.
+// checkStored waits until compaction and retention rest on all brokers, and counts what they store.
 func (w *world) checkStored() {
-	if len(w.judge.compacted) == 0 {
+	if !slices.ContainsFunc(w.plan.Topics, func(t Topic) bool { return t.Keys > 0 || t.RetentionBytes > 0 }) {
 		return
 	}
 	before := w.compactions()
@@ -43,8 +45,13 @@ func (w *world) checkStored() {
 		}
 		for _, g := range w.judge.groups {
 			t := w.plan.topic(g.topic)
-			if v, ok := b.node.Inspect(g.id); ok && !v.Closed && t != nil && t.Keys > 0 && !w.doomed[g.topic] {
-				w.checkStoredOf(b, log, g, t.Keys)
+			v, ok := b.node.Inspect(g.id)
+			switch {
+			case !ok || v.Closed || t == nil || w.doomed[g.topic]:
+			case t.Keys > 0:
+				w.checkCompacted(b, log, g, v.FirstIndex, t.Keys)
+			case t.RetentionBytes > 0:
+				w.checkRetained(b, log, g, v.FirstIndex, t.RetentionBytes)
 			}
 		}
 	}
@@ -66,13 +73,15 @@ type stored struct {
 	entries uint64 // that there are
 	records int    // that they are in
 	live    int    // batches with records in them
+	bytes   int64  // of all entries
+	largest int64  // of them
 	others  int    // changes of replicas, commands, and terms that begin
 }
 
-// checkStoredOf demands that a replica stores hardly more than a batch for each key and what lies between two of them,
+// checkCompacted demands that a replica stores hardly more than a batch for each key and what lies between two of them,
 // beside its newest entries, which stay as they are.
-func (w *world) checkStoredOf(b *broker, log *wal.Log, g groupInfo, keys int) {
-	s := w.stored(b, log, g.id)
+func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, first uint64, keys int) {
+	s := w.stored(b, log, g.id, first)
 	newest := w.plan.Knobs.RetainEntries
 	most := keys + newest + 1
 	name := partitionName(g.topic, g.partition)
@@ -84,12 +93,25 @@ func (w *world) checkStoredOf(b *broker, log *wal.Log, g groupInfo, keys int) {
 	}
 }
 
-// stored looks into a log.
-func (w *world) stored(b *broker, log *wal.Log, g node.GroupID) (s stored) {
+// checkRetained demands that a replica stores hardly more than retention.bytes: whole spans of the index, of 64 KiB or 64
+// batches, go from the partition, and from the log what lies before a checkpoint.
+func (w *world) checkRetained(b *broker, log *wal.Log, g groupInfo, first uint64, limit int64) {
+	s, k := w.stored(b, log, g.id, first), &w.plan.Knobs
+	span := min(64<<10, 64*s.largest) + s.largest
+	between := min(int64(k.CheckpointEntries)*s.largest, max(limit/4, 64<<10)+s.largest)
+	newest := int64(k.RetainEntries) * s.largest
+	if most := limit + 2*span + 2*between + newest; s.bytes > most {
+		w.fail("stored", "broker %d stores %d bytes of %s in %d entries, of which it is to keep %d; at most %d are to be expected", b.number, s.bytes, partitionName(g.topic, g.partition), s.entries, limit, most)
+	}
+}
+
+// stored looks into a log, at the entries from one on: those before it are released, which may not be durable yet.
+func (w *world) stored(b *broker, log *wal.Log, g node.GroupID, first uint64) (s stored) {
 	st, _ := log.State(g)
-	s.entries = st.Last + 1 - st.First
+	first = max(first, st.First)
+	s.entries = st.Last + 1 - first
 	term := st.PrevTerm
-	for next := st.First; next <= st.Last; {
+	for next := first; next <= st.Last; {
 		op, err := log.Read(g, next, st.Last+1, 1<<20)
 		if err != nil {
 			w.fail("recovery-durable", "broker %d, entry %d of group %d: %v", b.number, next, g, err)
@@ -100,6 +122,7 @@ func (w *world) stored(b *broker, log *wal.Log, g node.GroupID) (s stored) {
 		}
 		for _, e := range ents {
 			s.records++
+			s.bytes, s.largest = s.bytes+int64(len(e.Data)), max(s.largest, int64(len(e.Data)))
 			if next = e.Index + 1; e.Last > 0 {
 				next = e.Last + 1
 			}
