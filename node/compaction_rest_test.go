@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // What is clean is left alone, and a pass gets on whatever fits its memory.
@@ -53,5 +57,27 @@ func TestEmptySpansAreSkipped(t *testing.T) {
 	}
 	if size := m.node.partitions[1].spans[3].bytes; size != 0 || !m.node.partitions[1].spans[3].empty {
 		t.Errorf("a span of 64 emptied batches counts %d bytes", size)
+	}
+}
+
+// A pass whose memory ends within a batch looks at that batch again, with its other keys.
+func TestBatchWithMoreKeysThanFit(t *testing.T) {
+	c := newMany(t, 1, func(cfg *Config) { cfg.CompactionBytes = 300 }) // five keys
+	c.createWith("t", 1, map[string]string{"cleanup.policy": "compact", "segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01"})
+	for i := range 60 {
+		keys := []string{"a", "b", "c", "d", "e", "f", "g"}[3*(i%2):][:3+i%2]
+		var records []kafka.Record
+		for _, key := range keys {
+			records = append(records, kafka.Record{Key: []byte(key), Value: fmt.Append(nil, i)})
+		}
+		spec := kafka.NewBatchSpec(records...)
+		spec.FirstTimestamp = c.unixMs
+		if p := c.ask(1, produceRequest("t", -1, kafka.AppendBatch(nil, spec))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
+			t.Fatal(kafka.CodeName(p.ErrorCode))
+		}
+	}
+	c.pass(5 * time.Minute)
+	if records, last := c.table("t"); records != 7 || len(last) != 7 {
+		t.Errorf("%d records of %d keys are left", records, len(last))
 	}
 }
