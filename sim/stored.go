@@ -88,9 +88,21 @@ func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, first uint6
 	if s.live > most {
 		w.fail("stored", "broker %d stores %d batches of %s with records in them, which has %d keys and keeps its newest %d entries", b.number, s.live, name, keys, newest)
 	}
-	if most = 2*(most+s.others) + int(s.entries/128) + 8; s.records > most {
+	if most = 2*(most+s.others) + w.places(g.topic, s.entries) + 8; s.records > most {
 		w.fail("stored", "broker %d stores %d records for the %d entries of %s, of which %d batches are not empty; at most %d are to be expected", b.number, s.records, s.entries, name, s.live, most)
 	}
+}
+
+// places is how many places in the index of a partition there were at most: one for 64 batches, for 64 KiB, and for each
+// checkpoint. What one place stands for is packed into one record at least, when nothing of it is left.
+func (w *world) places(topic string, entries uint64) int {
+	bytes := 0
+	for i := range w.plan.Calls {
+		if c := &w.plan.Calls[i]; c.Kind == CallProduce && c.Topic == topic {
+			bytes += int(c.Records) * int(c.Size)
+		}
+	}
+	return int(entries)/min(64, w.plan.Knobs.CheckpointEntries) + bytes/(64<<10)
 }
 
 // checkRetained demands that a replica stores hardly more than retention.bytes: whole spans of the index, of 64 KiB or 64
