@@ -8,12 +8,28 @@ import (
 	"chronik/node"
 )
 
-// taskClasses are checks of producers' batches, and everything else: searches and compaction.
-const taskClasses = 2
+// Classes of tasks: checks of producers' batches; searches and compaction; and what may take long at once.
+const (
+	taskChecks = iota
+	taskOthers
+	taskLong
+	taskClasses
+)
+
+func classOf(k node.TaskKind) int {
+	switch k {
+	case node.TaskCheck:
+		return taskChecks
+	case node.TaskAssign:
+		return taskLong
+	default:
+		return taskOthers
+	}
+}
 
 // tasks does the node's work on bytes: on as many goroutines as read old entries, so that at most half of the
 // CPUs are busy with it. Classes take turns, so that no flood of one makes the other wait for more than the
-// task in hand. The node bounds how many there are.
+// task in hand. What may take long has a goroutine of its own. The node bounds how many there are.
 type tasks struct {
 	mail *mailbox
 	wg   sync.WaitGroup
@@ -21,7 +37,7 @@ type tasks struct {
 	mu     sync.Mutex
 	some   sync.Cond
 	queues [taskClasses][]node.Task
-	turn   int // the class that goes first
+	turn   int // which of the first two classes goes first
 	closed bool
 }
 
@@ -33,8 +49,9 @@ func newTasks(mail *mailbox) *tasks {
 
 func (t *tasks) start() {
 	for range readers() {
-		t.wg.Go(t.work)
+		t.wg.Go(func() { t.work(t.short) })
 	}
+	t.wg.Go(func() { t.work(t.long) })
 }
 
 // do queues tasks.
@@ -44,19 +61,16 @@ func (t *tasks) do(list []node.Task) {
 	}
 	t.mu.Lock()
 	for _, task := range list {
-		class := 1
-		if task.Kind == node.TaskCheck {
-			class = 0
-		}
+		class := classOf(task.Kind)
 		t.queues[class] = append(t.queues[class], task)
 	}
 	t.mu.Unlock()
 	t.some.Broadcast()
 }
 
-func (t *tasks) work() {
+func (t *tasks) work(next func() (node.Task, bool)) {
 	for {
-		task, ok := t.pop()
+		task, ok := t.pop(next)
 		if !ok {
 			return
 		}
@@ -64,26 +78,43 @@ func (t *tasks) work() {
 	}
 }
 
-// pop waits for a task; false when the queue is closed.
-func (t *tasks) pop() (node.Task, bool) {
+// pop waits for the next task; false when the queue is closed.
+func (t *tasks) pop(next func() (node.Task, bool)) (node.Task, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
 		if t.closed {
 			return node.Task{}, false
 		}
-		for range taskClasses {
-			q := &t.queues[t.turn]
-			t.turn = (t.turn + 1) % taskClasses
-			if len(*q) > 0 {
-				task := (*q)[0]
-				(*q)[0] = node.Task{}
-				*q = (*q)[1:]
-				return task, true
-			}
+		if task, ok := next(); ok {
+			return task, true
 		}
 		t.some.Wait()
 	}
+}
+
+func (t *tasks) short() (task node.Task, ok bool) {
+	for range taskLong {
+		class := t.turn
+		t.turn = (t.turn + 1) % taskLong
+		if task, ok = t.take(class); ok {
+			break
+		}
+	}
+	return task, ok
+}
+
+func (t *tasks) long() (node.Task, bool) { return t.take(taskLong) }
+
+// take takes the oldest task of a class.
+func (t *tasks) take(class int) (task node.Task, ok bool) {
+	q := &t.queues[class]
+	if len(*q) == 0 {
+		return task, false
+	}
+	task, (*q)[0] = (*q)[0], task
+	*q = (*q)[1:]
+	return task, true
 }
 
 // close lets the tasks under way finish and drops those that have not begun.

@@ -16,11 +16,11 @@ func TestNoClassOfTasksStarvesTheOther(t *testing.T) {
 		list = append(list, node.Task{ID: id, Kind: node.TaskFind})
 	}
 	q.do(list)
-	q.pop()
+	q.pop(q.short)
 	q.do([]node.Task{{ID: 1000, Kind: node.TaskCheck}, {ID: 1001, Kind: node.TaskCheck}})
 	var got []uint64
 	for range 4 {
-		task, _ := q.pop()
+		task, _ := q.pop(q.short)
 		got = append(got, task.ID)
 	}
 	checks := 0

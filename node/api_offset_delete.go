@@ -3,7 +3,6 @@
 package node
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,7 +31,9 @@ func (n *Node) handleOffsetDelete(r *request, m kmsg.Request) {
 			d.fail(err)
 			return
 		}
-		n.eachPart(r, len(req.Topics), d.begin, d.add, d.commit)
+		n.eachPart(r, len(req.Topics), func(int) int { return len(d.patterns) }, d.match, func() {
+			n.eachPart(r, len(req.Topics), d.begin, d.add, d.commit)
+		})
 	})
 }
 
@@ -44,7 +45,7 @@ type offsetDelete struct {
 	resp       *kmsg.OffsetDeleteResponse
 	group      *consumerGroup
 	names      map[string]bool // of topics that members subscribe to
-	patterns   []*regexp.Regexp
+	patterns   []*pattern
 	subscribed bool // members subscribe to the topic under way
 	membership membership
 	records    []kafka.Record
@@ -55,16 +56,22 @@ func (d *offsetDelete) fail(err error) {
 	d.request.reply(d.resp)
 }
 
+// match looks whether a topic matches a regular expression that members subscribe to.
+func (d *offsetDelete) match(i, pattern int) {
+	t, p := d.req.Topics[i].Topic, d.patterns[pattern]
+	if len(t) > maxTopicName || d.names[t] {
+		return
+	}
+	d.node.out.Work.Parts += p.size * len(t) / 256
+	d.names[t] = p.matches(t)
+}
+
 // begin begins with a topic.
 func (d *offsetDelete) begin(i int) int {
 	out := kmsg.NewOffsetDeleteResponseTopic()
 	out.Topic = d.req.Topics[i].Topic
 	d.resp.Topics = append(d.resp.Topics, out)
-	d.node.out.Work.Names += len(d.patterns)
 	d.subscribed = d.names[out.Topic]
-	for _, p := range d.patterns {
-		d.subscribed = d.subscribed || len(out.Topic) <= maxTopicName && p.MatchString(out.Topic)
-	}
 	return len(d.req.Topics[i].Partitions)
 }
 
@@ -158,6 +165,7 @@ func (d *offsetDelete) lookModern(m *modernMember, known map[string]bool) error 
 	known[m.Regex] = true
 	pattern, err := topicPattern(m.Regex)
 	if err == nil { // another release may know others
+		d.node.out.Work.Parts += pattern.size / 4
 		d.patterns = append(d.patterns, pattern)
 	}
 	return nil

@@ -41,6 +41,7 @@ func (c *catalog) addPartitions(cmd *addPartitions, most int) error {
 
 // appendPartitions gives a topic partitions, each a group of its own.
 func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
+	c.sizes.version++
 	for _, replicas := range placement {
 		p := &partitionMeta{Topic: t, Index: int32(len(t.Partitions)), Group: c.nextGroup}
 		for _, b := range replicas {

@@ -29,6 +29,7 @@ var noTopicID [16]byte
 
 // addTopic makes a topic known by its name and its id.
 func (c *catalog) addTopic(t *topicMeta) {
+	c.sizes.version++
 	t.uuid = topicID(c.node.cfg.ClusterID, t.Name, t.id())
 	c.byName[t.Name], c.byID[t.uuid] = t, t
 	c.unified[unifiedName(t.Name)]++
@@ -36,6 +37,7 @@ func (c *catalog) addTopic(t *topicMeta) {
 
 // dropTopic is the inverse of addTopic.
 func (c *catalog) dropTopic(t *topicMeta) {
+	c.sizes.version++
 	delete(c.byName, t.Name)
 	delete(c.byID, t.uuid)
 	if u := unifiedName(t.Name); c.unified[u] > 1 {

@@ -32,6 +32,7 @@ type catalog struct {
 	founders     []BrokerID       // ascending; empty: begun by an earlier release
 	nextProducer int64            // first producer id that no broker got yet (KIP-98)
 
+	sizes   topicSizes
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
 }
 
@@ -235,6 +236,7 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
+	c.sizes.version++
 	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	for _, t := range c.topics {

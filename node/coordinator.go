@@ -174,7 +174,11 @@ func (c *coordinator) applyBatch(batch []byte) error {
 	if err != nil {
 		return err
 	}
+	c.node.out.Work.Parts += len(records) / 2
 	for i := range records {
+		if records[i].modern != nil { // it is JSON
+			c.node.out.Work.Parts += len(batch) / len(records) / 256
+		}
 		c.applyRecord(&records[i])
 	}
 	c.log.expire(b.FirstTimestamp, 2*int(b.Count))

@@ -5,6 +5,7 @@ package node
 import (
 	"cmp"
 	"container/heap"
+	"encoding/binary"
 	"slices"
 )
 
@@ -98,16 +99,36 @@ func (a assignment) equal(b assignment) bool {
 	})
 }
 
-// withTopics adds topics with all their partitions, which a has whole or not at all.
-func (a assignment) withTopics(b assignment) assignment {
-	out := slices.Clone(a)
-	for _, t := range b {
-		if !a.hasTopic(t.Topic) {
-			out = append(out, t)
+// ids returns the topics as a string to compare.
+func (a assignment) ids() string {
+	b := make([]byte, 0, 8*len(a))
+	for _, t := range a {
+		b = binary.BigEndian.AppendUint64(b, uint64(t.Topic))
+	}
+	return string(b)
+}
+
+// union is the topics of several sets, each with all its partitions.
+type union struct {
+	topics assignment
+	known  map[GroupID]bool
+}
+
+func (u *union) add(a assignment) {
+	if u.known == nil {
+		u.known = make(map[GroupID]bool)
+	}
+	for _, t := range a {
+		if !u.known[t.Topic] {
+			u.known[t.Topic] = true
+			u.topics = append(u.topics, t)
 		}
 	}
-	slices.SortFunc(out, func(s, t topicSet) int { return cmp.Compare(s.Topic, t.Topic) })
-	return out
+}
+
+func (u *union) sorted() assignment {
+	slices.SortFunc(u.topics, func(s, t topicSet) int { return cmp.Compare(s.Topic, t.Topic) })
+	return u.topics
 }
 
 func (a assignment) has(s slot) bool {
@@ -242,28 +263,39 @@ type balance struct {
 // class is the members of one subscription, as a heap: the one with the least partitions is first.
 type class struct {
 	*balance
-	topics  assignment
 	members []int
 }
 
 func newBalance(members []candidate) *balance {
 	b := &balance{load: make([]int, len(members)), pos: make([]int, len(members)), wanted: make(map[GroupID][]*class)}
-	var classes []*class
+	var all union
+	classes := make(map[string]*class) // by the ids of their topics
 	for i, m := range members {
-		n := slices.IndexFunc(classes, func(c *class) bool { return c.topics.equal(m.topics) })
-		if n < 0 {
-			n = len(classes)
-			c := &class{balance: b, topics: m.topics}
-			classes = append(classes, c)
-			b.all = b.all.withTopics(m.topics)
+		c := b.classBefore(members, i)
+		if c == nil {
+			c = classes[m.topics.ids()]
+		}
+		if c == nil {
+			c = &class{balance: b}
+			classes[m.topics.ids()] = c
+			all.add(m.topics)
 			for _, t := range m.topics {
 				b.wanted[t.Topic] = append(b.wanted[t.Topic], c)
 			}
 		}
-		b.class = append(b.class, classes[n])
-		heap.Push(classes[n], i)
+		b.class = append(b.class, c)
+		heap.Push(c, i)
 	}
+	b.all = all.sorted()
 	return b
+}
+
+// classBefore returns the class of the member before if that subscribes to the same, as most do.
+func (b *balance) classBefore(members []candidate, i int) *class {
+	if i > 0 && members[i].topics.equal(members[i-1].topics) {
+		return b.class[i-1]
+	}
+	return nil
 }
 
 func (b *balance) add(member, n int) {
@@ -304,12 +336,14 @@ func (c *class) Pop() any { panic("broken invariant: members stay in their class
 // assignRange gives each member that subscribes to a topic a range of its partitions, the same range
 // of every topic, so that partitions of one number of topics of one size stay together.
 func assignRange(members []candidate) []assignment {
-	all := assignment(nil)
-	for _, c := range members {
-		all = all.withTopics(c.topics)
+	var all union
+	for i, c := range members {
+		if i == 0 || !c.topics.equal(members[i-1].topics) {
+			all.add(c.topics)
+		}
 	}
 	out := make([]assignment, len(members))
-	for _, t := range all {
+	for _, t := range all.sorted() {
 		var of []int
 		for i, c := range members {
 			if c.topics.hasTopic(t.Topic) {

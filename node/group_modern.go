@@ -3,7 +3,6 @@
 package node
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,7 +23,7 @@ type modernGroup struct {
 	busy     bool            // a change is on its way into the log
 	waiting  waiters[func()] // to go on after it
 	sessions map[string]*modernSession
-	checked  uint64 // entry of the catalog up to which the subscribed topics are known
+	checked  uint64 // version of the catalog's topics up to which the subscribed ones are known
 }
 
 // modernSession is how long a member may stay silent, and how long it may keep what it has to give up.
@@ -62,12 +61,18 @@ func (g *modernGroup) whenIdle(r *request, work func()) {
 
 // commit makes a draft count, and calls done.
 func (g *modernGroup) commit(d *draft, done func(error)) {
-	records := d.records(int(g.node.cfg.MaxMessageBytes))
+	records := d.records(modernEntryBytes)
 	if len(records) == 0 {
 		done(nil)
 		return
 	}
 	g.busy = true
+	g.node.out.Work.Parts += batchBytes(records) / 512 // they are JSON
+	for len(records) > 1 && batchBytes(records) > modernEntryBytes {
+		first := fitting(records, modernEntryBytes)
+		g.of.coordinator.propose(records[:first], func(error) {})
+		records = records[first:]
+	}
 	g.of.coordinator.propose(records, func(err error) {
 		g.busy = false
 		if err != nil {
@@ -77,14 +82,33 @@ func (g *modernGroup) commit(d *draft, done func(error)) {
 			g.node.event(Event{Kind: EventGroupGeneration, Group: g.of.coordinator.group.id, N: int64(d.state.Epoch), Text: g.of.id})
 		}
 		done(err)
-		for !g.busy {
-			next, ok := g.waiting.pop()
-			if !ok {
-				break
-			}
-			next()
-		}
+		g.goOn()
 	})
+}
+
+// modernEntryBytes bounds the records of one entry, which are parsed in one step.
+const modernEntryBytes = 128 << 10
+
+// fitting returns how many of the records fit so many bytes, at least one.
+func fitting(records []kafka.Record, bytes int) int {
+	sum := 0
+	for i := range records {
+		if sum += recordBytes(&records[i]); sum > bytes && i > 0 {
+			return i
+		}
+	}
+	return len(records)
+}
+
+// goOn does what waited for the last change.
+func (g *modernGroup) goOn() {
+	for !g.busy {
+		next, ok := g.waiting.pop()
+		if !ok {
+			return
+		}
+		next()
+	}
 }
 
 // abandon ends the group on this broker. Those that wait find it dead.
@@ -125,22 +149,34 @@ func (g *modernGroup) forget(id string) {
 	}
 }
 
-// fence removes a member that was silent for too long, or keeps what it should give up.
+// fence removes a member that was silent for too long, or keeps what it should give up. Where many are to
+// go at once they go in one change.
 func (g *modernGroup) fence(id string) {
 	session := g.sessions[id]
 	g.whenIdle(nil, func() {
-		if g.of.classic.state == groupDead || g.sessions[id] != session || g.state().member(id) == nil {
-			return
+		if g.of.classic.state == groupDead || g.sessions[id] != session || !g.isOver(id) {
+			return // or it was heard while this waited
 		}
-		if now := g.node.now; session.expires.at > now && (session.revoke == nil || session.revoke.at > now) {
-			return // it was heard while this waited
-		}
-		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.of.coordinator.group.id, Text: g.of.id})
 		d := newDraft(g.of.id, g.state())
-		g.leave(d, id)
-		g.forget(id)
+		g.node.out.Work.Parts += len(g.state().members) / 16
+		for _, m := range g.state().members {
+			if m.ID == id || len(d.removed) < maxFenced && g.isOver(m.ID) {
+				g.node.event(Event{Kind: EventGroupMemberLost, Group: g.of.coordinator.group.id, Text: g.of.id})
+				g.leave(d, m.ID)
+				g.forget(m.ID)
+			}
+		}
 		g.commit(d, func(error) {})
 	})
+}
+
+// maxFenced bounds the members that go in one change.
+const maxFenced = 256
+
+// isOver reports whether a member's time is up.
+func (g *modernGroup) isOver(id string) bool {
+	s, now := g.sessions[id], g.node.now
+	return s != nil && g.state().member(id) != nil && (s.expires.at <= now || s.revoke != nil && s.revoke.at <= now)
 }
 
 // leave takes a member out. Who gets its partitions is decided in the next heartbeat of another.
@@ -161,18 +197,24 @@ func (g *modernGroup) heartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequ
 		return
 	}
 	d := newDraft(g.of.id, g.state())
-	var resp *kmsg.ConsumerGroupHeartbeatResponse
-	var m *modernMember
-	var err error
+	g.node.out.Work.Parts += len(d.state.members) / 64
 	switch req.MemberEpoch {
 	case leaveEpoch, awayEpoch:
-		resp, err = g.goAway(d, req)
+		resp, err := g.goAway(d, req)
+		g.finishBeat(d, r, nil, resp, err)
 	default:
-		m, err = g.progress(d, r, req)
-		if err == nil {
-			resp = g.answer(m, req)
-		}
+		g.progress(d, r, req, func(m *modernMember, err error) {
+			var resp *kmsg.ConsumerGroupHeartbeatResponse
+			if err == nil {
+				resp = g.answer(m, req)
+			}
+			g.finishBeat(d, r, m, resp, err)
+		})
 	}
+}
+
+// finishBeat answers a heartbeat when what it changes is committed.
+func (g *modernGroup) finishBeat(d *draft, r *request, m *modernMember, resp *kmsg.ConsumerGroupHeartbeatResponse, err error) {
 	if err != nil {
 		r.reply(failedBeat(err))
 		return
@@ -226,28 +268,35 @@ func (s *modernState) identify(req *kmsg.ConsumerGroupHeartbeatRequest) (*modern
 	return nil, kerr.UnknownMemberID
 }
 
-// progress brings a member forward by one step.
-func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+// progress brings a member forward by one step, and calls done, perhaps later.
+func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHeartbeatRequest, done func(*modernMember, error)) {
 	was, err := g.sender(d, req)
 	if err != nil {
-		return nil, err
+		done(nil, err)
+		return
 	}
-	m, err := updated(was, r, req)
+	m, err := g.updated(was, r, req)
 	if err != nil {
-		return nil, err
+		done(nil, err)
+		return
 	}
 	known := d.state.member(m.ID)
 	if known == nil || !known.same(m) {
 		d.put(m)
 	}
-	g.renew(d, known == nil || !was.subscribesAs(m))
-	owned, told := g.node.ownedBy(req)
-	m = d.state.member(m.ID)
-	if next := d.state.reconcile(m, owned, told); !next.same(m) {
-		d.put(next)
-		m = next
-	}
-	return m, nil
+	g.renew(d, r, known == nil || !was.subscribesAs(m), func(err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		owned, told := g.node.ownedBy(req)
+		m := d.state.member(m.ID)
+		if next := d.state.reconcile(m, owned, told); !next.same(m) {
+			d.put(next)
+			m = next
+		}
+		done(m, nil)
+	})
 }
 
 // sender finds the member in the draft, or makes a new one.
@@ -289,7 +338,7 @@ func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) 
 }
 
 // updated takes what a member says about itself; what it leaves out is as before.
-func updated(was *modernMember, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
+func (g *modernGroup) updated(was *modernMember, r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*modernMember, error) {
 	m := *was
 	m.ClientID, m.Host = r.header.ClientID, r.conn.host
 	if req.InstanceID != nil {
@@ -306,25 +355,14 @@ func updated(was *modernMember, r *request, req *kmsg.ConsumerGroupHeartbeatRequ
 	}
 	if req.SubscribedTopicRegex != nil && m.Regex != *req.SubscribedTopicRegex {
 		m.Regex = *req.SubscribedTopicRegex
-		if _, err := topicPattern(m.Regex); err != nil {
-			return nil, kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
+		if err := g.node.checkPattern(m.Regex); err != nil {
+			return nil, err
 		}
 	}
 	if req.ServerAssignor != nil {
 		m.Assignor = *req.ServerAssignor
 	}
 	return &m, nil
-}
-
-// maxRegex bounds a regular expression, which is matched with the names of all topics.
-const maxRegex = 1 << 10
-
-// topicPattern compiles a regular expression that has to match whole names.
-func topicPattern(regex string) (*regexp.Regexp, error) {
-	if len(regex) > maxRegex {
-		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "it has %d bytes", len(regex))
-	}
-	return regexp.Compile("^(?:" + regex + ")$")
 }
 
 func (m *modernMember) subscribesAs(o *modernMember) bool {
@@ -338,45 +376,6 @@ func (m *modernMember) same(o *modernMember) bool {
 }
 
 func sameText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
-
-// renew begins a new epoch if members or subscriptions changed, or topics did, and makes the targets
-// for it.
-func (g *modernGroup) renew(d *draft, changed bool) {
-	applied := g.node.catalog.group.applied
-	if !changed && g.checked == applied && d.state.TargetEpoch == d.state.Epoch {
-		return
-	}
-	members := make([]candidate, len(d.state.members))
-	topics := assignment(nil)
-	for i, m := range d.state.members {
-		if i > 0 && m.subscribesAs(d.state.members[i-1]) {
-			members[i] = candidate{members[i-1].topics, m.Target}
-			continue
-		}
-		members[i] = candidate{g.node.subscription(m), m.Target}
-		topics = topics.withTopics(members[i].topics)
-	}
-	g.checked = applied
-	if changed || !topics.equal(d.state.Topics) {
-		d.state.Epoch++
-	}
-	if d.state.TargetEpoch == d.state.Epoch {
-		return
-	}
-	d.state.Topics, d.state.Assignor = topics, d.state.preferred()
-	d.state.TargetEpoch, d.header = d.state.Epoch, true
-	assign := assignUniform
-	if d.state.Assignor == assignorRange {
-		assign = assignRange
-	}
-	for i, target := range assign(members) {
-		if m := d.state.members[i]; !m.Target.equal(target) {
-			next := *m
-			next.Target = target
-			d.put(&next)
-		}
-	}
-}
 
 // preferred is the assignor that most members ask for.
 func (s *modernState) preferred() string {
@@ -393,35 +392,6 @@ func (s *modernState) preferred() string {
 		return assignorRange
 	}
 	return assignorUniform
-}
-
-// subscription returns every partition that a member wants to share. As in Kafka, a regular expression may match
-// the brokers' own topic, too.
-func (n *Node) subscription(m *modernMember) assignment {
-	var topics []*topicMeta
-	for _, name := range m.Topics {
-		if t := n.catalog.byName[name]; t != nil {
-			topics = append(topics, t)
-		}
-	}
-	if m.Regex != "" {
-		pattern, err := topicPattern(m.Regex)
-		for _, t := range n.catalog.topics {
-			if err == nil && pattern.MatchString(t.Name) { // another release may know other expressions
-				topics = append(topics, t)
-			}
-		}
-	}
-	slices.SortFunc(topics, func(a, b *topicMeta) int { return slot{topic: a.id()}.compare(slot{topic: b.id()}) })
-	var all assignment
-	for _, t := range slices.Compact(topics) {
-		s := topicSet{Topic: t.id()}
-		for i := range t.Partitions {
-			s.Partitions = append(s.Partitions, int32(i))
-		}
-		all = append(all, s)
-	}
-	return all
 }
 
 // reconcile decides what a member may own now. It first gives up what it shall not own any more, and
@@ -452,13 +422,8 @@ func (s *modernState) reconcile(m *modernMember, owned assignment, told bool) *m
 
 // free returns which of the partitions no other member has, or still has to give up.
 func (s *modernState) free(want assignment, member string) assignment {
-	held := make(map[slot]bool)
-	for _, m := range s.members {
-		for _, has := range []assignment{m.Owned, m.Revoking} {
-			for _, p := range has.slots() {
-				held[p] = held[p] || m.ID != member
-			}
-		}
-	}
-	return assignmentOf(slices.DeleteFunc(want.slots(), func(p slot) bool { return held[p] }))
+	return assignmentOf(slices.DeleteFunc(want.slots(), func(p slot) bool {
+		holder, held := s.held[p]
+		return held && holder != member
+	}))
 }

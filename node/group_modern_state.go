@@ -22,6 +22,7 @@ type modernState struct {
 	Since       int64      // wall clock in ms when the last member left
 
 	members []*modernMember // ascending by id
+	held    map[slot]string // partitions that a committed member has or still has to give up, and its id
 	place   *place
 }
 
@@ -94,6 +95,35 @@ func (s *modernState) remove(id string) {
 	}
 }
 
+// commit puts a member in the place of what it was before, as the log says; remove lets it go.
+func (s *modernState) commit(m *modernMember) {
+	s.release(m.ID)
+	s.put(m)
+	if s.held == nil {
+		s.held = make(map[slot]string)
+	}
+	for _, has := range []assignment{m.Owned, m.Revoking} {
+		for _, p := range has.slots() {
+			s.held[p] = m.ID
+		}
+	}
+}
+
+// release notes that a member has nothing any more.
+func (s *modernState) release(id string) {
+	m := s.member(id)
+	if m == nil {
+		return
+	}
+	for _, has := range []assignment{m.Owned, m.Revoking} {
+		for _, p := range has.slots() {
+			if s.held[p] == id {
+				delete(s.held, p)
+			}
+		}
+	}
+}
+
 // state returns the name of what the group is doing.
 func (s *modernState) state() string {
 	switch {
@@ -147,11 +177,11 @@ func (g *storedGroup) applyModern(c *modernChange) {
 		g.modern, g.metadata = &modernState{}, nil
 	}
 	if c.state != nil {
-		c.state.members, c.state.place = g.modern.members, g.modern.place
+		c.state.members, c.state.held, c.state.place = g.modern.members, g.modern.held, g.modern.place
 		g.modern = c.state
 	} else {
 		c.now.place = g.modern.placeOf(c.member)
-		g.modern.put(c.now)
+		g.modern.commit(c.now)
 	}
 }
 
@@ -162,7 +192,7 @@ type draft struct {
 	state   modernState
 	epoch   int32    // before the change
 	target  int32    // before the change
-	changed []string // members to be written
+	changed []string // members to be written, some of them several times
 	removed []string
 	header  bool // the group's own record is to be written
 }
@@ -176,14 +206,11 @@ func newDraft(group string, s *modernState) *draft {
 
 func (d *draft) put(m *modernMember) {
 	d.state.put(m)
-	if !slices.Contains(d.changed, m.ID) {
-		d.changed = append(d.changed, m.ID)
-	}
+	d.changed = append(d.changed, m.ID)
 }
 
 func (d *draft) remove(id string) {
 	d.state.remove(id)
-	d.changed = slices.DeleteFunc(d.changed, func(c string) bool { return c == id })
 	d.removed = append(d.removed, id)
 }
 
@@ -193,8 +220,12 @@ func (d *draft) records(limit int) (records []kafka.Record) {
 	for _, id := range d.removed {
 		records = append(records, kafka.Record{Key: modernKey(d.group, id)})
 	}
+	written := make(map[string]bool)
 	for _, id := range d.changed {
-		records = append(records, d.state.member(id).record(d.group))
+		if m := d.state.member(id); m != nil && !written[id] {
+			written[id] = true
+			records = append(records, m.record(d.group))
+		}
 	}
 	if d.header && batchBytes(records) > limit {
 		first := d.state

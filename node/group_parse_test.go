@@ -109,8 +109,9 @@ func FuzzGroupRecord(f *testing.F) {
 		c.expireOffsets()
 		for _, g := range c.groups {
 			if g.stored.modern != nil {
-				for _, m := range g.stored.modern.members {
-					n.subscription(m)
+				a := assigning{members: g.stored.modern.members, topics: n.catalog.topicSizes().list}
+				for !a.done {
+					a.piece()
 				}
 			}
 		}

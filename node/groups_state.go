@@ -70,6 +70,7 @@ func (g *consumerGroup) removeMember(ms int64, member string) {
 		return // removed twice
 	}
 	g.buryMember(ms, s.member(member))
+	s.release(member)
 	s.remove(member)
 	if s.place == nil && len(s.members) == 0 {
 		g.stored.modern = nil

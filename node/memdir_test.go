@@ -72,7 +72,8 @@ func (f *memFile) Close() error         { return nil }
 
 // one is a cluster of one broker on a disk that answers at once.
 type one struct {
-	total, longest Work // of steps: all together, and the one that did most
+	total, longest Work          // of steps: all together, and the one that did most
+	slowest        time.Duration // of the steps
 	t              *testing.T
 	dir            memDir
 	cfg            Config
@@ -138,7 +139,9 @@ func (o *one) step(in Input) {
 // tick takes one step and carries out what the node wants, and reports whether it is quiet.
 func (o *one) tick(in Input) bool {
 	in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
+	begun := time.Now()
 	out := o.node.Step(&in)
+	o.slowest = max(o.slowest, time.Since(begun))
 	o.results, o.done = nil, nil
 	o.tally(out.Work)
 	for i := range out.Tasks {

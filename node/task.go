@@ -12,7 +12,7 @@ import (
 // has. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
 // result back in a later Input. Tasks may be done in any order, and several at once.
 //
-// The batch is not to be changed by anybody until then, and Keys belongs to the task.
+// The batch is not to be changed by anybody until then, and Keys and what is assigned belong to the task.
 type Task struct {
 	ID    uint64
 	Kind  TaskKind
@@ -25,6 +25,7 @@ type Task struct {
 	Base       int64         // TaskKeys, TaskKeep: the batch's offset
 	Tombstones bool          // TaskKeep: they go
 	Keys       *Keys         // TaskKeys, TaskKeep
+	assigning  *assigning    // TaskAssign
 }
 
 // TaskKind says what a task is.
@@ -32,10 +33,11 @@ type TaskKind uint8
 
 // The kinds of tasks.
 const (
-	TaskCheck TaskKind = iota + 1 // are the records of a producer's batch what its header says?
-	TaskFind                      // which is the first record as new as a timestamp?
-	TaskKeys                      // note the keys of a batch
-	TaskKeep                      // leave out records with a newer one of the same key
+	TaskCheck  TaskKind = iota + 1 // are the records of a producer's batch what its header says?
+	TaskFind                       // which is the first record as new as a timestamp?
+	TaskKeys                       // note the keys of a batch
+	TaskKeep                       // leave out records with a newer one of the same key
+	TaskAssign                     // who of a consumer group gets which partitions? Another piece of it
 )
 
 // TaskResult is what came of a task.
@@ -72,6 +74,8 @@ func (t *Task) Do() TaskResult {
 			res.Bytes += int64(len(key) + len(value))
 			return t.keep(delta, key, value)
 		})
+	case TaskAssign:
+		t.assigning.piece()
 	}
 	return res
 }
@@ -134,14 +138,16 @@ type tasks struct {
 	pending map[uint64]func(TaskResult)
 	checks  turns
 	finds   turns
+	assigns turns
 	colds   turns // reads of old entries, which aren't tasks but take turns like them
 }
 
 // Bounds of the tasks under way. What waits for a turn costs no more memory than its request, which the
 // world bounds.
 const (
-	checksAtOnce = 16
-	findsAtOnce  = 4
+	checksAtOnce  = 16
+	findsAtOnce   = 4
+	assignsAtOnce = 2
 )
 
 func newTasks() tasks {
@@ -149,6 +155,7 @@ func newTasks() tasks {
 		pending: make(map[uint64]func(TaskResult)),
 		checks:  turns{limit: checksAtOnce, queues: make(map[ConnID][]func())},
 		finds:   turns{limit: findsAtOnce, queues: make(map[ConnID][]func())},
+		assigns: turns{limit: assignsAtOnce, queues: make(map[ConnID][]func())},
 		colds:   turns{limit: coldAtOnce, queues: make(map[ConnID][]func())},
 	}
 }
