@@ -521,7 +521,7 @@ func TestSnapshotProperties(t *testing.T) {
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		var a, b coordinator
+		a, b := coordinator{node: &Node{}}, coordinator{node: &Node{}}
 		apply := func(c *coordinator, entries [][]kafka.Record) {
 			for _, records := range entries {
 				c.apply(0, 0, appendGroupBatch(nil, records, 0))
