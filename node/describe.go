@@ -5,7 +5,6 @@ package node
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"chronik/kafka"
 )
@@ -84,14 +83,6 @@ func DescribeOutput(out *Output, limit int) []string {
 		d.add("end", "> ENDS %v", out.End)
 	}
 	return d.done()
-}
-
-// DescribeWake says when a node that steps at a time wants to step again.
-func DescribeWake(now Time, out *Output) string {
-	if out.Wake <= now {
-		return "> has more to do"
-	}
-	return fmt.Sprintf("> wakes in %v", out.Wake.Sub(now).Round(time.Microsecond))
 }
 
 func (d *description) add(kind, format string, args ...any) {

@@ -52,7 +52,7 @@ func describeReply(r *Reply) string {
 // printed: it may be a secret. Zero values aren't printed either, but for those that end with '='.
 var shown = map[string]string{
 	"Acks": "acks=", "Topic": "", "Partition": "", "Offset": "offset=", "FetchOffset": "offset=", "BaseOffset": "offset=",
-	"Timestamp": "timestamp", "ErrorCode": "error", "HighWatermark": "hw=", "LastStableOffset": "", "LogStartOffset": "start=",
+	"Timestamp": "timestamp", "ErrorCode": "error", "HighWatermark": "hw=", "LogStartOffset": "start=",
 	"LowWatermark": "start=", "LeaderEpoch": "epoch=", "CurrentLeaderEpoch": "epoch=", "EndOffset": "end=", "LeaderID": "leader=", "Leader": "leader=",
 	"Replicas": "replicas=", "ISR": "isr=", "ReplicationFactor": "factor", "NumPartitions": "partitions",
 	"ProducerID": "producer=", "ProducerEpoch": "epoch=", "Group": "", "Generation": "generation=", "MemberID": "member", "MemberEpoch": "epoch=",
@@ -64,8 +64,11 @@ var shown = map[string]string{
 // unshown are parts of messages that say nothing.
 var unshown = map[string]bool{"UnknownTags": true, "Configs": true, "ErrorRecords": true}
 
-// nobodyLeads is what answers say of a leader that isn't known.
-const nobodyLeads = "leader=-1 epoch=-1"
+// What answers say of a leader that isn't known, and of the end of an epoch where there is nothing to say.
+const (
+	nobodyLeads = "leader=-1 epoch=-1"
+	noEnd       = "end=-1"
+)
 
 const elementsShown = 6 // of an array
 
@@ -86,7 +89,7 @@ func describeFields(v reflect.Value) string {
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			add(describeArray(name, f))
 		case f.Kind() == reflect.Struct:
-			if s := describeFields(f); s != "" && s != nobodyLeads && !f.IsZero() {
+			if s := describeFields(f); s != "" && s != nobodyLeads && s != noEnd && !f.IsZero() {
 				add("{" + s + "}")
 			}
 		default:
