@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -258,7 +259,7 @@ func (c *coordinator) leading() {
 			g.modern = restoreModernGroup(g)
 		}
 	}
-	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
+	c.sweepAfter(c.node.cfg.OffsetsCheckInterval, "")
 	if c.old {
 		c.group.propose(beginAt(c.log.end), func(any, error) {})
 	}
@@ -278,9 +279,20 @@ func (c *coordinator) following() {
 }
 
 // expireOffsets removes what nobody wants any more: all offsets of a group that has been empty for
-// the time of retention (KIP-211), then the group, and offsets of topics that were deleted.
-func (c *coordinator) expireOffsets() {
-	for _, g := range slices.Clone(c.groups) {
+// the time of retention (KIP-211), then the group, and offsets of topics that were deleted. It looks at groups after
+// one, at as many as half of the step's budget allows, and at the rest in the next steps.
+func (c *coordinator) expireOffsets(after string) {
+	for first := true; ; first = false {
+		if !first && c.node.spent(2) {
+			c.sweepAfter(0, after)
+			return
+		}
+		g := c.next(after)
+		if g == nil {
+			break
+		}
+		after = g.id
+		c.node.out.Work.Parts += 1 + g.stored.offsets()/8
 		live := g.classic
 		if live.commits > 0 || live.state == groupDead {
 			continue // what it may not see yet could be wanted
@@ -294,7 +306,12 @@ func (c *coordinator) expireOffsets() {
 			c.propose(records, func(error) { live.forgetIfUnused() })
 		}
 	}
-	c.sweep = c.node.deadlines.add(c.node.now.Add(c.node.cfg.OffsetsCheckInterval), c.expireOffsets)
+	c.sweepAfter(c.node.cfg.OffsetsCheckInterval, "")
+}
+
+// sweepAfter looks for expired offsets after some time, beginning after a group.
+func (c *coordinator) sweepAfter(d time.Duration, group string) {
+	c.sweep = c.node.deadlines.add(c.node.now.Add(d), func() { c.expireOffsets(group) })
 }
 
 // abandon ends the group on this broker: it is no longer its coordinator, or the group is deleted.

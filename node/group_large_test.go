@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -129,5 +130,30 @@ func TestRegularExpressions(t *testing.T) {
 		if resp := o.do(beatOf("m", nil, &regex, nil)).(*kmsg.ConsumerGroupHeartbeatResponse); resp.ErrorCode != kerr.InvalidRegularExpression.Code {
 			t.Errorf("%.30q is taken: %d", regex, resp.ErrorCode)
 		}
+	}
+}
+
+// The look for expired offsets takes as many steps as it has groups for.
+func TestManyGroupsExpireInPieces(t *testing.T) {
+	const groups = 20_000
+	o := newGroups(t, func(c *Config) { c.OffsetsCheckInterval = time.Minute })
+	var records []kafka.Record
+	for i := range groups {
+		records = append(records, offsetRecord(fmt.Sprintf("g%d", i), "t", &committedOffset{offset: 1})) // of a topic "t" that was deleted
+	}
+	c := o.node.coordinators[o.node.coordinatorPartition("g").Group]
+	if err := c.applyBatch(appendGroupBatch(nil, records, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range c.groups {
+		g.classic = newClassicGroup(g)
+	}
+	o.longest = Work{}
+	o.now = o.now.Add(61 * time.Second)
+	for i := 0; len(c.groups) > 0 && i < 1000; i++ {
+		o.step(Input{})
+	}
+	if len(c.groups) > 0 || o.longest.Cost() > 2*StepBudget {
+		t.Errorf("%d groups are left, a step did %+v", len(c.groups), o.longest)
 	}
 }

@@ -106,7 +106,7 @@ func FuzzGroupRecord(f *testing.F) {
 			t.Fatalf("a state is written that can't be read: %v", err)
 		}
 		c.leading()
-		c.expireOffsets()
+		c.expireOffsets("")
 		for _, g := range c.groups {
 			if g.stored.modern != nil {
 				a := assigning{members: g.stored.modern.members, topics: n.catalog.topicSizes().list}

@@ -69,6 +69,14 @@ func (t *topicOffsets) partition(p int32) (int, bool) {
 	return sort.Find(len(t.partitions), func(i int) int { return int(p) - int(t.partitions[i].partition) })
 }
 
+// offsets returns how many there are.
+func (s *storedGroup) offsets() (count int) {
+	for i := range s.topics {
+		count += len(s.topics[i].partitions)
+	}
+	return count
+}
+
 // find returns a committed offset, nil if there is none.
 func (s *storedGroup) find(topic string, partition int32) *committedOffset {
 	i, ok := s.topic(topic)
