@@ -94,6 +94,23 @@ func TestFlagsOverEnvironmentOverFileOverDefaults(t *testing.T) {
 	}
 }
 
+// A broker that is listed in members stands where rack says, too.
+func TestRackOfAListedBroker(t *testing.T) {
+	s, err := loadSettings([]string{"-rack", "east", "-broker-id", "1", "-config", writeFile(t, "broker.toml", threeMembers)}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := s.hostConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range cfg.Node.Members {
+		if want := map[node.BrokerID]string{1: "east", 2: "r2"}[m.ID]; m.Rack != want {
+			t.Errorf("broker %d stands in %q, not %q", m.ID, m.Rack, want)
+		}
+	}
+}
+
 func TestErrorsSayWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		name, file string

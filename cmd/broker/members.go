@@ -103,6 +103,10 @@ func (s *settings) complete() error {
 	if s.Advertise != "" {
 		self.Kafka, self.kafkaAt = s.Advertise, s.where("advertise")
 	}
+	if s.Rack != "" && self.Rack != "" && s.Rack != self.Rack {
+		return fmt.Errorf("%s is %q, but broker %d stands in %q by %s: write it once, or both alike", s.where("rack"), s.Rack, self.ID, self.Rack, self.at)
+	}
+	self.Rack = cmp.Or(self.Rack, s.Rack)
 	if s.PeerListen == "" {
 		s.PeerListen = self.Peer
 	}

@@ -142,6 +142,7 @@ var mistakes = []mistake{
 	inFile(strings.Replace(pair, "b:2", "b", 1), `FILE:9: members.peer: "b" is no host:port: the port is missing`),
 	inFile(strings.Replace(pair, "b:1", "0.0.0.0:1", 1), `FILE:8: members.kafka: "0.0.0.0:1" means every address of this machine, which nobody else can connect to; set advertise (for clients) or this member's peer (for brokers) to a name or address that they can use`),
 	inFile(strings.Replace(pair, "cluster_id = 'c'", "", 1), `cluster_id is missing: give every broker of a cluster the same one, for example ...`),
+	inFile("broker_id = 1\nrack = 'x'\n"+strings.Replace(pair, "peer = 'a:2'", "peer = 'a:2'\nrack = 'y'", 1), `FILE:2: rack is "x", but broker 1 stands in "y" by FILE:4: [[members]]: write it once, or both alike`),
 	inFile("broker_id = 3\n"+pair, `FILE:1: broker_id is 3, but broker 3 is not in members, which lists 1, 2: add it there, or set broker_id to one of them`),
 	inEnv("CHRONIK_DEFAULT_PARTITIONS=-3", `CHRONIK_DEFAULT_PARTITIONS is "-3": out of range; write 1 to 10000`),
 	inEnv("CHRONIK_HOT_BYTES=", `CHRONIK_HOT_BYTES is "": that is no number; write 64KiB to 1TiB, for example 64MiB`),
