@@ -35,8 +35,9 @@ type client struct {
 	producer producerState
 	lanes    []*lane // one per partition produced to
 	serial   serialState
-	moving   string  // a partition that is on the move, as the verifier was told
-	member   *member // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	moving   string   // a partition that is on the move, as the verifier was told
+	member   *member  // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	watcher  *watcher // that this is; nil: another client
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -119,6 +120,9 @@ func (c *client) advance() {
 		if c.member != nil {
 			c.member.advance()
 		}
+		if c.watcher != nil {
+			c.watcher.fetch()
+		}
 		if !c.again {
 			break
 		}
@@ -167,6 +171,9 @@ func (c *client) rearm() {
 	}
 	if c.member != nil {
 		next = min(next, c.member.due())
+	}
+	if c.watcher != nil {
+		next = min(next, c.watcher.due())
 	}
 	if next != node.Never {
 		c.wakeAt(next)
@@ -249,6 +256,9 @@ func (c *client) disconnected(cn *conn) {
 		return
 	}
 	c.conns[b] = nil
+	if c.watcher != nil {
+		c.watcher.asking[b] = false
+	}
 	if c.asked == b {
 		c.asked = 0
 	}
@@ -276,7 +286,7 @@ func (c *client) refresh(broker int) {
 }
 
 func (c *client) wantsMetadata() bool {
-	return (len(c.lanes) > 0 || len(c.serial.queue) > 0 || c.member != nil) && c.staleTopic() != nil
+	return (len(c.lanes) > 0 || len(c.serial.queue) > 0 || c.member != nil || c.watcher != nil) && c.staleTopic() != nil
 }
 
 // staleTopic returns a topic that something waits for and that has to be asked for.
@@ -293,6 +303,9 @@ func (c *client) staleTopic() *topicView {
 	}
 	if c.member != nil {
 		return c.member.staleTopic()
+	}
+	if c.watcher != nil && c.watcher.topic.stale {
+		return c.watcher.topic
 	}
 	return nil
 }
@@ -357,7 +370,7 @@ func (c *client) waitsFor(t *topicView, partition int32) bool {
 			return true
 		}
 	}
-	if c.member != nil && c.member.waitsFor(t, partition) {
+	if c.watcher != nil || c.member != nil && c.member.waitsFor(t, partition) {
 		return true
 	}
 	return len(c.serial.queue) > 0 && c.serial.queue[0].call.Topic == t.plan.Name && c.serial.queue[0].call.Partition == partition

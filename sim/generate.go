@@ -167,6 +167,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.attacks()
 	g.lies()
 	g.lists()
+	g.watching()
 	return g.checked(), nil
 }
 

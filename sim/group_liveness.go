@@ -52,6 +52,7 @@ func (w *world) settleMembers() {
 		w.fail("liveness", "%s, though all faults had ended %v before", why, Duration(w.now-w.healedAt))
 	}
 	w.finalOffsets()
+	w.settleWatchers()
 }
 
 // unsettled says what a group still lacks; "" if nothing.

@@ -65,6 +65,7 @@ type Plan struct {
 	Attacks []Attack `json:"attacks,omitempty"`
 	Lies    []Lie    `json:"lies,omitempty"`
 	Lists   []List   `json:"lists,omitempty"`
+	Watcher *Watcher `json:"watcher,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a
@@ -338,6 +339,9 @@ func (p *Plan) validate() error {
 		return err
 	}
 	if err := p.validateMembers(); err != nil {
+		return err
+	}
+	if err := p.validateWatcher(); err != nil {
 		return err
 	}
 	if err := p.validateAttacks(); err != nil {

@@ -101,6 +101,7 @@ func (s *shrinker) calls() {
 func (s *shrinker) unused() {
 	fewer(func(p *Plan) *[]Client { return &p.Clients }, s)
 	fewer(func(p *Plan) *[]Member { return &p.Members }, s)
+	s.try(func(p *Plan) { p.Watcher = nil })
 	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
 	for s.try(func(p *Plan) {
 		p.Brokers--

@@ -29,6 +29,7 @@ type world struct {
 	clients   []*client
 	consumers []*member
 	attackers []*attacker
+	watchers  []*watcher
 	conns     uint64 // made so far
 
 	doomed      map[string]bool // topics that some call deletes: their records may go any time
@@ -146,6 +147,9 @@ func (w *world) start() {
 		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
 	}
 	w.newMembers()
+	if w.plan.Watcher != nil {
+		w.watch("one who watches "+watchedTopic, w.plan.Watcher)
+	}
 	w.beginEpoch()
 }
 
