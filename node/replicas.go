@@ -58,8 +58,9 @@ func (g *group) applyConf(e *pb.Entry) {
 		g.refuseConf(e.GetIndex(), err)
 		return
 	}
+	conf := g.rn.ApplyConfChange(cc) // raft may ask for a checkpoint meanwhile, with the replicas before
 	g.confIndex = e.GetIndex()
-	g.setConf(g.rn.ApplyConfChange(cc))
+	g.setConf(conf)
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
 	g.confTicks = 0
 	g.inSync.followers = slices.DeleteFunc(g.inSync.followers, func(f syncing) bool { return !slices.Contains(g.conf.Voters, f.id) })
