@@ -423,7 +423,6 @@ func (s *modernState) reconcile(m *modernMember, owned assignment, told bool) *m
 // free returns which of the partitions no other member has, or still has to give up.
 func (s *modernState) free(want assignment, member string) assignment {
 	return assignmentOf(slices.DeleteFunc(want.slots(), func(p slot) bool {
-		holder, held := s.held[p]
-		return held && holder != member
+		return slices.ContainsFunc(s.held[p], func(holder string) bool { return holder != member })
 	}))
 }

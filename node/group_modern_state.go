@@ -21,8 +21,8 @@ type modernState struct {
 	Assignor    string     // by which they were made
 	Since       int64      // wall clock in ms when the last member left
 
-	members []*modernMember // ascending by id
-	held    map[slot]string // partitions that a committed member has or still has to give up, and its id
+	members []*modernMember   // ascending by id
+	held    map[slot][]string // partitions that committed members have or still have to give up, and their ids, ascending: one, if no leader went wrong
 	place   *place
 }
 
@@ -99,12 +99,12 @@ func (s *modernState) remove(id string) {
 func (s *modernState) commit(m *modernMember) {
 	s.release(m.ID)
 	s.put(m)
-	if s.held == nil {
-		s.held = make(map[slot]string)
-	}
-	for _, has := range []assignment{m.Owned, m.Revoking} {
-		for _, p := range has.slots() {
-			s.held[p] = m.ID
+	for _, p := range append(m.Owned.slots(), m.Revoking.slots()...) {
+		if s.held == nil {
+			s.held = make(map[slot][]string)
+		}
+		if i, holds := slices.BinarySearch(s.held[p], m.ID); !holds {
+			s.held[p] = slices.Insert(s.held[p], i, m.ID)
 		}
 	}
 }
@@ -115,12 +115,16 @@ func (s *modernState) release(id string) {
 	if m == nil {
 		return
 	}
-	for _, has := range []assignment{m.Owned, m.Revoking} {
-		for _, p := range has.slots() {
-			if s.held[p] == id {
-				delete(s.held, p)
-			}
+	for _, p := range append(m.Owned.slots(), m.Revoking.slots()...) {
+		if i, holds := slices.BinarySearch(s.held[p], id); holds {
+			s.held[p] = slices.Delete(s.held[p], i, i+1)
 		}
+		if len(s.held[p]) == 0 {
+			delete(s.held, p)
+		}
+	}
+	if len(s.held) == 0 {
+		s.held = nil
 	}
 }
 
