@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -90,10 +91,10 @@ func (u *unregistration) try() {
 		case u.request.over():
 		case res.err == errOutdated:
 			u.try()
-		case res.err != nil:
-			u.finish(res.err)
+		case res.err == nil || code(res.err) == kerr.BrokerIDNotRegistered.Code: // it may be a second attempt, for which the same holds
+			u.node.catalog.whenLeft(departure{u.request, u.broker, u.incarnation, func(err error) { u.finish(cmp.Or(err, res.err)) }})
 		default:
-			u.node.catalog.whenLeft(departure{u.request, u.broker, u.incarnation, u.finish})
+			u.finish(res.err)
 		}
 	})
 }

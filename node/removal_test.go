@@ -151,3 +151,27 @@ func TestLeavingBrokerAnswers(t *testing.T) {
 		t.Errorf("it answers %v, %v", resp, err)
 	}
 }
+
+// TestRemovalAskedTwice asks for a removal a second time while group 0 still counts on the broker: the answer that it isn't
+// in the cluster would be taken for leave to switch it off, and group 0 might never have a majority again.
+func TestRemovalAskedTwice(t *testing.T) {
+	c, leaves, stays := drained(t)
+	m := c.nodes[stays]
+	m.replies = nil
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = int32(leaves)
+	m.in.Requests = append(m.in.Requests, Request{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "test", req)})
+	c.until("it knows of the removal", func() bool { return m.events[EventBrokerRemoved] > 0 })
+	c.nodes[leaves].mayEnd = true
+	m.in.Requests = append(m.in.Requests, Request{Conn: 2, Frame: kafka.AppendRequest(nil, 2, "test", req)})
+	counted := func() bool { return m.node.group(0).hasReplica(leaves) }
+	if !counted() {
+		t.Fatal("group 0 is faster than this test")
+	}
+	c.until("both are answered", func() bool {
+		if len(m.replies) > 0 && counted() {
+			t.Fatal("the answer comes while group 0 counts on the broker")
+		}
+		return len(m.replies) == 2
+	})
+}
