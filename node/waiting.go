@@ -22,6 +22,9 @@ const (
 	waitsToBeFound = 2 // it is a founder, and waits for a majority of them
 )
 
+// Ready reports whether this broker is part of a cluster, and serves.
+func (n *Node) Ready() bool { return n.ready }
+
 // tickWaiting tells the others that this broker waits, and now and then its operator.
 func (n *Node) tickWaiting() {
 	if n.ready {

@@ -32,7 +32,7 @@ func (w *world) settle() {
 	w.heal()
 	w.healMembers()
 	w.waitForStrays()
-	if w.founded() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
+	if w.founded() && w.joined() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
 		w.freeze()
 	}
 	w.probeQuorums()
@@ -64,6 +64,13 @@ func (w *world) settle() {
 // may be missing.
 func (w *world) founded() bool {
 	return w.runUntil(w.now+w.patience(), func() bool { return !w.founding() })
+}
+
+// joined says that every broker that runs is part of the cluster. One that joins may know none but a broker that is to
+// be taken away, and then waits for it.
+func (w *world) joined() bool {
+	waits := func(b *broker) bool { return b.node != nil && !b.node.Ready() }
+	return w.runUntil(w.now+w.patience(), func() bool { return !slices.ContainsFunc(w.brokers, waits) })
 }
 
 // founding says that the founders don't know yet that all found the same cluster: then all their disks are needed.
