@@ -82,6 +82,9 @@ func describeFields(v reflect.Value) string {
 	}
 	for i := range v.NumField() {
 		f, name := v.Field(i), v.Type().Field(i).Name
+		if f.Kind() == reflect.Pointer && !f.IsNil() && f.Elem().Kind() == reflect.Struct {
+			f = f.Elem()
+		}
 		switch {
 		case unshown[name] || !v.Type().Field(i).IsExported():
 		case f.Type() == bytesType:

@@ -30,20 +30,25 @@ import (
 //
 // Nothing moves by itself: messages lie between brokers and operations before disks until a command moves them.
 //
-//	cluster N              N brokers that are ready
+//	cluster N [small]      N brokers that are ready; small: few entries in memory, checkpoints often, no more kept than needed
 //	topic NAME B,B..       a topic with one partition on these brokers, the first of which leads
 //	show REGEXP            which lines are printed from now on; show only the brokers' own lines
-//	produce B TOPIC [acks=A] [producer=P seq=S] [n=N]
+//	produce B TOPIC [acks=A] [producer=P seq=S] [n=N] [times=N]
 //	fetch B TOPIC OFFSET   B is the broker that is asked; the answer shows when there is one
+//	latest B TOPIC         ListOffsets for the end of the log, which has to be proven
 //	trim B TOPIC OFFSET    DeleteRecords
+//	coordinator B GROUP    FindCoordinator for a consumer group
+//	beat B GROUP MEMBER EPOCH [TOPIC]  ConsumerGroupHeartbeat of a member that has what the last answer gave it
+//	move B TOPIC B,B..     AlterPartitionReassignments
 //	deliver A->B           B steps with all that A sent it
 //	drop A->B              all that A sent B is lost
 //	sync B                 B's disk does what it was asked to, and B steps with the results
 //	tick B                 a tick passes, and B steps
 //	cut B, heal B          B's messages are lost from now on, and no more
 //	crash B                B dies, with all that its disk was asked to and hasn't done; restart B brings it back
+//	lose B                 B dies with its disk; join B brings it back with an empty one
 //	run D                  for so long, messages, disks and clocks go on as fast as they can
-//	state TOPIC            what each replica believes
+//	state TOPIC            what each replica believes; voter 3.5 is replica number 5, on broker 3
 var rewrite = flag.Bool("rewrite", false, "write what the scripts of testdata print into them")
 
 func TestScripts(t *testing.T) {
@@ -118,13 +123,13 @@ func (s *stage) do(words []string) {
 	}
 	switch words[0] {
 	case "cluster":
-		s.cluster(arg(1))
+		s.cluster(arg(1), slices.Contains(words, "small"))
 	case "topic":
 		s.create(arg(1), brokersIn[int32](s.t, arg(2))...)
 		s.settle()
 	case "show":
 		s.show = regexp.MustCompile(strings.Join(words[1:], " "))
-	case "produce", "fetch", "trim":
+	case "produce", "fetch", "latest", "trim", "move", "coordinator", "beat":
 		s.request(words)
 	case "deliver", "drop":
 		var l [2]BrokerID
@@ -156,12 +161,16 @@ func (s *stage) do(words []string) {
 }
 
 // cluster starts brokers, and lets them get ready.
-func (s *stage) cluster(number string) {
+func (s *stage) cluster(number string, few bool) {
+	var change func(*Config)
+	if few {
+		change = small
+	}
 	n, err := strconv.Atoi(number)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.many = newMany(s.t, n, nil)
+	s.many = newMany(s.t, n, change)
 	s.settle()
 }
 
@@ -185,7 +194,7 @@ func (s *stage) fate(what string, b BrokerID) {
 		m.cut = true
 	case "heal":
 		m.cut = false
-	case "crash":
+	case "crash", "lose":
 		s.kill(b)
 		delete(s.ops, b)
 		for l := range s.flights {
@@ -195,6 +204,9 @@ func (s *stage) fate(what string, b BrokerID) {
 		}
 	case "restart":
 		s.start(b)
+	case "join":
+		others := slices.DeleteFunc(slices.Clone(s.ids), func(id BrokerID) bool { return id == b })
+		s.addKnowing(b, m.cfg.Incarnation+1, others...)
 	default:
 		s.t.Fatalf("unknown command %q", what)
 	}
@@ -284,32 +296,71 @@ func (s *stage) run(d time.Duration) {
 // request sends a client's request to a broker.
 func (s *stage) request(words []string) {
 	b, topic := s.broker(words[1]), words[2]
-	var req kmsg.Request
-	switch words[0] {
-	case "produce":
-		req = s.produceOf(topic, words[3:])
-	case "fetch":
+	offset := func() int64 {
 		offset, err := strconv.ParseInt(words[3], 10, 64)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		req = fetchRequest(topic, offset)
+		return offset
+	}
+	times := 1
+	var req kmsg.Request
+	switch words[0] {
+	case "produce":
+		req, times = s.produceOf(topic, words[3:])
+	case "fetch":
+		req = fetchRequest(topic, offset())
+	case "latest":
+		r, rt, rp := kmsg.NewPtrListOffsetsRequest(), kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
+		r.Version, rp.Timestamp = 6, -1
+		rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
+		r.Topics = append(r.Topics, rt)
+		req = r
 	case "trim":
 		r, rt, rp := kmsg.NewPtrDeleteRecordsRequest(), kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
-		r.Version, r.TimeoutMillis = 2, 5000
-		rp.Offset, _ = strconv.ParseInt(words[3], 10, 64)
+		r.Version, r.TimeoutMillis, rp.Offset = 2, 5000, offset()
+		rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
+		r.Topics = append(r.Topics, rt)
+		req = r
+	case "move":
+		r, rt, rp := kmsg.NewPtrAlterPartitionAssignmentsRequest(), kmsg.NewAlterPartitionAssignmentsRequestTopic(), kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
+		r.TimeoutMillis, rp.Replicas = 5000, brokersIn[int32](s.t, words[3])
 		rt.Topic, rt.Partitions = topic, append(rt.Partitions, rp)
 		r.Topics = append(r.Topics, rt)
 		req = r
 	}
+	if req == nil {
+		req = s.groupRequest(words)
+	}
 	m := s.nodes[b]
-	m.lastID++
-	s.step(b, Input{Requests: []Request{{Conn: 1, Host: "/127.0.0.1", Frame: kafka.AppendRequest(nil, m.lastID, "script", req)}}})
+	for range times {
+		m.lastID++
+		s.step(b, Input{Requests: []Request{{Conn: 1, Host: "/127.0.0.1", Frame: kafka.AppendRequest(nil, m.lastID, "script", req)}}})
+	}
 }
 
-// produceOf makes a produce request of the options of the command.
-func (s *stage) produceOf(topic string, options []string) *kmsg.ProduceRequest {
-	values := map[string]int64{"acks": -1, "producer": -1, "seq": -1, "n": 1}
+// groupRequest makes the requests of consumers.
+func (s *stage) groupRequest(words []string) kmsg.Request {
+	if words[0] == "coordinator" {
+		r := kmsg.NewPtrFindCoordinatorRequest()
+		r.Version, r.CoordinatorKey = 3, words[2]
+		return r
+	}
+	r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	r.Version, r.Group, r.MemberID, r.RebalanceTimeoutMillis = 1, words[2], words[3], 60_000
+	r.MemberEpoch = brokersIn[int32](s.t, words[4])[0]
+	if r.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}; len(words) > 5 {
+		r.SubscribedTopicNames = words[5:6]
+	}
+	if r.MemberEpoch > 0 {
+		r.Topics, r.RebalanceTimeoutMillis = nil, -1
+	}
+	return r
+}
+
+// produceOf makes a produce request of the options of the command, and says how often it is sent.
+func (s *stage) produceOf(topic string, options []string) (req *kmsg.ProduceRequest, times int) {
+	values := map[string]int64{"acks": -1, "producer": -1, "seq": -1, "n": 1, "times": 1}
 	for _, o := range options {
 		name, value, _ := strings.Cut(o, "=")
 		v, err := strconv.ParseInt(value, 10, 64)
@@ -323,7 +374,7 @@ func (s *stage) produceOf(topic string, options []string) *kmsg.ProduceRequest {
 	if values["producer"] >= 0 {
 		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = values["producer"], 0, int32(values["seq"])
 	}
-	return produceRequest(topic, int16(values["acks"]), kafka.AppendBatch(nil, spec))
+	return produceRequest(topic, int16(values["acks"]), kafka.AppendBatch(nil, spec)), int(values["times"])
 }
 
 // state prints what each replica of a topic's partition believes.
@@ -338,6 +389,12 @@ func (s *stage) state(topic string) {
 			s.printed = append(s.printed, fmt.Sprintf("%d  has no replica", id))
 			continue
 		}
-		s.printed = append(s.printed, fmt.Sprintf("%d  t%d leader %d, entries i%d..%d c%d, offsets %d..%d", id, v.Term, v.Lead, v.FirstIndex, v.LastIndex, v.Commit, v.LogStart, v.HighWatermark))
+		s.printed = append(s.printed, fmt.Sprintf("%d  t%d leader %d, entries i%d..%d c%d, offsets %d..%d, voters %s", id, v.Term, v.Lead,
+			v.FirstIndex, v.LastIndex, v.Commit, v.LogStart, v.HighWatermark, replicaNumbers(v.Voters)))
 	}
+}
+
+// replicaNumbers lists replicas as broker and number: a replica that comes back has another number.
+func replicaNumbers(ids []uint64) string {
+	return listed(len(ids), len(ids), " ", func(i int) string { return fmt.Sprintf("%d.%d", brokerOf(ids[i]), uint32(ids[i])) })
 }
