@@ -84,12 +84,15 @@ func (n *Node) canCreate(name string) bool {
 // words.
 func (n *Node) autoCreate(r *request, name string, done func(error)) {
 	finish := func(err error) {
-		if code(err) == kerr.PolicyViolation.Code {
+		if c := code(err); c == kerr.PolicyViolation.Code || c == kerr.ThrottlingQuotaExceeded.Code {
 			n.event(Event{Kind: EventCreationRefused, Text: fmt.Sprintf("topic %s: %v", name, err)})
 		}
 		done(err)
 	}
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
+	if err == nil && !n.autoCreated.take(n.now, n.cfg.AutoCreateTopicsPerSecond, autoCreateBurst) {
+		err = n.errAutoCreatePace()
+	}
 	if err != nil { // a limit, or too few brokers are there now; clients ask again
 		finish(err)
 		return

@@ -41,9 +41,11 @@ type Config struct {
 	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
 	Seed uint64
 
-	AutoCreateTopics  bool  // Metadata and Produce of an unknown topic create it
+	AutoCreateTopics  bool  // Metadata of an unknown topic creates it
 	DefaultPartitions int32 // default 1
 	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all
+	// AutoCreateTopicsPerSecond bounds how fast this broker does so, see limits.go. Default 10; negative: no bound.
+	AutoCreateTopicsPerSecond int64
 	// MaxPartitionsPerBroker is how many replicas of partitions a broker takes (limits.go). Default 2000.
 	MaxPartitionsPerBroker int
 	MaxMessageBytes        int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
@@ -184,6 +186,7 @@ func (c *Config) setDefaults() {
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, 3)
 	setDefault(&c.MaxPartitionsPerBroker, 2000)
+	setDefault(&c.AutoCreateTopicsPerSecond, 10)
 	setDefault(&c.MaxMessageBytes, 1048588)
 	setDefault(&c.FetchMaxBytes, 16<<20)
 	setDefault(&c.RetentionMs, 7*24*time.Hour.Milliseconds())

@@ -38,6 +38,7 @@ func (c *Config) ranges() []configRange {
 	return []configRange{
 		count("DefaultPartitions", int64(c.DefaultPartitions), 1, maxPartitions),
 		count("DefaultReplicas", int64(c.DefaultReplicas), 1, math.MaxInt16),
+		{name: "AutoCreateTopicsPerSecond", value: c.AutoCreateTopicsPerSecond, least: 1, most: 1_000_000, negative: true},
 		count("MaxPartitionsPerBroker", int64(c.MaxPartitionsPerBroker), 1, mostCount),
 		count("MaxMessageBytes", int64(c.MaxMessageBytes), 1, 1<<30),
 		bytes("FetchMaxBytes", c.FetchMaxBytes),

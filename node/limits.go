@@ -3,6 +3,8 @@
 package node
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/kafka"
@@ -72,4 +74,31 @@ func (c *catalog) checkHosted(placement [][]BrokerID, most int) error {
 func (c *catalog) tooMany(b BrokerID, most int) error {
 	return kafka.Errorf(kerr.PolicyViolation, "broker %d has %d replicas of partitions and takes at most %d (setting max_partitions_per_broker); delete topics that nobody needs, move partitions to other brokers, or add brokers",
 		b, c.hosted[b], most)
+}
+
+// pace is a rate limit by the node's time: so many in a second, and those of some seconds at once after a quiet time.
+type pace struct{ used Time } // what was taken is used up to here
+
+// autoCreateBurst is how many seconds' topics may be made automatically at once, so that an application with many topics
+// can start.
+const autoCreateBurst = 10
+
+// take reports whether one more is within the rate. A rate below 0 has no bound.
+func (p *pace) take(now Time, perSecond int64, burst time.Duration) bool {
+	if perSecond < 0 {
+		return true
+	}
+	each := time.Second / time.Duration(perSecond)
+	used := max(p.used, now.Add(-burst*time.Second)).Add(each)
+	if used > now {
+		return false
+	}
+	p.used = used
+	return true
+}
+
+// errAutoCreatePace says that topics are made too fast by asking for them. Clients ask again.
+func (n *Node) errAutoCreatePace() error {
+	return kafka.Errorf(kerr.ThrottlingQuotaExceeded, "this broker makes at most %d topics a second automatically (setting auto_create_topics_per_second); create them with CreateTopics, or raise it",
+		n.cfg.AutoCreateTopicsPerSecond)
 }

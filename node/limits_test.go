@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -138,6 +139,44 @@ func TestAutomaticCreationHasTheLimit(t *testing.T) {
 		t.Errorf("%d refusals, %d of them told; want three", refused, told)
 	}
 	c.checkHosted(2)
+}
+
+// Topics are made automatically at a rate: after a burst one after the other. Who asked too early finds none, and gets it
+// later.
+func TestAutomaticCreationHasARate(t *testing.T) {
+	o := newOne(t, func(c *Config) { c.AutoCreateTopicsPerSecond = 2 })
+	ask := func(from, count int) (made int) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version, req.AllowAutoTopicCreation = 9, true
+		for i := range count {
+			name := fmt.Sprint("t", from+i)
+			req.Topics = append(req.Topics, kmsg.MetadataRequestTopic{Topic: &name})
+		}
+		for _, r := range o.do(req).(*kmsg.MetadataResponse).Topics {
+			switch r.ErrorCode {
+			case 0:
+				made++
+			case kerr.UnknownTopicOrPartition.Code:
+			default:
+				t.Error(kafka.CodeName(r.ErrorCode))
+			}
+		}
+		return made
+	}
+	made := 0
+	for i := range 10 {
+		made += ask(10*i, 10)
+	}
+	if made < 20 || made > 23 || o.events[EventCreationRefused] != 100-made {
+		t.Errorf("%d topics were made at once, and %d refusals told", made, o.events[EventCreationRefused])
+	}
+	o.pass(2 * time.Second)
+	if again := ask(90, 10); again < 3 || again > 5 {
+		t.Errorf("%d topics were made in two seconds", again)
+	}
+	if e := o.createWith("by-hand"); e != "NONE" {
+		t.Errorf("CreateTopics has no such rate: %s", e)
+	}
 }
 
 // Where a broker is full, new replicas go to the others as far as they suffice; moves to it are refused, and a move counts

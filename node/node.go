@@ -55,6 +55,7 @@ type Node struct {
 	groupsTopicFor waiters[seeker]
 	// makingGroupsTopic: the command is under way.
 	makingGroupsTopic bool
+	autoCreated       pace
 	scrubber          scrubber
 	full              bool // the disk, as of the last tick
 	spaceAt           Time // not before, the log tries again
@@ -153,6 +154,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		tasks: newTasks(),
 		lanes: make(map[lane][]*arrival),
 	}
+	n.autoCreated.used = now.Add(-autoCreateBurst * time.Second)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.catalog = newCatalog(n)

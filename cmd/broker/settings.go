@@ -27,6 +27,7 @@ type settings struct {
 	Join              bool
 	Rack              string
 	AutoCreateTopics  bool
+	AutoCreateRate    int64
 	DefaultPartitions int
 	DefaultReplicas   int
 	MaxPartitions     int
@@ -98,6 +99,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.BoolVar(&s.Join, "join", false, "make a new replica of an empty data folder, in a cluster that runs already")
 	fs.StringVar(&s.Rack, "rack", "", "where this broker stands")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
+	number(fs, &s.AutoCreateRate, "auto-create-topics-per-second", 10, between(1, 1000000).or(-1), "topics that this broker makes in a second because clients ask for them; those of 10 s at once after a quiet time; -1 without bound")
 	number(fs, &s.DefaultPartitions, "default-partitions", 1, between(1, 10000), "partitions of a topic whose creator does not say")
 	number(fs, &s.DefaultReplicas, "default-replicas", 3, between(1, 1000), "replicas of a topic whose creator does not say; a cluster with fewer brokers takes all")
 	number(fs, &s.MaxPartitions, "max-partitions-per-broker", 2000, between(1, 1000000), "replicas of partitions on a broker, as the broker counts that is asked for more; each costs CPU time even if nobody uses it")
@@ -173,7 +175,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
-			AutoCreateTopics:  s.AutoCreateTopics,
+			AutoCreateTopics: s.AutoCreateTopics, AutoCreateTopicsPerSecond: s.AutoCreateRate,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxPartitionsPerBroker: s.MaxPartitions,
 			MaxMessageBytes:        int32(s.MaxMessageBytes),
