@@ -87,6 +87,9 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("can't read the configuration: %s is a folder; name the file in it, for example %s", path, filepath.Join(path, "broker.toml"))
 	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // to read a pipe could take for ever
+		return fmt.Errorf("can't read the configuration: %s is no regular file, but a pipe, socket or device; write the settings into a file and name that", path)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("can't read the configuration: %w", err)
