@@ -76,12 +76,13 @@ func (g *group) stale() string {
 	}
 	switch m := g.machine.(type) {
 	case *partition:
-		for e := m.parked.Front(); e != nil; e = e.Next() {
-			if e.Value.(*fetch).request.over() {
-				return "fetches that wait for records"
-			}
+		if m.stale() {
+			return "fetches that wait for records"
 		}
 	case *coordinator:
+		if m.readers.stale() {
+			return "fetches that wait for records of __consumer_offsets"
+		}
 		for _, of := range m.groups {
 			if of.modern != nil && of.modern.waiting.stale() {
 				return "heartbeats"
@@ -89,6 +90,16 @@ func (g *group) stale() string {
 		}
 	}
 	return ""
+}
+
+// stale reports whether a fetch is in it that nobody waits for.
+func (w *readers) stale() bool {
+	for e := w.parked.Front(); e != nil; e = e.Next() {
+		if e.Value.(*fetch).request.over() {
+			return true
+		}
+	}
+	return false
 }
 
 // overBounds names a bound that is exceeded; "" if none is.

@@ -49,6 +49,29 @@ func TestWhoHangsUpWaitsForNothing(t *testing.T) {
 	o.held()
 }
 
+// A fetch of the brokers' own topic waits in another list, and the check of what is held looks there, too.
+func TestFetchesOfGroupsAreHeldToo(t *testing.T) {
+	o := newGroups(t, nil)
+	req := o.groupsFetch(0)
+	req.MaxWaitMillis = 1<<31 - 1
+	o.begin(5, req)
+	parked := 0
+	for _, c := range o.node.coordinators {
+		if parked += c.parked.Len(); c.parked.Len() > 0 {
+			c.parked.Front().Value.(*fetch).request.gone = true
+			if stale := o.node.stale(); stale != "fetches that wait for records of __consumer_offsets" {
+				t.Errorf("a fetch of somebody who is gone: %q", stale)
+			}
+			c.parked.Front().Value.(*fetch).request.gone = false
+		}
+	}
+	if parked == 0 {
+		t.Fatal("no fetch waits")
+	}
+	o.step(Input{Hangups: []ConnID{5}})
+	o.held()
+}
+
 // As in Kafka, what comes after a fetch on its connection waits until that is answered. So fetches that wait are
 // no more than connections.
 func TestOneLongPollOfAConnection(t *testing.T) {
