@@ -158,7 +158,7 @@ func (o *offsetCommit) add(i, j int) {
 		out.ErrorCode = code(o.err)
 	case meta == nil:
 		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
-	case in.Metadata != nil && len(*in.Metadata) > maxOffsetMetadata:
+	case in.Metadata != nil && len(*in.Metadata) > o.node.cfg.OffsetMetadataBytes:
 		out.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 	case !o.tooLarge():
 		offset := committedOffset{

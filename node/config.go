@@ -72,6 +72,9 @@ type Config struct {
 	GroupInitialDelay time.Duration
 	// GroupMaxSize bounds the members of a group (group.max.size). Default 1000.
 	GroupMaxSize int
+	// MaxGroups bounds the groups of one coordinator, default 20000, and OffsetMetadataBytes what a client may
+	// say beside an offset that it commits (offset.metadata.max.bytes), default 4096.
+	MaxGroups, OffsetMetadataBytes int
 	// ConsumerSession is how long a member of a group of the new protocol (KIP-848) may be silent
 	// (group.consumer.session.timeout.ms), default 45 s, and ConsumerHeartbeat how often it shall
 	// speak (group.consumer.heartbeat.interval.ms), default 5 s.
@@ -197,6 +200,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.GroupMinSession, 6*time.Second)
 	setDefault(&c.GroupMaxSession, 30*time.Minute)
 	setDefault(&c.GroupMaxSize, 1000)
+	setDefault(&c.MaxGroups, 20_000)
+	setDefault(&c.OffsetMetadataBytes, 4<<10)
 	setDefault(&c.ConsumerSession, 45*time.Second)
 	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)

@@ -46,10 +46,8 @@ type consumerGroup struct {
 
 // Limits on what clients can make a coordinator keep.
 const (
-	maxGroupID        = 1 << 10 // bytes of a group's id
-	maxGroups         = 1 << 17 // of one coordinator
-	maxRecords        = 1 << 14 // in one entry
-	maxOffsetMetadata = 4 << 10 // bytes beside a committed offset, Kafka's offset.metadata.max.bytes
+	maxGroupID = 1 << 10 // bytes of a group's id
+	maxRecords = 1 << 14 // in one entry
 )
 
 // coordinatorPartition returns the partition of groupsTopic that a group belongs to, nil before the
@@ -131,8 +129,10 @@ func (c *coordinator) open(id string) (*consumerGroup, error) {
 	if g := c.find(id); g != nil {
 		return g, nil
 	}
-	if len(c.groups) >= maxGroups {
-		return nil, kafka.Errorf(kerr.GroupMaxSizeReached, "the coordinator has %d groups; delete some", maxGroups)
+	if len(c.groups) >= c.node.cfg.MaxGroups {
+		err := kafka.Errorf(kerr.GroupMaxSizeReached, "group %.60q: the coordinator has %d groups, the most that it takes (setting max_groups_per_coordinator); delete groups that nobody needs", id, len(c.groups))
+		c.node.event(Event{Kind: EventCreationRefused, Text: err.Error()})
+		return nil, err
 	}
 	g := c.ensure(id)
 	g.classic = newClassicGroup(g)

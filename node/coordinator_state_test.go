@@ -18,6 +18,9 @@ import (
 	"chronik/kafka"
 )
 
+// offsetText is the default of Config.OffsetMetadataBytes.
+const offsetText = 4 << 10
+
 // TestCoordinatorRestart: members go on in their generation, with their offsets, after the
 // coordinator was down; those that don't come back are lost after a session.
 func TestCoordinatorRestart(t *testing.T) {
@@ -247,13 +250,13 @@ func TestCommitIsBounded(t *testing.T) {
 		}
 		return names
 	}
-	add(maxOffsetMetadata)
-	add(maxOffsetMetadata + 1)
+	add(offsetText)
+	add(offsetText + 1)
 	if diff := cmp.Diff([]string{"NONE", "OFFSET_METADATA_TOO_LARGE"}, ask()); diff != "" {
 		t.Error(diff)
 	}
-	add(maxOffsetMetadata)
-	add(maxOffsetMetadata)
+	add(offsetText)
+	add(offsetText)
 	for _, name := range ask() {
 		o.expect("INVALID_COMMIT_OFFSET_SIZE", name)
 	}

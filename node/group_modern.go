@@ -280,6 +280,12 @@ func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHear
 		done(nil, err)
 		return
 	}
+	if !was.subscribesAs(m) || !sameText(was.Instance, m.Instance) || !sameText(was.Rack, m.Rack) || was.ClientID != m.ClientID {
+		if g.bytesWith(m) > maxGroupBytes {
+			done(nil, errGroupBytes)
+			return
+		}
+	}
 	known := d.state.member(m.ID)
 	if known == nil || !known.same(m) {
 		d.put(m)
@@ -297,6 +303,33 @@ func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHear
 		}
 		done(m, nil)
 	})
+}
+
+var errGroupBytes = kafka.Errorf(kerr.GroupMaxSizeReached, "the members of the group would say more than %d MiB about themselves; subscribe by a regular expression, or make several groups", maxGroupBytes>>20)
+
+// bytesWith estimates what the members of the group say about themselves, with what one of them would say.
+func (g *modernGroup) bytesWith(m *modernMember) int {
+	sum := m.bytes()
+	for _, o := range g.state().members {
+		if o.ID != m.ID {
+			sum += o.bytes()
+		}
+	}
+	g.node.out.Work.Bytes += int64(sum) / 4
+	return sum
+}
+
+func (m *modernMember) bytes() int {
+	sum := len(m.ID) + len(m.ClientID) + len(m.Host) + len(m.Regex) + len(m.Assignor)
+	for _, text := range []*string{m.Instance, m.Rack} {
+		if text != nil {
+			sum += len(*text)
+		}
+	}
+	for _, name := range m.Topics {
+		sum += 16 + len(name)
+	}
+	return sum
 }
 
 // sender finds the member in the draft, or makes a new one.

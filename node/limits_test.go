@@ -211,3 +211,63 @@ func TestFullBrokersGetNoReplicas(t *testing.T) {
 	}
 	c.checkHosted(3)
 }
+
+// Groups beyond the limit are refused by name, those that are there go on; text beside offsets has a bound.
+func TestGroupsPerCoordinator(t *testing.T) {
+	o := newGroups(t, func(c *Config) { c.MaxGroups, c.OffsetMetadataBytes = 3, 5 })
+	commit := func(group, text string) string {
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Version, req.Group, req.Generation = 7, group, -1
+		in := kmsg.NewOffsetCommitRequestTopic()
+		in.Topic = "t"
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Offset, p.Metadata = 1, &text
+		in.Partitions = append(in.Partitions, p)
+		req.Topics = append(req.Topics, in)
+		return kafka.CodeName(o.do(req).(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode)
+	}
+	var taken []string
+	for i := range 30 { // of two coordinators
+		if group := fmt.Sprint("g", i); commit(group, "short") == "NONE" {
+			taken = append(taken, group)
+		}
+	}
+	if len(taken) != 6 || o.events[EventCreationRefused] != 24 {
+		t.Fatalf("%d groups are taken, %d refusals told", len(taken), o.events[EventCreationRefused])
+	}
+	for _, group := range taken {
+		if e := commit(group, "again"); e != "NONE" {
+			t.Errorf("a group that is there: %s", e)
+		}
+	}
+	if e := commit(taken[0], "longer"); e != "OFFSET_METADATA_TOO_LARGE" {
+		t.Error(e)
+	}
+}
+
+// Members of the new protocol have a bound on what they say together, as the others do.
+func TestBytesOfModernGroups(t *testing.T) {
+	o := newGroups(t, nil)
+	join := func(i int) string {
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, "g", fmt.Sprint("m", i), 10_000
+		req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		for k := range maxSubscription / 200 {
+			req.SubscribedTopicNames = append(req.SubscribedTopicNames, fmt.Sprintf("%0199d", k))
+		}
+		return kafka.CodeName(o.begin(ConnID(1+i), req).wait(10 * time.Second).(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode)
+	}
+	taken, most := 0, maxGroupBytes/maxSubscription
+	for i := range most + 3 {
+		switch e := join(i); e {
+		case "NONE":
+			taken++
+		case "GROUP_MAX_SIZE_REACHED":
+		default:
+			t.Fatal(e)
+		}
+	}
+	if taken == 0 || taken > most {
+		t.Errorf("%d members with %d KiB each are taken", taken, maxSubscription>>10)
+	}
+}

@@ -76,6 +76,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.GroupMinSession, want.Node.GroupMaxSession, want.Node.GroupInitialDelay = 6*time.Second, 30*time.Minute, 3*time.Second
 	want.Node.ConsumerSession, want.Node.ConsumerHeartbeat = 45*time.Second, 5*time.Second
 	want.Node.AutoCreateTopicsPerSecond = 10
+	want.Node.MaxGroups, want.Node.OffsetMetadataBytes = 20000, 4096
 	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -44,6 +44,8 @@ type settings struct {
 	ClockPatienceMs   int64
 	GroupPartitions   int
 	GroupMaxSize      int
+	MaxGroups         int
+	OffsetTextBytes   int
 	GroupDelayMs      int64
 	GroupMinSessionMs int64
 	GroupMaxSessionMs int64
@@ -116,6 +118,8 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.ClockPatienceMs, "clock-patience-ms", hour, millis(1000, 30*day), "milliseconds that the clocks of most brokers must agree on a jump before records are deleted by it, and after a start")
 	number(fs, &s.GroupPartitions, "group-partitions", 8, between(1, 10000), "coordinators among which consumer groups are spread; counts when the first group begins")
 	number(fs, &s.GroupMaxSize, "group-max-size", 1000, between(1, 1000000), "members of a consumer group")
+	number(fs, &s.MaxGroups, "max-groups-per-coordinator", 20000, between(1, 1000000), "consumer groups of each of the group_partitions coordinators")
+	number(fs, &s.OffsetTextBytes, "offset-metadata-max-bytes", 4096, size(1, 1<<20), "what a client may say beside an offset that it commits")
 	number(fs, &s.GroupDelayMs, "group-initial-delay-ms", 3000, millis(0, hour), "milliseconds that a new consumer group waits for more members before it begins; 0: one that is alone begins at once, and many that start together cost a rebalance each")
 	number(fs, &s.GroupMinSessionMs, "group-min-session-ms", 6000, millis(1, day), "shortest session in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.GroupMaxSessionMs, "group-max-session-ms", 30*minute, millis(1, day), "longest session in milliseconds that a member of a consumer group may ask for")
@@ -181,7 +185,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			MaxMessageBytes:        int32(s.MaxMessageBytes),
 			RetentionMs:            s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
-			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, GroupInitialDelay: ms(s.GroupDelayMs),
+			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, MaxGroups: s.MaxGroups, OffsetMetadataBytes: s.OffsetTextBytes, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs), ProducerExpiration: ms(s.ProducersKeptMs),
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
