@@ -189,23 +189,38 @@ func number(text string) int {
 //
 // Fields that an old version lacks have the meaning that Kafka gives to their absence.
 func ParseBody(h Header, body []byte) (kmsg.Request, error) {
+	req, _, err := ParseWithin(h, body, maxElements)
+	return req, err
+}
+
+// ErrLarge says that a body has more elements than were to be parsed.
+var ErrLarge = errors.New("the body has more elements than are to be parsed now")
+
+// ParseWithin is ParseBody for a body of at most so many elements, and returns their number. Of a larger one it has
+// looked at no more than that when it returns ErrLarge, so its time is bounded. Text is copied, so a kilobyte of it
+// counts as an element.
+func ParseWithin(h Header, body []byte, most int) (req kmsg.Request, elements int, err error) {
 	s := schemaOf(h.Key)
 	switch {
 	case s.max < 0:
-		return nil, ErrUnknownKey
+		return nil, 0, ErrUnknownKey
 	case h.Version < 0 || h.Version > s.max:
-		return nil, fmt.Errorf("%v is unknown; versions 0 to %d are known", h, s.max)
+		return nil, 0, fmt.Errorf("%v is unknown; versions 0 to %d are known", h, s.max)
 	}
-	if err := s.measure(h.Version, body); err != nil {
-		return nil, fmt.Errorf("body of a %v request: %w", h, err)
+	elements, err = s.measure(h.Version, body, most)
+	if err == ErrLarge {
+		return nil, elements, err
 	}
-	req := kmsg.RequestForKey(h.Key)
+	if err != nil {
+		return nil, elements, fmt.Errorf("body of a %v request: %w", h, err)
+	}
+	req = kmsg.RequestForKey(h.Key)
 	req.SetVersion(h.Version)
 	if err := req.ReadFrom(body); err != nil {
-		return nil, fmt.Errorf("body of a %v request: %w", h, err)
+		return nil, elements, fmt.Errorf("body of a %v request: %w", h, err)
 	}
 	fillAbsent(req)
-	return req, nil
+	return req, elements, nil
 }
 
 // fillAbsent corrects what kmsg leaves at its own defaults where the version lacks a field.
@@ -233,25 +248,31 @@ type measuring struct {
 	left     *limits
 }
 
-// limits is what is left of maxElements and maxTags.
-type limits struct{ elements, tags int }
+// limits is what is left of elements, of bytes of text and of maxTags.
+type limits struct{ elements, text, tags int }
 
 // measure checks that body has the fields of the version, and no more elements and tags than the
 // limits allow. What follows them is ignored, as in Kafka: librdkafka 2.16 sends three bytes too many
 // when it asks for the metadata of all topics.
-func (s *schema) measure(version int16, body []byte) error {
-	m := measuring{reader: reader{b: body}, version: version, flexible: s.flexible(version), left: &limits{maxElements, maxTags}}
+func (s *schema) measure(version int16, body []byte, most int) (elements int, err error) {
+	m := measuring{reader: reader{b: body}, version: version, flexible: s.flexible(version), left: &limits{most, most * textElement, maxTags}}
 	m.structure(s.fields)
+	elements = most - m.left.elements + (most*textElement-m.left.text)/textElement
 	switch {
-	case m.left.elements < 0:
-		return fmt.Errorf("its arrays have more than %d elements together", maxElements)
 	case m.left.tags < 0:
-		return fmt.Errorf("it has more than %d tagged fields", maxTags)
+		return elements, fmt.Errorf("it has more than %d tagged fields", maxTags)
+	case most < maxElements && (m.left.elements < 0 || m.left.text < 0):
+		return elements, ErrLarge
+	case m.left.elements < 0:
+		return elements, fmt.Errorf("its arrays have more than %d elements together", maxElements)
 	case m.bad:
-		return errShort
+		return elements, errShort
 	}
-	return nil
+	return elements, nil
 }
+
+// textElement is how many bytes of text count as an element.
+const textElement = 1 << 10
 
 func (m *measuring) structure(fields []field) {
 	for i := range fields {
@@ -289,7 +310,11 @@ func (m *measuring) field(f *field) {
 	case 'u':
 		m.bytes(16)
 	case 's':
-		m.bytes(m.length(2))
+		n := m.length(2)
+		if m.left.text -= max(0, n); m.left.text < 0 {
+			m.fail()
+		}
+		m.bytes(n)
 	case 'B':
 		m.bytes(m.length(4))
 	case '[':

@@ -258,3 +258,38 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+// A body with more elements, or text, than are wanted now is looked at as far as that, and said to be large; whole it is
+// parsed.
+func TestLargeBodies(t *testing.T) {
+	metadata := func(n, text int) ([]byte, Header) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version = 9
+		for range n {
+			topic := kmsg.NewMetadataRequestTopic()
+			topic.Topic = kmsg.StringPtr(strings.Repeat("x", text))
+			req.Topics = append(req.Topics, topic)
+		}
+		return req.AppendTo(nil), Header{Key: 3, Version: 9}
+	}
+	for _, c := range []struct {
+		n, text int
+		large   bool
+	}{{100, 1, false}, {101, 1, true}, {2, 30 << 10, false}, {1, 200 << 10, true}, {4, 30 << 10, true}} {
+		body, h := metadata(c.n, c.text)
+		_, n, err := ParseWithin(h, body, 100)
+		if c.large != errors.Is(err, ErrLarge) || !c.large && (err != nil || n != c.n+c.n*c.text/textElement) {
+			t.Errorf("%d names of %d bytes: %d elements, %v", c.n, c.text, n, err)
+		}
+		if req, err := ParseBody(h, body); err != nil || len(req.(*kmsg.MetadataRequest).Topics) != c.n {
+			t.Errorf("%d names of %d bytes: %v", c.n, c.text, err)
+		}
+	}
+	body, h := metadata(50_000, 10)
+	if got := allocated(func() { _, _, _ = ParseWithin(h, body, 100) }); got > 1000 {
+		t.Errorf("%d bytes allocated to find a body large", got)
+	}
+	if _, _, err := ParseHeader(append([]byte{0, 3, 0, 9, 0, 0, 0, 1, 0xff, 0xff}, append(binary.AppendUvarint(nil, 1<<20), make([]byte, 2<<20)...)...)); err == nil {
+		t.Error("a header with a million tags is taken")
+	}
+}

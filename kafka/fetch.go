@@ -161,6 +161,19 @@ func (w *frameWriter) fetched(p *kmsg.FetchResponseTopicPartition, version int16
 	w.noTags(flexible)
 }
 
+// FetchCopies is about how many bytes are written to make a FetchFrame, and into how many partitions.
+func FetchCopies(resp *kmsg.FetchResponse, batches [][]PlacedBatch) (bytes, partitions int) {
+	bytes = fetchBytes(resp, batches)
+	if hasTaggedFields(resp) {
+		for _, of := range batches {
+			for i := range of {
+				bytes += 3 * len(of[i].Raw)
+			}
+		}
+	}
+	return bytes, len(batches) + len(resp.Topics)
+}
+
 // fetchBytes is about how many bytes of the answer are copied.
 func fetchBytes(resp *kmsg.FetchResponse, batches [][]PlacedBatch) int {
 	n := 64

@@ -72,9 +72,13 @@ func (r *reader) varint() int64 {
 	return v
 }
 
-// tags skips a tag section: a count, then for each tag its number, its length and its bytes.
+// tags skips a tag section: a count of at most maxTags, then for each tag its number, its length and its bytes.
 func (r *reader) tags() {
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
+	n := r.uvarint()
+	if n > maxTags {
+		r.fail()
+	}
+	for ; n > 0 && !r.bad; n-- {
 		r.uvarint()
 		r.bytes(r.uvarint())
 	}
