@@ -8,9 +8,11 @@ import (
 	"chronik/node"
 )
 
-// Classes of tasks: checks of producers' batches; searches and compaction; and what may take long at once.
+// Classes of tasks: checks of producers' batches; large requests and answers; searches and compaction; and what may take
+// long at once.
 const (
 	taskChecks = iota
+	taskFrames
 	taskOthers
 	taskLong
 	taskClasses
@@ -20,6 +22,8 @@ func classOf(k node.TaskKind) int {
 	switch k {
 	case node.TaskCheck:
 		return taskChecks
+	case node.TaskParse, node.TaskEncode:
+		return taskFrames
 	case node.TaskAssign:
 		return taskLong
 	default:
@@ -37,7 +41,7 @@ type tasks struct {
 	mu     sync.Mutex
 	some   sync.Cond
 	queues [taskClasses][]node.Task
-	turn   int // which of the first two classes goes first
+	turn   int // which of the classes before taskLong goes first
 	closed bool
 }
 

@@ -207,7 +207,7 @@ func ParseWithin(h Header, body []byte, most int) (req kmsg.Request, elements in
 	case h.Version < 0 || h.Version > s.max:
 		return nil, 0, fmt.Errorf("%v is unknown; versions 0 to %d are known", h, s.max)
 	}
-	elements, err = s.measure(h.Version, body, most)
+	elements, err = s.measure(h.Version, body, min(most, maxElements))
 	if err == ErrLarge {
 		return nil, elements, err
 	}

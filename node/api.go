@@ -103,9 +103,19 @@ func (n *Node) dispatch(r *request, frame []byte) {
 		r.refuse(fmt.Sprintf("%v: versions below %d are no longer served; upgrade the client", h, a.served))
 		return
 	}
-	req, err := kafka.ParseBody(h, body)
+	req, elements, err := kafka.ParseWithin(h, body, n.cfg.LargeElements)
+	if err == kafka.ErrLarge {
+		n.parseLater(r, a, body)
+		return
+	}
+	n.out.Work.Elements += elements
+	n.handle(r, a, req, err)
+}
+
+// handle serves a request that is parsed; err says that it can't be.
+func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 	if err != nil {
-		r.refuse(fmt.Sprintf("%v: %v", h, err))
+		r.refuse(fmt.Sprintf("%v: %v", r.header, err))
 		return
 	}
 	a.handle(n, r, req)

@@ -162,6 +162,7 @@ func (f *fetch) park() bool {
 		return false
 	}
 	f.waits = true
+	f.request.uncharge() // it is counted where it waits now
 	f.request.conn.parked++
 	f.node.event(Event{Kind: EventFetchParked})
 	for i := range f.parked {

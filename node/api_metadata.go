@@ -116,8 +116,8 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map
 	for _, m := range n.brokers() {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
-		if m.Rack != "" {
-			b.Rack = &m.Rack
+		if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded
+			b.Rack = &rack
 		}
 		resp.Brokers = append(resp.Brokers, b)
 	}

@@ -238,8 +238,8 @@ func (p *produce) nameBroker(m *Member) {
 func endpoint(m *Member) kmsg.ProduceResponseBroker {
 	b := kmsg.NewProduceResponseBroker()
 	b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
-	if m.Rack != "" {
-		b.Rack = &m.Rack
+	if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded
+		b.Rack = &rack
 	}
 	return b
 }

@@ -99,6 +99,10 @@ type Config struct {
 	// same way. Defaults 32768 and 64 MiB.
 	MaxCommands  int
 	CommandBytes int64
+	// LargeElements is how many elements of a request, or of an answer, are parsed or encoded in a step; larger ones are by
+	// tasks. LargeBytes bounds the memory of requests that are larger, see large.go. Defaults 2000 and 64 MiB.
+	LargeElements int
+	LargeBytes    int64
 	// ClockPatience is how long the clocks of a majority of the brokers must agree on a jump before it is
 	// believed, and on any time after a start: before, a broker deletes by age only what it has held for longer itself.
 	// Default 1 h.
@@ -213,6 +217,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ParkedBytes, 32<<20)
 	setDefault(&c.MaxCommands, 1<<15)
 	setDefault(&c.CommandBytes, 64<<20)
+	setDefault(&c.LargeElements, 2000)
+	setDefault(&c.LargeBytes, 64<<20)
 	setDefault(&c.ClockPatience, time.Hour)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 12)

@@ -68,6 +68,8 @@ func (c *Config) ranges() []configRange {
 		bytes("ParkedBytes", c.ParkedBytes),
 		count("MaxCommands", int64(c.MaxCommands), 1, mostCount),
 		bytes("CommandBytes", c.CommandBytes),
+		count("LargeElements", int64(c.LargeElements), 1, mostCount),
+		bytes("LargeBytes", c.LargeBytes),
 		count("HotEntries", int64(c.HotEntries), 1, mostCount),
 		bytes("HotBytes", c.HotBytes),
 		bytes("CacheBytes", c.CacheBytes),

@@ -33,10 +33,15 @@ type request struct {
 	conn   *conn
 	header kafka.Header
 	frame  kafka.Frame // the reply
-	size   int64       // of its frame
+	size   int64       // of its frame, or of what that is parsed to
 	expiry *deadline   // see expireAfter
 	ends   []func()    // see onEnd
 	done   bool
+
+	charge   int64    // of large.memory
+	encoding encoding // of its answer by a task; 0 if none is needed
+	answer   Task     // which waits for its turn
+
 	hangup bool // close the connection after the reply
 	gone   bool // the connection is closed; the reply is dropped
 }
@@ -69,20 +74,39 @@ func (n *Node) serve(c *conn, frame []byte) {
 
 // reply answers the request with a message.
 func (r *request) reply(resp kmsg.Response) {
-	r.node.counters.answered(r.header.Key, resp)
+	n := r.node
 	resp.SetVersion(r.header.Version)
+	elements := n.counters.elements(resp, n.cfg.LargeElements)
+	if elements > n.cfg.LargeElements {
+		r.encodeLater(Task{Kind: TaskEncode, Header: r.header, Response: resp})
+		return
+	}
+	n.out.Work.Elements += elements
+	n.counters.answered(r.header.Key, resp)
 	r.frame = kafka.Frame{kafka.AppendResponse(make([]byte, 0, 256), r.header.CorrelationID, resp)}
-	r.node.out.Work.Bytes += int64(len(r.frame[0]))
+	n.out.Work.Bytes += int64(len(r.frame[0]))
 	r.finish()
 }
 
 // replyBatches answers a fetch; the k-th partition of resp gets the k-th of batches.
 func (r *request) replyBatches(resp *kmsg.FetchResponse, batches [][]kafka.PlacedBatch) {
-	r.node.counters.answered(r.header.Key, resp)
+	n := r.node
 	resp.SetVersion(r.header.Version)
+	bytes, partitions := kafka.FetchCopies(resp, batches)
+	if partitions > n.cfg.LargeElements || bytes > maxCopies {
+		r.encodeLater(Task{Kind: TaskEncode, Header: r.header, Response: resp, Batches: batches})
+		return
+	}
+	n.out.Work.Elements += partitions
+	n.out.Work.Bytes += int64(bytes)
+	n.counters.answered(r.header.Key, resp)
 	r.frame = kafka.FetchFrame(r.header.CorrelationID, resp, batches)
 	r.finish()
 }
+
+// maxCopies is how many bytes of records are copied for an answer in a step: small batches are, and all if the answer also
+// says where to read a partition instead.
+const maxCopies = 1 << 20
 
 // replyNothing ends a request that has no answer (acks=0).
 func (r *request) replyNothing() { r.finish() }
@@ -106,18 +130,29 @@ func (r *request) expireAfter(limit time.Duration, expire func()) {
 // millis is the unit of time-outs in the protocol.
 func millis(ms int32) time.Duration { return time.Duration(max(ms, 0)) * time.Millisecond }
 
-// finish marks the request as answered, and hands out every reply that is now first in line.
+// finish ends the request: its frame is complete.
 func (r *request) finish() {
+	r.settle()
+	r.handOut()
+}
+
+// settle marks the request as answered.
+func (r *request) settle() {
 	assert(!r.done, "a request is answered once: %v", r.header)
 	r.done = true
 	r.node.deadlines.cancel(r.expiry)
 	r.end()
+}
+
+// handOut hands out every reply of the connection that is now first in line.
+func (r *request) handOut() {
 	if r.gone {
 		return
 	}
+	r.uncharge()
 	c, n := r.conn, r.node
 	c.heldBytes += int64(r.frame.Len())
-	for len(c.queue) > 0 && c.queue[0].done && !c.closing {
+	for len(c.queue) > 0 && c.queue[0].done && c.queue[0].encoding == 0 && !c.closing {
 		first := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
@@ -142,6 +177,7 @@ func (n *Node) hangUp(id ConnID) {
 		r.gone = true
 		n.deadlines.cancel(r.expiry)
 		r.end()
+		r.abandonAnswer()
 	}
 	n.commands.hangUp(c)
 }

@@ -27,13 +27,16 @@ func (n *Node) Held() Held {
 
 // stale names a queue that holds something which nobody waits for; "" if none does.
 func (n *Node) stale() string {
-	waiting, parked, count, bytes := int64(0), int64(0), int64(0), int64(0)
+	waiting, parked, count, bytes, large := int64(0), int64(0), int64(0), int64(0), n.large.orphans
 	//det:ok a sum has no order
 	for _, c := range n.conns {
 		waiting += c.waits
 		parked += int64(c.parked)
 		count += c.commands.count
 		bytes += c.commands.bytes
+		for _, r := range c.queue {
+			large += r.charge
+		}
 	}
 	switch {
 	case count != n.commands.queue.count.used || bytes != n.commands.queue.bytes.used:
@@ -42,6 +45,10 @@ func (n *Node) stale() string {
 		return "waits of connections"
 	case parked == 0 && n.parkedBytes.used > 0:
 		return "bytes of fetches that wait for records"
+	case large != n.large.memory.used:
+		return "memory of large requests"
+	case n.large.waiting != nil && n.large.waiting.request.over():
+		return "a large request that waits for memory"
 	case n.producerIDs.waiting.stale():
 		return "requests for producer ids"
 	case n.groupsTopicFor.stale(), n.catalog.leaving.stale():

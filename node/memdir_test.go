@@ -121,8 +121,8 @@ func (o *one) tally(w Work) {
 	if w.Cost() > o.longest.Cost() {
 		o.longest = w
 	}
-	o.total.Requests, o.total.Names, o.total.Parts, o.total.Entries =
-		o.total.Requests+w.Requests, o.total.Names+w.Names, o.total.Parts+w.Parts, o.total.Entries+w.Entries
+	o.total.Requests, o.total.Names, o.total.Parts, o.total.Elements, o.total.Entries =
+		o.total.Requests+w.Requests, o.total.Names+w.Names, o.total.Parts+w.Parts, o.total.Elements+w.Elements, o.total.Entries+w.Entries
 }
 
 // step gives the node an input and carries out what it wants, until it is quiet.

@@ -97,6 +97,7 @@ type Node struct {
 	underway    int64 // bytes of proposals that are not applied yet
 	parkedBytes pool  // see fetch.park
 	waits       pool  // see Config.MaxWaits
+	large       large
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
@@ -152,6 +153,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
 		tasks: newTasks(),
+		large: newLarge(cfg.LargeBytes),
 		lanes: make(map[lane][]*arrival),
 	}
 	n.autoCreated.used = now.Add(-autoCreateBurst * time.Second)

@@ -105,6 +105,8 @@ func (s *search) from(c cursor) {
 func (s *search) found(b kafka.Batch, base int64, epoch int32, res TaskResult) bool {
 	start := s.part.logStart()
 	switch {
+	case s.list.request.over(): // its answer may be with a task by now
+		return true
 	case res.Err != nil:
 		s.out.Offset, s.out.Timestamp = max(base, start), b.Newest()
 	case res.At < 0 || base+res.At < start: // or the log's start has moved on

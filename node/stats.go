@@ -212,10 +212,23 @@ func (c *counters) error(key, code int16) {
 	c.errors[apiError{key, code}]++
 }
 
-// layout is where a struct has error codes.
+// add adds what was counted elsewhere.
+func (c *counters) add(errors map[apiError]int64) {
+	if c.errors == nil {
+		c.errors = make(map[apiError]int64)
+	}
+	//det:ok a sum has no order
+	for k, count := range errors {
+		c.errors[k] += count
+	}
+}
+
+// layout is where a struct has error codes, and where it may be large.
 type layout struct {
-	codes []int // fields that are error codes
-	lists []int // fields that are lists of structs
+	codes  []int // fields that are error codes
+	lists  []int // fields that are lists of structs
+	texts  []int // strings, pointers to strings, and bytes
+	values []int // lists of anything else
 }
 
 func (c *counters) walk(key int16, v reflect.Value) {
@@ -243,6 +256,10 @@ func (c *counters) layout(t reflect.Type) *layout {
 			l.codes = append(l.codes, i)
 		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 			l.lists = append(l.lists, i)
+		case f.Type.Kind() == reflect.String, f.Type == reflect.TypeFor[*string](), f.Type == reflect.TypeFor[[]byte]():
+			l.texts = append(l.texts, i)
+		case f.Type.Kind() == reflect.Slice:
+			l.values = append(l.values, i)
 		}
 	}
 	if c.layouts == nil {

@@ -5,11 +5,13 @@ package node
 import (
 	"math"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"chronik/kafka"
 )
 
-// Task is work on bytes that may take long, above all because a batch may unfold to much more than it
-// has. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
+// Task is work on bytes that may take long, because a batch may unfold to much more than it has, or a frame has many
+// elements. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
 // result back in a later Input. Tasks may be done in any order, and several at once.
 //
 // The batch is not to be changed by anybody until then, and Keys and what is assigned belong to the task.
@@ -26,6 +28,10 @@ type Task struct {
 	Tombstones bool          // TaskKeep: they go
 	Keys       *Keys         // TaskKeys, TaskKeep
 	assigning  *assigning    // TaskAssign
+
+	Header   kafka.Header          // TaskParse, TaskEncode: of the request
+	Response kmsg.Response         // TaskEncode: it belongs to the task
+	Batches  [][]kafka.PlacedBatch // TaskEncode of a fetch: per partition
 }
 
 // TaskKind says what a task is.
@@ -38,6 +44,8 @@ const (
 	TaskKeys                       // note the keys of a batch
 	TaskKeep                       // leave out records with a newer one of the same key
 	TaskAssign                     // who of a consumer group gets which partitions? Another piece of it
+	TaskParse                      // parse the body of a large request
+	TaskEncode                     // make the frame of a large answer
 )
 
 // TaskResult is what came of a task.
@@ -48,6 +56,11 @@ type TaskResult struct {
 	Time  int64  // TaskFind: its timestamp in ms; TaskCheck: the largest one
 	Batch []byte // TaskKeep: what is left
 	Bytes int64  // of keys and values; TaskKeys, TaskKeep
+
+	Message  kmsg.Request // TaskParse
+	Elements int          // TaskParse: how many it has
+	Frame    kafka.Frame  // TaskEncode
+	errors   map[apiError]int64
 }
 
 // Do carries the task out. It depends on nothing but the task, and is the same in every world.
@@ -76,6 +89,10 @@ func (t *Task) Do() TaskResult {
 		})
 	case TaskAssign:
 		t.assigning.piece()
+	case TaskParse:
+		res.Message, res.Elements, res.Err = kafka.ParseWithin(t.Header, t.Batch, math.MaxInt32)
+	case TaskEncode:
+		t.encode(&res)
 	}
 	return res
 }

@@ -9,6 +9,7 @@ type Work struct {
 	Requests int   // begun
 	Names    int   // topics, configurations and the like that were named in a request, or listed
 	Parts    int   // partitions that were looked at or described
+	Elements int   // of arrays that were parsed or encoded
 	Entries  int   // applied
 	Bytes    int64 // of requests, answers, messages, results and applied entries
 }
@@ -18,7 +19,7 @@ const StepBudget = 10_000
 
 // Cost is the work as one number.
 func (w Work) Cost() int {
-	return 10*w.Requests + 5*w.Names + 2*w.Parts + 5*w.Entries + int(w.Bytes>>10)
+	return 10*w.Requests + 5*w.Names + 2*w.Parts + w.Elements + 5*w.Entries + int(w.Bytes>>10)
 }
 
 // Within reports whether a step kept to a budget. A piece is begun while anything is left, so the last may go

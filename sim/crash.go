@@ -172,6 +172,9 @@ func (w *world) config(b *broker) node.Config {
 	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
 		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step
 	}
+	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 3); d.ratio(1, 4) {
+		cfg.LargeElements, cfg.LargeBytes = int(d.next().between(1, 40)), 8<<10 // nearly everything is large
+	}
 	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1

@@ -9,7 +9,7 @@ import "chronik/node"
 
 func (w *world) startTask(b *broker, t node.Task) {
 	b.taskCount++
-	h := hashOf(t.Batch)
+	h := hashOfTask(t)
 	w.note(evTask, b, h^t.ID<<8^uint64(t.Kind))
 	mean := w.plan.Knobs.StepCost + 100*microsecond
 	d := w.seed.draw(domainTask, uint64(b.number), b.taskCount)
@@ -19,16 +19,24 @@ func (w *world) startTask(b *broker, t node.Task) {
 	w.schedule(event{at: w.now + d.span(mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
 }
 
+// hashOfTask is of what nobody may change before the task is done: its batch, and the answer that it encodes.
+func hashOfTask(t node.Task) uint64 {
+	if t.Kind == node.TaskEncode {
+		return hashOf(t.Do().Frame.Bytes())
+	}
+	return hashOf(t.Batch)
+}
+
 // finishTask does a task and puts what came of it into the mailbox.
 func (w *world) finishTask(e event) {
 	b := e.broker
 	if b.node == nil || b.incarnation != e.incarnation {
 		return
 	}
-	if hashOf(e.task.Batch) != e.hash {
-		w.fail("aliasing", "broker %d changed a batch while task %d looked at it", b.number, e.task.ID)
+	if hashOfTask(e.task) != e.hash {
+		w.fail("aliasing", "broker %d changed what task %d looked at", b.number, e.task.ID)
 	}
 	res := e.task.Do()
-	w.note(evTask, b, hashOf(res.Batch)^res.ID)
+	w.note(evTask, b, hashOf(res.Batch)^hashOf(res.Frame.Bytes())^res.ID)
 	b.mail.done = append(b.mail.done, res)
 }

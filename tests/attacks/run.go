@@ -99,6 +99,7 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
 			rows = append(rows, row)
+			fmt.Fprintf(w, "%s: %s, step %v, p99 %v of %v, %d MiB\n", a.name, row.verdict(), round(row.steps.CPU), round(row.during.P99), round(row.quiet.P99), row.memory>>20)
 		}
 	}
 	return printTable(w, o, rows)

@@ -14,15 +14,18 @@ import (
 var columns = []string{"attack", "done", "step CPU", "step clock", "machine's gap", "quiet p50/p99", "during p50/p99/max", "memory MiB", "verdict"}
 
 func (r *result) cells() []string {
-	verdict := "ok"
-	if len(r.trouble) > 0 {
-		verdict = "BROKEN: " + strings.Join(r.trouble, "; ")
-	}
 	return []string{
 		r.name, fmt.Sprint(r.done), fmt.Sprint(round(r.steps.CPU)), fmt.Sprint(round(r.steps.Clock)), fmt.Sprint(round(r.gap)),
 		fmt.Sprintf("%v/%v", round(r.quiet.P50), round(r.quiet.P99)),
-		fmt.Sprintf("%v/%v/%v", round(r.during.P50), round(r.during.P99), round(r.during.Max)), fmt.Sprint(r.memory >> 20), verdict,
+		fmt.Sprintf("%v/%v/%v", round(r.during.P50), round(r.during.P99), round(r.during.Max)), fmt.Sprint(r.memory >> 20), r.verdict(),
 	}
+}
+
+func (r *result) verdict() string {
+	if len(r.trouble) > 0 {
+		return "BROKEN: " + strings.Join(r.trouble, "; ")
+	}
+	return "ok"
 }
 
 // printTable prints the rows for a terminal and, if asked to, in Markdown.

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// metadataOf asks for so many topics that aren't there.
+func metadataOf(n int) *kmsg.MetadataRequest {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 9
+	for i := range n {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(fmt.Sprint("absent", i))
+		req.Topics = append(req.Topics, topic)
+	}
+	return req
+}
+
+// kinds are those of the tasks that are wanted.
+func (h *held) kinds() (kinds []TaskKind) {
+	for _, t := range h.tasks {
+		kinds = append(kinds, t.Kind)
+	}
+	return kinds
+}
+
+// A large request is parsed, and its answer encoded, by a task. The next request of its connection waits, those of others
+// don't, and answers keep their order.
+func TestLargeRequestsKeepTheirOrder(t *testing.T) {
+	h := &held{one: newOne(t, nil)}
+	h.send(1, 1, metadataOf(5000))
+	h.send(1, 2, metadataOf(1))
+	h.send(2, 3, metadataOf(1))
+	if len(h.tasks) != 1 || h.tasks[0].Kind != TaskParse || len(h.replies) != 1 || h.replies[0].Conn != 2 || h.node.begun != 1 {
+		t.Fatalf("tasks %v, %d answers", h.kinds(), len(h.replies))
+	}
+	h.finish(0)
+	if len(h.tasks) != 2 || h.tasks[1].Kind != TaskEncode || len(h.replies) != 1 {
+		t.Fatalf("tasks %v, %d answers", h.kinds(), len(h.replies))
+	}
+	if h.held(); h.node.large.memory.used < 5000*elementBytes {
+		t.Errorf("%d bytes are charged", h.node.large.memory.used)
+	}
+	h.finish(1)
+	if len(h.replies) != 3 || h.replies[1].Frame[0][3] != 1 || h.replies[2].Frame[0][3] != 2 || h.node.large.memory.used != 0 {
+		t.Errorf("%d answers, %d bytes are charged", len(h.replies), h.node.large.memory.used)
+	}
+	h.held()
+}
+
+// Whoever hangs up gives everything back, whatever its large request waits for.
+func TestHangUpOfLargeRequests(t *testing.T) {
+	h := &held{one: newOne(t, func(c *Config) { c.LargeBytes = 6000 * elementBytes })}
+	h.send(1, 1, metadataOf(5000)) // to be encoded
+	h.finish(0)
+	h.send(2, 2, metadataOf(5000)) // parsed, waits for memory
+	h.finish(2)
+	h.send(3, 3, metadataOf(5000)) // waits for its turn to be parsed
+	if h.node.large.waiting == nil || len(h.tasks) != 3 {
+		t.Fatalf("the second must wait for memory, and the third for its turn: %v", h.kinds())
+	}
+	h.run(Input{Hangups: []ConnID{2}})
+	if h.held(); len(h.tasks) != 4 || h.tasks[3].Kind != TaskParse {
+		t.Fatalf("the third has its turn now: %v", h.kinds())
+	}
+	h.run(Input{Hangups: []ConnID{1}})
+	h.held()
+	h.run(Input{Hangups: []ConnID{3}})
+	h.finish(1, 3)
+	if h.held(); h.node.large.memory.used != 0 || h.node.large.parses.taken+h.node.large.encodes.taken != 0 {
+		t.Errorf("%+v", h.node.large)
+	}
+	h.send(4, 4, metadataOf(5000))
+	if len(h.tasks) != 5 {
+		t.Error("the next large request isn't parsed")
+	}
+}
+
+// What waits for memory is served when there is some.
+func TestALargeRequestWaitsForMemory(t *testing.T) {
+	h := &held{one: newOne(t, func(c *Config) { c.LargeBytes = 6000 * elementBytes })}
+	h.send(1, 1, metadataOf(5000))
+	h.finish(0)
+	h.send(2, 2, metadataOf(5000))
+	h.finish(2)
+	h.finish(1)
+	if len(h.replies) != 1 || len(h.tasks) != 4 || h.tasks[3].Kind != TaskEncode {
+		t.Fatalf("%d answers, tasks %v", len(h.replies), h.kinds())
+	}
+	if h.finish(3); len(h.replies) != 2 || h.held().Requests != 0 {
+		t.Errorf("%d answers", len(h.replies))
+	}
+}
