@@ -64,13 +64,16 @@ type resource struct {
 
 func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.AlterConfigsRequest)
+	named := make(map[resource]int)
+	n.each(r, len(req.Resources), func(i int) {
+		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}, func() { n.alterConfigs(r, req, named) })
+}
+
+func (n *Node) alterConfigs(r *request, req *kmsg.AlterConfigsRequest, named map[resource]int) {
 	resp := kmsg.NewPtrAlterConfigsResponse()
 	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
-	named := make(map[resource]int, len(req.Resources))
-	for i := range req.Resources {
-		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
-	}
 	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewAlterConfigsResponseResource()
@@ -83,13 +86,16 @@ func (n *Node) handleAlterConfigs(r *request, m kmsg.Request) {
 
 func (n *Node) handleIncrementalAlterConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.IncrementalAlterConfigsRequest)
+	named := make(map[resource]int)
+	n.each(r, len(req.Resources), func(i int) {
+		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
+	}, func() { n.editConfigs(r, req, named) })
+}
+
+func (n *Node) editConfigs(r *request, req *kmsg.IncrementalAlterConfigsRequest, named map[resource]int) {
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
 	w := waitFor(r, resp, len(req.Resources))
-	named := make(map[resource]int, len(req.Resources))
-	for i := range req.Resources {
-		named[resource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}]++
-	}
 	n.each(r, len(req.Resources), func(i int) {
 		in, out := &req.Resources[i], &resp.Resources[i]
 		*out = kmsg.NewIncrementalAlterConfigsResponseResource()

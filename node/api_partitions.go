@@ -57,8 +57,13 @@ func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
 
 func (n *Node) handleCreatePartitions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreatePartitionsRequest)
-	var twice map[string]bool
-	req.Topics, twice = onceEach(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic })
+	onceEach(r, req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic }, func(once []kmsg.CreatePartitionsRequestTopic, twice map[string]bool) {
+		req.Topics = once
+		n.createPartitions(r, req, twice)
+	})
+}
+
+func (n *Node) createPartitions(r *request, req *kmsg.CreatePartitionsRequest, twice map[string]bool) {
 	resp := kmsg.NewPtrCreatePartitionsResponse()
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))

@@ -22,9 +22,14 @@ import (
 // knows the partitions' leaders; the other brokers follow within a replication round.
 func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreateTopicsRequest)
+	onceEach(r, req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic }, func(once []kmsg.CreateTopicsRequestTopic, twice map[string]bool) {
+		req.Topics = once
+		n.createTopics(r, req, twice)
+	})
+}
+
+func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map[string]bool) {
 	resp := kmsg.NewPtrCreateTopicsResponse()
-	var twice map[string]bool
-	req.Topics, twice = onceEach(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
 	n.each(r, len(req.Topics), func(i int) {
@@ -161,13 +166,23 @@ func errorText(err error) *string {
 // DeleteTopics, versions 0 to 6, on any broker. v6 can name topics by id.
 func (n *Node) handleDeleteTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DeleteTopicsRequest)
-	if req.Version < 6 {
-		for _, name := range req.TopicNames {
-			req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
-		}
+	if req.Version >= 6 {
+		n.deleteTopics(r, req)
+		return
 	}
-	var twice map[string]bool
-	req.Topics, twice = onceEach(req.Topics, deletedTopic)
+	n.each(r, len(req.TopicNames), func(i int) {
+		req.Topics = append(req.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &req.TopicNames[i]})
+	}, func() { n.deleteTopics(r, req) })
+}
+
+func (n *Node) deleteTopics(r *request, req *kmsg.DeleteTopicsRequest) {
+	onceEach(r, req.Topics, deletedTopic, func(once []kmsg.DeleteTopicsRequestTopic, twice map[string]bool) {
+		req.Topics = once
+		n.deleteEach(r, req, twice)
+	})
+}
+
+func (n *Node) deleteEach(r *request, req *kmsg.DeleteTopicsRequest, twice map[string]bool) {
 	resp := kmsg.NewPtrDeleteTopicsResponse()
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(req.Topics))
 	w := waitFor(r, resp, len(req.Topics))
@@ -218,12 +233,11 @@ func deletedTopic(t *kmsg.DeleteTopicsRequestTopic) string {
 	return *t.Topic
 }
 
-// onceEach returns the elements without those that name what was named before, and what is named more than once: Kafka
-// answers that once, with INVALID_REQUEST, and does nothing about it.
-func onceEach[T any](in []T, name func(*T) string) (once []T, twice map[string]bool) {
-	seen := make(map[string]bool, len(in))
-	twice = make(map[string]bool)
-	for i := range in {
+// onceEach calls then with the elements without those that name what was named before, and with what is named more than
+// once: Kafka answers that once, with INVALID_REQUEST, and does nothing about it. What it returns lies where in lay.
+func onceEach[T any](r *request, in []T, name func(*T) string, then func(once []T, twice map[string]bool)) {
+	once, seen, twice := in[:0], make(map[string]bool), make(map[string]bool)
+	r.node.each(r, len(in), func(i int) {
 		switch k := name(&in[i]); {
 		case seen[k]:
 			twice[k] = true
@@ -231,8 +245,7 @@ func onceEach[T any](in []T, name func(*T) string) (once []T, twice map[string]b
 			seen[k] = true
 			once = append(once, in[i])
 		}
-	}
-	return once, twice
+	}, func() { then(once, twice) })
 }
 
 // deleteTopic sends the command with the topic's id, so that a copy of it that comes late can't delete another
