@@ -89,6 +89,7 @@ func (n *Node) brokerConfigValues() []configEntry {
 func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeConfigsRequest)
 	resp := kmsg.NewPtrDescribeConfigsResponse()
+	resp.Resources = make([]kmsg.DescribeConfigsResponseResource, 0, len(req.Resources)) // growing, it would be copied in one step
 	named := make(map[resource]bool)
 	n.each(r, len(req.Resources), func(i int) {
 		in := &req.Resources[i]
