@@ -231,6 +231,9 @@ func (p *Plan) Bytes() []byte {
 	}
 	field("safety", p.Safety, ",")
 	field("knobs", p.Knobs, ",")
+	if p.Watcher != nil {
+		field("watcher", p.Watcher, ",")
+	}
 	lines(&b, "clocks", p.Clocks, ",")
 	lines(&b, "topics", p.Topics, ",")
 	lines(&b, "clients", p.Clients, ",")
