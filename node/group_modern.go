@@ -77,6 +77,7 @@ func (g *modernGroup) commit(d *draft, done func(error)) {
 		g.busy = false
 		if err != nil {
 			g.checked = 0 // what was seen in the catalog doesn't count either
+			g.renewLost()
 		}
 		if err == nil && d.epoch != d.state.Epoch {
 			g.node.event(Event{Kind: EventGroupGeneration, Group: g.of.coordinator.group.id, N: int64(d.state.Epoch), Text: g.of.id})
@@ -146,6 +147,19 @@ func (g *modernGroup) forget(id string) {
 		g.node.deadlines.cancel(s.expires)
 		g.node.deadlines.cancel(s.revoke)
 		delete(g.sessions, id)
+	}
+}
+
+// renewLost gives those a session that were to go in a change that came to nothing, because the disk is full, say. Without
+// one they would never be missed again.
+func (g *modernGroup) renewLost() {
+	if g.of.classic.state == groupDead {
+		return
+	}
+	for _, m := range g.state().members {
+		if g.sessions[m.ID] == nil {
+			g.heard(m)
+		}
 	}
 }
 
