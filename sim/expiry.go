@@ -52,7 +52,7 @@ func (p *Plan) rightClocks() bool {
 func (w *world) byAge(name string) node.Time {
 	t := w.plan.topic(name)
 	trims := func(c Call) bool { return c.Kind == CallTrim && c.Topic == name }
-	if t == nil || t.RetentionMs == 0 || t.RetentionBytes > 0 || slices.ContainsFunc(w.plan.Calls, trims) {
+	if w.emptied || t == nil || t.RetentionMs == 0 || t.RetentionBytes > 0 || slices.ContainsFunc(w.plan.Calls, trims) {
 		return 0
 	}
 	return node.Time(t.RetentionMs) * node.Time(millisecond)

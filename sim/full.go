@@ -30,6 +30,7 @@ func (w *world) wayOut() {
 		w.tracef("all disks are full from now on")
 	}
 	if w.fill() {
+		w.emptied = true
 		w.askToTrim()
 		w.waitFor("with all disks full, records can be deleted and are taken again", w.patience())
 	}

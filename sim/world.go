@@ -39,6 +39,7 @@ type world struct {
 	armed    []armed
 	anchored [][]int // by anchorIndex: faults that wait for such an event
 	healing  bool    // the liveness phase: no more faults
+	emptied  bool    // all records were deleted, because the disks were full
 	healedAt node.Time
 	verifier *client // of the liveness phase
 	asked    int     // calls given to it
