@@ -22,7 +22,7 @@ type page struct {
 	make http.HandlerFunc
 
 	mu     sync.Mutex
-	made   bool
+	made   time.Time // when the page was finished
 	spent  time.Time // a new page moves it on by the time that a page stands for, from the past at the earliest
 	status int
 	header http.Header
@@ -41,14 +41,18 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // get returns the page. Nobody changes it any more.
 func (p *page) get(r *http.Request) (int, http.Header, []byte) {
+	asked := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.due(time.Now()) || !p.made {
+	if p.made.After(asked) { // it was made while this request waited; with a stuck loop each page takes a second
+		return p.status, p.header, p.body.Bytes()
+	}
+	if p.due(time.Now()) || p.made.IsZero() {
 		plain := r.Clone(r.Context())
 		plain.Header = http.Header{}
 		p.status, p.header, p.body = http.StatusOK, http.Header{}, bytes.Buffer{}
 		p.make((*pageWriter)(p), plain)
-		p.made = true
+		p.made = time.Now()
 	}
 	return p.status, p.header, p.body.Bytes()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,5 +51,30 @@ func TestPageIsDue(t *testing.T) {
 	}
 	if due < 40+pagesAtOnce-2 || due > 40+pagesAtOnce {
 		t.Errorf("%d pages in ten seconds, want four a second and %d more", due, pagesAtOnce)
+	}
+}
+
+// Whoever waits while a page is made gets that one: if the loop is stuck, a page takes a second, and many that ask would
+// wait one after the other.
+func TestPageIsSharedByThoseWhoWait(t *testing.T) {
+	begun, finish, made := make(chan struct{}), make(chan struct{}), 0
+	p := &page{make: func(w http.ResponseWriter, _ *http.Request) {
+		if made++; made == 1 {
+			close(begun)
+			<-finish
+		}
+	}}
+	var wg sync.WaitGroup
+	ask := func() { p.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil)) }
+	wg.Go(ask)
+	<-begun
+	for range 5 {
+		wg.Go(ask)
+	}
+	time.Sleep(50 * time.Millisecond) // they wait
+	close(finish)
+	wg.Wait()
+	if made != 1 {
+		t.Errorf("six that asked at once made %d pages", made)
 	}
 }

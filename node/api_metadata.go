@@ -91,7 +91,7 @@ func (n *Node) autoCreate(r *request, name string, done func(error)) {
 	}
 	placement, err := n.place(n.cfg.DefaultPartitions, n.defaultReplicas())
 	if err == nil && !n.autoCreated.take(n.now, n.cfg.AutoCreateTopicsPerSecond, autoCreateBurst) {
-		err = n.errAutoCreatePace()
+		err = n.errAutoCreateRate()
 	}
 	if err != nil { // a limit, or too few brokers are there now; clients ask again
 		finish(err)

@@ -234,7 +234,7 @@ func deletedTopic(t *kmsg.DeleteTopicsRequestTopic) string {
 }
 
 // onceEach calls then with the elements without those that name what was named before, and with what is named more than
-// once: Kafka answers that once, with INVALID_REQUEST, and does nothing about it. What it returns lies where in lay.
+// once: Kafka answers that once, with INVALID_REQUEST, and does nothing about it. It reuses the array of in.
 func onceEach[T any](r *request, in []T, name func(*T) string, then func(once []T, twice map[string]bool)) {
 	once, seen, twice := in[:0], make(map[string]bool), make(map[string]bool)
 	r.node.each(r, len(in), func(i int) {

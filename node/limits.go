@@ -76,20 +76,20 @@ func (c *catalog) tooMany(b BrokerID, most int) error {
 		b, c.hosted[b], most)
 }
 
-// pace is a rate limit by the node's time: so many in a second, and those of some seconds at once after a quiet time.
-type pace struct{ used Time } // what was taken is used up to here
+// rateLimit is one by the node's time: so many in a second, and those of a burst at once after a quiet time.
+type rateLimit struct{ used Time } // what was taken is used up to here
 
-// autoCreateBurst is how many seconds' topics may be made automatically at once, so that an application with many topics
+// autoCreateBurst is the time whose topics may be made automatically at once, so that an application with many topics
 // can start.
-const autoCreateBurst = 10
+const autoCreateBurst = 10 * time.Second
 
 // take reports whether one more is within the rate. A rate below 0 has no bound.
-func (p *pace) take(now Time, perSecond int64, burst time.Duration) bool {
+func (p *rateLimit) take(now Time, perSecond int64, burst time.Duration) bool {
 	if perSecond < 0 {
 		return true
 	}
 	each := time.Second / time.Duration(perSecond)
-	used := max(p.used, now.Add(-burst*time.Second)).Add(each)
+	used := max(p.used, now.Add(-burst)).Add(each)
 	if used > now {
 		return false
 	}
@@ -97,8 +97,8 @@ func (p *pace) take(now Time, perSecond int64, burst time.Duration) bool {
 	return true
 }
 
-// errAutoCreatePace says that topics are made too fast by asking for them. Clients ask again.
-func (n *Node) errAutoCreatePace() error {
+// errAutoCreateRate says that topics are made too fast by asking for them. Clients ask again.
+func (n *Node) errAutoCreateRate() error {
 	return kafka.Errorf(kerr.ThrottlingQuotaExceeded, "this broker makes at most %d topics a second automatically (setting auto_create_topics_per_second); create them with CreateTopics, or raise it",
 		n.cfg.AutoCreateTopicsPerSecond)
 }

@@ -55,7 +55,7 @@ type Node struct {
 	groupsTopicFor waiters[seeker]
 	// makingGroupsTopic: the command is under way.
 	makingGroupsTopic bool
-	autoCreated       pace
+	autoCreated       rateLimit
 	scrubber          scrubber
 	full              bool // the disk, as of the last tick
 	spaceAt           Time // not before, the log tries again
@@ -156,7 +156,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		large: newLarge(cfg.LargeBytes),
 		lanes: make(map[lane][]*arrival),
 	}
-	n.autoCreated.used = now.Add(-autoCreateBurst * time.Second)
+	n.autoCreated.used = now.Add(-autoCreateBurst)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.catalog = newCatalog(n)
