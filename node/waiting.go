@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -67,7 +68,7 @@ func (n *Node) waitsToo(p *peer) byte {
 // waitingText says for whom this broker waits, and what to do.
 func (n *Node) waitingText() string {
 	var list []string
-	silent, join, served := 0, 0, 0
+	silent, join, served, lost := 0, 0, 0, BrokerID(0)
 	for _, m := range n.members() {
 		p := n.peer(m.ID)
 		switch {
@@ -78,6 +79,9 @@ func (n *Node) waitingText() string {
 			list = append(list, fmt.Sprintf("broker %d at %s is silent", m.ID, m.Peer))
 		case n.waitsToo(p) == waitsToJoin:
 			join++
+			if n.founding.open && slices.Contains(n.founding.list, m.ID) {
+				lost = m.ID
+			}
 			list = append(list, fmt.Sprintf("broker %d waits itself to join a cluster", m.ID))
 		case n.waitsToo(p) != 0:
 			list = append(list, fmt.Sprintf("broker %d waits itself for a majority", m.ID))
@@ -89,12 +93,20 @@ func (n *Node) waitingText() string {
 	if len(list) == 0 {
 		list = append(list, "members lists no other broker")
 	}
-	return fmt.Sprintf("%s: %s. %s", n.waitsWhat(), strings.Join(list, ", "), n.waitsAdvice(silent, join, served))
+	advice := n.waitsAdvice(silent, join, served)
+	if lost != 0 {
+		advice = fmt.Sprintf("Broker %d is a founder of this cluster, but was started to join it, and a cluster that hasn't begun takes nobody in. "+
+			"Stop broker %d, empty its data folder, set join = false and run there: broker format -config FILE", lost, lost)
+	}
+	return fmt.Sprintf("%s: %s. %s", n.waitsWhat(), strings.Join(list, ", "), advice)
 }
 
 func (n *Node) waitsWhat() string {
 	if n.joining() {
 		return "this broker has an empty disk and waits for a cluster to take it in (join)"
+	}
+	if n.founding.open {
+		return "this broker waits until all founders of the cluster have told each other the same list: " + listBrokers(n.founding.list)
 	}
 	return "this broker waits for a majority of the brokers"
 }

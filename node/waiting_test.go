@@ -38,7 +38,7 @@ func TestWaitingIsExplained(t *testing.T) {
 	}{
 		{"all join", 77, 3, []string{"waits for a cluster to take it in", "broker 2 waits itself to join", "broker 3 waits itself to join", "broker format -config FILE"}},
 		{"one joins, alone", 77, 1, []string{"broker 2 at ", "is silent", "Start those that are silent"}},
-		{"a founder, alone", founder, 1, []string{"waits for a majority", "broker 3 at ", "is silent", "mend their peer addresses"}},
+		{"a founder, alone", founder, 1, []string{"have told each other the same list: 1, 2, 3", "broker 3 at ", "is silent", "mend their peer addresses"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			said := waiting(t, row.incarnation, row.running)
@@ -51,6 +51,28 @@ func TestWaitingIsExplained(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A founder that lost its disk before the cluster began, and was started to join, is told to format it: nobody can take
+// it in, and the others wait for it.
+func TestFounderThatJoins(t *testing.T) {
+	c := &many{t: t, nodes: make(map[BrokerID]*member), unixMs: 1e12}
+	c.add(1, 3, founder)
+	c.add(2, 3, 77)
+	c.add(3, 3, founder)
+	c.rounds(600)
+	said := ""
+	c.until("it says what it waits for", func() bool {
+		for _, e := range c.nodes[1].said {
+			if e.Kind == EventNotReady {
+				said = e.Text
+			}
+		}
+		return said != ""
+	})
+	if want := "Broker 2 is a founder of this cluster, but was started to join it"; !strings.Contains(said, want) || !strings.Contains(said, "broker format -config FILE") {
+		t.Errorf("it doesn't say %q: %s", want, said)
 	}
 }
 

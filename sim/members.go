@@ -89,12 +89,21 @@ func (w *world) join(b *broker) bool {
 
 // loseDisk lets a broker die and come back with an empty disk, if no record can be lost by that.
 func (w *world) loseDisk(b *broker, down node.Time) bool {
-	if b.diskNumber == 0 || b.leaving || w.founding() || !w.spare(b) {
+	if b.diskNumber == 0 || b.leaving || w.founding() || !w.begun(b) || !w.spare(b) {
 		return false
 	}
 	w.crash(b, true, down)
 	w.newDisk(b)
 	return true
+}
+
+// begun says that a disk other than this broker's shows that the cluster was founded. That the founders heard each other is
+// in their memory only: if all were started again before the catalog's first entry was committed, they would wait for
+// the founder whose disk was lost, which comes back to join and founds nothing.
+func (w *world) begun(b *broker) bool {
+	return slices.ContainsFunc(w.brokers, func(o *broker) bool {
+		return o != b && o.diskNumber > 0 && !o.leaving && !o.away && o.disk.commits(w.config(o).Log)(0) > 1
+	})
 }
 
 // left is called when a broker was removed from the cluster: it goes on until it notices, and should disturb nobody.
