@@ -407,6 +407,7 @@ func (n *Node) Step(in *Input) *Output {
 	n.retryFetches()
 	n.evict()
 	n.flush()
+	n.lookFull()
 	n.post()
 	return n.end(in)
 }

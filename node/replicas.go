@@ -169,7 +169,7 @@ func (g *group) promote(want *wanted) bool {
 	var changes []*pb.ConfChangeSingle
 	for _, id := range want.voters {
 		if slices.Contains(g.conf.Learners, id) {
-			if !g.caughtUp(id) {
+			if !g.caughtUp(id) || !g.node.hasRoom(brokerOf(id)) {
 				return true // wait
 			}
 			changes = append(changes, change(pb.ConfChangeAddNode, id))
@@ -184,7 +184,7 @@ func (g *group) promote(want *wanted) bool {
 			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
 		}
 	}
-	if len(changes) > 0 && !g.mostAlive(want.voters) {
+	if len(changes) > 0 && !g.mostCanDecide(want.voters) {
 		return true // wait
 	}
 	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
@@ -227,14 +227,15 @@ func (g *group) caughtUp(id uint64) bool {
 	return found
 }
 
-// mostAlive reports whether a majority of some replicas is on brokers that are alive. Without it a group
-// would take the step to voters that can't decide anything.
-func (g *group) mostAlive(ids []uint64) bool {
-	alive := 0
+// mostCanDecide reports whether a majority of some replicas is on brokers that are alive and have room. Without it a group
+// would take the step to voters that can't decide anything: one that is close behind, but whose disk is full, never gets
+// what it lacks, and then not even a command that deletes records goes through.
+func (g *group) mostCanDecide(ids []uint64) bool {
+	can := 0
 	for _, id := range ids {
-		alive += btoi(g.node.alive(brokerOf(id)))
+		can += btoi(g.node.alive(brokerOf(id)) && g.node.hasRoom(brokerOf(id)))
 	}
-	return alive > len(ids)/2
+	return can > len(ids)/2
 }
 
 // balance hands leadership to the preferred replica, the first of the placement, when it is well. So

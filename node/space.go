@@ -48,8 +48,12 @@ func (n *Node) holds(bytes int64) bool {
 	return !n.full && (!n.log.Full() || n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
 }
 
-// mindSpace looks at every tick whether the disk is full, or no longer, and tells the others.
-func (n *Node) mindSpace() {
+// lookFull notices whether the disk is full, or no longer, and tells the others at once. What they send until they
+// hear it takes from the reserve: a tick later that was half of it, and a command that deletes records waited behind it.
+func (n *Node) lookFull() {
+	if !n.full && !n.log.Full() {
+		return
+	}
 	if full := n.isFull(); full != n.full {
 		n.full = full
 		n.event(Event{Kind: EventDiskFull, N: int64(btoi(full))})
@@ -58,6 +62,11 @@ func (n *Node) mindSpace() {
 		}
 		n.tellFull()
 	}
+}
+
+// mindSpace tries at ticks to make room, and to hand leaderships over when there is none.
+func (n *Node) mindSpace() {
+	n.lookFull()
 	if n.now >= n.spaceAt && (n.log.Full() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
 		n.spaceAt = n.now.Add(spaceRetry)
 		n.log.Retry()
