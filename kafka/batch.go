@@ -195,13 +195,14 @@ const AnyTime = math.MaxInt64
 // the header says with offset deltas 0, 1, 2, ..., and meet the demands. It returns the largest timestamp of them in
 // ms, of which the header may say anything. The error is an *Error with the code that Kafka answers, or *BadRecords.
 func CheckRecords(raw []byte, d Demands) (newest int64, err error) {
-	b, records, err := unpack(raw, d.Unfold)
+	b, all, err := unpack(raw, d.Unfold)
 	if err != nil {
 		return 0, err
 	}
+	defer all.close()
 	newest = math.MinInt64
 	bad := &BadRecords{}
-	err = b.eachRecord(records, func(r record) error {
+	err = b.eachRecord(&all, func(r record) error {
 		ms := b.FirstTimestamp + r.timestampDelta
 		newest = max(newest, ms)
 		switch {

@@ -16,132 +16,146 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
+// maxZstdWindow is the largest window that encoders choose at their highest levels.
+const maxZstdWindow = 128 << 20
+
+// decompressor reads what b unfolds to, of which limit bytes are wanted at most.
+func decompressor(codec Codec, b []byte, limit int) (io.ReadCloser, error) {
+	switch codec {
+	case CodecGzip:
+		r, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			return nil, corruptRecords(codec, err)
+		}
+		return r, nil
+	case CodecSnappy:
+		return newSnappyReader(b, limit)
+	case CodecLZ4:
+		return io.NopCloser(lz4.NewReader(bytes.NewReader(b))), nil
+	case CodecZstd:
+		r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(max(uint64(limit), maxZstdWindow)))
+		if err != nil {
+			return nil, corruptRecords(codec, err)
+		}
+		return r.IOReadCloser(), nil
+	}
+	return nil, Errorf(kerr.UnsupportedCompressionType, "codec %d is unknown", codec)
+}
+
 // xerial is how snappy is framed by the Java client and librdkafka: this magic, two versions, then
 // blocks, each after its length. Other clients send one bare block.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const xerialHead = 16
 
-// maxZstdWindow is the largest window that encoders choose at their highest levels.
-const maxZstdWindow = 128 << 20
+var errBlockTooLarge = errors.New("a block unfolds to more than all may")
 
-// Decompress returns the records of a batch, at most limit bytes of them: what a few kilobytes can
-// unfold to is not the sender's to decide.
-func Decompress(codec Codec, b []byte, limit int) ([]byte, error) {
-	switch codec {
-	case CodecNone:
-		return b, nil
-	case CodecGzip:
-		r, err := gzip.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return nil, corruptRecords(codec, err)
-		}
-		return readAtMost(codec, r, limit)
-	case CodecSnappy:
-		return decodeSnappy(b, limit)
-	case CodecLZ4:
-		return readAtMost(codec, lz4.NewReader(bytes.NewReader(b)), limit)
-	case CodecZstd:
-		r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(max(uint64(limit), maxZstdWindow)))
-		if err != nil {
-			return nil, corruptRecords(codec, err)
-		}
-		defer r.Close()
-		return readAtMost(codec, r, limit)
-	}
-	return nil, Errorf(kerr.UnsupportedCompressionType, "codec %d is unknown", codec)
+// snappyReader unfolds block by block.
+type snappyReader struct {
+	rest   []byte // the blocks that are left
+	framed bool   // each after its length
+	limit  int
+	buf    []byte // of one block
+	unread []byte // of it
 }
 
-func readAtMost(codec Codec, r io.Reader, limit int) ([]byte, error) {
-	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return nil, tooLarge(limit)
-	case err != nil:
-		return nil, corruptRecords(codec, err)
-	case len(out) > limit:
-		return nil, tooLarge(limit)
-	}
-	return out, nil
-}
-
-func tooLarge(limit int) error {
-	return Errorf(kerr.MessageTooLarge, "the records unfold to more than %d bytes", limit)
-}
-
-// corruptRecords is no CORRUPT_MESSAGE: the checksum is right, so to send the same again won't help.
-func corruptRecords(codec Codec, err error) error {
-	return Errorf(kerr.InvalidRecord, "records don't unfold with codec %d: %v", codec, err)
-}
-
-func decodeSnappy(b []byte, limit int) ([]byte, error) {
+func newSnappyReader(b []byte, limit int) (io.ReadCloser, error) {
 	if !bytes.HasPrefix(b, xerial) {
-		return decodeSnappyBlock(nil, b, limit)
+		return &snappyReader{rest: b, limit: limit}, nil
 	}
 	if len(b) < xerialHead {
 		return nil, corruptRecords(CodecSnappy, io.ErrUnexpectedEOF)
 	}
-	var out []byte
-	for b = b[xerialHead:]; len(b) > 0; {
-		if len(b) < 4 || uint64(binary.BigEndian.Uint32(b)) > uint64(len(b)-4) {
-			return nil, corruptRecords(CodecSnappy, io.ErrUnexpectedEOF)
-		}
-		n := int(binary.BigEndian.Uint32(b))
-		var err error
-		if out, err = decodeSnappyBlock(out, b[4:4+n], limit); err != nil {
-			return nil, err
-		}
-		b = b[4+n:]
-	}
-	return out, nil
+	return &snappyReader{rest: b[xerialHead:], framed: true, limit: limit}, nil
 }
 
-func decodeSnappyBlock(out, b []byte, limit int) ([]byte, error) {
-	n, err := s2.DecodedLen(b)
-	if err != nil {
-		return nil, corruptRecords(CodecSnappy, err)
+// Read implements io.Reader.
+func (r *snappyReader) Read(p []byte) (int, error) {
+	for len(r.unread) == 0 {
+		if len(r.rest) == 0 {
+			return 0, io.EOF
+		}
+		block, err := r.take()
+		if err != nil {
+			return 0, err
+		}
+		if n, err := s2.DecodedLen(block); err != nil {
+			return 0, err
+		} else if n > r.limit {
+			return 0, errBlockTooLarge
+		}
+		if r.buf, err = s2.Decode(r.buf[:cap(r.buf)], block); err != nil {
+			return 0, err
+		}
+		r.unread = r.buf
 	}
-	if len(out)+n > limit {
-		return nil, tooLarge(limit)
-	}
-	block, err := s2.Decode(nil, b)
-	if err != nil {
-		return nil, corruptRecords(CodecSnappy, err)
-	}
-	return append(out, block...), nil
+	n := copy(p, r.unread)
+	r.unread = r.unread[n:]
+	return n, nil
 }
 
-// Compress is the inverse of Decompress; snappy without framing, which every client reads.
-func Compress(codec Codec, b []byte) ([]byte, error) {
-	var out bytes.Buffer
-	var w io.WriteCloser
+// take takes the next block.
+func (r *snappyReader) take() (block []byte, err error) {
+	if !r.framed {
+		block, r.rest = r.rest, nil
+		return block, nil
+	}
+	if len(r.rest) < 4 || uint64(binary.BigEndian.Uint32(r.rest)) > uint64(len(r.rest)-4) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	end := 4 + int(binary.BigEndian.Uint32(r.rest))
+	block, r.rest = r.rest[4:end], r.rest[end:]
+	return block, nil
+}
+
+// Close implements io.Closer.
+func (r *snappyReader) Close() error { return nil }
+
+// compressor writes to out what unfolds to what is written to it; it must be closed.
+func compressor(codec Codec, out *bytes.Buffer) (io.WriteCloser, error) {
 	switch codec {
 	case CodecNone:
-		return b, nil
+		return plainWriter{out}, nil
 	case CodecSnappy:
-		return s2.EncodeSnappy(nil, b), nil
+		return &snappyWriter{out: out}, nil
 	case CodecGzip:
-		w = gzip.NewWriter(&out)
+		return gzip.NewWriter(out), nil
 	case CodecLZ4:
-		lz := lz4.NewWriter(&out)
-		if err := lz.Apply(lz4.ConcurrencyOption(1)); err != nil {
-			return nil, err
-		}
-		w = lz
+		lz := lz4.NewWriter(out)
+		return lz, lz.Apply(lz4.ConcurrencyOption(1))
 	case CodecZstd:
-		z, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		w = z
-	default:
-		return nil, fmt.Errorf("codec %d is unknown", codec)
+		return zstd.NewWriter(out, zstd.WithEncoderConcurrency(1))
+	}
+	return nil, fmt.Errorf("codec %d is unknown", codec)
+}
+
+// Compress returns bytes that unfold to b.
+func Compress(codec Codec, b []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := compressor(codec, &out)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := w.Write(b); err != nil {
 		return nil, err
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	err = w.Close()
+	return out.Bytes(), err
+}
+
+type plainWriter struct{ *bytes.Buffer }
+
+// Close implements io.Closer.
+func (w plainWriter) Close() error { return nil }
+
+// snappyWriter makes one bare block, which every client reads.
+type snappyWriter struct {
+	bytes.Buffer
+	out *bytes.Buffer
+}
+
+// Close implements io.Closer.
+func (w *snappyWriter) Close() error {
+	_, err := w.out.Write(s2.EncodeSnappy(nil, w.Bytes()))
+	return err
 }

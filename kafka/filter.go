@@ -3,38 +3,43 @@
 package kafka
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
+	"io"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Unpack calls fn for each record of a batch, compressed or not, that unfolds to at most limit
 // bytes. delta is the record's place in the batch, from 0 to LastOffsetDelta; after compaction some
-// are missing. Key and value may alias raw.
+// are missing. Key and value are valid until fn returns.
 func Unpack(raw []byte, limit int, fn func(delta, timestamp int64, key, value []byte) error) error {
-	b, records, err := unpack(raw, limit)
+	b, all, err := unpack(raw, limit)
 	if err != nil {
 		return err
 	}
-	return b.each(records, func(r record, _ []byte) error {
+	defer all.close()
+	return b.each(&all, func(r record, _ []byte) error {
 		return fn(r.offsetDelta, b.timestamp(r), r.key, r.value)
 	})
 }
 
-// Filter returns a batch without the records for which keep is false. The rest keep their offsets:
-// the batch still takes as many, even if nothing is left in it. The result is raw itself if nothing
+// Filter returns a batch without the records for which keep is false; it asks once for each. The rest keep their
+// offsets: the batch still takes as many, even if nothing is left in it. The result is raw itself if nothing
 // is dropped. It is compressed as raw was.
 func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value []byte) bool) ([]byte, error) {
-	b, records, err := unpack(raw, limit)
+	b, all, err := unpack(raw, limit)
 	if err != nil {
 		return nil, err
 	}
-	var rest []byte
+	defer all.close()
+	var kept bits
 	count := int32(0)
-	err = b.each(records, func(r record, bytes []byte) error {
-		if keep(r.offsetDelta, b.timestamp(r), r.key, r.value) {
-			rest = append(rest, bytes...)
+	err = b.each(&all, func(r record, _ []byte) error {
+		yes := keep(r.offsetDelta, b.timestamp(r), r.key, r.value)
+		if kept.append(yes); yes {
 			count++
 		}
 		return nil
@@ -42,10 +47,9 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 	if err != nil || count == b.Count {
 		return raw, err
 	}
-	if count > 0 {
-		if rest, err = Compress(b.Codec(), rest); err != nil {
-			return nil, err
-		}
+	rest, err := b.rest(raw, limit, &kept, count)
+	if err != nil {
+		return nil, err
 	}
 	out := append(append([]byte(nil), raw[:batchHeaderBytes]...), rest...)
 	if count == 0 {
@@ -57,6 +61,52 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 	binary.BigEndian.PutUint32(out[17:], crc32.Checksum(out[crcStart:], castagnoli))
 	return out, nil
 }
+
+// rest unfolds a batch once more and packs the records that are kept, so that memory never holds them unfolded.
+func (b Batch) rest(raw []byte, limit int, kept *bits, count int32) ([]byte, error) {
+	if count == 0 {
+		return nil, nil
+	}
+	all, err := records(b.Codec(), raw[batchHeaderBytes:], limit)
+	if err != nil {
+		return nil, err
+	}
+	defer all.close()
+	var out bytes.Buffer
+	pack, err := compressor(b.Codec(), &out)
+	if err != nil {
+		return nil, err
+	}
+	place := 0
+	err = b.each(&all, func(_ record, raw []byte) error {
+		place++
+		if !kept.at(place - 1) {
+			return nil
+		}
+		_, err := pack.Write(raw)
+		return err
+	})
+	err = errors.Join(err, pack.Close())
+	return out.Bytes(), err
+}
+
+// bits is a list of yes and no.
+type bits struct {
+	words []uint64
+	n     int
+}
+
+func (b *bits) append(yes bool) {
+	if b.n%64 == 0 {
+		b.words = append(b.words, 0)
+	}
+	if yes {
+		b.words[b.n/64] |= 1 << (b.n % 64)
+	}
+	b.n++
+}
+
+func (b *bits) at(i int) bool { return b.words[i/64]>>(i%64)&1 == 1 }
 
 // EmptyBatch returns the form in which Filter leaves a batch that has no record any more: nothing but its header.
 func EmptyBatch(b Batch) []byte {
@@ -91,13 +141,17 @@ func CompressBatch(raw []byte, codec Codec) ([]byte, error) {
 	return out, nil
 }
 
-func unpack(raw []byte, limit int) (Batch, []byte, error) {
+// unpack begins with the records of a batch.
+func unpack(raw []byte, limit int) (Batch, stream, error) {
 	b, err := ParseBatch(raw)
-	if err != nil || b.Count == 0 {
-		return b, nil, err
+	if err != nil {
+		return b, stream{}, err
 	}
-	records, err := Decompress(b.Codec(), raw[batchHeaderBytes:], limit)
-	return b, records, err
+	if b.Count == 0 {
+		return b, stream{err: io.EOF}, nil
+	}
+	all, err := records(b.Codec(), raw[batchHeaderBytes:], limit)
+	return b, all, err
 }
 
 // timestamp returns a record's timestamp in ms.
@@ -110,27 +164,22 @@ func (b Batch) timestamp(r record) int64 {
 
 // each parses the records of a batch, which must be as many as the header says, with growing offset
 // deltas, and fill their bytes exactly. fn also gets each record's bytes.
-func (b Batch) each(records []byte, fn func(r record, bytes []byte) error) error {
-	r := reader{b: records}
+func (b Batch) each(all *stream, fn func(r record, bytes []byte) error) error {
 	last := int64(-1)
 	for i := range int64(b.Count) {
-		before := r.b
-		one, ok := r.record()
+		one, raw, ok := all.next()
 		if !ok {
-			return Errorf(kerr.InvalidRecord, "record %d of %d in the batch does not parse", i, b.Count)
+			return all.trouble(errNoParse(i, b))
 		}
 		if one.offsetDelta <= last || one.offsetDelta > int64(b.LastOffsetDelta) {
 			return Errorf(kerr.InvalidRecord, "record %d of the batch has offset delta %d after %d, at most %d", i, one.offsetDelta, last, b.LastOffsetDelta)
 		}
 		last = one.offsetDelta
-		if err := fn(one, before[:len(before)-len(r.b)]); err != nil {
+		if err := fn(one, raw); err != nil {
 			return err
 		}
 	}
-	if len(r.b) > 0 {
-		return Errorf(kerr.InvalidRecord, "%d bytes follow the last of %d records in the batch", len(r.b), b.Count)
-	}
-	return nil
+	return b.ends(all)
 }
 
 // Offsets returns how many offsets the batch takes: as many as it had records when it was produced.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,16 +96,72 @@ func TestBombsAreRefused(t *testing.T) {
 	}
 }
 
+// unfolded is what the records of a batch unfold to.
+func unfolded(codec Codec, b []byte, limit int) (string, error) {
+	all, err := records(codec, b, limit)
+	if err != nil {
+		return "", err
+	}
+	defer all.close()
+	all.fill(limit + 1)
+	return string(all.buf[all.from:all.to]), all.trouble(nil)
+}
+
+// TestUnpackingHoldsLittle unfolds 16 MiB of records of any size: memory for some of them is all that it takes.
+func TestUnpackingHoldsLittle(t *testing.T) {
+	const unfolded = 16 << 20
+	for _, codec := range []Codec{CodecGzip, CodecLZ4, CodecZstd} { // a block of snappy is unfolded as a whole
+		for _, size := range []int{1000, 1 << 20} {
+			var list []Record
+			for i := range unfolded / size {
+				list = append(list, Record{Key: fmt.Append(nil, i%1000), Value: make([]byte, size)})
+			}
+			raw := compressed(t, AppendBatch(nil, NewBatchSpec(list...)), codec)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := Unpack(raw, 2*unfolded, func(_, _ int64, _, _ []byte) error { return nil })
+			runtime.ReadMemStats(&after)
+			took := int(after.TotalAlloc - before.TotalAlloc)
+			if err != nil || took > 4*size+10<<20 { // codecs have blocks and windows of some MiB
+
+				t.Errorf("codec %d, records of %d bytes: it took %d bytes; %v", codec, size, took, err)
+			}
+		}
+	}
+}
+
+// TestUnpackingEndsEarly: nothing is unfolded behind a record that is wrong.
+func TestUnpackingEndsEarly(t *testing.T) {
+	spec := NewBatchSpec(Record{Value: []byte("a")}, Record{Value: make([]byte, 1<<20)}, Record{Value: []byte("c")})
+	for codec := CodecGzip; codec <= CodecZstd; codec++ {
+		raw := compressed(t, AppendBatch(nil, spec), codec)
+		binary.BigEndian.PutUint32(raw[57:], 1) // records in it, of three
+		_, all, err := unpack(raw, 2<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := ParseBatch(raw)
+		if err := b.each(&all, func(record, []byte) error { return nil }); Code(err) != kerr.InvalidRecord.Code {
+			t.Errorf("codec %d: %v", codec, err)
+		}
+		if all.came > 2*streamBytes {
+			t.Errorf("codec %d: it unfolded %d bytes", codec, all.came)
+		}
+		all.close()
+	}
+}
+
 func TestXerialSnappy(t *testing.T) {
 	block, _ := Compress(CodecSnappy, []byte("hello, hello, hello"))
 	framed := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1}, binary.BigEndian.AppendUint32(nil, uint32(len(block)))...)
 	framed = append(framed, block...)
-	got, err := Decompress(CodecSnappy, framed, 100)
-	if err != nil || string(got) != "hello, hello, hello" {
+	framed = append(framed, framed[xerialHead:]...)
+	got, err := unfolded(CodecSnappy, framed, 100)
+	if err != nil || got != "hello, hello, hellohello, hello, hello" {
 		t.Errorf("%q, %v", got, err)
 	}
 	for n := len(framed) - 1; n > len(xerial); n-- {
-		if _, err := Decompress(CodecSnappy, framed[:n], 100); err == nil && n != xerialHead {
+		if _, err := unfolded(CodecSnappy, framed[:n], 100); err == nil && n != xerialHead && n != xerialHead+4+len(block) {
 			t.Errorf("cut to %d bytes it is accepted", n)
 		}
 	}

@@ -113,7 +113,11 @@ func Records(raw []byte, fn func(offset, timestamp int64, key, value []byte) err
 	if b.Codec() != CodecNone {
 		return Errorf(kerr.UnsupportedCompressionType, "records are compressed with codec %d, which is not decompressed here", b.Codec())
 	}
-	return b.eachRecord(raw[batchHeaderBytes:], func(r record) error {
+	all, err := records(CodecNone, raw[batchHeaderBytes:], 0)
+	if err != nil {
+		return err
+	}
+	return b.eachRecord(&all, func(r record) error {
 		timestamp := b.FirstTimestamp + r.timestampDelta
 		if b.IsLogAppendTime() {
 			timestamp = b.MaxTimestamp
@@ -124,12 +128,11 @@ func Records(raw []byte, fn func(offset, timestamp int64, key, value []byte) err
 
 // eachRecord parses the records of a producer's batch, which must be as many as the header says
 // and fill their bytes exactly, with offset deltas 0, 1, 2, ...
-func (b Batch) eachRecord(records []byte, fn func(record) error) error {
-	r := reader{b: records}
+func (b Batch) eachRecord(all *stream, fn func(record) error) error {
 	for i := range int64(b.Count) {
-		one, ok := r.record()
+		one, _, ok := all.next()
 		if !ok {
-			return Errorf(kerr.InvalidRecord, "record %d of %d in the batch does not parse", i, b.Count)
+			return all.trouble(errNoParse(i, b))
 		}
 		if one.offsetDelta != i {
 			return Errorf(kerr.InvalidRecord, "record %d of the batch has offset delta %d", i, one.offsetDelta)
@@ -138,19 +141,24 @@ func (b Batch) eachRecord(records []byte, fn func(record) error) error {
 			return err
 		}
 	}
-	if len(r.b) > 0 {
-		return Errorf(kerr.InvalidRecord, "%d bytes follow the last of %d records in the batch", len(r.b), b.Count)
-	}
-	return nil
+	return b.ends(all)
 }
 
-// record takes one record, which must fill its length exactly.
-func (r *reader) record() (record, bool) {
-	n := r.varint()
-	if r.bad || n <= 0 || n > int64(len(r.b)) {
-		return record{}, false
+func errNoParse(i int64, b Batch) error {
+	return Errorf(kerr.InvalidRecord, "record %d of %d in the batch does not parse", i, b.Count)
+}
+
+// ends checks that nothing follows the last record.
+func (b Batch) ends(all *stream) error {
+	if all.fill(1) {
+		return Errorf(kerr.InvalidRecord, "bytes follow the last of %d records in the batch", b.Count)
 	}
-	in := reader{b: r.bytes(int(n))}
+	return all.trouble(nil)
+}
+
+// parseRecord parses what follows a record's length, exactly.
+func parseRecord(b []byte) (record, bool) {
+	in := reader{b: b}
 	var one record
 	in.int8() // attributes, unused by the protocol
 	one.timestampDelta = in.varint()
