@@ -5,6 +5,7 @@
 // of its own that gets only CPU which nobody else wants, as if it came from another machine.
 //
 // Bounds: the longest step of a broker's loop, the p99 of the polite producer against its quiet value, and memory.
+// The quiet value is the median of several windows, because there are hiccups of the machine in some.
 // A step counts by the CPU time of its thread, so that a machine which gives the broker no CPU is not blamed on
 // it; the time by the clock stands beside it, and the longest gap in which a sleeper of this program was not woken.
 //
@@ -28,6 +29,7 @@ type options struct {
 	quick        bool
 	markdown     bool
 	quiet, each  time.Duration // how long is measured without and with an attack
+	windows      int           // how often without
 	step         time.Duration // bound of the longest step
 	times        float64       // bound of the polite producer's p99, as a multiple of the quiet one
 	floor        time.Duration // a p99 below this is never blamed
@@ -46,7 +48,8 @@ func main() {
 	run := flag.String("run", "", "attacks whose names match this `regexp`")
 	flag.BoolVar(&o.quick, "quick", false, "a short form")
 	flag.BoolVar(&o.markdown, "markdown", true, "print the table in Markdown, too")
-	flag.DurationVar(&o.quiet, "quiet", 4*time.Second, "how long the polite are measured alone")
+	flag.DurationVar(&o.quiet, "quiet", 4*time.Second, "how long the polite are measured alone, each time")
+	flag.IntVar(&o.windows, "windows", 3, "how often they are measured alone before an attack; the median p99 counts")
 	flag.DurationVar(&o.each, "each", 9*time.Second, "how long an attack lasts")
 	flag.DurationVar(&o.step, "step", 20*time.Millisecond, "bound of the longest step")
 	flag.Float64Var(&o.times, "times", 3, "bound of the polite p99, as a multiple of the quiet one")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"chronik/tests/rig"
@@ -183,13 +184,7 @@ func (m *measurement) metrics() (addrs []string) {
 
 func (m *measurement) take(ctx context.Context) (r result, err error) {
 	r.name = m.a.name
-	if _, err := m.pulse.Take(); err != nil {
-		return r, err
-	}
-	if err := rig.Pause(ctx, m.o.quiet); err != nil {
-		return r, err
-	}
-	if r.quiet, err = m.pulse.Take(); err != nil {
+	if r.quiet, err = m.quietly(ctx); err != nil {
 		return r, err
 	}
 	if _, err := longestSteps(ctx, m.metrics()); err != nil {
@@ -211,6 +206,25 @@ func (m *measurement) take(ctx context.Context) (r result, err error) {
 	}
 	m.look(ctx, &r)
 	return r, ctx.Err()
+}
+
+// quietly measures the polite alone. Of several windows it returns the one whose p99 is in the middle.
+func (m *measurement) quietly(ctx context.Context) (rig.Latency, error) {
+	if _, err := m.pulse.Take(); err != nil {
+		return rig.Latency{}, err
+	}
+	windows := make([]rig.Latency, m.o.windows)
+	for i := range windows {
+		if err := rig.Pause(ctx, m.o.quiet); err != nil {
+			return rig.Latency{}, err
+		}
+		var err error
+		if windows[i], err = m.pulse.Take(); err != nil {
+			return rig.Latency{}, err
+		}
+	}
+	slices.SortFunc(windows, func(a, b rig.Latency) int { return cmp.Compare(a.P99, b.P99) })
+	return windows[len(windows)/2], nil
 }
 
 // strike attacks to the end.

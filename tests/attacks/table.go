@@ -42,6 +42,7 @@ func printTable(w io.Writer, o options, rows []result) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "quiet is the median of %d windows of %v; the attacker gets only CPU that nobody else wants, as if on another machine\n", o.windows, o.quiet)
 	fmt.Fprintf(w, "bounds: a step %v of CPU time, p99 %v times the quiet one or %v, memory %d MiB a broker\n", o.step, o.times, o.floor, o.memory>>20)
 	if o.markdown {
 		printMarkdown(w, rows)
