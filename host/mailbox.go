@@ -36,6 +36,7 @@ type mailbox struct {
 	wake  chan struct{}
 	in    node.Input  // the loop's: what take returned last
 	timer *time.Timer // the loop's
+	hurry node.Time   // until then it lets nobody post first
 }
 
 // inbox is the items of one kind: two slices, one being filled and one being given out, swapped
@@ -139,7 +140,7 @@ func (m *mailbox) unlockAndWake() {
 // take waits until something happened, the time is at or past deadline, or stop was called since
 // the last take. The Input is valid until the next take.
 func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
-	runtime.Gosched() // let readers that have something post it first: fewer, larger steps
+	m.letPost(clock)
 	for {
 		m.mu.Lock()
 		if m.ready() || clock.now() >= deadline {
@@ -152,6 +153,23 @@ func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
 		m.waiting = true
 		m.mu.Unlock()
 		m.sleep(clock.until(deadline))
+	}
+}
+
+// longWait is how long it may take until Go's scheduler comes back to the loop.
+const longWait = 500 * time.Microsecond
+
+// letPost lets readers that have something post it first: fewer, larger steps. Go's scheduler comes back after
+// everything else that is ready, which may be a thousand clients that are written to. Then much is posted anyway, and
+// the loop lets nobody go first for a while.
+func (m *mailbox) letPost(clock clock) {
+	before := clock.now()
+	if before < m.hurry {
+		return
+	}
+	runtime.Gosched()
+	if took := clock.now().Sub(before); took > longWait {
+		m.hurry = clock.now().Add(min(50*took, time.Second))
 	}
 }
 

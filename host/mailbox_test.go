@@ -4,7 +4,9 @@ package host
 
 import (
 	"encoding/binary"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,5 +144,34 @@ func BenchmarkMailbox(b *testing.B) {
 	})
 	for n := 0; n < b.N; {
 		n += len(m.take(c, node.Never).Requests)
+	}
+}
+
+// When much is ready to run, the loop gives way to it once, and then not at every step.
+func TestTheLoopDoesNotWaitForACrowd(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var stop atomic.Bool
+	defer stop.Store(true)
+	for range 20 {
+		go func() {
+			for !stop.Load() {
+				for start := time.Now(); time.Since(start) < time.Millisecond; {
+				}
+				runtime.Gosched()
+			}
+		}()
+	}
+	m, clock := newMailbox(), newClock()
+	waits := 0
+	for range 10 {
+		m.message(node.Message{})
+		before := clock.now()
+		m.take(clock, node.Never)
+		if clock.now().Sub(before) > 5*time.Millisecond {
+			waits++
+		}
+	}
+	if waits > 3 { // the system may take the CPU away
+		t.Errorf("the loop waited for others at %d of 10 steps", waits)
 	}
 }
