@@ -24,6 +24,7 @@ type clients struct {
 	unread   atomic.Int64 // bytes of answers that clients have not taken
 	meter    *requestMeter
 	lines    clientLines
+	gate     gate
 
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
@@ -55,7 +56,7 @@ func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) 
 	}
 	return &clients{
 		listener: l, limits: limits, mail: mail,
-		lines: newClientLines(log),
+		lines: newClientLines(log), gate: newGate(),
 		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),

@@ -194,7 +194,7 @@ func (c *conn) reply(r node.Reply) {
 func (c *conn) write() {
 	defer c.shut()
 	var batch []answer
-	var out gather
+	out := gather{gate: c.srv.gate}
 	for {
 		var ok bool
 		if batch, ok = c.takeReplies(batch); !ok {

@@ -14,6 +14,7 @@ type gather struct {
 	buf  []byte // headers and small frames; the part from start on is not in bufs yet
 	from int
 	size int
+	gate gate // for what is written in stints; nil: nobody else matters
 }
 
 const (
@@ -80,8 +81,8 @@ func (g *gather) writeInStints(c net.Conn) error {
 		if left -= n; left > 0 && i < len(g.bufs) {
 			continue
 		}
-		whole := part // WriteTo eats its receiver
-		if _, err := whole.WriteTo(c); err != nil {
+		whole := part // it is eaten
+		if err := g.gate.write(c, whole); err != nil {
 			return err
 		}
 		giveWay()
