@@ -34,6 +34,8 @@ type clients struct {
 	from   map[string]*client
 	lastID node.ConnID
 	closed bool
+
+	looked time.Time // for connections to drop; the loop's
 }
 
 // clientLines are the kinds of lines that strangers can cause.
@@ -88,7 +90,6 @@ func (s *clients) add(sock net.Conn) {
 		c.id = s.lastID
 		s.conns[c.id] = c
 		s.wg.Go(c.read)
-		s.wg.Go(c.write)
 	}
 	s.mu.Unlock()
 	if refuse {
@@ -109,7 +110,9 @@ func (s *clients) remove(c *conn) {
 	c.from.conns--
 	s.forget(c.from)
 	s.mu.Unlock()
-	s.mail.hangup(c.id)
+	if c.begun { // nobody sets it any more
+		s.mail.hangup(c.id)
+	}
 }
 
 // deliver hands the replies of one step to their connections. A reply to a connection that is
@@ -124,9 +127,9 @@ func (s *clients) deliver(replies []node.Reply) {
 		if c := s.conns[r.Conn]; c != nil {
 			c.reply(r)
 		}
-		if s.unread.Load() > s.limits.UnreadBytes {
-			s.dropSlowest()
-		}
+	}
+	if s.unread.Load() > s.limits.UnreadBytes {
+		s.dropSlow(time.Now())
 	}
 }
 

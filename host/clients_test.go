@@ -221,6 +221,63 @@ func TestASlowReaderIsNotReadFrom(t *testing.T) {
 	}
 }
 
+// A fetch is few bytes that ask for many: the next one of its connection waits until the answer is written.
+func TestFetchesOfAConnectionTakeTurns(t *testing.T) {
+	var held []node.Request
+	var mu sync.Mutex
+	answer := false
+	s := serve(t, Limits{}, func(in *node.Input, out *node.Output) {
+		mu.Lock()
+		defer mu.Unlock()
+		if held = append(held, in.Requests...); answer {
+			for _, r := range held {
+				out.Replies = append(out.Replies, node.Reply{Conn: r.Conn, Frame: [][]byte{[]byte("ok")}})
+			}
+			held = nil
+		}
+	})
+	fetch, other := frame([]byte{0, 1, 0, 11}), frame([]byte{0, 3, 0, 9})
+	c := dial(t, s)
+	c.Write(slices.Concat(other, fetch, other, fetch, other))
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(held)
+	}
+	waitFor(t, "what comes before the second fetch", func() bool { return count() == 3 })
+	time.Sleep(50 * time.Millisecond)
+	if n := count(); n != 3 {
+		t.Errorf("%d requests are with the node, want 3", n)
+	}
+	mu.Lock()
+	answer = true
+	mu.Unlock()
+	s.mail.message(node.Message{}) // step once more
+	for range 5 {
+		mustRead(t, c)
+	}
+}
+
+// Who comes and leaves without a request costs the node nothing.
+func TestASilentConnectionIsNotTold(t *testing.T) {
+	var hangups atomic.Int32
+	s := serve(t, Limits{}, func(in *node.Input, out *node.Output) {
+		echo(in, out)
+		hangups.Add(int32(len(in.Hangups)))
+	})
+	for range 10 {
+		dial(t, s).Close()
+	}
+	c := dial(t, s)
+	c.Write(frame([]byte("x")))
+	mustRead(t, c)
+	c.Close()
+	waitFor(t, "all to be gone", func() bool { return len(s.list()) == 0 && hangups.Load() > 0 })
+	if n := hangups.Load(); n != 1 {
+		t.Errorf("the node was told of %d connections that ended, want 1", n)
+	}
+}
+
 // The bytes of unanswered requests are bounded over all clients; everything is answered in the end.
 func TestTheBudgetSlowsClientsAndFailsNone(t *testing.T) {
 	const size, limit = 100_000, 1_000_000

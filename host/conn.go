@@ -15,7 +15,7 @@ import (
 	"chronik/node"
 )
 
-// conn is one client connection: a goroutine that reads requests into the mailbox and one that
+// conn is one client connection: a goroutine that reads requests into the mailbox and, from the first on, one that
 // writes replies. What it holds is bounded: the reader stops while too many requests are open or
 // too many reply bytes wait for the client.
 type conn struct {
@@ -31,7 +31,9 @@ type conn struct {
 	mu         sync.Mutex
 	admit      sync.Cond     // for the reader: there may be room
 	work       sync.Cond     // for the writer: there may be a reply
+	begun      bool          // a request was posted, so that there is a writer, and the node knows of it
 	open       []openRequest // with the node, oldest first
+	fetches    int           // requests of this kind that are with the node or whose answers aren't written
 	replies    []answer
 	replyBytes int64     // handed over by the node, not yet written
 	writing    int       // replies being written
@@ -82,9 +84,17 @@ func (c *conn) read() {
 	}
 }
 
+// readBuffers are of connections that ended: clients may come and go by the thousand.
+var readBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallFrame) }}
+
 // readRequests returns nil when the client or we hung up in an orderly way.
 func (c *conn) readRequests() error {
-	in := bufio.NewReaderSize(c.sock, smallFrame)
+	in := readBuffers.Get().(*bufio.Reader)
+	in.Reset(c.sock)
+	defer func() {
+		in.Reset(nil)
+		readBuffers.Put(in)
+	}()
 	var head [4]byte
 	for {
 		if _, err := io.ReadFull(in, head[:]); err != nil {
@@ -153,14 +163,24 @@ func (c *conn) saidClose() bool {
 	return c.closing && !c.shutdown
 }
 
-// opened counts a request that is about to be posted; false if the connection ended.
+// opened counts a request that is about to be posted; false if the connection ended. A fetch is few bytes that ask
+// for many, so the one before it must have been taken by the client, as it would be with Kafka.
 func (c *conn) opened(r openRequest) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ending() {
-		c.open = append(c.open, r)
+	for c.fetches > 0 && r.fetch && !c.ending() {
+		c.admit.Wait()
 	}
-	return !c.ending()
+	if c.ending() {
+		return false
+	}
+	c.open = append(c.open, r)
+	c.fetches += btoi(r.fetch)
+	if !c.begun {
+		c.begun = true
+		c.srv.wg.Go(c.write)
+	}
+	return true
 }
 
 // reply takes the answer to the oldest open request, gives that request's credit back and wakes
@@ -177,7 +197,9 @@ func (c *conn) reply(r node.Reply) {
 	}
 	c.closing = r.Close
 	c.moved(time.Now())
-	if len(r.Frame) > 0 {
+	if len(r.Frame) == 0 {
+		c.fetches -= btoi(request.fetch)
+	} else {
 		c.replies = append(c.replies, answer{r.Frame, request})
 		c.replyBytes += int64(frameBytes(r.Frame))
 		c.srv.unread.Add(int64(frameBytes(r.Frame)))
@@ -212,9 +234,16 @@ func (c *conn) write() {
 		}
 		now := time.Now()
 		c.moved(now)
-		c.wrote(int64(size - 4*len(batch)))
+		c.wrote(batch, int64(size-4*len(batch)))
 		c.srv.meter.wrote(batch, size, now)
 	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func frameBytes(pieces [][]byte) (n int) {
@@ -243,8 +272,11 @@ func (c *conn) takeReplies(last []answer) ([]answer, bool) {
 	return batch, true
 }
 
-func (c *conn) wrote(bytes int64) {
+func (c *conn) wrote(batch []answer, bytes int64) {
 	c.mu.Lock()
+	for i := range batch {
+		c.fetches -= btoi(batch[i].request.fetch)
+	}
 	if c.writing = 0; c.replyBytes > 0 { // or the reader has ended and given everything back
 		c.replyBytes -= bytes
 		c.srv.unread.Add(-bytes)
@@ -255,16 +287,24 @@ func (c *conn) wrote(bytes int64) {
 
 // shut ends the connection; both goroutines return. It may be called often, by anyone.
 func (c *conn) shut() {
+	if c.markShut() {
+		c.sock.Close()
+	}
+}
+
+// markShut does the same but for closing the socket, which waits for whoever reads from it or writes to it just now;
+// true if that is to be done.
+func (c *conn) markShut() bool {
 	c.mu.Lock()
-	first := !c.shutdown
+	defer c.mu.Unlock()
+	if c.shutdown {
+		return false
+	}
 	c.shutdown = true
 	c.admit.Broadcast()
 	c.work.Broadcast()
-	c.mu.Unlock()
-	if first {
-		close(c.quit)
-		c.sock.Close()
-	}
+	close(c.quit)
+	return true
 }
 
 // unsent is how many replies still wait for this client.

@@ -3,8 +3,10 @@
 package host
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -42,23 +44,41 @@ func (s *clients) forget(c *client) {
 // slowTime is how long a client takes no answers before it counts as slow.
 const slowTime = time.Second
 
-// dropSlowest closes the connection with the most unread answers: of those whose clients have taken nothing for
-// slowTime, or of all if the bound is exceeded twice. The caller holds s.mu.
-func (s *clients) dropSlowest() {
-	anybody := s.unread.Load() > 2*s.limits.UnreadBytes
-	var slowest *conn
-	most, now := int64(0), time.Now()
-	for _, c := range s.conns {
-		if n, since := c.waits(now); n > most && (anybody || since > slowTime) {
-			slowest, most = c, n
-		}
-	}
-	if slowest == nil {
+// lookEvery is how often connections are looked through for slow ones, unless the bound is exceeded twice.
+const lookEvery = 10 * time.Millisecond
+
+// dropSlow closes the connections with the most unread answers until the others keep to the bound: those whose
+// clients have taken nothing for slowTime, and any as long as the bound is exceeded twice. The caller holds s.mu.
+func (s *clients) dropSlow(now time.Time) {
+	limit := s.limits.UnreadBytes
+	if s.unread.Load() <= 2*limit && now.Sub(s.looked) < lookEvery {
 		return
 	}
-	s.lines.unread.tell(slog.LevelWarn, "closed a client connection: too many answers are not read, and its client has the most", "",
-		from(slowest.sock), slog.Int64("bytes", most), slog.Int64("limit_of_all", s.limits.UnreadBytes))
-	slowest.abandon()
+	s.looked = now
+	type waiting struct {
+		c     *conn
+		bytes int64
+		slow  bool
+	}
+	var list []waiting
+	for _, c := range s.conns {
+		if n, since := c.waits(now); n > 0 {
+			list = append(list, waiting{c, n, since > slowTime})
+		}
+	}
+	slices.SortFunc(list, func(a, b waiting) int { return cmp.Compare(b.bytes, a.bytes) })
+	for _, w := range list {
+		left := s.unread.Load()
+		if left <= limit {
+			break
+		}
+		if !w.slow && left <= 2*limit {
+			continue
+		}
+		s.lines.unread.tell(slog.LevelWarn, "closed a client connection: too many answers are not read, and its client has the most", "",
+			from(w.c.sock), slog.Int64("bytes", w.bytes), slog.Int64("limit_of_all", limit))
+		w.c.abandon()
+	}
 }
 
 // waits is how many bytes of answers the client has not taken, and for how long it has taken none.
@@ -74,9 +94,11 @@ func (c *conn) waits(now time.Time) (int64, time.Duration) {
 	return c.replyBytes, now.Sub(c.writeFrom)
 }
 
-// abandon ends the connection and lets go of its answers.
+// abandon ends the connection and lets go of its answers. The loop calls it, so it waits for nobody.
 func (c *conn) abandon() {
-	c.shut()
+	if c.markShut() {
+		c.srv.wg.Go(func() { c.sock.Close() })
+	}
 	c.mu.Lock()
 	c.replies = nil
 	c.srv.unread.Add(-c.replyBytes)

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -125,6 +126,7 @@ func (m *metrics) ask(limit time.Duration, f func(*node.Node)) bool {
 // what is none of them.
 type requestMeter struct {
 	names    []string
+	fetch    int // position of Fetch
 	received []atomic.Int64
 	times    []prometheus.Observer
 	vec      *prometheus.HistogramVec
@@ -135,6 +137,7 @@ type requestMeter struct {
 
 func newRequestMeter() *requestMeter {
 	m := &requestMeter{names: append(node.APIs(), "other")}
+	m.fetch = slices.Index(m.names, "Fetch")
 	m.received = make([]atomic.Int64, len(m.names))
 	m.vec = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "chronik_request_duration_seconds",
@@ -153,6 +156,8 @@ type openRequest struct {
 	held claim
 	api  int // position in requestMeter.names
 	at   time.Time
+
+	fetch bool
 }
 
 // read notes a frame that was read.
@@ -163,7 +168,7 @@ func (m *requestMeter) read(frame []byte) openRequest {
 	}
 	m.received[api].Add(1)
 	m.bytesIn.Add(int64(len(frame)) + 4)
-	return openRequest{size: len(frame), api: api, at: time.Now()}
+	return openRequest{size: len(frame), api: api, at: time.Now(), fetch: api == m.fetch}
 }
 
 // wrote notes answers that were written.
