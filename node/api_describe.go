@@ -21,12 +21,13 @@ import (
 func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeClusterRequest)
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.ClusterID, resp.ControllerID = n.cfg.ClusterID, n.controller()
+	resp.ClusterID, resp.ControllerID = n.cfg.ClusterID, -1
 	if req.Version >= 1 && req.EndpointType != endpointBrokers {
 		resp.ErrorCode, resp.EndpointType = kerr.MismatchedEndpointType.Code, endpointBrokers
 		r.reply(resp)
 		return
 	}
+	resp.ControllerID = n.controller()
 	if req.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = operationsOnCluster
 	}
@@ -100,8 +101,8 @@ func (n *Node) replicaBytes(g *group) int64 {
 	return total
 }
 
-// DescribeProducers, version 0 (KIP-664), on the partitions' leaders: the idempotent producers that
-// they know. There are no transactions. A partition that is named twice is described once.
+// DescribeProducers, version 0 (KIP-664), on any broker with a replica, as in Kafka: the idempotent producers that
+// it knows. There are no transactions. A partition that is named twice is described once.
 func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeProducersRequest)
 	resp := kmsg.NewPtrDescribeProducersResponse()
@@ -123,7 +124,7 @@ func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 		}
 		t, out := &resp.Topics[last], kmsg.NewDescribeProducersResponseTopicPartition()
 		out.Partition = key.index
-		if p, err := n.readable(key.topic, key.index, -1); err != nil {
+		if p, err := n.replicaFor(key.topic, key.index); err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		} else {
 			n.out.Work.Parts += len(p.producers.byID) / 8

@@ -387,12 +387,14 @@ func (f *fetch) begin(number int, p *partition, offset int64) cursor {
 
 // readable finds a partition of which this broker may answer reads now.
 func (n *Node) readable(topic string, index int32, epoch int32) (*partition, error) {
-	p, err := n.partitionFor(topic, index)
+	p, err := n.replicaFor(topic, index)
 	switch {
 	case err != nil:
 		return nil, err
-	case p.checkEpoch(epoch) != nil:
+	case p.checkEpoch(epoch) != nil: // before the question who leads, as in Kafka: a client that knows more isn't behind
 		return nil, p.checkEpoch(epoch)
+	case brokerOf(p.group.lead) != n.self:
+		return nil, errLedElsewhere(topic, index)
 	case !p.leads():
 		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
 	}

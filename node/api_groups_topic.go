@@ -28,12 +28,14 @@ func (n *Node) readableCoordinator(index, epoch int32) (*coordinator, error) {
 	}
 	c := n.coordinators[meta.Group]
 	switch {
-	case c == nil || brokerOf(c.group.lead) != n.self || !c.group.serving:
+	case c == nil:
 		return nil, kerr.NotLeaderForPartition
 	case epoch >= 0 && epoch < leaderEpoch(c.group.term):
 		return nil, kerr.FencedLeaderEpoch
 	case epoch > leaderEpoch(c.group.term):
 		return nil, kerr.UnknownLeaderEpoch
+	case brokerOf(c.group.lead) != n.self || !c.group.serving:
+		return nil, kerr.NotLeaderForPartition
 	}
 	return c, nil
 }

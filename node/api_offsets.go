@@ -96,7 +96,7 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
 		out.ErrorCode = code(err)
-		if part, err := n.partitionFor(topic, in.Partition); err == nil && !part.leads() && version >= 5 {
+		if part, e := n.partitionFor(topic, in.Partition); e == nil && !part.leads() && version >= 5 && code(err) == kerr.NotLeaderForPartition.Code {
 			out.ErrorCode = kerr.OffsetNotAvailable.Code
 		}
 		l.done()

@@ -178,6 +178,22 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 
 // partitionFor finds the partition that this broker leads.
 func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
+	part, err := n.replicaFor(topic, index)
+	if err == nil && brokerOf(part.group.lead) != n.self {
+		err = errLedElsewhere(topic, index)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return part, nil
+}
+
+func errLedElsewhere(topic string, index int32) error {
+	return kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
+}
+
+// replicaFor returns this broker's replica of a partition, whether it leads or not.
+func (n *Node) replicaFor(topic string, index int32) (*partition, error) {
 	meta := n.catalog.partition(topic, index)
 	if meta == nil {
 		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
@@ -186,8 +202,8 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 		return nil, errBrokersOwn(topic)
 	}
 	part := n.partitions[meta.Group]
-	if part == nil || brokerOf(part.group.lead) != n.self {
-		return nil, kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
+	if part == nil {
+		return nil, errLedElsewhere(topic, index)
 	}
 	return part, nil
 }
@@ -213,7 +229,7 @@ func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err e
 // client needn't ask for metadata.
 func (p *produce) notLeader(out *kmsg.ProduceResponseTopicPartition, meta *partitionMeta) {
 	n := p.request.node
-	if leader, epoch := n.leaderOf(meta); leader >= 0 && leader != n.self {
+	if leader, epoch := n.leaderOf(meta); leader >= 0 && leader != n.self && p.request.header.Version >= 10 {
 		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
 		if m := n.member(leader); m != nil {
 			p.nameBroker(m)

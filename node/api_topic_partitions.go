@@ -130,7 +130,7 @@ func (n *Node) describePage(t *topicMeta, first, end int) kmsg.DescribeTopicPart
 	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.uuid, t.Internal, operationsOnTopic
 	for _, meta := range t.Partitions[first:end] {
 		p, o := n.describePartition(meta), kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-		o.ErrorCode, o.Partition, o.LeaderID, o.LeaderEpoch = p.ErrorCode, p.Partition, p.Leader, p.LeaderEpoch
+		o.Partition, o.LeaderID, o.LeaderEpoch = p.Partition, p.Leader, p.LeaderEpoch // that nobody leads is no error here
 		o.Replicas, o.ISR, o.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
 		o.EligibleLeaderReplicas, o.LastKnownELR = []int32{}, []int32{}
 		out.Partitions = append(out.Partitions, o)
