@@ -3,7 +3,6 @@
 package wal
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -16,6 +15,7 @@ type group struct {
 	runs        []run        // by index; without gaps, but for recovery (see replay.go)
 	checkpoints []checkpoint // by index
 	in          *segment     // the last one that took an entry or checkpoint of it
+	position    int          // in Log.order
 	seen        bool         // recovery: the last segment begins with a state record of it
 }
 
@@ -78,14 +78,12 @@ func (l *Log) ensure(id GroupID) *group {
 	g := l.groups[id]
 	if g == nil {
 		g = &group{id: id, state: State{First: 1}}
+		g.position = len(l.order)
 		l.groups[id] = g
-		i, _ := slices.BinarySearchFunc(l.order, id, compareGroup)
-		l.order = slices.Insert(l.order, i, g)
+		l.order = append(l.order, g)
 	}
 	return g
 }
-
-func compareGroup(g *group, id GroupID) int { return cmp.Compare(g.id, id) }
 
 // forget removes the group and all that it has.
 func (l *Log) forget(id GroupID) {
@@ -96,9 +94,11 @@ func (l *Log) forget(id GroupID) {
 	l.cut(g, 0)
 	l.keepCheckpoints(g, nil)
 	delete(l.groups, id)
-	if i, ok := slices.BinarySearchFunc(l.order, id, compareGroup); ok {
-		l.order = slices.Delete(l.order, i, i+1)
-	}
+	last := len(l.order) - 1
+	l.order[g.position] = l.order[last]
+	l.order[g.position].position = g.position
+	l.order[last] = nil
+	l.order = l.order[:last]
 }
 
 // addEntry puts an entry into the index. It replaces the group's entries from its index on.

@@ -5,6 +5,7 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // GroupID names one of the many logs (raft groups) that share a Log.
@@ -85,7 +86,7 @@ type Log struct {
 	epoch uint32
 
 	groups map[GroupID]*group
-	order  []*group // the same groups, ascending by id
+	order  []*group // the same groups, in no order that means anything: adding and removing one costs the same however many there are
 
 	segs    []*segment // part of the log, in order; the last one is cur
 	cur     *segment   // where the next record goes
@@ -120,6 +121,7 @@ func (l *Log) Groups() []GroupID {
 	for i, g := range l.order {
 		ids[i] = g.id
 	}
+	slices.Sort(ids)
 	return ids
 }
 
