@@ -39,6 +39,7 @@ type fetch struct {
 	req      *kmsg.FetchRequest
 	deadline Time
 	parked   []parking // where it waits
+	found    int64     // bytes that it could have by now
 	waits    bool      // it is parked, perhaps nowhere
 	reader   entryWait // of old entries
 	begun    []cursor  // per partition of the request: how far it looked when it had to wait for a read
@@ -61,14 +62,33 @@ func (w *readers) wake(n *Node) {
 	}
 	n.out.Work.Parts += w.parked.Len() / 16
 	for e := w.parked.Front(); e != nil; e = w.parked.Front() {
-		w.parked.Remove(e).(*fetch).wake()
+		w.parked.Remove(e).(*parking).fetch.wake()
+	}
+}
+
+// grown lets those look again that may have enough now, since the partition got that many bytes. A fetch of many partitions
+// that waits for many bytes would otherwise look at all of them for each batch of one.
+func (w *readers) grown(n *Node, bytes int64) {
+	w.wakes++
+	n.out.Work.Parts += w.parked.Len() / 16
+	for e := w.parked.Front(); e != nil; {
+		p := e.Value.(*parking)
+		e = e.Next()
+		more := min(p.left, bytes)
+		p.left -= more
+		if p.fetch.found += more; p.fetch.found >= int64(p.fetch.req.MinBytes) {
+			w.parked.Remove(p.place)
+			p.fetch.wake()
+		}
 	}
 }
 
 // parking is a fetch's place among those that wait for a partition's records.
 type parking struct {
+	fetch *fetch
 	at    *readers
 	wakes uint64        // of the partition, when it was looked at
+	left  int64         // so many bytes of it there is still room for in the answer
 	place *list.Element // in its list
 }
 
@@ -157,7 +177,8 @@ func (f *fetch) unpark() {
 
 // park lets the fetch wait for more records; false if those that wait hold too much already. If a partition got some
 // since it was looked at, it looks again.
-func (f *fetch) park() bool {
+func (f *fetch) park(found int64) bool {
+	f.found = found
 	if !f.node.parkedBytes.take(0, f.request.size) {
 		return false
 	}
@@ -167,7 +188,7 @@ func (f *fetch) park() bool {
 	f.node.event(Event{Kind: EventFetchParked})
 	for i := range f.parked {
 		at := &f.parked[i]
-		at.place = at.at.parked.PushBack(f)
+		at.place = at.at.parked.PushBack(at)
 		f.again = f.again || at.wakes != at.at.wakes
 	}
 	return true
@@ -189,7 +210,7 @@ func (f *fetch) conclude(a *fetchAnswer) {
 	ready := a.failed || a.redirected || a.missing || a.cut || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline
 	switch {
 	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
-	case ready, !f.park(): // where there is no room to wait it is answered as if its time were up
+	case ready, !f.park(a.bytes): // where there is no room to wait it is answered as if its time were up
 		f.request.replyBatches(a.resp, a.batches)
 	}
 	if f.again {
@@ -265,12 +286,13 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.redirect(p, out) {
 		return
 	}
-	a.fetch.parked = append(a.fetch.parked, parking{at: &p.readers, wakes: p.wakes})
-	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
+	limit, before := min(int64(in.PartitionMaxBytes), a.budget-a.bytes), a.bytes
+	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &p.readers, wakes: p.wakes, left: limit})
 	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
 	}
 	batches, err := a.read(p, in.FetchOffset, limit)
+	a.fetch.parked[len(a.fetch.parked)-1].left -= a.bytes - before
 	if err != nil && len(batches) == 0 {
 		out.ErrorCode, a.failed = code(err), true
 	}
@@ -350,6 +372,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 		}
 		empty = empty[:0]
 		if size += int64(b.Size()); size > limit && a.bytes > 0 {
+			a.fetch.parked[len(a.fetch.parked)-1].left = 0
 			return out, nil
 		}
 		a.bytes += int64(b.Size())

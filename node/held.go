@@ -102,7 +102,7 @@ func (g *group) stale() string {
 // stale reports whether a fetch is in it that nobody waits for.
 func (w *readers) stale() bool {
 	for e := w.parked.Front(); e != nil; e = e.Next() {
-		if e.Value.(*fetch).request.over() {
+		if e.Value.(*parking).fetch.request.over() {
 			return true
 		}
 	}

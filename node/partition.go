@@ -104,7 +104,7 @@ func (p *partition) append(index uint64, b *kafka.Batch) int64 {
 		p.producers.add(b, base, appended, p.node.now)
 	}
 	p.highWatermark += b.Offsets()
-	p.wake()
+	p.readers.grown(p.node, int64(b.Size()))
 	return base
 }
 

@@ -58,11 +58,11 @@ func TestFetchesOfGroupsAreHeldToo(t *testing.T) {
 	parked := 0
 	for _, c := range o.node.coordinators {
 		if parked += c.parked.Len(); c.parked.Len() > 0 {
-			c.parked.Front().Value.(*fetch).request.gone = true
+			c.parked.Front().Value.(*parking).fetch.request.gone = true
 			if stale := o.node.stale(); stale != "fetches that wait for records of __consumer_offsets" {
 				t.Errorf("a fetch of somebody who is gone: %q", stale)
 			}
-			c.parked.Front().Value.(*fetch).request.gone = false
+			c.parked.Front().Value.(*parking).fetch.request.gone = false
 		}
 	}
 	if parked == 0 {
