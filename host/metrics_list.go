@@ -19,7 +19,7 @@ import (
 // one that takes longer is stuck in a step.
 const answerTime = time.Second
 
-// view is what the loop tells when metrics are read, all of it between the same two steps.
+// view is what the loop tells when metrics are read, all of it between the same two steps if the groups are few.
 type view struct {
 	node.Stats
 	events    [node.EventKinds]uint64
@@ -31,9 +31,20 @@ type view struct {
 // look asks the loop for a view; false if it doesn't answer.
 func (h *Host) look() (view, bool) {
 	var v view
+	var groups []node.GroupID
+	add := func(n *node.Node) {
+		part := groups[:min(len(groups), groupsAtOnce)]
+		groups = groups[len(part):]
+		n.AddGroups(&v.Stats, part)
+	}
 	ok := h.metrics.ask(answerTime, func(n *node.Node) {
-		v = view{n.Stats(), h.loop.events.counts, h.metrics.elections, h.loop.longest, h.loop.over}
+		v = view{n.StatsOfBroker(), h.loop.events.counts, h.metrics.elections, h.loop.longest, h.loop.over}
+		groups = n.Groups()
+		add(n)
 	})
+	for ok && len(groups) > 0 {
+		ok = h.metrics.ask(answerTime, add)
+	}
 	return v, ok
 }
 

@@ -35,7 +35,7 @@ func (c *catalog) addPartitions(cmd *addPartitions, most int) error {
 		return err
 	}
 	c.appendPartitions(t, cmd.Replicas)
-	c.node.partitionsCreated(t.Partitions[cmd.From:])
+	c.node.placeEach(t.Partitions[cmd.From:])
 	return nil
 }
 

@@ -257,7 +257,7 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 func (c *catalog) installed(old map[GroupID]*partitionMeta) {
 	for _, id := range slices.Sorted(maps.Keys(old)) {
 		if p := c.byGroup[id]; p == nil {
-			c.node.closePartition(id)
+			c.node.placeLater(id)
 		} else {
 			p.hintLeader, p.hintTerm, p.heard = old[id].hintLeader, old[id].hintTerm, old[id].heard
 			if part := c.node.partitions[id]; part != nil {
@@ -375,6 +375,7 @@ func (c *catalog) register(cmd *register) {
 	b.Start, b.Began = cmd.Start, cmd.Began
 	if lost {
 		for _, t := range c.topics {
+			c.node.out.Work.Parts += len(t.Partitions) / 16
 			for _, p := range t.Partitions {
 				c.renumber(p, b.ID)
 			}
@@ -430,7 +431,7 @@ func (c *catalog) createTopic(cmd *createTopic, most int) error {
 	c.addTopic(t)
 	c.topics = slices.Insert(c.topics, c.position(t.Name), t)
 	c.node.event(Event{Kind: EventTopicCreated, Text: t.Name})
-	c.node.partitionsCreated(t.Partitions)
+	c.node.placeEach(t.Partitions)
 	return nil
 }
 
@@ -452,6 +453,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	c.dropTopic(t)
 	i := c.position(t.Name)
 	c.topics = slices.Delete(c.topics, i, i+1)
+	c.node.out.Work.Parts += len(t.Partitions) / 4
 	for _, p := range t.Partitions {
 		delete(c.byGroup, p.Group)
 		c.host(p, -1)
@@ -459,7 +461,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	c.node.event(Event{Kind: EventTopicDeleted, Text: t.Name})
 	for _, p := range t.Partitions {
 		c.node.event(Event{Kind: EventPartitionDeleted, Group: p.Group})
-		c.node.closePartition(p.Group)
+		c.node.placeLater(p.Group)
 	}
 	return nil
 }
@@ -509,7 +511,7 @@ func (c *catalog) reassign(cmd *reassign, most int) error {
 	p.Target, p.reported = target, false
 	p.Moves++
 	c.host(p, 1)
-	c.node.placeReplica(p)
+	c.node.placeLater(p.Group)
 	return nil
 }
 
@@ -522,7 +524,7 @@ func (c *catalog) reassigned(cmd *reassigned) {
 	c.host(p, -1)
 	p.Replicas, p.Target, p.Leaving = cmd.Replicas, nil, nil
 	c.host(p, 1)
-	c.node.placeReplica(p)
+	c.node.placeLater(p.Group)
 }
 
 // wantedFor returns where a group's replicas shall be; nil for a partition that was deleted.

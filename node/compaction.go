@@ -27,10 +27,11 @@ import (
 // A tombstone, a record without a value, is dropped itself when it is older than delete.retention.ms:
 // until then a consumer that was far behind had time to see it.
 type compactor struct {
-	node *Node
-	part *partition // nil: idle
-	at   Time       // when to go on
-	read uint64     // the operation under way, 0 if none
+	node     *Node
+	part     *partition // nil: idle
+	at       Time       // when to go on
+	choosing bool       // a partition
+	read     uint64     // the operation under way, 0 if none
 
 	first  cursor // where both passes begin
 	cur    cursor // before the next entry
@@ -65,25 +66,33 @@ func (c *compactor) tick() {
 		c.node.log.Sync()
 		return
 	}
-	c.at = c.node.now.Add(compactionPause)
-	c.begin(c.choose())
+	c.choose()
 }
 
-// choose returns the partition of which the largest share is new since it was last compacted, nil if
-// none has enough.
-func (c *compactor) choose() *partition {
+// choose begins with the partition of which the largest share is new since it was last compacted, if one has enough.
+func (c *compactor) choose() {
+	if c.choosing {
+		return
+	}
+	c.choosing = true
 	var best *partition
 	most := int64(0)
-	for _, g := range c.node.groups {
+	c.node.forAll(func(g *group) {
 		p := c.node.partitions[g.id]
 		if p == nil || g.closed || !p.compacts() {
-			continue
+			return
 		}
+		c.node.out.Work.Parts += 1 + len(p.spans)/8
 		if dirty := p.dirty(); dirty >= p.dirtyRatio() && dirty > most {
 			best, most = p, dirty
 		}
-	}
-	return best
+	}, func() {
+		c.choosing = false
+		c.at = c.node.now.Add(compactionPause)
+		if best != nil && !best.group.closed && c.node.partitions[best.group.id] == best && !c.node.log.Full() {
+			c.begin(best)
+		}
+	})
 }
 
 // compacts reports whether the partition's topic is compacted.
@@ -155,9 +164,6 @@ func (p *partition) spanEndIndex(i int) uint64 {
 }
 
 func (c *compactor) begin(p *partition) {
-	if p == nil {
-		return
-	}
 	c.part, c.second, c.packing = p, false, packing{}
 	c.keys = newKeys(c.node.cfg.CompactionBytes)
 	c.first = p.seek(p.start)

@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,12 @@ import (
 
 	"chronik/kafka"
 )
+
+// isDirty reports whether there is anything to compact.
+func (p *partition) isDirty() bool {
+	dirty := p.dirty()
+	return p.compacts() && dirty > 0 && dirty >= p.dirtyRatio()
+}
 
 // createCompacted makes a topic whose old values are dropped as soon as there is anything to drop.
 func (c *many) createCompacted(topic string, replicas int32) {
@@ -100,8 +107,9 @@ func TestCompaction(t *testing.T) {
 	}
 	for _, id := range c.ids {
 		c.until("every broker has compacted what is there", func() bool {
-			work := &c.nodes[id].node.compactor
-			return c.nodes[id].events[EventCompacted] > 0 && work.part == nil && work.choose() == nil
+			n := c.nodes[id].node
+			return c.nodes[id].events[EventCompacted] > 0 && n.compactor.part == nil &&
+				!slices.ContainsFunc(n.groups, func(g *group) bool { return n.partitions[g.id] != nil && n.partitions[g.id].isDirty() })
 		})
 	}
 	check := func() {

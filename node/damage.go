@@ -71,7 +71,7 @@ func (c *catalog) replaceReplica(cmd *replaceReplica) {
 	}
 	if r, ok := p.replica(cmd.Replica.Broker); ok && r == cmd.Replica {
 		c.renumber(p, r.Broker)
-		c.node.placeReplica(p)
+		c.node.placeLater(p.Group)
 	}
 }
 

@@ -4,6 +4,7 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,12 +28,9 @@ func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
 	case cmd.Incarnation != nil && *cmd.Incarnation != b.Incarnation:
 		return errOutdated
 	}
-	for _, t := range c.topics {
-		for _, p := range t.Partitions {
-			if _, ok := p.replica(b.ID); ok {
-				return kafka.Errorf(kerr.InvalidRequest, "broker %d still has a replica of partition %d of topic %q; drain it first", b.ID, p.Index, t.Name)
-			}
-		}
+	if c.hosted[b.ID] > 0 {
+		p := c.firstOn(b.ID)
+		return kafka.Errorf(kerr.InvalidRequest, "broker %d still has a replica of partition %d of topic %q; drain it first", b.ID, p.Index, p.Topic.Name)
 	}
 	others := 0
 	for _, o := range c.brokers {
@@ -49,6 +47,19 @@ func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
 	c.node.event(Event{Kind: EventBrokerRemoved, N: int64(b.ID), Term: uint64(b.Incarnation)})
 	c.node.tellMembers = true
 	return nil
+}
+
+// firstOn returns the first partition of which a broker has a replica; it has some.
+func (c *catalog) firstOn(id BrokerID) *partitionMeta {
+	for _, t := range c.topics {
+		c.node.out.Work.Parts += len(t.Partitions) / 16
+		for _, p := range t.Partitions {
+			if _, ok := p.replica(id); ok {
+				return p
+			}
+		}
+	}
+	panic(fmt.Sprintf("broken invariant: broker %d has %d replicas, but no partition has one there", id, c.hosted[id]))
 }
 
 // UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have

@@ -99,7 +99,9 @@ type group struct {
 	probing    bool     // an answer to a heartbeat was stepped since the group last advanced
 	closed     bool     // the replica is gone
 	dirty      bool     // in node.dirty
-	waiting    bool     // in node.waiting: appends are under way
+	hot        bool     // in node.hot
+	position   int      // in node.groups
+	rolled     uint64   // the log's segment for whose beginning it made a checkpoint, or needn't
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
 	eagerAfter int      // after so many of them
 	tried      []uint64 // replicas that were asked to take over while this broker stops
@@ -125,7 +127,7 @@ var errNotLeader = errors.New("this broker does not lead the partition")
 // openGroup starts the replica on what the log holds of it. Entries up to the durable commit index
 // are applied before it returns; reads block.
 func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, load func(wal.Op) wal.Result) (*group, error) {
-	g := &group{node: n, id: id, self: self, machine: m}
+	g := &group{node: n, id: id, self: self, machine: m, rolled: n.log.Stats().Segment}
 	g.view = logView{group: g, log: n.log, cold: n.cold}
 	g.setConf(&pb.ConfState{Voters: voters})
 	st, ok := n.log.State(id)
@@ -270,8 +272,10 @@ func (g *group) step(m *pb.Message) {
 	g.touch()
 }
 
+// tick is called once in each tick. A group that is idle costs hardly anything: it is advanced only if something has
+// come of it.
 func (g *group) tick() {
-	if g.closed {
+	if g.closed || g.id == 0 && g.node.founding.open {
 		return
 	}
 	if !g.outOfTerms() {
@@ -281,7 +285,30 @@ func (g *group) tick() {
 	g.reads.tick(g)
 	g.tickSnapshots()
 	g.tickReplicas()
-	g.touch()
+	g.tickInSync()
+	g.tellLead()
+	if p := g.node.partitions[g.id]; p != nil && g.serving && g.node.turn(g, g.node.ticksIn(retentionCheck)) {
+		p.expire()
+	}
+	g.tickCheckpoint()
+	if g.rn.HasReady() {
+		g.touch()
+	}
+}
+
+// tickCheckpoint makes a checkpoint when the log has begun a segment.
+func (g *group) tickCheckpoint() {
+	n := g.node
+	if n.told.Segment == 0 || g.rolled == n.told.Segment {
+		return
+	}
+	g.rolled = n.told.Segment
+	made, before := g.checkpointed, g.view.hotBytes
+	g.checkpoint()
+	n.hotBytes += g.view.hotBytes - before
+	if g.checkpointed != made {
+		n.out.Work.Names += 4
+	}
 }
 
 // campaignEagerly campaigns without waiting for an election timeout where it is likely that nobody
@@ -313,6 +340,7 @@ func (g *group) campaign() {
 func (g *group) advance() {
 	g.proposePending()
 	for g.rn.HasReady() {
+		g.node.out.Work.Advanced++
 		rd := g.rn.Ready()
 		if rd.SoftState != nil {
 			g.lead = rd.SoftState.Lead
@@ -635,7 +663,8 @@ func (g *group) successor() uint64 {
 func (g *group) close() {
 	g.closed = true
 	g.pipe = pipeline{}
-	g.outgoing, g.incoming = nil, nil
+	g.setOutgoing(nil)
+	g.setIncoming(nil)
 	g.abdicate()
 	g.lead, g.role = raft.None, raft.StateFollower
 }

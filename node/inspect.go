@@ -3,6 +3,8 @@
 package node
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 
 	"chronik/wal"
@@ -57,6 +59,7 @@ func (n *Node) Groups() []GroupID {
 	for i, g := range n.groups {
 		ids[i] = g.id
 	}
+	slices.Sort(ids)
 	return ids
 }
 

@@ -50,7 +50,7 @@ func (g *group) lookInSync() {
 		return
 	}
 	s := &g.inSync
-	brokers, missing := make([]BrokerID, 0, len(g.peers)), false
+	brokers, missing := g.node.inSyncNow[:0], false
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
 		switch f := s.follower(g, id); {
 		case id == g.self:
@@ -62,9 +62,9 @@ func (g *group) lookInSync() {
 			missing = true
 		}
 	})
-	s.missing = missing
+	s.missing, g.node.inSyncNow = missing, brokers
 	if !slices.Equal(brokers, s.brokers) {
-		s.brokers = brokers
+		s.brokers = slices.Clone(brokers)
 		g.node.event(Event{Kind: EventInSyncChanged, Group: g.id, Term: g.term, N: int64(len(brokers))})
 		g.node.syncNews = append(g.node.syncNews, g)
 	}
@@ -162,16 +162,11 @@ func (n *Node) tellInSync() {
 	}
 }
 
-// tickInSync looks at all groups, and lets the next of them be told of.
-func (n *Node) tickInSync() {
-	for _, g := range n.groups {
-		g.lookInSync()
-	}
-	n.syncTurn = (n.syncTurn + 1) % syncRounds
-	for i := n.syncTurn; i < len(n.groups); i += syncRounds {
-		if g := n.groups[i]; g.serving && g.id != 0 {
-			n.syncNews = append(n.syncNews, g)
-		}
+// tickInSync looks how far the followers are, and lets the other brokers be told once in a while.
+func (g *group) tickInSync() {
+	g.lookInSync()
+	if g.serving && g.id != 0 && g.node.turn(g, syncRounds) {
+		g.node.syncNews = append(g.node.syncNews, g)
 	}
 }
 

@@ -74,6 +74,7 @@ func (f *memFile) Close() error         { return nil }
 type one struct {
 	total, longest Work          // of steps: all together, and the one that did most
 	slowest        time.Duration // of the steps
+	look           func(*Output) // at each step; nil: nobody does
 	t              *testing.T
 	dir            memDir
 	cfg            Config
@@ -144,6 +145,9 @@ func (o *one) tick(in Input) bool {
 	o.slowest = max(o.slowest, time.Since(begun))
 	o.results, o.done = nil, nil
 	o.tally(out.Work)
+	if o.look != nil {
+		o.look(out)
+	}
 	for i := range out.Tasks {
 		o.done = append(o.done, out.Tasks[i].Do())
 	}

@@ -15,7 +15,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"sort"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -38,7 +37,7 @@ type Node struct {
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
-	groups       []*group // ascending by id
+	groups       []*group // in no order that means anything, see addGroup
 	byID         map[GroupID]*group
 	catalog      *catalog
 	founding     founding
@@ -58,22 +57,27 @@ type Node struct {
 	autoCreated       rateLimit
 	scrubber          scrubber
 	full              bool // the disk, as of the last tick
+	emptying          bool // leaderships are being given away because it is
 	spaceAt           Time // not before, the log tries again
 	compactor         compactor
 	tasks             tasks
 	lanes             map[lane][]*arrival // batches that are being checked, and those behind them
 	deadlines         deadlines
 	syncNews          []*group // whose replicas in sync the other brokers are to be told of in this step
-	syncTurn          int      // which of them come next, see tickInSync
 	catchUpAt         Time     // the pace of old entries to followers is used up to here
 	nextTick          Time
-	nextRetention     Time
-	ready             bool // registered in the catalog
-	configured        int  // so many of cfg.Members are the configuration's; others told of the rest
-	tellMembers       bool // the world has to hear of the brokers
+	ticks             uint64   // so far
+	ticking           bool     // the groups are being ticked
+	ticked            []*group // scratch: those that are
+	handingOver       bool     // leaderships are, because this broker stops
+	ready             bool     // registered in the catalog
+	configured        int      // so many of cfg.Members are the configuration's; others told of the rest
+	tellMembers       bool     // the world has to hear of the brokers
 	packer            packer
 	// checkpointReads are reads of checkpoints for followers, by operation.
 	checkpointReads map[uint64]coldRead
+	snapshotsOut    int // checkpoints that followers fetch, and that are fetched from leaders, under way
+	snapshotsIn     int
 	stopping        bool
 	stopBy          Time    // at the latest
 	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
@@ -82,15 +86,19 @@ type Node struct {
 	waitsTellAt     Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
-	queued  []*conn                  // that have requests which are not begun
-	chores  []*chore                 // begun
-	dirty   []*group                 // to be advanced
-	waiting []*group                 // with appends under way; stays across steps
-	woken   []*fetch                 // to be tried again
-	records []wal.Entry              // scratch
-	coldFor map[GroupID][]*entryWait // stays across steps
-	inlined int                      // bytes of records that this step looked at itself
-	hosts   *hosts                   // as of this step, see candidates
+	queued    []*conn                  // that have requests which are not begun
+	chores    []*chore                 // begun
+	errands   []errand                 // begun, in turn
+	placing   placing                  // stays across steps
+	ownWork   int                      // of errands in this step
+	dirty     []*group                 // to be advanced
+	waiting   []waitingGroup           // for appends, in the order in which they become durable; stays across steps
+	woken     []*fetch                 // to be tried again
+	records   []wal.Entry              // scratch
+	inSyncNow []BrokerID               // scratch
+	coldFor   map[GroupID][]*entryWait // stays across steps
+	inlined   int                      // bytes of records that this step looked at itself
+	hosts     *hosts                   // as of this step, see candidates
 
 	begun       int   // requests, not answered
 	orphans     int64 // bytes, see maxOrphans
@@ -101,7 +109,8 @@ type Node struct {
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
-	evictFrom int       // where the next eviction looks first
+	hot       []*group  // with entries in memory, or lately so
+	evictFrom int       // where in it the next eviction looks first
 }
 
 // Open recovers the broker from its log and blocks while it reads. The error says what an
@@ -254,62 +263,6 @@ func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load fu
 	return nil
 }
 
-// placeReplica opens or closes this broker's replica of a partition, as the catalog says. While the
-// node opens, recover does it afterwards.
-func (n *Node) placeReplica(meta *partitionMeta) {
-	if n.catalog.group == nil {
-		return
-	}
-	g := n.byID[meta.Group]
-	replica, here := meta.replica(n.self)
-	if here && g != nil && g.self != replica.id() {
-		n.closePartition(meta.Group) // it was damaged, and is replaced
-		g = nil
-	}
-	switch {
-	case here && g == nil:
-		err := n.openPartition(meta, func(wal.Op) wal.Result {
-			panic("broken invariant: a group's records come after the command that made it")
-		})
-		assert(err == nil, "an empty group can be opened: %v", err)
-	case !here && g != nil:
-		n.closePartition(meta.Group)
-	}
-}
-
-// partitionsCreated is called by the catalog.
-func (n *Node) partitionsCreated(created []*partitionMeta) {
-	for _, meta := range created {
-		n.placeReplica(meta)
-		if g := n.byID[meta.Group]; g != nil && meta.Replicas[0].Broker == n.self {
-			g.eagerTicks = n.cfg.ElectionTicks
-		}
-	}
-}
-
-// closePartition ends this broker's replica of a partition. The commit index that covers the reason
-// is in the log before the removal, so a restart can't find a group removed that it should have.
-func (n *Node) closePartition(id GroupID) {
-	g, p := n.byID[id], n.partitions[id]
-	if g == nil {
-		return
-	}
-	g.close()
-	if p != nil {
-		p.wake()
-	}
-	if c := n.coordinators[id]; c != nil {
-		c.wake()
-	}
-	n.hotBytes -= g.view.hotBytes
-	delete(n.byID, id)
-	delete(n.partitions, id)
-	delete(n.coordinators, id)
-	i := sort.Search(len(n.groups), func(i int) bool { return n.groups[i].id >= id })
-	n.groups = slices.Delete(n.groups, i, i+1)
-	n.log.RemoveGroup(id)
-}
-
 // brokerRegistered is called by the catalog. Replicas on this broker wait for its registration:
 // before, the catalog may still speak of replicas that an earlier incarnation lost.
 func (n *Node) brokerRegistered(m *Member) {
@@ -321,14 +274,6 @@ func (n *Node) brokerRegistered(m *Member) {
 	n.tellMembers = true
 	if m.ID == n.self {
 		n.placeAll()
-	}
-}
-
-func (n *Node) placeAll() {
-	for _, t := range n.catalog.topics {
-		for _, p := range t.Partitions {
-			n.placeReplica(p)
-		}
 	}
 }
 
@@ -364,13 +309,6 @@ func (n *Node) recoverDeleted() error {
 		}
 	}
 	return nil
-}
-
-func (n *Node) addGroup(g *group) {
-	i := sort.Search(len(n.groups), func(i int) bool { return n.groups[i].id > g.id })
-	n.groups = slices.Insert(n.groups, i, g)
-	n.byID[g.id] = g
-	n.hotBytes += g.view.hotBytes
 }
 
 func (n *Node) group(id GroupID) *group { return n.byID[id] }
@@ -423,7 +361,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Messages = n.out.Messages[:0]
 	n.out.Ops = n.out.Ops[:0]
 	n.out.Tasks = n.out.Tasks[:0]
-	n.inlined = 0
+	n.inlined, n.ownWork = 0, 0
 	n.hosts = nil
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members = nil
@@ -469,45 +407,54 @@ func (n *Node) finish(res wal.Result) {
 }
 
 // tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear
-// what happened in the meantime.
+// what happened in the meantime. The groups are ticked in pieces; while that takes longer than a tick, time goes by
+// more slowly for all of them.
 func (n *Node) tick() {
-	if n.now < n.nextTick {
+	if n.now < n.nextTick || n.ticking {
 		return
 	}
 	n.nextTick = n.now.Add(n.cfg.TickInterval)
+	n.ticks++
 	n.tickFounding()
-	for _, g := range slices.Clone(n.groups) {
-		if g.id != 0 || !n.founding.open {
-			g.tick()
-		}
-	}
+	n.ticking = true
+	n.ticked = append(n.ticked[:0], n.groups...)
+	n.forEach(n.ticked, (*group).tick, func() { n.ticking = false })
 	n.commands.tick()
-	n.expireRecords()
 	n.compactor.tick()
 	n.scrub()
 	n.mindSpace()
-	n.tellLeads()
+	n.tellAlive()
 	n.tickRemoval()
 	n.tickWaiting()
-	n.tickInSync()
 	if n.stopping {
 		n.handOver()
 	}
 }
 
+// turn reports whether it is a group's turn in this tick for what is done for each once in so many.
+func (n *Node) turn(g *group, ticks int) bool {
+	return (n.ticks+uint64(g.id))%uint64(max(1, ticks)) == 0
+}
+
+// ticksIn is how many ticks a time takes.
+func (n *Node) ticksIn(d time.Duration) int { return int(d / n.cfg.TickInterval) }
+
 // advance lets every group that was touched do its work, in the order of their ids, until nothing
-// is left to do without the world, or the step's budget is spent.
+// is left to do without the world, or the step's budget is spent. A part of the budget is for this, whatever
+// requests have used.
 func (n *Node) advance() {
+	limit := max(n.cfg.StepBudget, n.out.Work.Cost()+n.cfg.StepBudget/4)
 	for first := true; ; first = false {
-		n.settle()
-		if len(n.dirty) == 0 || !first && n.spent(1) {
+		n.settle(limit)
+		n.runErrands()
+		if len(n.dirty) == 0 || !first && n.out.Work.Cost() >= limit {
 			return
 		}
 		dirty := n.dirty
 		n.dirty = nil
 		slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
 		for i, g := range dirty {
-			if i > 0 && n.spent(1) {
+			if i > 0 && n.out.Work.Cost() >= limit {
 				n.dirty = append(n.dirty, dirty[i:]...)
 				return
 			}
@@ -519,31 +466,34 @@ func (n *Node) advance() {
 			before := g.view.hotBytes
 			g.advance()
 			n.hotBytes += g.view.hotBytes - before
+			n.noteHot(g)
 		}
 	}
 }
 
-// settle lets groups go on whose appends are durable.
-func (n *Node) settle() {
+// waitingGroup is a group and the end of one of its appends.
+type waitingGroup struct {
+	group *group
+	end   wal.LSN
+}
+
+// settle lets groups go on whose appends are durable, at least one of them, until the work of this step reaches a limit.
+func (n *Node) settle(limit int) {
 	durable := n.log.Durable()
-	rest := n.waiting[:0]
-	for _, g := range n.waiting {
+	for first := true; n.unsettled() && (first || n.out.Work.Cost() < limit); first = false {
+		n.out.Work.Advanced++
+		g := n.waiting[0].group
+		n.waiting[0] = waitingGroup{}
+		n.waiting = n.waiting[1:]
 		g.durable(durable)
-		if g.waiting = len(g.pipe.appends) > 0; g.waiting {
-			rest = append(rest, g)
-		}
 	}
-	clear(n.waiting[len(rest):])
-	n.waiting = rest
 }
 
-// wait notes that a group has appends under way.
-func (n *Node) wait(g *group) {
-	if !g.waiting {
-		g.waiting = true
-		n.waiting = append(n.waiting, g)
-	}
-}
+// unsettled reports whether an append is durable whose group doesn't know it.
+func (n *Node) unsettled() bool { return len(n.waiting) > 0 && n.waiting[0].end <= n.log.Durable() }
+
+// wait notes that a group has an append under way that ends where the log does.
+func (n *Node) wait(g *group) { n.waiting = append(n.waiting, waitingGroup{g, n.log.End()}) }
 
 func (n *Node) retryFetches() {
 	for first := true; len(n.woken) > 0 && (first || !n.spent(1)); first = false {
@@ -563,12 +513,31 @@ func (n *Node) evict() {
 			}
 		}
 	}
-	for stuck := 0; n.hotBytes > n.cfg.HotBytes && stuck < len(n.groups); n.evictFrom++ {
-		if n.evictOne(n.groups[n.evictFrom%len(n.groups)]) {
-			stuck = 0
-		} else {
-			stuck++
+	for stuck := 0; n.hotBytes > n.cfg.HotBytes && stuck < min(len(n.hot), mostStuck); {
+		i := n.evictFrom % len(n.hot)
+		g := n.hot[i]
+		if len(g.view.hot) == 0 || n.byID[g.id] != g {
+			g.hot = false
+			last := len(n.hot) - 1
+			n.hot[i], n.hot[last] = n.hot[last], nil
+			n.hot = n.hot[:last]
+			continue
 		}
+		n.evictFrom++
+		if stuck++; n.evictOne(g) {
+			stuck = 0
+		}
+	}
+}
+
+// mostStuck is how many groups are looked at in a step that have nothing to let go of. The next step goes on.
+const mostStuck = 100
+
+// noteHot notes that a group has entries in memory, if it does. So idle groups are never looked at.
+func (n *Node) noteHot(g *group) {
+	if !g.hot && len(g.view.hot) > 0 {
+		g.hot = true
+		n.hot = append(n.hot, g)
 	}
 }
 
@@ -602,12 +571,7 @@ func (n *Node) flush() {
 // noteSegments tells of segments that began or ended since the last step.
 func (n *Node) noteSegments(now wal.Stats) {
 	if now.Segment != n.told.Segment && n.told.Segment != 0 {
-		for _, g := range n.groups {
-			before := g.view.hotBytes
-			g.checkpoint()
-			n.hotBytes += g.view.hotBytes - before
-		}
-		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)})
+		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)}) // each group makes a checkpoint when it is ticked
 	}
 	if now.Recycled != n.told.Recycled {
 		n.event(Event{Kind: EventSegmentRecycled, N: int64(now.Recycled)})
@@ -634,14 +598,18 @@ func (n *Node) end(in *Input) *Output {
 // handOver gives leadership away, group by group. When none is on its way any more, all that is left
 // is to make durable what the log holds by then.
 func (n *Node) handOver() {
+	if n.handingOver {
+		return
+	}
+	n.handingOver = true
 	underWay := false
-	for _, g := range n.groups {
-		underWay = g.handOver() || underWay
-	}
-	if !underWay && n.lastLSN == 0 {
-		n.log.Sync()
-		n.lastLSN = n.log.End()
-	}
+	n.forAll(func(g *group) { underWay = g.handOver() || underWay }, func() {
+		n.handingOver = false
+		if !underWay && n.lastLSN == 0 {
+			n.log.Sync()
+			n.lastLSN = n.log.End()
+		}
+	})
 }
 
 func (n *Node) event(e Event) { n.out.Events = append(n.out.Events, e) }

@@ -20,6 +20,7 @@ type peer struct {
 	id       BrokerID
 	pieces   [][]byte // what it will be sent at the end of this step, but for its end
 	envelope []byte   // the end
+	leads    []lead   // that it will be told of at the end of this step
 	heard    Time     // when anything last came from it; when this node opened, before that
 	sent     Time     // when anything was last sent to it
 	met      Time     // when this broker last told it where it is
@@ -101,6 +102,12 @@ func (n *Node) peer(id BrokerID) *peer {
 
 // post hands the envelopes of this step to the world.
 func (n *Node) post() {
+	for _, p := range n.peers {
+		if len(p.leads) > 0 {
+			p.envelope = appendLeads(p.begin(), p.leads)
+			p.leads = p.leads[:0]
+		}
+	}
 	n.tellInSync()
 	for _, p := range n.peers {
 		if len(p.envelope)+len(p.pieces) > 0 && (p.clockTold == 0 || n.now.Sub(p.clockTold) >= n.electionTimeout()/2) {
@@ -142,11 +149,18 @@ func (n *Node) lose(id BrokerID) {
 		return
 	}
 	p.lost, p.lostAt = true, n.now
+	var led []*group
 	for _, g := range n.groups {
+		if brokerOf(g.lead) == id {
+			led = append(led, g)
+		}
+	}
+	n.out.Work.Parts += len(n.groups) / 16
+	n.forEach(led, func(g *group) {
 		if brokerOf(g.lead) == id {
 			g.loseLeader(id)
 		}
-	}
+	}, nil)
 }
 
 // loseLeader makes this replica campaign soon, each replica a little later than the one before it.
@@ -162,18 +176,25 @@ func (n *Node) electionTimeout() time.Duration {
 	return time.Duration(n.cfg.ElectionTicks) * n.cfg.TickInterval
 }
 
-// tellLeads tells the other brokers once in a heartbeat which groups this one leads, so that they
-// can send clients here, and that it is alive. Replicas of a group know its leader from raft.
-func (n *Node) tellLeads() {
+// tellLead tells the brokers that have no replica of a group that this one leads it, once in a heartbeat and when it
+// begins to, so that they can send clients here. Replicas know their leader from raft.
+func (g *group) tellLead() {
+	n := g.node
+	if !g.serving || !n.turn(g, n.cfg.HeartbeatTicks) && n.now.Sub(g.servingSince) > 2*n.cfg.TickInterval {
+		return
+	}
 	for _, p := range n.peers {
-		var leads []lead
-		for _, g := range n.groups {
-			if g.serving && !g.hasReplica(p.id) {
-				leads = append(leads, lead{g.id, g.term})
-			}
+		if !g.hasReplica(p.id) {
+			p.leads = append(p.leads, lead{g.id, g.term})
 		}
-		if len(leads) > 0 || n.now.Sub(p.sent) >= n.electionTimeout()/2 || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
-			p.envelope = appendLeads(p.begin(), leads)
+	}
+}
+
+// tellAlive tells the brokers to which nothing was said lately that this one is alive.
+func (n *Node) tellAlive() {
+	for _, p := range n.peers {
+		if n.now.Sub(p.sent) >= n.electionTimeout()/2 || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
+			p.envelope = appendLeads(p.begin(), nil)
 		}
 		n.introduce(p)
 	}

@@ -52,25 +52,15 @@ func (p *partition) applyCommand(index uint64, data []byte) any {
 // retentionCheck is how often a leader looks for records that are to be deleted.
 const retentionCheck = time.Second
 
-// expireRecords lets the leaders propose to delete what retention.ms and retention.bytes say.
-func (n *Node) expireRecords() {
-	if n.now < n.nextRetention {
+// expire lets the leader propose to delete what retention.ms and retention.bytes say.
+func (p *partition) expire() {
+	p.forgetProducers()
+	if p.expiring {
 		return
 	}
-	n.nextRetention = n.now.Add(retentionCheck)
-	for _, g := range n.groups {
-		p := n.partitions[g.id]
-		if p == nil || !g.serving {
-			continue
-		}
-		p.forgetProducers()
-		if p.expiring {
-			continue
-		}
-		if to := p.expired(); to > p.start {
-			p.expiring = true
-			g.propose(logStartCommand(to), func(any, error) { p.expiring = false })
-		}
+	if to := p.expired(); to > p.start {
+		p.expiring = true
+		p.group.propose(logStartCommand(to), func(any, error) { p.expiring = false })
 	}
 }
 

@@ -62,7 +62,7 @@ func (g *group) snapshot() *pb.Snapshot {
 		o.used = g.node.now
 		return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &o.index, Term: &o.term, ConfState: o.conf}}
 	}
-	if g.outgoing == nil && g.node.count(func(g *group) bool { return g.outgoing != nil }) >= maxSnapshots {
+	if g.outgoing == nil && g.node.snapshotsOut >= maxSnapshots {
 		return nil
 	}
 	op, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
@@ -70,20 +70,21 @@ func (g *group) snapshot() *pb.Snapshot {
 		g.node.log.Sync() // it isn't durable yet, and perhaps nobody else waits for that
 		return nil
 	}
-	g.outgoing = &outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now}
+	g.setOutgoing(&outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now})
 	g.node.cold.ops = append(g.node.cold.ops, op)
 	g.node.checkpointReads[op.ID] = coldRead{g.id, kept[0].Index}
 	return nil
 }
 
-func (n *Node) count(which func(*group) bool) int {
-	c := 0
-	for _, g := range n.groups {
-		if which(g) {
-			c++
-		}
-	}
-	return c
+// setOutgoing and setIncoming count the checkpoints under way of all groups.
+func (g *group) setOutgoing(o *outgoing) {
+	g.node.snapshotsOut += btoi(o != nil) - btoi(g.outgoing != nil)
+	g.outgoing = o
+}
+
+func (g *group) setIncoming(in *incoming) {
+	g.node.snapshotsIn += btoi(in != nil) - btoi(g.incoming != nil)
+	g.incoming = in
 }
 
 // finishCheckpoint takes the result of reading a checkpoint for followers.
@@ -93,7 +94,7 @@ func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
 	switch {
 	case isMissing(err) || err == nil && (g == nil || g.outgoing == nil || g.outgoing.index != read.first):
 		if g != nil && g.outgoing != nil && g.outgoing.index == read.first {
-			g.outgoing = nil
+			g.setOutgoing(nil)
 		}
 		return nil
 	case err != nil:
@@ -112,13 +113,13 @@ func (g *group) tickSnapshots() {
 	if in := g.incoming; in != nil {
 		switch {
 		case now.Sub(in.got) > patience:
-			g.incoming = nil // raft's leader finds out and begins again
+			g.setIncoming(nil) // raft's leader finds out and begins again
 		case now.Sub(in.asked) > g.node.electionTimeout()/2:
 			g.askPiece()
 		}
 	}
 	if o := g.outgoing; o != nil && now.Sub(o.used) > patience {
-		g.outgoing = nil
+		g.setOutgoing(nil)
 		g.failSnapshots()
 	}
 }
@@ -185,10 +186,10 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if n.log.Full() && n.reserve() <= int64(size) || g.incoming == nil && n.count(func(g *group) bool { return g.incoming != nil }) >= maxSnapshots {
+	if n.log.Full() && n.reserve() <= int64(size) || g.incoming == nil && n.snapshotsIn >= maxSnapshots {
 		return
 	}
-	g.incoming = &incoming{from: from, size: size, sum: sum, got: n.now, message: message}
+	g.setIncoming(&incoming{from: from, size: size, sum: sum, got: n.now, message: message})
 	g.askPiece()
 }
 
@@ -239,7 +240,7 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 		g.askPiece()
 		return
 	}
-	g.incoming = nil
+	g.setIncoming(nil)
 	if uint64(len(in.data)) != in.size || crc32.Checksum(in.data, castagnoli) != in.sum {
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "a checkpoint's checksum is wrong"})
 		return

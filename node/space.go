@@ -57,9 +57,7 @@ func (n *Node) lookFull() {
 	if full := n.isFull(); full != n.full {
 		n.full = full
 		n.event(Event{Kind: EventDiskFull, N: int64(btoi(full))})
-		for _, g := range n.groups {
-			g.tried = nil
-		}
+		n.forAll(func(g *group) { g.tried = nil }, nil)
 		n.tellFull()
 	}
 }
@@ -70,19 +68,19 @@ func (n *Node) mindSpace() {
 	if n.now >= n.spaceAt && (n.log.Full() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
 		n.spaceAt = n.now.Add(spaceRetry)
 		n.log.Retry()
-		for _, g := range n.groups {
+		n.forAll(func(g *group) {
 			if g.scarce() {
 				g.makeRoom()
 			}
-		}
-		n.log.Sync() // segments become free when it is durable that nobody needs them
+		}, n.log.Sync) // segments become free when it is durable that nobody needs them
 	}
 	if !n.full {
 		return
 	}
 	n.tellFull()
-	for _, g := range n.groups {
-		g.handOver()
+	if !n.emptying {
+		n.emptying = true
+		n.forAll(func(g *group) { g.handOver() }, func() { n.emptying = false })
 	}
 }
 

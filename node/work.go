@@ -11,6 +11,9 @@ type Work struct {
 	Parts    int   // partitions that were looked at or described
 	Elements int   // of arrays that were parsed or encoded
 	Entries  int   // applied
+	Walked   int   // groups that were looked at because all of them are: see errand
+	Advanced int   // times that a group's raft had something to do
+	Placed   int   // groups that were opened or closed
 	Bytes    int64 // of requests, answers, messages, results and applied entries
 }
 
@@ -19,12 +22,16 @@ const StepBudget = 10_000
 
 // Cost is the work as one number.
 func (w Work) Cost() int {
-	return 10*w.Requests + 5*w.Names + 2*w.Parts + w.Elements + 5*w.Entries + int(w.Bytes>>10)
+	return 10*w.Requests + 5*w.Names + 2*w.Parts + w.Elements + 5*w.Entries + w.Walked + 5*w.Advanced + placeCost*w.Placed + int(w.Bytes>>10)
 }
 
 // Within reports whether a step kept to a budget. A piece is begun while anything is left, so the last may go
-// beyond; and what the world gave (messages, results) is taken whole, the world bounds its bytes.
-func (w Work) Within(budget int) bool { return w.Cost() <= 2*max(budget, StepBudget) }
+// beyond; and what the world gave (messages, results) is taken whole, the world bounds its bytes. The broker's own work
+// keeps to its share of even a small budget.
+func (w Work) Within(budget int) bool {
+	own := budget / ownShare
+	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+1
+}
 
 // spent reports whether this step has done what it may, or a part of that.
 func (n *Node) spent(share int) bool { return n.out.Work.Cost() >= n.cfg.StepBudget/share }
@@ -166,5 +173,5 @@ func (n *Node) dropQueued(gone []ConnID) {
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.queued)+len(n.chores)+len(n.dirty)+len(n.woken) > 0
+	return len(n.queued)+len(n.chores)+len(n.errands)+len(n.dirty)+len(n.woken) > 0 || n.unsettled()
 }

@@ -29,6 +29,7 @@ type broker struct {
 	newest      newest      // then
 	alone       bool        // it was the only voter of some group
 	steps       uint64
+	budget      int                 // of a step
 	dials       [maxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
 	mended      bool                // its list of members was wrong, and isn't any more
 	kept        bool                // it lists only itself, and the others joined it

@@ -97,7 +97,9 @@ func (w *world) boot(b *broker) {
 	}
 	faulty := b.disk.failSyncs > 0 || b.disk.failWrites > 0 || b.disk.full
 	w.random.turn(b)
-	n, err := node.Open(w.config(b), b.disk, b.local(w.now))
+	cfg := w.config(b)
+	b.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
+	n, err := node.Open(cfg, b.disk, b.local(w.now))
 	w.random.done(b)
 	if b.disk.fuse == 0 || err != nil && faulty { // it died in the middle, or the disk failed
 		w.diedInRecovery(b)

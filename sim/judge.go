@@ -118,13 +118,14 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.checkInSync(w, b, e.Group)
 		}
 	}
+	if out.Work.Placed > 0 {
+		j.forgetClosed(b)
+	}
 	for _, g := range out.Changed {
 		if r := j.find(b, g); r != nil && appended(out.Events, g) { // maybe in the place of others
 			r.stale = true
 		}
-		if j.observeGroup(w, b, g) && g == 0 {
-			j.forgetClosed(b)
-		}
+		j.observeGroup(w, b, g)
 	}
 }
 
@@ -160,11 +161,11 @@ func appended(events []node.Event, g node.GroupID) bool {
 	return false
 }
 
-// observeGroup looks at a group and says whether anything was new.
-func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
+// observeGroup looks at a group.
+func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 	v, ok := b.node.Inspect(g)
 	if !ok || v.Closed || j.gone[g] || g == 0 && b.node.Founding() {
-		return false
+		return
 	}
 	at, known := j.search(b, g)
 	if !known {
@@ -172,7 +173,7 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
 	}
 	r := j.seen[b.number][at]
 	if !r.stale && sameView(&r.view, &v) {
-		return false
+		return
 	}
 	if !j.known[g] {
 		j.known[g] = true
@@ -195,7 +196,6 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) bool {
 	if v.DurableTerm > v.Term {
 		w.fail("durable-term", "broker %d, group %d: durable term %d is above its term %d", b.number, g, v.DurableTerm, v.Term)
 	}
-	return true
 }
 
 // sameView says that nothing changed that the cluster looks at.
@@ -213,7 +213,7 @@ func replicaIDs(raftIDs []uint64) []checker.ReplicaID {
 	return out
 }
 
-// forgetClosed drops replicas that a broker no longer has, after its catalog changed.
+// forgetClosed drops replicas that a broker no longer has, after it opened or closed some.
 func (j *judge) forgetClosed(b *broker) {
 	j.seen[b.number] = slices.DeleteFunc(j.seen[b.number], func(r *seenReplica) bool {
 		if _, ok := b.node.Inspect(r.group); ok {

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import "slices"
+
+// A broker has much to do of its own that grows with the number of its groups: it opens and closes them as the catalog
+// says, ticks them, and walks over all of them when another broker dies, when the disk becomes full, when it stops.
+// All that is done in pieces, with a share of the budget of each step that clients can't use up, nor it theirs.
+
+// errand is such work. A call does a piece of it, for one group, and reports whether more is left.
+type errand func() bool
+
+// ownShare is the part of a step's budget that the broker's own work may use, one in so many.
+const ownShare = 8
+
+// errandTurn is how many pieces of an errand are done before it is another's turn.
+const errandTurn = 64
+
+// runErrands goes on with the broker's own work, in turn, until its share of this step is used up. One piece is always
+// done.
+func (n *Node) runErrands() {
+	share := n.cfg.StepBudget / ownShare
+	for len(n.errands) > 0 && (n.ownWork == 0 || n.ownWork < share) {
+		e, more := n.errands[0], true
+		for turn := 0; more && turn < errandTurn && (n.ownWork == 0 || n.ownWork < share); turn++ {
+			before := n.out.Work.Cost()
+			more = e()
+			n.ownWork += max(1, n.out.Work.Cost()-before)
+		}
+		n.errands[0] = nil
+		n.errands = n.errands[1:]
+		if more {
+			n.errands = append(n.errands, e)
+		}
+	}
+}
+
+// forEach calls do for some groups, but for those that are gone by their turn, and then then, if there is one.
+func (n *Node) forEach(groups []*group, do func(*group), then func()) {
+	n.errands = append(n.errands, func() bool {
+		if len(groups) > 0 {
+			g := groups[0]
+			groups = groups[1:]
+			n.out.Work.Walked++
+			if n.byID[g.id] == g {
+				do(g)
+			}
+		}
+		if len(groups) == 0 && then != nil {
+			then()
+		}
+		return len(groups) > 0
+	})
+}
+
+// forAll does the same for all groups that there are now.
+func (n *Node) forAll(do func(*group), then func()) { n.forEach(slices.Clone(n.groups), do, then) }
+
+// addGroup and dropGroup keep the groups in no order that means anything, so that either costs the same however many
+// there are. It is the same order in every run.
+func (n *Node) addGroup(g *group) {
+	g.position = len(n.groups)
+	n.groups = append(n.groups, g)
+	n.byID[g.id] = g
+	n.hotBytes += g.view.hotBytes
+	n.noteHot(g)
+}
+
+func (n *Node) dropGroup(g *group) {
+	last := len(n.groups) - 1
+	n.groups[g.position] = n.groups[last]
+	n.groups[g.position].position = g.position
+	n.groups[last] = nil
+	n.groups = n.groups[:last]
+	delete(n.byID, g.id)
+	n.hotBytes -= g.view.hotBytes
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+
+	"chronik/wal"
+)
+
+// The catalog says of which partitions this broker has replicas. A command may ask for thousands at once, so the catalog
+// only notes which partitions to look at, and the groups are opened and closed in pieces (errands.go). Until then a
+// replica that is to come is one that this broker doesn't have yet: messages for it are dropped, and raft sends them
+// again; clients look for another leader. One that is to go is a replica on a broker that lags behind the catalog; no
+// client finds it any more, since they name topics. Whoever looks finds the catalog of that time, so what was created
+// and deleted meanwhile is never opened. In the log a group still begins and ends after the command that says so.
+
+// placeCost is what opening or closing a group costs, see Work.Cost.
+const placeCost = 20
+
+// placing are the partitions to look at, each once, in the order in which the catalog named them.
+type placing struct {
+	queue  []GroupID
+	in     map[GroupID]bool
+	active bool // its errand is under way
+}
+
+// placeLater lets this broker open or close its replica of a partition, as the catalog says. While the node opens,
+// recover does it afterwards.
+func (n *Node) placeLater(id GroupID) {
+	p := &n.placing
+	if n.catalog.group == nil || p.in[id] {
+		return
+	}
+	if p.in == nil {
+		p.in = make(map[GroupID]bool)
+	}
+	p.in[id] = true
+	p.queue = append(p.queue, id)
+	if !p.active {
+		p.active = true
+		n.errands = append(n.errands, n.placeNext)
+	}
+}
+
+func (n *Node) placeEach(partitions []*partitionMeta) {
+	for _, p := range partitions {
+		n.placeLater(p.Group)
+	}
+}
+
+// placeNext looks at the next partition.
+func (n *Node) placeNext() bool {
+	p := &n.placing
+	id := p.queue[0]
+	p.queue = p.queue[1:]
+	delete(p.in, id)
+	n.placeGroup(id)
+	p.active = len(p.queue) > 0
+	return p.active
+}
+
+// placeGroup opens or closes this broker's replica of a group, as the catalog says.
+func (n *Node) placeGroup(id GroupID) {
+	g, meta := n.byID[id], n.catalog.byGroup[id]
+	var replica replicaMeta
+	here := false
+	if meta != nil {
+		replica, here = meta.replica(n.self)
+	}
+	if g != nil && (!here || g.self != replica.id()) { // it is no longer wanted here, or it was damaged and is replaced
+		n.closePartition(g)
+		g = nil
+	}
+	if here && g == nil {
+		n.placeNew(meta, replica)
+	}
+}
+
+func (n *Node) placeNew(meta *partitionMeta, replica replicaMeta) {
+	err := n.openPartition(meta, func(wal.Op) wal.Result {
+		panic("broken invariant: a group's records come after the command that made it")
+	})
+	assert(err == nil, "an empty group can be opened: %v", err)
+	if g := n.byID[meta.Group]; g != nil {
+		n.out.Work.Placed++
+		if meta.Replicas[0].Broker == n.self && slices.Contains(meta.Founders, replica.id()) {
+			g.eagerTicks = n.cfg.ElectionTicks
+		}
+	}
+}
+
+// placeAll looks at all partitions of which this broker has a replica, or shall have one.
+func (n *Node) placeAll() {
+	for _, t := range n.catalog.topics {
+		n.out.Work.Parts += len(t.Partitions) / 16
+		for _, p := range t.Partitions {
+			if _, here := p.replica(n.self); here || n.byID[p.Group] != nil {
+				n.placeLater(p.Group)
+			}
+		}
+	}
+}
+
+// closePartition ends this broker's replica of a partition. The commit index that covers the reason
+// is in the log before the removal, so a restart can't find a group removed that it should have.
+func (n *Node) closePartition(g *group) {
+	n.out.Work.Placed++
+	p, c := n.partitions[g.id], n.coordinators[g.id]
+	g.close()
+	if p != nil {
+		p.wake()
+	}
+	if c != nil {
+		c.wake()
+	}
+	delete(n.partitions, g.id)
+	delete(n.coordinators, g.id)
+	n.dropGroup(g)
+	n.log.RemoveGroup(g.id)
+}
