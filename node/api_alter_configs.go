@@ -248,24 +248,9 @@ func (n *Node) checkBrokerChange(name string, changes int) error {
 	return nil
 }
 
-// try works the change out from what this broker knows, and sends it. A topic that isn't known here
-// may exist all the same: the command decides, and by then it is known.
+// try sends the change, until it is applied to what it was worked out from.
 func (a *alteration) try() {
-	cmd := &alterConfigs{Topic: a.topic}
-	t := a.node.catalog.byName[a.topic]
-	if t != nil {
-		configs, err := a.worked(t)
-		if err != nil || a.validate {
-			a.finish(err)
-			return
-		}
-		cmd.ID, cmd.Changes, cmd.Configs = t.id(), t.ConfigChanges, configs
-	} else if a.validate {
-		a.finish(unknownTopic(a.topic))
-		return
-	}
-	*a.code = kerr.RequestTimedOut.Code // until it is applied
-	a.node.commands.submitFor(a.wait.request, command{AlterConfigs: cmd}, func(res commandResult) {
+	a.node.commands.submitPlan(a.wait.request, a.plan, func(res commandResult) {
 		switch {
 		case a.wait.request.over():
 		case res.err == errOutdated:
@@ -274,6 +259,26 @@ func (a *alteration) try() {
 			a.finish(res.err)
 		}
 	})
+}
+
+// plan works the change out from what this broker knows. A topic that isn't known here
+// may exist all the same: the command decides, and by then it is known.
+func (a *alteration) plan() (command, bool) {
+	cmd := &alterConfigs{Topic: a.topic}
+	t := a.node.catalog.byName[a.topic]
+	if t != nil {
+		configs, err := a.worked(t)
+		if err != nil || a.validate {
+			a.finish(err)
+			return command{}, false
+		}
+		cmd.ID, cmd.Changes, cmd.Configs = t.id(), t.ConfigChanges, configs
+	} else if a.validate {
+		a.finish(unknownTopic(a.topic))
+		return command{}, false
+	}
+	*a.code = kerr.RequestTimedOut.Code // until it is applied
+	return command{AlterConfigs: cmd}, true
 }
 
 func (a *alteration) worked(t *topicMeta) ([]configValue, error) {

@@ -42,6 +42,7 @@ func (c *catalog) addPartitions(cmd *addPartitions, most int) error {
 // appendPartitions gives a topic partitions, each a group of its own.
 func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
 	c.sizes.version++
+	c.node.out.Work.Parts += len(placement) / 4
 	for _, replicas := range placement {
 		p := &partitionMeta{Topic: t, Index: int32(len(t.Partitions)), Group: c.nextGroup}
 		for _, b := range replicas {
@@ -87,25 +88,12 @@ type growth struct {
 	in       *kmsg.CreatePartitionsRequestTopic
 	out      *kmsg.CreatePartitionsResponseTopic
 	validate bool
+	sent     *addPartitions
 }
 
-// try plans the partitions from what this broker knows, and sends the command; see alteration.try.
+// try sends the new partitions, until they are applied to what they were planned from.
 func (g *growth) try() {
-	cmd := &addPartitions{Topic: g.in.Topic}
-	t := g.node.catalog.byName[g.in.Topic]
-	if t != nil {
-		placement, err := g.plan(t)
-		if err != nil || g.validate {
-			g.finish(err)
-			return
-		}
-		cmd.ID, cmd.From, cmd.Replicas = t.id(), len(t.Partitions), placement
-	} else if g.validate {
-		g.finish(unknownTopic(g.in.Topic))
-		return
-	}
-	g.out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-	g.node.commands.submitFor(g.wait.request, command{AddPartitions: cmd}, func(res commandResult) {
+	g.node.commands.submitPlan(g.wait.request, g.plan, func(res commandResult) {
 		switch {
 		case g.wait.request.over():
 		case res.err == errOutdated:
@@ -113,13 +101,34 @@ func (g *growth) try() {
 		case res.err != nil:
 			g.finish(res.err)
 		default:
-			g.grown(cmd)
+			g.grown()
 		}
 	})
 }
 
+// plan plans the partitions from what this broker knows; see alteration.plan.
+func (g *growth) plan() (command, bool) {
+	cmd := &addPartitions{Topic: g.in.Topic}
+	t := g.node.catalog.byName[g.in.Topic]
+	if t != nil {
+		placement, err := g.place(t)
+		if err != nil || g.validate {
+			g.finish(err)
+			return command{}, false
+		}
+		cmd.ID, cmd.From, cmd.Replicas = t.id(), len(t.Partitions), placement
+	} else if g.validate {
+		g.finish(unknownTopic(g.in.Topic))
+		return command{}, false
+	}
+	g.sent = cmd
+	g.out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
+	return command{AddPartitions: cmd}, true
+}
+
 // grown answers when the new partitions have leaders, unless the topic is gone already.
-func (g *growth) grown(cmd *addPartitions) {
+func (g *growth) grown() {
+	cmd := g.sent
 	g.out.ErrorCode = 0
 	var created []*partitionMeta
 	if t := g.node.catalog.byName[cmd.Topic]; t != nil && t.id() == cmd.ID {
@@ -128,7 +137,7 @@ func (g *growth) grown(cmd *addPartitions) {
 	g.node.whenLed(g.wait.request, created, g.wait.done)
 }
 
-func (g *growth) plan(t *topicMeta) ([][]BrokerID, error) {
+func (g *growth) place(t *topicMeta) ([][]BrokerID, error) {
 	have, replicas := len(t.Partitions), len(t.Partitions[0].Replicas)
 	more := int(g.in.Count) - have
 	switch {
@@ -179,12 +188,18 @@ func (n *Node) whenLed(r *request, partitions []*partitionMeta, done func()) {
 		if r.over() {
 			return
 		}
-		for n.now < end && len(partitions) > 0 {
+		for looked := 1; n.now < end && len(partitions) > 0; looked++ {
 			if !n.led(partitions[0]) {
 				n.deadlines.add(n.now.Add(ledCheck), check)
 				return
 			}
 			partitions = partitions[1:] // those that were led once needn't be looked at again
+			if looked%32 == 0 {
+				if n.out.Work.Parts++; n.spent(1) {
+					n.deadlines.add(n.now, check)
+					return
+				}
+			}
 		}
 		done()
 	}

@@ -65,18 +65,21 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 	for _, b := range in.Replicas {
 		cmd.Replicas = append(cmd.Replicas, BrokerID(b))
 	}
-	var try func()
-	try = func() {
+	plan := func() (command, bool) {
 		if err := n.checkReassignment(req, cmd); err != nil {
 			finish(err)
-			return
+			return command{}, false
 		}
 		cmd.From = &moveFrom{}
 		if p := n.catalog.partition(topic, in.Partition); p != nil {
 			*cmd.From = moveFrom{p.Group, p.Moves}
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
-		n.commands.submitFor(w.request, command{Reassign: cmd}, func(res commandResult) {
+		return command{Reassign: cmd}, true
+	}
+	var try func()
+	try = func() {
+		n.commands.submitPlan(w.request, plan, func(res commandResult) {
 			if res.err == errOutdated && !w.request.over() {
 				try()
 				return

@@ -35,7 +35,12 @@ type pendingCommand struct {
 	bytes   []byte // when it is under way
 	done    func(commandResult)
 	request *request // of a client that waits for it; nil if the broker itself wants it
+	plan    plan     // works it out again; nil: nothing of the catalog's state is in it
+	planned uint64   // entry of group 0 after which it was worked out
 }
+
+// plan works a command out from the state of the catalog; false if that can't be done, and its client was told why.
+type plan func() (cmd command, ok bool)
 
 // abandoned reports whether nobody waits for the command any more: its client got an answer, or is gone.
 func (p *pendingCommand) abandoned() bool {
@@ -59,29 +64,46 @@ var (
 // submit queues a command. done is called when it is applied here; never, if it never is: whoever
 // waits needs a deadline of its own.
 func (c *commands) submit(cmd command, done func(commandResult)) {
-	c.enqueue(cmd, nil, done)
+	c.enqueue(cmd, nil, nil, done)
 }
 
 // submitFor does the same for a client's request. A command whose request was answered, with a time-out, or whose
 // connection is gone isn't sent any more: its effect would come when nobody expects it.
 func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) {
-	c.enqueue(cmd, r, done)
+	c.enqueue(cmd, nil, r, done)
 }
 
-func (c *commands) enqueue(cmd command, r *request, done func(commandResult)) {
-	if cmd.grows() && !c.node.catalog.group.hasRoom() {
-		done(commandResult{err: errNoRoomToGrow})
-		return
+// submitPlan does the same for a command that says from which state of the catalog it was worked out, and is refused when
+// that has changed. It is worked out again when its turn comes: of many changes of one topic that wait, each would
+// otherwise be refused as often as there are others before it.
+func (c *commands) submitPlan(r *request, plan plan, done func(commandResult)) {
+	if cmd, ok := plan(); ok {
+		c.enqueue(cmd, plan, r, done)
 	}
+}
+
+// prepare fills in what all commands of this broker say, and checks one.
+func (c *commands) prepare(cmd *command) error {
 	cmd.Origin, cmd.Session = c.node.self, c.session
 	if cmd.grows() && !cmd.ofBrokers() {
 		cmd.MostReplicas = c.node.cfg.MaxPartitionsPerBroker
 	}
 	if err := cmd.check(); err != nil { // it would never be proposed, and those after it neither
-		done(commandResult{err: kafka.Errorf(kerr.InvalidRequest, "%v", err)})
+		return kafka.Errorf(kerr.InvalidRequest, "%v", err)
+	}
+	return nil
+}
+
+func (c *commands) enqueue(cmd command, plan plan, r *request, done func(commandResult)) {
+	if cmd.grows() && !c.node.catalog.group.hasRoom() {
+		done(commandResult{err: errNoRoomToGrow})
 		return
 	}
-	p := &pendingCommand{command: cmd, size: cmd.size(), done: done, request: r}
+	if err := c.prepare(&cmd); err != nil {
+		done(commandResult{err: err})
+		return
+	}
+	p := &pendingCommand{command: cmd, size: cmd.size(), done: done, request: r, plan: plan, planned: c.node.catalog.group.applied}
 	if r != nil && (r.gone || !c.queue.take(&r.conn.commands, p.size)) {
 		done(commandResult{err: errTooManyCommands})
 		return
@@ -132,6 +154,10 @@ func (c *commands) begin() {
 			p.done(commandResult{err: errNoRoomToGrow})
 			continue
 		}
+		if !c.renew(p) {
+			c.queue.leave(p)
+			continue
+		}
 		c.seq++
 		p.Seq = c.seq
 		var err error
@@ -141,6 +167,25 @@ func (c *commands) begin() {
 		c.wait = commandRetry
 		c.send()
 	}
+}
+
+// renew works a command out again if the catalog has changed since it was; false if its client has been told why that
+// can't be done.
+func (c *commands) renew(p *pendingCommand) bool {
+	if p.plan == nil || p.abandoned() || p.planned == c.node.catalog.group.applied {
+		return true
+	}
+	c.node.out.Work.Names++
+	cmd, ok := p.plan()
+	if !ok {
+		return false
+	}
+	if err := c.prepare(&cmd); err != nil {
+		p.done(commandResult{err: err})
+		return false
+	}
+	p.command = cmd
+	return true
 }
 
 // grows reports whether a command makes something that needs room on the brokers' disks.
