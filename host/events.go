@@ -22,7 +22,7 @@ type events struct {
 }
 
 // tellKinds are the events that say what is wrong with something that came from elsewhere.
-var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused}
+var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused, node.EventSecondProcess}
 
 func newEvents(log *slog.Logger, ready func()) events {
 	e := events{log: log, ready: ready, tells: make(map[node.EventKind]*teller)}
@@ -46,6 +46,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventBecameLeader:      {slog.LevelInfo, "leads a group", ""},
 	node.EventLostLeadership:    {slog.LevelInfo, "no longer leads a group", ""},
 	node.EventTermsRunOut:       {slog.LevelError, "a group uses up its leader epochs, which elections can't have done: some broker, or somebody who knows the cluster secret, says what isn't so. Change the secret; long before none are left, copy the records to a new topic", "left"},
+	node.EventSecondProcess:     {slog.LevelError, "two processes have one broker_id; the second one is shut out, and ends", "broker"},
 	node.EventFoundersDiffer:    {slog.LevelError, "the founders of the cluster don't agree", "broker"},
 	node.EventNotReady:          {slog.LevelWarn, "not ready yet", ""},
 	node.EventLeadershipMoved:   {slog.LevelInfo, "handed a group over", "to"},

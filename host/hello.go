@@ -21,14 +21,18 @@ import (
 //	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
 //	challenge, listener -> dialer: nonce 16 | proof 32      (secret.go)
 //	response, dialer -> listener:  proof 32
-//	answer, listener -> dialer:  "CHRK" | version 2 | replica | refusal: length 2, bytes (length 0: welcome)
+//	answer, listener -> dialer:  "CHRK" | version 2 | replica | final 1 | refusal: length 2, bytes (length 0: welcome)
 //	replica:                     incarnation 4 | folder id: length 1, bytes
 //	then, dialer -> listener:    length 4 | CRC-32C of the data 4 | data     (length 0: still alive)
+//	and, listener -> dialer, now and then: the same. It is how a process hears that it has a broker's id, which isn't where
+//	that broker is looked for.
+//
+// A refusal is final (1) if the dialer, such as it is, will never be listened to.
 //
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 4
+	peerVersion = 5
 
 	envelopeHead = 8 // bytes before the data
 
@@ -134,10 +138,15 @@ func checkMagic(b []byte) error {
 }
 
 // appendAnswer appends the listener's answer; an empty refusal is a welcome.
-func appendAnswer(b []byte, self replica, refusal string) []byte {
+func appendAnswer(b []byte, self replica, final bool, refusal string) []byte {
 	b = append(b, peerMagic...)
 	b = binary.BigEndian.AppendUint16(b, peerVersion)
 	b = self.append(b)
+	if final {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(refusal)))
 	return append(b, refusal...)
 }
@@ -155,32 +164,41 @@ func readAnswer(r io.Reader) (replica, error) {
 	if err != nil {
 		return them, err
 	}
-	var n [2]byte
+	var n [3]byte
 	if _, err := io.ReadFull(r, n[:]); err != nil {
 		return them, err
 	}
-	refusal := make([]byte, binary.BigEndian.Uint16(n[:]))
+	refusal := make([]byte, binary.BigEndian.Uint16(n[1:]))
 	if _, err := io.ReadFull(r, refusal); err != nil {
 		return them, err
 	}
 	if len(refusal) > 0 {
-		return them, fmt.Errorf("refused: %s", refusal)
+		return them, refusedError{string(refusal), n[0] == 1}
 	}
 	return them, nil
 }
 
+// refusedError is what a listener says that doesn't take a connection.
+type refusedError struct {
+	text  string
+	final bool
+}
+
+func (e refusedError) Error() string { return "refused: " + e.text }
+
 // refusal says why a dialer that said h may not send to us; "" if it may. One that we don't know may:
 // it is new to the cluster and is going to register.
-func refusal(h, self hello, knownFolder string) string {
+func refusal(h, self hello, knownFolder string) (text string, final bool) {
 	switch {
 	case h.cluster != self.cluster:
-		return fmt.Sprintf("this broker belongs to cluster %q, you to %q; mend the peer address or cluster_id", self.cluster, h.cluster)
+		return fmt.Sprintf("this broker belongs to cluster %q, you to %q; mend the peer address or cluster_id", self.cluster, h.cluster), false
 	case h.to != self.from:
-		return fmt.Sprintf("this is broker %d, you look for broker %d; mend the peer addresses in members", self.from, h.to)
+		return fmt.Sprintf("this is broker %d, you look for broker %d; mend the peer addresses in members", self.from, h.to), false
 	case h.from == self.from:
-		return fmt.Sprintf("this is broker %d, too; give every broker its own broker_id", self.from)
+		return fmt.Sprintf("this is broker %d, too; give every broker its own broker_id", self.from), false
 	}
-	return h.replica.check(h.from, knownFolder)
+	text = h.replica.check(h.from, knownFolder)
+	return text, text != ""
 }
 
 // envelope appends one frame; none at all is a sign of life.

@@ -4,8 +4,11 @@ package host
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -194,6 +197,9 @@ func (l *link) shakeHands(sock net.Conn) error {
 			"peer addresses in members may name another port than a broker's peer_listen, its release may speak another version of the peer protocol, or too many connect to it at once; its own lines say more")
 	}
 	them, err := readAnswer(sock)
+	if no, ok := errors.AsType[refusedError](err); ok && no.final {
+		l.peers.mail.refused(node.Refusal{By: l.to, Text: no.text})
+	}
 	if err != nil {
 		return closedBy(err, "before it answered whether this broker may send to it", "its broker is stopping, or has died; its own lines say more")
 	}
@@ -209,7 +215,7 @@ func (l *link) send(sock net.Conn) error {
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	gone := make(chan error, 1)
-	l.peers.wg.Go(func() { gone <- waitForEnd(sock) })
+	l.peers.wg.Go(func() { gone <- l.waitForEnd(sock) })
 	var out gather
 	for {
 		select {
@@ -231,9 +237,30 @@ func (l *link) send(sock net.Conn) error {
 	}
 }
 
-// waitForEnd returns when the other end, which never sends after its answer, hangs up.
-func waitForEnd(sock net.Conn) error {
-	var b [1]byte
-	_, err := sock.Read(b[:])
-	return err
+// maxBack bounds what the other end sends after its answer.
+const maxBack = 4 << 10
+
+// waitForEnd returns when the other end hangs up. It hardly ever sends after its answer: see node.Envelope.Back.
+func (l *link) waitForEnd(sock net.Conn) error {
+	for {
+		var head [envelopeHead]byte
+		if _, err := io.ReadFull(sock, head[:]); err != nil {
+			return err
+		}
+		n := binary.BigEndian.Uint32(head[:])
+		if n == 0 || n > maxBack {
+			return fmt.Errorf("it sent an envelope of %d bytes back, the limit is %d", n, maxBack)
+		}
+		data := make([]byte, n)
+		if _, err := io.ReadFull(sock, data); err != nil {
+			return err
+		}
+		if crc32.Checksum(data, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+			return errors.New("the checksum of an envelope that it sent back is wrong")
+		}
+		if !l.peers.budget.acquire(int64(n), l.peers.quit) {
+			return net.ErrClosed
+		}
+		l.peers.mail.message(node.Message{From: l.to, Data: data})
+	}
 }

@@ -4,6 +4,7 @@ package host
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type mailbox struct {
 	results  inbox[wal.Result]
 	tasks    inbox[node.TaskResult]
 	lostIDs  []node.BrokerID
+	refusals []node.Refusal // by other brokers, at most one from each
 	hangups  []hangup
 	posted   uint64 // requests ever posted
 	given    uint64 // requests ever given to the loop
@@ -106,6 +108,15 @@ func (m *mailbox) message(msg node.Message) {
 func (m *mailbox) lost(id node.BrokerID) {
 	m.mu.Lock()
 	m.lostIDs = append(m.lostIDs, id)
+	m.unlockAndWake()
+}
+
+// refused says that another broker will never listen to this process.
+func (m *mailbox) refused(r node.Refusal) {
+	m.mu.Lock()
+	if !slices.ContainsFunc(m.refusals, func(o node.Refusal) bool { return o.By == r.By }) {
+		m.refusals = append(m.refusals, r)
+	}
 	m.unlockAndWake()
 }
 
@@ -198,7 +209,7 @@ func (m *mailbox) sleep(d time.Duration) {
 // ready says whether there is something to step for.
 func (m *mailbox) ready() bool {
 	return !m.requests.empty() || !m.messages.empty() || !m.results.empty() || !m.tasks.empty() ||
-		len(m.hangups)+len(m.lostIDs) > 0 || m.stopped != m.in.Stop
+		len(m.hangups)+len(m.lostIDs)+len(m.refusals) > 0 || m.stopped != m.in.Stop
 }
 
 // fillInput puts what came into the input, cut to the bounds of a step.
@@ -213,6 +224,8 @@ func (m *mailbox) fillInput() {
 		m.in.Lost = append(m.in.Lost, m.lostIDs...)
 		m.lostIDs = m.lostIDs[:0]
 	}
+	m.in.Refused = append(m.in.Refused[:0], m.refusals...)
+	m.refusals = m.refusals[:0]
 	m.given += uint64(len(m.in.Requests))
 	m.in.Stop = m.stopped
 }

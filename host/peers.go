@@ -28,6 +28,10 @@ const (
 
 	// maxHandshakes bounds the connections that have not said yet who they are; one more is closed at once.
 	maxHandshakes = 64
+
+	// maxInbound bounds the connections from one broker: the newest, those before it which are dead or about to be, and
+	// those of another process that has its id.
+	maxInbound = 4
 )
 
 // peers is the listener for other brokers and one link to each of them; the node says who they are.
@@ -50,10 +54,12 @@ type peers struct {
 	links     map[node.BrokerID]*link
 	folders   map[node.BrokerID]string // ids of the brokers' data folders, of those that are known
 	socks     map[net.Conn]bool
-	proven    map[net.Conn]string        // the secrets that connections were made with
-	inbound   map[node.BrokerID]net.Conn // the newest connection from each broker
-	strangers []node.BrokerID            // of inbound, the oldest first
-	greeting  int                        // connections that have not said yet who they are
+	proven    map[net.Conn]string // the secrets that connections were made with
+	ways      map[uint64]net.Conn // connections from brokers, by node.Message.Via
+	nextWay   uint64
+	inbound   map[node.BrokerID][]net.Conn // connections from each broker, the newest last
+	strangers []node.BrokerID              // of inbound, the oldest first
+	greeting  int                          // connections that have not said yet who they are
 	closed    bool
 }
 
@@ -68,7 +74,8 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logge
 		budget:  newBudget(peerInboxBytes),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
-		inbound: make(map[node.BrokerID]net.Conn),
+		ways:    make(map[uint64]net.Conn),
+		inbound: make(map[node.BrokerID][]net.Conn),
 	}
 	if addr == "" {
 		return p, nil
@@ -133,10 +140,28 @@ func (p *peers) send(msgs []node.Envelope) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range msgs {
-		if l := p.links[m.To]; l != nil {
+		if m.Back != 0 {
+			p.sendBack(m)
+		} else if l := p.links[m.To]; l != nil {
 			l.push(m.Pieces)
 		}
 	}
+}
+
+// sendBack answers a process that isn't taken for the broker whose id it has: that its connection ends says nothing of
+// that broker.
+func (p *peers) sendBack(m node.Envelope) {
+	sock := p.ways[m.Back]
+	if sock == nil {
+		return
+	}
+	p.inbound[m.To] = slices.DeleteFunc(p.inbound[m.To], func(s net.Conn) bool { return s == sock })
+	p.wg.Go(func() {
+		var out gather
+		out.envelope(m.Pieces)
+		sock.SetWriteDeadline(time.Now().Add(writeTime))
+		_ = out.writeTo(sock) // it may be gone
+	})
 }
 
 // consumed gives back the room of messages that the node has taken.
@@ -164,8 +189,7 @@ func (p *peers) receive(sock net.Conn) {
 		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
 		return
 	}
-	p.replace(broker, sock)
-	if err = p.readMessages(broker, sock); !isHangup(err) {
+	if err = p.readMessages(broker, p.enter(broker, sock), sock); !isHangup(err) {
 		p.ended.tell(slog.LevelWarn, "closed the connection from a broker", err.Error(), slog.Int("broker", int(broker)))
 	}
 	if p.newest(broker, sock) {
@@ -188,7 +212,8 @@ func (p *peers) greet(n int) bool {
 func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.closed && p.inbound[from] == sock
+	socks := p.inbound[from]
+	return !p.closed && len(socks) > 0 && socks[len(socks)-1] == sock
 }
 
 // welcome answers the other end's hello and returns who it is.
@@ -203,11 +228,15 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
 			closedBy(err, "after it was sent this broker's proof", "it has another secret, which its own lines then say, or it died"))
 	}
-	self, no := p.self.replica, refusal(h, p.self, p.knownFolder(h.from))
+	self := p.self.replica
+	no, final := refusal(h, p.self, p.knownFolder(h.from))
 	if !known {
-		self, no = replica{}, "another cluster secret" // and nothing else: a stranger learns nothing
+		self, no, final = replica{}, "another cluster secret", false // and nothing else: a stranger learns nothing
 	}
-	if _, err := sock.Write(appendAnswer(nil, self, no)); err != nil {
+	if final && p.hears(h.from) {
+		no += fmt.Sprintf(". Broker %d is running: two processes must never share an id, so give this one another broker_id if that one is to go on", h.from)
+	}
+	if _, err := sock.Write(appendAnswer(nil, self, final, no)); err != nil {
 		return 0, err
 	}
 	if no != "" {
@@ -217,7 +246,7 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 	return h.from, sock.SetDeadline(time.Time{})
 }
 
-func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
+func (p *peers) readMessages(from node.BrokerID, way uint64, sock net.Conn) error {
 	in := bufio.NewReaderSize(sock, 64<<10)
 	reserved := int64(0)
 	reserve := func(n int64) bool {
@@ -240,7 +269,7 @@ func (p *peers) readMessages(from node.BrokerID, sock net.Conn) error {
 			l.received.Add(int64(len(data)) + envelopeHead)
 		}
 		if len(data) > 0 {
-			p.mail.message(node.Message{From: from, Data: data})
+			p.mail.message(node.Message{From: from, Via: way, Data: data})
 		}
 	}
 }
@@ -252,6 +281,13 @@ func (p *peers) link(id node.BrokerID) *link {
 	return p.links[id]
 }
 
+// hears reports whether a broker is connected to this one.
+func (p *peers) hears(id node.BrokerID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.inbound[id]) > 0
+}
+
 // knownFolder returns the id of a broker's data folder, if the cluster knows it.
 func (p *peers) knownFolder(id node.BrokerID) string {
 	p.mu.Lock()
@@ -259,25 +295,30 @@ func (p *peers) knownFolder(id node.BrokerID) string {
 	return p.folders[id]
 }
 
-// replace makes sock the connection from a broker and closes the one before, which is dead or
-// about to be.
-func (p *peers) replace(from node.BrokerID, sock net.Conn) {
+// enter makes sock the newest connection from a broker, and returns its name. Those before it are usually dead or about to
+// be; but it may be of a second process with the broker's id, which must not take the place of the first.
+func (p *peers) enter(from node.BrokerID, sock net.Conn) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old := p.inbound[from]; old != nil {
-		old.Close()
+	p.nextWay++
+	p.ways[p.nextWay] = sock
+	if p.inbound[from] = append(p.inbound[from], sock); len(p.inbound[from]) > maxInbound {
+		p.inbound[from][0].Close()
+		p.inbound[from] = p.inbound[from][1:]
 	}
-	p.inbound[from] = sock
 	p.strangers = slices.DeleteFunc(p.strangers, func(id node.BrokerID) bool {
-		return id == from || p.links[id] != nil || p.inbound[id] == nil
+		return id == from || p.links[id] != nil || len(p.inbound[id]) == 0
 	})
 	if p.links[from] != nil {
-		return
+		return p.nextWay
 	}
 	if p.strangers = append(p.strangers, from); len(p.strangers) > maxStrangers {
-		p.inbound[p.strangers[0]].Close()
+		for _, s := range p.inbound[p.strangers[0]] {
+			s.Close()
+		}
 		p.strangers = p.strangers[1:]
 	}
+	return p.nextWay
 }
 
 // track remembers a socket so that close can end it; false, and closed, if that was already.
@@ -297,11 +338,12 @@ func (p *peers) untrack(sock net.Conn) {
 	defer p.mu.Unlock()
 	delete(p.socks, sock)
 	delete(p.proven, sock)
-	for id, s := range p.inbound {
-		if s == sock {
+	for id, socks := range p.inbound {
+		if p.inbound[id] = slices.DeleteFunc(socks, func(s net.Conn) bool { return s == sock }); len(p.inbound[id]) == 0 {
 			delete(p.inbound, id)
 		}
 	}
+	maps.DeleteFunc(p.ways, func(_ uint64, s net.Conn) bool { return s == sock })
 	sock.Close()
 }
 

@@ -25,14 +25,14 @@ func TestPeerBytes(t *testing.T) {
 	g.cut()
 	got := []string{
 		hex.EncodeToString(hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}.append(nil)),
-		hex.EncodeToString(appendAnswer(nil, replica{}, "")),
-		hex.EncodeToString(appendAnswer(nil, replica{7, "xyz"}, "no")),
+		hex.EncodeToString(appendAnswer(nil, replica{}, false, "")),
+		hex.EncodeToString(appendAnswer(nil, replica{7, "xyz"}, true, "no")),
 		hex.EncodeToString(g.bufs[0]),
 	}
 	want := []string{
-		"4348524b" + "0004" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a" + "00000000000000000000000000000000",
-		"4348524b" + "0004" + "00000000" + "00" + "0000",
-		"4348524b" + "0004" + "00000007" + "03" + "78797a" + "0002" + "6e6f",
+		"4348524b" + "0005" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a" + "00000000000000000000000000000000",
+		"4348524b" + "0005" + "00000000" + "00" + "00" + "0000",
+		"4348524b" + "0005" + "00000007" + "03" + "78797a" + "01" + "0002" + "6e6f",
 		"00000009" + "e3069283" + "313233343536373839",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -42,14 +42,14 @@ func TestPeerBytes(t *testing.T) {
 	if h, err := readHello(bytes.NewReader(wrote.append(nil))); err != nil || h != wrote {
 		t.Errorf("read %+v, %v", h, err)
 	}
-	if r, err := readAnswer(bytes.NewReader(appendAnswer(nil, wrote.replica, ""))); err != nil || r != wrote.replica {
+	if r, err := readAnswer(bytes.NewReader(appendAnswer(nil, wrote.replica, false, ""))); err != nil || r != wrote.replica {
 		t.Errorf("read %+v, %v", r, err)
 	}
 }
 
 func FuzzPeerHandshake(f *testing.F) {
 	f.Add(hello{cluster: "abc", from: 1, to: 2, replica: replica{7, "xyz"}}.append(nil))
-	f.Add(appendAnswer(nil, replica{7, "xyz"}, "no"))
+	f.Add(appendAnswer(nil, replica{7, "xyz"}, true, "no"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHello(bytes.NewReader(b)); err == nil {
 			if got := h.append(nil); !bytes.HasPrefix(b, got) {
@@ -194,7 +194,10 @@ func TestRefusals(t *testing.T) {
 		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}}, "x", "this is broker 1, you look for broker 3"},
 		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}}, "y", "this is broker 1, too"},
 	} {
-		got := refusal(c.h, self, c.known)
+		got, final := refusal(c.h, self, c.known)
+		if final != (c.want == formattedAgain) {
+			t.Errorf("%+v: final: %v", c.h, final)
+		}
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q, want %q in it", c.h, got, c.want)
 		}
@@ -273,7 +276,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		if err := l.shakeHands(sock); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "the connection to count", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.inbound[id] != nil })
+		waitFor(t, "the connection to count", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.inbound[id]) > 0 })
 		return sock
 	}
 	known := connect(100)

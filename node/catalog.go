@@ -266,6 +266,9 @@ func (c *catalog) installed(old map[GroupID]*partitionMeta) {
 		}
 	}
 	for _, b := range c.brokers {
+		if b.ID == c.node.self {
+			c.node.overtaken(b)
+		}
 		c.node.brokerRegistered(&b.Member)
 	}
 	c.node.placeAll()
@@ -298,7 +301,7 @@ func (c *catalog) following() {}
 
 // apply implements machine. Commands decide their own fate: one that is refused changes nothing,
 // on every replica alike.
-func (c *catalog) apply(_, term uint64, data []byte) any {
+func (c *catalog) apply(index, term uint64, data []byte) any {
 	if len(data) == 0 {
 		return nil
 	}
@@ -334,6 +337,9 @@ func (c *catalog) apply(_, term uint64, data []byte) any {
 		res.err = c.remove(cmd.Remove, cmd.Origin)
 	case cmd.Replace != nil:
 		c.replaceReplica(cmd.Replace)
+	}
+	if what := cmd.what(); what != "" && res.err == nil {
+		c.node.event(Event{Kind: EventCatalogChanged, Term: term, N: int64(index), Text: what})
 	}
 	c.node.commands.applied(&cmd, res)
 	return nil
@@ -382,8 +388,8 @@ func (c *catalog) register(cmd *register) {
 		}
 	}
 	c.node.event(Event{Kind: EventBrokerRegistered, N: int64(cmd.ID)})
-	if b.ID == c.node.self && b.Incarnation > c.node.cfg.Incarnation {
-		c.node.superseded(b)
+	if b.ID == c.node.self {
+		c.node.overtaken(b)
 	}
 	c.node.brokerRegistered(&b.Member)
 	c.replicasChanged()

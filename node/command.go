@@ -165,6 +165,7 @@ func (c *commands) begin() {
 		assert(err == nil, "a command can be encoded: %v", err)
 		c.underWay = p
 		c.wait = commandRetry
+		c.node.event(Event{Kind: EventCommandSent, N: int64(p.Seq)})
 		c.send()
 	}
 }
@@ -259,6 +260,9 @@ func (n *Node) receiveCommand(bytes []byte) {
 		return
 	}
 	if cmd.isLate(n.catalog.group.term) {
+		return
+	}
+	if cmd.Register != nil && n.isTaken(&cmd) {
 		return
 	}
 	n.catalog.group.propose(bytes, func(any, error) {})

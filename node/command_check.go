@@ -170,3 +170,24 @@ func (c *catalog) admissible(r *register) error {
 	}
 	return nil
 }
+
+// what says what a client's command changes, for the operator; "" for those of the brokers themselves.
+func (c *command) what() string {
+	switch {
+	case c.CreateTopic != nil:
+		return "create " + c.CreateTopic.Name
+	case c.DeleteTopic != nil && c.DeleteTopic.Name == "":
+		return fmt.Sprintf("delete the topic with the id %x", c.DeleteTopic.ID)
+	case c.DeleteTopic != nil:
+		return "delete " + c.DeleteTopic.Name
+	case c.AddPartitions != nil:
+		return "grow " + c.AddPartitions.Topic
+	case c.AlterConfigs != nil:
+		return "configure " + c.AlterConfigs.Topic
+	case c.Reassign != nil:
+		return fmt.Sprintf("move %s/%d to %v", c.Reassign.Topic, c.Reassign.Partition, c.Reassign.Replicas)
+	case c.Remove != nil:
+		return fmt.Sprintf("remove broker %d", c.Remove.Broker)
+	}
+	return ""
+}

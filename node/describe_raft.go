@@ -54,6 +54,11 @@ func (r *reader) describeItem(item byte) text {
 	case itemStart:
 		r.start()
 		return nil
+	case itemTaken:
+		r.byte()
+		r.start()
+		r.byte()
+		return says("process of start %d is a second one", r.start().epoch)
 	case itemOutdated:
 		r.byte()
 		r.start()

@@ -16,6 +16,7 @@ const (
 	EndIncarnation                    // it joins with a number that isn't new, see IncarnationError
 	EndOutdated                       // the data folder is an older copy of itself, or another process runs on a copy of it
 	EndFounders                       // it founded a cluster of its own, to which nobody wrote, and others wait for it to found theirs
+	EndTaken                          // another process, which runs, has this broker's id
 )
 
 // End is why a node is at its end. Its text is for the operator: what happened, and what to do.
@@ -38,10 +39,10 @@ func (e *End) Error() string {
 
 func (e *End) Unwrap() error { return e.Err }
 
-// OutOfCluster reports whether the cluster goes on without this broker for good, so that starting it again with its
-// present data folder is of no use.
+// OutOfCluster reports whether the cluster goes on without this process, so that starting it again with its present data
+// folder is of no use before somebody has decided what is to go on.
 func (e *End) OutOfCluster() bool {
-	return e.Kind == EndSuperseded || e.Kind == EndRemoved || e.Kind == EndOutdated
+	return e.Kind == EndSuperseded || e.Kind == EndRemoved || e.Kind == EndOutdated || e.Kind == EndTaken
 }
 
 // endFor makes the node end after this step. The first reason counts.
@@ -53,9 +54,9 @@ func (n *Node) endFor(kind EndKind, err error) {
 
 // superseded ends a broker whose id another process has taken since: one that came with an empty disk, while this one
 // was thought lost. The other brokers don't count on this one's replicas any more.
-func (n *Node) superseded(b *brokerMeta) {
-	n.endFor(EndSuperseded, fmt.Errorf("the broker stopped, because broker %d has joined the cluster anew, as incarnation %d at %s, and this is incarnation %d: "+
-		"the other one has taken its place. If both are wanted, give this one another broker_id; in any case remove its data folder", b.ID, b.Incarnation, b.Peer, n.cfg.Incarnation))
+func (n *Node) superseded(incarnation uint32, where string) {
+	n.endFor(EndSuperseded, fmt.Errorf("the broker stopped, because broker %d has joined the cluster anew, as incarnation %d%s, and this is incarnation %d: "+
+		"the other one has taken its place. If both are wanted, give this one another broker_id; in any case remove its data folder", n.self, incarnation, where, n.cfg.Incarnation))
 }
 
 // IncarnationError ends a broker that joins with an incarnation below one that the cluster has seen of its id. Nothing

@@ -29,6 +29,8 @@ import (
 //	  itemStart   incarnation, epoch (uvarints), nonce u64, began, durable (uvarints): which process of the sender this
 //	              is; the first item of each envelope (start.go)
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
+//	  itemTaken   itemStart of the process that is known and runs, and of another one: the receiver, if it is the latter,
+//	              must end (rival.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
@@ -52,6 +54,7 @@ const (
 	itemFounders = 14
 	itemStart    = 15
 	itemOutdated = 16
+	itemTaken    = 17
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
@@ -267,7 +270,7 @@ func (n *Node) receive(m Message) {
 		n.refuseEnvelope(m, fmt.Sprintf("version %d, this broker speaks %d; run the same release on all brokers", v, envelopeVersion))
 		return
 	}
-	if !n.admitProcess(m.From, r) {
+	if !n.admitProcess(m, r) {
 		return
 	}
 	n.heard(m.From)
@@ -315,6 +318,8 @@ func (n *Node) receive(m Message) {
 			}
 		case itemOutdated:
 			n.receiveOutdated(m.From, r)
+		case itemTaken:
+			n.receiveTaken(m.From, r)
 		case itemMembers:
 			n.receiveMembers(m.From, r)
 		case itemSnapshot:

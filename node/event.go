@@ -22,6 +22,8 @@ const (
 	EventTornTail                    // at Open; N = bytes cut
 	EventRecovered                   // at Open; N = entries found
 	EventTopicCreated                // Text = name
+	EventCatalogChanged              // Term and N = entry, Text = what a command changed
+	EventCommandSent                 // N = its number: a command to the catalog is under way from this broker
 	EventTwoReplicas                 // Text = name of a topic that a client just made with two replicas
 	EventCreationRefused             // Text = what a client wanted that isn't made by a limit, and why
 	EventTopicDeleted                // Text = name
@@ -34,6 +36,7 @@ const (
 	EventCommandRefused              // N = broker that it came from, Text = why
 	EventEnvelopeRefused             // N = broker that sent it, Text = why
 	EventReady                       // this broker is registered in the catalog and serves
+	EventSecondProcess               // N = broker whose id another process has, too, Text = which, and what becomes of it
 	EventFoundersDiffer              // N = broker that founds another cluster, Text = both lists, and what to do
 	EventNotReady                    // Text = what this broker waits for, and what to do
 	EventTermsRunOut                 // Group, Term, N = how many are left
@@ -85,6 +88,8 @@ var eventNames = [EventKinds]string{
 	EventTornTail:          "torn tail",
 	EventRecovered:         "recovered",
 	EventTopicCreated:      "topic created",
+	EventCatalogChanged:    "catalog changed",
+	EventCommandSent:       "command sent",
 	EventTwoReplicas:       "two replicas",
 	EventCreationRefused:   "creation refused",
 	EventTopicDeleted:      "topic deleted",
@@ -97,6 +102,7 @@ var eventNames = [EventKinds]string{
 	EventCommandRefused:    "command refused",
 	EventEnvelopeRefused:   "envelope refused",
 	EventReady:             "ready",
+	EventSecondProcess:     "second process",
 	EventFoundersDiffer:    "founders differ",
 	EventNotReady:          "not ready",
 	EventTermsRunOut:       "terms run out",

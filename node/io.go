@@ -39,6 +39,7 @@ type Input struct {
 	Hangups  []ConnID     // these connections are gone; no replies to them any more
 	Messages []Message    // from other brokers
 	Lost     []BrokerID   // the connection from these brokers broke: they may be dead, and soon back
+	Refused  []Refusal    // by other brokers, which will never listen to this process
 	Results  []wal.Result // of Output.Ops, in any order
 	Done     []TaskResult // of Output.Tasks, in any order
 	Stop     bool         // hand leadership over and finish; watch Output.Stopped
@@ -64,13 +65,21 @@ type Reply struct {
 // can't share memory. It may be lost, delayed, duplicated and reordered; never changed.
 type Message struct {
 	From BrokerID
+	Via  uint64 // names the way it came, see Envelope.Back; 0: there is none back
 	Data []byte
+}
+
+// Refusal says that another broker shuts this process out, and why, for the operator.
+type Refusal struct {
+	By   BrokerID
+	Text string
 }
 
 // Envelope is bytes for another broker, in pieces that follow each other: large log entries are pieces where
 // they lie in memory, so that replicating them costs no copy.
 type Envelope struct {
 	To     BrokerID
+	Back   uint64   // 0: to where the broker is known to be; otherwise to where the message came from that had this as its Via
 	Pieces [][]byte // none of which may be changed
 }
 

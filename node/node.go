@@ -331,6 +331,7 @@ func (n *Node) Step(in *Input) *Output {
 	for _, id := range in.Lost {
 		n.lose(id)
 	}
+	n.shutOut(in.Refused)
 	for i := range in.Requests {
 		n.arrived(in.Requests[i])
 	}

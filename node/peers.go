@@ -32,13 +32,17 @@ type peer struct {
 	// toldDurable is how far it was told that this broker's log is durable: any of them may be asked to judge a copy.
 	toldDurable wal.LSN
 	refused     Time // when it last was told that it is outdated; 0: never
-	node        *Node
-	telling     bool // it was removed and doesn't know, see removal
-	told        Time // when it last was told so
-	founds      bool // it founds the same cluster, see founding.go
-	waits       byte // it said that it waits itself, see waiting.go, at
-	waitsAt     Time
-	waitTold    Time // when it last was told that this broker waits
+	// startHeard is when that process last spoke; 0: not since this node opened.
+	startHeard Time
+	// rivalSince is when another process spoke under its id, while this one lived; rivalHeard when it last did; 0: never.
+	rivalSince, rivalHeard Time
+	node                   *Node
+	telling                bool // it was removed and doesn't know, see removal
+	told                   Time // when it last was told so
+	founds                 bool // it founds the same cluster, see founding.go
+	waits                  byte // it said that it waits itself, see waiting.go, at
+	waitsAt                Time
+	waitTold               Time // when it last was told that this broker waits
 
 	clockOffset int64 // of its wall clock (clock.go), as of
 	clockAt     Time  // when it last told; 0: never

@@ -74,11 +74,12 @@ func (b *brokerMeta) registered() start {
 }
 
 // admitProcess reads which process of a broker an envelope is from, and reports whether to take anything from it.
-func (n *Node) admitProcess(from BrokerID, r *reader) bool {
+func (n *Node) admitProcess(m Message, r *reader) bool {
 	if len(r.b) == 0 || r.b[0] != itemStart {
 		return true
 	}
 	r.byte()
+	from := m.From
 	s, p := r.start(), n.peer(from)
 	if r.bad || p == nil {
 		return !r.bad
@@ -94,24 +95,42 @@ func (n *Node) admitProcess(from BrokerID, r *reader) bool {
 	}
 	switch {
 	case s.sameProcess(p.start):
-		p.start.durable = max(p.start.durable, s.durable)
+		p.start.durable, p.startHeard = max(p.start.durable, s.durable), n.now
 		return true
-	case s.after(p.start):
-		p.start = s
-		return true
+	case !s.after(p.start):
+		n.refuseProcess(p, s, m.Via)
+		return false
+	case n.keepsOut(p, s):
+		n.meetRival(p, s, m.Via)
+		return false
 	}
-	n.refuseProcess(p, s)
-	return false
+	p.start, p.startHeard = s, n.now
+	p.rivalSince, p.rivalHeard = 0, 0
+	return true
 }
 
-// refuseProcess tells an outdated process that it is, if it isn't just a late message of one that is gone.
-func (n *Node) refuseProcess(p *peer, s start) {
+// refuseProcess tells an outdated process that it is, if it isn't just a late message of one that is gone. It may run
+// elsewhere than the broker is known to be.
+func (n *Node) refuseProcess(p *peer, s start, via uint64) {
 	if p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
 		return
 	}
 	p.refused = n.now
-	p.envelope = p.start.append(append(p.begin(), itemOutdated), p.start.durable)
-	p.envelope = s.append(p.envelope, s.durable)
+	if via != 0 {
+		n.answer(p, via, s.appendAfter(p.start, itemOutdated, nil))
+	}
+	p.envelope = s.appendAfter(p.start, itemOutdated, p.begin())
+}
+
+// appendAfter appends an item that is about this process and another one, which is known.
+func (s start) appendAfter(known start, item byte, b []byte) []byte {
+	return s.append(known.append(append(b, item), known.durable), s.durable)
+}
+
+// answer sends an item back the way by which a message came.
+func (n *Node) answer(p *peer, via uint64, item []byte) {
+	data := n.process.append([]byte{envelopeVersion}, n.log.Durable())
+	n.out.Messages = append(n.out.Messages, Envelope{To: p.id, Back: via, Pieces: [][]byte{append(data, item...)}})
 }
 
 // receiveOutdated ends this process if another broker knows a later one of it.
@@ -125,6 +144,8 @@ func (n *Node) receiveOutdated(from BrokerID, r *reader) {
 	if known.incarnation > n.process.incarnation {
 		if n.joining() {
 			n.endFor(EndIncarnation, &IncarnationError{n.self, n.process.incarnation, known.incarnation, from})
+		} else if !n.catalogLed() { // the catalog's group has nothing to say any more to the replica here
+			n.superseded(known.incarnation, fmt.Sprintf(", says broker %d", from))
 		}
 		return
 	}
