@@ -27,6 +27,10 @@ type broker struct {
 	copied      *folderCopy // of its folder, taken before; nil: none
 	stray       bool        // it runs on an older copy of its folder
 	newest      newest      // then
+	lent        *disk       // a copy of its folder for a second process
+	first       *broker     // of a second process: the one whose id it has
+	empty       bool        // of a second process: it came with an empty folder
+	diedAt      node.Time   // when its process last did
 	alone       bool        // it was the only voter of some group
 	steps       uint64
 	budget      int                 // of a step

@@ -81,7 +81,7 @@ func (c *client) begin(call *Call) {
 	if call.Kind == CallProduce {
 		c.enqueue(call)
 	} else {
-		c.serial.queue = append(c.serial.queue, &pendingCall{call: call})
+		c.serial.queue = append(c.serial.queue, &pendingCall{call: call, wish: -1})
 	}
 	c.advance()
 }
@@ -378,6 +378,9 @@ func (c *client) waitsFor(t *topicView, partition int32) bool {
 
 // learnPartition says whether it learned a leader.
 func (c *client) learnPartition(t *topicView, p *kmsg.MetadataResponseTopicPartition) bool {
+	if t.plan.Grows && int(p.Partition) >= len(t.partitions) {
+		return true
+	}
 	if p.Partition < 0 || int(p.Partition) >= len(t.partitions) {
 		c.world.fail("metadata", "topic %s has %d partitions, metadata shows number %d", t.plan.Name, len(t.partitions), p.Partition)
 	}

@@ -30,6 +30,7 @@ type pendingCall struct {
 	number  uint64    // counts attempts
 	refused bool      // the last answer was that it can't be done now
 	maybe   bool      // an attempt had no answer: it may have taken effect
+	wish    int       // of the attempt, see late.go; -1: none
 	before  uint32    // remove: broker.removed when it began
 	start   int64     // trim: where the log was known to start when the attempt was sent
 }
@@ -37,7 +38,7 @@ type pendingCall struct {
 // administers says that a call goes to any broker, and not to the leader of its partition.
 func (c *Call) administers() bool {
 	switch c.Kind {
-	case CallCreate, CallDelete, CallMove, CallElect, CallRemove, callMoving, callPlaced:
+	case CallCreate, CallDelete, CallGrow, CallConfigure, CallMove, CallElect, CallRemove, callMoving, callPlaced:
 		return true
 	}
 	return false
@@ -96,6 +97,7 @@ func (c *client) unanswered(p *pendingCall) {
 
 // endSerial removes the first call.
 func (c *client) endSerial(p *pendingCall) {
+	c.world.judge.stopWishing(c.world, p)
 	s := &c.serial
 	s.queue[0] = nil
 	s.queue = s.queue[1:]
@@ -118,7 +120,9 @@ func (c *client) sendSerial(p *pendingCall) {
 	v := &t.partitions[p.call.Partition]
 	to := v.leader
 	if p.call.administers() {
-		to = c.controller
+		if to = c.controller; c.spec.Stays {
+			to = c.spec.Home
+		}
 	}
 	if to == 0 || t.stale {
 		t.stale = true
@@ -131,6 +135,7 @@ func (c *client) sendSerial(p *pendingCall) {
 	}
 	p.broker, p.attempt, p.refused = to, c.world.now, false
 	p.number++
+	p.wish = c.world.judge.wished(c.world, p.call, to)
 	if w := c.world; w.tracing() {
 		w.tracef("client %d  call %d goes to broker %d, conn %d: %s %s, offset %d, brokers %v, attempt %d",
 			c.spec.ID, p.call.ID, to, cn.id, p.call.Kind, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, p.call.Brokers, p.number)
@@ -152,6 +157,10 @@ func (c *client) sendSerial(p *pendingCall) {
 		c.sendElect(cn, p)
 	case CallRemove:
 		c.sendRemove(cn, p)
+	case CallGrow:
+		c.sendGrow(cn, p)
+	case CallConfigure:
+		c.sendConfigure(cn, p)
 	case callMoving:
 		c.sendMoving(cn, p)
 	case callPlaced:
@@ -172,6 +181,7 @@ func (c *client) answered(p *pendingCall, f func(kmsg.Response)) func(kmsg.Respo
 
 // retrySerial tries the first call again after an error, elsewhere if metadata says so.
 func (c *client) retrySerial(p *pendingCall) {
+	c.world.judge.stopWishing(c.world, p)
 	p.broker = 0
 	c.topic(p.call.Topic).stale = true
 	c.serial.retryAt = c.world.now + c.retryDelay()

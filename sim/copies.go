@@ -62,9 +62,9 @@ func (w *world) putBack(b *broker) bool {
 	return true
 }
 
-// straying says that some broker runs, or is about to run, on an older copy of its folder.
+// straying says that some broker runs, or is about to run, on an older copy of its folder, or that two have one id.
 func (w *world) straying() bool {
-	return slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.stray })
+	return len(w.extra) > 0 || slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.stray })
 }
 
 // strayEnded puts the newest folder of a broker that was refused back, or lets it join with an empty one.
@@ -84,6 +84,9 @@ func (w *world) strayEnded(b *broker, end *node.End) {
 // waitForStrays demands that older copies of folders are refused.
 func (w *world) waitForStrays() {
 	if !w.runUntil(w.now+w.patience(), func() bool { return !w.straying() }) {
+		if len(w.extra) > 0 {
+			w.fail("second-process", "a second broker %d still runs %v after all faults ended", w.extra[0].number, Duration(w.now-w.healedAt))
+		}
 		i := slices.IndexFunc(w.brokers, func(b *broker) bool { return b.stray })
 		w.fail("older-copy", "broker %d runs on an older copy of its folder, and isn't refused within %v after all faults ended", i+1, Duration(w.now-w.healedAt))
 	}

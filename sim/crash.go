@@ -32,6 +32,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 	b.crashes++
 	w.note(evRestart, b, uint64(down))
 	if up {
+		b.diedAt = w.now
 		w.result.Crashes++
 		st := b.node.Stats()
 		w.hotReads, w.cachedReads = w.hotReads+st.HotHits, w.cachedReads+st.CacheHits

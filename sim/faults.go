@@ -45,9 +45,10 @@ const (
 
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
 
-	FaultJoin     FaultKind = "join"      // it joins, if it isn't in the cluster, with an empty disk
-	FaultOldCopy  FaultKind = "old-copy"  // after For it dies and comes back with the folder as it was before, if the others know better
-	FaultLoseDisk FaultKind = "lose-disk" // it dies and comes back after For with an empty disk, if the others hold everything
+	FaultJoin     FaultKind = "join"           // it joins, if it isn't in the cluster, with an empty disk
+	FaultOldCopy  FaultKind = "old-copy"       // after For it dies and comes back with the folder as it was before, if the others know better
+	FaultSecond   FaultKind = "second-process" // after For another process starts with its id, if all hear from it: Rate 1: with an empty folder, else with a copy
+	FaultLoseDisk FaultKind = "lose-disk"      // it dies and comes back after For with an empty disk, if the others hold everything
 )
 
 // faultKinds lists the kinds in the order in which they are reported.
@@ -61,7 +62,12 @@ var faultKinds = []FaultKind{
 	FaultJoin, FaultLoseDisk,
 	FaultFull, FaultRot,
 	FaultOldCopy,
+	FaultSecond,
 }
+
+// drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
+// other draws of a seed stay what they were.
+var drawnKinds = faultKinds[:slices.Index(faultKinds, FaultSecond)]
 
 // FaultNames lists the kinds of fault in the order of Result.Faults.
 func FaultNames() []string {
@@ -249,6 +255,7 @@ func (w *world) begin(i int, b *broker) {
 	}
 	w.result.Faults[k].Fired++
 	w.noteFault(f, b, "begins")
+	w.holdUp(f, b)
 	if w.takeEffect(f, b) {
 		w.result.Faults[k].Mattered++
 	}
@@ -261,7 +268,7 @@ func (w *world) begin(i int, b *broker) {
 func (k FaultKind) lasts() bool {
 	switch k {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
-		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy:
+		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond:
 		return true
 	}
 	return false
@@ -287,6 +294,9 @@ func (w *world) takeEffect(f *Fault, b *broker) bool {
 		return true
 	case FaultOldCopy:
 		w.copyFolder(b)
+		return false // see end
+	case FaultSecond:
+		w.lend(b, f)
 		return false // see end
 	case FaultLoseDisk:
 		return w.loseDisk(b, at(f.For))
@@ -345,6 +355,10 @@ func (w *world) end(i int, b *broker) {
 	case FaultSilence, FaultStall:
 	case FaultOldCopy:
 		if w.putBack(b) {
+			w.result.Faults[f.Kind.index()].Mattered++
+		}
+	case FaultSecond:
+		if w.second(b, f) {
 			w.result.Faults[f.Kind.index()].Mattered++
 		}
 	case FaultFull:

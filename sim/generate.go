@@ -47,6 +47,7 @@ type profile struct {
 	hostile    int64                    // of 100 worlds, so many have hostile clients
 	lies       int64                    // of 100 worlds, so many have a broker that lies
 	lists      int64                    // of 100 worlds, so many have founders with wrong lists of members
+	seconds    int64                    // of 100 worlds, so many have a second process with a broker's id
 	clumsy     bool                     // clocks that are years off
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
@@ -54,12 +55,12 @@ type profile struct {
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: faultKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: drawnKinds,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
-		calls: 12, safety: [2]Duration{3 * second, 15 * second}, faults: 12, kinds: faultKinds, tiny: true,
+		calls: 12, safety: [2]Duration{3 * second, 15 * second}, faults: 12, kinds: drawnKinds, tiny: true,
 	},
 	{
 		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
@@ -82,7 +83,7 @@ var profiles = []profile{
 	},
 	{ // brokers join, leave and lose their disks, partitions move
 		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3, seconds: 20,
 		kinds: []FaultKind{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
@@ -90,15 +91,15 @@ var profiles = []profile{
 	},
 	{ // consumer groups whose members come and go, and whose coordinators do
 		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: faultKinds, groups: 100, members: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: drawnKinds, groups: 100, members: 6,
 	},
 	{ // records that are deleted because they are old or many, or on request
 		name: "retention", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: faultKinds, configs: (*generator).retention, ages: true,
+		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).retention, ages: true,
 	},
 	{ // records that are dropped when there are newer ones with their key
 		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: faultKinds, configs: (*generator).compaction,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).compaction,
 	},
 	{ // bits that change on the disks
 		name: "rot", brokers: []int{3, 3, 5}, topics: 2, partitions: 3, clients: 3, calls: 600,
@@ -112,11 +113,11 @@ var profiles = []profile{
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: faultKinds, hostile: 100, lies: 50, groups: 25, members: 3,
+		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: drawnKinds, hostile: 100, lies: 50, groups: 25, members: 3,
 	},
 	{ // extreme settings, clocks that are years off, machines that are taken away, brought back and swapped
 		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true,
+		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true, seconds: 40,
 		kinds: []FaultKind{
 			FaultClockJump, FaultClockJump, FaultClockJump, FaultOldCopy, FaultOldCopy, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
 			FaultIsolate, FaultPeers, FaultRefuse,
@@ -168,6 +169,8 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.lies()
 	g.lists()
 	g.watching()
+	g.seconds()
+	g.heldCommands()
 	return g.checked(), nil
 }
 

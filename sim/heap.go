@@ -41,8 +41,8 @@ type event struct {
 	at          node.Time
 	kind        eventKind
 	index       int
-	nth         int // evLie
-	incarnation uint64
+	nth         int    // evLie
+	incarnation uint64 // evMessage: of a second process that sends it; 0: any other
 	broker      *broker
 	client      *client
 	conn        *conn

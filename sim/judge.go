@@ -34,7 +34,10 @@ type judge struct {
 	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only
 	begins    map[string]int64       // where the histories of partitions begin in a soak; look-up only
 
-	led []reign // over group 0, by time
+	led     []reign  // over group 0, by time
+	terms   []reign  // of group 0: when they began
+	wishes  []wish   // to have the catalog changed, by time
+	changes []change // of the catalog, by entry
 
 	// Where the cluster's questions for entries and the walk over a write go.
 	at struct {
@@ -103,6 +106,12 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 	for _, e := range out.Events {
 		j.reigns(w, b, e)
 		switch e.Kind {
+		case node.EventCatalogChanged:
+			j.changed(w, e)
+		case node.EventNewTerm:
+			if e.Group == 0 {
+				j.newTerm(w, e.Term)
+			}
 		case node.EventSnapshotInstalled:
 			j.installed(b, e)
 		case node.EventPartitionDeleted:

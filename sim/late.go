@@ -3,6 +3,9 @@
 package sim
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"time"
 
 	"chronik/checker"
@@ -49,24 +52,163 @@ func (j *judge) endReign(w *world, b *broker) {
 	}
 }
 
-// onItsWay is the longest time that a command whose request is over is still under way: in a connection that is silent,
-// at a broker or a leader that stands still, in a link that is clogged or slow, and on the leader's disk.
-func (w *world) onItsWay() node.Time {
-	longest := node.Time(5*time.Second) + w.patience()/8 + 50*node.Time(w.plan.Knobs.LinkLatency+w.plan.Knobs.WriteLatency+w.plan.Knobs.StepCost)
-	for _, f := range w.plan.Faults {
-		switch f.Kind {
-		case FaultTail:
-			longest += node.Time(4*time.Second) * 4
-		case FaultSilence, FaultPause, FaultClog, FaultStall, FaultSlowDisk, FaultStop:
-			longest += at(f.For) * node.Time(max(f.Times, 1))
+// wish is one attempt to have the catalog changed.
+type wish struct {
+	what        string // as node.EventCatalogChanged says it
+	broker      int    // that was asked
+	from, ended node.Time
+}
+
+// change is a change of the catalog.
+type change struct {
+	index, term uint64
+	at          node.Time // when the first broker applied it
+	what        string
+}
+
+// what says what a call wants changed; "" if nothing.
+func (c *Call) what() string {
+	switch c.Kind {
+	case CallCreate:
+		return "create " + c.Topic
+	case CallDelete:
+		return "delete " + c.Topic
+	case CallGrow:
+		return "grow " + c.Topic
+	case CallConfigure:
+		return "configure " + c.Topic
+	case CallMove:
+		return fmt.Sprintf("move %s/%d to %v", c.Topic, c.Partition, c.Brokers)
+	case CallRemove:
+		return fmt.Sprintf("remove broker %d", c.Brokers[0])
+	}
+	return ""
+}
+
+// wished notes that an attempt goes out, and returns its place.
+func (j *judge) wished(w *world, call *Call, broker int) int {
+	if call.what() == "" {
+		return -1
+	}
+	j.wishes = append(j.wishes, wish{call.what(), broker, w.now, node.Never})
+	return len(j.wishes) - 1
+}
+
+// stopWishing notes that nobody waits for an attempt any more.
+func (j *judge) stopWishing(w *world, p *pendingCall) {
+	if p.wish >= 0 && p.wish < len(j.wishes) {
+		wish := &j.wishes[p.wish]
+		wish.ended = min(wish.ended, w.now)
+	}
+}
+
+// changed notes a change of the catalog when it is applied for the first time.
+func (j *judge) changed(w *world, e node.Event) {
+	i, there := slices.BinarySearchFunc(j.changes, uint64(e.N), func(c change, index uint64) int { return cmp.Compare(c.index, index) })
+	if !there {
+		j.changes = slices.Insert(j.changes, i, change{uint64(e.N), e.Term, w.now, e.Text})
+	}
+}
+
+// checkChanges demands that each change which a plan's call can have made was asked for, and comes in time: while what is
+// on its way arrives, and by a copy of a command that was sent while its request was open, which has its effect only in the
+// term of group 0 that it was sent in.
+func (j *judge) checkChanges(w *world) {
+	for _, c := range j.changes {
+		known, timely := false, false
+		for _, wish := range j.wishes {
+			if wish.what != c.what {
+				continue
+			}
+			known = true
+			until := j.until(w, wish.ended)
+			timely = timely || wish.from <= c.at && (wish.ended == node.Never || (until == 0 || int64(c.at) <= until) && j.termBegan(c.term) <= wish.ended+w.atItsBroker(wish))
+		}
+		if known && !timely {
+			w.fail("late-change", "at %v the catalog's entry %d of term %d had the effect %q, long after the last attempt that asked for it had ended: %v", Duration(c.at), c.index, c.term, c.what, j.attempts(c.what))
+		}
+	}
+}
+
+func (j *judge) attempts(what string) (list []string) {
+	for _, wish := range j.wishes {
+		if wish.what == what {
+			list = append(list, fmt.Sprintf("at broker %d from %v to %v", wish.broker, Duration(wish.from), Duration(wish.ended)))
+		}
+	}
+	return list
+}
+
+// termBegan is when a term of group 0 was first heard of.
+func (j *judge) termBegan(term uint64) node.Time {
+	for _, t := range j.terms {
+		if t.term == term {
+			return t.from
+		}
+	}
+	return 0
+}
+
+// newTerm notes a term of group 0 that begins.
+func (j *judge) newTerm(w *world, term uint64) {
+	if !slices.ContainsFunc(j.terms, func(r reign) bool { return r.term == term }) {
+		j.terms = append(j.terms, reign{term: term, from: w.now})
+	}
+}
+
+// atItsBroker is how long a broker may go on to send copies of a command whose request its client has given up.
+func (w *world) atItsBroker(wish wish) node.Time {
+	k := &w.plan.Knobs
+	longest := 2*node.Time(second) + 200*node.Time(k.LinkLatency+k.StepCost)
+	if len(w.plan.Attacks) > 0 || k.StepItems < 100 { // requests and hang-ups wait long for a step
+		longest += w.patience() / 2
+	}
+	for _, h := range w.held {
+		if h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
+			longest += h.to - max(h.from, wish.ended)
 		}
 	}
 	return longest
 }
 
+// hold is a time in which something is held up: at a broker, or everywhere (0).
+type hold struct {
+	broker   int
+	from, to node.Time
+}
+
+// holdUp notes a fault that keeps what is on its way from arriving.
+func (w *world) holdUp(f *Fault, b *broker) {
+	h := hold{0, w.now, w.now + at(f.For)}
+	switch f.Kind {
+	case FaultPause, FaultSilence, FaultClog, FaultStall, FaultSlowDisk, FaultStop:
+		h.broker = b.number
+	case FaultTail:
+		h.to += node.Time(4 * second)
+	default:
+		return
+	}
+	w.held = append(w.held, h)
+}
+
+// onItsWay is the longest time that a command whose request is over is still under way: in a connection that is silent,
+// at a broker or a leader that stands still, in a link that is clogged or slow, and on the leader's disk.
+func (w *world) onItsWay(ended node.Time) node.Time {
+	limit := ended + node.Time(5*time.Second) + w.patience()/8 + 50*node.Time(w.plan.Knobs.LinkLatency+w.plan.Knobs.WriteLatency+w.plan.Knobs.StepCost)
+	for _, h := range w.held { // in order of time
+		if h.from <= limit && h.to > ended {
+			limit += h.to - max(h.from, ended)
+		}
+	}
+	return limit
+}
+
 // until is when a call of unknown outcome that ended at a time has taken effect, if it ever does; 0 if that isn't known.
 func (j *judge) until(w *world, ended node.Time) int64 {
-	limit, term := ended+w.onItsWay(), uint64(0)
+	if ended == node.Never {
+		return 0
+	}
+	limit, term := w.onItsWay(ended), uint64(0)
 	for _, r := range j.led {
 		if r.from <= limit {
 			term = max(term, r.term)

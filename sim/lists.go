@@ -284,4 +284,5 @@ func (j *judge) forgetAll() {
 	}
 	clear(j.progress)
 	j.founded = nil
+	j.changes, j.terms = nil, nil
 }

@@ -56,6 +56,7 @@ func (w *world) settle() {
 	if len(w.attackers) > 0 {
 		w.checkBounded()
 	}
+	w.judge.checkChanges(w)
 	w.judgeHistories()
 	w.expected()
 }

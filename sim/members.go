@@ -15,6 +15,9 @@ import (
 // members are the brokers that b can find the cluster by: for a founder all founders, for others some
 // of those that were there when its disk was made, and among them one that never leaves.
 func (w *world) members(b *broker) []node.Member {
+	if b.first != nil {
+		return elsewhere(b, w.members(b.first))
+	}
 	if b.diskNumber == 1 {
 		return w.foundersOf(b)
 	}
@@ -69,7 +72,7 @@ func (w *world) newDisk(b *broker) {
 	b.diskNumber = max(b.diskNumber, 1) + 1
 	b.disk = newDisk(w.seed, pair(b.number, int(b.diskNumber)))
 	b.disk.full = b.full > 0
-	b.limbo = nil
+	b.limbo, b.lent = nil, nil
 	b.leaving, b.away = false, false
 	for _, o := range w.brokers {
 		b.met[o.number] = o != b && o.diskNumber > 0 && !o.leaving
@@ -139,7 +142,7 @@ func (w *world) waitForEnds() {
 }
 
 func (w *world) takeAway(b *broker) {
-	b.away = true
+	b.away, b.lent = true, nil
 	if b.node != nil {
 		w.crash(b, true, 0)
 	}

@@ -122,7 +122,8 @@ type Topic struct {
 	Partitions int32  `json:"partitions"`
 	Replicas   int16  `json:"replicas"`
 	Auto       bool   `json:"auto"`
-	Late       bool   `json:"late,omitempty"` // nobody makes it before the liveness phase
+	Grows      bool   `json:"grows,omitempty"` // it may get more partitions, which nobody uses
+	Late       bool   `json:"late,omitempty"`  // nobody makes it before the liveness phase
 
 	RetentionBytes int64 `json:"retention_bytes,omitempty"` // retention.bytes; 0: the broker's default, for ever
 	RetentionMs    int64 `json:"retention_ms,omitempty"`    // retention.ms, likewise
@@ -135,10 +136,11 @@ type Client struct {
 	ID         int      `json:"id"` // from 1, unique
 	Idempotent bool     `json:"idempotent"`
 	InFlight   int      `json:"in_flight"`
-	Eager      bool     `json:"eager"`   // fills its window before the first answer from a new leader
-	Timeout    Duration `json:"timeout"` // of one request on the wire; the connection is dropped then
-	GiveUp     Duration `json:"give_up"` // of a call, retries included; its outcome is unknown then
-	Home       int      `json:"home"`    // the broker that is asked for metadata first
+	Eager      bool     `json:"eager"`           // fills its window before the first answer from a new leader
+	Timeout    Duration `json:"timeout"`         // of one request on the wire; the connection is dropped then
+	GiveUp     Duration `json:"give_up"`         // of a call, retries included; its outcome is unknown then
+	Stays      bool     `json:"stays,omitempty"` // asks its home to administer, whoever is the controller
+	Home       int      `json:"home"`            // the broker that is asked for metadata first
 }
 
 // Kinds of Call.
@@ -150,8 +152,11 @@ const (
 	CallDelete  = "delete"  // DeleteTopics
 	CallTrim    = "trim"    // DeleteRecords below Offset
 
-	CallMove   = "move"   // AlterPartitionReassignments of the partition to Brokers; none: end a move that is under way
-	CallElect  = "elect"  // ElectLeaders: the first replica of the partition shall lead
+	CallMove      = "move"      // AlterPartitionReassignments of the partition to Brokers; none: end a move that is under way
+	CallElect     = "elect"     // ElectLeaders: the first replica of the partition shall lead
+	CallGrow      = "grow"      // CreatePartitions: so many as Offset
+	CallConfigure = "configure" // IncrementalAlterConfigs: one that changes nothing here gets Offset as its value
+
 	CallRemove = "remove" // UnregisterBroker of Brokers[0], as soon as it has no replica any more; the topic doesn't matter
 
 	// The verifier's own.
@@ -170,7 +175,7 @@ type Call struct {
 	Records   int      `json:"records,omitempty"`
 	Size      int      `json:"size,omitempty"`
 	Acks      int16    `json:"acks,omitempty"`   // produce: -1, 0 or 1
-	Offset    int64    `json:"offset,omitempty"` // trim; -1: all that is committed
+	Offset    int64    `json:"offset,omitempty"` // grow, configure; trim; -1: all that is committed
 	Brokers   []int    `json:"brokers,omitempty"`
 }
 
@@ -384,11 +389,15 @@ func (p *Plan) validateCalls(clients map[int]bool) error {
 			if c.Records < 1 || c.Size < minValue || c.Acks < -1 || c.Acks > 1 {
 				return fmt.Errorf("call %d: produce needs records >= 1, size >= %d, acks -1, 0 or 1", c.ID, minValue)
 			}
+		case CallGrow:
+			if !t.Grows || c.Offset < 1 {
+				return fmt.Errorf("call %d: grow needs a topic that grows, and a number of partitions as its offset", c.ID)
+			}
 		case CallTrim:
 			if c.Offset < -1 {
 				return fmt.Errorf("call %d: trim needs an offset, or -1", c.ID)
 			}
-		case CallFetch, CallLatest, CallCreate, CallDelete, CallMove, CallElect:
+		case CallFetch, CallLatest, CallCreate, CallDelete, CallConfigure, CallMove, CallElect:
 		default:
 			return fmt.Errorf("call %d: unknown kind %q", c.ID, c.Kind)
 		}

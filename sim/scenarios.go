@@ -23,6 +23,7 @@ var scenarios = []profile{
 	{name: "grow-and-shrink", script: (*generator).growAndShrink},
 	{name: "lost-disk", script: (*generator).lostDisk},
 	{name: "silent-producers", script: (*generator).silentProducers},
+	{name: "late-commands", script: (*generator).lateCommands},
 }
 
 // stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.

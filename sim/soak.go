@@ -118,7 +118,7 @@ func (g *generator) soakEpoch() {
 		}
 	}
 	for range g.upTo(soakFaults) {
-		g.fault(faultKinds[g.pick(int64(len(faultKinds)))], g.chance(1, 4))
+		g.fault(drawnKinds[g.pick(int64(len(drawnKinds)))], g.chance(1, 4))
 	}
 }
 
@@ -141,13 +141,14 @@ func (w *world) nextEpoch(s uint64) {
 	for i := range w.anchored {
 		w.anchored[i] = nil
 	}
-	w.rotten, w.healing, w.epochBegan = nil, false, w.now
+	w.rotten, w.healing, w.epochBegan, w.held = nil, false, w.now, nil
 	w.beginEpoch()
 }
 
 // forget drops what was judged. What a client asked for since a time and never got an answer to may still
 // come.
 func (j *judge) forget(since node.Time) {
+	j.changes, j.wishes = j.changes[:0], j.wishes[:0]
 	old := j.histories
 	j.begins = make(map[string]int64)
 	j.histories = checker.Histories{Truths: make(map[string]*checker.Truth)}

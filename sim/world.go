@@ -26,14 +26,18 @@ type world struct {
 	random    raftRandom
 	net       network
 	brokers   []*broker
+	extra     []*broker // second processes with the id of one of them
 	clients   []*client
 	consumers []*member
 	attackers []*attacker
 	watchers  []*watcher
 	conns     uint64 // made so far
 
-	doomed      map[string]bool // topics that some call deletes: their records may go any time
+	doomed      map[string]bool // topics that some call deletes, or gives more partitions: their records may go any time
 	clocksRight bool            // of most brokers, all the time
+
+	secondStarts uint64
+	held         []hold // by time
 
 	rotten   []rotten
 	armed    []armed
@@ -120,7 +124,7 @@ func newWorld(p *Plan, opt Options) *world {
 		w.result.Attacks[i].Kind = FaultKind(k)
 	}
 	for i := range p.Calls {
-		if c := &p.Calls[i]; c.Kind == CallDelete {
+		if c := &p.Calls[i]; c.Kind == CallDelete || c.Kind == CallGrow {
 			w.doomed[c.Topic] = true
 		}
 	}
@@ -212,9 +216,11 @@ func (w *world) runUntil(end node.Time, done func() bool) bool {
 func (w *world) nextBroker() (*broker, node.Time) {
 	var next *broker
 	at := node.Never
-	for _, b := range w.brokers {
-		if t := b.nextStep(w.now); t < at {
-			next, at = b, t
+	for _, all := range [...][]*broker{w.brokers, w.extra} {
+		for _, b := range all {
+			if t := b.nextStep(w.now); t < at {
+				next, at = b, t
+			}
 		}
 	}
 	return next, at
@@ -302,7 +308,7 @@ func (w *world) deliver(e event) {
 	if b.node == nil || len(b.mail.messages) >= mailCap {
 		return
 	}
-	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), Data: data})
+	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), Via: e.incarnation, Data: data})
 }
 
 func (w *world) hearLost(e event) {
@@ -345,6 +351,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	w.dial(b, out.Members)
 	w.noteHeld(b)
 	for _, m := range out.Messages {
+		if m.Back != 0 {
+			w.sendBack(b, m)
+			continue
+		}
 		w.send(b, m)
 	}
 	for _, op := range out.Ops {
@@ -360,6 +370,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 		w.judge.observe(w, b, out)
 	}
 	for _, e := range out.Events {
+		if b.first != nil {
+			break
+		}
 		w.result.Events[e.Kind]++
 		if e.Kind == node.EventBrokerRemoved && e.N > 0 && int(e.N) <= len(w.brokers) {
 			o := w.brokers[e.N-1]
@@ -368,6 +381,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 		w.observe(int(e.Kind), b)
 	}
 	switch {
+	case b.first != nil && out.End != nil:
+		w.secondEnded(b, out.End)
+	case b.first != nil:
+		w.stepped(b)
 	case out.End != nil:
 		w.ended(b, out.End)
 	case b.stopBy != 0 && (out.Stopped || w.now >= b.stopBy):
@@ -379,6 +396,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 func (w *world) ended(b *broker, end *node.End) {
 	if b.stray {
 		w.strayEnded(b, end)
+		return
+	}
+	if end.Kind == node.EndTaken && w.mayBeTaken(b) {
+		w.crash(b, false, node.Time(second))
 		return
 	}
 	if end.OutOfCluster() {
@@ -405,15 +426,20 @@ func (w *world) send(b *broker, m node.Envelope) {
 		return // one that somebody invented, or that isn't where it is looked for, and says so
 	}
 	w.result.Messages++
-	h := hashOf(kafka.Frame(m.Pieces).Bytes())
+	h, way := hashOfPieces(m.Pieces), uint64(0)
+	if b.first != nil {
+		way = b.incarnation
+	}
 	first, second := w.net.arrivals(w.now, from, to)
 	w.note(evMessage, b, h^uint64(first))
 	for _, t := range [...]node.Time{first, second} {
 		if t != node.Never {
-			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, pieces: m.Pieces, hash: h})
+			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, incarnation: way, pieces: m.Pieces, hash: h})
 		}
 	}
 }
+
+func hashOfPieces(pieces [][]byte) uint64 { return hashOf(kafka.Frame(pieces).Bytes()) }
 
 // startOp lets an operation take its time at the disk.
 func (w *world) startOp(b *broker, op wal.Op) {

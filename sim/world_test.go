@@ -140,6 +140,15 @@ func TestOwnChecksCanFail(t *testing.T) {
 	if got := failureOf(w, func() { w.ended(b, &node.End{Kind: node.EndRemoved, Err: errInjected}) }); got != "ended" {
 		t.Errorf("a broker that says that it was removed, and nobody did: %q", got)
 	}
+	s := &broker{number: 1, first: b, empty: true}
+	if got := failureOf(w, func() { w.secondEnded(s, &node.End{Kind: node.EndOutdated, Err: errInjected}) }); got != "second-process" {
+		t.Errorf("a second process with an empty folder that ends as an old copy: %q", got)
+	}
+	w.extra = []*broker{s}
+	if got := failureOf(w, w.waitForStrays); got != "second-process" {
+		t.Errorf("a second process that runs on: %q", got)
+	}
+	w.extra = nil
 	j.moves["t0/0"] = []move{{0, 5, []int{1, 2}}, {6, 8, []int{2, 3}}}
 	placed := func(on ...int32) string { return failureOf(w, func() { j.checkPlacement(w, "t0/0", on) }) }
 	if got, undone := placed(2, 3), placed(1, 2); got != "" || undone != "placement" {
@@ -152,6 +161,42 @@ func TestOwnChecksCanFail(t *testing.T) {
 	}
 	if got := failureOf(w, func() { panic("broken invariant") }); got != "panic" {
 		t.Errorf("a panic: %q", got)
+	}
+}
+
+// TestLateChanges looks at changes of the catalog that come in time, and at some that don't.
+func TestLateChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		at   node.Time
+		term uint64
+		want string
+	}{
+		"while it is asked for": {node.Time(2 * second), 5, ""},
+		"soon after":            {node.Time(4 * second), 5, ""},
+		"before":                {node.Time(second / 2), 5, "late-change"},
+		"long after":            {node.Time(500 * second), 5, "late-change"},
+		"in a term of group 0 that began later on": {node.Time(200 * second), 6, "late-change"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(mustGenerate(t, 1, "tiny"), Options{})
+			j := w.judge
+			j.terms = []reign{{term: 5, from: 1}, {term: 6, from: node.Time(150 * second)}}
+			j.led = []reign{{1, 5, 1, node.Never, 2}}
+			if c.term == 6 { // the leader of term 5 fell: an entry of it may take effect as late as this
+				j.led = []reign{{1, 5, 1, node.Time(4 * second), 2}, {1, 6, node.Time(150 * second), node.Never, node.Time(250 * second)}}
+			}
+			call := &Call{Kind: CallConfigure, Topic: "t0"}
+			w.now = node.Time(second)
+			p := &pendingCall{call: call, wish: j.wished(w, call, 1)}
+			w.now = node.Time(3 * second)
+			j.stopWishing(w, p)
+			w.now = c.at
+			j.changed(w, node.Event{N: 9, Term: c.term, Text: "configure t0"})
+			j.changed(w, node.Event{N: 8, Term: c.term, Text: "configure another"})
+			if got := failureOf(w, func() { j.checkChanges(w) }); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }
 
