@@ -109,6 +109,12 @@ func (n *Node) dispatch(r *request, frame []byte) {
 		return
 	}
 	n.out.Work.Elements += elements
+	if err == nil {
+		if charge := n.answerBytes(req); charge > int64(n.cfg.LargeElements)*elementBytes {
+			n.handleCharged(r, a, body, req, charge)
+			return
+		}
+	}
 	n.handle(r, a, req, err)
 }
 

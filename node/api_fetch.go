@@ -166,6 +166,7 @@ func (f *fetch) unpark() {
 		f.waits = false
 		f.request.conn.parked--
 		f.node.parkedBytes.give(f.request.size)
+		f.request.conn.from.parked -= f.request.size
 	}
 	for i := range f.parked {
 		if place := f.parked[i].place; place != nil {
@@ -179,12 +180,14 @@ func (f *fetch) unpark() {
 // since it was looked at, it looks again.
 func (f *fetch) park(found int64) bool {
 	f.found = found
-	if !f.node.parkedBytes.take(0, f.request.size) {
+	from := f.request.conn.from
+	if !f.node.parkedBytes.take(0, from.parked, f.request.size) {
 		return false
 	}
 	f.waits = true
 	f.request.uncharge() // it is counted where it waits now
 	f.request.conn.parked++
+	from.parked += f.request.size
 	f.node.event(Event{Kind: EventFetchParked})
 	for i := range f.parked {
 		at := &f.parked[i]

@@ -53,7 +53,7 @@ func (n *Node) arrive(a *arrival) {
 		n.checked(key, a, task.Do())
 		return
 	}
-	n.tasks.checks.take(key.conn, func() {
+	n.tasks.checks.take(a.request.conn, func() {
 		if a.raw == nil || a.part.node.partitions[key.group] != a.part {
 			n.tasks.checks.give() // nobody wants it any more
 			n.checked(key, a, TaskResult{Err: errNotLeader})

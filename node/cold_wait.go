@@ -51,7 +51,7 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 		n.coldFor[g.id] = append(n.coldFor[g.id], rd)
 		return
 	}
-	n.tasks.colds.take(rd.request.conn.id, func() {
+	n.tasks.colds.take(rd.request.conn, func() {
 		_, underWay := n.cold.reading[key]
 		_, there := n.log.Address(g.id, index)
 		switch {

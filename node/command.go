@@ -104,7 +104,7 @@ func (c *commands) enqueue(cmd command, plan plan, r *request, done func(command
 		return
 	}
 	p := &pendingCommand{command: cmd, size: cmd.size(), done: done, request: r, plan: plan, planned: c.node.catalog.group.applied}
-	if r != nil && (r.gone || !c.queue.take(&r.conn.commands, p.size)) {
+	if r != nil && (r.gone || !c.queue.take(r.conn, p.size)) {
 		done(commandResult{err: errTooManyCommands})
 		return
 	}
@@ -135,7 +135,7 @@ func (c *commands) forget() {
 
 // hangUp takes out the commands of a connection that is gone.
 func (c *commands) hangUp(gone *conn) {
-	c.queue.hangUp(&gone.commands)
+	c.queue.hangUp(gone)
 	if c.underWay != nil && c.underWay.abandoned() {
 		c.forget()
 	}

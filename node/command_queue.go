@@ -2,41 +2,43 @@
 
 package node
 
-import "slices"
-
-// commandQueue holds the commands that are not under way yet, in a line for each connection and one for the broker
-// itself. Lines are served in turn, the broker's own every other time, so that a client with thousands of commands
-// delays one with a single command by one of them. Each line keeps its order. What connections hold is
-// bounded by number and by bytes; see waits.go for how they share.
+// commandQueue holds the commands that are not under way yet: those of connections in turn (rota), and those of the broker
+// itself, which is served every other time. So a client with thousands of commands, or thousands of connections,
+// delays one with a single command by one of them. What connections hold is bounded by number and by bytes; see
+// waits.go for how they share.
 type commandQueue struct {
-	own     commandLine
-	lines   []*commandLine // of connections, the next one first; none is empty
+	own     []*pendingCommand // oldest first
+	clients rota[*pendingCommand]
 	ownTurn bool
-	waiting int // commands in all lines
 
 	count, bytes pool // of connections, the command under way included
 }
 
-// commandLine is the commands of a connection, oldest first, and what they hold with the one under way.
-type commandLine struct {
-	list         []*pendingCommand
-	count, bytes int64
-}
+// commandShare is what the commands of a connection, or of an address, hold.
+type commandShare struct{ count, bytes int64 }
 
 // smallCommand is the size up to which a connection may always have one.
 const smallCommand = 1 << 10
 
+// waiting is how many commands are in it.
+func (q *commandQueue) waiting() int { return len(q.own) + q.clients.len }
+
 // take takes a place for a connection's command, if its share is that large.
-func (q *commandQueue) take(line *commandLine, size int64) bool {
-	small := line.count == 0 && size <= smallCommand
-	if !small && !(q.count.fits(line.count, 1) && q.bytes.fits(line.bytes, size)) {
+func (q *commandQueue) take(c *conn, size int64) bool {
+	small := c.commands.count == 0 && size <= smallCommand
+	if !small && !(q.count.fits(c.commands.count, c.from.commands.count, 1) && q.bytes.fits(c.commands.bytes, c.from.commands.bytes, size)) {
 		return false
 	}
 	q.count.used++
 	q.bytes.used += size
-	line.count++
-	line.bytes += size
+	c.commands.add(1, size)
+	c.from.commands.add(1, size)
 	return true
+}
+
+func (s *commandShare) add(count, bytes int64) {
+	s.count += count
+	s.bytes += bytes
 }
 
 // leave gives the place of a command back.
@@ -44,79 +46,48 @@ func (q *commandQueue) leave(p *pendingCommand) {
 	if p.request == nil {
 		return
 	}
-	line := &p.request.conn.commands
+	c := p.request.conn
 	q.count.give(1)
 	q.bytes.give(p.size)
-	line.count--
-	line.bytes -= p.size
+	c.commands.add(-1, -p.size)
+	c.from.commands.add(-1, -p.size)
 }
 
 func (q *commandQueue) add(p *pendingCommand) {
-	line := &q.own
-	if p.request != nil {
-		line = &p.request.conn.commands
-		if len(line.list) == 0 {
-			q.lines = append(q.lines, line)
-		}
+	if p.request == nil {
+		q.own = append(q.own, p)
+		return
 	}
-	line.list = append(line.list, p)
-	q.waiting++
+	q.clients.add(p.request.conn, p)
 }
 
 // next takes out the command whose turn it is, nil if there is none.
 func (q *commandQueue) next() *pendingCommand {
-	own := len(q.own.list) > 0 && (q.ownTurn || len(q.lines) == 0)
+	own := len(q.own) > 0 && (q.ownTurn || q.clients.len == 0)
 	q.ownTurn = !own
-	switch {
-	case own:
-		return q.pop(&q.own)
-	case len(q.lines) == 0:
-		return nil
+	if own {
+		return takeFirst(&q.own)
 	}
-	line := q.lines[0]
-	q.lines[0] = nil
-	q.lines = q.lines[1:]
-	p := q.pop(line)
-	if len(line.list) > 0 {
-		q.lines = append(q.lines, line)
-	}
-	return p
-}
-
-func (q *commandQueue) pop(line *commandLine) *pendingCommand {
-	p := line.list[0]
-	line.list[0] = nil
-	line.list = line.list[1:]
-	q.waiting--
+	p, _ := q.clients.next()
 	return p
 }
 
 // forget takes out the commands that nobody waits for.
 func (q *commandQueue) forget() {
-	q.lines = slices.DeleteFunc(q.lines, func(line *commandLine) bool {
-		line.list = slices.DeleteFunc(line.list, func(p *pendingCommand) bool {
-			if !p.abandoned() {
-				return false
-			}
-			q.waiting--
+	q.clients.forget(func(p *pendingCommand) bool {
+		if p.abandoned() {
 			q.leave(p)
 			return true
-		})
-		return len(line.list) == 0
+		}
+		return false
 	})
 }
 
-// hangUp drops the line of a connection that is gone.
-func (q *commandQueue) hangUp(line *commandLine) {
-	if len(line.list) == 0 {
-		return
-	}
-	for _, p := range line.list {
+// hangUp drops the commands of a connection that is gone.
+func (q *commandQueue) hangUp(c *conn) {
+	for _, p := range q.clients.drop(c) {
 		q.leave(p)
 	}
-	q.waiting -= len(line.list)
-	line.list = nil
-	q.lines = slices.DeleteFunc(q.lines, func(l *commandLine) bool { return l == line })
 }
 
 // size estimates the memory that a command takes while it waits. A request of few bytes can ask for thousands of

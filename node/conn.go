@@ -15,15 +15,16 @@ import (
 type conn struct {
 	id       ConnID
 	host     string
+	from     *source
 	frames   [][]byte   // requests that are not begun, oldest first
 	queued   bool       // in node.queued
 	chores   int        // of its requests
 	queue    []*request // begun, oldest first, none of them replied
-	commands commandLine
+	commands commandShare
 	parked   int   // its fetches that wait for records
 	waits    int64 // see Config.MaxWaits
 
-	heldBytes int64 // of answers that wait for an earlier one
+	heldBytes int64 // of answers that wait for an earlier one; the node has the sum
 	closing   bool  // a reply with Close was given; nothing more is answered
 }
 
@@ -43,6 +44,7 @@ type request struct {
 	answer   Task     // which waits for its turn
 
 	hangup bool // close the connection after the reply
+	left   bool // the reply was handed out
 	gone   bool // the connection is closed; the reply is dropped
 }
 
@@ -69,6 +71,7 @@ func (n *Node) serve(c *conn, frame []byte) {
 	r := &request{node: n, conn: c, size: int64(len(frame))}
 	c.queue = append(c.queue, r)
 	n.begun++
+	c.from.begun++
 	n.dispatch(r, frame)
 }
 
@@ -149,20 +152,31 @@ func (r *request) handOut() {
 	if r.gone {
 		return
 	}
-	r.uncharge()
 	c, n := r.conn, r.node
-	c.heldBytes += int64(r.frame.Len())
+	bytes := int64(r.frame.Len())
+	c.heldBytes += bytes
+	n.heldBytes += bytes
 	for len(c.queue) > 0 && c.queue[0].done && c.queue[0].encoding == 0 && !c.closing {
 		first := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]
 		c.closing = first.hangup
 		n.begun--
+		c.from.begun--
 		c.heldBytes -= int64(first.frame.Len())
+		n.heldBytes -= int64(first.frame.Len())
+		first.left = true
+		first.uncharge()
 		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, Key: first.header.Key, Version: first.header.Version})
+	}
+	if !r.left && (bytes >= chargedFrame || r.charge > 0) { // it waits for an earlier one, as a frame
+		n.large.charge(r, bytes)
 	}
 	n.queue(c)
 }
+
+// chargedFrame is from how many bytes on an answer that waits for an earlier one is charged to the memory of large ones.
+const chargedFrame = 16 << 10
 
 // hangUp forgets a connection. Its requests run on, but nobody hears of it.
 func (n *Node) hangUp(id ConnID) {
@@ -173,6 +187,9 @@ func (n *Node) hangUp(id ConnID) {
 	c.frames = nil
 	delete(n.conns, id)
 	n.begun -= len(c.queue)
+	n.heldBytes -= c.heldBytes
+	c.from.begun -= len(c.queue)
+	c.from.leave(n)
 	for _, r := range c.queue {
 		r.gone = true
 		n.deadlines.cancel(r.expiry)

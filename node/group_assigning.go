@@ -254,7 +254,7 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 // inBackground lets the world do the work, piece by piece, and calls done.
 func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
 	turn := &g.node.tasks.assigns
-	turn.take(r.conn.id, func() {
+	turn.take(r.conn, func() {
 		g.node.start(Task{Kind: TaskAssign, assigning: a}, func(TaskResult) {
 			turn.give()
 			if a.done {

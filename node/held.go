@@ -17,7 +17,7 @@ type Held struct {
 
 // Held counts what the broker holds.
 func (n *Node) Held() Held {
-	h := Held{Conns: len(n.conns), Commands: n.commands.queue.waiting + btoi(n.commands.underWay != nil), Stale: n.stale(), Over: n.overBounds()}
+	h := Held{Conns: len(n.conns), Commands: n.commands.queue.waiting() + btoi(n.commands.underWay != nil), Stale: n.stale(), Over: n.overBounds()}
 	//det:ok a sum has no order
 	for _, c := range n.conns {
 		h.Requests += len(c.frames) + len(c.queue)
@@ -38,6 +38,9 @@ func (n *Node) stale() string {
 			large += r.charge
 		}
 	}
+	if why := n.staleSource(); why != "" {
+		return why
+	}
 	switch {
 	case count != n.commands.queue.count.used || bytes != n.commands.queue.bytes.used:
 		return "commands of connections"
@@ -47,7 +50,7 @@ func (n *Node) stale() string {
 		return "bytes of fetches that wait for records"
 	case large != n.large.memory.used:
 		return "memory of large requests"
-	case n.large.waiting != nil && n.large.waiting.request.over():
+	case n.large.stale():
 		return "a large request that waits for memory"
 	case n.producerIDs.waiting.stale():
 		return "requests for producer ids"
@@ -60,6 +63,49 @@ func (n *Node) stale() string {
 		if why := g.stale(); why != "" {
 			return why
 		}
+	}
+	return ""
+}
+
+// stale reports whether a request waits for memory that is over.
+func (l *large) stale() bool {
+	//det:ok whether there is any has no order
+	for _, line := range l.waiting.lines {
+		for _, c := range line.order {
+			for _, a := range line.items[c] {
+				if a.request.over() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// staleSource compares what addresses hold with what their connections do.
+func (n *Node) staleSource() string {
+	sum := source{}
+	//det:ok a sum has no order
+	for _, s := range n.sources {
+		sum.conns += s.conns
+		sum.begun += s.begun
+		sum.parked += s.parked
+		sum.waits += s.waits
+		sum.large += s.large
+		sum.commands.add(s.commands.count, s.commands.bytes)
+	}
+	q := &n.commands.queue
+	switch {
+	case sum.conns != len(n.conns):
+		return "addresses without connections"
+	case sum.begun != n.begun:
+		return "requests of addresses"
+	case sum.parked != n.parkedBytes.used, sum.waits != n.waits.used:
+		return "waits of addresses"
+	case sum.large != n.large.memory.used-n.large.orphans:
+		return "memory of addresses"
+	case sum.commands != commandShare{q.count.used, q.bytes.used}:
+		return "commands of addresses"
 	}
 	return ""
 }

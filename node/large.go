@@ -14,82 +14,148 @@ import (
 // many elements are parsed and encoded by tasks, one of each at a time; small ones pass them by. As long as that lasts no
 // later request of the connection begins.
 //
-// What is parsed takes many times the bytes of its frame. It is charged to a budget until its answer is a frame.
+// What is parsed takes many times the bytes of its frame, and so does an answer (answers.go). It is charged to a budget until
+// its answer has left. Whoever finds no memory waits in turn (rota), and an address gets at most as much as is left, so
+// that one can't take all.
 type large struct {
 	parses, encodes turns
-	memory          pool    // see Config.LargeBytes
-	waiting         *parsed // has the turn to parse until there is memory
-	orphans         int64   // of memory: of answers that are being encoded though nobody waits for them any more
+	memory          pool             // see Config.LargeBytes
+	waiting         rota[*admission] // for memory
+	serving         bool
+	orphans         int64 // of memory: of answers that are being encoded though nobody waits for them any more
 }
 
 // elementBytes is what an element takes when it is parsed, with its part of the answer.
 const elementBytes = 256
 
 func newLarge(limit int64) large {
-	one := func() turns { return turns{limit: 1, queues: make(map[ConnID][]func())} }
-	return large{parses: one(), encodes: one(), memory: pool{limit: limit}}
+	return large{parses: turns{limit: 1}, encodes: turns{limit: 1}, memory: pool{limit: limit}}
 }
 
-// parsed is a large request that is about to be served.
-type parsed struct {
+// admission is a request that waits for memory. begin is called when it has it, or is over.
+type admission struct {
 	request *request
-	api     *api
-	message kmsg.Request
-	err     error
 	charge  int64
+	begin   func()
+	begun   bool
 }
 
-// parseLater has a large body parsed, and then serves the request.
+// parseLater has a large body parsed, and then serves the request. It keeps its turn to parse until there is memory for it: so
+// one at most is not charged.
 func (n *Node) parseLater(r *request, a *api, body []byte) {
 	r.conn.chores++
 	r.onEnd(func() { body = nil })
-	n.large.parses.take(r.conn.id, func() {
+	l := &n.large
+	l.parses.take(r.conn, func() {
 		if r.gone {
-			n.large.parses.give()
+			l.parses.give()
 			return
 		}
 		n.start(Task{Kind: TaskParse, Header: r.header, Batch: body}, func(res TaskResult) {
-			n.parsed(&parsed{r, a, res.Message, res.Err, int64(res.Elements) * elementBytes})
+			charge := int64(res.Elements) * elementBytes
+			if res.Message != nil && !r.gone {
+				charge = max(charge, n.answerBytes(res.Message))
+			}
+			l.admit(r, charge, func() {
+				l.parses.give()
+				n.serveLarge(r, func() { n.handle(r, a, res.Message, res.Err) })
+			})
 		})
 	})
 }
 
-// parsed takes a parsed request. It keeps its turn until there is memory for it: so one at most is not charged.
-func (n *Node) parsed(p *parsed) {
-	l := &n.large
-	switch {
-	case p.request.gone:
-		l.parses.give()
-	case l.memory.used > 0 && l.memory.used+p.charge > l.memory.limit:
-		l.waiting = p
-		p.request.onEnd(func() {
-			if l.waiting == p {
-				l.waiting = nil
-				l.parses.give()
-			}
-		})
-	default:
-		n.serveParsed(p)
+// serveLarge lets a request that was charged be served in its turn among those that take many steps.
+func (n *Node) serveLarge(r *request, serve func()) {
+	if !r.gone {
+		r.size = max(r.size, r.charge)
+		n.chores.add(r.conn, &chore{r, func() bool { return false }, serve, 2})
 	}
 }
 
-// serveParsed lets a parsed request be served in its turn among those that take many steps.
-func (n *Node) serveParsed(p *parsed) {
-	r := p.request
-	r.charge, r.size = p.charge, max(r.size, p.charge)
-	n.large.memory.used += p.charge
-	n.large.parses.give()
-	n.chores = append(n.chores, &chore{r, func() bool { return false }, func() { n.handle(r, p.api, p.message, p.err) }, 2})
+// handleCharged serves a request whose answer may be large when there is memory for it. Until then it is the bytes that it came in.
+func (n *Node) handleCharged(r *request, a *api, body []byte, req kmsg.Request, charge int64) {
+	l := &n.large
+	if l.waiting.len == 0 && l.fits(r, charge) {
+		l.charge(r, charge)
+		n.handle(r, a, req, nil)
+		return
+	}
+	r.conn.chores++
+	r.onEnd(func() { body = nil })
+	l.admit(r, charge, func() {
+		n.serveLarge(r, func() {
+			req, _, err := kafka.ParseWithin(r.header, body, n.cfg.LargeElements)
+			n.handle(r, a, req, err)
+		})
+	})
+}
+
+// admit charges a request when there is memory for it, and calls begin then, or when its connection is gone.
+func (l *large) admit(r *request, charge int64, begin func()) {
+	if r.gone {
+		begin()
+		return
+	}
+	a := &admission{request: r, charge: charge, begin: begin}
+	l.waiting.add(r.conn, a)
+	l.serve()
+	if a.begun {
+		return
+	}
+	r.onEnd(func() {
+		if !a.begun {
+			l.waiting.forget(func(o *admission) bool { return o == a })
+			a.begin()
+			l.serve()
+		}
+	})
+}
+
+// fits reports whether there is memory for a request. One alone always gets what it needs.
+func (l *large) fits(r *request, charge int64) bool {
+	left, held := l.memory.limit-l.memory.used, r.conn.from.large
+	return l.memory.used == 0 || charge <= left && (held == 0 || held+charge <= left)
+}
+
+// charge makes a request hold so many bytes.
+func (l *large) charge(r *request, bytes int64) {
+	l.memory.give(r.charge - bytes)
+	r.conn.from.large += bytes - r.charge
+	r.charge = bytes
+}
+
+// serve begins with those that wait, as far as there is memory: the next one, whose address has had its share, lets those of others
+// go first.
+func (l *large) serve() {
+	if l.serving {
+		return
+	}
+	l.serving = true
+	for passed := 0; passed < len(l.waiting.order); {
+		a := l.waiting.first()
+		switch {
+		case l.fits(a.request, a.charge):
+			l.waiting.next()
+			l.charge(a.request, a.charge)
+			a.begun = true
+			a.begin()
+			passed = 0
+			continue
+		case a.charge > l.memory.limit-l.memory.used:
+			passed = len(l.waiting.order) // whatever comes behind it waits, too, or it might wait for ever
+		default:
+			l.waiting.pass()
+			passed++
+		}
+	}
+	l.serving = false
 }
 
 // uncharge gives back what the request was charged.
 func (r *request) uncharge() {
-	l := &r.node.large
-	l.memory.give(r.charge)
-	r.charge = 0
-	if p := l.waiting; p != nil && (l.memory.used == 0 || l.memory.used+p.charge <= l.memory.limit) {
-		l.waiting = nil
-		r.node.serveParsed(p)
+	if l := &r.node.large; r.charge > 0 {
+		l.charge(r, 0)
+		l.serve()
 	}
 }
 
@@ -110,7 +176,7 @@ func (r *request) encodeLater(answer Task) {
 	n := r.node
 	r.encoding, r.answer = encodingWaits, answer
 	r.conn.chores++
-	n.large.encodes.take(r.conn.id, func() {
+	n.large.encodes.take(r.conn, func() {
 		if r.gone {
 			n.large.encodes.give()
 			return
@@ -128,7 +194,9 @@ func (r *request) encoded(res TaskResult) {
 	r.encoding = 0
 	if r.gone {
 		n.large.orphans -= r.charge
-		r.uncharge()
+		n.large.memory.give(r.charge)
+		r.charge = 0
+		n.large.serve()
 		return
 	}
 	r.frame = res.Frame
@@ -141,6 +209,7 @@ func (r *request) abandonAnswer() {
 	r.answer = Task{}
 	if r.encoding == encodingNow {
 		r.node.large.orphans += r.charge
+		r.conn.from.large -= r.charge
 		return
 	}
 	r.uncharge()

@@ -61,7 +61,7 @@ func TestHangUpOfLargeRequests(t *testing.T) {
 	h.send(2, 2, metadataOf(5000)) // parsed, waits for memory
 	h.finish(2)
 	h.send(3, 3, metadataOf(5000)) // waits for its turn to be parsed
-	if h.node.large.waiting == nil || len(h.tasks) != 3 {
+	if h.node.large.waiting.len != 1 || len(h.tasks) != 3 {
 		t.Fatalf("the second must wait for memory, and the third for its turn: %v", h.kinds())
 	}
 	h.run(Input{Hangups: []ConnID{2}})

@@ -61,13 +61,13 @@ func TestOutdatedCommandsEndWithTheirClient(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		o := newOne(t, nil)
 		o.create("t")
-		r := &request{node: o.node, conn: &conn{id: 77}}
+		r := &request{node: o.node, conn: &conn{id: 77, from: &source{}}}
 		o.node.deleteTopic(r, &deleteTopic{Name: "t"}, func(error) {})
 		c := &o.node.commands
-		n, p := c.queue.waiting, c.underWay
+		n, p := c.queue.waiting(), c.underWay
 		r.gone = gone
 		p.done(commandResult{err: errOutdated})
-		if again := c.queue.waiting > n; again == gone {
+		if again := c.queue.waiting() > n; again == gone {
 			t.Errorf("the client is gone: %v; the deletion is sent again: %v", gone, again)
 		}
 	}
@@ -102,7 +102,7 @@ func TestLateRemovalSparesTheNextIncarnation(t *testing.T) {
 	if err := c.remove(&removeBroker{2, &old}, 1); err != errOutdated || c.broker(2).Removed {
 		t.Errorf("the same removal once more: %v", err)
 	}
-	u := &unregistration{node: o.node, request: &request{node: o.node, conn: &conn{id: 7}}, resp: kmsg.NewPtrUnregisterBrokerResponse(), broker: 2, incarnation: 2}
+	u := &unregistration{node: o.node, request: &request{node: o.node, conn: &conn{id: 7, from: &source{}}}, resp: kmsg.NewPtrUnregisterBrokerResponse(), broker: 2, incarnation: 2}
 	u.try()
 	if u.resp.ErrorCode != kerr.DuplicateBrokerRegistration.Code {
 		t.Errorf("a removal that was worked out for its predecessor: %d", u.resp.ErrorCode)

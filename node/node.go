@@ -46,6 +46,7 @@ type Node struct {
 	peers        []*peer // ascending by id
 	process      start   // this one
 	conns        map[ConnID]*conn
+	sources      map[string]*source
 
 	counters       counters // for Stats
 	commands       commands
@@ -86,14 +87,15 @@ type Node struct {
 	waitsTellAt     Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
-	queued    []*conn                  // that have requests which are not begun
-	chores    []*chore                 // begun
+	queued    []*source                // that have requests which are not begun, the next one first
+	chores    rota[*chore]             // begun
 	errands   []errand                 // begun, in turn
 	placing   placing                  // stays across steps
 	ownWork   int                      // of errands in this step
 	dirty     []*group                 // to be advanced
 	waiting   []waitingGroup           // for appends, in the order in which they become durable; stays across steps
 	woken     []*fetch                 // to be tried again
+	due       []func()                 // see later
 	records   []wal.Entry              // scratch
 	inSyncNow []BrokerID               // scratch
 	coldFor   map[GroupID][]*entryWait // stays across steps
@@ -106,6 +108,7 @@ type Node struct {
 	parkedBytes pool  // see fetch.park
 	waits       pool  // see Config.MaxWaits
 	large       large
+	heldBytes   int64 // of answers that wait for an earlier one of their connection
 
 	told      wal.Stats // what events have told of
 	hotBytes  int64     // of all groups
@@ -155,6 +158,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		partitions:   make(map[GroupID]*partition),
 		coordinators: make(map[GroupID]*coordinator),
 		conns:        make(map[ConnID]*conn),
+		sources:      make(map[string]*source),
 
 		checkpointReads: make(map[uint64]coldRead),
 		coldFor:         make(map[GroupID][]*entryWait),
@@ -344,6 +348,7 @@ func (n *Node) Step(in *Input) *Output {
 	n.tick()
 	n.advance()
 	n.retryFetches()
+	n.doDue()
 	n.evict()
 	n.flush()
 	n.lookFull()

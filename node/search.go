@@ -26,7 +26,7 @@ type search struct {
 // listByTime answers the first record that is as new as a timestamp, or the newest of all.
 func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
 	s := &search{node: n, list: l, part: p, timestamp: timestamp, out: out}
-	n.tasks.finds.take(l.request.conn.id, s.begin)
+	n.tasks.finds.take(l.request.conn, s.begin)
 }
 
 // end ends the search; its answer is in out.

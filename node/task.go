@@ -170,10 +170,10 @@ const (
 func newTasks() tasks {
 	return tasks{
 		pending: make(map[uint64]func(TaskResult)),
-		checks:  turns{limit: checksAtOnce, queues: make(map[ConnID][]func())},
-		finds:   turns{limit: findsAtOnce, queues: make(map[ConnID][]func())},
-		assigns: turns{limit: assignsAtOnce, queues: make(map[ConnID][]func())},
-		colds:   turns{limit: coldAtOnce, queues: make(map[ConnID][]func())},
+		checks:  turns{limit: checksAtOnce},
+		finds:   turns{limit: findsAtOnce},
+		assigns: turns{limit: assignsAtOnce},
+		colds:   turns{limit: coldAtOnce},
 	}
 }
 
@@ -193,22 +193,18 @@ func (n *Node) did(res TaskResult) {
 	done(res)
 }
 
-// turns lets at most limit users go at once. The others wait; connections are served in rotation, so that one
-// which asks for much waits for itself.
+// turns lets at most limit users go at once. The others wait in turn (rota), so that one which asks for much waits for
+// itself.
 type turns struct {
-	limit  int
-	taken  int
-	queues map[ConnID][]func()
-	order  []ConnID // that wait, the next one first
-	busy   bool     // begin is running
+	limit int
+	taken int
+	queue rota[func()]
+	busy  bool // begin is running
 }
 
 // take calls begin when it is the connection's turn, perhaps at once. Who was called calls give.
-func (t *turns) take(c ConnID, begin func()) {
-	if len(t.queues[c]) == 0 {
-		t.order = append(t.order, c)
-	}
-	t.queues[c] = append(t.queues[c], begin)
+func (t *turns) take(c *conn, begin func()) {
+	t.queue.add(c, begin)
 	t.begin()
 }
 
@@ -224,15 +220,10 @@ func (t *turns) begin() {
 		return
 	}
 	t.busy = true
-	for t.taken < t.limit && len(t.order) > 0 {
-		c := t.order[0]
-		t.order = t.order[1:]
-		next := t.queues[c][0]
-		if rest := t.queues[c][1:]; len(rest) > 0 {
-			t.queues[c] = rest
-			t.order = append(t.order, c)
-		} else {
-			delete(t.queues, c)
+	for t.taken < t.limit {
+		next, ok := t.queue.next()
+		if !ok {
+			break
 		}
 		t.taken++
 		next()

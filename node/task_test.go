@@ -170,12 +170,14 @@ func TestATopicIsDeletedWhileABatchIsChecked(t *testing.T) {
 
 // One connection's many searches go through a few at a time, and another's isn't behind them all.
 func TestTurnsRotate(t *testing.T) {
-	turns := turns{limit: 2, queues: make(map[ConnID][]func())}
+	turns := turns{limit: 2}
+	from := &source{}
+	a, b, c := &conn{from: from}, &conn{from: from}, &conn{from: from}
 	var got []string
 	for i := range 5 {
-		turns.take(1, func() { got = append(got, fmt.Sprint("a", i)) })
+		turns.take(a, func() { got = append(got, fmt.Sprint("a", i)) })
 	}
-	turns.take(2, func() { got = append(got, "b") })
+	turns.take(b, func() { got = append(got, "b") })
 	for range 4 {
 		turns.give()
 	}
@@ -184,7 +186,7 @@ func TestTurnsRotate(t *testing.T) {
 	}
 	deep := 0
 	for range 100_000 {
-		turns.take(3, func() { deep++; turns.give() })
+		turns.take(c, func() { deep++; turns.give() })
 	}
 	turns.give()
 	if turns.give(); deep != 100_000 || turns.taken != 0 {

@@ -10,9 +10,10 @@ import (
 	"chronik/kafka"
 )
 
-// What clients make a broker wait for is bounded in number and in bytes, of each connection and of all. A
+// What clients make a broker wait for is bounded in number and in bytes, of each connection, of each address and of all. A
 // connection gets at most a sixteenth of what is left, so that one which asks for little always gets it however
-// much others ask for. Whoever is answered, or gone, leaves every queue at once.
+// much others ask for. An address gets at most as much as is left: half of all, if it is the only one, so that thousands of
+// connections from one can't take everything. Whoever is answered, or gone, leaves every queue at once.
 const (
 	maxHeldBytes = 1 << 20 // of one connection's answers that wait for an earlier one
 	shareOfRest  = 16
@@ -21,12 +22,16 @@ const (
 // pool is a number of something that connections share.
 type pool struct{ limit, used int64 }
 
-// fits reports whether the share of a connection that has held of it is large enough for n more.
-func (p *pool) fits(held, n int64) bool { return held+n <= (p.limit-p.used)/shareOfRest }
+// fits reports whether the share of a connection that has held of it, and whose address has fromHeld, is large enough for n
+// more.
+func (p *pool) fits(held, fromHeld, n int64) bool {
+	left := p.limit - p.used
+	return held+n <= left/shareOfRest && fromHeld+n <= left
+}
 
-// take takes n for a connection that has held of it, if its share is that large.
-func (p *pool) take(held, n int64) bool {
-	if !p.fits(held, n) {
+// take takes n for such a connection, if its share is that large.
+func (p *pool) take(held, fromHeld, n int64) bool {
+	if !p.fits(held, fromHeld, n) {
 		return false
 	}
 	p.used += n
@@ -44,7 +49,8 @@ func (n *Node) mayBegin(c *conn) bool {
 	if len(c.queue) == 0 {
 		return true
 	}
-	return c.chores == 0 && c.parked == 0 && c.heldBytes < maxHeldBytes && len(c.queue) < (n.cfg.MaxRequests-n.begun)/shareOfRest
+	left := n.cfg.MaxRequests - n.begun
+	return c.chores == 0 && c.parked == 0 && c.heldBytes < maxHeldBytes && n.heldBytes < n.large.memory.limit && len(c.queue) < left/shareOfRest && c.from.begun < left
 }
 
 // errTooManyWaits says that a connection's share of what can wait is used up.
@@ -52,16 +58,18 @@ var errTooManyWaits = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too much is as
 
 // takeWaits reports whether the request may wait for n partitions more. Who got them gives them back.
 func (r *request) takeWaits(n int64) bool {
-	if !r.node.waits.take(r.conn.waits, n) {
+	if !r.node.waits.take(r.conn.waits, r.conn.from.waits, n) {
 		return false
 	}
 	r.conn.waits += n
+	r.conn.from.waits += n
 	return true
 }
 
 func (r *request) giveWaits(n int64) {
 	r.node.waits.give(n)
 	r.conn.waits -= n
+	r.conn.from.waits -= n
 }
 
 // over reports whether nobody waits for the request any more.

@@ -86,7 +86,7 @@ func (n *Node) inPieces(r *request, more func() bool, then func()) {
 	rest := c
 	rest.share = 2
 	r.conn.chores++
-	n.chores = append(n.chores, &rest)
+	n.chores.add(r.conn, &rest)
 }
 
 // work does a piece of a chore, at least one call, and reports whether it is done with.
@@ -107,15 +107,25 @@ func (n *Node) work(c *chore) bool {
 	}
 }
 
+// later has something done in this step or in the next ones, as the budget allows: answers, for one, that one event makes
+// due for thousands of clients.
+func (n *Node) later(do func()) { n.due = append(n.due, do) }
+
+// doDue does what was put off, at least one thing.
+func (n *Node) doDue() {
+	for first := true; len(n.due) > 0 && (first || !n.spent(1)); first = false {
+		n.out.Work.Names++
+		takeFirst(&n.due)()
+	}
+}
+
 // resume goes on with chores, in turn, for half of the budget; the other half is for new requests.
 // One always gets on.
 func (n *Node) resume() {
-	for turns, first := len(n.chores), true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
-		c := n.chores[0]
-		n.chores[0] = nil
-		n.chores = n.chores[1:]
+	for turns, first := n.chores.len, true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
+		c, _ := n.chores.next()
 		if !n.work(c) {
-			n.chores = append(n.chores, c)
+			n.chores.add(c.request.conn, c)
 			continue
 		}
 		c.request.conn.chores--
@@ -127,7 +137,7 @@ func (n *Node) resume() {
 func (n *Node) arrived(in Request) {
 	c := n.conns[in.Conn]
 	if c == nil {
-		c = &conn{id: in.Conn, host: in.Host}
+		c = &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host)}
 		n.conns[in.Conn] = c
 	}
 	if c.closing {
@@ -141,25 +151,36 @@ func (n *Node) arrived(in Request) {
 func (n *Node) queue(c *conn) {
 	if !c.queued && len(c.frames) > 0 && n.mayBegin(c) {
 		c.queued = true
-		n.queued = append(n.queued, c)
+		if len(c.from.queued) == 0 {
+			n.queued = append(n.queued, c.from)
+		}
+		c.from.queued = append(c.from.queued, c)
 	}
 }
 
-// serveQueued serves requests until the budget is spent, one of each connection in turn, so that one which asks for
-// much waits for itself. A connection's requests are begun in their order: none before what the one before it asks for
+// serveQueued serves requests until the budget is spent, one of each address in turn and of each of its connections, so that
+// one which asks for much waits for itself. A connection's requests are begun in their order: none before what the one before it asks for
 // is under way, as far as that is cut into pieces. One is always served.
 func (n *Node) serveQueued() {
 	n.resume()
 	for first := true; len(n.queued) > 0 && (first || !n.spent(1)); first = false {
-		c := n.queued[0]
-		n.queued[0] = nil
-		n.queued = n.queued[1:]
-		c.queued = false
+		c := n.nextQueued()
 		if len(c.frames) > 0 && n.mayBegin(c) {
 			n.serve(c, c.next())
 			n.queue(c)
 		}
 	}
+}
+
+// nextQueued takes out the connection whose turn it is.
+func (n *Node) nextQueued() *conn {
+	from := takeFirst(&n.queued)
+	c := takeFirst(&from.queued)
+	if len(from.queued) > 0 {
+		n.queued = append(n.queued, from)
+	}
+	c.queued = false
+	return c
 }
 
 // dropQueued forgets the requests of connections that are gone.
@@ -173,5 +194,5 @@ func (n *Node) dropQueued(gone []ConnID) {
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.queued)+len(n.chores)+len(n.errands)+len(n.dirty)+len(n.woken) > 0 || n.unsettled()
+	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.unsettled()
 }
