@@ -58,9 +58,11 @@ func (n *Node) createGroupsTopic() {
 
 func (n *Node) answerSeekers() {
 	for _, s := range n.groupsTopicFor.all() {
-		if !s.request.done {
-			n.answerCoordinators(s.request, s.req)
-		}
+		n.later(func() {
+			if !s.request.over() {
+				n.answerCoordinators(s.request, s.req)
+			}
+		})
 	}
 }
 
@@ -212,19 +214,21 @@ func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
 		r.reply(resp)
 		return
 	}
-	leave := func(id string, instance *string) int16 {
-		if g == nil {
-			return kerr.UnknownMemberID.Code
-		}
-		return code(g.classic.leave(id, instance))
+	if g == nil {
+		g = &consumerGroup{classic: &classicGroup{node: n}} // nobody is in it
 	}
+	live, out := g.classic, make(map[*groupMember]string) // it may be another broker's before all is done: then live is dead
 	if req.Version < 3 {
-		resp.ErrorCode = leave(req.MemberID, nil)
+		resp.ErrorCode = code(live.leave(out, req.MemberID, nil))
 	}
 	n.each(r, len(req.Members), func(i int) {
 		in := &req.Members[i]
-		out := kmsg.NewLeaveGroupResponseMember()
-		out.MemberID, out.InstanceID, out.ErrorCode = in.MemberID, in.InstanceID, leave(in.MemberID, in.InstanceID)
-		resp.Members = append(resp.Members, out)
-	}, func() { r.reply(resp) })
+		member := kmsg.NewLeaveGroupResponseMember()
+		member.MemberID, member.InstanceID = in.MemberID, in.InstanceID
+		member.ErrorCode = code(live.leave(out, in.MemberID, in.InstanceID))
+		resp.Members = append(resp.Members, member)
+	}, func() {
+		live.dismiss(out)
+		r.reply(resp)
+	})
 }

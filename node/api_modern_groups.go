@@ -141,10 +141,11 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ConsumerGroupDescribeRequest)
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
 	named := make(map[string]bool)
-	n.each(r, len(req.Groups), func(i int) {
+	var members []*modernMember // of the group under way, as they were when that began: they are never changed
+	n.eachPart(r, len(req.Groups), func(i int) int {
 		id := req.Groups[i]
-		if named[id] {
-			return
+		if members = nil; named[id] {
+			return 0
 		}
 		named[id] = true
 		out := kmsg.NewConsumerGroupDescribeResponseGroup()
@@ -156,26 +157,29 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		} else {
-			g.describeModern(&out)
+			s := g.stored.modern
+			members = slices.Clone(s.members)
+			n.out.Work.Parts += len(members) / 16
+			out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
+			out.Members = make([]kmsg.ConsumerGroupDescribeResponseGroupMember, 0, len(members))
 		}
 		resp.Groups = append(resp.Groups, out)
+		return len(members)
+	}, func(_, member int) {
+		g := &resp.Groups[len(resp.Groups)-1]
+		g.Members = append(g.Members, n.describeMember(members[member]))
 	}, func() { r.reply(resp) })
 }
 
-func (g *consumerGroup) describeModern(out *kmsg.ConsumerGroupDescribeResponseGroup) {
-	s, n := g.stored.modern, g.coordinator.node
-	out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
-	n.out.Work.Parts += len(s.members)
-	for _, m := range s.members {
-		o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
-		o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID, o.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
-		o.SubscribedTopics, o.MemberType = m.Topics, 1
-		if m.Regex != "" {
-			o.SubscribedTopicRegex = &m.Regex
-		}
-		o.Assignment, o.TargetAssignment = n.describeAssignment(m.Owned), n.describeAssignment(m.Target)
-		out.Members = append(out.Members, o)
+func (n *Node) describeMember(m *modernMember) kmsg.ConsumerGroupDescribeResponseGroupMember {
+	o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
+	o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID, o.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
+	o.SubscribedTopics, o.MemberType = m.Topics, 1
+	if m.Regex != "" {
+		o.SubscribedTopicRegex = &m.Regex
 	}
+	o.Assignment, o.TargetAssignment = n.describeAssignment(m.Owned), n.describeAssignment(m.Target)
+	return o
 }
 
 func (n *Node) describeAssignment(a assignment) kmsg.Assignment {

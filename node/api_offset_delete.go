@@ -150,8 +150,8 @@ func (g *consumerGroup) subscriptions(d *offsetDelete) (members int, look func(i
 	if g.classic.state == groupDead {
 		return 1, func(int) error { return kerr.GroupIDNotFound }
 	}
-	all := slices.Clone(g.classic.members)
-	return len(all), func(i int) error { return d.lookClassic(g.classic.protocolType, all[i]) }
+	all, protocolType := slices.Clone(g.classic.members), g.classic.protocolType
+	return len(all), func(i int) error { return d.lookClassic(protocolType, all[i]) }
 }
 
 func (d *offsetDelete) lookModern(m *modernMember, known map[string]bool) error {

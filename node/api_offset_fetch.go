@@ -224,15 +224,15 @@ func (f *offsetFetch) reply() {
 	}
 	g := f.resp.Groups[0]
 	f.resp.Groups, f.resp.ErrorCode = nil, g.ErrorCode
-	for _, t := range g.Topics {
+	f.node.eachPart(f.request, len(g.Topics), func(i int) int {
 		old := kmsg.NewOffsetFetchResponseTopic()
-		old.Topic = t.Topic
-		for _, p := range t.Partitions {
-			old.Partitions = append(old.Partitions, kmsg.OffsetFetchResponseTopicPartition(p))
-		}
+		old.Topic, old.Partitions = g.Topics[i].Topic, make([]kmsg.OffsetFetchResponseTopicPartition, 0, len(g.Topics[i].Partitions))
 		f.resp.Topics = append(f.resp.Topics, old)
-	}
-	f.request.reply(f.resp)
+		return len(g.Topics[i].Partitions)
+	}, func(i, j int) {
+		old := &f.resp.Topics[i]
+		old.Partitions = append(old.Partitions, kmsg.OffsetFetchResponseTopicPartition(g.Topics[i].Partitions[j]))
+	}, func() { f.request.reply(f.resp) })
 }
 
 // admitFetch reports why a member may not fetch offsets now; who isn't a member always may.
@@ -261,7 +261,7 @@ func (f *offsetFetch) addPart(partition int32) {
 func (n *Node) committedParts(t *topicOffsets) (parts []int32) {
 	n.out.Work.Parts += len(t.partitions) / 8
 	for i := range t.partitions {
-		if !n.orphaned(t.name, &t.partitions[i]) {
+		if !n.orphaned(t.name, t.partitions[i]) {
 			parts = append(parts, t.partitions[i].partition)
 		}
 	}

@@ -3,14 +3,13 @@
 package node
 
 import (
+	"chronik/kafka"
 	"hash/fnv"
 	"slices"
 	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-
-	"chronik/kafka"
 )
 
 // groupsTopic is the internal topic whose partitions are the coordinators of consumer groups, named
@@ -31,6 +30,7 @@ type coordinator struct {
 	groups []*consumerGroup // ascending by id
 	log    keyedLog
 	sweep  *deadline // next look for expired offsets, on the leader
+	loads  bool      // groups are being made ready, on a new leader
 	old    bool      // it began with a checkpoint that doesn't say at which offsets records are
 	readers
 }
@@ -47,7 +47,7 @@ type consumerGroup struct {
 // Limits on what clients can make a coordinator keep.
 const (
 	maxGroupID = 1 << 10 // bytes of a group's id
-	maxRecords = 1 << 14 // in one entry
+	maxRecords = 1 << 11 // in one entry: they are applied in one step
 )
 
 // coordinatorPartition returns the partition of groupsTopic that a group belongs to, nil before the
@@ -75,11 +75,14 @@ func (n *Node) coordinatorOf(group string) (*coordinator, error) {
 	switch {
 	case c == nil || brokerOf(c.group.lead) != n.self:
 		return nil, kerr.NotCoordinator
-	case !c.group.serving:
+	case !c.serves():
 		return nil, kerr.CoordinatorLoadInProgress
 	}
 	return c, nil
 }
+
+// serves reports whether this broker leads, and all groups are ready.
+func (c *coordinator) serves() bool { return c.group.serving && !c.loads }
 
 func checkGroupID(id string) error {
 	if id == "" || len(id) > maxGroupID {
@@ -234,8 +237,8 @@ func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
 // retain implements machine: what is in the state needs no entries.
 func (c *coordinator) retain() uint64 { return c.group.applied + 1 }
 
-// propose puts records into the log: as one entry, but for the many that only tombstones can be. They
-// are committed in order, so the last entry speaks for all.
+// propose puts records into the log: as one entry, but for very many. They are committed in order, so the last entry
+// speaks for all.
 func (c *coordinator) propose(records []kafka.Record, done func(error)) {
 	for len(records) > maxRecords {
 		c.group.propose(appendGroupBatch(nil, records[:maxRecords], c.node.unixMs), func(any, error) {})
@@ -251,24 +254,48 @@ func (c *coordinator) propose(records []kafka.Record, done func(error)) {
 	})
 }
 
-// leading implements machine: groups go on where the log left them.
+// leading implements machine: groups go on where the log left them. Before all are ready none is served.
 func (c *coordinator) leading() {
-	for _, g := range c.groups {
-		g.classic = restoreClassicGroup(g)
-		if g.stored.modern != nil {
-			g.modern = restoreModernGroup(g)
-		}
-	}
-	c.sweepAfter(c.node.cfg.OffsetsCheckInterval, "")
 	if c.old {
 		c.group.propose(beginAt(c.log.end), func(any, error) {})
 	}
+	c.loads = true
+	c.load("")
+}
+
+// load makes the groups after one ready, as many as half of the step's budget allows, and the rest in the next steps.
+func (c *coordinator) load(after string) {
+	for first := true; ; first = false {
+		if !first && c.node.spent(2) {
+			c.sweep = c.node.deadlines.add(c.node.now, func() { c.load(after) })
+			return
+		}
+		g := c.next(after)
+		if g == nil {
+			break
+		}
+		after = g.id
+		g.restore()
+	}
+	c.loads = false
+	c.sweepAfter(c.node.cfg.OffsetsCheckInterval, "")
+}
+
+// restore makes a group ready to be served.
+func (g *consumerGroup) restore() {
+	g.classic = restoreClassicGroup(g)
+	if g.stored.modern != nil {
+		g.modern = restoreModernGroup(g)
+	}
+	g.coordinator.node.out.Work.Parts += 1 + g.members()/2
 }
 
 // following implements machine: whoever waits here has to look for the new coordinator.
 func (c *coordinator) following() {
 	c.wake()
 	c.node.deadlines.cancel(c.sweep)
+	c.loads = false
+	c.node.out.Work.Parts += len(c.groups) / 16
 	for _, g := range c.groups {
 		if g.classic != nil {
 			g.abandon()
@@ -302,9 +329,7 @@ func (c *coordinator) expireOffsets(after string) {
 			g.remove(func(error) {})
 			continue
 		}
-		if records := g.orphans(); len(records) > 0 {
-			c.propose(records, func(error) { live.forgetIfUnused() })
-		}
+		g.dropOrphans(live)
 	}
 	c.sweepAfter(c.node.cfg.OffsetsCheckInterval, "")
 }
@@ -322,8 +347,11 @@ func (g *consumerGroup) abandon() {
 	}
 }
 
-// isModern reports whether the group is one of the new protocol: its members speak it, or did last.
-func (g *consumerGroup) isModern() bool { return g.stored.modern != nil && g.classic.idle() }
+// isModern reports whether the group is one of the new protocol: its members speak it, or did last. A broker that is its
+// coordinator no more goes by what is stored.
+func (g *consumerGroup) isModern() bool {
+	return g.stored.modern != nil && (g.classic == nil || g.classic.idle())
+}
 
 // idle reports whether the group has no members of either protocol, nor any that are about to come.
 func (g *consumerGroup) idle() bool {
@@ -362,15 +390,32 @@ func (g *consumerGroup) expired() bool {
 	return len(g.stored.topics) == 0 || max(g.since(), g.stored.newestCommit()) <= horizon
 }
 
-// orphans returns tombstones for the offsets of deleted topics.
-func (g *consumerGroup) orphans() (records []kafka.Record) {
-	for _, t := range g.stored.topics {
-		for i := range t.partitions {
-			if o := &t.partitions[i]; g.coordinator.node.orphaned(t.name, o) {
-				records = append(records, offsetTombstone(g.id, t.name, o.partition))
+// dropOrphans removes the offsets of deleted topics.
+func (g *consumerGroup) dropOrphans(live *classicGroup) {
+	records := g.tombstones(func(topic string, o *committedOffset) bool { return g.coordinator.node.orphaned(topic, o) })
+	if len(records) == 0 {
+		return
+	}
+	g.coordinator.propose(records, func(err error) {
+		if err == nil && len(records) == maxRecords && live.state != groupDead {
+			g.dropOrphans(live)
+		}
+		live.forgetIfUnused()
+	})
+}
+
+// tombstones returns tombstones for those of a group's offsets that are to go, as many as one entry takes.
+func (g *consumerGroup) tombstones(goes func(topic string, o *committedOffset) bool) (records []kafka.Record) {
+	looked := 0
+	for i := len(g.stored.topics) - 1; i >= 0 && len(records) < maxRecords; i-- { // from the end: then nothing has to move up
+		t := &g.stored.topics[i]
+		for j := len(t.partitions) - 1; j >= 0 && len(records) < maxRecords; j-- {
+			if looked++; goes(t.name, t.partitions[j]) {
+				records = append(records, offsetTombstone(g.id, t.name, t.partitions[j].partition))
 			}
 		}
 	}
+	g.coordinator.node.out.Work.Parts += looked/16 + len(records)/4
 	return records
 }
 
@@ -384,16 +429,31 @@ func (n *Node) orphaned(topic string, o *committedOffset) bool {
 	return t == nil || t.id() != o.topicID
 }
 
-// remove deletes a group with its offsets. Until that is committed the group answers nobody.
+// remove deletes a group with its offsets. Until that is committed the group answers nobody. Very many offsets go first,
+// entry by entry: the one that deletes the group is applied in one step.
 func (g *consumerGroup) remove(done func(error)) {
 	live := g.classic
 	live.state = groupDead
+	fail := func(err error) {
+		live.state = groupEmpty // still there, should this broker still lead
+		done(err)
+	}
+	if g.stored.offsets() > maxRecords {
+		g.coordinator.propose(g.tombstones(func(string, *committedOffset) bool { return true }), func(err error) {
+			if err != nil {
+				fail(err)
+			} else {
+				g.remove(done)
+			}
+		})
+		return
+	}
 	g.coordinator.propose([]kafka.Record{groupTombstone(g.id)}, func(err error) {
 		if err != nil {
-			live.state = groupEmpty // still there, should this broker still lead
-		} else {
-			g.abandon()
+			fail(err)
+			return
 		}
-		done(err)
+		g.abandon()
+		done(nil)
 	})
 }

@@ -590,7 +590,7 @@ func (g *group) abdicate() {
 	lost := append(append(g.ordered, g.proposed...), g.pending...)
 	g.ordered, g.proposed, g.pending, g.entries = nil, nil, nil, nil
 	g.lose(lost)
-	g.reads.fail()
+	g.reads.fail(g)
 	if g.serving {
 		g.serving = false
 		g.machine.following()

@@ -242,7 +242,7 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 	g.busy = true
 	g.inBackground(r, a, func() {
 		g.busy = false
-		if g.of.classic == nil || g.of.modern != g || g.of.classic.state == groupDead {
+		if g.dead() {
 			done(kerr.NotCoordinator)
 			return
 		}

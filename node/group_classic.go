@@ -56,6 +56,7 @@ type classicGroup struct {
 	left      time.Duration // while delayed: how much longer it may take
 	storing   bool          // the generation's assignment is on its way into the log
 	commits   int           // offset commits on their way into the log
+	offsets   int           // in those
 }
 
 func newClassicGroup(of *consumerGroup) *classicGroup {
@@ -208,13 +209,14 @@ func (g *classicGroup) forgetIfUnused() {
 // member any more.
 func (g *classicGroup) remove(out func(*groupMember) bool) bool {
 	before := len(g.members)
-	g.node.out.Work.Parts += before / 8
+	g.node.out.Work.Parts += before / 32
+	defer func() { g.node.out.Work.Parts += (before - len(g.members)) / 4 }()
 	g.strike(func(m *groupMember) bool {
 		if !out(m) {
 			return false
 		}
 		g.failJoin(m, kerr.UnknownMemberID)
-		m.failSync(kerr.UnknownMemberID)
+		g.failSync(m, kerr.UnknownMemberID)
 		g.node.deadlines.cancel(m.timer)
 		return true
 	})
@@ -224,23 +226,23 @@ func (g *classicGroup) remove(out func(*groupMember) bool) bool {
 	return len(g.members) < before
 }
 
-// removeAndGoOn takes a member out and lets the others share its work.
-func (g *classicGroup) removeAndGoOn(m *groupMember) {
-	g.remove(func(o *groupMember) bool { return o == m })
-	g.rebalance()
-}
-
 // idle reports whether the group has no members, nor any that are about to come.
 func (g *classicGroup) idle() bool { return g.state == groupEmpty && len(g.promised) == 0 }
 
-// abandon sends everybody away.
+// abandon sends everybody away, in this step or the next ones.
 func (g *classicGroup) abandon() {
 	g.state = groupDead
 	g.node.deadlines.cancel(g.timer)
-	g.node.out.Work.Parts += len(g.members)
+	if len(g.members)+len(g.promised) > 0 {
+		g.node.later(g.sendAway)
+	}
+}
+
+func (g *classicGroup) sendAway() {
+	g.node.out.Work.Parts += len(g.members) / 4
 	for _, m := range g.members {
 		g.failJoin(m, kerr.NotCoordinator)
-		m.failSync(kerr.NotCoordinator)
+		g.failSync(m, kerr.NotCoordinator)
 		g.node.deadlines.cancel(m.timer)
 	}
 	//det:ok they don't fire, in whatever order they are taken out

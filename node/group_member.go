@@ -99,32 +99,50 @@ func (g *classicGroup) expireAfter(m *groupMember, d time.Duration) {
 	m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
 }
 
-// checkSession removes a member that was silent for too long. One that waits for us can't be blamed.
+// checkSession removes a member that was silent for too long.
 func (g *classicGroup) checkSession(m *groupMember) {
-	waits := m.join != nil && !m.fresh || m.sync != nil
 	switch {
 	case g.node.now < m.expires:
 		m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
-	case waits:
+	case m.waits():
 		g.heard(m)
-	default:
-		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
-		g.removeAndGoOn(m)
+	case g.state != groupDead:
+		g.dropSilent(m)
 	}
 }
 
-// answerJoin ends the member's wait for a rebalance.
-func (g *classicGroup) answerJoin(m *groupMember, resp *kmsg.JoinGroupResponse) {
+// dropSilent removes a member that was silent for too long, and with it others that were, because each removal looks at all
+// members, and a data center with all of a group may have lost its power.
+func (g *classicGroup) dropSilent(first *groupMember) {
+	now, lost := g.node.now, 0
+	g.remove(func(m *groupMember) bool {
+		if m != first && (lost == maxFenced || now < m.expires || m.waits()) {
+			return false
+		}
+		lost++
+		g.node.event(Event{Kind: EventGroupMemberLost, Group: g.group(), Text: g.of.id})
+		return true
+	})
+	g.rebalance()
+}
+
+// waits reports whether the member waits for the coordinator, so that it can't be blamed for being silent.
+func (m *groupMember) waits() bool { return m.join != nil && !m.fresh || m.sync != nil }
+
+// answerJoin ends the member's wait for a rebalance. What answer says is decided now, but thousands may get theirs, so they
+// get them one after the other.
+func (g *classicGroup) answerJoin(m *groupMember, answer func(*request)) {
 	if r := m.join; r != nil {
 		m.join = nil
 		g.joining--
-		r.reply(resp)
+		g.node.later(func() { answer(r) })
 	}
 }
 
 func (g *classicGroup) failJoin(m *groupMember, err *kerr.Error) {
 	if m.join != nil {
-		g.answerJoin(m, failedJoin(m.id, err.Code))
+		id := m.id
+		g.answerJoin(m, func(r *request) { r.reply(failedJoin(id, err.Code)) })
 	}
 }
 
@@ -132,14 +150,15 @@ func (g *classicGroup) failJoin(m *groupMember, err *kerr.Error) {
 func (g *classicGroup) answerSync(m *groupMember) {
 	if r := m.sync; r != nil {
 		m.sync = nil
-		r.reply(g.assigned(m))
+		resp := g.assigned(m)
+		g.node.later(func() { r.reply(resp) })
 	}
 }
 
-func (m *groupMember) failSync(err error) {
+func (g *classicGroup) failSync(m *groupMember, err error) {
 	if r := m.sync; r != nil {
 		m.sync = nil
-		r.reply(failedSync(code(err)))
+		g.node.later(func() { r.reply(failedSync(code(err))) })
 	}
 }
 

@@ -21,6 +21,7 @@ type modernGroup struct {
 	of       *consumerGroup
 	node     *Node
 	busy     bool            // a change is on its way into the log
+	resumes  bool            // goOn comes again
 	waiting  waiters[func()] // to go on after it
 	sessions map[string]*modernSession
 	checked  uint64 // version of the catalog's topics up to which the subscribed ones are known
@@ -101,25 +102,44 @@ func fitting(records []kafka.Record, bytes int) int {
 	return len(records)
 }
 
-// goOn does what waited for the last change.
+// goOn does what waited for the last change, as much of it as the step's budget allows, and the rest in the next steps.
 func (g *modernGroup) goOn() {
-	for !g.busy {
+	for first := true; !g.busy && !g.resumes; first = false {
+		if !first && g.node.spent(1) {
+			g.resumes = true
+			g.node.later(func() {
+				g.resumes = false
+				g.goOn()
+			})
+			return
+		}
 		next, ok := g.waiting.pop()
 		if !ok {
 			return
 		}
+		g.node.out.Work.Names++
 		next()
 	}
 }
 
-// abandon ends the group on this broker. Those that wait find it dead.
+// dead reports whether the group is being deleted, or this broker no longer is its coordinator.
+func (g *modernGroup) dead() bool {
+	return g.of.classic == nil || g.of.modern != g || g.of.classic.state == groupDead
+}
+
+// abandon ends the group on this broker, in this step or the next ones. Those that wait find it dead.
 func (g *modernGroup) abandon() {
-	for _, m := range g.state().members {
-		g.forget(m.ID)
-	}
-	for _, next := range g.waiting.all() {
-		next()
-	}
+	g.node.later(func() {
+		g.node.out.Work.Parts += len(g.sessions) / 4
+		//det:ok they don't fire, in whatever order they are taken out
+		for _, s := range g.sessions {
+			g.node.deadlines.cancel(s.expires)
+			g.node.deadlines.cancel(s.revoke)
+		}
+		clear(g.sessions)
+		g.busy = false
+		g.goOn()
+	})
 }
 
 // heard gives a member a new session, and time to give up what it has to.
@@ -153,7 +173,7 @@ func (g *modernGroup) forget(id string) {
 // renewLost gives those a session that were to go in a change that came to nothing, because the disk is full, say. Without
 // one they would never be missed again.
 func (g *modernGroup) renewLost() {
-	if g.of.classic.state == groupDead {
+	if g.dead() {
 		return
 	}
 	for _, m := range g.state().members {
@@ -168,7 +188,7 @@ func (g *modernGroup) renewLost() {
 func (g *modernGroup) fence(id string) {
 	session := g.sessions[id]
 	g.whenIdle(nil, func() {
-		if g.of.classic.state == groupDead || g.sessions[id] != session || !g.isOver(id) {
+		if g.dead() || g.sessions[id] != session || !g.isOver(id) {
 			return // or it was heard while this waited
 		}
 		d := newDraft(g.of.id, g.state())
@@ -206,7 +226,7 @@ func (g *modernGroup) leave(d *draft, id string) {
 // heartbeat is everything that a member does: it joins, leaves, says what it subscribes to and what it
 // owns, and learns what it may own now.
 func (g *modernGroup) heartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) {
-	if g.of.classic.state == groupDead {
+	if g.dead() {
 		r.reply(failedBeat(kerr.NotCoordinator))
 		return
 	}

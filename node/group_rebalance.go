@@ -108,7 +108,7 @@ func (g *classicGroup) joinAgain(m *groupMember, r *request, req *kmsg.JoinGroup
 	settled := g.state == groupCompleting || g.state == groupStable && m.id != g.leader
 	if settled && m.saysAgain(req) {
 		g.heard(m)
-		r.reply(g.joined(m))
+		g.tellJoined(r, m)
 		return
 	}
 	g.failJoin(m, kerr.RebalanceInProgress) // its own older request
@@ -123,7 +123,7 @@ func (g *classicGroup) joinAgain(m *groupMember, r *request, req *kmsg.JoinGroup
 // restarted. It keeps the assignment, so the others needn't notice (KIP-345).
 func (g *classicGroup) replace(m *groupMember, r *request, req *kmsg.JoinGroupRequest) {
 	g.failJoin(m, kerr.FencedInstanceID)
-	m.failSync(kerr.FencedInstanceID)
+	g.failSync(m, kerr.FencedInstanceID)
 	was := m.id
 	g.change(m, func() {
 		m.id = g.node.newMemberID(r, req.InstanceID)
@@ -147,22 +147,24 @@ func (g *classicGroup) replace(m *groupMember, r *request, req *kmsg.JoinGroupRe
 		case g.state != groupStable || g.generation != generation:
 			r.reply(failedJoin(m.id, kerr.RebalanceInProgress.Code))
 		default:
-			r.reply(g.rejoined(m, was, leads, req.Version))
+			g.tellRejoined(r, m, was, leads, req.Version)
 		}
 	})
 }
 
-// rejoined answers a static member that takes its assignment over. If it leads it must not assign
+// tellRejoined answers a static member that takes its assignment over. If it leads it must not assign
 // anew: before version 9, which can say so (KIP-814), it is told that its former self leads.
-func (g *classicGroup) rejoined(m *groupMember, was string, leads bool, version int16) *kmsg.JoinGroupResponse {
-	resp := g.joined(m)
+func (g *classicGroup) tellRejoined(r *request, m *groupMember, was string, leads bool, version int16) {
+	resp := g.joined(m.id)
 	switch {
 	case leads && version >= 9:
 		resp.SkipAssignment = true
+		g.tellLeader(r, resp)
+		return
 	case leads:
-		resp.LeaderID, resp.Members = was, nil
+		resp.LeaderID = was
 	}
-	return resp
+	r.reply(resp)
 }
 
 // rebalance begins a new generation, or goes on if one is about to begin.
@@ -174,9 +176,9 @@ func (g *classicGroup) rebalance() {
 		g.tryCompleteJoin()
 		return
 	}
-	g.node.out.Work.Parts += len(g.members) / 4
+	g.node.out.Work.Parts += len(g.members) / 16
 	for _, m := range g.members {
-		m.failSync(kerr.RebalanceInProgress)
+		g.failSync(m, kerr.RebalanceInProgress)
 		m.owes = false
 	}
 	first := g.state == groupEmpty
@@ -243,12 +245,18 @@ func (g *classicGroup) completeJoin() {
 	g.protocol = g.choose()
 	g.enter(groupCompleting)
 	g.startTimer(g.patience(), g.endSync)
+	g.node.out.Work.Parts += len(g.members) / 4
 	for _, m := range g.members {
 		m.fresh, m.unaware = false, false
 		if m.join != nil {
 			m.owes = true
 			g.heard(m)
-			g.answerJoin(m, g.joined(m))
+			resp := g.joined(m.id)
+			if m.id == g.leader {
+				g.answerJoin(m, func(r *request) { g.tellLeader(r, resp) })
+			} else {
+				g.answerJoin(m, func(r *request) { r.reply(resp) })
+			}
 		}
 	}
 }
@@ -262,11 +270,14 @@ func (g *classicGroup) becomeEmpty() {
 
 // choose elects the protocol: each member votes for the first in its list that all speak.
 func (g *classicGroup) choose() string {
-	g.node.out.Work.Parts += len(g.members)
-	votes := make(map[string]int)
+	votes, looked := make(map[string]int), 0
 	for _, m := range g.members {
-		votes[g.vote(m)]++
+		i := slices.IndexFunc(m.protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return g.allSpeak(p.Name) })
+		if looked += 1 + max(i, 0); i >= 0 {
+			votes[m.protocols[i].Name]++
+		}
 	}
+	g.node.out.Work.Parts += looked / 16
 	best, most := "", 0
 	for i := range g.members[0].protocols {
 		if name := g.members[0].protocols[i].Name; votes[name] > most {
@@ -276,30 +287,40 @@ func (g *classicGroup) choose() string {
 	return best
 }
 
-func (g *classicGroup) vote(m *groupMember) string {
-	for i := range m.protocols {
-		if g.allSpeak(m.protocols[i].Name) {
-			return m.protocols[i].Name
-		}
-	}
-	return ""
+// joined says to a member that it is in the current generation.
+func (g *classicGroup) joined(id string) *kmsg.JoinGroupResponse {
+	resp := kmsg.NewPtrJoinGroupResponse()
+	protocolType, protocol := g.protocolType, g.protocol // they may be others when this is encoded
+	resp.Generation, resp.ProtocolType, resp.Protocol = g.generation, &protocolType, &protocol
+	resp.LeaderID, resp.MemberID = g.leader, id
+	return resp
 }
 
-// joined answers a member that is in the current generation. The leader learns of all members.
-func (g *classicGroup) joined(m *groupMember) *kmsg.JoinGroupResponse {
-	resp := kmsg.NewPtrJoinGroupResponse()
-	resp.Generation, resp.ProtocolType, resp.Protocol = g.generation, &g.protocolType, &g.protocol
-	resp.LeaderID, resp.MemberID = g.leader, m.id
-	if m.id != g.leader {
-		return resp
+// tellJoined answers a member that is in the current generation.
+func (g *classicGroup) tellJoined(r *request, m *groupMember) {
+	if resp := g.joined(m.id); m.id == g.leader {
+		g.tellLeader(r, resp)
+	} else {
+		r.reply(resp)
 	}
-	g.node.out.Work.Parts += len(g.members)
-	for _, o := range g.members {
-		r := kmsg.NewJoinGroupResponseMember()
-		r.MemberID, r.InstanceID, r.ProtocolMetadata = o.id, o.instance, o.says(g.protocol)
-		resp.Members = append(resp.Members, r)
-	}
-	return resp
+}
+
+// tellLeader tells the leader of all members, one after the other. Should a rebalance begin meanwhile, the generation is over
+// that it learns of, and it will be told so.
+func (g *classicGroup) tellLeader(r *request, resp *kmsg.JoinGroupResponse) {
+	members := slices.Clone(g.members)
+	resp.Members = make([]kmsg.JoinGroupResponseMember, 0, len(members))
+	i := 0
+	g.node.inPieces(r, func() bool {
+		if i < len(members) {
+			g.node.out.Work.Parts++
+			out := kmsg.NewJoinGroupResponseMember()
+			out.MemberID, out.InstanceID, out.ProtocolMetadata = members[i].id, members[i].instance, members[i].says(*resp.Protocol)
+			resp.Members = append(resp.Members, out)
+			i++
+		}
+		return i < len(members)
+	}, func() { r.reply(resp) })
 }
 
 // syncGroup gives a member its assignment, when the leader's word is committed.
@@ -322,7 +343,7 @@ func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest, parts m
 		r.reply(g.assigned(m))
 		return
 	}
-	m.failSync(kerr.RebalanceInProgress) // its own older request
+	g.failSync(m, kerr.RebalanceInProgress) // its own older request
 	m.sync = r
 	if m.id == g.leader && !g.storing {
 		g.assign(parts)
@@ -340,8 +361,8 @@ func (g *classicGroup) assign(parts map[string][]byte) {
 			v.Members[i].Assignment = []byte{}
 		}
 	}
-	if size := len(v.AppendTo(nil)); size > int(g.node.cfg.MaxMessageBytes) {
-		g.failAssignment(kafka.Errorf(kerr.MessageTooLarge, "group %q with its assignment has %d bytes", g.of.id, size))
+	if size := metadataBytes(v); size > int(g.node.cfg.MaxMessageBytes) {
+		g.failAssignment(kafka.Errorf(kerr.MessageTooLarge, "group %q with its assignment has %d bytes, and max.message.bytes is %d; let its members say less, or make several groups", g.of.id, size, g.node.cfg.MaxMessageBytes))
 		return
 	}
 	g.storing = true
@@ -357,15 +378,30 @@ func (g *classicGroup) assign(parts map[string][]byte) {
 	})
 }
 
+// metadataBytes is a little more than what is written of a group. To find out by encoding it would cost as much as a client likes.
+func metadataBytes(v *kmsg.GroupMetadataValue) int {
+	sum := 64 + len(v.ProtocolType)
+	for i := range v.Members {
+		m := &v.Members[i]
+		sum += 64 + len(m.MemberID) + len(m.ClientID) + len(m.ClientHost) + len(m.Subscription) + len(m.Assignment)
+		if m.InstanceID != nil {
+			sum += len(*m.InstanceID)
+		}
+	}
+	return sum
+}
+
 func (g *classicGroup) failAssignment(err error) {
+	g.node.out.Work.Parts += len(g.members) / 16
 	for _, m := range g.members {
-		m.failSync(err)
+		g.failSync(m, err)
 	}
 	g.rebalance()
 }
 
 func (g *classicGroup) finishRebalance(v *kmsg.GroupMetadataValue) {
 	g.enter(groupStable)
+	g.node.out.Work.Parts += len(g.members) / 8
 	for i, m := range g.members { // the same as when v was made: any change begins a rebalance
 		m.assignment = v.Members[i].Assignment
 		if m.sync != nil {
@@ -407,9 +443,9 @@ func (g *classicGroup) heartbeat(req *kmsg.HeartbeatRequest) error {
 	return nil
 }
 
-// leave takes a member out at its own wish, or a static one at an administrator's, who doesn't know
-// its id.
-func (g *classicGroup) leave(id string, instance *string) error {
+// leave notes a member that is to go at its own wish, or a static one at an administrator's, who doesn't know
+// its id. Members go together (dismiss), because each removal looks at all that are left.
+func (g *classicGroup) leave(out map[*groupMember]string, id string, instance *string) error {
 	if g.state == groupDead {
 		return kerr.CoordinatorNotAvailable
 	}
@@ -425,8 +461,18 @@ func (g *classicGroup) leave(id string, instance *string) error {
 	if err != nil {
 		return err
 	}
-	g.removeAndGoOn(m)
+	if _, twice := out[m]; twice {
+		return kerr.UnknownMemberID
+	}
+	out[m] = m.id
 	return nil
+}
+
+// dismiss takes members out, by the ids that they had when they were to go, and lets the others share their work.
+func (g *classicGroup) dismiss(out map[*groupMember]string) {
+	if len(out) > 0 && g.remove(func(m *groupMember) bool { id, gone := out[m]; return gone && id == m.id }) {
+		g.rebalance()
+	}
 }
 
 // rebalancing reports whether a raft group is a coordinator of consumer groups of which one is in a

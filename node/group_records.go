@@ -42,7 +42,7 @@ type storedGroup struct {
 
 type topicOffsets struct {
 	name       string
-	partitions []committedOffset // ascending by partition
+	partitions []*committedOffset // ascending by partition; pointers, because whoever removes all moves the rest each time
 }
 
 // committedOffset is where a group will go on reading a partition.
@@ -87,7 +87,7 @@ func (s *storedGroup) find(topic string, partition int32) *committedOffset {
 	if !ok {
 		return nil
 	}
-	return &s.topics[i].partitions[j]
+	return s.topics[i].partitions[j]
 }
 
 func (s *storedGroup) put(topic string, o committedOffset) {
@@ -97,9 +97,9 @@ func (s *storedGroup) put(topic string, o committedOffset) {
 	}
 	t := &s.topics[i]
 	if j, ok := t.partition(o.partition); ok {
-		t.partitions[j] = o
+		t.partitions[j] = &o
 	} else {
-		t.partitions = slices.Insert(t.partitions, j, o)
+		t.partitions = slices.Insert(t.partitions, j, &o)
 	}
 }
 

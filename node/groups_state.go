@@ -3,14 +3,13 @@
 package node
 
 import (
+	"chronik/kafka"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"chronik/kafka"
 )
 
 // What a coordinator's entries do to its groups and to the log of them that clients read.
@@ -79,6 +78,7 @@ func (g *consumerGroup) removeMember(ms int64, member string) {
 
 // bury puts tombstones in the place of everything that the log says of a group.
 func (g *consumerGroup) bury(ms int64) {
+	g.coordinator.node.out.Work.Parts += g.stored.offsets()/2 + g.members()
 	for _, t := range g.stored.topics {
 		for i := range t.partitions {
 			g.coordinator.log.drop(t.partitions[i].place)

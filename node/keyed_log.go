@@ -150,13 +150,20 @@ func (l *keyedLog) start() int64 {
 	return start
 }
 
-// newest returns the time of the newest place.
+// newest returns the time of the newest place. Times rise with offsets but for clocks that were wrong, so what is newest is
+// mostly in the last chunk, and the others only have to be looked at as a whole.
 func (l *keyedLog) newest() int64 {
 	newest := int64(-1)
-	l.from(0, func(p *place) bool {
-		newest = max(newest, p.ms)
-		return true
-	})
+	for i := len(l.chunks) - 1; i >= 0; i-- {
+		if l.chunks[i].newest <= newest {
+			continue
+		}
+		for _, p := range l.chunks[i].places {
+			if p.in != nil {
+				newest = max(newest, p.ms)
+			}
+		}
+	}
 	return newest
 }
 

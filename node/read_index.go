@@ -105,20 +105,27 @@ func (q *readQueue) applied(g *group) {
 	for len(q.proven) > 0 && q.proven[0].index <= g.applied {
 		done := q.proven[0].done
 		q.proven = q.proven[1:]
-		for _, d := range done {
-			d.end(nil)
+		for i, d := range done {
+			if i < endedAtOnce {
+				d.end(nil)
+			} else {
+				g.node.later(func() { d.end(nil) })
+			}
 		}
 	}
 }
 
+// endedAtOnce is how many reads of one round are answered in the step in which it ends, at least.
+const endedAtOnce = 64
+
 // fail answers all reads when leadership ends.
-func (q *readQueue) fail() {
+func (q *readQueue) fail(g *group) {
 	all := append(q.asked, q.waiting...)
 	for _, p := range q.proven {
 		all = append(all, p.done...)
 	}
 	q.round, q.asked, q.waiting, q.proven = 0, nil, nil, nil
 	for _, d := range all {
-		d.end(errNotLeader)
+		g.node.later(func() { d.end(errNotLeader) })
 	}
 }
