@@ -36,7 +36,8 @@ type offsetCommit struct {
 	topic   string // the name of the topic under way, or why it is unknown
 	err     error
 	records []kafka.Record
-	size    int // of their batch
+	wanted  []wantedOffset // of records
+	size    int            // of their batch
 }
 
 // commit is called when all offsets have been looked at.
@@ -52,7 +53,7 @@ func (o *offsetCommit) commit(r *request) {
 	case len(o.records) == 0:
 		g.classic.forgetIfUnused()
 		r.reply(o.resp)
-	case o.tooLarge():
+	case o.tooLarge() || !g.hasRoomFor(o.wanted):
 		g.classic.forgetIfUnused()
 		o.failAll(kerr.InvalidCommitOffsetSize.Code)
 		r.reply(o.resp)
@@ -169,6 +170,7 @@ func (o *offsetCommit) add(i, j int) {
 			offset.metadata = *in.Metadata
 		}
 		o.records = append(o.records, offsetRecord(o.req.Group, o.topic, &offset))
+		o.wanted = append(o.wanted, wantedOffset{namedPartition{o.topic, in.Partition}, offset.bytes()})
 		o.size += recordBytes(&o.records[len(o.records)-1])
 	}
 	t := &o.resp.Topics[i]
@@ -189,9 +191,11 @@ func (g *classicGroup) commit(r *request, records []kafka.Record, resp *kmsg.Off
 		r.reply(resp)
 	}
 	g.commits++
+	g.offsets += len(records)
 	g.node.event(Event{Kind: EventOffsetCommit, Group: g.group(), N: int64(len(records)), Text: g.of.id})
 	g.of.coordinator.propose(records, func(err error) {
 		g.commits--
+		g.offsets -= len(records)
 		g.forgetIfUnused()
 		switch {
 		case r.done:

@@ -88,6 +88,11 @@ type Config struct {
 	// (producer.id.expiration.ms). Default 1 day.
 	ProducerExpiration time.Duration
 
+	// MaxGroupOffsets bounds the offsets that a group may have, default 100000, and GroupOffsetBytes what those of all groups
+	// of one coordinator take in memory, with the texts beside them, default 64 MiB.
+	MaxGroupOffsets  int
+	GroupOffsetBytes int64
+
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
 	// MaxRequests bounds the requests of clients that are begun and not answered, ParkedBytes the bytes of those that
@@ -206,6 +211,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.GroupMaxSize, 1000)
 	setDefault(&c.MaxGroups, 20_000)
 	setDefault(&c.OffsetMetadataBytes, 4<<10)
+	setDefault(&c.MaxGroupOffsets, 100_000)
+	setDefault(&c.GroupOffsetBytes, 64<<20)
 	setDefault(&c.ConsumerSession, 45*time.Second)
 	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)

@@ -50,6 +50,8 @@ func (c *Config) ranges() []configRange {
 		span("GroupInitialDelay", c.GroupInitialDelay, 0, year),
 		count("GroupMaxSize", int64(c.GroupMaxSize), 1, mostCount),
 		count("MaxGroups", int64(c.MaxGroups), 1, mostCount),
+		count("MaxGroupOffsets", int64(c.MaxGroupOffsets), 1, mostCount),
+		bytes("GroupOffsetBytes", c.GroupOffsetBytes),
 		count("OffsetMetadataBytes", int64(c.OffsetMetadataBytes), 1, 1<<20),
 		span("ConsumerSession", c.ConsumerSession, time.Millisecond, year),
 		span("ConsumerHeartbeat", c.ConsumerHeartbeat, time.Millisecond, year),

@@ -3,13 +3,14 @@
 package node
 
 import (
-	"chronik/kafka"
 	"hash/fnv"
 	"slices"
 	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
 )
 
 // groupsTopic is the internal topic whose partitions are the coordinators of consumer groups, named
@@ -29,9 +30,11 @@ type coordinator struct {
 	group  *group
 	groups []*consumerGroup // ascending by id
 	log    keyedLog
-	sweep  *deadline // next look for expired offsets, on the leader
-	loads  bool      // groups are being made ready, on a new leader
-	old    bool      // it began with a checkpoint that doesn't say at which offsets records are
+	// offsetBytes is about what the offsets of all groups take.
+	offsetBytes int64
+	sweep       *deadline // next look for expired offsets, on the leader
+	loads       bool      // groups are being made ready, on a new leader
+	old         bool      // it began with a checkpoint that doesn't say at which offsets records are
 	readers
 }
 
@@ -226,7 +229,7 @@ func (c *coordinator) snapshot(uint64) []byte { return c.appendLog(nil) }
 
 // restore implements machine.
 func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
-	c.groups, c.log = nil, keyedLog{}
+	c.groups, c.log, c.offsetBytes = nil, keyedLog{}, 0
 	b := checkpoints[len(checkpoints)-1]
 	if len(b) > 0 && b[0] != 0 {
 		return c.restoreLog(b)

@@ -3,13 +3,14 @@
 package node
 
 import (
-	"chronik/kafka"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // What a coordinator's entries do to its groups and to the log of them that clients read.
@@ -26,7 +27,9 @@ func (g *consumerGroup) put(ms int64, topic string, o committedOffset) {
 	var was *place
 	if old := g.stored.find(topic, o.partition); old != nil {
 		was = old.place
+		g.coordinator.offsetBytes -= old.bytes()
 	}
+	g.coordinator.offsetBytes += o.bytes()
 	o.place = g.write(was, place{kind: placeOffset, ms: ms, name: topic, partition: o.partition})
 	g.stored.put(topic, o)
 }
@@ -35,6 +38,7 @@ func (g *consumerGroup) removeOffset(ms int64, topic string, partition int32) {
 	if o := g.stored.find(topic, partition); o != nil {
 		g.coordinator.log.drop(o.place)
 		g.coordinator.log.bury(ms, offsetKey(g.id, topic, partition))
+		g.coordinator.offsetBytes -= o.bytes()
 		g.stored.remove(topic, partition)
 	}
 }
@@ -81,6 +85,7 @@ func (g *consumerGroup) bury(ms int64) {
 	g.coordinator.node.out.Work.Parts += g.stored.offsets()/2 + g.members()
 	for _, t := range g.stored.topics {
 		for i := range t.partitions {
+			g.coordinator.offsetBytes -= t.partitions[i].bytes()
 			g.coordinator.log.drop(t.partitions[i].place)
 			g.coordinator.log.bury(ms, offsetKey(g.id, t.name, t.partitions[i].partition))
 		}

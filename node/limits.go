@@ -3,6 +3,7 @@
 package node
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -101,4 +102,49 @@ func (p *rateLimit) take(now Time, perSecond int64, burst time.Duration) bool {
 func (n *Node) errAutoCreateRate() error {
 	return kafka.Errorf(kerr.ThrottlingQuotaExceeded, "this broker makes at most %d topics a second automatically (setting auto_create_topics_per_second); create them with CreateTopics, or raise it",
 		n.cfg.AutoCreateTopicsPerSecond)
+}
+
+// storedOffsetBytes is about what a committed offset takes, beside its text.
+const storedOffsetBytes = 256
+
+func (o *committedOffset) bytes() int64 { return storedOffsetBytes + int64(len(o.metadata)) }
+
+// wantedOffset is an offset that is about to be committed.
+type wantedOffset struct {
+	namedPartition
+	bytes int64
+}
+
+// hasRoomFor reports whether a group may get offsets. At the bound only those count that it has none for, and longer texts, so
+// that consumers can go on. Those on their way count as new.
+func (g *consumerGroup) hasRoomFor(wanted []wantedOffset) bool {
+	c := g.coordinator
+	cfg := &c.node.cfg
+	have, more := g.stored.offsets()+g.classic.offsets, int64(0)
+	for i := range wanted {
+		more += wanted[i].bytes
+	}
+	if have+len(wanted) <= cfg.MaxGroupOffsets && c.offsetBytes+more <= cfg.GroupOffsetBytes {
+		return true
+	}
+	fresh := make(map[namedPartition]bool)
+	for i := range wanted {
+		if old := g.stored.find(wanted[i].topic, wanted[i].index); old != nil {
+			more -= old.bytes()
+		} else {
+			fresh[wanted[i].namedPartition] = true
+		}
+	}
+	c.node.out.Work.Parts += len(wanted) / 8
+	why := ""
+	switch {
+	case len(fresh) > 0 && have+len(fresh) > cfg.MaxGroupOffsets:
+		why = fmt.Sprintf("it has %d, and a group has at most %d (setting max_offsets_per_group)", have, cfg.MaxGroupOffsets)
+	case more > 0 && c.offsetBytes+more > cfg.GroupOffsetBytes:
+		why = fmt.Sprintf("those of all groups of its coordinator take %d bytes, and at most %d (setting max_offset_bytes_per_coordinator)", c.offsetBytes, cfg.GroupOffsetBytes)
+	default:
+		return true
+	}
+	c.node.event(Event{Kind: EventCreationRefused, Text: fmt.Sprintf("group %.60q: %d more committed offsets: %s; delete groups that nobody needs, or raise it", g.id, len(fresh), why)})
+	return false
 }

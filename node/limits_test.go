@@ -5,6 +5,7 @@ package node
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,5 +270,56 @@ func TestBytesOfModernGroups(t *testing.T) {
 	}
 	if taken == 0 || taken > most {
 		t.Errorf("%d members with %d KiB each are taken", taken, maxSubscription>>10)
+	}
+}
+
+// commitsOf commits offset n for partitions of topic "wide" in a group without members, with a text.
+func (o *one) commitsOf(group string, n int64, text string, partitions ...int32) (codes []int16) {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 7, group, -1
+	in := kmsg.NewOffsetCommitRequestTopic()
+	in.Topic = "wide"
+	for _, p := range partitions {
+		in.Partitions = append(in.Partitions, kmsg.OffsetCommitRequestTopicPartition{Partition: p, Offset: n, LeaderEpoch: -1, Metadata: &text})
+	}
+	req.Topics = append(req.Topics, in)
+	for _, p := range o.do(req).(*kmsg.OffsetCommitResponse).Topics[0].Partitions {
+		codes = append(codes, p.ErrorCode)
+	}
+	return codes
+}
+
+// A group has at most so many offsets, and those of a coordinator take at most so much memory. At the bounds consumers go on
+// with what they have; invented partitions are refused at any time.
+func TestOffsetsAreBounded(t *testing.T) {
+	const tooMany, unknown = 28, 3
+	o := newGroups(t, func(c *Config) {
+		c.GroupPartitions, c.MaxGroupOffsets, c.GroupOffsetBytes = 1, 3, 7*storedOffsetBytes
+	})
+	o.createPartitions("wide", 10)
+	wanted := func(what string, got []int16, want ...int16) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	wanted("unknown partitions", o.commitsOf("g", 1, "", 1, 10, 1<<30), 0, unknown, unknown)
+	wanted("up to the bound", o.commitsOf("g", 1, "", 2, 3), 0, 0)
+	wanted("one more", o.commitsOf("g", 2, "", 1, 4), tooMany, tooMany)
+	wanted("those that are there", o.commitsOf("g", 3, "", 1, 2, 3, 1), 0, 0, 0, 0)
+	wanted("of another group", o.commitsOf("h", 1, "", 1, 2, 3), 0, 0, 0)
+	wanted("beyond the memory of the coordinator", o.commitsOf("i", 1, strings.Repeat("x", 300), 1), tooMany)
+	wanted("a text that doesn't fit", o.commitsOf("g", 4, strings.Repeat("x", 300), 1), tooMany)
+	wanted("none", o.commitsOf("g", 5, "", 1), 0)
+	if o.events[EventCreationRefused] != 3 || o.coordinator().offsetBytes != 6*storedOffsetBytes {
+		t.Errorf("%d refusals were told, %d bytes are counted", o.events[EventCreationRefused], o.coordinator().offsetBytes)
+	}
+	req := kmsg.NewPtrDeleteGroupsRequest()
+	req.Version, req.Groups = 2, []string{"g"}
+	o.do(req)
+	wanted("after a deletion", o.commitsOf("h", 1, strings.Repeat("x", 300), 1), 0)
+	o.restart()
+	if got := o.coordinator().offsetBytes; got != 3*storedOffsetBytes+300 {
+		t.Errorf("%d bytes are counted after a restart", got)
 	}
 }

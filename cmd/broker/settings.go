@@ -46,6 +46,12 @@ type settings struct {
 	GroupMaxSize      int
 	MaxGroups         int
 	OffsetTextBytes   int
+	GroupOffsets      int
+	OffsetBytes       int64
+	WaitingRequests   int
+	WaitingPartitions int
+	LongPollBytes     int64
+	LargeBytes        int64
 	GroupDelayMs      int64
 	GroupMinSessionMs int64
 	GroupMaxSessionMs int64
@@ -120,6 +126,12 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.GroupMaxSize, "group-max-size", 1000, between(1, 1000000), "members of a consumer group")
 	number(fs, &s.MaxGroups, "max-groups-per-coordinator", 20000, between(1, 1000000), "consumer groups of each of the group_partitions coordinators")
 	number(fs, &s.OffsetTextBytes, "offset-metadata-max-bytes", 4096, size(1, 1<<20), "what a client may say beside an offset that it commits")
+	number(fs, &s.GroupOffsets, "max-offsets-per-group", 100000, between(1, 10000000), "partitions for which a consumer group may have committed offsets")
+	number(fs, &s.OffsetBytes, "max-offset-bytes-per-coordinator", 64<<20, size(1<<10, 1<<40), "memory of the committed offsets of each of the group_partitions coordinators, about 256 bytes each and the text beside it")
+	number(fs, &s.WaitingRequests, "max-waiting-requests", 65536, between(100, 10000000), "requests that are begun and not answered, of all clients together; above it each connection has one")
+	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests wait for a majority or an election, of all clients together")
+	number(fs, &s.LongPollBytes, "long-poll-bytes", 32<<20, size(64<<10, 1<<40), "fetches that wait for records, all together; above it they are answered at once")
+	number(fs, &s.LargeBytes, "large-request-bytes", 64<<20, size(1<<20, 1<<40), "memory of requests with more than 2,000 elements, and of answers of more than 512 KiB to smaller ones, while they are made; above it they wait")
 	number(fs, &s.GroupDelayMs, "group-initial-delay-ms", 3000, millis(0, hour), "milliseconds that a new consumer group waits for more members before it begins; 0: one that is alone begins at once, and many that start together cost a rebalance each")
 	number(fs, &s.GroupMinSessionMs, "group-min-session-ms", 6000, millis(1, day), "shortest session in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.GroupMaxSessionMs, "group-max-session-ms", 30*minute, millis(1, day), "longest session in milliseconds that a member of a consumer group may ask for")
@@ -185,7 +197,9 @@ func (s *settings) hostConfig() (host.Config, error) {
 			MaxMessageBytes:        int32(s.MaxMessageBytes),
 			RetentionMs:            s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
-			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, MaxGroups: s.MaxGroups, OffsetMetadataBytes: s.OffsetTextBytes, GroupInitialDelay: ms(s.GroupDelayMs),
+			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, MaxGroups: s.MaxGroups, OffsetMetadataBytes: s.OffsetTextBytes,
+			MaxGroupOffsets: s.GroupOffsets, GroupOffsetBytes: s.OffsetBytes,
+			MaxRequests: s.WaitingRequests, MaxWaits: s.WaitingPartitions, ParkedBytes: s.LongPollBytes, LargeBytes: s.LargeBytes, GroupInitialDelay: ms(s.GroupDelayMs),
 			GroupMinSession: ms(s.GroupMinSessionMs), GroupMaxSession: ms(s.GroupMaxSessionMs), OffsetsRetention: ms(s.OffsetsKeptMs), ProducerExpiration: ms(s.ProducersKeptMs),
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
