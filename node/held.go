@@ -179,5 +179,28 @@ func (n *Node) overBounds() string {
 	case n.waits.used > n.waits.limit:
 		return "partitions that are waited for"
 	}
+	//det:ok whether there is any has no order
+	for _, c := range n.coordinators {
+		if why := c.over(); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// over names a bound that a coordinator's groups exceed; "" if none do.
+func (c *coordinator) over() string {
+	if !c.serves() {
+		return ""
+	}
+	cfg := &c.node.cfg
+	if len(c.groups) > cfg.MaxGroups {
+		return "consumer groups of a coordinator"
+	}
+	for _, g := range c.groups {
+		if len(g.classic.members)+len(g.classic.promised) > cfg.GroupMaxSize || g.stored.modern != nil && len(g.stored.modern.members) > cfg.GroupMaxSize {
+			return "members of a group"
+		}
+	}
 	return ""
 }

@@ -42,16 +42,18 @@ const (
 	AttackPoll    AttackKind = "poll"    // fetches of Topic that would wait for weeks, of Names partitions
 	AttackWait    AttackKind = "wait"    // requests that wait for a majority or the catalog, or that give up after a moment
 	AttackConnect AttackKind = "connect" // connections with a request or none, dropped at once
+	AttackHerd    AttackKind = "herd"    // hundreds of members that join a group, each over its own connection, ask for all of it, and die at one moment
+	AttackLimits  AttackKind = "limits"  // asks for more than any limit allows: topics and partitions that don't fit, and too many groups
 )
 
 var attackKinds = []AttackKind{
 	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
-	AttackCrowd,
+	AttackCrowd, AttackHerd, AttackLimits,
 }
 
 // needsTopic says that a kind is about a topic of the plan.
 func (k AttackKind) needsTopic() bool {
-	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait || k == AttackCrowd
+	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait || k == AttackCrowd || k == AttackLimits
 }
 
 func (p *Plan) validateAttacks() error {
@@ -112,6 +114,10 @@ func (g *generator) attack(kind AttackKind) {
 		a.Names, a.Size, a.Count = 0, int(g.wide(1, 64<<10)), int(g.wide(1, 16))
 	case AttackOffsets:
 		a.Names, a.Size, a.Count = int(g.wide(16, 1000)), int(g.wide(1, 64)), int(g.wide(1, 4))
+	case AttackHerd:
+		a.Count, a.Ahead, a.Broker = int(g.wide(16, 600)), 1, 1
+	case AttackLimits:
+		a.Names, a.Ahead = int(g.wide(1, 64)), int(g.wide(1, 8))
 	case AttackBomb:
 		a.Size, a.Count = int(g.wide(64<<10, 8<<20)), int(g.wide(1, 4))
 	}

@@ -18,6 +18,8 @@ import (
 const (
 	preyTopic = "prey" // what is produced to it unfolds to very much
 	preyGroup = "prey"
+
+	refusedTopic = "refused" // doesn't fit on all brokers together
 )
 
 // frame makes the next frame of an attack.
@@ -96,6 +98,10 @@ func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) k
 		return bomb(size)
 	case AttackPoll:
 		return longPoll(topic, names)
+	case AttackHerd:
+		return herd(d, a.sent)
+	case AttackLimits:
+		return beyondLimits(w, d, a.spec.ID, topic, names)
 	case AttackWait:
 		return waiting(d, topic, names)
 	}
@@ -238,6 +244,56 @@ func manyOffsets(w *world, topic string, n, size int) kmsg.Request {
 		p.Partition, p.Offset, p.Metadata = int32(i%(2+len(w.brokers))), int64(i), &text
 		t.Partitions = append(t.Partitions, p)
 	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// herd makes a member of one of two large groups, or asks for all that the group is.
+func herd(d draw, number int) kmsg.Request {
+	const classic, modern = preyGroup + "-herd", preyGroup + "-flock"
+	switch d.next().below(12) {
+	case 0:
+		req := kmsg.NewPtrDescribeGroupsRequest()
+		req.Version, req.Groups = 5, []string{classic}
+		return req
+	case 1:
+		req := kmsg.NewPtrConsumerGroupDescribeRequest()
+		req.Groups = []string{modern}
+		return req
+	case 2, 3, 4:
+		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, modern, fmt.Sprint("m", number), 1000
+		req.SubscribedTopicNames, req.Topics = []string{preyTopic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+		return req
+	}
+	req := newMember(d.next(), 8).(*kmsg.JoinGroupRequest)
+	req.Group = classic
+	return req
+}
+
+// beyondLimits asks for something that no broker may make in worlds with hostile clients (see mostReplicas): what comes of it
+// is seen at once (judge.discover). Groups without members are made only where no member of a polite one could be refused for it.
+func beyondLimits(w *world, d draw, id int, topic string, n int) kmsg.Request {
+	switch x := d.next().below(3); {
+	case x == 0 && len(w.plan.Members) == 0 && w.plan.Watcher == nil:
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Version, req.Group, req.Generation = 7, fmt.Sprintf("beyond%d.%d", id, d.next().next().below(int64(n))), -1
+		t := kmsg.NewOffsetCommitRequestTopic()
+		t.Topic, t.Partitions = topic, []kmsg.OffsetCommitRequestTopicPartition{kmsg.NewOffsetCommitRequestTopicPartition()}
+		req.Topics = append(req.Topics, t)
+		return req
+	case x == 1:
+		req := kmsg.NewPtrCreatePartitionsRequest()
+		req.Version, req.TimeoutMillis = 1, 1000
+		t := kmsg.NewCreatePartitionsRequestTopic()
+		t.Topic, t.Count = topic, mostReplicas*maxBrokers+1
+		req.Topics = append(req.Topics, t)
+		return req
+	}
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version, req.TimeoutMillis = 5, 1000
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = refusedTopic, mostReplicas*maxBrokers+1, 1
 	req.Topics = append(req.Topics, t)
 	return req
 }

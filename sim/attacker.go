@@ -32,8 +32,17 @@ func (w *world) beginAttack(spec *Attack) {
 	if w.tracing() {
 		w.tracef("%s  attack %d %s begins", w.column(b), spec.ID, spec.Kind)
 	}
-	if spec.Kind == AttackConnect {
+	switch spec.Kind {
+	case AttackConnect:
 		w.attackConnections(a, b)
+		return
+	case AttackHerd: // to whichever broker: one of them coordinates the group
+		for i := range spec.Count {
+			if b := w.brokers[i%len(w.brokers)]; b.node != nil && b.refusing == 0 {
+				w.attackNext(a, w.attackConn(a, b))
+			}
+		}
+		w.schedule(event{at: w.now + at(spec.For), kind: evAttackEnd, attacker: a})
 		return
 	}
 	cn := w.attackConn(a, b)

@@ -181,6 +181,10 @@ func (w *world) config(b *broker) node.Config {
 	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1
+		cfg.MaxPartitionsPerBroker, cfg.GroupMaxSize = mostReplicas, 100
+		if len(w.plan.Members) == 0 && w.plan.Watcher == nil {
+			cfg.MaxGroups = 8
+		}
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
@@ -188,6 +192,10 @@ func (w *world) config(b *broker) node.Config {
 }
 
 func host(number int) string { return fmt.Sprintf("b%d", number) }
+
+// mostReplicas is how many replicas of partitions a broker takes where clients are hostile: more than all topics of a plan, and
+// all that attacks may make, need.
+const mostReplicas = 400
 
 // maxBatchBytes is the brokers' max.message.bytes.
 const maxBatchBytes = 256 << 10

@@ -186,6 +186,9 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 	}
 	if !j.known[g] {
 		j.known[g] = true
+		if v.Topic == refusedTopic || v.Partition >= mostReplicas {
+			w.fail("refused-but-made", "partition %d of topic %s is more than brokers may take", v.Partition, v.Topic)
+		}
 		j.groups = append(j.groups, groupInfo{g, v.Topic, v.Partition})
 	}
 	b.alone = b.alone || len(v.Voters) == 1 && int(checker.ReplicaID(v.Voters[0]).Broker()) == b.number
