@@ -56,6 +56,11 @@ func (k AttackKind) needsTopic() bool {
 	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait || k == AttackCrowd || k == AttackLimits
 }
 
+// fewGroups reports whether coordinators take few groups: only where an attack wants more, and nobody polite could be refused.
+func (p *Plan) fewGroups() bool {
+	return len(p.Members) == 0 && p.Watcher == nil && slices.ContainsFunc(p.Attacks, func(a Attack) bool { return a.Kind == AttackLimits })
+}
+
 func (p *Plan) validateAttacks() error {
 	ids := make(map[int]bool)
 	for _, a := range p.Attacks {

@@ -275,7 +275,7 @@ func herd(d draw, number int) kmsg.Request {
 // is seen at once (judge.discover). Groups without members are made only where no member of a polite one could be refused for it.
 func beyondLimits(w *world, d draw, id int, topic string, n int) kmsg.Request {
 	switch x := d.next().below(3); {
-	case x == 0 && len(w.plan.Members) == 0 && w.plan.Watcher == nil:
+	case x == 0 && w.plan.fewGroups():
 		req := kmsg.NewPtrOffsetCommitRequest()
 		req.Version, req.Group, req.Generation = 7, fmt.Sprintf("beyond%d.%d", id, d.next().next().below(int64(n))), -1
 		t := kmsg.NewOffsetCommitRequestTopic()

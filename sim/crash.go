@@ -182,7 +182,7 @@ func (w *world) config(b *broker) node.Config {
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1
 		cfg.MaxPartitionsPerBroker, cfg.GroupMaxSize = mostReplicas, 100
-		if len(w.plan.Members) == 0 && w.plan.Watcher == nil {
+		if w.plan.fewGroups() {
 			cfg.MaxGroups = 8
 		}
 	}
