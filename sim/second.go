@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"slices"
 
 	"chronik/node"
@@ -62,7 +63,9 @@ func (w *world) second(b *broker, f *Fault) bool {
 		s.diskNumber += 1000 + uint32(w.secondStarts)
 	}
 	w.random.turn(s)
-	n, err := node.Open(w.config(s), s.disk, s.local(w.now))
+	cfg := w.config(s)
+	s.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
+	n, err := node.Open(cfg, s.disk, s.local(w.now))
 	w.random.done(s)
 	if err != nil {
 		w.fail("second-process", "a second broker %d doesn't start: %v", b.number, err)

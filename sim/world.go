@@ -335,7 +335,7 @@ func (w *world) step(b *broker) {
 	b.wake = max(b.virtual(out.Wake), w.now+1)
 	b.busyUntil = w.now + w.seed.draw(domainStep, uint64(b.number), b.steps).span(w.plan.Knobs.StepCost)
 	if !out.Work.Within(b.budget) {
-		w.fail("step-budget", "broker %d did more in one step than its budget allows: %+v, in all %d", b.number, out.Work, out.Work.Cost())
+		w.fail("step-budget", "broker %d did more in one step than its budget allows: %+v, in all %d of %d", b.number, out.Work, out.Work.Cost(), b.budget)
 	}
 	w.carryOut(b, out)
 }
