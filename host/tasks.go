@@ -8,20 +8,21 @@ import (
 	"chronik/node"
 )
 
-// Classes of tasks: checks of producers' batches; large requests and answers; searches and compaction; and what may take
-// long at once.
+// Classes of tasks: checks of producers' batches that aren't quick; large requests and answers; searches and compaction; what
+// may take long at once; and checks that nobody has looked at.
 const (
 	taskChecks = iota
 	taskFrames
 	taskOthers
 	taskLong
+	taskQuick
 	taskClasses
 )
 
 func classOf(k node.TaskKind) int {
 	switch k {
 	case node.TaskCheck:
-		return taskChecks
+		return taskQuick
 	case node.TaskParse, node.TaskEncode:
 		return taskFrames
 	case node.TaskAssign:
@@ -34,6 +35,9 @@ func classOf(k node.TaskKind) int {
 // tasks does the node's work on bytes: on as many goroutines as read old entries, so that at most half of the
 // CPUs are busy with it. Classes take turns, so that no flood of one makes the other wait for more than the
 // task in hand. What may take long has a goroutine of its own. The node bounds how many there are.
+//
+// All that is done in the background but for the check of an ordinary producer's batch, which takes less than a
+// millisecond, and which on a busy machine would wait longest of all.
 type tasks struct {
 	mail *mailbox
 	wg   sync.WaitGroup
@@ -53,9 +57,10 @@ func newTasks(mail *mailbox) *tasks {
 
 func (t *tasks) start() {
 	for range readers() {
-		t.wg.Go(func() { t.work(t.short) })
+		t.wg.Go(t.checkQuickly)
+		t.wg.Go(func() { inBackground(func() { t.work(t.short) }) })
 	}
-	t.wg.Go(func() { t.work(t.long) })
+	t.wg.Go(func() { inBackground(func() { t.work(t.long) }) })
 }
 
 // do queues tasks.
@@ -80,6 +85,28 @@ func (t *tasks) work(next func() (node.Task, bool)) {
 		}
 		t.mail.done(task.Do())
 	}
+}
+
+// checkQuickly checks batches, and leaves to others those that take long.
+func (t *tasks) checkQuickly() {
+	for {
+		task, ok := t.pop(func() (node.Task, bool) { return t.take(taskQuick) })
+		if !ok {
+			return
+		}
+		if res, done := task.DoQuickly(); done {
+			t.mail.done(res)
+		} else {
+			t.put(taskChecks, task)
+		}
+	}
+}
+
+func (t *tasks) put(class int, task node.Task) {
+	t.mu.Lock()
+	t.queues[class] = append(t.queues[class], task)
+	t.mu.Unlock()
+	t.some.Broadcast()
 }
 
 // pop waits for the next task; false when the queue is closed.

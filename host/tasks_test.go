@@ -3,6 +3,10 @@
 package host
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"math"
 	"testing"
 
 	"chronik/node"
@@ -17,7 +21,9 @@ func TestNoClassOfTasksStarvesTheOther(t *testing.T) {
 	}
 	q.do(list)
 	q.pop(q.short)
-	q.do([]node.Task{{ID: 1000, Kind: node.TaskCheck}, {ID: 1001, Kind: node.TaskCheck}})
+	for id := range uint64(2) {
+		q.put(taskChecks, node.Task{ID: 1000 + id, Kind: node.TaskCheck})
+	}
 	var got []uint64
 	for range 4 {
 		task, _ := q.pop(q.short)
@@ -44,4 +50,55 @@ func TestTasksAreDone(t *testing.T) {
 		t.Errorf("%+v", in.Done)
 	}
 	q.close()
+}
+
+// A producer's ordinary batch is checked while batches that unfold to much, or have much, are at work or wait.
+func TestShortChecksPassLongOnes(t *testing.T) {
+	m := newMailbox()
+	q := newTasks(m)
+	check := func(id uint64, batch []byte) node.Task {
+		task := node.Task{ID: id, Kind: node.TaskCheck, Batch: batch}
+		task.Demands.Unfold, task.Demands.Newest = 16<<20, math.MaxInt64
+		return task
+	}
+	var list []node.Task
+	long := gzipBatch(15 << 20)
+	for id := range uint64(50) {
+		list = append(list, check(id, long))
+	}
+	list = append(list, check(100, gzipBatch(10<<10)))
+	q.do(list)
+	q.start()
+	defer q.close()
+	before := 0
+	for {
+		for _, res := range m.take(newClock(), node.Never).Done {
+			if res.Err != nil {
+				t.Errorf("task %d: %v", res.ID, res.Err)
+			}
+			if res.ID == 100 {
+				if before > 25 {
+					t.Errorf("%d long checks were done before the short one", before)
+				}
+				return
+			}
+			before++
+		}
+	}
+}
+
+// gzipBatch is a batch of one record with a value of n bytes, which fold to little.
+func gzipBatch(n int) []byte {
+	body := []byte{0, 0, 0, 1} // attributes, timestamp, offset, no key
+	body = append(binary.AppendVarint(body, int64(n)), make([]byte, n+1)...)
+	var raw bytes.Buffer
+	raw.Write(make([]byte, 61))
+	zip := gzip.NewWriter(&raw)
+	zip.Write(binary.AppendVarint(nil, int64(len(body))))
+	zip.Write(body)
+	zip.Close()
+	b := raw.Bytes()
+	binary.BigEndian.PutUint32(b[8:], uint32(len(b)-12))
+	b[16], b[22], b[60] = 2, 1, 1 // format, codec, count
+	return b
 }

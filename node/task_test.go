@@ -228,3 +228,30 @@ func seal(raw []byte) []byte {
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return raw
 }
+
+// A check is done quickly only if its batch is small and unfolds to little, and then its result is that of Do.
+func TestShortChecksAreQuick(t *testing.T) {
+	for _, c := range []struct {
+		size, limit int
+		quick       bool
+	}{{1000, 1 << 20, true}, {1000, 500, true}, {quickUnfold * 2, quickUnfold / 2, true}, {quickUnfold * 2, 1 << 20, false}} {
+		raw, err := kafka.CompressBatch(kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: make([]byte, c.size)})), kafka.CodecGzip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := Task{ID: 1, Kind: TaskCheck, Batch: raw, Demands: kafka.Demands{Unfold: c.limit, Newest: kafka.AnyTime}}
+		got, quick := task.DoQuickly()
+		want := task.Do()
+		if quick != c.quick || quick && (got.Time != want.Time || kafka.Code(got.Err) != kafka.Code(want.Err)) {
+			t.Errorf("%d bytes, limit %d: quick %v, %v; want %v, %v", c.size, c.limit, quick, got.Err, c.quick, want.Err)
+		}
+	}
+	task := Task{Kind: TaskCheck, Batch: make([]byte, quickBatch+1)}
+	if _, quick := task.DoQuickly(); quick {
+		t.Error("a large batch is checked quickly")
+	}
+	task = Task{Kind: TaskFind}
+	if _, quick := task.DoQuickly(); quick {
+		t.Error("a search is done quickly")
+	}
+}
