@@ -168,7 +168,7 @@ func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
 }
 
 // longWait is how long it may take until Go's scheduler comes back to the loop.
-const longWait = 500 * time.Microsecond
+const longWait = 3 * time.Millisecond
 
 // letPost lets readers that have something post it first: fewer, larger steps. Go's scheduler comes back after
 // everything else that is ready, which may be a thousand clients that are written to. Then much is posted anyway, and
@@ -180,7 +180,7 @@ func (m *mailbox) letPost(clock clock) {
 	}
 	runtime.Gosched()
 	if took := clock.now().Sub(before); took > longWait {
-		m.hurry = clock.now().Add(min(50*took, time.Second))
+		m.hurry = clock.now().Add(min(20*took, time.Second))
 	}
 }
 

@@ -43,7 +43,7 @@ type tasks struct {
 	wg   sync.WaitGroup
 
 	mu     sync.Mutex
-	some   sync.Cond
+	some   [3]sync.Cond // one for each kind of worker: those in the background aren't woken for nothing
 	queues [taskClasses][]node.Task
 	turn   int // which of the classes before taskLong goes first
 	closed bool
@@ -51,35 +51,55 @@ type tasks struct {
 
 func newTasks(mail *mailbox) *tasks {
 	t := &tasks{mail: mail}
-	t.some.L = &t.mu
+	for i := range t.some {
+		t.some[i].L = &t.mu
+	}
 	return t
 }
 
 func (t *tasks) start() {
 	for range readers() {
 		t.wg.Go(t.checkQuickly)
-		t.wg.Go(func() { inBackground(func() { t.work(t.short) }) })
+		t.wg.Go(func() { inBackground(func() { t.work(shortWorker) }) })
 	}
-	t.wg.Go(func() { inBackground(func() { t.work(t.long) }) })
+	t.wg.Go(func() { inBackground(func() { t.work(longWorker) }) })
+}
+
+// The kinds of workers.
+const (
+	shortWorker = iota
+	longWorker
+	quickWorker
+)
+
+func workerFor(class int) int {
+	switch class {
+	case taskLong:
+		return longWorker
+	case taskQuick:
+		return quickWorker
+	default:
+		return shortWorker
+	}
 }
 
 // do queues tasks.
 func (t *tasks) do(list []node.Task) {
-	if len(list) == 0 {
-		return
-	}
-	t.mu.Lock()
 	for _, task := range list {
-		class := classOf(task.Kind)
-		t.queues[class] = append(t.queues[class], task)
+		t.put(classOf(task.Kind), task)
 	}
-	t.mu.Unlock()
-	t.some.Broadcast()
 }
 
-func (t *tasks) work(next func() (node.Task, bool)) {
+func (t *tasks) put(class int, task node.Task) {
+	t.mu.Lock()
+	t.queues[class] = append(t.queues[class], task)
+	t.mu.Unlock()
+	t.some[workerFor(class)].Signal()
+}
+
+func (t *tasks) work(worker int) {
 	for {
-		task, ok := t.pop(next)
+		task, ok := t.pop(worker)
 		if !ok {
 			return
 		}
@@ -90,7 +110,7 @@ func (t *tasks) work(next func() (node.Task, bool)) {
 // checkQuickly checks batches, and leaves to others those that take long.
 func (t *tasks) checkQuickly() {
 	for {
-		task, ok := t.pop(func() (node.Task, bool) { return t.take(taskQuick) })
+		task, ok := t.pop(quickWorker)
 		if !ok {
 			return
 		}
@@ -102,29 +122,29 @@ func (t *tasks) checkQuickly() {
 	}
 }
 
-func (t *tasks) put(class int, task node.Task) {
-	t.mu.Lock()
-	t.queues[class] = append(t.queues[class], task)
-	t.mu.Unlock()
-	t.some.Broadcast()
-}
-
-// pop waits for the next task; false when the queue is closed.
-func (t *tasks) pop(next func() (node.Task, bool)) (node.Task, bool) {
+// pop waits for a worker's next task; false when the queue is closed.
+func (t *tasks) pop(worker int) (node.Task, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
 		if t.closed {
 			return node.Task{}, false
 		}
-		if task, ok := next(); ok {
+		if task, ok := t.next(worker); ok {
 			return task, true
 		}
-		t.some.Wait()
+		t.some[worker].Wait()
 	}
 }
 
-func (t *tasks) short() (task node.Task, ok bool) {
+// next takes a worker's oldest task, of those of short ones from the next class in turn.
+func (t *tasks) next(worker int) (task node.Task, ok bool) {
+	switch worker {
+	case longWorker:
+		return t.take(taskLong)
+	case quickWorker:
+		return t.take(taskQuick)
+	}
 	for range taskLong {
 		class := t.turn
 		t.turn = (t.turn + 1) % taskLong
@@ -134,8 +154,6 @@ func (t *tasks) short() (task node.Task, ok bool) {
 	}
 	return task, ok
 }
-
-func (t *tasks) long() (node.Task, bool) { return t.take(taskLong) }
 
 // take takes the oldest task of a class.
 func (t *tasks) take(class int) (task node.Task, ok bool) {
@@ -153,6 +171,8 @@ func (t *tasks) close() {
 	t.mu.Lock()
 	t.closed = true
 	t.mu.Unlock()
-	t.some.Broadcast()
+	for i := range t.some {
+		t.some[i].Broadcast()
+	}
 	t.wg.Wait()
 }

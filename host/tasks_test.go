@@ -20,13 +20,13 @@ func TestNoClassOfTasksStarvesTheOther(t *testing.T) {
 		list = append(list, node.Task{ID: id, Kind: node.TaskFind})
 	}
 	q.do(list)
-	q.pop(q.short)
+	q.pop(shortWorker)
 	for id := range uint64(2) {
 		q.put(taskChecks, node.Task{ID: 1000 + id, Kind: node.TaskCheck})
 	}
 	var got []uint64
 	for range 4 {
-		task, _ := q.pop(q.short)
+		task, _ := q.pop(shortWorker)
 		got = append(got, task.ID)
 	}
 	checks := 0
