@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -53,6 +54,8 @@ func (b *broker) hungUp(err error) error {
 // session asks one broker what all brokers are asked, and writes the answers down.
 type session struct {
 	*broker
+	cluster cluster
+	lens    *lens
 	scene   string
 	answers []answer
 	err     error
@@ -61,12 +64,15 @@ type session struct {
 // answer is a row: what was asked, and what the broker said.
 type answer struct{ name, text string }
 
-// row asks and writes the answer down.
-func (s *session) row(name string, req kmsg.Request) kmsg.Response {
+// row asks and writes the answer down, after changes that make it comparable.
+func (s *session) row(name string, req kmsg.Request, changes ...func(kmsg.Response)) kmsg.Response {
 	resp := s.quiet(req)
 	text := "no answer"
 	if resp != nil {
-		text = render(resp)
+		for _, change := range changes {
+			change(resp)
+		}
+		text = s.lens.render(resp)
 	}
 	if s.err == nil {
 		s.answers = append(s.answers, answer{s.scene + ": " + name, text})
@@ -88,22 +94,28 @@ func (s *session) quiet(req kmsg.Request) kmsg.Response {
 
 // until asks again while the answer contains one of some words, for what takes a while in a broker that has just begun.
 func (s *session) until(req kmsg.Request, not ...string) kmsg.Response {
-	for range 300 {
+	return s.wait(req, "without "+strings.Join(not, ", "), func(resp kmsg.Response) bool {
+		text := s.lens.render(resp)
+		return !slices.ContainsFunc(not, func(w string) bool { return strings.Contains(text, w) })
+	})
+}
+
+// wait asks again until the answer is as it should be.
+func (s *session) wait(req kmsg.Request, what string, ok func(kmsg.Response) bool) kmsg.Response {
+	last := ""
+	for range 900 {
 		resp := s.quiet(req)
-		if resp == nil {
+		if s.err != nil {
 			return nil
 		}
-		text, wait := render(resp), false
-		for _, w := range not {
-			wait = wait || strings.Contains(text, w)
-		}
-		if !wait {
-			return resp
+		if resp != nil {
+			if ok(resp) {
+				return resp
+			}
+			last = s.lens.render(resp)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	if s.err == nil {
-		s.err = fmt.Errorf("%s: %s: still %v", s.scene, kmsg.NameForKey(req.Key()), not)
-	}
+	s.err = fmt.Errorf("%s: %s never came %s: %s", s.scene, kmsg.NameForKey(req.Key()), what, last)
 	return nil
 }

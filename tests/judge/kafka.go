@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -16,63 +17,140 @@ import (
 )
 
 const kafkaProperties = `process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
+node.id=%d
+controller.quorum.voters=%s
+listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d
 controller.listener.names=CONTROLLER
-log.dirs=%[3]s
-offsets.topic.replication.factor=1
+log.dirs=%s
+broker.rack=%s
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
+auto.leader.rebalance.enable=false
+initial.broker.registration.timeout.ms=300000
+offsets.topic.replication.factor=%d
 offsets.topic.num.partitions=2
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 `
 
-// askKafka starts a Kafka of one broker, with its defaults as far as one broker can have them, and asks it.
-func askKafka(ctx context.Context, dir string, port int) ([]answer, error) {
+// kafka is a cluster of Kafka's own brokers, each a controller, too.
+type kafka struct {
+	port      int
+	classpath string
+	servers   map[int]*exec.Cmd
+}
+
+func (k *kafka) KafkaAddr(id int) string { return fmt.Sprintf("127.0.0.1:%d", k.port+id) }
+
+func (k *kafka) java(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "java", append([]string{"-Xmx512m", "-cp", k.classpath}, args...)...)
+}
+
+// classpath is where Java finds Kafka, which Maven fetches if need be.
+func classpath(ctx context.Context, dir string) (string, error) {
+	file := filepath.Join(dir, "classpath")
+	if out, err := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", "tests/clients/java/pom.xml", "dependency:build-classpath", "-Dmdep.outputFile="+file).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("fetching Kafka: %w\n%s", err, out)
+	}
+	list, err := os.ReadFile(file)
+	return string(list), err
+}
+
+// startKafka starts a Kafka with its defaults, as far as so many brokers can have them.
+func startKafka(ctx context.Context, dir string, port, brokers int) (cluster, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	list := filepath.Join(dir, "classpath")
-	if out, err := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", "tests/clients/java/pom.xml", "dependency:build-classpath", "-Dmdep.outputFile="+list).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("fetching Kafka: %w\n%s", err, out)
-	}
-	classpath, err := os.ReadFile(list)
+	list, err := classpath(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "server.properties")
-	text := fmt.Sprintf(kafkaProperties, port, port+1, filepath.Join(dir, "log"))
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+	k := &kafka{port, list, make(map[int]*exec.Cmd)}
+	if err := k.start(ctx, dir, brokers); err != nil {
+		k.Close()
 		return nil, err
 	}
-	java := func(args ...string) *exec.Cmd {
-		return exec.CommandContext(ctx, "java", append([]string{"-Xmx768m", "-cp", string(classpath)}, args...)...)
+	return k, nil
+}
+
+func (k *kafka) start(ctx context.Context, dir string, brokers int) error {
+	id := base64.RawURLEncoding.EncodeToString([]byte("the judge's kafka"[:16])) // of the cluster
+	var voters []string
+	for b := 1; b <= brokers; b++ {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", b, k.port+50+b))
 	}
-	id, err := java("kafka.tools.StorageTool", "random-uuid").Output()
-	if err != nil {
-		return nil, err
+	var formats []*exec.Cmd
+	config := func(b int) string { return filepath.Join(dir, fmt.Sprintf("%d.properties", b)) }
+	for b := 1; b <= brokers; b++ {
+		text := fmt.Sprintf(kafkaProperties, b, strings.Join(voters, ","), k.port+b, k.port+50+b, filepath.Join(dir, fmt.Sprint(b)), racks[b], brokers)
+		if err := os.WriteFile(config(b), []byte(text), 0o644); err != nil {
+			return err
+		}
+		format := k.java(ctx, "kafka.tools.StorageTool", "format", "-t", id, "-c", config(b))
+		if err := format.Start(); err != nil {
+			return err
+		}
+		formats = append(formats, format)
 	}
-	if out, err := java("kafka.tools.StorageTool", "format", "-t", strings.TrimSpace(string(id)), "-c", config).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("formatting Kafka's folder: %w\n%s", err, out)
+	for _, format := range formats {
+		if err := format.Wait(); err != nil {
+			return fmt.Errorf("formatting Kafka's folder: %w", err)
+		}
 	}
-	server := java("kafka.Kafka", config)
+	for b := 1; b <= brokers; b++ { // none waits for the others in vain
+		if err := k.launch(ctx, b, config(b)); err != nil {
+			return err
+		}
+	}
+	for b := 1; b <= brokers; b++ {
+		if err := k.waitFor(ctx, b); err != nil {
+			return err
+		}
+	}
+	return rig.Pause(ctx, 2*time.Second)
+}
+
+func (k *kafka) launch(ctx context.Context, id int, config string) error {
+	server := k.java(ctx, "kafka.Kafka", config)
 	rig.Tie(server)
 	if err := server.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		server.Process.Kill()
-		server.Wait()
-	}()
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	for ctx.Err() == nil {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			_ = rig.Pause(ctx, 2*time.Second)
-			return ask(addr)
+	k.servers[id] = server
+	return nil
+}
+
+// startTime is what a Kafka may need on a busy machine.
+const startTime = 5 * time.Minute
+
+func (k *kafka) waitFor(ctx context.Context, id int) error {
+	for end := time.Now().Add(startTime); time.Now().Before(end); {
+		c, err := net.Dial("tcp", k.KafkaAddr(id))
+		if err == nil {
+			return c.Close()
 		}
-		_ = rig.Pause(ctx, 200*time.Millisecond)
+		if err := rig.Pause(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
 	}
-	return nil, ctx.Err()
+	return fmt.Errorf("Kafka's broker %d doesn't listen after %v", id, startTime)
+}
+
+// Kill ends brokers with SIGKILL.
+func (k *kafka) Kill(ids ...int) error {
+	for _, id := range ids {
+		if err := k.servers[id].Process.Kill(); err != nil {
+			return err
+		}
+		_ = k.servers[id].Wait() // it says that it was killed
+		delete(k.servers, id)
+	}
+	return nil
+}
+
+// Close ends all of them.
+func (k *kafka) Close() {
+	for id := range k.servers {
+		_ = k.Kill(id)
+	}
 }

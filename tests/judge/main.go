@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command judge asks Apache Kafka what a broker answers at the edges: unknown topics, old epochs, negative numbers, empty
-// lists, groups in the wrong state. It sends the same requests to a Kafka that it starts (one broker, from its Maven
-// artifacts) and to a broker of this tree, and prints where their answers differ.
+// lists, groups in the wrong state, the wrong broker, dead brokers. It sends the same requests to a Kafka that it starts from
+// its Maven artifacts and to brokers of this tree, and prints where their answers differ. It does so in two rounds: with a
+// cluster of one broker ("one"), and with one of three, of which one dies ("three").
 //
-//	go run ./tests/judge             compare with Kafka; needs Java 17 and Maven
-//	go run ./tests/judge -record     and write down what Kafka said
+//	go run ./tests/judge                 compare with Kafka; needs Java 17 and Maven
+//	go run ./tests/judge -record         and write down what Kafka said
+//	go run ./tests/judge -round three    only one of the rounds
 //
-// What it said is kept in kafka.txt, so that `go test` compares without Kafka. What differs on purpose is in deliberate.go.
+// What it said is kept in kafka*.txt, so that `go test` compares without Kafka. What differs on purpose is in deliberate*.go.
 // It exits with 0 if nothing else differs, 1 if something does, 2 if it could not be run.
 package main
 
@@ -17,8 +19,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -26,53 +30,64 @@ import (
 )
 
 //go:embed kafka.txt
-var recorded string
+var saidByOne string
 
-// scenes are what brokers are asked, in order.
-var scenes = []struct {
+//go:embed kafka-three.txt
+var saidByThree string
+
+// round is what a new cluster of so many brokers is asked.
+type round struct {
+	name     string
+	brokers  int
+	file     string // where Kafka's answers are kept
+	recorded string
+	ask      func(c cluster) ([]answer, error)
+}
+
+var rounds = []*round{
+	{"one", 1, "kafka.txt", saidByOne, func(c cluster) ([]answer, error) {
+		return askScenes(c, &ofOne, ofOneBroker)
+	}},
+	{"three", 3, "kafka-three.txt", saidByThree, func(c cluster) ([]answer, error) {
+		return askScenes(c, &ofThree, ofThreeBrokers)
+	}},
+}
+
+type scene struct {
 	name string
 	play func(*session)
-}{
-	{"produce", produceScene},
-	{"idempotence", idempotenceScene},
-	{"fetch", fetchScene},
-	{"offsets", offsetsScene},
-	{"committed", committedScene},
-	{"classic group", classicScene},
-	{"static member", staticScene},
-	{"consumer group", consumerScene},
-	{"metadata", metadataScene},
-	{"topics", topicsScene},
-	{"configs", configsScene},
-	{"replicas", replicasScene},
 }
 
-// ask plays all scenes with a broker and returns its answers.
-func ask(addr string) (all []answer, err error) {
-	for _, scene := range scenes {
-		s := &session{broker: &broker{addr: addr}, scene: scene.name}
-		scene.play(s)
-		if s.conn != nil {
-			s.conn.Close()
-		}
-		if s.err != nil {
-			return all, s.err
-		}
-		all = append(all, s.answers...)
+// Scenes, in order.
+var (
+	ofOneBroker = []scene{
+		{"produce", produceScene},
+		{"idempotence", idempotenceScene},
+		{"fetch", fetchScene},
+		{"offsets", offsetsScene},
+		{"committed", committedScene},
+		{"classic group", classicScene},
+		{"static member", staticScene},
+		{"consumer group", consumerScene},
+		{"metadata", metadataScene},
+		{"topics", topicsScene},
+		{"configs", configsScene},
+		{"replicas", replicasScene},
 	}
-	return all, nil
-}
-
-// askOurs asks a broker of this tree.
-func askOurs(ctx context.Context, o rig.Options) ([]answer, error) {
-	o.Brokers, o.Settings = 1, map[string]string{"group_initial_delay_ms": "0", "group_partitions": "2"}
-	c, err := rig.Start(ctx, o)
-	if err != nil {
-		return nil, err
+	ofThreeBrokers = []scene{
+		{"three", threeScene},
+		{"wrong broker", wrongBrokerScene},
+		{"leader moved", leaderMovedScene},
+		{"racks", racksScene},
+		{"moves", movesScene},
+		{"wrong coordinator", wrongCoordinatorScene},
+		{"one dead", oneDeadScene},
+		{"one dead: topics", deadTopicsScene},
+		{"one dead: moves", deadMovesScene},
+		{"one dead: groups", deadGroupsScene},
+		{"one removed", removedScene},
 	}
-	defer c.Close()
-	return ask(c.KafkaAddr(1))
-}
+)
 
 const separator = "\t"
 
@@ -94,6 +109,8 @@ func parse(text string) (answers []answer) {
 	return answers
 }
 
+func init() { maps.Copy(deliberate, deliberateThree) }
+
 // compare lists where ours differ from Kafka's and aren't meant to.
 func compare(kafkas, ours []answer) (found []string) {
 	said := make(map[string]string)
@@ -105,7 +122,7 @@ func compare(kafkas, ours []answer) (found []string) {
 		meant, yes := deliberate[a.name]
 		switch {
 		case !asked:
-			found = append(found, a.name+": Kafka wasn't asked; run go run ./tests/judge -record")
+			found = append(found, fmt.Sprintf("%s: Kafka wasn't asked; run go run ./tests/judge -record\n\tours   %s", a.name, a.text))
 		case yes && theirs == a.text:
 			found = append(found, a.name+": no longer differs, so it needs no reason")
 		case yes && meant.says != a.text:
@@ -120,13 +137,14 @@ func compare(kafkas, ours []answer) (found []string) {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	record := flag.Bool("record", false, "write down what Kafka says")
-	file := flag.String("file", "tests/judge/kafka.txt", "where it is written")
-	running := flag.String("kafka", "", "host:port of a new Kafka that runs already, instead of starting one")
-	kept := flag.Bool("kept", false, "compare with what was written down instead of asking Kafka")
-	port := flag.Int("port", 24892, "the first of 300 ports")
+	var o options
+	flag.BoolVar(&o.record, "record", false, "write down what Kafka says")
+	flag.StringVar(&o.folder, "folder", "tests/judge", "where it is written")
+	flag.BoolVar(&o.kept, "kept", false, "compare with what was written down instead of asking Kafka")
+	flag.StringVar(&o.only, "round", "", "only this round: one or three")
+	flag.IntVar(&o.port, "port", 24892, "the first of 300 ports")
 	flag.Parse()
-	found, err := run(ctx, *record, *kept, *running, *file, *port, os.Stdout)
+	found, err := run(ctx, o, os.Stdout)
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "judge:", err)
@@ -136,36 +154,66 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, record, kept bool, running, file string, port int, out io.Writer) (differ int, err error) {
+// options are the flags.
+type options struct {
+	record, kept bool
+	folder, only string
+	port         int
+}
+
+func run(ctx context.Context, o options, out io.Writer) (differ int, err error) {
 	dir, err := os.MkdirTemp("", "judge")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	kafkas := parse(recorded)
-	switch {
-	case running != "":
-		if kafkas, err = ask(running); err != nil {
+	rows := 0
+	for _, r := range rounds {
+		if o.only != "" && o.only != r.name {
+			continue
+		}
+		found, asked, err := o.play(ctx, r, filepath.Join(dir, r.name))
+		if err != nil {
 			return 0, err
 		}
-	case !kept:
-		if kafkas, err = askKafka(ctx, dir+"/kafka", port+200); err != nil {
-			return 0, err
+		for _, line := range found {
+			fmt.Fprintln(out, line)
+		}
+		differ, rows = differ+len(found), rows+asked
+	}
+	fmt.Fprintf(out, "%d rows, %d differ on purpose (of all rounds), %d otherwise\n", rows, len(deliberate), differ)
+	return differ, nil
+}
+
+// play asks Kafka and this tree's brokers, and returns where they differ, and how much they were asked.
+func (o *options) play(ctx context.Context, r *round, dir string) (found []string, asked int, err error) {
+	kafkas := parse(r.recorded)
+	if !o.kept {
+		kafkas, err = r.askNew(dir+"-kafka", func(dir string) (cluster, error) { return startKafka(ctx, dir, o.port+200, r.brokers) })
+		if err != nil {
+			return nil, 0, fmt.Errorf("asking Kafka: %w", err)
 		}
 	}
-	if record {
-		if err := os.WriteFile(file, []byte(format(kafkas)), 0o644); err != nil {
-			return 0, err
+	if o.record {
+		if err := os.WriteFile(filepath.Join(o.folder, r.file), []byte(format(kafkas)), 0o644); err != nil {
+			return nil, 0, err
 		}
 	}
-	ours, err := askOurs(ctx, rig.Options{Dir: dir + "/ours", Port: port})
+	ours, err := r.askNew(dir, func(dir string) (cluster, error) {
+		return startOurs(ctx, rig.Options{Dir: dir, Port: o.port}, r.brokers)
+	})
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	found := compare(kafkas, ours)
-	for _, line := range found {
-		fmt.Fprintln(out, line)
+	return compare(kafkas, ours), len(ours), nil
+}
+
+// askNew starts a cluster and asks it.
+func (r *round) askNew(dir string, start func(dir string) (cluster, error)) ([]answer, error) {
+	c, err := start(dir)
+	if err != nil {
+		return nil, err
 	}
-	fmt.Fprintf(out, "%d rows, %d differ on purpose, %d otherwise\n", len(ours), len(deliberate), len(found))
-	return len(found), nil
+	defer c.Close()
+	return r.ask(c)
 }

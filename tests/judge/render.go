@@ -5,21 +5,40 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// render is an answer as text. What two right brokers may say differently is left out (texts of errors, times, addresses),
+// lens is what is seen of answers. What two right brokers may say differently is left out (texts of errors, times, addresses),
 // or told only in kind: an id is there or not.
-func render(resp kmsg.Response) string {
+type lens struct{ leftOut, inKind map[string]bool }
+
+// ofOne is for a cluster of one broker.
+var ofOne = lens{leftOut, inKind}
+
+// ofThree is for one of three, where it matters which broker is named.
+var ofThree = lens{
+	without(leftOut, "Brokers", "NodeEndpoints", "Nodes", "CurrentLeader", "PreferredReadReplica", "Rack"),
+	without(inKind, "LeaderID", "NodeID"),
+}
+
+// unordered are sets, whose order says nothing.
+var unordered = map[string]bool{
+	"ISR": true, "OfflineReplicas": true, "Brokers": true, "Nodes": true, "NodeEndpoints": true, "CurrentVoters": true, "Observers": true,
+	"AddingReplicas": true, "RemovingReplicas": true,
+}
+
+// render is an answer as text.
+func (l *lens) render(resp kmsg.Response) string {
 	if r, yes := resp.(*kmsg.CreateTopicsResponse); yes {
 		for i := range r.Topics { // the defaults of all configurations, and an id even if nothing was made
 			r.Topics[i].Configs, r.Topics[i].TopicID = nil, [16]byte{}
 		}
 	}
-	return structure(reflect.ValueOf(resp).Elem())
+	return l.structure(reflect.ValueOf(resp).Elem())
 }
 
 // leftOut are fields that say nothing about what is right.
@@ -29,6 +48,7 @@ var leftOut = map[string]bool{
 	"Documentation": true, "Synonyms": true, "AuthorizedOperations": true, "ClusterAuthorizedOperations": true,
 	"LastTimestamp": true, "TotalBytes": true, "UsableBytes": true, "Dir": true, "Size": true, "HeartbeatIntervalMillis": true, "IsCordoned": true,
 	"MemberHost": true, "ClientHost": true, "PreferredReadReplica": true, "EligibleLeaderReplicas": true, "LastKnownELR": true,
+	"Listeners": true, "ReplicaDirectoryID": true, "LastFetchTimestamp": true, "LastCaughtUpTimestamp": true,
 }
 
 // inKind are fields of which is told only whether they are there.
@@ -41,18 +61,18 @@ var inKind = map[string]bool{
 // epochs of groups go up, in steps of their own.
 var epochs = map[string]bool{"MemberEpoch": true, "Epoch": true, "AssignmentEpoch": true}
 
-func structure(v reflect.Value) string {
+func (l *lens) structure(v reflect.Value) string {
 	var parts []string
 	failed := v.FieldByName("ErrorCode")
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.IsExported() || leftOut[f.Name] {
+		if !f.IsExported() || l.leftOut[f.Name] {
 			continue
 		}
 		if f.Name == "LogStartOffset" && failed.IsValid() && failed.Int() != 0 {
 			continue
 		}
-		text := value(f.Name, v.Field(i))
+		text := l.value(f.Name, v.Field(i))
 		if text == "" {
 			continue
 		}
@@ -62,13 +82,13 @@ func structure(v reflect.Value) string {
 }
 
 // value is empty for what is left out.
-func value(name string, v reflect.Value) string {
+func (l *lens) value(name string, v reflect.Value) string {
 	switch {
 	case epochs[name] && v.Int() > 0:
 		return "positive"
 	case name == "ErrorCode":
 		return codeName(int16(v.Int()))
-	case inKind[name] && v.Kind() != reflect.Slice && v.Kind() != reflect.Array || v.Kind() == reflect.Array:
+	case l.inKind[name] && v.Kind() != reflect.Slice && v.Kind() != reflect.Array || v.Kind() == reflect.Array:
 		return kind(v)
 	}
 	switch v.Kind() {
@@ -76,23 +96,23 @@ func value(name string, v reflect.Value) string {
 		if v.IsNil() {
 			return "null"
 		}
-		return value(name, v.Elem())
+		return l.value(name, v.Elem())
 	case reflect.Struct:
-		return structure(v)
+		return l.structure(v)
 	case reflect.Slice:
-		return list(name, v)
+		return l.list(name, v)
 	case reflect.String:
 		return fmt.Sprintf("%q", v.String())
 	}
 	return fmt.Sprint(v.Interface())
 }
 
-func list(name string, v reflect.Value) string {
+func (l *lens) list(name string, v reflect.Value) string {
 	if v.Type().Elem().Kind() == reflect.Uint8 {
 		if v.IsNil() {
 			return "null"
 		}
-		if inKind[name] {
+		if l.inKind[name] {
 			return map[bool]string{true: "some", false: "none"}[v.Len() > 0]
 		}
 		return fmt.Sprintf("%q", v.Bytes())
@@ -102,7 +122,10 @@ func list(name string, v reflect.Value) string {
 	}
 	var parts []string
 	for i := range v.Len() {
-		parts = append(parts, value(name, v.Index(i)))
+		parts = append(parts, l.value(name, v.Index(i)))
+	}
+	if unordered[name] {
+		slices.Sort(parts)
 	}
 	return "[" + strings.Join(parts, " ") + "]"
 }

@@ -32,12 +32,13 @@ const (
 // Options of a cluster.
 type Options struct {
 	Brokers  int
-	Dir      string            // a new folder; broker 1 lives in its folder 1
-	Port     int               // the first of 200 ports, see the addresses below; a later one if some are taken
-	Program  string            // the broker program; if empty it is built from this tree
-	Settings map[string]string // of every broker, beside those that it needs; values as in TOML
-	Cuttable bool              // brokers reach each other through Cluster.Net
-	Files    int               // what `ulimit -n` says to brokers, if not 0
+	Dir      string                    // a new folder; broker 1 lives in its folder 1
+	Port     int                       // the first of 200 ports, see the addresses below; a later one if some are taken
+	Program  string                    // the broker program; if empty it is built from this tree
+	Settings map[string]string         // of every broker, beside those that it needs; values as in TOML
+	Own      map[int]map[string]string // settings of one broker
+	Cuttable bool                      // brokers reach each other through Cluster.Net
+	Files    int                       // what `ulimit -n` says to brokers, if not 0
 	// Aside are brokers that run as if they had a machine of their own (see Aside), with settings of their own.
 	Aside map[int]map[string]string
 }
@@ -147,6 +148,7 @@ func (c *Cluster) prepare(id int, members []int, join bool) error {
 		fmt.Fprintf(&b, "peer_listen = %q\n", c.o.behindAddr(id))
 	}
 	settings := maps.Clone(c.o.Settings)
+	maps.Copy(settings, c.o.Own[id])
 	maps.Copy(settings, c.o.Aside[id])
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		fmt.Fprintf(&b, "%s = %s\n", key, settings[key])
