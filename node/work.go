@@ -27,10 +27,10 @@ func (w Work) Cost() int {
 
 // Within reports whether a step kept to a budget. A piece is begun while anything is left, so the last may go
 // beyond; and what the world gave (messages, results) is taken whole, the world bounds its bytes. The broker's own work
-// keeps to its share of even a small budget.
+// keeps to its share of even a small budget; its last piece may close a group and open its successor.
 func (w Work) Within(budget int) bool {
 	own := budget / ownShare
-	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+1
+	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+2
 }
 
 // spent reports whether this step has done what it may, or a part of that.
