@@ -60,8 +60,8 @@ func (c *client) hasChanged(p *pendingCall, code int16) {
 	}
 }
 
-// lateCommands cuts a broker off while somebody asks it, and nobody else, to change the catalog, or lets the leader of the
-// catalog stand still. Those who asked give up; others go on to change it; then the broker is back. None of what it was
+// lateCommands cuts a broker off while somebody asks it, and nobody else, to change the catalog, lets the leader of the
+// catalog stand still, or holds up what the broker says until there is another leader. Those who asked give up; others go on to change it; then the broker is back. None of what it was
 // asked may happen any more.
 func (g *generator) lateCommands() {
 	g.stage(3, 3, 64*second)
@@ -76,8 +76,12 @@ func (g *generator) lateCommands() {
 	for i := range Duration(2) {
 		begin, victim := (6+30*i)*second+Duration(g.upTo(int64(second))), int(g.between(1, 3))
 		away := Fault{Target: Target([]string{"1", "2", "3"}[victim-1])}.of(FaultIsolate, begin, 24*second)
-		if g.chance(1, 2) {
+		switch g.pick(3) {
+		case 1:
 			away = Fault{Target: TargetLeader, Group: 0}.of(FaultPause, begin, 24*second)
+		case 2:
+			away.Kind = FaultClog
+			g.strike(Fault{Target: TargetLeader, Group: 0}.of(FaultPower, begin+4*second, 2*second))
 		}
 		g.strike(away)
 		for n := range g.between(2, 4) {

@@ -156,7 +156,8 @@ func (j *judge) newTerm(w *world, term uint64) {
 	}
 }
 
-// atItsBroker is how long a broker may go on to send copies of a command whose request its client has given up.
+// atItsBroker is how long a broker may go on to send copies of a command whose request its client has given up. How long they
+// are on their way then doesn't matter: each names the term that it was sent in.
 func (w *world) atItsBroker(wish wish) node.Time {
 	k := &w.plan.Knobs
 	longest := 2*node.Time(second) + 200*node.Time(k.LinkLatency+k.StepCost)
@@ -164,7 +165,7 @@ func (w *world) atItsBroker(wish wish) node.Time {
 		longest += w.patience() / 2
 	}
 	for _, h := range w.held {
-		if h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
+		if (h.kind == FaultPause || h.kind == FaultSilence) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
 			longest += h.to - max(h.from, wish.ended)
 		}
 	}
@@ -173,13 +174,14 @@ func (w *world) atItsBroker(wish wish) node.Time {
 
 // hold is a time in which something is held up: at a broker, or everywhere (0).
 type hold struct {
+	kind     FaultKind
 	broker   int
 	from, to node.Time
 }
 
 // holdUp notes a fault that keeps what is on its way from arriving.
 func (w *world) holdUp(f *Fault, b *broker) {
-	h := hold{0, w.now, w.now + at(f.For)}
+	h := hold{f.Kind, 0, w.now, w.now + at(f.For)}
 	switch f.Kind {
 	case FaultPause, FaultSilence, FaultClog, FaultStall, FaultSlowDisk, FaultStop:
 		h.broker = b.number
