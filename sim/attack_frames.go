@@ -274,15 +274,19 @@ func herd(d draw, number int) kmsg.Request {
 // beyondLimits asks for something that no broker may make in worlds with hostile clients (see mostReplicas): what comes of it
 // is seen at once (judge.discover). Groups without members are made only where no member of a polite one could be refused for it.
 func beyondLimits(w *world, d draw, id int, topic string, n int) kmsg.Request {
-	switch x := d.next().below(3); {
-	case x == 0 && w.plan.fewGroups():
+	switch x := d.next().below(6); {
+	case x == 0: // or there are no coordinators
+		req := kmsg.NewPtrFindCoordinatorRequest()
+		req.Version, req.CoordinatorKey = 3, preyGroup
+		return req
+	case x <= 3 && w.plan.fewGroups():
 		req := kmsg.NewPtrOffsetCommitRequest()
 		req.Version, req.Group, req.Generation = 7, fmt.Sprintf("beyond%d.%d", id, d.next().next().below(int64(n))), -1
 		t := kmsg.NewOffsetCommitRequestTopic()
 		t.Topic, t.Partitions = topic, []kmsg.OffsetCommitRequestTopicPartition{kmsg.NewOffsetCommitRequestTopicPartition()}
 		req.Topics = append(req.Topics, t)
 		return req
-	case x == 1:
+	case x == 4:
 		req := kmsg.NewPtrCreatePartitionsRequest()
 		req.Version, req.TimeoutMillis = 1, 1000
 		t := kmsg.NewCreatePartitionsRequestTopic()

@@ -183,7 +183,7 @@ func (w *world) config(b *broker) node.Config {
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1
 		cfg.MaxPartitionsPerBroker, cfg.GroupMaxSize = mostReplicas, 100
 		if w.plan.fewGroups() {
-			cfg.MaxGroups = 8
+			cfg.MaxGroups = 2
 		}
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
