@@ -5,6 +5,7 @@ package host
 import (
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -214,4 +215,29 @@ func TestOneAddressHasABoundOfConnections(t *testing.T) {
 	defer other.Close()
 	other.Write(frame([]byte("x")))
 	mustRead(t, other)
+}
+
+// An address whose many connections leave few answers each is hung up on before another that has one with more.
+func TestTheAddressWithTheMostAnswersGoesFirst(t *testing.T) {
+	s := &clients{limits: Limits{UnreadBytes: 1000}, conns: make(map[node.ConnID]*conn), lines: newClientLines(slog.New(slog.DiscardHandler))}
+	defer s.lines.stop()
+	add := func(from *client, bytes int64) *conn {
+		ours, theirs := net.Pipe()
+		t.Cleanup(func() { theirs.Close() })
+		c := newConn(s, ours)
+		c.from, c.replyBytes = from, bytes
+		s.unread.Add(bytes)
+		s.conns[node.ConnID(len(s.conns))] = c
+		return c
+	}
+	greedy, polite := &client{}, &client{}
+	one := add(polite, 400)
+	for range 50 {
+		add(greedy, 50)
+	}
+	s.dropSlow(time.Now())
+	s.wg.Wait()
+	if one.shutdown || s.unread.Load() > 2*s.limits.UnreadBytes {
+		t.Errorf("the other address was hung up on: %v; %d bytes are left", one.shutdown, s.unread.Load())
+	}
 }

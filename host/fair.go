@@ -47,8 +47,9 @@ const slowTime = time.Second
 // lookEvery is how often connections are looked through for slow ones, unless the bound is exceeded twice.
 const lookEvery = 10 * time.Millisecond
 
-// dropSlow closes the connections with the most unread answers until the others keep to the bound: those whose
-// clients have taken nothing for slowTime, and any as long as the bound is exceeded twice. The caller holds s.mu.
+// dropSlow closes connections until the others keep to the bound on unread answers: first those of the address that has the most
+// of them, over however many connections, and of these the ones with the most. They are those whose clients have taken
+// nothing for slowTime, and any as long as the bound is exceeded twice. The caller holds s.mu.
 func (s *clients) dropSlow(now time.Time) {
 	limit := s.limits.UnreadBytes
 	if s.unread.Load() <= 2*limit && now.Sub(s.looked) < lookEvery {
@@ -61,12 +62,16 @@ func (s *clients) dropSlow(now time.Time) {
 		slow  bool
 	}
 	var list []waiting
+	sums := make(map[*client]int64)
 	for _, c := range s.conns {
 		if n, since := c.waits(now); n > 0 {
 			list = append(list, waiting{c, n, since > slowTime})
+			sums[c.from] += n
 		}
 	}
-	slices.SortFunc(list, func(a, b waiting) int { return cmp.Compare(b.bytes, a.bytes) })
+	slices.SortFunc(list, func(a, b waiting) int {
+		return cmp.Or(cmp.Compare(sums[b.c.from], sums[a.c.from]), cmp.Compare(b.bytes, a.bytes))
+	})
 	for _, w := range list {
 		left := s.unread.Load()
 		if left <= limit {
