@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"chronik/wal"
 )
@@ -73,6 +74,13 @@ func (b *brokerMeta) registered() start {
 	return start{b.Incarnation, uint32(b.Session), b.Start, wal.LSN(b.Began), wal.LSN(b.Began)}
 }
 
+// stranger reports whether a broker has no part in this cluster: it can't have answered for anything. A founder of another
+// list, which was told the wrong one, comes back with an emptied folder.
+func (n *Node) stranger(id BrokerID) bool {
+	list := n.founding.list
+	return len(list) > 0 && !slices.Contains(list, id) && n.catalog.broker(id) == nil
+}
+
 // admitProcess reads which process of a broker an envelope is from, and reports whether to take anything from it.
 func (n *Node) admitProcess(m Message, r *reader) bool {
 	if len(r.b) == 0 || r.b[0] != itemStart {
@@ -84,7 +92,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	if r.bad || p == nil {
 		return !r.bad
 	}
-	if n.founding.open || n.joining() {
+	if n.founding.open || n.joining() || n.stranger(from) {
 		p.meet(s)
 		return true
 	}
