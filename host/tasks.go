@@ -25,7 +25,7 @@ func classOf(k node.TaskKind) int {
 		return taskQuick
 	case node.TaskParse, node.TaskEncode:
 		return taskFrames
-	case node.TaskAssign:
+	case node.TaskAssign, node.TaskPack, node.TaskRepack, node.TaskDecode:
 		return taskLong
 	default:
 		return taskOthers

@@ -220,20 +220,12 @@ type catalogState struct {
 	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
 }
 
-// snapshot implements machine.
-func (c *catalog) snapshot(uint64) []byte {
-	b, err := json.Marshal(catalogState{c.brokers, c.topics, c.nextGroup, c.nextReplica, c.nextProducer, c.founders})
-	assert(err == nil, "the catalog can be encoded: %v", err)
-	return b
-}
-
 // restore implements machine.
-func (c *catalog) restore(checkpoints [][]byte, received bool) error {
+func (c *catalog) restore(checkpoints [][]byte) error {
 	var s catalogState
 	if err := json.Unmarshal(checkpoints[len(checkpoints)-1], &s); err != nil {
 		return fmt.Errorf("state of the catalog: %w", err)
 	}
-	old := c.byGroup
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
 	c.sizes.version++
@@ -247,10 +239,17 @@ func (c *catalog) restore(checkpoints [][]byte, received bool) error {
 			c.host(p, 1)
 		}
 	}
-	if received {
-		c.installed(old)
-	}
 	return nil
+}
+
+// adopt implements machine.
+func (c *catalog) adopt(received machine) {
+	from, old := received.(*catalog), c.byGroup
+	c.brokers, c.topics = from.brokers, from.topics
+	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = from.nextGroup, from.nextReplica, from.nextProducer, from.founders
+	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
+	c.sizes.version++
+	c.installed(old)
 }
 
 // installed brings the node in line with a catalog that it was sent.
@@ -400,10 +399,11 @@ func (c *catalog) renumber(p *partitionMeta, b BrokerID) {
 		return
 	}
 	number := c.replicaNumber()
-	for _, list := range [][]replicaMeta{p.Target, p.Replicas, p.Leaving} {
-		for i := range list {
-			if list[i].Broker == b {
-				list[i].Number = number
+	for _, list := range []*[]replicaMeta{&p.Target, &p.Replicas, &p.Leaving} {
+		*list = slices.Clone(*list) // a checkpoint that is being written has the old one
+		for i := range *list {
+			if (*list)[i].Broker == b {
+				(*list)[i].Number = number
 			}
 		}
 	}

@@ -56,10 +56,11 @@ func (p *packer) unpack(b []byte) ([]byte, error) {
 }
 
 // encodeCheckpoint makes the bytes of a checkpoint.
-func (n *Node) encodeCheckpoint(c checkpoint) []byte {
-	b := appendConf([]byte{checkpointVersion}, c.conf)
-	b = binary.AppendUvarint(b, c.confIndex)
-	return n.packer.pack(append(b, c.state...))
+func (p *packer) encodeCheckpoint(c checkpoint) []byte { return p.pack(append(c.head(), c.state...)) }
+
+// head is what comes before the state.
+func (c *checkpoint) head() []byte {
+	return binary.AppendUvarint(appendConf([]byte{checkpointVersion}, c.conf), c.confIndex)
 }
 
 // checkpoint is a checkpoint taken apart.
@@ -69,8 +70,8 @@ type checkpoint struct {
 	state     []byte
 }
 
-func (n *Node) decodeCheckpoint(data []byte) (checkpoint, error) {
-	b, err := n.packer.unpack(data)
+func (p *packer) decodeCheckpoint(data []byte) (checkpoint, error) {
+	b, err := p.unpack(data)
 	if err != nil {
 		return checkpoint{}, fmt.Errorf("%w: %w", errCheckpoint, err)
 	}
@@ -84,6 +85,27 @@ func (n *Node) decodeCheckpoint(data []byte) (checkpoint, error) {
 	}
 	c.state = r.b
 	return c, nil
+}
+
+// decode takes a checkpoint apart and builds a state from it, on a machine that nobody uses.
+func (p *packer) decode(data []byte, into machine) (checkpoint, error) {
+	c, err := p.decodeCheckpoint(data)
+	if err != nil {
+		return c, err
+	}
+	err = into.restore([][]byte{c.state})
+	c.state = nil
+	return c, err
+}
+
+// repack puts other replicas into a checkpoint.
+func (p *packer) repack(data []byte, conf *pb.ConfState, confIndex uint64) ([]byte, error) {
+	c, err := p.decodeCheckpoint(data)
+	if err != nil {
+		return nil, err
+	}
+	c.conf, c.confIndex = conf, confIndex
+	return p.encodeCheckpoint(c), nil
 }
 
 // appendConf appends a configuration: four lists of raft ids and whether raft leaves a joint
@@ -114,42 +136,22 @@ func (r *reader) conf() *pb.ConfState {
 	return c
 }
 
-// checkpoint keeps the state at the applied index, and lets go of what it makes superfluous. If
-// little happened since the checkpoint before, it takes its place.
-func (g *group) checkpoint() {
-	if g.closed {
-		return
-	}
-	kept := g.node.log.Checkpoints(g.id)
-	var replaced *wal.CheckpointInfo
-	since := uint64(0)
-	if n := len(kept); n > 0 {
-		if kept[n-1].Index >= g.applied {
-			return
-		}
-		since = kept[n-1].Index
-		if g.checkpointIsSmall(kept) {
-			replaced, since = &kept[n-1], 0
-			if n > 1 {
-				since = kept[n-2].Index
-			}
-		}
-	}
-	term, err := g.view.Term(g.applied)
-	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
-	data := g.node.encodeCheckpoint(checkpoint{g.conf, g.confIndex, g.machine.snapshot(since)})
-	g.node.counters.checkpoint += int64(len(data))
-	g.node.log.AddCheckpoint(g.id, wal.Checkpoint{Index: g.applied, Term: term, Data: data})
-	if replaced != nil {
-		g.node.log.DropCheckpoint(g.id, replaced.Index)
-	} else {
-		g.bytesBefore = 0
-	}
-	g.bytesBefore, g.bytesSince = g.bytesBefore+g.bytesSince, 0
-	g.checkpointed = g.applied
-	g.node.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(g.applied)})
-	g.release()
+// isDue reports whether the group has applied enough since its newest checkpoint for another one.
+func (g *group) isDue() bool {
+	since, large := g.applied-g.checkpointed, g.largeState()
+	return since >= uint64(g.node.cfg.CheckpointEntries) && since >= uint64(large/largePerEntry) ||
+		g.bytesSince >= spanBytes && g.bytesSince >= g.checkpointBytes() && g.bytesSince >= largePerByte*large
 }
+
+// A large state is written less often: not before what was applied since has cost much more than to write it. A state is
+// large by what it takes beyond largeStateBytes, compressed.
+const (
+	largeStateBytes = 64 << 10
+	largePerEntry   = 32
+	largePerByte    = 4
+)
+
+func (g *group) largeState() int64 { return max(g.stateBytes-largeStateBytes, 0) }
 
 // checkpointIsSmall reports whether the newest checkpoint and what came after it are worth one.
 func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
@@ -222,11 +224,12 @@ func (g *group) loadCheckpoints(load func(wal.Op) wal.Result) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		parts, err := g.node.decodeCheckpoint(data)
+		parts, err := g.node.packer.decodeCheckpoint(data)
 		if err != nil {
 			return 0, fmt.Errorf("checkpoint of group %d at entry %d: %w", g.id, c.Index, err)
 		}
 		states, last = append(states, parts.state), c.Index
+		g.stateBytes = int64(c.Size)
 		g.setConf(parts.conf)
 		g.confIndex = parts.confIndex
 	}
@@ -234,7 +237,7 @@ func (g *group) loadCheckpoints(load func(wal.Op) wal.Result) (uint64, error) {
 		return 0, nil
 	}
 	g.checkpointed = last
-	if err := g.machine.restore(states, false); err != nil {
+	if err := g.machine.restore(states); err != nil {
 		return 0, fmt.Errorf("checkpoint of group %d at entry %d: %w", g.id, last, err)
 	}
 	return last, nil

@@ -224,17 +224,24 @@ func (c *coordinator) applyRecord(r *groupRecord) {
 // wake lets parked fetches look again, at the end of this step.
 func (c *coordinator) wake() { c.readers.wake(c.node) }
 
-// snapshot implements machine.
-func (c *coordinator) snapshot(uint64) []byte { return c.appendLog(nil) }
-
 // restore implements machine.
-func (c *coordinator) restore(checkpoints [][]byte, _ bool) error {
+func (c *coordinator) restore(checkpoints [][]byte) error {
 	c.groups, c.log, c.offsetBytes = nil, keyedLog{}, 0
 	b := checkpoints[len(checkpoints)-1]
 	if len(b) > 0 && b[0] != 0 {
 		return c.restoreLog(b)
 	}
 	return c.restoreOld(b)
+}
+
+// adopt implements machine.
+func (c *coordinator) adopt(received machine) {
+	from := received.(*coordinator)
+	c.groups, c.log, c.old = from.groups, from.log, from.old
+	c.node.out.Work.Parts += len(c.groups) / 32
+	for _, g := range c.groups {
+		g.coordinator = c
+	}
 }
 
 // retain implements machine: what is in the state needs no entries.

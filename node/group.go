@@ -40,12 +40,18 @@ type machine interface {
 	// apply takes the next committed entry and returns what the proposer is told. Empty data is
 	// raft's own entry, with which a leader begins its term.
 	apply(index, term uint64, data []byte) any
-	// snapshot returns the state after the last applied entry, for the next checkpoint. since is the
-	// entry of the one before, 0 if there is none.
-	snapshot(since uint64) []byte
+	// snapshot returns the state after the last applied entry, for the next checkpoint, in pieces. They are those of
+	// that state, whatever is applied before all are written; there is one at a time. since is the entry of the
+	// checkpoint before, 0 if there is none.
+	snapshot(since uint64) pieces
+	// state returns the same at once, and leaves pieces that are being written alone. It is for tests.
+	state(since uint64) []byte
 	// restore takes the states of the log's checkpoints, oldest first; a machine whose snapshots are
-	// whole needs only the last. If received is set the state is another broker's.
-	restore(checkpoints [][]byte, received bool) error
+	// whole needs only the last.
+	restore(checkpoints [][]byte) error
+	// adopt takes the state of a machine of the same kind, which was restored from what another broker sent and which
+	// nobody else uses, in the place of its own.
+	adopt(received machine)
 	// retain returns the first entry that the machine still needs; one past the last applied if none.
 	retain() uint64
 	// leading tells that this replica now answers for the group: it leads, and an entry of its own
@@ -89,9 +95,13 @@ type group struct {
 	inSync inSync // on a serving leader
 
 	checkpointed            uint64    // entry of the newest checkpoint
+	stateBytes              int64     // its size
+	saving                  *saving   // the one that is being written
+	toSave                  bool      // in node.saves
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches
+	decoded                 []decoded // those that have come, until raft has taken or refused them
 	careful                 bool      // old entries are read one by one, because one can't be read
 	unreadable              []uint64  // entries that can't be read back, and that nobody else has
 	confTicks               int       // until the leader looks at the replicas again
@@ -303,11 +313,8 @@ func (g *group) tickCheckpoint() {
 		return
 	}
 	g.rolled = n.told.Segment
-	made, before := g.checkpointed, g.view.hotBytes
-	g.checkpoint()
-	n.hotBytes += g.view.hotBytes - before
-	if g.checkpointed != made {
-		n.out.Work.Names += 4
+	if g.applied > g.checkpointed && g.largeState() == 0 { // large ones wait until it is worth it
+		g.checkpoint()
 	}
 }
 
@@ -364,8 +371,10 @@ func (g *group) advance() {
 	}
 	g.probing = false
 	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
-	if g.applied-g.checkpointed >= uint64(g.node.cfg.CheckpointEntries) ||
-		g.bytesSince >= spanBytes && g.bytesSince >= g.checkpointBytes() {
+	if !g.rn.HasReady() {
+		g.decoded = nil
+	}
+	if g.isDue() {
 		g.checkpoint()
 	}
 }
@@ -665,6 +674,7 @@ func (g *group) close() {
 	g.pipe = pipeline{}
 	g.setOutgoing(nil)
 	g.setIncoming(nil)
+	g.decoded, g.saving = nil, nil
 	g.abdicate()
 	g.lead, g.role = raft.None, raft.StateFollower
 }

@@ -142,8 +142,14 @@ func (s *modernState) state() string {
 	}
 }
 
-// placeOf returns where a member's records are, nil if there are none.
+// placeOf returns where a member's records are, or with no member the group's; nil if there are none.
 func (s *modernState) placeOf(id string) *place {
+	if s == nil {
+		return nil
+	}
+	if id == "" {
+		return s.place
+	}
 	if m := s.member(id); m != nil {
 		return m.place
 	}

@@ -77,7 +77,7 @@ func TestUnknownRecordsOfGroups(t *testing.T) {
 // A checkpoint with such a record is refused, whoever sends it.
 func TestUnknownRecordsInACheckpoint(t *testing.T) {
 	state := appendGroupBatch(nil, []kafka.Record{offsetTombstone("g", "t", 0), {Key: []byte{0, 9}}}, 0)
-	if err := (&coordinator{node: &Node{}}).restore([][]byte{state}, true); !errors.Is(err, errGroupRecord) {
+	if err := (&coordinator{node: &Node{}}).restore([][]byte{state}); !errors.Is(err, errGroupRecord) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -93,16 +93,16 @@ func FuzzGroupRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		n := newGroups(t, nil).node
 		c := n.coordinators[n.coordinatorPartition("g").Group]
-		state := c.snapshot(0)
+		state := c.state(0)
 		before := len(c.groups)
 		if err := c.applyBatch(appendGroupBatch(nil, []kafka.Record{{Key: key, Value: value}}, 0)); err != nil {
-			if string(c.snapshot(0)) != string(state) || len(c.groups) != before {
+			if string(c.state(0)) != string(state) || len(c.groups) != before {
 				t.Fatalf("it is refused, and changes something: %v", err)
 			}
 			return
 		}
 		again := &coordinator{node: n, group: c.group}
-		if err := again.restore([][]byte{c.snapshot(0)}, false); err != nil {
+		if err := again.restore([][]byte{c.state(0)}); err != nil {
 			t.Fatalf("a state is written that can't be read: %v", err)
 		}
 		c.leading()

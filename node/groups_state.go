@@ -57,6 +57,7 @@ func (g *consumerGroup) applyModern(ms int64, c *modernChange) {
 		return
 	}
 	g.buryClassic(ms)
+	g.coordinator.log.drop(g.stored.modern.placeOf(member)) // before it changes: a checkpoint may need what it was
 	g.stored.applyModern(c)
 	s := g.stored.modern
 	if member == "" {
@@ -144,22 +145,50 @@ func (p *place) entry() kafka.Record {
 // Until the log could be read, a checkpoint was a row of batches, which begin with 0, or nothing.
 const groupsStateVersion = 1
 
-// appendLog appends the coordinator's state.
-func (c *coordinator) appendLog(b []byte) []byte {
+func (c *coordinator) appendHead(b []byte) []byte {
 	b = append(b, groupsStateVersion)
 	b = binary.AppendVarint(b, c.log.end)
-	b = binary.AppendUvarint(b, uint64(c.log.count))
-	offset, ms := int64(0), int64(0)
+	return binary.AppendUvarint(b, uint64(c.log.count))
+}
+
+// snapshot implements machine.
+func (c *coordinator) snapshot(uint64) pieces {
+	head, offset, ms := c.appendHead(nil), int64(0), int64(0)
+	c.log.beginWriting()
+	return func(b []byte) (_ []byte, more bool) {
+		if head != nil {
+			b, head = append(b, head...), nil
+		} else if p := c.log.nextToWrite(); p != nil {
+			b = p.appendTo(b, offset, ms)
+			offset, ms = p.offset, p.ms
+			c.log.wrote(p)
+		}
+		return b, c.log.nextToWrite() != nil
+	}
+}
+
+// state implements machine.
+func (c *coordinator) state(uint64) []byte {
+	b, offset, ms := c.appendHead(nil), int64(0), int64(0)
 	c.log.from(0, func(p *place) bool {
-		r := p.entry()
-		b = binary.AppendVarint(b, p.offset-offset)
-		b = binary.AppendVarint(b, p.ms-ms)
-		b = append(binary.AppendUvarint(b, uint64(len(r.Key))), r.Key...)
-		b = append(binary.AppendUvarint(b, uint64(len(r.Value))), r.Value...)
+		b = p.appendTo(b, offset, ms)
 		offset, ms = p.offset, p.ms
 		return true
 	})
 	return b
+}
+
+// appendTo appends a place behind one with an offset and a time.
+func (p *place) appendTo(b []byte, offset, ms int64) []byte {
+	r := p.was
+	if r == nil {
+		now := p.entry()
+		r = &now
+	}
+	b = binary.AppendVarint(b, p.offset-offset)
+	b = binary.AppendVarint(b, p.ms-ms)
+	b = append(binary.AppendUvarint(b, uint64(len(r.Key))), r.Key...)
+	return append(binary.AppendUvarint(b, uint64(len(r.Value))), r.Value...)
 }
 
 var errGroupsState = errors.New("malformed state of a coordinator of consumer groups")

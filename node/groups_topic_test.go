@@ -281,7 +281,7 @@ func TestOldCheckpointOfGroups(t *testing.T) {
 			offsetRecord("a", "t", &committedOffset{offset: 9, committed: 1000}),
 		),
 		batch((&modernState{Epoch: 4}).record("g"), member.record("g")))
-	if err := c.restore([][]byte{old}, false); err != nil || !c.old {
+	if err := c.restore([][]byte{old}); err != nil || !c.old {
 		t.Fatal(err, c.old)
 	}
 	if got := c.find("a").stored.find("t", 0); got.offset != 9 || c.find("g").stored.modern.member("m") == nil {
@@ -300,19 +300,19 @@ func TestOldCheckpointOfGroups(t *testing.T) {
 		t.Errorf("it ends at %d", c.log.end)
 	}
 	again := &coordinator{node: o.node}
-	state := c.snapshot(0)
-	if err := again.restore([][]byte{state}, true); err != nil || again.old {
+	state := c.state(0)
+	if err := again.restore([][]byte{state}); err != nil || again.old {
 		t.Fatal(err, again.old)
 	}
-	if got := again.snapshot(0); !slices.Equal(got, state) {
+	if got := again.state(0); !slices.Equal(got, state) {
 		t.Error("a checkpoint comes back as another one")
 	}
 	for cut := 1; cut < len(state); cut++ {
-		if again.restore([][]byte{state[:cut]}, true) == nil {
+		if again.restore([][]byte{state[:cut]}) == nil {
 			t.Fatalf("%d of %d bytes are taken", cut, len(state))
 		}
 	}
-	if err := again.restore([][]byte{{groupsStateVersion + 1}}, false); err == nil {
+	if err := again.restore([][]byte{{groupsStateVersion + 1}}); err == nil {
 		t.Error("a later version is taken")
 	}
 }

@@ -5,6 +5,8 @@ package node
 import (
 	"slices"
 	"sort"
+
+	"chronik/kafka"
 )
 
 // keyedLog is a coordinator's partition of __consumer_offsets as clients read it: of each key the newest record, in
@@ -19,6 +21,10 @@ type keyedLog struct {
 	chunks []*chunk // ascending, never empty
 	graves []*place // tombstones in order, some of them dropped already
 	count  int      // places
+
+	// A checkpoint is being written of what stood at these offsets when it began: from the first to one before the
+	// second, as far as it isn't written. A place that is dropped meanwhile keeps what it was.
+	writeFrom, writeUntil int64
 }
 
 // chunk is a part of the log. Dropped places are cleared away when they are half of it.
@@ -34,6 +40,7 @@ type place struct {
 	ms        int64 // when they were written
 	kind      placeKind
 	in        *chunk         // nil: dropped
+	was       *kafka.Record  // it is dropped and still to be written: what its entry is
 	group     *consumerGroup // but for tombstones
 	name      string         // a topic's, a member's id, or a tombstone's key
 	partition int32
@@ -97,10 +104,20 @@ func (l *keyedLog) drop(p *place) {
 	if p == nil || p.in == nil {
 		return
 	}
+	if p.offset >= l.writeFrom && p.offset < l.writeUntil {
+		was := p.entry()
+		p.was = &was
+	}
 	c := p.in
 	p.in = nil
 	l.count--
-	if c.dropped++; 2*c.dropped >= len(c.places) {
+	c.dropped++
+	l.tidy(c)
+}
+
+// tidy clears a chunk if it is worth it.
+func (l *keyedLog) tidy(c *chunk) {
+	if 2*c.dropped >= len(c.places) {
 		l.clear(c)
 	}
 }
@@ -108,14 +125,20 @@ func (l *keyedLog) drop(p *place) {
 // clear lets go of what was dropped from a chunk, and joins what is left to the chunk before if both are small.
 func (l *keyedLog) clear(c *chunk) {
 	i := l.find(c.places[0].offset)
-	c.places = slices.DeleteFunc(c.places, func(p *place) bool { return p.in == nil })
+	c.places = slices.DeleteFunc(c.places, func(p *place) bool { return p.in == nil && p.was == nil })
 	c.dropped = 0
+	for _, p := range c.places {
+		c.dropped += btoi(p.in == nil)
+	}
 	if i > 0 && len(l.chunks[i-1].places)+len(c.places) <= chunkPlaces/2 {
 		before := l.chunks[i-1]
 		for _, p := range c.places {
-			p.in = before
+			if p.in != nil {
+				p.in = before
+			}
 		}
 		before.places, before.newest = append(before.places, c.places...), max(before.newest, c.newest)
+		before.dropped += c.dropped
 		c.places = nil
 	}
 	if len(c.places) == 0 {
@@ -137,6 +160,35 @@ func (l *keyedLog) from(offset int64, fn func(*place) bool) {
 				return
 			}
 		}
+	}
+}
+
+// beginWriting lets a checkpoint begin.
+func (l *keyedLog) beginWriting() { l.writeFrom, l.writeUntil = 0, l.end }
+
+// nextToWrite returns the next place that belongs to it, nil if there is none.
+func (l *keyedLog) nextToWrite() *place {
+	for i := l.find(l.writeFrom); i < len(l.chunks) && l.writeFrom < l.writeUntil; i++ {
+		places := l.chunks[i].places
+		j := sort.Search(len(places), func(j int) bool { return places[j].offset >= l.writeFrom })
+		for ; j < len(places); j++ {
+			if p := places[j]; p.offset >= l.writeUntil {
+				return nil
+			} else if p.in != nil || p.was != nil {
+				l.writeFrom = p.offset
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// wrote goes on after a place.
+func (l *keyedLog) wrote(p *place) {
+	l.writeFrom = p.offset + 1
+	if p.was != nil {
+		p.was = nil
+		l.tidy(l.chunks[l.find(p.offset)])
 	}
 }
 

@@ -129,22 +129,3 @@ func (g *group) checkSnapshot(term, index, entryTerm uint64, conf *pb.ConfState)
 	}
 	return ""
 }
-
-// checkState reports whether a checkpoint that arrived holds a state of the group's machine. It is tried on a machine
-// that nobody uses.
-func (g *group) checkState(data []byte) error {
-	parts, err := g.node.decodeCheckpoint(data)
-	if err != nil {
-		return err
-	}
-	states := [][]byte{parts.state}
-	switch g.machine.(type) {
-	case *catalog:
-		return newCatalog(g.node).restore(states, false)
-	case *partition:
-		return (&partition{node: g.node}).restore(states, false)
-	case *coordinator:
-		return (&coordinator{node: g.node}).restore(states, false)
-	}
-	return nil
-}

@@ -75,6 +75,8 @@ type Node struct {
 	configured        int      // so many of cfg.Members are the configuration's; others told of the rest
 	tellMembers       bool     // the world has to hear of the brokers
 	packer            packer
+	saves             []*group // that want a checkpoint, or are writing one
+	packing           bool     // a task compresses one
 	// checkpointReads are reads of checkpoints for followers, by operation.
 	checkpointReads map[uint64]coldRead
 	snapshotsOut    int // checkpoints that followers fetch, and that are fetched from leaders, under way
@@ -223,7 +225,7 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 		n.catalog.founders = append(n.catalog.founders, brokerOf(v))
 	}
 	n.log.SetVote(0, 1, 0)
-	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0)})})
+	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.packer.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0).whole()})})
 	n.log.Sync()
 	for end := n.log.End(); n.log.Durable() < end; {
 		op, ok := n.log.Next()
@@ -349,6 +351,7 @@ func (n *Node) Step(in *Input) *Output {
 	n.advance()
 	n.retryFetches()
 	n.doDue()
+	n.save()
 	n.evict()
 	n.flush()
 	n.lookFull()

@@ -13,26 +13,40 @@ import (
 //
 //	version, high watermark, log start, time of the last append (since version 2)
 //	leader epochs:  number, then epoch and start each
-//	producers:      since version 3, see producers.appendTo; before: number, then by id: id, epoch, number of batches, then
-//	                first, last, base, timestamp each
+//	producers:      before version 4. In version 3 with their length, as below; earlier: number, then by id: id, epoch,
+//	                number of batches, then first, last, base, timestamp each
 //	spans:          number, then base, index, bytes, count, newest, time of append (since version 2),
 //	                number of refused, then those
+//	producers:      since version 4, to the end: see producers.pieces
 //
 // The spans are those since the checkpoint before; everything else is whole. So a partition opens
 // with the spans of all its checkpoints and the rest of the newest.
 //
 // In version 1 newest was the largest timestamp of the span and all before it.
-const partitionStateVersion = 3
+const partitionStateVersion = 4
 
 var errState = errors.New("malformed state of a partition")
 
 // snapshot implements machine.
-func (p *partition) snapshot(since uint64) []byte {
-	return p.spans.appendSince(p.appendState(nil), since)
+func (p *partition) snapshot(since uint64) pieces {
+	head := p.spans.appendSince(p.appendHead(nil), since)
+	next := p.producers.pieces()
+	return func(b []byte) (_ []byte, more bool) {
+		if head != nil {
+			b, head = append(b, head...), nil
+			return b, true
+		}
+		return next(b)
+	}
 }
 
-// appendState appends all but the spans, which differ from replica to replica.
-func (p *partition) appendState(b []byte) []byte {
+// state implements machine.
+func (p *partition) state(since uint64) []byte {
+	return p.producers.appendTo(p.spans.appendSince(p.appendHead(nil), since))
+}
+
+// appendHead appends what comes before the spans.
+func (p *partition) appendHead(b []byte) []byte {
 	b = binary.AppendUvarint(b, partitionStateVersion)
 	b = binary.AppendVarint(b, p.highWatermark)
 	b = binary.AppendVarint(b, p.start)
@@ -42,7 +56,7 @@ func (p *partition) appendState(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(e.epoch))
 		b = binary.AppendVarint(b, e.start)
 	}
-	return p.producers.appendTo(b)
+	return b
 }
 
 // appendSince appends the spans that begin after an entry, and closes the last one: what comes later
@@ -74,19 +88,23 @@ func (s *spans) appendSince(b []byte, since uint64) []byte {
 	return b
 }
 
-// restore implements machine. One checkpoint without those before it is what another broker sent:
-// the records that its spans speak of stay there, and the log begins after it.
-func (p *partition) restore(checkpoints [][]byte, received bool) error {
+// restore implements machine.
+func (p *partition) restore(checkpoints [][]byte) error {
 	p.spans = nil
 	for i, b := range checkpoints {
 		if err := p.restoreOne(b, i == len(checkpoints)-1); err != nil {
 			return err
 		}
 	}
-	if received {
-		p.spans, p.start = nil, p.highWatermark
-	}
 	return nil
+}
+
+// adopt implements machine. The records that the spans speak of stay with the other broker, and the log begins after
+// the checkpoint.
+func (p *partition) adopt(received machine) {
+	q := received.(*partition)
+	p.highWatermark, p.start, p.appended = q.highWatermark, q.highWatermark, q.appended
+	p.spans, p.epochs, p.producers = nil, q.epochs, q.producers
 }
 
 // restoreOne takes one checkpoint. What it says of producers counts only if it is the newest.
@@ -104,18 +122,20 @@ func (p *partition) restoreOne(b []byte, newest bool) error {
 	for range r.count(2) {
 		p.epochs = append(p.epochs, epochStart{int32(r.varint()), r.varint()})
 	}
+	part := r
 	switch {
 	case version < 3:
 		p.producers = r.producersBefore(p.node.now)
-	case newest:
-		part := &reader{b: r.bytes()}
-		p.producers = part.producers(p.node.now)
-		r.bad = r.bad || part.bad || len(part.b) > 0
-	default:
-		r.bytes()
+	case version == 3:
+		part = &reader{b: r.bytes()}
 	}
 	p.spans = append(p.spans, r.spans(version, p.node.now)...)
-	if r.bad || len(r.b) > 0 {
+	if version >= 3 && newest {
+		p.producers = part.producers(p.node.now)
+	} else if version >= 3 {
+		part.b = nil
+	}
+	if r.bad || part.bad || len(r.b)+len(part.b) > 0 {
 		return fmt.Errorf("%w: it doesn't end where its numbers say", errState)
 	}
 	return nil

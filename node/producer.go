@@ -19,6 +19,7 @@ type producerWindow struct {
 	batches  []sequencedBatch // newest last, at least one and at most windowBatches
 
 	before, after *producerWindow // in producers' list
+	gone          bool            // it stays there only until it is written into a checkpoint
 }
 
 // last returns the newest batch.

@@ -5,6 +5,7 @@ package node
 import (
 	"cmp"
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"chronik/kafka"
@@ -12,9 +13,14 @@ import (
 
 // producers are the idempotent producers that a partition remembers, in the order of their newest batches. So whoever
 // was silent for longest is found at once, and a checkpoint needs no sorting.
+//
+// While a checkpoint is being written, a window that is about to change before it is written leaves a copy of itself in
+// its place in the list, which is gone in all other respects.
 type producers struct {
 	byID           map[int64]*producerWindow
 	oldest, newest *producerWindow
+	toWrite        *producerWindow // into a checkpoint, with those after it
+	writeUntil     int64           // but not those whose newest batch is at this offset or later
 }
 
 func newProducers() producers { return producers{byID: make(map[int64]*producerWindow)} }
@@ -25,6 +31,8 @@ func (ps *producers) add(b *kafka.Batch, base, appended int64, now Time) {
 	if w == nil {
 		w = &producerWindow{id: b.ProducerID, epoch: b.ProducerEpoch}
 		ps.byID[b.ProducerID] = w
+	} else if ps.isToWrite(w) {
+		w = ps.replace(w)
 	} else {
 		ps.unlink(w)
 	}
@@ -63,16 +71,33 @@ func (ps *producers) forget(id, newest int64) bool {
 	if w == nil || w.last().base != newest {
 		return false
 	}
-	ps.unlink(w)
+	if w.gone = ps.isToWrite(w); !w.gone {
+		ps.unlink(w)
+	}
 	delete(ps.byID, id)
 	return true
+}
+
+// isToWrite reports whether a window belongs to a checkpoint for which it isn't written yet.
+func (ps *producers) isToWrite(w *producerWindow) bool {
+	return ps.toWrite != nil && w.last().base >= ps.toWrite.last().base && w.last().base < ps.writeUntil
+}
+
+// replace leaves a window where it is until it is written, and returns one that takes its place in all other respects.
+func (ps *producers) replace(w *producerWindow) *producerWindow {
+	next := &producerWindow{id: w.id, epoch: w.epoch}
+	next.batches = append(make([]sequencedBatch, 0, windowBatches), w.batches...)
+	w.gone, ps.byID[w.id] = true, next
+	return next
 }
 
 // ids lists the producers, whoever was silent for longest first.
 func (ps *producers) ids() []int64 {
 	ids := make([]int64, 0, len(ps.byID))
 	for w := ps.oldest; w != nil; w = w.after {
-		ids = append(ids, w.id)
+		if !w.gone {
+			ids = append(ids, w.id)
+		}
 	}
 	return ids
 }
@@ -98,6 +123,9 @@ func (p *partition) forgetProducers() {
 	list, count := []byte(nil), 0
 	ms := p.node.cfg.ProducerExpiration.Milliseconds()
 	for w := p.producers.oldest; w != nil && count < maxForget && p.node.isOld(w.appended, w.seen, ms); w = w.after {
+		if w.gone {
+			continue
+		}
 		list = binary.AppendVarint(binary.AppendVarint(list, w.id), w.last().base)
 		count++
 	}
@@ -128,30 +156,66 @@ func (p *partition) applyForget(r *reader) bool {
 	return true
 }
 
-// appendTo appends the windows, oldest first, each as differences to what came before. The length comes first, so that
-// whoever has a newer checkpoint can skip them.
-func (ps *producers) appendTo(b []byte) []byte {
-	body := binary.AppendUvarint(nil, uint64(len(ps.byID)))
-	base, appended := int64(0), int64(0)
-	for w := ps.oldest; w != nil; w = w.after {
-		body = binary.AppendVarint(body, w.id)
-		body = binary.AppendVarint(body, int64(w.epoch))
-		body = binary.AppendVarint(body, w.appended-appended)
-		body = binary.AppendUvarint(body, uint64(len(w.batches)))
-		appended = w.appended
-		timestamp := appended
-		for _, s := range w.batches {
-			body = binary.AppendVarint(body, int64(s.first))
-			body = binary.AppendVarint(body, int64(s.last)-int64(s.first))
-			body = binary.AppendVarint(body, s.base-base)
-			body = binary.AppendVarint(body, s.timestamp-timestamp)
-			base, timestamp = s.base, s.timestamp
-		}
+// pieces writes the windows: their number, then the oldest first, each as differences to what came before.
+func (ps *producers) pieces() pieces {
+	head, base, appended := binary.AppendUvarint(nil, uint64(len(ps.byID))), int64(0), int64(0)
+	ps.toWrite, ps.writeUntil = ps.oldest, math.MaxInt64
+	if ps.newest != nil {
+		ps.writeUntil = ps.newest.last().base + 1
 	}
-	return append(binary.AppendUvarint(b, uint64(len(body))), body...)
+	return func(b []byte) (_ []byte, more bool) {
+		if head != nil {
+			b, head = append(b, head...), nil
+		} else if w := ps.toWrite; w != nil {
+			b = w.appendTo(b, base, appended)
+			base, appended = w.last().base, w.appended
+			ps.wrote(w)
+		}
+		return b, ps.toWrite != nil
+	}
 }
 
-// producers is the inverse of appendTo.
+// wrote goes on to the window after one that was written.
+func (ps *producers) wrote(w *producerWindow) {
+	if ps.toWrite = w.after; ps.toWrite != nil && ps.toWrite.last().base >= ps.writeUntil {
+		ps.toWrite = nil
+	}
+	if w.gone {
+		ps.unlink(w)
+	}
+}
+
+// appendTo writes the same at once.
+func (ps *producers) appendTo(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ps.byID)))
+	base, appended := int64(0), int64(0)
+	for w := ps.oldest; w != nil; w = w.after {
+		if !w.gone {
+			b = w.appendTo(b, base, appended)
+			base, appended = w.last().base, w.appended
+		}
+	}
+	return b
+}
+
+// appendTo appends a window behind one with a newest batch and a time of appending.
+func (w *producerWindow) appendTo(b []byte, base, appended int64) []byte {
+	b = binary.AppendVarint(b, w.id)
+	b = binary.AppendVarint(b, int64(w.epoch))
+	b = binary.AppendVarint(b, w.appended-appended)
+	b = binary.AppendUvarint(b, uint64(len(w.batches)))
+	timestamp := w.appended
+	for _, s := range w.batches {
+		b = binary.AppendVarint(b, int64(s.first))
+		b = binary.AppendVarint(b, int64(s.last)-int64(s.first))
+		b = binary.AppendVarint(b, s.base-base)
+		b = binary.AppendVarint(b, s.timestamp-timestamp)
+		base, timestamp = s.base, s.timestamp
+	}
+	return b
+}
+
+// producers reads what they write.
 func (r *reader) producers(now Time) producers {
 	ps := newProducers()
 	base, appended := int64(0), int64(0)

@@ -109,15 +109,15 @@ func TestManyProducers(t *testing.T) {
 		if each := (after.HeapAlloc - before.HeapAlloc) / ids; each > most {
 			t.Errorf("%d batches of each: %d bytes of memory a producer, want at most %d", batches, each, most)
 		}
-		state := p.snapshot(0)
+		state := p.state(0)
 		if each := len(state) / ids; each > 6+8*min(int(batches), windowBatches) {
 			t.Errorf("%d batches of each: %d bytes of a checkpoint a producer", batches, each)
 		}
 		q := &partition{node: n, meta: p.meta}
-		if err := q.restore([][]byte{p.snapshot(0), state}, false); err != nil {
+		if err := q.restore([][]byte{p.state(0), state}); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(q.snapshot(0), state) || !slices.Equal(q.producers.ids(), p.producers.ids()) {
+		if !bytes.Equal(q.state(0), state) || !slices.Equal(q.producers.ids(), p.producers.ids()) {
 			t.Error("what was restored differs")
 		}
 		runtime.KeepAlive(p)
@@ -161,7 +161,7 @@ func TestProducersOfEarlierReleases(t *testing.T) {
 		0,
 	} // no spans
 	p := &partition{node: newOne(t, nil).node, meta: &partitionMeta{}}
-	if err := p.restore([][]byte{old}, false); err != nil {
+	if err := p.restore([][]byte{old}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(p.producers.ids(), p.producers.byID[5].batches, p.producers.byID[7].batches); got != "[7 5] [{0 0 15 0}] [{0 0 5 0} {1 1 6 0}]" {

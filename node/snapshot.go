@@ -5,6 +5,7 @@ package node
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -28,8 +29,10 @@ const minPiece = 256
 // outgoing is a checkpoint that followers of a group fetch.
 type outgoing struct {
 	index, term uint64
-	checkpoint         // state is nil while it is read
-	data        []byte // what followers fetch: the state with the replicas of the group
+	read        []byte // as it is in the log; nil while it is read
+	conf        *pb.ConfState
+	confIndex   uint64
+	data        []byte // what followers fetch: the state with these replicas; nil while it is made
 	used        Time   // when a follower last asked for a piece, or the read began
 }
 
@@ -40,6 +43,7 @@ type incoming struct {
 	size    uint64
 	sum     uint32
 	data    []byte
+	whole   bool // it is being taken apart
 	asked   Time // when a piece was last asked for
 	got     Time // when the last piece came
 }
@@ -52,12 +56,14 @@ func (g *group) snapshot() *pb.Snapshot {
 	kept := g.node.log.Checkpoints(g.id)
 	assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
 	if o := g.outgoing; o != nil && o.index == kept[0].Index {
-		if o.state == nil {
+		if o.read == nil {
 			return nil
 		}
-		if o.data == nil || o.confIndex != g.confIndex {
-			o.conf, o.confIndex = g.conf, g.confIndex
-			o.data = g.node.encodeCheckpoint(o.checkpoint)
+		if o.conf == nil || o.confIndex != g.confIndex {
+			g.repack(o, false)
+		}
+		if o.data == nil {
+			return nil
 		}
 		o.used = g.node.now
 		return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &o.index, Term: &o.term, ConfState: o.conf}}
@@ -87,6 +93,38 @@ func (g *group) setIncoming(in *incoming) {
 	g.incoming = in
 }
 
+// repack makes what followers fetch, with the replicas of today: a little at once, if raft may be told at once.
+func (g *group) repack(o *outgoing, atOnce bool) {
+	o.conf, o.confIndex, o.data = g.conf, g.confIndex, nil
+	conf := g.conf
+	g.takeApart(atOnce, Task{Kind: TaskRepack, Batch: o.read, conf: conf, confIndex: g.confIndex}, func(res TaskResult) {
+		switch {
+		case g.outgoing != o || o.conf != conf:
+		case res.Err != nil:
+			g.node.damaged(g, o.index, res.Err)
+		default:
+			o.data = res.Batch
+			g.kick()
+		}
+	})
+}
+
+// takeApart does a task on a checkpoint, a small one at once if that may be.
+func (g *group) takeApart(atOnce bool, t Task, done func(TaskResult)) {
+	if atOnce && g.node.savesAtOnce(foldedBytes*len(t.Batch)) {
+		done(t.Do())
+		return
+	}
+	g.node.start(t, func(res TaskResult) {
+		if !g.closed {
+			done(res)
+		}
+	})
+}
+
+// foldedBytes is about how many bytes of a state a byte of a checkpoint unfolds to.
+const foldedBytes = 4
+
 // finishCheckpoint takes the result of reading a checkpoint for followers.
 func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
 	data, err := n.log.CheckpointData(read.group, read.first, res)
@@ -100,10 +138,8 @@ func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
 	case err != nil:
 		return err
 	}
-	if g.outgoing.checkpoint, err = n.decodeCheckpoint(data); err != nil {
-		return err
-	}
-	g.kick()
+	g.outgoing.read = data
+	g.repack(g.outgoing, true)
 	return nil
 }
 
@@ -112,6 +148,7 @@ func (g *group) tickSnapshots() {
 	now, patience := g.node.now, 4*g.node.electionTimeout()
 	if in := g.incoming; in != nil {
 		switch {
+		case in.whole:
 		case now.Sub(in.got) > patience:
 			g.setIncoming(nil) // raft's leader finds out and begins again
 		case now.Sub(in.asked) > g.node.electionTimeout()/2:
@@ -231,7 +268,7 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 		return
 	}
 	in := g.incoming
-	if in.message.GetSnapshot().GetMetadata().GetIndex() != index || offset != uint64(len(in.data)) {
+	if in.whole || in.message.GetSnapshot().GetMetadata().GetIndex() != index || offset != uint64(len(in.data)) {
 		return
 	}
 	in.data, in.got = append(in.data, piece...), n.now
@@ -240,32 +277,67 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 		g.askPiece()
 		return
 	}
-	g.setIncoming(nil)
 	if uint64(len(in.data)) != in.size || crc32.Checksum(in.data, castagnoli) != in.sum {
+		g.setIncoming(nil)
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "a checkpoint's checksum is wrong"})
 		return
 	}
-	if err := g.checkState(in.data); err != nil {
-		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: "checkpoint: " + err.Error()})
+	in.whole = true
+	m := g.emptyMachine()
+	g.takeApart(true, Task{Kind: TaskDecode, Batch: in.data, machine: m}, func(res TaskResult) { g.received(in, m, res) })
+}
+
+// emptyMachine returns a machine of the group's kind, of a node that nobody uses.
+func (g *group) emptyMachine() machine {
+	aside := &Node{cfg: g.node.cfg, self: g.node.self, now: g.node.now}
+	switch g.machine.(type) {
+	case *partition:
+		return &partition{node: aside, producers: newProducers()}
+	case *coordinator:
+		return &coordinator{node: aside}
+	default:
+		return newCatalog(aside)
+	}
+}
+
+// decoded is a checkpoint of another broker, taken apart.
+type decoded struct {
+	index     uint64
+	sum       uint32
+	confIndex uint64
+	machine   machine
+}
+
+// received hands raft a checkpoint, if it holds a state of the group's machine. Raft takes it, or doesn't, when the group advances.
+func (g *group) received(in *incoming, m machine, res TaskResult) {
+	if g.incoming != in {
 		return
 	}
+	g.setIncoming(nil)
+	if res.Err != nil {
+		g.node.event(Event{Kind: EventEnvelopeRefused, Group: g.id, N: int64(in.from), Text: "checkpoint: " + res.Err.Error()})
+		return
+	}
+	index := in.message.GetSnapshot().GetMetadata().GetIndex()
+	g.decoded = append(g.decoded, decoded{index, in.sum, res.checkpoint.confIndex, m})
 	in.message.Snapshot.Data = in.data
 	g.step(in.message)
 }
 
 // install puts a checkpoint that raft accepted in the place of everything the replica has.
 func (g *group) install(s *pb.Snapshot) {
-	meta := s.GetMetadata()
-	parts, err := g.node.decodeCheckpoint(s.GetData())
-	assert(err == nil, "a checkpoint was checked when it came: %v", err)
+	meta, sum := s.GetMetadata(), crc32.Checksum(s.GetData(), castagnoli)
+	i := slices.IndexFunc(g.decoded, func(d decoded) bool { return d.index == meta.GetIndex() && d.sum == sum })
+	assert(i >= 0, "a checkpoint was taken apart when it came: group %d, entry %d", g.id, meta.GetIndex())
+	d := g.decoded[i]
+	g.decoded, g.saving = nil, nil
 	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})
 	g.view.reset()
 	g.setConf(meta.GetConfState())
-	g.confIndex = parts.confIndex
-	g.applied, g.checkpointed = meta.GetIndex(), meta.GetIndex()
+	g.confIndex = d.confIndex
+	g.applied, g.checkpointed, g.stateBytes = meta.GetIndex(), meta.GetIndex(), int64(len(s.GetData()))
 	g.commit = max(g.commit, g.applied)
 	g.bytesBefore, g.bytesSince = 0, 0
 	g.node.event(Event{Kind: EventSnapshotInstalled, Group: g.id, Term: g.term, N: int64(g.applied)})
-	err = g.machine.restore([][]byte{parts.state}, true)
-	assert(err == nil, "a checkpoint's state was checked when it came: %v", err)
+	g.machine.adopt(d.machine)
 }

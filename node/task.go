@@ -3,10 +3,12 @@
 package node
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
 )
@@ -15,7 +17,8 @@ import (
 // elements. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
 // result back in a later Input. Tasks may be done in any order, and several at once.
 //
-// The batch is not to be changed by anybody until then, and Keys and what is assigned belong to the task.
+// The batch and the pieces are not to be changed by anybody until then; Keys, what is assigned and the machine belong to
+// the task.
 type Task struct {
 	ID    uint64
 	Kind  TaskKind
@@ -29,6 +32,10 @@ type Task struct {
 	Tombstones bool          // TaskKeep: they go
 	Keys       *Keys         // TaskKeys, TaskKeep
 	assigning  *assigning    // TaskAssign
+	Pieces     [][]byte      // TaskPack
+	machine    machine       // TaskDecode: empty, and nobody's
+	conf       *pb.ConfState // TaskRepack
+	confIndex  uint64        // TaskRepack
 
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
@@ -47,6 +54,9 @@ const (
 	TaskAssign                     // who of a consumer group gets which partitions? Another piece of it
 	TaskParse                      // parse the body of a large request
 	TaskEncode                     // make the frame of a large answer
+	TaskPack                       // compress a checkpoint
+	TaskRepack                     // put other replicas into a checkpoint
+	TaskDecode                     // build the state that a checkpoint holds
 )
 
 // TaskResult is what came of a task.
@@ -55,13 +65,15 @@ type TaskResult struct {
 	Err   error  // an *kafka.Error about the batch
 	At    int64  // TaskFind: the record's place in the batch; -1: there is none
 	Time  int64  // TaskFind: its timestamp in ms; TaskCheck: the largest one
-	Batch []byte // TaskKeep: what is left
+	Batch []byte // TaskKeep: what is left; TaskPack, TaskRepack: the checkpoint
 	Bytes int64  // of keys and values; TaskKeys, TaskKeep
 
 	Message  kmsg.Request // TaskParse
 	Elements int          // TaskParse: how many it has
 	Frame    kafka.Frame  // TaskEncode
 	errors   map[apiError]int64
+
+	checkpoint checkpoint // TaskDecode: but for its state
 }
 
 // Do carries the task out. It depends on nothing but the task, and is the same in every world.
@@ -94,6 +106,12 @@ func (t *Task) Do() TaskResult {
 		res.Message, res.Elements, res.Err = kafka.ParseWithin(t.Header, t.Batch, math.MaxInt32)
 	case TaskEncode:
 		t.encode(&res)
+	case TaskPack:
+		res.Batch = new(packer).pack(bytes.Join(t.Pieces, nil))
+	case TaskRepack:
+		res.Batch, res.Err = new(packer).repack(t.Batch, t.conf, t.confIndex)
+	case TaskDecode:
+		res.checkpoint, res.Err = new(packer).decode(t.Batch, t.machine)
 	}
 	return res
 }

@@ -14,6 +14,7 @@ type Work struct {
 	Walked   int   // groups that were looked at because all of them are: see errand
 	Advanced int   // times that a group's raft had something to do
 	Placed   int   // groups that were opened or closed
+	Saved    int   // pieces of states that were encoded or decoded for checkpoints
 	Bytes    int64 // of requests, answers, messages, results and applied entries
 }
 
@@ -22,15 +23,16 @@ const StepBudget = 10_000
 
 // Cost is the work as one number.
 func (w Work) Cost() int {
-	return 10*w.Requests + 5*w.Names + 2*w.Parts + w.Elements + 5*w.Entries + w.Walked + 5*w.Advanced + placeCost*w.Placed + int(w.Bytes>>10)
+	return 10*w.Requests + 5*w.Names + 2*w.Parts + w.Elements + 5*w.Entries + w.Saved + w.Walked + 5*w.Advanced + placeCost*w.Placed + int(w.Bytes>>10)
 }
 
 // Within reports whether a step kept to a budget. A piece is begun while anything is left, so the last may go
 // beyond; and what the world gave (messages, results) is taken whole, the world bounds its bytes. The broker's own work
-// keeps to its share of even a small budget; its last piece may close a group and open its successor.
+// keeps to its share of even a small budget, and so do states; its last piece may close a group and open its successor.
 func (w Work) Within(budget int) bool {
 	own := budget / ownShare
-	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+2
+	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+2 &&
+		w.Saved <= max(1, budget/savingShare)
 }
 
 // spent reports whether this step has done what it may, or a part of that.
@@ -194,5 +196,5 @@ func (n *Node) dropQueued(gone []ConnID) {
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.unsettled()
+	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.unsettled() || len(n.saves) > 0 && !n.packing
 }

@@ -170,7 +170,8 @@ func (w *world) config(b *broker) node.Config {
 		ClockPatience:         cmp.Or(time.Duration(k.ClockPatience), 20*time.Second),
 		ProducerExpiration:    time.Duration(k.ProducerExpiry),
 		TimestampAfterMaxMs:   math.MaxInt64, // a clock may be years behind
-		RetentionMs:           -1,            // records of simulated clients are not of this time
+		CheckStates:           true,
+		RetentionMs:           -1, // records of simulated clients are not of this time
 	}
 	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
 		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step

@@ -19,12 +19,16 @@ func (w *world) startTask(b *broker, t node.Task) {
 	w.schedule(event{at: w.now + d.span(mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
 }
 
-// hashOfTask is of what nobody may change before the task is done: its batch, and the answer that it encodes.
+// hashOfTask is of what nobody may change before the task is done: its batch or pieces, and the answer that it encodes.
 func hashOfTask(t node.Task) uint64 {
 	if t.Kind == node.TaskEncode {
 		return hashOf(t.Do().Frame.Bytes())
 	}
-	return hashOf(t.Batch)
+	h := hashOf(t.Batch)
+	for _, p := range t.Pieces {
+		h = h<<1 ^ hashOf(p)
+	}
+	return h
 }
 
 // finishTask does a task and puts what came of it into the mailbox.

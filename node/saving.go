@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"bytes"
+
+	"chronik/wal"
+)
+
+// A state may be large, so a checkpoint is written in three parts, and the group goes on meanwhile. The state is encoded
+// in pieces, as many in a step as savingShare allows. Whatever is about to change before its piece is written stays as it
+// was until then, so all pieces are of the state after one entry. Then they are compressed, large ones by a task of the
+// world, and put into the log.
+
+// pieces appends the next piece of a state to b, and reports whether there are more.
+type pieces func(b []byte) (_ []byte, more bool)
+
+// whole returns all pieces at once.
+func (next pieces) whole() (b []byte) {
+	for more := true; more; {
+		b, more = next(b)
+	}
+	return b
+}
+
+// saving is a checkpoint that is being written.
+type saving struct {
+	index, term uint64
+	replaces    uint64   // the checkpoint in whose place it comes; 0: it comes beside the others
+	bytes       int64    // group.bytesSince when it began
+	data        [][]byte // what is written, in chunks, so that nothing is copied when there is more
+	size        int
+	next        pieces // nil: all are in data
+	want        []byte // see Config.CheckStates
+}
+
+// savingChunk is the size of a chunk.
+const savingChunk = 64 << 10
+
+// piece writes the next piece.
+func (s *saving) piece() {
+	last := len(s.data) - 1
+	if last < 0 || len(s.data[last]) >= savingChunk-savingChunk/16 {
+		s.data = append(s.data, make([]byte, 0, savingChunk))
+		last++
+	}
+	before, more := len(s.data[last]), false
+	if s.data[last], more = s.next(s.data[last]); !more {
+		s.next = nil
+	}
+	s.size += len(s.data[last]) - before
+}
+
+// savingShare is the part of a step's budget for states that are encoded and decoded, one in so many. It is theirs
+// alone: under load they have to get on as well.
+const savingShare = 4
+
+// maySave is how many pieces of states a step may still encode or decode.
+func (n *Node) maySave() int { return max(1, n.cfg.StepBudget/savingShare) - n.out.Work.Saved }
+
+// pieceBytes is about what a piece of a state takes.
+const pieceBytes = 64
+
+// savesAtOnce takes as many bytes of a state for this step as are to be compressed, or decoded; false if they are too
+// many, so that a task has to do it.
+func (n *Node) savesAtOnce(size int) bool {
+	cost := 1 + size/pieceBytes
+	if cost > n.maySave() {
+		return false
+	}
+	n.out.Work.Saved += cost
+	return true
+}
+
+// checkpoint has the state kept, in this step or a later one, and then lets go of what that makes superfluous.
+func (g *group) checkpoint() {
+	if !g.toSave && g.saving == nil && !g.closed {
+		g.toSave = true
+		g.node.saves = append(g.node.saves, g)
+	}
+}
+
+// save goes on with checkpoints, one after the other.
+func (n *Node) save() {
+	for begun := n.out.Work.Bytes; len(n.saves) > 0 && !n.packing && n.maySave() > 0 && n.out.Work.Bytes-begun < maxSaved; {
+		g := n.saves[0]
+		if g.saving == nil {
+			g.beginSaving()
+		}
+		if s := g.saving; s != nil && s.next != nil {
+			g.encode(s)
+			continue
+		}
+		g.toSave = false
+		n.saves[0] = nil
+		n.saves = n.saves[1:]
+	}
+}
+
+// maxSaved is how many bytes of states a step begins to write, where pieces are large.
+const maxSaved = 256 << 10
+
+// beginSaving begins to write the state at the applied index. If little happened since the checkpoint before, it takes
+// its place.
+func (g *group) beginSaving() {
+	kept := g.node.log.Checkpoints(g.id)
+	since, replaces := uint64(0), uint64(0)
+	if n := len(kept); n > 0 {
+		if kept[n-1].Index >= g.applied {
+			return
+		}
+		since = kept[n-1].Index
+		if g.checkpointIsSmall(kept) {
+			replaces, since = kept[n-1].Index, 0
+			if n > 1 {
+				since = kept[n-2].Index
+			}
+		}
+	}
+	if g.closed {
+		return
+	}
+	term, err := g.view.Term(g.applied)
+	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
+	s := &saving{index: g.applied, term: term, replaces: replaces, bytes: g.bytesSince}
+	if g.node.cfg.CheckStates {
+		s.want = g.machine.state(since)
+	}
+	head := checkpoint{conf: g.conf, confIndex: g.confIndex}
+	s.data = append(s.data, append(make([]byte, 0, pieceBytes), head.head()...))
+	s.size, s.next = len(s.data[0]), g.machine.snapshot(since)
+	g.saving = s
+}
+
+// encode writes the next piece of a state. After the last one it is compressed and kept.
+func (g *group) encode(s *saving) {
+	before := s.size
+	s.piece()
+	g.node.out.Work.Saved++
+	g.node.out.Work.Bytes += int64(s.size - before)
+	if s.next != nil {
+		return
+	}
+	if s.want != nil {
+		got := bytes.Join(s.data, nil)
+		assert(bytes.HasSuffix(got, s.want), "the pieces of a state are of one entry: group %d, entry %d: % x, not % x", g.id, s.index, got, s.want)
+	}
+	if g.node.savesAtOnce(s.size) {
+		g.keep(s, g.node.packer.pack(bytes.Join(s.data, nil)))
+		return
+	}
+	g.node.packing = true
+	g.node.start(Task{Kind: TaskPack, Pieces: s.data}, func(res TaskResult) {
+		g.node.packing = false
+		g.keep(s, res.Batch)
+	})
+}
+
+// keep puts a checkpoint into the log, unless the group is gone or has got one from another broker since.
+func (g *group) keep(s *saving, data []byte) {
+	if g.saving != s {
+		return
+	}
+	n, hot := g.node, g.view.hotBytes
+	g.saving = nil
+	n.counters.checkpoint += int64(len(data))
+	n.out.Work.Bytes += int64(len(data))
+	n.log.AddCheckpoint(g.id, wal.Checkpoint{Index: s.index, Term: s.term, Data: data})
+	if s.replaces > 0 {
+		n.log.DropCheckpoint(g.id, s.replaces)
+	} else {
+		g.bytesBefore = 0
+	}
+	g.bytesBefore, g.bytesSince = g.bytesBefore+s.bytes, g.bytesSince-s.bytes
+	g.checkpointed, g.stateBytes = s.index, int64(len(data))
+	n.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(s.index)})
+	g.release()
+	n.hotBytes += g.view.hotBytes - hot
+}
