@@ -44,12 +44,20 @@ const (
 	AttackConnect AttackKind = "connect" // connections with a request or none, dropped at once
 	AttackHerd    AttackKind = "herd"    // hundreds of members that join a group, each over its own connection, ask for all of it, and die at one moment
 	AttackLimits  AttackKind = "limits"  // asks for more than any limit allows: topics and partitions that don't fit, and too many groups
+
+	// Those that make a state large: Names producers in each request, one batch of each, to a topic of its own; and an
+	// offset in another group with each request. The first request makes the topic.
+	AttackProducers AttackKind = "producers"
+	AttackGroups    AttackKind = "groups"
 )
 
 var attackKinds = []AttackKind{
 	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
-	AttackCrowd, AttackHerd, AttackLimits,
+	AttackCrowd, AttackHerd, AttackLimits, AttackProducers, AttackGroups,
 }
+
+// commonAttacks are those that any hostile world may have.
+var commonAttacks = attackKinds[:len(attackKinds)-2]
 
 // needsTopic says that a kind is about a topic of the plan.
 func (k AttackKind) needsTopic() bool {
@@ -90,8 +98,29 @@ func (g *generator) attacks() {
 		most = 16
 	}
 	for range g.wide(1, most) {
-		g.attack(attackKinds[g.pick(int64(len(attackKinds)))])
+		g.attack(commonAttacks[g.pick(int64(len(commonAttacks)))])
 	}
+}
+
+// states has clients make states of many hundreds of things, and checkpoints come often.
+func (g *generator) states() {
+	if g.prof.states == 0 || !g.chance(g.prof.states, 100) {
+		return
+	}
+	most := int64(1000)
+	if g.prof.tiny {
+		most = 60
+	}
+	for range g.between(2, 5) {
+		kind := attackKinds[len(attackKinds)-1-int(g.pick(2))]
+		g.attack(kind)
+		a := &g.plan.Attacks[len(g.plan.Attacks)-1]
+		a.Broker, a.Pace, a.Names, a.Count = 0, 0, int(g.wide(8, most)), int(g.between(2, 5))
+		if kind == AttackGroups {
+			a.Broker, a.Count = int(g.between(1, int64(g.plan.Brokers))), a.Names
+		}
+	}
+	g.plan.Knobs.CheckpointEntries = int(min(int64(g.plan.Knobs.CheckpointEntries), g.wide(8, 1024)))
 }
 
 func (g *generator) attack(kind AttackKind) {

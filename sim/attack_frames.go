@@ -96,6 +96,10 @@ func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) k
 		return manyOffsets(w, topic, names, size)
 	case AttackBomb:
 		return bomb(size)
+	case AttackProducers:
+		return manyProducers(d, a.sent == 1, names)
+	case AttackGroups:
+		return anotherGroup(d, a.sent == 1)
 	case AttackPoll:
 		return longPoll(topic, names)
 	case AttackHerd:
@@ -312,6 +316,49 @@ func bomb(size int) kmsg.Request {
 	t.Topic = preyTopic
 	p := kmsg.NewProduceRequestTopicPartition()
 	p.Records = compressed(kafka.AppendBatch(nil, spec))
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// manyProducers writes batches of as many producers.
+func manyProducers(d draw, first bool, n int) kmsg.Request {
+	if first {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version, req.AllowAutoTopicCreation = 9, true
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(preyTopic)}}
+		return req
+	}
+	req := kmsg.NewPtrProduceRequest()
+	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = preyTopic
+	for range n {
+		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
+		d = d.next().next()
+		spec.FirstTimestamp, spec.BaseSequence = unixEpochMs, 0
+		spec.ProducerID, spec.ProducerEpoch = d.below(1<<11), int16(d.next().below(1<<15)) // some of them again
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Records = kafka.AppendBatch(nil, spec)
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// anotherGroup commits an offset in a group without members.
+func anotherGroup(d draw, first bool) kmsg.Request {
+	if first {
+		req := kmsg.NewPtrFindCoordinatorRequest()
+		req.Version, req.CoordinatorKey = 3, preyGroup
+		return req
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = 7, fmt.Sprint(preyGroup, d.below(1<<10)), -1
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = preyTopic
+	p := kmsg.NewOffsetCommitRequestTopicPartition()
+	p.Offset = d.next().below(1 << 20)
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req

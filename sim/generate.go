@@ -48,6 +48,7 @@ type profile struct {
 	lies       int64                    // of 100 worlds, so many have a broker that lies
 	lists      int64                    // of 100 worlds, so many have founders with wrong lists of members
 	seconds    int64                    // of 100 worlds, so many have a second process with a broker's id
+	states     int64                    // of 100 worlds, so many have states of many hundreds of things
 	clumsy     bool                     // clocks that are years off
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
@@ -56,7 +57,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: drawnKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -68,7 +69,7 @@ var profiles = []profile{
 	},
 	{
 		name: "disk", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2,
-		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true,
+		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, states: 6,
 		kinds: []FaultKind{FaultPower, FaultKill, FaultRecovery, FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr},
 	},
 	{
@@ -83,7 +84,7 @@ var profiles = []profile{
 	},
 	{ // brokers join, leave and lose their disks, partitions move
 		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3, seconds: 20,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3, seconds: 20, states: 6,
 		kinds: []FaultKind{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
@@ -91,15 +92,15 @@ var profiles = []profile{
 	},
 	{ // consumer groups whose members come and go, and whose coordinators do
 		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: drawnKinds, groups: 100, members: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: drawnKinds, groups: 100, members: 6, states: 6,
 	},
 	{ // records that are deleted because they are old or many, or on request
 		name: "retention", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).retention, ages: true,
+		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).retention, ages: true, states: 6,
 	},
 	{ // records that are dropped when there are newer ones with their key
 		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).compaction,
+		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).compaction, states: 6,
 	},
 	{ // bits that change on the disks
 		name: "rot", brokers: []int{3, 3, 5}, topics: 2, partitions: 3, clients: 3, calls: 600,
@@ -113,7 +114,7 @@ var profiles = []profile{
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: drawnKinds, hostile: 100, lies: 50, groups: 25, members: 3,
+		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: drawnKinds, hostile: 100, lies: 50, groups: 25, members: 3, states: 20,
 	},
 	{ // extreme settings, clocks that are years off, machines that are taken away, brought back and swapped
 		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
@@ -171,6 +172,7 @@ func generate(s uint64, name string, pick func(int64) int64) (*Plan, error) {
 	g.watching()
 	g.seconds()
 	g.heldCommands()
+	g.states()
 	return g.checked(), nil
 }
 
