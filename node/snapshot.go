@@ -33,7 +33,7 @@ type outgoing struct {
 	conf        *pb.ConfState
 	confIndex   uint64
 	data        []byte // what followers fetch: the state with these replicas; nil while it is made
-	used        Time   // when a follower last asked for a piece, or the read began
+	used        Time   // when a follower last asked for a piece, or the read or the packing began or ended
 }
 
 // incoming is a checkpoint on its way to this replica.
@@ -95,7 +95,7 @@ func (g *group) setIncoming(in *incoming) {
 
 // repack makes what followers fetch, with the replicas of today: a little at once, if raft may be told at once.
 func (g *group) repack(o *outgoing, atOnce bool) {
-	o.conf, o.confIndex, o.data = g.conf, g.confIndex, nil
+	o.conf, o.confIndex, o.data, o.used = g.conf, g.confIndex, nil, g.node.now
 	conf := g.conf
 	g.takeApart(atOnce, Task{Kind: TaskRepack, Batch: o.read, conf: conf, confIndex: g.confIndex}, func(res TaskResult) {
 		switch {
@@ -103,7 +103,7 @@ func (g *group) repack(o *outgoing, atOnce bool) {
 		case res.Err != nil:
 			g.node.damaged(g, o.index, res.Err)
 		default:
-			o.data = res.Batch
+			o.data, o.used = res.Batch, g.node.now
 			g.kick()
 		}
 	})

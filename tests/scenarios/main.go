@@ -41,6 +41,7 @@ func main() {
 	flag.IntVar(&o.size, "size", o.size, "bytes of a record's value")
 	behind := flag.Float64("behind", 1, "GB that a follower lacks in cold-reads")
 	log := flag.Float64("log", 10, "GB of the log in start-up")
+	flag.IntVar(&o.ids, "ids", o.ids, "producers in many-producers")
 	flag.IntVar(&o.port, "port", o.port, "the first of 200 ports; later ones are taken if these are not free")
 	flag.StringVar(&o.dir, "dir", "", "a folder for the clusters; default: a temporary one, removed if all is well")
 	flag.StringVar(&o.program, "broker", "", "the broker program; default: built from this tree")

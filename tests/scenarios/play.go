@@ -21,6 +21,7 @@ type options struct {
 	partitions, producers, rate, size int
 	handover                          time.Duration // the longest time without a leader when leadership moves in order
 	behind, log                       int64         // bytes
+	ids                               int           // of producers
 	port                              int
 	dir, program                      string
 }
@@ -30,7 +31,7 @@ var (
 	long = options{
 		records: 50_000, rounds: 10, cut: 8 * time.Second,
 		partitions: 6, producers: 4, rate: 5000, size: 200, handover: 200 * time.Millisecond, port: 22000,
-		behind: 1 << 30, log: 10 << 30,
+		behind: 1 << 30, log: 10 << 30, ids: 400_000,
 	}
 	short = options{
 		records: 2500, rounds: 1, cut: 1500 * time.Millisecond,

@@ -90,6 +90,14 @@ var scenarios = []*scenario{
 		run:      startUp,
 	},
 	{
+		name: "many-producers", what: "400,000 idempotent producers write once each: memory, the longest step, the time of a start",
+		settings: map[string]string{"segment_bytes": "67108864"}, // the default
+		longOnly: true,
+		ownLoad:  true,
+		uncut:    true,
+		run:      manyProducers,
+	},
+	{
 		name: "cold-reads", what: "a follower 1 GB behind and a consumer from the start read, a producer's p99 stays",
 		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"},
 		longOnly: true,
