@@ -177,4 +177,5 @@ func (g *group) keep(s *saving, data []byte) {
 	n.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(s.index)})
 	g.release()
 	n.hotBytes += g.view.hotBytes - hot
+	g.touch() // so much may have been applied meanwhile that the next one is due
 }
