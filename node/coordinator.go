@@ -237,7 +237,7 @@ func (c *coordinator) restore(checkpoints [][]byte) error {
 // adopt implements machine.
 func (c *coordinator) adopt(received machine) {
 	from := received.(*coordinator)
-	c.groups, c.log, c.old = from.groups, from.log, from.old
+	c.groups, c.log, c.old, c.offsetBytes = from.groups, from.log, from.old, from.offsetBytes
 	c.node.out.Work.Parts += len(c.groups) / 32
 	for _, g := range c.groups {
 		g.coordinator = c

@@ -322,4 +322,12 @@ func TestOffsetsAreBounded(t *testing.T) {
 	if got := o.coordinator().offsetBytes; got != 3*storedOffsetBytes+300 {
 		t.Errorf("%d bytes are counted after a restart", got)
 	}
+	c, received := o.coordinator(), &coordinator{node: o.node}
+	if err := received.restore([][]byte{c.state(0)}); err != nil {
+		t.Fatal(err)
+	}
+	taken := &coordinator{node: o.node}
+	if taken.adopt(received); taken.offsetBytes != c.offsetBytes {
+		t.Errorf("%d bytes are counted of a checkpoint from another broker, and %d there", taken.offsetBytes, c.offsetBytes)
+	}
 }
