@@ -82,26 +82,14 @@ func (n *Node) producersBytes(req *kmsg.DescribeProducersRequest) (sum int64) {
 
 // groupsBytes is the part of requests about consumer groups.
 func (n *Node) groupsBytes(m kmsg.Request) (sum int64) {
+	if ids, bytes := groupsAsked(m); len(ids) > 0 {
+		return n.eachGroup(ids, bytes)
+	}
 	switch req := m.(type) {
 	case *kmsg.ListGroupsRequest:
 		for _, c := range n.ownCoordinators() {
 			sum += int64(len(c.groups)) * groupNameBytes
 		}
-	case *kmsg.DescribeGroupsRequest:
-		return n.eachGroup(req.Groups, func(g *consumerGroup) int64 { return g.classic.answerBytes() })
-	case *kmsg.ConsumerGroupDescribeRequest:
-		return n.eachGroup(req.Groups, func(g *consumerGroup) int64 { return int64(g.members()) * modernBytes })
-	case *kmsg.OffsetFetchRequest:
-		if req.Topics == nil && req.Version >= 2 && req.Version < 8 {
-			return n.eachGroup([]string{req.Group}, (*consumerGroup).offsetsBytes)
-		}
-		var all []string
-		for i := range req.Groups {
-			if req.Groups[i].Topics == nil {
-				all = append(all, req.Groups[i].Group)
-			}
-		}
-		return n.eachGroup(all, (*consumerGroup).offsetsBytes)
 	case *kmsg.JoinGroupRequest: // the leader's, again
 		return n.eachGroup([]string{req.Group}, func(g *consumerGroup) int64 {
 			if g.classic.state != groupCompleting || req.MemberID != g.classic.leader {
@@ -111,6 +99,43 @@ func (n *Node) groupsBytes(m kmsg.Request) (sum int64) {
 		})
 	}
 	return sum
+}
+
+// groupsAsked returns the groups that a request wants described, maybe some of them twice, and what the answer about one takes.
+func groupsAsked(m kmsg.Request) (ids []string, bytes func(*consumerGroup) int64) {
+	switch req := m.(type) {
+	case *kmsg.DescribeGroupsRequest:
+		return req.Groups, func(g *consumerGroup) int64 { return g.classic.answerBytes() }
+	case *kmsg.ConsumerGroupDescribeRequest:
+		return req.Groups, func(g *consumerGroup) int64 { return int64(g.members()) * modernBytes }
+	case *kmsg.OffsetFetchRequest:
+		if req.Topics == nil && req.Version >= 2 && req.Version < 8 {
+			return []string{req.Group}, (*consumerGroup).offsetsBytes
+		}
+		for i := range req.Groups {
+			if req.Groups[i].Topics == nil {
+				ids = append(ids, req.Groups[i].Group)
+			}
+		}
+		return ids, (*consumerGroup).offsetsBytes
+	}
+	return nil, nil
+}
+
+// answerBytesInPieces does the same as answerBytes for a large request, in as many steps as it takes.
+func (n *Node) answerBytesInPieces(r *request, m kmsg.Request, then func(bytes int64)) {
+	ids, bytes := groupsAsked(m)
+	if len(ids) == 0 {
+		then(n.answerBytes(m))
+		return
+	}
+	sum, named := int64(0), make(map[string]bool)
+	n.each(r, len(ids), func(i int) {
+		if g, err := n.groupOf(ids[i], nil); err == nil && g != nil && !named[ids[i]] {
+			named[ids[i]] = true // only of those that there are: it would grow with the request
+			sum += bytes(g)
+		}
+	}, func() { then(sum) })
 }
 
 // eachGroup adds up something of different groups that this broker coordinates.
@@ -123,9 +148,9 @@ func (n *Node) eachGroup(ids []string, bytes func(*consumerGroup) int64) (sum in
 	for _, id := range ids {
 		if g, err := n.groupOf(id, nil); err == nil && g != nil && !named[id] {
 			sum += bytes(g)
-		}
-		if named != nil {
-			named[id] = true
+			if named != nil {
+				named[id] = true
+			}
 		}
 	}
 	return sum

@@ -96,9 +96,12 @@ func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
 		key := resource{in.ResourceType, in.ResourceName}
-		entries, err := n.configsOf(in)
+		var entries []configEntry
+		var err error
 		if named[key] {
-			entries, err = nil, kafka.Errorf(kerr.InvalidRequest, "%.60q is named twice in the request", in.ResourceName)
+			err = kafka.Errorf(kerr.InvalidRequest, "%.60q is named twice in the request", in.ResourceName)
+		} else {
+			entries, err = n.configsOf(in)
 		}
 		named[key] = true
 		if len(in.ConfigNames) > maxNamedConfigs {

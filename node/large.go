@@ -52,13 +52,24 @@ func (n *Node) parseLater(r *request, a *api, body []byte) {
 			return
 		}
 		n.start(Task{Kind: TaskParse, Header: r.header, Batch: body}, func(res TaskResult) {
-			charge := int64(res.Elements) * elementBytes
-			if res.Message != nil && !r.gone {
-				charge = max(charge, n.answerBytes(res.Message))
+			admitted := false
+			admit := func(answer int64) {
+				admitted = true
+				l.admit(r, max(int64(res.Elements)*elementBytes, answer), func() {
+					l.parses.give()
+					n.serveLarge(r, func() { n.handle(r, a, res.Message, res.Err) })
+				})
 			}
-			l.admit(r, charge, func() {
-				l.parses.give()
-				n.serveLarge(r, func() { n.handle(r, a, res.Message, res.Err) })
+			if res.Message == nil || r.gone {
+				admit(0)
+				return
+			}
+			n.answerBytesInPieces(r, res.Message, admit)
+			r.onEnd(func() { // its client may leave before all is estimated
+				if !admitted {
+					admitted = true
+					l.parses.give()
+				}
 			})
 		})
 	})

@@ -30,7 +30,7 @@ var peerAttacks = []attack{
 
 // peerHello is what broker from says first when it looks for broker to, without its random number.
 func peerHello(from, to int) []byte {
-	b := append([]byte("CHRK"), 0, 4)
+	b := append([]byte("CHRK"), 0, 5)
 	b = binary.BigEndian.AppendUint32(b, uint32(from))
 	b = binary.BigEndian.AppendUint32(b, uint32(to))
 	b = append(append(b, 3), "rig"...)
@@ -73,7 +73,7 @@ func readWelcome(c net.Conn) (refusal string, err error) {
 	if _, err := io.ReadFull(c, head); err != nil {
 		return "", err
 	}
-	rest := make([]byte, int(head[10])+2)
+	rest := make([]byte, int(head[10])+1+2) // the folder, whether a refusal is final, and the length of its text
 	if _, err := io.ReadFull(c, rest); err != nil {
 		return "", err
 	}
