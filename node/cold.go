@@ -19,14 +19,15 @@ import (
 // is not.
 type coldReader struct {
 	log       *wal.Log
-	readBytes int64 // in one operation
-	maxBytes  int64 // of the cache
+	reads     *reads
+	done      func(coldRead, error) // is told of the end of each read
+	readBytes int64                 // in one operation
+	maxBytes  int64                 // of the cache
 
 	bytes   int64
 	entries map[coldKey]*list.Element // of *coldEntry
 	recent  *list.List                // most recently used first
 
-	ops     []wal.Op              // to be handed to the world in this step
 	pending map[uint64]coldRead   // by operation id
 	reading map[coldRead]struct{} // the same, to start none twice
 
@@ -50,9 +51,9 @@ type coldRead struct {
 	first uint64
 }
 
-func newColdReader(log *wal.Log, readBytes, maxBytes int64) *coldReader {
+func newColdReader(log *wal.Log, r *reads, done func(coldRead, error), readBytes, maxBytes int64) *coldReader {
 	return &coldReader{
-		log: log, readBytes: readBytes, maxBytes: maxBytes,
+		log: log, reads: r, done: done, readBytes: readBytes, maxBytes: maxBytes,
 		entries: make(map[coldKey]*list.Element),
 		recent:  list.New(),
 		pending: make(map[uint64]coldRead),
@@ -104,16 +105,14 @@ func (c *coldReader) read(g GroupID, lo, hi uint64) bool {
 	}
 	op, err := c.log.Read(g, lo, min(hi, lo+maxUnpacked), c.readBytes)
 	assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
-	c.ops = append(c.ops, op)
+	c.reads.start(op, func(res wal.Result) { c.done(key, c.finish(key, res)) })
 	c.pending[op.ID] = key
 	c.reading[key] = struct{}{}
 	return true
 }
 
-// finish takes the result of a read and returns which one it was.
-func (c *coldReader) finish(res wal.Result) (coldRead, error) {
-	key, ok := c.pending[res.Op.ID]
-	assert(ok, "a read has one result, operation %d", res.Op.ID)
+// finish takes the result of a read.
+func (c *coldReader) finish(key coldRead, res wal.Result) error {
 	delete(c.pending, res.Op.ID)
 	delete(c.reading, key)
 	ents, err := c.log.Entries(key.group, key.first, res)
@@ -122,14 +121,14 @@ func (c *coldReader) finish(res wal.Result) (coldRead, error) {
 	}
 	switch {
 	case isMissing(err):
-		return key, nil // replaced or released while it was read: who still wants it asks again
+		return nil // replaced or released while it was read: who still wants it asks again
 	case err != nil:
-		return key, err
+		return err
 	}
 	for i := len(ents) - 1; i >= 0; i-- { // the first was asked for, so it must be the last to go
 		c.insert(key.group, &ents[i], len(res.Data))
 	}
-	return key, nil
+	return nil
 }
 
 // insert puts an entry into the cache that was read with others, read bytes in all. It is copied, so that no

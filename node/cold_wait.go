@@ -85,7 +85,12 @@ func (rd *entryWait) readyIn(id GroupID) {
 }
 
 // coldDone is called when a read of a group's old entries is done.
-func (n *Node) coldDone(read coldRead) {
+func (n *Node) coldDone(read coldRead, err error) {
+	if g := n.group(read.group); g != nil && err != nil {
+		n.damaged(g, read.first, err)
+	} else if g != nil {
+		g.kick()
+	}
 	if n.cold.forClients[read] {
 		delete(n.cold.forClients, read)
 		n.tasks.colds.give()

@@ -199,7 +199,7 @@ func (c *compactor) readNext() {
 		return
 	}
 	c.read = op.ID
-	c.node.cold.ops = append(c.node.cold.ops, op)
+	c.node.reads.start(op, c.took)
 }
 
 // finish ends the second pass.

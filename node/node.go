@@ -77,16 +77,15 @@ type Node struct {
 	packer            packer
 	saves             []*group // that want a checkpoint, or are writing one
 	packing           bool     // a task compresses one
-	// checkpointReads are reads of checkpoints for followers, by operation.
-	checkpointReads map[uint64]coldRead
-	snapshotsOut    int // checkpoints that followers fetch, and that are fetched from leaders, under way
-	snapshotsIn     int
-	stopping        bool
-	stopBy          Time    // at the latest
-	lastLSN         wal.LSN // stopped when this is durable; 0 while leadership is on its way
-	ended           *End
-	removal         removal // from the cluster, of this broker
-	waitsTellAt     Time    // not before, it says what it waits for (waiting.go)
+	snapshotsOut      int      // checkpoints that followers fetch, and that are fetched from leaders, under way
+	snapshotsIn       int
+	reads             reads
+	stopping          bool
+	stopBy            Time    // at the latest
+	lastLSN           wal.LSN // stopped when this is durable; 0 while leadership is on its way
+	ended             *End
+	removal           removal // from the cluster, of this broker
+	waitsTellAt       Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
 	queued    []*source                // that have requests which are not begun, the next one first
@@ -154,7 +153,6 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	cfg.Members = slices.Clone(cfg.Members) // receiveMembers changes them
 	n := &Node{
 		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
-		cold:         newColdReader(log, cfg.ColdReadBytes, cfg.CacheBytes),
 		apis:         apiTable(),
 		byID:         make(map[GroupID]*group),
 		partitions:   make(map[GroupID]*partition),
@@ -162,8 +160,8 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		conns:        make(map[ConnID]*conn),
 		sources:      make(map[string]*source),
 
-		checkpointReads: make(map[uint64]coldRead),
-		coldFor:         make(map[GroupID][]*entryWait),
+		reads:   reads{took: make(map[uint64]func(wal.Result))},
+		coldFor: make(map[GroupID][]*entryWait),
 
 		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
@@ -174,6 +172,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	n.autoCreated.used = now.Add(-autoCreateBurst)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
+	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
 	n.catalog = newCatalog(n)
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
 	for _, m := range cfg.Members {
@@ -382,39 +381,6 @@ func (n *Node) begin(in *Input) {
 	}
 }
 
-// finish takes the result of one operation.
-func (n *Node) finish(res wal.Result) {
-	if res.Op.Kind != wal.OpRead && res.Op.Kind != wal.OpScrub {
-		if err := n.log.Done(res); err != nil {
-			n.endFor(EndDisk, err)
-		}
-		n.repair(n.log.Damages())
-		return
-	}
-	if res.Op.Kind == wal.OpScrub {
-		n.scrubbed(res)
-		return
-	}
-	if res.Op.ID == n.compactor.read {
-		n.compactor.took(res)
-		return
-	}
-	if read, ok := n.checkpointReads[res.Op.ID]; ok {
-		delete(n.checkpointReads, res.Op.ID)
-		if err := n.finishCheckpoint(read, res); err != nil && n.group(read.group) != nil {
-			n.damaged(n.group(read.group), read.first, err)
-		}
-		return
-	}
-	read, err := n.cold.finish(res)
-	if g := n.group(read.group); g != nil && err != nil {
-		n.damaged(g, read.first, err)
-	} else if g != nil {
-		g.kick()
-	}
-	n.coldDone(read)
-}
-
 // tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear
 // what happened in the meantime. The groups are ticked in pieces; while that takes longer than a tick, time goes by
 // more slowly for all of them.
@@ -556,7 +522,7 @@ func (n *Node) evictOne(g *group) bool {
 	return ok
 }
 
-// flush hands the log's and the cold reader's operations to the world.
+// flush hands the log's operations and the reads to the world.
 func (n *Node) flush() {
 	for n.ended == nil {
 		op, ok := n.log.Next()
@@ -565,15 +531,15 @@ func (n *Node) flush() {
 		}
 		n.out.Ops = append(n.out.Ops, op)
 	}
-	for _, op := range n.cold.ops {
+	for _, op := range n.reads.ops {
 		read, ok := n.cold.pending[op.ID]
 		if !ok {
-			continue // a checkpoint
+			continue // a checkpoint, or the compactor's
 		}
 		n.event(Event{Kind: EventColdRead, Group: read.group, N: int64(read.first)})
 	}
-	n.out.Ops = append(n.out.Ops, n.cold.ops...)
-	n.cold.ops = n.cold.ops[:0]
+	n.out.Ops = append(n.out.Ops, n.reads.ops...)
+	n.reads.ops = n.reads.ops[:0]
 	n.noteSegments(n.log.Stats())
 }
 

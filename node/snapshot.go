@@ -77,8 +77,12 @@ func (g *group) snapshot() *pb.Snapshot {
 		return nil
 	}
 	g.setOutgoing(&outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now})
-	g.node.cold.ops = append(g.node.cold.ops, op)
-	g.node.checkpointReads[op.ID] = coldRead{g.id, kept[0].Index}
+	id, index := g.id, kept[0].Index
+	g.node.reads.start(op, func(res wal.Result) {
+		if err := g.node.tookCheckpoint(id, index, res); err != nil && g.node.group(id) != nil {
+			g.node.damaged(g.node.group(id), index, err)
+		}
+	})
 	return nil
 }
 
@@ -125,13 +129,13 @@ func (g *group) takeApart(atOnce bool, t Task, done func(TaskResult)) {
 // foldedBytes is about how many bytes of a state a byte of a checkpoint unfolds to.
 const foldedBytes = 4
 
-// finishCheckpoint takes the result of reading a checkpoint for followers.
-func (n *Node) finishCheckpoint(read coldRead, res wal.Result) error {
-	data, err := n.log.CheckpointData(read.group, read.first, res)
-	g := n.group(read.group)
+// tookCheckpoint takes the result of reading a group's checkpoint for followers.
+func (n *Node) tookCheckpoint(id GroupID, index uint64, res wal.Result) error {
+	data, err := n.log.CheckpointData(id, index, res)
+	g := n.group(id)
 	switch {
-	case isMissing(err) || err == nil && (g == nil || g.outgoing == nil || g.outgoing.index != read.first):
-		if g != nil && g.outgoing != nil && g.outgoing.index == read.first {
+	case isMissing(err) || err == nil && (g == nil || g.outgoing == nil || g.outgoing.index != index):
+		if g != nil && g.outgoing != nil && g.outgoing.index == index {
 			g.setOutgoing(nil)
 		}
 		return nil
