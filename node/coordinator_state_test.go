@@ -89,7 +89,7 @@ func TestLostLeadership(t *testing.T) {
 	c := o.consumer(13)
 	joinC := c.join()
 	g := o.node.coordinators[o.node.coordinatorPartition("g").Group]
-	timers := len(o.node.deadlines.heap)
+	timers := o.node.deadlines.len()
 	inStep := func(do func()) {
 		o.node.deadlines.add(o.now, do)
 		o.step(Input{})
@@ -98,7 +98,7 @@ func TestLostLeadership(t *testing.T) {
 		g.group.serving = false
 		g.following()
 	})
-	if left := len(o.node.deadlines.heap); left != timers-5 { // three members, the rebalance, the sweep
+	if left := o.node.deadlines.len(); left != timers-5 { // three members, the rebalance, the sweep
 		t.Errorf("%d of %d timers are left", left, timers)
 	}
 	o.expect("NOT_COORDINATOR", c.joined(joinC))

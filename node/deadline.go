@@ -16,19 +16,19 @@ type deadline struct {
 	at   Time
 	seq  uint64
 	pos  int // in the heap, -1 outside
-	fire func()
+	call func()
 }
 
 func (d *deadlines) add(at Time, fire func()) *deadline {
 	d.seq++
-	dl := &deadline{at: at, seq: d.seq, fire: fire}
+	dl := &deadline{at: at, seq: d.seq, call: fire}
 	heap.Push(&d.heap, dl)
 	return dl
 }
 
 // cancel takes a deadline out if it hasn't fired.
 func (d *deadlines) cancel(dl *deadline) {
-	if dl != nil && dl.pos >= 0 {
+	if dl.waits() {
 		heap.Remove(&d.heap, dl.pos)
 	}
 }
@@ -41,14 +41,14 @@ func (d *deadlines) next() Time {
 	return d.heap[0].at
 }
 
-// expireDeadlines fires what is due, at least one, until the step's budget is spent. The rest is due in the next step:
-// clients can let very many members, sessions and waits end at once.
-func (n *Node) expireDeadlines() {
-	for first := true; n.deadlines.next() <= n.now && (first || !n.spent(1)); first = false {
-		n.out.Work.Names++
-		heap.Pop(&n.deadlines.heap).(*deadline).fire()
-	}
-}
+// len returns how many are to come.
+func (d *deadlines) len() int { return len(d.heap) }
+
+// fire takes the earliest deadline out and calls its function.
+func (d *deadlines) fire() { heap.Pop(&d.heap).(*deadline).call() }
+
+// waits reports whether the deadline is still to come.
+func (d *deadline) waits() bool { return d != nil && d.pos >= 0 }
 
 // deadlineHeap implements heap.Interface.
 type deadlineHeap []*deadline

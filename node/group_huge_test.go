@@ -219,7 +219,7 @@ func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	for _, g := range c.groups {
 		g.restore()
 	}
-	deadlines := len(o.node.deadlines.heap)
+	deadlines := o.node.deadlines.len()
 	inStep := func(do func()) {
 		o.longest, o.total, o.slowest = Work{}, Work{}, 0
 		o.node.deadlines.add(o.now, do)
@@ -229,7 +229,7 @@ func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	for o.node.busy() {
 		o.tick(Input{})
 	}
-	if left := len(o.node.deadlines.heap); left > deadlines-groups*members {
+	if left := o.node.deadlines.len(); left > deadlines-groups*members {
 		t.Errorf("%d of %d timers are left", left, deadlines)
 	}
 	o.kept("to leave off", groups*members, 10)
@@ -248,7 +248,7 @@ func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	o.kept("to begin", groups*members, 10)
 	c.loads = true // as if it had just begun
 	inStep(c.following)
-	if o.step(Input{}); c.loads || c.sweep.pos >= 0 {
+	if o.step(Input{}); c.loads || c.sweep.waits() {
 		t.Error("it goes on to make groups ready")
 	}
 }

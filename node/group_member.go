@@ -92,7 +92,7 @@ func (g *classicGroup) heard(m *groupMember) { g.expireAfter(m, m.session) }
 
 func (g *classicGroup) expireAfter(m *groupMember, d time.Duration) {
 	m.expires = g.node.now.Add(d)
-	if m.timer != nil && m.timer.pos >= 0 && m.timer.at <= m.expires {
+	if m.timer.waits() && m.timer.at <= m.expires {
 		return // it looks again when it fires
 	}
 	g.node.deadlines.cancel(m.timer)

@@ -34,7 +34,7 @@ func (o *one) held() Held {
 func TestWhoHangsUpWaitsForNothing(t *testing.T) {
 	o := newOne(t, nil)
 	o.create("t")
-	deadlines := len(o.node.deadlines.heap)
+	deadlines := o.node.deadlines.len()
 	o.begin(5, longPoll(3))
 	o.begin(6, longPoll(1))
 	part := o.node.partitions[o.node.catalog.byName["t"].Partitions[0].Group]
@@ -43,8 +43,8 @@ func TestWhoHangsUpWaitsForNothing(t *testing.T) {
 	}
 	o.held()
 	o.step(Input{Hangups: []ConnID{5, 6}})
-	if n := part.parked.Len(); n != 0 || o.node.parkedBytes.used != 0 || len(o.node.deadlines.heap) != deadlines {
-		t.Errorf("%d fetches wait, with %d bytes and %d deadlines", n, o.node.parkedBytes.used, len(o.node.deadlines.heap)-deadlines)
+	if n := part.parked.Len(); n != 0 || o.node.parkedBytes.used != 0 || o.node.deadlines.len() != deadlines {
+		t.Errorf("%d fetches wait, with %d bytes and %d deadlines", n, o.node.parkedBytes.used, o.node.deadlines.len()-deadlines)
 	}
 	o.held()
 }

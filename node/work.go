@@ -135,6 +135,15 @@ func (n *Node) resume() {
 	}
 }
 
+// expireDeadlines fires what is due, at least one, until the step's budget is spent. The rest is due in the next step:
+// clients can let very many members, sessions and waits end at once.
+func (n *Node) expireDeadlines() {
+	for first := true; n.deadlines.next() <= n.now && (first || !n.spent(1)); first = false {
+		n.out.Work.Names++
+		n.deadlines.fire()
+	}
+}
+
 // arrived takes a frame from a client.
 func (n *Node) arrived(in Request) {
 	c := n.conns[in.Conn]
