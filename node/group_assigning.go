@@ -17,40 +17,28 @@ import (
 // step; otherwise it is a task of the world, in pieces. The group makes no other change meanwhile, so
 // what is found fits what the group is, unless this broker is its coordinator no more.
 
-// topicSizes lists the topics for such tasks. The list is never changed, only replaced.
-type topicSizes struct {
-	version uint64 // grows with each change of a topic or its partitions
-	listed  uint64 // version of list
-	list    []topicSize
-	parts   int // of all of them
-	bytes   int // of their names
+// subscriber is a member of a group, as far as it matters here.
+type subscriber struct {
+	topics []string // names that it subscribes to, ascending
+	regex  string   // and those that match
+	had    assignment
 }
 
+// like reports whether two subscribe to the same.
+func (s *subscriber) like(o *subscriber) bool {
+	return slices.Equal(s.topics, o.topics) && s.regex == o.regex
+}
+
+// topicSize is a topic of the cluster.
 type topicSize struct {
 	name  string
 	id    GroupID
 	parts int32
 }
 
-// topicSizes returns the list as of now.
-func (c *catalog) topicSizes() *topicSizes {
-	s := &c.sizes
-	if s.listed == s.version {
-		return s
-	}
-	s.listed, s.parts, s.bytes = s.version, 0, 0
-	s.list = make([]topicSize, len(c.topics))
-	for i, t := range c.topics {
-		s.list[i] = topicSize{t.Name, t.id(), int32(len(t.Partitions))}
-		s.parts, s.bytes = s.parts+len(t.Partitions), s.bytes+len(t.Name)
-	}
-	c.node.out.Work.Parts += len(s.list) / 16
-	return s
-}
-
 // assigning finds out what the members of a group subscribe to, and what each gets of it.
 type assigning struct {
-	members  []*modernMember
+	members  []subscriber
 	topics   []topicSize // of the cluster, ascending by name
 	known    assignment  // what they subscribed to before
 	wanted   bool        // targets are, even if that is the same
@@ -100,10 +88,11 @@ func (a *assigning) piece() {
 func (a *assigning) begin() {
 	a.matches = make(map[string][]int)
 	known := make(map[string]bool)
-	for _, m := range a.members {
-		if m.Regex != "" && !known[m.Regex] {
-			known[m.Regex] = true
-			a.regexes = append(a.regexes, m.Regex)
+	for i := range a.members {
+		m := &a.members[i]
+		if m.regex != "" && !known[m.regex] {
+			known[m.regex] = true
+			a.regexes = append(a.regexes, m.regex)
 		}
 	}
 }
@@ -115,13 +104,14 @@ const maxSubscribed = 1 << 20
 func (a *assigning) assign() {
 	candidates, topics := make([]candidate, len(a.members)), union{}
 	subscriptions, sum := make(map[string]assignment), 0
-	for i, m := range a.members {
-		candidates[i].had = m.Target
-		if i > 0 && m.subscribesAs(a.members[i-1]) {
+	for i := range a.members {
+		m := &a.members[i]
+		candidates[i].had = m.had
+		if i > 0 && m.like(&a.members[i-1]) {
 			candidates[i].topics = candidates[i-1].topics
 			continue
 		}
-		key := m.Regex + "\x00" + strings.Join(m.Topics, "\x00")
+		key := m.regex + "\x00" + strings.Join(m.topics, "\x00")
 		if _, known := subscriptions[key]; !known {
 			subscriptions[key] = a.subscription(m)
 			topics.add(subscriptions[key])
@@ -144,9 +134,9 @@ func (a *assigning) assign() {
 
 // subscription returns every partition that a member wants to share. As in Kafka, a regular expression may match
 // the brokers' own topic, too.
-func (a *assigning) subscription(m *modernMember) assignment {
-	which := slices.Clone(a.matches[m.Regex])
-	for _, name := range m.Topics {
+func (a *assigning) subscription(m *subscriber) assignment {
+	which := slices.Clone(a.matches[m.regex])
+	for _, name := range m.topics {
 		if i := a.named(name); i >= 0 {
 			which = append(which, i)
 		}
@@ -168,22 +158,24 @@ func ascending(count int32) []int32 {
 	return all
 }
 
-// cost estimates the work in Parts, or says that it is more than a limit.
-func (a *assigning) cost(sizes *topicSizes, limit int) int {
+// cost estimates the work in Parts, or says that it is more than a limit. The topics have so many partitions, and bytes in
+// their names.
+func (a *assigning) cost(parts, bytes, limit int) int {
 	cost, named := 0, make(map[string]bool)
-	for i, m := range a.members {
-		if cost += 1 + len(m.Topics)/16; cost > limit {
+	for i := range a.members {
+		m := &a.members[i]
+		if cost += 1 + len(m.topics)/16; cost > limit {
 			break
 		}
-		if i > 0 && m.subscribesAs(a.members[i-1]) {
+		if i > 0 && m.like(&a.members[i-1]) {
 			continue
 		}
-		if m.Regex != "" {
-			cost += len(m.Regex)*sizes.bytes/64 + sizes.parts
+		if m.regex != "" {
+			cost += len(m.regex)*bytes/64 + parts
 		}
-		cost += 2 * len(m.Topics)
-		for j := 0; j < len(m.Topics) && cost <= limit; j++ {
-			name := m.Topics[j]
+		cost += 2 * len(m.topics)
+		for j := 0; j < len(m.topics) && cost <= limit; j++ {
+			name := m.topics[j]
 			if t := a.named(name); t >= 0 && !named[name] {
 				named[name] = true
 				cost += int(a.topics[t].parts)
@@ -199,89 +191,4 @@ func (a *assigning) named(name string) int {
 		return i
 	}
 	return -1
-}
-
-// inlineAssigning is how much of it one step does itself, in Parts.
-const inlineAssigning = 1 << 11
-
-// renew begins a new epoch if members or subscriptions changed, or topics did, and makes the targets
-// for it. Then, perhaps later, it calls done.
-func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)) {
-	sizes := g.node.catalog.topicSizes()
-	if !changed && g.checked == sizes.version && d.state.TargetEpoch == d.state.Epoch {
-		done(nil)
-		return
-	}
-	version := sizes.version
-	a := &assigning{
-		members: d.state.members, topics: sizes.list, known: d.state.Topics,
-		wanted: changed || d.state.TargetEpoch != d.state.Epoch, assignor: d.state.preferred(),
-	}
-	limit := min(inlineAssigning, g.node.cfg.StepBudget)
-	cost := a.cost(sizes, limit)
-	finish := func() {
-		if a.err != nil && changed {
-			done(a.err)
-			return
-		}
-		g.checked = version
-		if a.err == nil {
-			g.takeTargets(d, a, changed)
-		}
-		done(nil)
-	}
-	if cost <= limit {
-		for !a.done {
-			a.piece()
-		}
-		g.node.out.Work.Parts += cost
-		finish()
-		return
-	}
-	g.node.out.Work.Parts += len(a.members) / 8
-	g.busy = true
-	g.inBackground(r, a, func() {
-		g.busy = false
-		if g.dead() {
-			done(kerr.NotCoordinator)
-			return
-		}
-		finish()
-		g.goOn()
-	})
-}
-
-// inBackground lets the world do the work, piece by piece, and calls done.
-func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
-	turn := &g.node.tasks.assigns
-	turn.take(r.conn, func() {
-		g.node.start(Task{Kind: TaskAssign, assigning: a}, func(TaskResult) {
-			turn.give()
-			if a.done {
-				done()
-			} else {
-				g.inBackground(r, a, done)
-			}
-		})
-	})
-}
-
-// takeTargets puts what was found into a draft.
-func (g *modernGroup) takeTargets(d *draft, a *assigning, changed bool) {
-	if changed || !a.all.equal(d.state.Topics) {
-		d.state.Epoch++
-	}
-	if d.state.TargetEpoch == d.state.Epoch {
-		return
-	}
-	d.state.Topics, d.state.Assignor = a.all, a.assignor
-	d.state.TargetEpoch, d.header = d.state.Epoch, true
-	for i, target := range a.targets {
-		if m := d.state.members[i]; !m.Target.equal(target) {
-			g.node.out.Work.Parts++
-			next := *m
-			next.Target = target
-			d.put(&next)
-		}
-	}
 }

@@ -109,7 +109,7 @@ func FuzzGroupRecord(f *testing.F) {
 		c.expireOffsets("")
 		for _, g := range c.groups {
 			if g.stored.modern != nil {
-				a := assigning{members: g.stored.modern.members, topics: n.catalog.topicSizes().list}
+				a := assigning{members: subscribers(g.stored.modern.members), topics: n.catalog.topicSizes().list}
 				for !a.done {
 					a.piece()
 				}

@@ -67,14 +67,3 @@ func (p *pattern) matches(name string) bool {
 	at := p.re.FindStringIndex(name)
 	return at != nil && at[0] == 0 && at[1] == len(name)
 }
-
-// checkPattern refuses a regular expression that isn't one, or is too large.
-func (n *Node) checkPattern(regex string) error {
-	p, err := topicPattern(regex)
-	n.out.Work.Parts += min(len(regex), maxRegex) / 4
-	if err != nil {
-		return kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
-	}
-	n.out.Work.Parts += p.size / 4
-	return nil
-}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/kafka"
+)
+
+// topicSizes lists the topics for such tasks. The list is never changed, only replaced.
+type topicSizes struct {
+	version uint64 // grows with each change of a topic or its partitions
+	listed  uint64 // version of list
+	list    []topicSize
+	parts   int // of all of them
+	bytes   int // of their names
+}
+
+// topicSizes returns the list as of now.
+func (c *catalog) topicSizes() *topicSizes {
+	s := &c.sizes
+	if s.listed == s.version {
+		return s
+	}
+	s.listed, s.parts, s.bytes = s.version, 0, 0
+	s.list = make([]topicSize, len(c.topics))
+	for i, t := range c.topics {
+		s.list[i] = topicSize{name: t.Name, id: t.id(), parts: int32(len(t.Partitions))}
+		s.parts, s.bytes = s.parts+len(t.Partitions), s.bytes+len(t.Name)
+	}
+	c.node.out.Work.Parts += len(s.list) / 16
+	return s
+}
+
+// subscribers are the members as the assignment sees them.
+func subscribers(members []*modernMember) []subscriber {
+	list := make([]subscriber, len(members))
+	for i, m := range members {
+		list[i] = subscriber{topics: m.Topics, regex: m.Regex, had: m.Target}
+	}
+	return list
+}
+
+// inlineAssigning is how much of it one step does itself, in Parts.
+const inlineAssigning = 1 << 11
+
+// renew begins a new epoch if members or subscriptions changed, or topics did, and makes the targets
+// for it. Then, perhaps later, it calls done.
+func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)) {
+	sizes := g.node.catalog.topicSizes()
+	if !changed && g.checked == sizes.version && d.state.TargetEpoch == d.state.Epoch {
+		done(nil)
+		return
+	}
+	version := sizes.version
+	a := &assigning{
+		members: subscribers(d.state.members), topics: sizes.list, known: d.state.Topics,
+		wanted: changed || d.state.TargetEpoch != d.state.Epoch, assignor: d.state.preferred(),
+	}
+	limit := min(inlineAssigning, g.node.cfg.StepBudget)
+	cost := a.cost(sizes.parts, sizes.bytes, limit)
+	finish := func() {
+		if a.err != nil && changed {
+			done(a.err)
+			return
+		}
+		g.checked = version
+		if a.err == nil {
+			g.takeTargets(d, a, changed)
+		}
+		done(nil)
+	}
+	if cost <= limit {
+		for !a.done {
+			a.piece()
+		}
+		g.node.out.Work.Parts += cost
+		finish()
+		return
+	}
+	g.node.out.Work.Parts += len(a.members) / 8
+	g.busy = true
+	g.inBackground(r, a, func() {
+		g.busy = false
+		if g.dead() {
+			done(kerr.NotCoordinator)
+			return
+		}
+		finish()
+		g.goOn()
+	})
+}
+
+// inBackground lets the world do the work, piece by piece, and calls done.
+func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
+	turn := &g.node.tasks.assigns
+	turn.take(r.conn, func() {
+		g.node.start(Task{Kind: TaskAssign, assigning: a}, func(TaskResult) {
+			turn.give()
+			if a.done {
+				done()
+			} else {
+				g.inBackground(r, a, done)
+			}
+		})
+	})
+}
+
+// takeTargets puts what was found into a draft.
+func (g *modernGroup) takeTargets(d *draft, a *assigning, changed bool) {
+	if changed || !a.all.equal(d.state.Topics) {
+		d.state.Epoch++
+	}
+	if d.state.TargetEpoch == d.state.Epoch {
+		return
+	}
+	d.state.Topics, d.state.Assignor = a.all, a.assignor
+	d.state.TargetEpoch, d.header = d.state.Epoch, true
+	for i, target := range a.targets {
+		if m := d.state.members[i]; !m.Target.equal(target) {
+			g.node.out.Work.Parts++
+			next := *m
+			next.Target = target
+			d.put(&next)
+		}
+	}
+}
+
+// checkPattern refuses a regular expression that isn't one, or is too large.
+func (n *Node) checkPattern(regex string) error {
+	p, err := topicPattern(regex)
+	n.out.Work.Parts += min(len(regex), maxRegex) / 4
+	if err != nil {
+		return kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
+	}
+	n.out.Work.Parts += p.size / 4
+	return nil
+}
