@@ -93,12 +93,8 @@ func (n *Node) replicaBytes(g *group) int64 {
 	if p == nil {
 		return g.bytesBefore + g.bytesSince
 	}
-	total := int64(0)
-	n.out.Work.Parts += len(p.spans) / 64
-	for i := range p.spans {
-		total += p.spans[i].bytes
-	}
-	return total
+	n.out.Work.Parts += p.places() / 64
+	return p.bytes()
 }
 
 // DescribeProducers, version 0 (KIP-664), on any broker with a replica, as in Kafka: the idempotent producers that
@@ -127,28 +123,20 @@ func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 		if p, err := n.replicaFor(key.topic, key.index); err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		} else {
-			n.out.Work.Parts += len(p.producers.byID) / 8
-			places = append(places, place{last, len(t.Partitions), p, p.producers.ids()})
+			ids := p.producerIDs()
+			n.out.Work.Parts += len(ids) / 8
+			places = append(places, place{last, len(t.Partitions), p, ids})
 		}
 		t.Partitions = append(t.Partitions, out)
 	}, func() {
 		n.eachPart(r, len(places), func(i int) int { return len(places[i].producers) }, func(i, j int) {
 			at := &places[i]
-			if w := at.of.producers.byID[at.producers[j]]; w != nil { // else it was forgotten meanwhile
+			if p, ok := at.of.describeProducer(at.producers[j]); ok { // else it was forgotten meanwhile
 				out := &resp.Topics[at.topic].Partitions[at.part]
-				out.ActiveProducers = append(out.ActiveProducers, w.describe())
+				out.ActiveProducers = append(out.ActiveProducers, p)
 			}
 		}, func() { r.reply(resp) })
 	})
-}
-
-func (w *producerWindow) describe() kmsg.DescribeProducersResponseTopicPartitionActiveProducer {
-	newest := w.last()
-	a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
-	a.ProducerID, a.ProducerEpoch = w.id, int32(w.epoch)
-	a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
-	a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
-	return a
 }
 
 // metadataTopic is the name under which Kafka's tools ask for the group that decides on metadata,

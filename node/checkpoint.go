@@ -75,7 +75,7 @@ func (p *packer) decodeCheckpoint(data []byte) (checkpoint, error) {
 	if err != nil {
 		return checkpoint{}, fmt.Errorf("%w: %w", errCheckpoint, err)
 	}
-	r := &reader{b: b}
+	r := newReader(b)
 	if v := r.byte(); v != checkpointVersion {
 		return checkpoint{}, fmt.Errorf("%w: version %d, this broker knows %d", errCheckpoint, v, checkpointVersion)
 	}

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"slices"
 	"testing"
 	"time"
 )
@@ -107,21 +106,5 @@ func TestJumpOfMostClocks(t *testing.T) {
 	c.pass(20 * time.Second)
 	if got := c.kept(); got != 0 {
 		t.Errorf("%d records although most clocks agreed for half a minute", got)
-	}
-}
-
-// Each record is stamped no earlier than the one before.
-func TestStampsNeverFall(t *testing.T) {
-	c := aged(t)
-	leader := c.nodes[c.leader("t")]
-	leader.aheadMs = time.Hour.Milliseconds()
-	c.pass(time.Second)
-	c.produce("t", "d")
-	leader.aheadMs = 0
-	c.pass(time.Second)
-	c.produce("t", "e")
-	p := leader.node.partitions[leader.node.catalog.byName["t"].Partitions[0].Group]
-	if !slices.IsSortedFunc(p.spans, func(a, b span) int { return int(a.appended - b.appended) }) || p.appended == 0 {
-		t.Errorf("spans were appended at %+v", p.spans)
 	}
 }

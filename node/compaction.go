@@ -110,25 +110,8 @@ func (p *partition) deletes() bool {
 // dirty returns how much of a thousand of the partition's bytes can be compacted and wasn't yet; all if some of it
 // is so old that it has to be (max.compaction.lag.ms).
 func (p *partition) dirty() int64 {
-	var all, dirty int64
-	end := p.compactionEnd()
-	for i := range p.spans {
-		s := &p.spans[i]
-		if s.empty {
-			continue // in Kafka it would be gone
-		}
-		all += s.bytes
-		if s.index >= end || min(p.spanEndIndex(i), end) <= p.compacted.index {
-			continue
-		}
-		if dirty += s.bytes; p.node.isDue(s, p.node.topicNumber(p.meta.Topic, maxCompactionLagConfig)) {
-			return 1000
-		}
-	}
-	if all == 0 {
-		return 0
-	}
-	return dirty * 1000 / all
+	lag := p.node.topicNumber(p.meta.Topic, maxCompactionLagConfig)
+	return p.records.dirty(p.node.age(), p.compacted.index, p.compactionEnd(), p.group.applied, lag)
 }
 
 // compactionEnd returns the entry up to which the partition may be compacted. The newest stay as they are until there
@@ -139,28 +122,9 @@ func (p *partition) compactionEnd() uint64 {
 	applied := p.group.applied
 	end := applied + 1 - min(applied, uint64(n.cfg.RetainEntries))
 	rolls := min(n.topicNumber(t, segmentMsConfig), n.topicNumber(t, maxCompactionLagConfig))
-	bytes := int64(0)
-	for i := len(p.spans) - 1; i >= 0 && p.spanEndIndex(i) > end; i-- {
-		if bytes >= n.cfg.RetainBytes || n.isDue(&p.spans[i], rolls) {
-			end = p.spanEndIndex(i)
-		}
-		bytes += p.spans[i].bytes
-	}
-	if lag := n.topicNumber(t, minCompactionLagConfig); lag > 0 {
-		for i := len(p.spans) - 1; i >= 0 && !n.isDue(&p.spans[i], lag); i-- {
-			end = min(end, p.spans[i].index)
-		}
-	}
+	end = p.compactable(n.age(), end, applied, n.cfg.RetainBytes, rolls, n.topicNumber(t, minCompactionLagConfig))
 	st, _ := n.log.State(p.group.id)
 	return min(end, st.Commit+1) // the log replaces nothing above it
-}
-
-// spanEndIndex returns the entry after a span.
-func (p *partition) spanEndIndex(i int) uint64 {
-	if i+1 < len(p.spans) {
-		return p.spans[i+1].index
-	}
-	return p.group.applied + 1
 }
 
 func (c *compactor) begin(p *partition) {
@@ -294,10 +258,17 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 		if t.Kind == TaskKeep {
 			c.keep(e, res)
 		} else if began := max(c.first.index, p.compacted.index); c.keys.leftOut && e.GetIndex() > began {
-			c.cur = cursor{e.GetIndex(), base} // the next pass begins with this batch
+			c.cur = cursor{index: e.GetIndex(), base: base} // the next pass begins with this batch
 		}
 		c.next()
 	})
+}
+
+// note tells the index of offsets what is left of the entry before the cursor.
+func (c *compactor) note(bytes int, records bool) {
+	if c.second {
+		c.part.spans.note(c.cur.index, &c.seen, bytes, records)
+	}
 }
 
 // keep puts what is left of a batch in its place.

@@ -24,7 +24,7 @@ func peerLine(word string, b BrokerID, item text) text {
 
 // describeEnvelope calls add for each item of an envelope.
 func describeEnvelope(data []byte, add func(text)) {
-	r := &reader{b: data}
+	r := newReader(data)
 	if v := r.byte(); v != envelopeVersion {
 		add(func() string { return fmt.Sprintf("an envelope of version %d, %d bytes", v, len(data)) })
 		return

@@ -113,10 +113,6 @@ func appendCommand(b, command []byte) []byte {
 	return appendBytes(append(b, itemCommand), command)
 }
 
-func appendBytes(b, data []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
-}
-
 // lead says that the sender leads a group in a term.
 type lead struct {
 	group GroupID
@@ -149,78 +145,10 @@ type raftEntry struct {
 	typ         pb.EntryType
 }
 
-// reader takes an envelope apart. After a failure everything it returns is zero.
-type reader struct {
-	b   []byte
-	bad bool
-}
+// reader takes envelopes and checkpoints apart.
+type reader struct{ scan }
 
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	c := r.b[0]
-	r.b = r.b[1:]
-	return c
-}
-
-// bytes returns the next length-prefixed bytes, capped so that appending to them copies.
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.fail()
-		return nil
-	}
-	if n == 0 {
-		return nil
-	}
-	data := r.b[:n:n]
-	r.b = r.b[n:]
-	return data
-}
-
-func (r *reader) uint32() uint32 {
-	if len(r.b) < 4 {
-		r.fail()
-		return 0
-	}
-	v := binary.LittleEndian.Uint32(r.b)
-	r.b = r.b[4:]
-	return v
-}
-
-// count returns a number of things of which each takes at least size bytes.
-func (r *reader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64(len(r.b)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (r *reader) fail() { r.bad, r.b = true, nil }
+func newReader(b []byte) *reader { return &reader{scan{b: b}} }
 
 // message decodes one raft message after its item byte.
 func (r *reader) message() (GroupID, *pb.Message) {
@@ -265,7 +193,7 @@ func (r *reader) leads() []lead {
 // receive takes an envelope apart and acts on each item. Items before a malformed one count: each is
 // whole by itself.
 func (n *Node) receive(m Message) {
-	r := &reader{b: m.Data}
+	r := newReader(m.Data)
 	if v := r.byte(); v != envelopeVersion {
 		n.refuseEnvelope(m, fmt.Sprintf("version %d, this broker speaks %d; run the same release on all brokers", v, envelopeVersion))
 		return

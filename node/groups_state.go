@@ -194,7 +194,7 @@ func (p *place) appendTo(b []byte, offset, ms int64) []byte {
 var errGroupsState = errors.New("malformed state of a coordinator of consumer groups")
 
 func (c *coordinator) restoreLog(b []byte) error {
-	r := &reader{b: b}
+	r := newReader(b)
 	if version := r.byte(); version != groupsStateVersion {
 		return fmt.Errorf("%w: version %d, this broker knows %d; start a newer release", errGroupsState, version, groupsStateVersion)
 	}

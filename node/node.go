@@ -245,7 +245,7 @@ func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) 
 	if meta.Topic.Name == groupsTopic {
 		return n.openCoordinator(meta, replica, load)
 	}
-	p := &partition{node: n, meta: meta, producers: newProducers()}
+	p := &partition{node: n, meta: meta, records: newRecords()}
 	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
 	if err != nil {
 		return err

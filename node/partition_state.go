@@ -27,8 +27,8 @@ const partitionStateVersion = 4
 
 var errState = errors.New("malformed state of a partition")
 
-// snapshot implements machine.
-func (p *partition) snapshot(since uint64) pieces {
+// snapshot writes a checkpoint in pieces; since is the entry of the one before.
+func (p *records) snapshot(since uint64) pieces {
 	head := p.spans.appendSince(p.appendHead(nil), since)
 	next := p.producers.pieces()
 	return func(b []byte) (_ []byte, more bool) {
@@ -40,13 +40,13 @@ func (p *partition) snapshot(since uint64) pieces {
 	}
 }
 
-// state implements machine.
-func (p *partition) state(since uint64) []byte {
+// state writes the same at once.
+func (p *records) state(since uint64) []byte {
 	return p.producers.appendTo(p.spans.appendSince(p.appendHead(nil), since))
 }
 
 // appendHead appends what comes before the spans.
-func (p *partition) appendHead(b []byte) []byte {
+func (p *records) appendHead(b []byte) []byte {
 	b = binary.AppendUvarint(b, partitionStateVersion)
 	b = binary.AppendVarint(b, p.highWatermark)
 	b = binary.AppendVarint(b, p.start)
@@ -88,28 +88,27 @@ func (s *spans) appendSince(b []byte, since uint64) []byte {
 	return b
 }
 
-// restore implements machine.
-func (p *partition) restore(checkpoints [][]byte) error {
+// restore takes the states of the checkpoints that are there, oldest first.
+func (p *records) restore(checkpoints [][]byte, now Time) error {
 	p.spans = nil
 	for i, b := range checkpoints {
-		if err := p.restoreOne(b, i == len(checkpoints)-1); err != nil {
+		if err := p.restoreOne(b, i == len(checkpoints)-1, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// adopt implements machine. The records that the spans speak of stay with the other broker, and the log begins after
-// the checkpoint.
-func (p *partition) adopt(received machine) {
-	q := received.(*partition)
+// adopt takes the state of another broker's checkpoint. The records that the spans speak of stay there, and the log begins
+// after the checkpoint.
+func (p *records) adopt(q *records) {
 	p.highWatermark, p.start, p.appended = q.highWatermark, q.highWatermark, q.appended
 	p.spans, p.epochs, p.producers = nil, q.epochs, q.producers
 }
 
 // restoreOne takes one checkpoint. What it says of producers counts only if it is the newest.
-func (p *partition) restoreOne(b []byte, newest bool) error {
-	r := &reader{b: b}
+func (p *records) restoreOne(b []byte, newest bool, now Time) error {
+	r := &scan{b: b}
 	version := r.uvarint()
 	if version < 1 || version > partitionStateVersion {
 		return fmt.Errorf("%w: version %d, this broker knows 1 to %d; start a newer release", errState, version, partitionStateVersion)
@@ -125,13 +124,13 @@ func (p *partition) restoreOne(b []byte, newest bool) error {
 	part := r
 	switch {
 	case version < 3:
-		p.producers = r.producersBefore(p.node.now)
+		p.producers = readProducersBefore(r, now)
 	case version == 3:
-		part = &reader{b: r.bytes()}
+		part = &scan{b: r.bytes()}
 	}
-	p.spans = append(p.spans, r.spans(version, p.node.now)...)
+	p.spans = append(p.spans, readSpans(r, version, now)...)
 	if version >= 3 && newest {
-		p.producers = part.producers(p.node.now)
+		p.producers = readProducers(part, now)
 	} else if version >= 3 {
 		part.b = nil
 	}
@@ -141,7 +140,7 @@ func (p *partition) restoreOne(b []byte, newest bool) error {
 	return nil
 }
 
-func (r *reader) spans(version uint64, now Time) spans {
+func readSpans(r *scan, version uint64, now Time) spans {
 	var s spans
 	for range r.count(6) {
 		sp := span{base: r.varint(), index: r.uvarint(), bytes: r.varint(), count: int32(r.varint()), newest: r.varint(), seen: now, closed: true}

@@ -8,6 +8,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"chronik/kafka"
 )
 
@@ -102,6 +104,23 @@ func (ps *producers) ids() []int64 {
 	return ids
 }
 
+// producerIDs lists the producers, whoever was silent for longest first.
+func (p *records) producerIDs() []int64 { return p.producers.ids() }
+
+// describeProducer returns what DescribeProducers says of one; false if it isn't there.
+func (p *records) describeProducer(id int64) (a kmsg.DescribeProducersResponseTopicPartitionActiveProducer, ok bool) {
+	w := p.producers.byID[id]
+	if w == nil {
+		return a, false
+	}
+	newest := w.last()
+	a = kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+	a.ProducerID, a.ProducerEpoch = w.id, int32(w.epoch)
+	a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
+	a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
+	return a, true
+}
+
 // Producers are forgotten when they have written nothing for producer.id.expiration.ms, as in Kafka: a day is far
 // longer than any client tries the same batch again. Which of them that are is decided by the leader, by the time of
 // appending (ADR 10), and said in the partition's log by their ids, so that all replicas forget the same ones at the
@@ -115,45 +134,38 @@ const commandForget = 2
 // maxForget bounds the producers in one such entry, so the work of a step. A leader looks once in a second.
 const maxForget = 4096
 
-// forgetProducers lets the leader of a partition propose to forget those that were silent for too long.
-func (p *partition) forgetProducers() {
-	if p.forgetting || p.node.log.Full() {
-		return
-	}
+// silent returns the command that forgets the producers that were silent for so many ms, nil if there are none.
+func (p *records) silent(a age, ms int64) []byte {
 	list, count := []byte(nil), 0
-	ms := p.node.cfg.ProducerExpiration.Milliseconds()
-	for w := p.producers.oldest; w != nil && count < maxForget && p.node.isOld(w.appended, w.seen, ms); w = w.after {
+	for w := p.producers.oldest; w != nil && count < maxForget && a.over(w.appended, w.seen, ms); w = w.after {
 		if w.gone {
 			continue
 		}
 		list = binary.AppendVarint(binary.AppendVarint(list, w.id), w.last().base)
 		count++
 	}
-	if count > 0 {
-		p.forgetting = true
-		p.group.propose(append(binary.AppendUvarint([]byte{commandForget}, uint64(count)), list...), func(any, error) { p.forgetting = false })
+	if count == 0 {
+		return nil
 	}
+	return append(binary.AppendUvarint([]byte{commandForget}, uint64(count)), list...)
 }
 
-// applyForget applies such an entry.
-func (p *partition) applyForget(r *reader) bool {
+// applyForget applies such an entry. It returns how many producers it names, and how many of them are forgotten.
+func (p *records) applyForget(r *scan) (named, forgotten int, ok bool) {
 	type silent struct{ id, newest int64 }
 	var all []silent
 	for range r.count(2) {
 		all = append(all, silent{r.varint(), r.varint()})
 	}
 	if r.bad || len(r.b) > 0 {
-		return false
+		return 0, 0, false
 	}
-	forgotten := 0
-	for _, s := range all {
-		forgotten += btoi(p.producers.forget(s.id, s.newest))
+	for _, w := range all {
+		if p.producers.forget(w.id, w.newest) {
+			forgotten++
+		}
 	}
-	p.node.out.Work.Parts += len(all) / 8
-	if forgotten > 0 {
-		p.node.event(Event{Kind: EventProducersGone, Group: p.meta.Group, N: int64(forgotten)})
-	}
-	return true
+	return len(all), forgotten, true
 }
 
 // pieces writes the windows: their number, then the oldest first, each as differences to what came before.
@@ -215,8 +227,8 @@ func (w *producerWindow) appendTo(b []byte, base, appended int64) []byte {
 	return b
 }
 
-// producers reads what they write.
-func (r *reader) producers(now Time) producers {
+// readProducers reads what they write.
+func readProducers(r *scan, now Time) producers {
 	ps := newProducers()
 	base, appended := int64(0), int64(0)
 	count := r.count(4)
@@ -239,8 +251,8 @@ func (r *reader) producers(now Time) producers {
 	return ps
 }
 
-// producersBefore reads what states up to version 2 have: windows by id, without a time of appending.
-func (r *reader) producersBefore(now Time) producers {
+// readProducersBefore reads what states up to version 2 have: windows by id, without a time of appending.
+func readProducersBefore(r *scan, now Time) producers {
 	var all []*producerWindow
 	for range r.count(3) {
 		w := &producerWindow{id: r.varint(), epoch: int16(r.varint()), seen: now}
@@ -262,7 +274,7 @@ func (r *reader) producersBefore(now Time) producers {
 }
 
 // restore takes a window that was read. They are in the order of their newest batches.
-func (ps *producers) restore(w *producerWindow, r *reader) {
+func (ps *producers) restore(w *producerWindow, r *scan) {
 	if len(w.batches) == 0 || len(w.batches) > windowBatches || ps.byID[w.id] != nil ||
 		ps.newest != nil && ps.newest.last().base >= w.last().base {
 		r.fail()

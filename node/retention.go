@@ -3,8 +3,6 @@
 package node
 
 import (
-	"encoding/binary"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -17,37 +15,6 @@ import (
 // The first offset of a partition moves through its log like everything else: the leader proposes
 // the command, and every replica applies it at the same entry. What lies below is no longer
 // readable at once; the log lets go of it when a checkpoint lies between (group.release).
-
-// Commands in a partition's log. An entry begins with its kind; 0 is a record batch.
-const commandLogStart = 1 // offset varint: nothing below it is to be read any more
-
-func logStartCommand(offset int64) []byte {
-	return binary.AppendVarint([]byte{commandLogStart}, offset)
-}
-
-// applyCommand applies an entry that isn't a batch, and returns the log start offset.
-func (p *partition) applyCommand(index uint64, data []byte) any {
-	r := &reader{b: data}
-	kind := r.byte()
-	if kind == commandForget && p.applyForget(r) {
-		return p.start
-	}
-	offset := r.varint()
-	if kind != commandLogStart || r.bad {
-		p.refuse(index, fmt.Errorf("a command of kind %d and %d bytes, which this version doesn't know", kind, len(data)))
-		return p.start
-	}
-	if offset = min(offset, p.highWatermark); offset > p.start {
-		p.start = offset
-		p.spans.trim(offset)
-		if p.group != nil { // not while the log is read
-			p.group.release()
-		}
-		p.node.event(Event{Kind: EventLogStartMoved, Group: p.meta.Group, N: offset})
-		p.wake()
-	}
-	return p.start
-}
 
 // retentionCheck is how often a leader looks for records that are to be deleted.
 const retentionCheck = time.Second
@@ -64,54 +31,27 @@ func (p *partition) expire() {
 	}
 }
 
-// expired returns the offset below which a partition's records are too old or too many. It goes by
-// whole spans.
+// expired returns the offset below which a partition's records are too old or too many.
 func (p *partition) expired() int64 {
-	start := p.start
 	if !p.deletes() {
-		return start
+		return p.start
 	}
-	if ms := p.node.topicNumber(p.meta.Topic, retentionMsConfig); ms >= 0 {
-		for i := range p.spans {
-			if !p.node.isDue(&p.spans[i], ms) {
-				break
-			}
-			start = max(start, p.spanEnd(i))
-		}
-	}
-	if limit := p.node.topicNumber(p.meta.Topic, retentionBytesConfig); limit >= 0 {
-		total := int64(0)
-		for i := range p.spans {
-			total += p.spans[i].bytes
-		}
-		for i := 0; i < len(p.spans) && total-p.spans[i].bytes >= limit; i++ {
-			total -= p.spans[i].bytes
-			start = max(start, p.spanEnd(i))
-		}
-	}
-	return start
+	n, t := p.node, p.meta.Topic
+	return p.records.expired(n.age(), n.topicNumber(t, retentionMsConfig), n.topicNumber(t, retentionBytesConfig))
 }
 
-// isDue reports whether all records of a span were appended more than ms ago. The timestamps that
-// producers gave them have no say: they may be of any time. Where the time of appending is unknown, or lies
-// ahead because a leader's clock did, the span has the age for which this process knows it.
-func (n *Node) isDue(s *span, ms int64) bool {
-	return n.isOld(s.appended, s.seen, ms)
-}
+// age is by what records are judged now.
+func (n *Node) age() age { return age{now: n.now, unixMs: n.unixMs, known: n.clock.earliest.known} }
 
-func (n *Node) isOld(appended int64, seen Time, ms int64) bool {
-	if n.now.Sub(seen).Milliseconds() > ms {
-		return true
+// forgetProducers lets the leader of a partition propose to forget those that were silent for too long.
+func (p *partition) forgetProducers() {
+	if p.forgetting || p.node.log.Full() {
+		return
 	}
-	return n.clock.earliest.known && appended > 0 && appended <= n.unixMs && n.unixMs-appended > ms
-}
-
-// spanEnd returns the offset after a span.
-func (p *partition) spanEnd(i int) int64 {
-	if i+1 < len(p.spans) {
-		return p.spans[i+1].base
+	if cmd := p.silent(p.node.age(), p.node.cfg.ProducerExpiration.Milliseconds()); cmd != nil {
+		p.forgetting = true
+		p.group.propose(cmd, func(any, error) { p.forgetting = false })
 	}
-	return p.highWatermark
 }
 
 // topicNumber returns a configuration of a topic that is a number: its own or the broker's.

@@ -22,7 +22,7 @@ import (
 // applied counts.
 func TestProducersAreWrittenInPieces(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, plain := &partition{node: &Node{}, producers: newProducers()}, newProducers()
+		p, plain := newRecords(), newProducers()
 		base := int64(0)
 		change := func() {
 			id := rapid.Int64Range(1, 8).Draw(t, "id")
@@ -182,7 +182,7 @@ func TestLargeSnapshotsAreDecodedByATask(t *testing.T) {
 		o := newOne(t, nil)
 		o.create("t")
 		g, _ := o.partitionOf("t")
-		state := manyProducers(o.node, c.ids, 2).state(0)
+		state := manyProducers(c.ids, 2).state(0)
 		if c.bad {
 			state = state[:len(state)-1]
 		}
@@ -196,7 +196,7 @@ func TestLargeSnapshotsAreDecodedByATask(t *testing.T) {
 		g.incoming = in
 		piece := appendBytes([]byte{byte(g.id), 0xe8, 0x07, 0}, data)
 		o.node.begin(&Input{Now: o.now})
-		o.node.receivePiece(9, &reader{b: piece})
+		o.node.receivePiece(9, newReader(piece))
 		tasks := slices.Clone(o.node.out.Tasks)
 		if len(tasks) != btoi(c.task) || !o.node.out.Work.Within(StepBudget) {
 			t.Fatalf("%+v: %d tasks, %+v", c, len(tasks), o.node.out.Work)

@@ -3,8 +3,6 @@
 package node
 
 import (
-	"slices"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -44,22 +42,22 @@ func (s *search) fail(e *kerr.Error) {
 
 func (s *search) begin() {
 	p := s.part
-	if s.list.request.done || len(p.spans) == 0 {
+	if s.list.request.done || p.places() == 0 {
 		s.end()
 		return
 	}
 	timestamp := s.timestamp
 	if timestamp == timestampMax {
-		timestamp = p.spans.newest()
+		timestamp = p.newest()
 	}
-	s.node.out.Work.Parts += len(p.spans) / 64
-	i := slices.IndexFunc(p.spans, func(s span) bool { return s.newest >= timestamp })
-	if i < 0 {
+	s.node.out.Work.Parts += p.places() / 64
+	c, ok := p.seekTime(timestamp)
+	if !ok {
 		s.end()
 		return
 	}
 	s.timestamp = timestamp
-	s.from(p.seek(max(p.spans[i].base, p.logStart())))
+	s.from(c)
 }
 
 // from looks for the record from a cursor on.

@@ -296,7 +296,7 @@ func (g *group) emptyMachine() machine {
 	aside := &Node{cfg: g.node.cfg, self: g.node.self, now: g.node.now}
 	switch g.machine.(type) {
 	case *partition:
-		return &partition{node: aside, producers: newProducers()}
+		return &partition{node: aside, records: newRecords()}
 	case *coordinator:
 		return &coordinator{node: aside}
 	default:

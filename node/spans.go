@@ -74,13 +74,16 @@ func (s *spans) trim(start int64) {
 }
 
 // newest returns the largest timestamp of all.
-func (s spans) newest() int64 {
+func (p *records) newest() int64 {
 	newest := int64(-1)
-	for i := range s {
-		newest = max(newest, s[i].newest)
+	for i := range p.spans {
+		newest = max(newest, p.spans[i].newest)
 	}
 	return newest
 }
+
+// places returns how many spans there are.
+func (p *records) places() int { return len(p.spans) }
 
 // at returns the position of the span that holds an offset, or would hold it.
 func (s spans) at(offset int64) int {
@@ -96,17 +99,27 @@ type cursor struct {
 }
 
 // seek returns a cursor that stands before the batch that holds an offset, or earlier.
-func (p *partition) seek(offset int64) cursor {
+func (p *records) seek(offset int64) cursor {
 	if len(p.spans) == 0 {
 		return cursor{base: p.highWatermark}
 	}
-	s := &p.spans[p.spans.at(offset)]
-	return cursor{s.index, s.base}
+	at := &p.spans[p.spans.at(offset)]
+	return cursor{at.index, at.base}
+}
+
+// seekTime returns a cursor that stands before the first record that is as new as a timestamp, or earlier; false if there
+// is none.
+func (p *records) seekTime(timestamp int64) (cursor, bool) {
+	i := slices.IndexFunc(p.spans, func(s span) bool { return s.newest >= timestamp })
+	if i < 0 {
+		return cursor{}, false
+	}
+	return p.seek(max(p.spans[i].base, p.start)), true
 }
 
 // take moves the cursor past an entry, which must be the one that it stands before. It returns the
 // batch in it and its offset; ok is false if the entry takes no offsets.
-func (p *partition) take(c *cursor, e *pb.Entry) (b kafka.Batch, base int64, ok bool) {
+func (p *records) take(c *cursor, e *pb.Entry) (b kafka.Batch, base int64, ok bool) {
 	assert(e.GetIndex() == c.index, "a cursor sees every entry in turn: %d, not %d", c.index, e.GetIndex())
 	c.index++
 	if !isBatch(e) || p.spans.refused(e.GetIndex()) {

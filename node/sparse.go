@@ -15,24 +15,20 @@ type survey struct {
 	records bool
 }
 
-// note takes the entry before the compactor's cursor, as it is left: the bytes of its batch, and whether records are in it.
-// At the end of a span the index learns what the span has come to.
-func (c *compactor) note(bytes int, records bool) {
-	if !c.second {
-		return
-	}
-	s := c.part.spans
-	i := s.holding(c.cur.index - 1)
+// note takes the entry before a cursor, as compaction's second pass has left it: the bytes of its batch, and whether
+// records are in it. At the end of a span the index learns what the span has come to.
+func (s spans) note(cur uint64, seen *survey, bytes int, records bool) {
+	i := s.holding(cur - 1)
 	if i < 0 {
 		return // the log's start has moved on
 	}
-	if s[i].index == c.cur.index-1 {
-		c.seen = survey{span: s[i].index}
+	if s[i].index == cur-1 {
+		*seen = survey{span: s[i].index}
 	}
-	c.seen.bytes += int64(bytes)
-	c.seen.records = c.seen.records || records
-	if c.seen.span == s[i].index && i+1 < len(s) && s[i+1].index == c.cur.index {
-		s[i].bytes, s[i].empty = c.seen.bytes, !c.seen.records
+	seen.bytes += int64(bytes)
+	seen.records = seen.records || records
+	if seen.span == s[i].index && i+1 < len(s) && s[i+1].index == cur {
+		s[i].bytes, s[i].empty = seen.bytes, !seen.records
 	}
 }
 
@@ -42,7 +38,7 @@ func (s spans) holding(index uint64) int {
 }
 
 // skip moves a cursor that stands before spans without records behind them.
-func (p *partition) skip(c *cursor) {
+func (p *records) skip(c *cursor) {
 	i := p.spans.holding(c.index)
 	if i < 0 || p.spans[i].index != c.index {
 		return
@@ -54,10 +50,10 @@ func (p *partition) skip(c *cursor) {
 
 // worthReading returns the entry up to which a read from an entry on, of so many bytes at most, is of use: the next
 // span without records, or the limit.
-func (p *partition) worthReading(index, limit uint64, bytes int64) uint64 {
+func (p *records) worthReading(index, limit uint64, bytes int64) uint64 {
 	for i := max(p.spans.holding(index), 0); i+1 < len(p.spans) && bytes > 0; i++ {
-		if s := &p.spans[i]; s.empty && s.index > index {
-			return min(limit, s.index)
+		if at := &p.spans[i]; at.empty && at.index > index {
+			return min(limit, at.index)
 		}
 		bytes -= p.spans[i].bytes
 	}

@@ -106,7 +106,7 @@ var errVoids = errors.New("packed entries that this version can't read")
 
 // decodeVoids is the inverse of encodeVoids.
 func decodeVoids(e *wal.Entry) ([]wal.Entry, error) {
-	r := &reader{b: e.Data}
+	r := newReader(e.Data)
 	if r.byte() != voidsVersion || e.Last-e.Index >= uint64(len(r.b)) {
 		return nil, errVoids
 	}
