@@ -127,7 +127,7 @@ func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned assignmen
 	for i := range req.Topics {
 		if t := n.catalog.byID[req.Topics[i].TopicID]; t != nil {
 			for _, p := range req.Topics[i].Partitions {
-				all = append(all, slot{t.id(), p})
+				all = append(all, slot{topic: t.id(), partition: p})
 			}
 		}
 	}

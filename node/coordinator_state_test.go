@@ -496,9 +496,9 @@ func TestSnapshotProperties(t *testing.T) {
 		group, topic, partition := name.Draw(t, "group"), name.Draw(t, "topic"), rapid.Int32Range(0, 3).Draw(t, "partition")
 		switch rapid.IntRange(0, 12).Draw(t, "kind") {
 		case 10:
-			return (&modernState{Epoch: rapid.Int32().Draw(t, "epoch"), Topics: anyAssignment.Draw(t, "topics")}).record(group)
+			return (&modernState{Epoch: rapid.Int32().Draw(t, "epoch"), Topics: anyPartitions.Draw(t, "topics")}).record(group)
 		case 11:
-			return (&modernMember{ID: name.Draw(t, "id"), Topics: []string{topic}, Owned: anyAssignment.Draw(t, "owned")}).record(group)
+			return (&modernMember{ID: name.Draw(t, "id"), Topics: []string{topic}, Owned: anyPartitions.Draw(t, "owned")}).record(group)
 		case 12:
 			return kafka.Record{Key: modernKey(group, name.Draw(t, "id"))}
 		case 0:
@@ -601,3 +601,14 @@ func BenchmarkOffsetCommit(b *testing.B) {
 		}
 	})
 }
+
+// anyPartitions are some partitions of two topics.
+var anyPartitions = rapid.Custom(func(t *rapid.T) assignment {
+	var all []slot
+	for i := range int32(8) {
+		if rapid.Bool().Draw(t, "in") {
+			all = append(all, slot{topic: GroupID(i / 4), partition: i % 4})
+		}
+	}
+	return assignmentOf(all)
+})

@@ -56,6 +56,18 @@ type assigning struct {
 	err     error
 }
 
+// newAssigning begins. The topics are those of the cluster, ascending by name; known is what the members subscribed to
+// before. Unless targets are wanted they are made only if that has changed.
+func newAssigning(members []subscriber, topics []topicSize, known assignment, assignor string, wanted bool) *assigning {
+	return &assigning{members: members, topics: topics, known: known, assignor: assignor, wanted: wanted}
+}
+
+// result returns every partition of every topic that is subscribed to, and what each member shall own; nil if that is not
+// wanted and would be the same.
+func (a *assigning) result() (all assignment, targets []assignment, err error) {
+	return a.all, a.targets, a.err
+}
+
 // matchedAtOnce is how many steps of regular expressions a piece does: some milliseconds.
 const matchedAtOnce = 1 << 19
 

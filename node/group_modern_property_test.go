@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,8 +57,8 @@ func (w *modernActors) expire() {
 func (a *modernActor) using() (all []slot) {
 	for topic := range GroupID(50) {
 		for p := range int32(8) {
-			if a.uses[slot{topic, p}] {
-				all = append(all, slot{topic, p})
+			if a.uses[slot{topic: topic, partition: p}] {
+				all = append(all, slot{topic: topic, partition: p})
 			}
 		}
 	}
@@ -108,7 +109,7 @@ func (w *modernActors) answered(a *modernActor, sent Time, resp *kmsg.ConsumerGr
 // giveUp is what a client does when it is done with partitions that it lost.
 func (a *modernActor) giveUp() {
 	for _, s := range a.using() {
-		a.uses[s] = a.owned.has(s)
+		a.uses[s] = slices.Contains(a.owned.slots(), s)
 	}
 }
 

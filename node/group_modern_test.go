@@ -73,7 +73,7 @@ func (m *modern) take(resp *kmsg.ConsumerGroupHeartbeatResponse) string {
 	if resp.Assignment != nil {
 		m.owned = nil
 		for _, t := range resp.Assignment.Topics {
-			m.owned = append(m.owned, topicSet{m.o.node.catalog.byID[t.TopicID].id(), t.Partitions})
+			m.owned = append(m.owned, topicSet{Topic: m.o.node.catalog.byID[t.TopicID].id(), Partitions: t.Partitions})
 		}
 	}
 	return "NONE"

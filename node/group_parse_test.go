@@ -109,7 +109,7 @@ func FuzzGroupRecord(f *testing.F) {
 		c.expireOffsets("")
 		for _, g := range c.groups {
 			if g.stored.modern != nil {
-				a := assigning{members: subscribers(g.stored.modern.members), topics: n.catalog.topicSizes().list}
+				a := newAssigning(subscribers(g.stored.modern.members), n.catalog.topicSizes().list, nil, "", false)
 				for !a.done {
 					a.piece()
 				}

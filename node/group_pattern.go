@@ -27,6 +27,14 @@ const (
 
 // topicPattern compiles a regular expression.
 func topicPattern(regex string) (*pattern, error) {
+	p, err := compile(regex)
+	if err != nil {
+		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
+	}
+	return p, nil
+}
+
+func compile(regex string) (*pattern, error) {
 	if len(regex) > maxRegex {
 		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "it has %d bytes", len(regex))
 	}

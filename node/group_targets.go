@@ -2,11 +2,7 @@
 
 package node
 
-import (
-	"github.com/twmb/franz-go/pkg/kerr"
-
-	"chronik/kafka"
-)
+import "github.com/twmb/franz-go/pkg/kerr"
 
 // topicSizes lists the topics for such tasks. The list is never changed, only replaced.
 type topicSizes struct {
@@ -54,20 +50,19 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 		return
 	}
 	version := sizes.version
-	a := &assigning{
-		members: subscribers(d.state.members), topics: sizes.list, known: d.state.Topics,
-		wanted: changed || d.state.TargetEpoch != d.state.Epoch, assignor: d.state.preferred(),
-	}
+	assignor := d.state.preferred()
+	a := newAssigning(subscribers(d.state.members), sizes.list, d.state.Topics, assignor, changed || d.state.TargetEpoch != d.state.Epoch)
 	limit := min(inlineAssigning, g.node.cfg.StepBudget)
 	cost := a.cost(sizes.parts, sizes.bytes, limit)
 	finish := func() {
-		if a.err != nil && changed {
-			done(a.err)
+		all, targets, err := a.result()
+		if err != nil && changed {
+			done(err)
 			return
 		}
 		g.checked = version
-		if a.err == nil {
-			g.takeTargets(d, a, changed)
+		if err == nil {
+			g.takeTargets(d, all, targets, assignor, changed)
 		}
 		done(nil)
 	}
@@ -79,7 +74,7 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 		finish()
 		return
 	}
-	g.node.out.Work.Parts += len(a.members) / 8
+	g.node.out.Work.Parts += len(d.state.members) / 8
 	g.busy = true
 	g.inBackground(r, a, func() {
 		g.busy = false
@@ -108,16 +103,16 @@ func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
 }
 
 // takeTargets puts what was found into a draft.
-func (g *modernGroup) takeTargets(d *draft, a *assigning, changed bool) {
-	if changed || !a.all.equal(d.state.Topics) {
+func (g *modernGroup) takeTargets(d *draft, all assignment, targets []assignment, assignor string, changed bool) {
+	if changed || !all.equal(d.state.Topics) {
 		d.state.Epoch++
 	}
 	if d.state.TargetEpoch == d.state.Epoch {
 		return
 	}
-	d.state.Topics, d.state.Assignor = a.all, a.assignor
+	d.state.Topics, d.state.Assignor = all, assignor
 	d.state.TargetEpoch, d.header = d.state.Epoch, true
-	for i, target := range a.targets {
+	for i, target := range targets {
 		if m := d.state.members[i]; !m.Target.equal(target) {
 			g.node.out.Work.Parts++
 			next := *m
@@ -130,9 +125,9 @@ func (g *modernGroup) takeTargets(d *draft, a *assigning, changed bool) {
 // checkPattern refuses a regular expression that isn't one, or is too large.
 func (n *Node) checkPattern(regex string) error {
 	p, err := topicPattern(regex)
-	n.out.Work.Parts += min(len(regex), maxRegex) / 4
+	n.out.Work.Parts += min(len(regex), 1<<10) / 4 // a longer one is only refused
 	if err != nil {
-		return kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
+		return err
 	}
 	n.out.Work.Parts += p.size / 4
 	return nil
