@@ -160,6 +160,3 @@ func (n *Node) apiVersions() *kmsg.ApiVersionsResponse {
 	}
 	return resp
 }
-
-// code returns the Kafka error code of an error that a handler met.
-func code(err error) int16 { return kafka.Code(err) }

@@ -3,7 +3,6 @@
 package node
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -21,30 +20,6 @@ import (
 // The broker that was asked works out what the topic's configuration becomes. The command carries
 // that, and says which configuration it was worked out from: if another change came between, it is
 // refused and worked out again. So changes through different brokers add up.
-
-// alterConfigs gives a topic its configuration.
-type alterConfigs struct {
-	Topic   string
-	ID      GroupID // topicMeta.id; 0 if the sender doesn't know the topic
-	Changes uint64  // topicMeta.ConfigChanges, from which the sender started
-	Configs []configValue
-}
-
-// errOutdated refuses a command whose sender didn't know the newest state of the topic.
-var errOutdated = errors.New("the command was worked out from an older state of the topic")
-
-func (c *catalog) alterConfigs(cmd *alterConfigs) error {
-	t := c.byName[cmd.Topic]
-	switch {
-	case t == nil:
-		return unknownTopic(cmd.Topic)
-	case t.id() != cmd.ID || t.ConfigChanges != cmd.Changes:
-		return errOutdated
-	}
-	t.Configs = cmd.Configs
-	t.ConfigChanges++
-	return nil
-}
 
 func unknownTopic(name string) error {
 	return kafka.Errorf(kerr.UnknownTopicOrPartition, "topic %.60q does not exist", name)

@@ -410,19 +410,3 @@ func (f *fetch) begin(number int, p *partition, offset int64) cursor {
 	}
 	return p.seek(offset)
 }
-
-// readable finds a partition of which this broker may answer reads now.
-func (n *Node) readable(topic string, index int32, epoch int32) (*partition, error) {
-	p, err := n.replicaFor(topic, index)
-	switch {
-	case err != nil:
-		return nil, err
-	case p.checkEpoch(epoch) != nil: // before the question who leads, as in Kafka: a client that knows more isn't behind
-		return nil, p.checkEpoch(epoch)
-	case brokerOf(p.group.lead) != n.self:
-		return nil, errLedElsewhere(topic, index)
-	case !p.leads():
-		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
-	}
-	return p, nil
-}

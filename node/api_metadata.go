@@ -3,7 +3,6 @@
 package node
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -234,78 +233,4 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 		}
 	}
 	return out
-}
-
-// controller is the leader of group 0, which Kafka's clients send administrative requests to; -1
-// while there is none.
-func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
-
-// brokers lists the brokers of the cluster, ascending, without those that have been dead for a while.
-// A broker that only restarts stays: newer librdkafka gives up what it does with a broker that is
-// missing from one answer, and waits for ever where that was the coordinator of a group.
-func (n *Node) brokers() []*Member {
-	var live []*Member
-	for _, m := range n.members() {
-		if p := n.peer(m.ID); p == nil || n.now.Sub(p.heard) < brokerSession {
-			live = append(live, m)
-		}
-	}
-	return live
-}
-
-// brokerSession is how long a dead broker stays in metadata, Kafka's broker.session.timeout.ms.
-const brokerSession = 9 * time.Second
-
-// members lists all brokers of the cluster, ascending: those that registered, and the others in this one's
-// configuration. What other brokers tell of is good for talking to it and for nothing else, until it registers.
-func (n *Node) members() []*Member {
-	var all []*Member
-	for _, b := range n.catalog.brokers {
-		if !b.Removed {
-			all = append(all, &b.Member)
-		}
-	}
-	for i := range n.cfg.Members[:n.configured] {
-		if m := &n.cfg.Members[i]; n.catalog.broker(m.ID) == nil {
-			all = append(all, m)
-		}
-	}
-	slices.SortFunc(all, func(a, b *Member) int { return cmp.Compare(a.ID, b.ID) })
-	return all
-}
-
-// correspondents lists the brokers that this one talks to: the members, and those that were removed
-// until they had a chance to hear of it.
-func (n *Node) correspondents() []Member {
-	var all []Member
-	for _, m := range n.members() {
-		all = append(all, *m)
-	}
-	for _, m := range n.cfg.Members[n.configured:] {
-		if n.catalog.broker(m.ID) == nil {
-			all = append(all, m)
-		}
-	}
-	for _, b := range n.catalog.brokers {
-		if p := n.peer(b.ID); b.Removed && (n.catalog.group.hasReplica(b.ID) || p != nil && p.telling) {
-			all = append(all, b.Member)
-		}
-	}
-	return all
-}
-
-// member returns a broker's address, nil if it isn't in the cluster.
-func (n *Node) member(id BrokerID) *Member {
-	if b := n.catalog.broker(id); b != nil {
-		if b.Removed {
-			return nil
-		}
-		return &b.Member
-	}
-	for i := range n.cfg.Members {
-		if n.cfg.Members[i].ID == id {
-			return &n.cfg.Members[i]
-		}
-	}
-	return nil
 }

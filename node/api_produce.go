@@ -176,18 +176,6 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 	return part, b, nil
 }
 
-// partitionFor finds the partition that this broker leads.
-func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
-	part, err := n.replicaFor(topic, index)
-	if err == nil && brokerOf(part.group.lead) != n.self {
-		err = errLedElsewhere(topic, index)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return part, nil
-}
-
 func errLedElsewhere(topic string, index int32) error {
 	return kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
 }

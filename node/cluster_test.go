@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -269,24 +268,6 @@ func small(c *Config) {
 	c.HotEntries, c.CheckpointEntries, c.CheckpointBytes, c.RetainEntries = 10, 20, 10_000, 1
 }
 
-func TestOpenFromCheckpoints(t *testing.T) {
-	c := newMany(t, 1, small)
-	c.create("t", 1)
-	vs, want := values(0, 300)
-	c.produce("t", vs...)
-	for range 2 {
-		c.kill(1)
-		c.start(1)
-		c.until("it leads again", func() bool { return c.leader("t") == 1 })
-		if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
-			t.Fatal(diff)
-		}
-	}
-	if n := c.nodes[1].events[EventCheckpoint]; n < 10 {
-		t.Errorf("%d checkpoints", n)
-	}
-}
-
 func (c *many) deleteRecords(topic string, offset int64) {
 	c.t.Helper()
 	req := kmsg.NewPtrDeleteRecordsRequest()
@@ -297,80 +278,6 @@ func (c *many) deleteRecords(topic string, offset int64) {
 	req.Topics = append(req.Topics, rt)
 	if p := c.ask(c.leader(topic), req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || p.LowWatermark != offset {
 		c.t.Fatalf("%+v", p)
-	}
-}
-
-// TestFollowerBehindTheLogStart cuts a broker off while the log moves beyond what it has. It gets
-// the state at the log's start, in pieces, and then the entries; the producer's window is in it.
-func TestFollowerBehindTheLogStart(t *testing.T) {
-	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ReplicationBytes = 100 })
-	c.create("t", 1, 2, 3)
-	req := produceRequest("t", -1, batch(7, 0, 0, "first"))
-	c.ask(c.leader("t"), req)
-	behind := c.leader("t")%3 + 1
-	c.nodes[behind].cut = true
-	vs, want := values(1, 200)
-	c.produce("t", vs...)
-	c.deleteRecords("t", 150)
-	vs, more := values(201, 50)
-	c.produce("t", vs...)
-	want = append(want, more...)
-	c.nodes[behind].cut = false
-	c.until("the broker has caught up", func() bool {
-		v, _ := c.view(behind, "t")
-		return v.HighWatermark == 251
-	})
-	if c.nodes[behind].events[EventSnapshotInstalled] == 0 {
-		t.Error("it caught up without a checkpoint")
-	}
-	for _, other := range []BrokerID{1, 2, 3} { // it has to lead on its own knowledge
-		if other != behind {
-			c.nodes[other].cut = other == c.leader("t") && other != behind
-		}
-	}
-	c.until("another leads", func() bool { return c.leader("t") > 0 })
-	if diff := cmp.Diff(want[149:], c.read("t", 150)); diff != "" {
-		t.Error(diff)
-	}
-	if p := c.ask(c.leader("t"), fetchRequest("t", 149)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.OffsetOutOfRange.Code || p.LogStartOffset != 150 {
-		t.Errorf("below the start: %s, log start %d", kafka.CodeName(p.ErrorCode), p.LogStartOffset)
-	}
-	p := c.ask(c.leader("t"), produceRequest("t", -1, batch(7, 0, 0, "first"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-	if p.BaseOffset != 0 || p.ErrorCode != 0 {
-		t.Errorf("a retry after everything: offset %d, %s; want its old offset 0", p.BaseOffset, kafka.CodeName(p.ErrorCode))
-	}
-}
-
-func TestRetention(t *testing.T) {
-	c := newMany(t, 1, func(cfg *Config) { small(cfg); cfg.RetentionMs = 5000 })
-	c.create("t", 1)
-	vs, _ := values(0, 200)
-	c.produce("t", vs...)
-	for range 1300 { // 6.5 s
-		c.round()
-	}
-	vs, want := values(200, 100)
-	c.produce("t", vs...)
-	c.until("old records are gone", func() bool { v, _ := c.view(1, "t"); return v.LogStart == 200 })
-	if diff := cmp.Diff(want, c.read("t", 200)); diff != "" {
-		t.Error(diff)
-	}
-	if v, _ := c.view(1, "t"); v.FirstIndex < 150 {
-		t.Errorf("the log still begins at entry %d", v.FirstIndex)
-	}
-}
-
-func TestRetentionBytes(t *testing.T) {
-	c := newMany(t, 1, func(cfg *Config) { small(cfg); cfg.RetentionBytes = 100_000 })
-	c.create("t", 1)
-	vs, _ := values(0, 600)
-	c.produce("t", vs...)
-	for range 300 {
-		c.round()
-	}
-	v, _ := c.view(1, "t")
-	if kept := (600 - v.LogStart) * 670; kept < 100_000 || kept > 180_000 {
-		t.Errorf("about %d bytes are kept, from offset %d on", kept, v.LogStart)
 	}
 }
 
@@ -395,45 +302,6 @@ func (c *many) replicas(topic string) []BrokerID {
 	return brokersOf(p.Replicas)
 }
 
-func TestReplicasMove(t *testing.T) {
-	for name, change := range map[string]func(*Config){"whole log": nil, "log that was cut": small} {
-		t.Run(name, func(t *testing.T) {
-			c := newMany(t, 3, change)
-			c.add(4, 4, 2) // joins an existing cluster
-			c.addKnowing(5, 2, notLeading(c))
-			c.until("the new brokers are ready", func() bool {
-				return c.nodes[4].events[EventReady] > 0 && c.nodes[5].events[EventReady] > 0
-			})
-			c.create("t", 1, 2, 3)
-			vs, want := values(0, 150)
-			c.produce("t", vs...)
-			if change != nil {
-				c.deleteRecords("t", 100)
-				vs, more := values(150, 50)
-				c.produce("t", vs...)
-				want = append(want, more...)[100:]
-			}
-			for _, to := range [][]int32{{4, 5, 3}, {1, 2, 3}, {4, 5}, {2, 4, 5}} {
-				c.reassign("t", to...)
-				c.until(fmt.Sprintf("the replicas are on %v", to), func() bool {
-					return fmt.Sprint(c.replicas("t")) == fmt.Sprint(to) && c.leader("t") > 0
-				})
-				c.until("the others have forgotten theirs", func() bool {
-					for _, id := range c.ids {
-						if _, has := c.view(id, "t"); has != strings.Contains(fmt.Sprint(to), fmt.Sprint(id)) {
-							return false
-						}
-					}
-					return true
-				})
-			}
-			if diff := cmp.Diff(want, c.read("t", int64(200*btoi(change != nil)-100*btoi(change != nil)))); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
 // notLeading returns one of the brokers 1 to 3 that doesn't lead the catalog.
 func notLeading(c *many) BrokerID {
 	return BrokerID(c.nodes[1].node.controller())%3 + 1
@@ -446,51 +314,10 @@ func (c *many) unregister(id, broker BrokerID) int16 {
 	return c.ask(id, req).(*kmsg.UnregisterBrokerResponse).ErrorCode
 }
 
-// TestDefaultReplicasFitTheCluster creates topics without a number on a cluster that became smaller than
-// what is configured.
-func TestDefaultReplicasFitTheCluster(t *testing.T) {
-	c := newMany(t, 2, func(cfg *Config) { cfg.DefaultReplicas = 5 })
-	c.nodes[2].mayEnd = true
-	c.until("one can leave", func() bool { return c.unregister(1, 2) == 0 })
-	req := kmsg.NewPtrMetadataRequest()
-	req.Version, req.AllowAutoTopicCreation = 9, true
-	topic := kmsg.NewMetadataRequestTopic()
-	name := "t"
-	topic.Topic = &name
-	req.Topics = append(req.Topics, topic)
-	c.until("the topic is there", func() bool {
-		resp := c.ask(1, req).(*kmsg.MetadataResponse)
-		return resp.Topics[0].ErrorCode == 0 && len(resp.Topics[0].Partitions[0].Replicas) == 1
-	})
-}
-
 // votes reports whether a broker's replica is a voter of a group, and the group isn't changing.
 func (c *many) votes(id BrokerID, group GroupID) bool {
 	g := c.nodes[id].node.group(group)
 	return slices.Contains(g.conf.Voters, g.self) && len(g.conf.Learners)+len(g.conf.VotersOutgoing) == 0
-}
-
-// TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
-// again by itself, under new raft ids.
-func TestDiskLost(t *testing.T) {
-	c := newMany(t, 3, small)
-	c.create("t", 1, 2, 3)
-	vs, want := values(0, 100)
-	c.produce("t", vs...)
-	c.add(3, 3, 7)
-	c.until("it is ready", func() bool { return c.nodes[3].events[EventReady] > 0 })
-	c.until("it has everything", func() bool {
-		v, ok := c.view(3, "t")
-		return ok && v.HighWatermark == 100
-	})
-	c.until("it votes", func() bool { return c.votes(3, 1) })
-	c.until("it votes on the catalog", func() bool { return c.votes(3, 0) })
-	c.kill(c.leader("t")%3 + 1) // now the new replica is needed for a majority
-	vs, more := values(100, 10)
-	c.produce("t", vs...)
-	if diff := cmp.Diff(append(want, more...), c.read("t", 0)); diff != "" {
-		t.Error(diff)
-	}
 }
 
 // TestLeadersSpreadAgain kills a broker and brings it back: it leads again what it is preferred for.
@@ -528,32 +355,6 @@ func TestProducerIDsFromABrokerCutOff(t *testing.T) {
 	}
 }
 
-func TestLeadersSpreadAgain(t *testing.T) {
-	c := newMany(t, 3, nil)
-	c.create("t", 2, 3, 1)
-	c.until("the preferred replica leads", func() bool { return c.leader("t") == 2 })
-	c.kill(2)
-	c.until("another leads", func() bool { return c.leader("t") > 0 })
-	c.start(2)
-	c.until("the preferred replica leads again", func() bool { return c.leader("t") == 2 })
-	req := kmsg.NewPtrElectLeadersRequest()
-	req.Version, req.TimeoutMillis = 2, 5000
-	rt := kmsg.NewElectLeadersRequestTopic()
-	rt.Topic, rt.Partitions = "t", []int32{0}
-	req.Topics = append(req.Topics, rt)
-	if p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.ElectionNotNeeded.Code {
-		t.Errorf("electing the leader that leads: %s", kafka.CodeName(p.ErrorCode))
-	}
-	c.kill(2)
-	c.until("another leads", func() bool { return c.leader("t") > 0 })
-	c.start(2)
-	c.until("it is alive for broker 1", func() bool { return c.nodes[1].node.alive(2) })
-	p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]
-	if p.ErrorCode != 0 || c.leader("t") != 2 {
-		t.Errorf("electing the preferred replica: %s, leader %d", kafka.CodeName(p.ErrorCode), c.leader("t"))
-	}
-}
-
 func TestLostLeaderIsReplacedAtOnce(t *testing.T) {
 	c := newMany(t, 3, nil)
 	c.create("t", 1, 2, 3)
@@ -567,186 +368,4 @@ func TestLostLeaderIsReplacedAtOnce(t *testing.T) {
 	if took := c.now.Sub(before); took > 200*time.Millisecond {
 		t.Errorf("it took %v", took)
 	}
-}
-
-// rot changes a byte of every record of a group's entry on a broker's disk.
-func (c *many) rot(id BrokerID, value string) {
-	found := false
-	for _, f := range c.nodes[id].dir {
-		for at := 0; ; {
-			i := strings.Index(string(f.b[at:]), value)
-			if i < 0 {
-				break
-			}
-			at += i + len(value)
-			f.b[at-1] ^= 1
-			found = true
-		}
-	}
-	if !found {
-		c.t.Fatalf("%q is not on the disk of broker %d", value, id)
-	}
-}
-
-// TestDamagedReplicaIsReplaced lets a record rot on the leader's disk. A consumer that asks for it
-// gets it from another broker, never what is on that disk, and the replica is made whole.
-func TestDamagedReplicaIsReplaced(t *testing.T) {
-	c := newMany(t, 3, small)
-	c.create("t", 1, 2, 3)
-	vs, want := values(0, 200)
-	c.produce("t", vs...)
-	bad := c.leader("t")
-	c.rot(bad, "v50      ")
-	c.until("everything is read", func() bool {
-		if c.leader("t") < 0 {
-			return false
-		}
-		p := c.ask(c.leader("t"), fetchRequest("t", 50)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
-		return p.ErrorCode == 0 && len(p.RecordBatches) > 0
-	})
-	if c.nodes[bad].events[EventReplicaDamaged] == 0 {
-		t.Error("the damage wasn't told of")
-	}
-	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
-		t.Error(diff)
-	}
-	c.until("the replica is whole again", func() bool { v, ok := c.view(bad, "t"); return ok && v.HighWatermark == 200 })
-	c.until("it leads again, being preferred", func() bool { return bad != 1 || c.leader("t") == bad })
-	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
-		t.Error("from the new replica: ", diff)
-	}
-}
-
-func TestDamageOfTheOnlyReplica(t *testing.T) {
-	c := newMany(t, 1, small)
-	c.create("t", 1)
-	vs, want := values(0, 200)
-	c.produce("t", vs...)
-	c.rot(1, "v50      ")
-	fetch := func(offset int64) kmsg.FetchResponseTopicPartition {
-		return c.ask(1, fetchRequest("t", offset)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
-	}
-	if p := fetch(50); p.ErrorCode != kerr.KafkaStorageError.Code {
-		t.Errorf("the record that is gone: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
-	}
-	if p := fetch(49); p.ErrorCode != 0 || p.HighWatermark != 200 || len(p.RecordBatches) == 0 {
-		t.Errorf("the record before it: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
-	}
-	if diff := cmp.Diff(want[60:], c.read("t", 60)); diff != "" {
-		t.Error("what isn't damaged: ", diff)
-	}
-}
-
-// TestCatchUpIsPaced lets a follower catch up on 300 KB at 100 KB a second, which the leader has in memory or
-// reads back.
-func TestCatchUpIsPaced(t *testing.T) {
-	for _, hot := range []int{10, 1000} {
-		c, behind := newBehind(t, hot)
-		before := c.now
-		c.until("it has caught up", func() bool { v, _ := c.view(behind, "t"); return v.HighWatermark == 450 })
-		if took := c.now.Sub(before); took < 2*time.Second || took > 5*time.Second {
-			t.Errorf("with %d entries in memory it took %v, want about 3 s", hot, took)
-		}
-	}
-}
-
-// TestCatchUpUnderLoad lets a follower catch up although more is written than the pace of catching up, half
-// a megabyte a second.
-func TestCatchUpUnderLoad(t *testing.T) {
-	for _, hot := range []int{10, 1000} {
-		c, behind := newBehind(t, hot)
-		begin := c.now
-		for next := int64(450); ; next++ {
-			v, _ := c.view(behind, "t")
-			if v.HighWatermark >= next-20 { // twice what is in memory
-				break
-			}
-			if c.now.Sub(begin) > 10*time.Second {
-				t.Fatalf("with %d entries in memory: after 10 s the follower lacks %d of %d records", hot, next-v.HighWatermark, next)
-			}
-			c.produce("t", strings.Repeat("x", 6000))
-		}
-	}
-}
-
-// newBehind is three brokers one of which lacks 300 KB, which it gets at 100 KB a second.
-func newBehind(t *testing.T, hotEntries int) (c *many, behind BrokerID) {
-	c = newMany(t, 3, func(cfg *Config) {
-		cfg.HotEntries, cfg.ColdReadBytes, cfg.CatchUpBytesPerSecond = hotEntries, 100_000, 100_000
-	})
-	c.create("t", 1, 2, 3)
-	behind = c.leader("t")%3 + 1
-	c.nodes[behind].cut = true
-	vs, _ := values(0, 450)
-	c.produce("t", vs...)
-	c.nodes[behind].cut = false
-	return c, behind
-}
-
-// TestScrub finds rot that nobody has asked for, and repairs it.
-func TestScrub(t *testing.T) {
-	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ScrubBytesPerSecond = 1 << 20 })
-	c.create("t", 1, 2, 3)
-	vs, want := values(0, 400)
-	c.produce("t", vs...)
-	bad := c.leader("t")%3 + 1
-	c.rot(bad, "v50      ")
-	for end := c.now.Add(scrubPause); c.now < end; { // the first round is over, since there was nothing yet
-		c.round()
-	}
-	c.until("the rot is found", func() bool { return c.nodes[bad].events[EventReplicaDamaged] > 0 })
-	c.until("the replica is whole again", func() bool {
-		v, ok := c.view(bad, "t")
-		return ok && v.HighWatermark == 400 && c.votes(bad, 1)
-	})
-	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// TestDiskFull lets the leader's disk fill up: another broker takes over and clients go on. Then all
-// disks are full: writes are refused and reads go on, until there is room again.
-func TestDiskFull(t *testing.T) {
-	c := newMany(t, 3, func(cfg *Config) { cfg.HotEntries = 10 })
-	c.create("t", 1, 2, 3)
-	first := c.leader("t")
-	c.nodes[first].full = true
-	var want []string
-	for i := 0; c.leader("t") == first || c.leader("t") < 0; i++ {
-		vs, more := values(len(want), 1)
-		c.produce("t", vs...)
-		want = append(want, more...)
-		if i > 2000 {
-			t.Fatal("the broker with the full disk still leads")
-		}
-	}
-	vs, more := values(len(want), 100)
-	c.produce("t", vs...)
-	want = append(want, more...)
-
-	for _, m := range c.nodes {
-		m.full = true
-	}
-	var refusal int16
-	c.until("writes are refused", func() bool {
-		c.until("somebody leads", func() bool { return c.leader("t") > 0 })
-		p := c.ask(c.leader("t"), produceRequest("t", -1, plain(strings.Repeat("x", 600)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-		if p.ErrorCode == 0 {
-			want = append(want, fmt.Sprintf("%d=xxxxxxxxxx", p.BaseOffset))
-		}
-		refusal = p.ErrorCode
-		return refusal == kerr.KafkaStorageError.Code
-	})
-	got := c.read("t", 0)
-	if len(got) > len(want) {
-		got = got[:len(want)] // what timed out may be there
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error("with full disks: ", diff)
-	}
-	for _, m := range c.nodes {
-		m.full = false
-	}
-	vs, _ = values(0, 100)
-	c.produce("t", vs...)
 }

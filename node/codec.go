@@ -81,3 +81,14 @@ func (r *scan) fail() { r.bad, r.b = true, nil }
 func appendBytes(b, data []byte) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(data))), data...)
 }
+
+// pieces appends the next piece of a state to b, and reports whether there are more.
+type pieces func(b []byte) (_ []byte, more bool)
+
+// whole returns all pieces at once.
+func (next pieces) whole() (b []byte) {
+	for more := true; more; {
+		b, more = next(b)
+	}
+	return b
+}

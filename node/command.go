@@ -287,58 +287,6 @@ func (n *Node) relayCommand(from BrokerID, bytes []byte) {
 	}
 }
 
-func appendMembers(envelope []byte, members []Member) []byte {
-	text, err := json.Marshal(members)
-	assert(err == nil, "members can be encoded: %v", err)
-	return appendBytes(append(envelope, itemMembers), text)
-}
-
-// receiveMembers takes over what another broker says of brokers that this one's catalog doesn't know yet.
-func (n *Node) receiveMembers(from BrokerID, r *reader) {
-	var members []Member
-	if err := json.Unmarshal(r.bytes(), &members); err != nil {
-		r.fail()
-		return
-	}
-	if len(members) > maxBrokers {
-		r.fail()
-		return
-	}
-	for _, m := range members {
-		if m.check() != "" {
-			r.fail()
-			return
-		}
-		if n.founding.open {
-			m.Folder = "" // it may still be emptied and made anew
-		}
-		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
-		switch {
-		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:
-			continue
-		case i < 0 && !n.joining() && n.unregistered() >= maxUnregistered:
-			n.event(Event{Kind: EventEnvelopeRefused, N: int64(from), Text: "it tells of more brokers that never registered"})
-			return
-		case i >= 0:
-			n.cfg.Members[i] = m
-		default:
-			n.cfg.Members = append(n.cfg.Members, m)
-		}
-		n.addPeer(m.ID)
-		n.tellMembers = true
-	}
-}
-
-// unregistered counts the brokers that this one was told of and the catalog doesn't know.
-func (n *Node) unregistered() (count int) {
-	for _, m := range n.cfg.Members {
-		if n.catalog.broker(m.ID) == nil {
-			count++
-		}
-	}
-	return count
-}
-
 // applied tells whoever submitted a command its result, and sends the next.
 func (c *commands) applied(cmd *command, res commandResult) {
 	if cmd.Origin != c.node.self || cmd.Session != c.session || c.underWay == nil || c.underWay.Seq != cmd.Seq {
@@ -367,4 +315,84 @@ func (c *commands) register() {
 		c.node.event(Event{Kind: EventReady})
 		c.node.producerIDs.reserve()
 	})
+}
+
+// command is one entry of group 0. Exactly one of the pointers is set.
+type command struct {
+	Origin  BrokerID // who wants to know the result
+	Session uint64
+	Seq     uint64
+	// Term is that of group 0 when this copy was sent, as far as its sender knew; see isLate.
+	Term uint64 `json:",omitempty"`
+	// MostReplicas is how many replicas a broker takes; see limits.go. 0: any number.
+	MostReplicas int `json:",omitempty"`
+
+	Register      *register          `json:",omitempty"`
+	CreateTopic   *createTopic       `json:",omitempty"`
+	DeleteTopic   *deleteTopic       `json:",omitempty"`
+	AddPartitions *addPartitions     `json:",omitempty"`
+	AlterConfigs  *alterConfigs      `json:",omitempty"`
+	ProducerIDs   *allocateProducers `json:",omitempty"`
+	Reassign      *reassign          `json:",omitempty"`
+	Reassigned    *reassigned        `json:",omitempty"`
+	Remove        *removeBroker      `json:",omitempty"`
+	Replace       *replaceReplica    `json:",omitempty"`
+}
+
+// register makes a broker known, or tells its new address or incarnation.
+type register struct {
+	Member
+	Incarnation uint32
+	Start       uint64 `json:",omitempty"` // see brokerMeta
+	Began       uint64 `json:",omitempty"`
+}
+
+// reassign says where the replicas of a partition shall be; nowhere new if Replicas is empty, which
+// ends a move that is under way.
+type reassign struct {
+	Topic     string
+	Partition int32
+	Replicas  []BrokerID
+	From      *moveFrom `json:",omitempty"` // commands of earlier releases don't say
+}
+
+// moveFrom is what a move was planned from: it is refused when that has changed, so that a copy that comes late
+// undoes no later move. It is empty if the sender doesn't know the partition.
+type moveFrom struct {
+	Group GroupID
+	Moves uint64
+}
+
+// reassigned is the group's leader saying that the replicas are where they shall be.
+type reassigned struct {
+	Group    GroupID
+	Replicas []replicaMeta
+	Move     uint64 `json:",omitempty"` // partitionMeta.Moves
+}
+
+// createTopic carries the placement: it is decided by the broker that was asked, so that replicas
+// of the catalog needn't agree on anything that isn't in the command.
+type createTopic struct {
+	Name     string
+	Replicas [][]BrokerID // per partition
+	Configs  []configValue
+	Internal bool `json:",omitempty"`
+	// Distinct refuses a name that collides with another topic's. Commands of before that was a rule don't say so.
+	Distinct bool `json:",omitempty"`
+}
+
+// deleteTopic names a topic by its 16 bytes of id, and also by its name if the client did. Commands of earlier
+// releases have the name alone.
+type deleteTopic struct {
+	Name string
+	ID   []byte `json:",omitempty"`
+}
+
+// allocateProducers reserves a block of producer ids for one broker.
+type allocateProducers struct{ Count int64 }
+
+// commandResult is what the origin of a command is told when it is applied.
+type commandResult struct {
+	err   error
+	first int64 // ProducerIDs: first id of the block
 }

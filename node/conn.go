@@ -198,3 +198,35 @@ func (n *Node) hangUp(id ConnID) {
 	}
 	n.commands.hangUp(c)
 }
+
+// wait collects the parts of an answer that come from the catalog.
+type wait struct {
+	request *request
+	resp    kmsg.Response
+	left    int
+}
+
+func waitFor(r *request, resp kmsg.Response, parts int) *wait {
+	return &wait{request: r, resp: resp, left: parts + 1}
+}
+
+// done is called once per part, and once by begin.
+func (w *wait) done() {
+	if w.left--; w.left == 0 {
+		w.request.reply(w.resp)
+	}
+}
+
+// begin is called when all parts are on their way. After the time-out the answer goes out as it is.
+func (w *wait) begin(timeoutMs int32) {
+	w.done()
+	w.request.expireAfter(millis(timeoutMs), func() { w.request.reply(w.resp) })
+}
+
+// code returns the Kafka error code of an error that a handler met.
+func code(err error) int16 { return kafka.Code(err) }
+
+func errorText(err error) *string {
+	text := err.Error()
+	return &text
+}

@@ -22,12 +22,6 @@ import (
 // is served, and the rest answered with an error: the entry, and what follows it in its span, whose
 // offsets depend on it.
 
-// replaceReplica gives a broker's replica of a group a new number, if it still has the old one.
-type replaceReplica struct {
-	Group   GroupID
-	Replica replicaMeta
-}
-
 // damaged is called when entries of a group can't be read back.
 func (n *Node) damaged(g *group, first uint64, err error) {
 	if d := (*wal.Damage)(nil); errors.As(err, &d) {
@@ -62,17 +56,6 @@ func (n *Node) askReplacement(g *group) {
 func (n *Node) openDamaged(g *group, err error) {
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Text: err.Error()})
 	g.closed = true
-}
-
-func (c *catalog) replaceReplica(cmd *replaceReplica) {
-	p := c.byGroup[cmd.Group]
-	if p == nil {
-		return
-	}
-	if r, ok := p.replica(cmd.Replica.Broker); ok && r == cmd.Replica {
-		c.renumber(p, r.Broker)
-		c.node.placeLater(p.Group)
-	}
 }
 
 // isDamage tells damage of one group's data from what ends the broker or the attempt.

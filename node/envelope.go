@@ -25,13 +25,13 @@ import (
 //	  itemRemoved incarnation uvarint: the receiver, if it is that incarnation of its broker, was removed (removal.go)
 //	  itemWaits   u8: the sender isn't registered yet, and what it waits for (waiting.go)
 //	  itemFounders u8: 1 if the sender's cluster is founded; number uvarint, then the founders' ids (founding.go)
-//	  itemPreferred  group uvarint: its preferred replica should lead (api_replicas.go)
+//	  itemPreferred  group uvarint: its preferred replica should lead (api_elect_leaders.go)
 //	  itemStart   incarnation, epoch (uvarints), nonce u64, began, durable (uvarints): which process of the sender this
 //	              is; the first item of each envelope (start.go)
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
 //	  itemTaken   itemStart of the process that is known and runs, and of another one: the receiver, if it is the latter,
 //	              must end (rival.go)
-//	  itemMembers length uvarint, JSON: brokers, for one that may not know them (command.go, peers.go)
+//	  itemMembers length uvarint, JSON: brokers, for one that may not know them (cluster.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
 // From and to are raft ids. A message to a replica that this broker no longer or not yet has is

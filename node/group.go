@@ -3,16 +3,10 @@
 package node
 
 import (
-	"errors"
-	"fmt"
-	"slices"
-
-	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
-	"chronik/kafka"
 	"chronik/wal"
 )
 
@@ -117,147 +111,9 @@ type group struct {
 	tried      []uint64 // replicas that were asked to take over while this broker stops
 }
 
-// proposal is an entry on its way through the log, and who wants to know.
-type proposal struct {
-	index, term uint64
-	size        int64
-	done        func(result any, err error)
-}
-
-// maxUnderway bounds the bytes of entries that were proposed here and are not committed. Requests that wait for them are
-// bounded by the world, but one whose time was up is answered, and its entry stays until a majority has it.
-const maxUnderway = 512 << 20
-
-var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait already until a majority of the replicas has them; try again when it has", maxUnderway>>20)
-
-// errNotLeader says that a proposal may or may not be committed one day: this replica no longer
-// leads its group.
-var errNotLeader = errors.New("this broker does not lead the partition")
-
-// openGroup starts the replica on what the log holds of it. Entries up to the durable commit index
-// are applied before it returns; reads block.
-func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, load func(wal.Op) wal.Result) (*group, error) {
-	g := &group{node: n, id: id, self: self, machine: m, rolled: n.log.Stats().Segment}
-	g.view = logView{group: g, log: n.log, cold: n.cold}
-	g.setConf(&pb.ConfState{Voters: voters})
-	st, ok := n.log.State(id)
-	if !ok {
-		g.begins = n.log.End()
-	} else {
-		g.pipe.durableTerm = st.Term
-		err := g.recover(st, load)
-		if isDamage(err) && id != 0 && len(voters) > 1 {
-			n.openDamaged(g, err)
-			return g, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	rn, err := raft.NewRawNode(&raft.Config{
-		ID:                        g.self,
-		ElectionTick:              n.cfg.ElectionTicks,
-		HeartbeatTick:             n.cfg.HeartbeatTicks,
-		Storage:                   &g.view,
-		Applied:                   g.applied,
-		AsyncStorageWrites:        true,
-		MaxSizePerMsg:             n.cfg.ReplicationBytes,
-		MaxInflightMsgs:           n.cfg.ReplicationWindow,
-		MaxInflightBytes:          n.cfg.ReplicationWindowBytes,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		StepDownOnRemoval:         true,
-		DisableProposalForwarding: true,
-		ReadOnlyOption:            raft.ReadOnlySafe,
-		Logger:                    raftLogger{},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("group %d: %w", id, err)
-	}
-	g.rn = rn
-	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
-	g.beginTerms(slices.Contains(voters, g.self))
-	if g.alone() {
-		g.campaign()
-	} else if ok { // perhaps all brokers start at once; otherwise the leader will be heard by then
-		g.beEager(-1, g.node.cfg.HeartbeatTicks+1)
-	}
-	return g, nil
-}
-
 // alone reports whether this is the only replica.
 func (g *group) alone() bool {
 	return len(g.peers) == 1 && len(g.conf.Voters) == 1 && g.conf.Voters[0] == g.self
-}
-
-// recover restores the newest checkpoint, applies the entries after it that are known to be
-// committed, and loads those that aren't.
-func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
-	checkpoint, err := g.loadCheckpoints(load)
-	if err != nil {
-		return err
-	}
-	g.applied = max(st.First-1, checkpoint)
-	for next := g.applied + 1; next <= st.Last; {
-		op, err := g.view.log.Read(g.id, next, st.Last+1, g.node.cfg.ColdReadBytes)
-		if err != nil {
-			return err
-		}
-		res := load(op)
-		if res.Err != nil {
-			return fmt.Errorf("reading the log: %w; check the disk, then start the broker again", res.Err)
-		}
-		ents, err := g.view.log.Entries(g.id, next, res)
-		if err == nil {
-			ents, err = unpacked(g.id, ents, next)
-		}
-		if err != nil {
-			return err
-		}
-		for i := range ents {
-			g.recoverEntry(&ents[i], st.Commit)
-		}
-		next += uint64(len(ents))
-	}
-	return nil
-}
-
-func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
-	if e.Index > commit {
-		entry := toRaft(e)
-		g.view.hot = append(g.view.hot, entry)
-		g.view.hotBytes += entryBytes(entry)
-		return
-	}
-	if pb.EntryType(e.Kind) == pb.EntryNormal {
-		g.machine.apply(e.Index, e.Term, e.Data)
-	} else {
-		g.recoverConf(e)
-	}
-	g.applied = e.Index
-	g.bytesSince += int64(len(e.Data))
-}
-
-// propose queues an entry for the log. done is called once: with the result of apply, or with
-// errNotLeader. It may be called before propose returns.
-func (g *group) propose(data []byte, done func(result any, err error)) {
-	if g.role != raft.StateLeader {
-		done(nil, errNotLeader)
-		return
-	}
-	if (!g.hasRoom() || !g.node.holds(int64(len(data)))) && !g.takes(data) {
-		done(nil, errDiskFull)
-		return
-	}
-	size := int64(len(data))
-	if g.node.underway+size > maxUnderway && g.node.underway > 0 {
-		done(nil, errTooMuchUnderway)
-		return
-	}
-	g.node.underway += size
-	g.entries = append(g.entries, &pb.Entry{Data: data})
-	g.pending = append(g.pending, proposal{size: size, done: done})
-	g.touch()
 }
 
 // touch makes the group advance at the end of this step.
@@ -318,31 +174,6 @@ func (g *group) tickCheckpoint() {
 	}
 }
 
-// campaignEagerly campaigns without waiting for an election timeout where it is likely that nobody
-// leads: in a new group, and after the leader's connection broke. Raft's pre-vote keeps that from
-// disturbing a leader that others still hear.
-func (g *group) campaignEagerly() {
-	switch {
-	case g.eagerTicks == 0:
-	case g.lead != raft.None || g.role == raft.StateLeader:
-		g.eagerTicks = 0
-	case g.eagerAfter > 0:
-		g.eagerAfter--
-	default:
-		if g.eagerTicks--; g.role != raft.StateCandidate {
-			g.campaign()
-		}
-	}
-}
-
-func (g *group) campaign() {
-	if g.outOfTerms() {
-		return
-	}
-	_ = g.rn.Campaign()
-	g.touch()
-}
-
 // advance hands raft what was queued in this step and does what it asks for until it is quiet.
 func (g *group) advance() {
 	g.proposePending()
@@ -376,23 +207,6 @@ func (g *group) advance() {
 	}
 	if g.isDue() {
 		g.checkpoint()
-	}
-}
-
-// proposePending gives raft all entries of this step in one message: raft answers each message with
-// a round of replication, so one message for many entries is five times cheaper.
-func (g *group) proposePending() {
-	if len(g.pending) == 0 {
-		return
-	}
-	pending, entries := g.pending, g.entries
-	g.pending, g.entries = nil, nil
-	g.proposed = pending
-	self := g.self
-	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
-	if err != nil { // not the leader any more, or it is handing over
-		g.proposed = nil
-		g.lose(pending)
 	}
 }
 
@@ -458,23 +272,6 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 	g.node.records = records
 	g.node.event(Event{Kind: EventAppended, Group: g.id, Term: g.term, N: int64(last)})
 	g.order(ents)
-}
-
-// order gives the proposals of this step their place in the log. While this replica leads, every
-// entry with data in its term is its own proposal, in the order of proposing.
-func (g *group) order(ents []*pb.Entry) {
-	for _, e := range ents {
-		if len(g.proposed) == 0 {
-			return
-		}
-		if e.GetTerm() != g.term || e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
-			continue
-		}
-		p := g.proposed[0]
-		g.proposed = g.proposed[1:]
-		p.index, p.term = e.GetIndex(), e.GetTerm()
-		g.ordered = append(g.ordered, p)
-	}
 }
 
 // durable does what had to wait for the log to be on the disk up to a position.
@@ -564,58 +361,6 @@ func (g *group) applyCommitted(m *pb.Message) {
 	}
 }
 
-// complete tells the proposer of an entry its result. A proposal at the same index but of another
-// term was replaced; its proposer has been told when leadership ended.
-func (g *group) complete(e *pb.Entry, result any) {
-	if len(g.ordered) == 0 || g.ordered[0].index != e.GetIndex() {
-		return
-	}
-	p := g.ordered[0]
-	assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
-	g.ordered[0] = proposal{}
-	g.ordered = g.ordered[1:]
-	g.node.underway -= p.size
-	p.done(result, nil)
-}
-
-// noteRole tells who waits for this replica when it gains or loses leadership.
-func (g *group) noteRole(soft *raft.SoftState) {
-	if soft == nil || soft.RaftState == g.role {
-		return
-	}
-	was := g.role
-	g.role = soft.RaftState
-	switch {
-	case g.role == raft.StateLeader:
-		g.node.event(Event{Kind: EventBecameLeader, Group: g.id, Term: g.term})
-	case was == raft.StateLeader:
-		g.node.event(Event{Kind: EventLostLeadership, Group: g.id, Term: g.term})
-		g.abdicate()
-	}
-}
-
-// abdicate drops everything that only a leader may answer.
-func (g *group) abdicate() {
-	lost := append(append(g.ordered, g.proposed...), g.pending...)
-	g.ordered, g.proposed, g.pending, g.entries = nil, nil, nil, nil
-	g.lose(lost)
-	g.reads.fail(g)
-	if g.serving {
-		g.serving = false
-		g.machine.following()
-	}
-}
-
-func (g *group) lose(lost []proposal) {
-	if len(lost) > 0 {
-		g.node.event(Event{Kind: EventProposalLost, Group: g.id, Term: g.term, N: int64(len(lost))})
-	}
-	for _, p := range lost {
-		g.node.underway -= p.size
-		p.done(nil, errNotLeader)
-	}
-}
-
 // kick makes the leader's raft try again to send to followers that wait for old entries: they have just been
 // read back, or it is their turn. It steps a copy of the answer to a heartbeat, a message that the network may
 // deliver twice anyway; only for followers heard from lately, since it counts as a sign of life.
@@ -633,38 +378,6 @@ func (g *group) kick() {
 	for _, id := range behind {
 		g.step(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: &id, To: &self, Term: &term})
 	}
-}
-
-// handOver gives leadership to another replica, trying each of those that were heard from lately,
-// and reports whether that is under way. While it is, raft takes no proposals and brings the other
-// up to date first.
-func (g *group) handOver() bool {
-	if g.role != raft.StateLeader {
-		return false
-	}
-	if g.rn.BasicStatus().LeadTransferee != raft.None {
-		return true
-	}
-	to := g.successor()
-	if to == raft.None {
-		return false
-	}
-	g.tried = append(g.tried, to)
-	g.node.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(brokerOf(to))})
-	g.rn.TransferLeader(to)
-	g.touch()
-	return true
-}
-
-// successor returns the replica that has most of the log, of those that weren't tried yet.
-func (g *group) successor() uint64 {
-	best, most := raft.None, uint64(0)
-	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if id != g.self && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) && g.node.hasRoom(brokerOf(id)) {
-			best, most = id, pr.Match
-		}
-	})
-	return best
 }
 
 // close ends a replica that is no longer wanted here. What it has under way to the disk comes to

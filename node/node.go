@@ -1,26 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package node is one broker as a function: Open it on a directory, then Step it with what
-// happened and do what it answers. It has no goroutine, lock, clock or random source, so the same
-// code runs in production (package host) and in the simulator (package sim).
-//
-// A partition is a raft group and its raft log is its record log; the catalog of topics is group 0.
-// All groups of a broker share one write-ahead log, and so one fsync. The way of a record:
-// handleProduce checks the batch and proposes it (api_produce.go), the group hands it to raft and
-// to the log (group.go), the disk and a majority of the other brokers answer, and apply gives it
-// its offset and the client its answer (partition.go).
 package node
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-
 	"chronik/wal"
 )
+
+// Step tells the node what happened since the last call and returns what it wants done. It never
+// blocks.
+func (n *Node) Step(in *Input) *Output {
+	n.begin(in)
+	for i := range in.Results {
+		n.out.Work.Bytes += int64(len(in.Results[i].Data))
+		n.finish(in.Results[i])
+	}
+	for i := range in.Done {
+		n.did(in.Done[i])
+	}
+	for i := range in.Messages {
+		n.out.Work.Bytes += int64(len(in.Messages[i].Data))
+		n.receive(in.Messages[i])
+	}
+	for _, id := range in.Lost {
+		n.lose(id)
+	}
+	n.shutOut(in.Refused)
+	for i := range in.Requests {
+		n.arrived(in.Requests[i])
+	}
+	n.dropQueued(in.Hangups)
+	n.serveQueued()
+	for _, id := range in.Hangups { // last: a request after it would open the connection again
+		n.hangUp(id)
+	}
+	n.expireDeadlines()
+	n.tick()
+	n.advance()
+	n.retryFetches()
+	n.doDue()
+	n.save()
+	n.evict()
+	n.flush()
+	n.lookFull()
+	n.post()
+	return n.end(in)
+}
 
 // Node is one broker. Its methods must not be called concurrently.
 type Node struct {
@@ -117,246 +145,7 @@ type Node struct {
 	evictFrom int       // where in it the next eviction looks first
 }
 
-// Open recovers the broker from its log and blocks while it reads. The error says what an
-// operator has to do.
-func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
-	cfg.Log.Owner = cfg.owner()
-	log, report, err := wal.Open(fs, cfg.Log)
-	if err != nil {
-		return nil, cfg.explainForeign(err)
-	}
-	n := newNode(cfg, log, now)
-	n.process = start{cfg.Incarnation, report.Epoch, cfg.Seed, report.End, report.End}
-	n.commands.session = uint64(cfg.Incarnation)<<32 | uint64(report.Epoch)
-	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
-		return nil, err
-	}
-	n.out.Events = nil // what the log holds was told when it happened
-	if report.CutBytes > 0 {
-		n.event(Event{Kind: EventTornTail, N: report.CutBytes, Text: report.CutFile})
-	}
-	n.event(Event{Kind: EventRecovered, N: report.Entries})
-	n.commands.register()
-	for _, g := range n.groups {
-		g.warnOfTerms(0)
-		if g.closed {
-			n.askReplacement(g)
-		}
-	}
-	return n, nil
-}
-
-func newNode(cfg Config, log *wal.Log, now Time) *Node {
-	cfg.Members = slices.Clone(cfg.Members) // receiveMembers changes them
-	n := &Node{
-		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
-		apis:         apiTable(),
-		byID:         make(map[GroupID]*group),
-		partitions:   make(map[GroupID]*partition),
-		coordinators: make(map[GroupID]*coordinator),
-		conns:        make(map[ConnID]*conn),
-		sources:      make(map[string]*source),
-
-		reads:   reads{took: make(map[uint64]func(wal.Result))},
-		coldFor: make(map[GroupID][]*entryWait),
-
-		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
-
-		tasks: newTasks(),
-		large: newLarge(cfg.LargeBytes),
-		lanes: make(map[lane][]*arrival),
-	}
-	n.autoCreated.used = now.Add(-autoCreateBurst)
-	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
-	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
-	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
-	n.catalog = newCatalog(n)
-	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
-	for _, m := range cfg.Members {
-		n.addPeer(m.ID)
-	}
-	n.tellMembers = true
-	return n
-}
-
-// recover opens group 0, and then the partitions that it knows of.
-func (n *Node) recover(load func(wal.Op) wal.Result) error {
-	if _, ok := n.log.State(0); !ok && n.cfg.Incarnation == founder {
-		if err := n.found(load); err != nil {
-			return err
-		}
-	}
-	g, err := n.openGroup(0, raftID(n.self, n.cfg.Incarnation), nil, n.catalog, load)
-	if err != nil {
-		return err
-	}
-	n.catalog.group = g
-	n.addGroup(g)
-	n.beginFounding()
-	for _, b := range n.catalog.brokers {
-		n.addPeer(b.ID)
-	}
-	for _, t := range n.catalog.topics {
-		for _, p := range t.Partitions {
-			if err := n.openPartition(p, load); err != nil {
-				return err
-			}
-		}
-	}
-	return n.recoverDeleted()
-}
-
-// founder is the incarnation of the brokers that begin a cluster.
-const founder = 1
-
-// found begins group 0: with a checkpoint at entry 1 that every founder makes alike, so that brokers
-// that come later get to know the founders with it. It is durable before anything else happens.
-func (n *Node) found(do func(wal.Op) wal.Result) error {
-	var voters []uint64
-	for _, m := range n.cfg.Members {
-		voters = append(voters, raftID(m.ID, founder))
-	}
-	slices.Sort(voters)
-	for _, v := range voters {
-		n.catalog.founders = append(n.catalog.founders, brokerOf(v))
-	}
-	n.log.SetVote(0, 1, 0)
-	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.packer.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0).whole()})})
-	n.log.Sync()
-	for end := n.log.End(); n.log.Durable() < end; {
-		op, ok := n.log.Next()
-		assert(ok, "a log that was asked to sync has something to do")
-		if err := n.log.Done(do(op)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// openPartition opens this broker's replica of a partition, if it has one.
-func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) error {
-	replica, ok := meta.replica(n.self)
-	if !ok || !n.catalog.knowsThisIncarnation() {
-		return nil
-	}
-	if meta.Topic.Name == groupsTopic {
-		return n.openCoordinator(meta, replica, load)
-	}
-	p := &partition{node: n, meta: meta, records: newRecords()}
-	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
-	if err != nil {
-		return err
-	}
-	p.group = g
-	n.partitions[meta.Group] = p
-	n.addGroup(g)
-	return nil
-}
-
-func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load func(wal.Op) wal.Result) error {
-	c := &coordinator{node: n}
-	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, c, load)
-	if err != nil {
-		return err
-	}
-	c.group = g
-	n.coordinators[meta.Group] = c
-	n.addGroup(g)
-	return nil
-}
-
-// brokerRegistered is called by the catalog. Replicas on this broker wait for its registration:
-// before, the catalog may still speak of replicas that an earlier incarnation lost.
-func (n *Node) brokerRegistered(m *Member) {
-	if n.catalog.group == nil {
-		return
-	}
-	n.addPeer(m.ID)
-	n.hosts = nil
-	n.tellMembers = true
-	if m.ID == n.self {
-		n.placeAll()
-	}
-}
-
-// replicasAsWanted is called by a group's leader when its replicas are where they shall be.
-func (n *Node) replicasAsWanted(g *group) {
-	p := n.catalog.byGroup[g.id]
-	switch {
-	case p == nil:
-	case p.moving():
-		if !p.reported {
-			p.reported = true
-			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal(), p.Moves}}, func(commandResult) {})
-		}
-	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
-		g.balance(p.Replicas[0].Broker)
-	}
-}
-
-// balanceAfter is how long a leader leads before it looks whether another replica is preferred.
-const balanceAfter = 5 * time.Second
-
-// recoverDeleted ends the groups whose topic was deleted just before the broker died: the commit
-// index that covers the deletion was on the disk, the removal behind it wasn't.
-func (n *Node) recoverDeleted() error {
-	for _, id := range n.log.Groups() {
-		switch {
-		case n.byID[id] != nil:
-		case id < n.catalog.nextGroup:
-			n.log.RemoveGroup(id)
-		default:
-			return fmt.Errorf("the log holds group %d, but the catalog knows only %d: %w; "+
-				"files of different brokers or times are mixed in this folder, restore it as a whole", id, n.catalog.nextGroup, wal.ErrCorrupt)
-		}
-	}
-	return nil
-}
-
 func (n *Node) group(id GroupID) *group { return n.byID[id] }
-
-// Step tells the node what happened since the last call and returns what it wants done. It never
-// blocks.
-func (n *Node) Step(in *Input) *Output {
-	n.begin(in)
-	for i := range in.Results {
-		n.out.Work.Bytes += int64(len(in.Results[i].Data))
-		n.finish(in.Results[i])
-	}
-	for i := range in.Done {
-		n.did(in.Done[i])
-	}
-	for i := range in.Messages {
-		n.out.Work.Bytes += int64(len(in.Messages[i].Data))
-		n.receive(in.Messages[i])
-	}
-	for _, id := range in.Lost {
-		n.lose(id)
-	}
-	n.shutOut(in.Refused)
-	for i := range in.Requests {
-		n.arrived(in.Requests[i])
-	}
-	n.dropQueued(in.Hangups)
-	n.serveQueued()
-	for _, id := range in.Hangups { // last: a request after it would open the connection again
-		n.hangUp(id)
-	}
-	n.expireDeadlines()
-	n.tick()
-	n.advance()
-	n.retryFetches()
-	n.doDue()
-	n.save()
-	n.evict()
-	n.flush()
-	n.lookFull()
-	n.post()
-	return n.end(in)
-}
 
 func (n *Node) begin(in *Input) {
 	n.now = in.Now
@@ -568,23 +357,6 @@ func (n *Node) end(in *Input) *Output {
 	n.out.End = n.ended
 	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)
 	return &n.out
-}
-
-// handOver gives leadership away, group by group. When none is on its way any more, all that is left
-// is to make durable what the log holds by then.
-func (n *Node) handOver() {
-	if n.handingOver {
-		return
-	}
-	n.handingOver = true
-	underWay := false
-	n.forAll(func(g *group) { underWay = g.handOver() || underWay }, func() {
-		n.handingOver = false
-		if !underWay && n.lastLSN == 0 {
-			n.log.Sync()
-			n.lastLSN = n.log.End()
-		}
-	})
 }
 
 func (n *Node) event(e Event) { n.out.Events = append(n.out.Events, e) }

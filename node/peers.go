@@ -9,7 +9,6 @@ import (
 	"sort"
 	"time"
 
-	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/wal"
@@ -48,23 +47,6 @@ type peer struct {
 	clockAt     Time  // when it last told; 0: never
 	clockTold   Time  // when it was last told of this broker's
 }
-
-// beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
-// later, but for the one on a broker that is out of the question.
-func (g *group) beEager(except BrokerID, after int) {
-	g.eagerTicks, g.eagerAfter = g.node.cfg.ElectionTicks, after
-	for _, b := range g.peers {
-		if b == g.node.self {
-			break
-		}
-		if b != except {
-			g.eagerAfter += eagerStep
-		}
-	}
-}
-
-// eagerStep is how many ticks one replica waits for another that comes before it.
-const eagerStep = 3
 
 // addPeer makes a broker a peer.
 func (n *Node) addPeer(id BrokerID) {
@@ -167,15 +149,6 @@ func (n *Node) lose(id BrokerID) {
 	}, nil)
 }
 
-// loseLeader makes this replica campaign soon, each replica a little later than the one before it.
-func (g *group) loseLeader(id BrokerID) {
-	_ = g.rn.ForgetLeader()
-	g.lead = raft.None
-	g.beEager(id, 0)
-	g.touch()
-	g.campaignEagerly()
-}
-
 func (n *Node) electionTimeout() time.Duration {
 	return time.Duration(n.cfg.ElectionTicks) * n.cfg.TickInterval
 }
@@ -201,19 +174,6 @@ func (n *Node) tellAlive() {
 			p.envelope = appendLeads(p.begin(), nil)
 		}
 		n.introduce(p)
-	}
-}
-
-// introduce tells a broker that doesn't answer where this one is. It may not know: it was cut off while
-// this one joined, and can't hear of it from the catalog whose leader this one became meanwhile.
-func (n *Node) introduce(p *peer) {
-	if n.alive(p.id) || n.now.Sub(p.met) < n.electionTimeout() {
-		return
-	}
-	p.met = n.now
-	all := n.correspondents()
-	if i := slices.IndexFunc(all, func(m Member) bool { return m.ID == n.self }); i >= 0 {
-		p.envelope = appendMembers(p.begin(), all[i:i+1])
 	}
 }
 
@@ -261,20 +221,4 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 		}
 		g.step(m)
 	}
-}
-
-// leaderOf returns who leads a partition and in which epoch, as far as this broker knows; -1 if it
-// doesn't.
-func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
-	if g := n.group(p.Group); g != nil && !g.closed {
-		leader := brokerOf(g.lead)
-		if p := n.peer(leader); p != nil && p.lost {
-			return -1, -1
-		}
-		return leader, leaderEpoch(g.term)
-	}
-	if p.hintTerm == 0 || !n.alive(p.hintLeader) {
-		return -1, -1
-	}
-	return p.hintLeader, leaderEpoch(p.hintTerm)
 }

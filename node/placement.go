@@ -5,6 +5,7 @@ package node
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -160,3 +161,35 @@ func (n *Node) checkPlacement(placement [][]BrokerID) error {
 	}
 	return nil
 }
+
+// brokerRegistered is called by the catalog. Replicas on this broker wait for its registration:
+// before, the catalog may still speak of replicas that an earlier incarnation lost.
+func (n *Node) brokerRegistered(m *Member) {
+	if n.catalog.group == nil {
+		return
+	}
+	n.addPeer(m.ID)
+	n.hosts = nil
+	n.tellMembers = true
+	if m.ID == n.self {
+		n.placeAll()
+	}
+}
+
+// replicasAsWanted is called by a group's leader when its replicas are where they shall be.
+func (n *Node) replicasAsWanted(g *group) {
+	p := n.catalog.byGroup[g.id]
+	switch {
+	case p == nil:
+	case p.moving():
+		if !p.reported {
+			p.reported = true
+			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal(), p.Moves}}, func(commandResult) {})
+		}
+	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
+		g.balance(p.Replicas[0].Broker)
+	}
+}
+
+// balanceAfter is how long a leader leads before it looks whether another replica is preferred.
+const balanceAfter = 5 * time.Second

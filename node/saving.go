@@ -13,17 +13,6 @@ import (
 // was until then, so all pieces are of the state after one entry. Then they are compressed, large ones by a task of the
 // world, and put into the log.
 
-// pieces appends the next piece of a state to b, and reports whether there are more.
-type pieces func(b []byte) (_ []byte, more bool)
-
-// whole returns all pieces at once.
-func (next pieces) whole() (b []byte) {
-	for more := true; more; {
-		b, more = next(b)
-	}
-	return b
-}
-
 // saving is a checkpoint that is being written.
 type saving struct {
 	index, term uint64

@@ -207,3 +207,18 @@ func (n *Node) dropQueued(gone []ConnID) {
 func (n *Node) busy() bool {
 	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.unsettled() || len(n.saves) > 0 && !n.packing
 }
+
+// onceEach calls then with the elements without those that name what was named before, and with what is named more than
+// once: Kafka answers that once, with INVALID_REQUEST, and does nothing about it. It reuses the array of in.
+func onceEach[T any](r *request, in []T, name func(*T) string, then func(once []T, twice map[string]bool)) {
+	once, seen, twice := in[:0], make(map[string]bool), make(map[string]bool)
+	r.node.each(r, len(in), func(i int) {
+		switch k := name(&in[i]); {
+		case seen[k]:
+			twice[k] = true
+		default:
+			seen[k] = true
+			once = append(once, in[i])
+		}
+	}, func() { then(once, twice) })
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// ConsumerGroupDescribe, versions 0 and 1: v1 says of each member that it speaks the new protocol. A
+// group that is named twice is described once.
+func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
+	req := m.(*kmsg.ConsumerGroupDescribeRequest)
+	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+	named := make(map[string]bool)
+	var members []*modernMember // of the group under way, as they were when that began: they are never changed
+	n.eachPart(r, len(req.Groups), func(i int) int {
+		id := req.Groups[i]
+		if members = nil; named[id] {
+			return 0
+		}
+		named[id] = true
+		out := kmsg.NewConsumerGroupDescribeResponseGroup()
+		out.Group = id
+		g, err := n.groupOf(id, kafka.Errorf(kerr.GroupIDNotFound, "group %.60q does not exist", id))
+		if err == nil && !g.isModern() {
+			err = kafka.Errorf(kerr.GroupIDNotFound, "group %.60q is not of the new protocol", id)
+		}
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		} else {
+			s := g.stored.modern
+			members = slices.Clone(s.members)
+			n.out.Work.Parts += len(members) / 16
+			out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
+			out.Members = make([]kmsg.ConsumerGroupDescribeResponseGroupMember, 0, len(members))
+		}
+		resp.Groups = append(resp.Groups, out)
+		return len(members)
+	}, func(_, member int) {
+		g := &resp.Groups[len(resp.Groups)-1]
+		g.Members = append(g.Members, n.describeMember(members[member]))
+	}, func() { r.reply(resp) })
+}
+
+func (n *Node) describeAssignment(a assignment) kmsg.Assignment {
+	out := kmsg.NewAssignment()
+	n.out.Work.Parts += len(a)
+	for _, t := range a {
+		if meta := n.catalog.byGroup[t.Topic]; meta != nil {
+			o := kmsg.NewAssignmentTopicPartition()
+			o.TopicID, o.Topic, o.Partitions = meta.Topic.uuid, meta.Topic.Name, t.Partitions
+			out.TopicPartitions = append(out.TopicPartitions, o)
+		}
+	}
+	return out
+}

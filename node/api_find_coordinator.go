@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// FindCoordinator, versions 0 to 6, on any broker.
+//
+//	v1  coordinators of transactions: there are none
+//	v4  many keys (KIP-699)
+//	v6  coordinators of share groups: there are none
+//
+// The first one creates the topic of which the coordinators are the partitions.
+func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
+	req := m.(*kmsg.FindCoordinatorRequest)
+	if n.catalog.byName[groupsTopic] != nil || req.CoordinatorType != 0 || n.joining() {
+		n.answerCoordinators(r, req)
+		return
+	}
+	n.groupsTopicFor.add(r, seeker{r, req})
+	r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
+	n.createGroupsTopic()
+}
+
+// seeker is a client that waits for the first coordinators.
+type seeker struct {
+	request *request
+	req     *kmsg.FindCoordinatorRequest
+}
+
+// createGroupsTopic makes the topic, unless that is under way or another broker is faster.
+func (n *Node) createGroupsTopic() {
+	if n.makingGroupsTopic {
+		return
+	}
+	placement, err := n.placeOwn(n.cfg.GroupPartitions, n.defaultReplicas())
+	if err != nil { // too few brokers are there now; clients ask again
+		n.answerSeekers()
+		return
+	}
+	cmd := &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}
+	n.makingGroupsTopic = true
+	n.commands.submit(command{CreateTopic: cmd}, func(commandResult) {
+		n.makingGroupsTopic = false
+		n.answerSeekers()
+	})
+}
+
+func (n *Node) answerSeekers() {
+	for _, s := range n.groupsTopicFor.all() {
+		n.later(func() {
+			if !s.request.over() {
+				n.answerCoordinators(s.request, s.req)
+			}
+		})
+	}
+}
+
+func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) {
+	resp := kmsg.NewPtrFindCoordinatorResponse()
+	if req.Version >= 4 {
+		n.each(r, len(req.CoordinatorKeys), func(i int) {
+			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(req.CoordinatorKeys[i], req.CoordinatorType))
+		}, func() { r.reply(resp) })
+		return
+	}
+	one := n.findCoordinator(req.CoordinatorKey, req.CoordinatorType)
+	resp.ErrorCode, resp.ErrorMessage = one.ErrorCode, one.ErrorMessage
+	resp.NodeID, resp.Host, resp.Port = one.NodeID, one.Host, one.Port
+	r.reply(resp)
+}
+
+func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
+	out := kmsg.NewFindCoordinatorResponseCoordinator()
+	out.Key, out.NodeID, out.Port = key, -1, -1
+	m, err := n.coordinatorMember(key, kind)
+	if err != nil {
+		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		return out
+	}
+	out.NodeID, out.Host, out.Port = int32(m.ID), m.Host, m.Port
+	return out
+}
+
+func (n *Node) coordinatorMember(key string, kind int8) (*Member, error) {
+	switch kind {
+	case 0:
+	case 1: // the one error of this request on which librdkafka gives up; the others do so on any
+		return nil, kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "transactions are not served; use a producer without a transactional id")
+	default:
+		return nil, kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
+	}
+	if err := checkGroupID(key); err != nil {
+		return nil, err
+	}
+	meta := n.coordinatorPartition(key)
+	if meta == nil {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	leader, _ := n.leaderOf(meta)
+	if leader < 0 {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	return n.member(leader), nil
+}

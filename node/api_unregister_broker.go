@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have
+// a replica of any partition, and comes back only as a new replica. The answer comes when the others no
+// longer count on its vote in group 0 either: only then it may be switched off.
+func (n *Node) handleUnregisterBroker(r *request, m kmsg.Request) {
+	u := &unregistration{node: n, request: r, resp: kmsg.NewPtrUnregisterBrokerResponse()}
+	u.broker = BrokerID(m.(*kmsg.UnregisterBrokerRequest).BrokerID)
+	u.try()
+	r.expireAfter(unregisterTimeout, func() {
+		u.resp.ErrorCode = kerr.RequestTimedOut.Code
+		r.reply(u.resp)
+	})
+}
+
+// unregisterTimeout bounds what has no time-out in the request.
+const unregisterTimeout = 10 * time.Second
+
+// unregistration is one such request.
+type unregistration struct {
+	node        *Node
+	request     *request
+	resp        *kmsg.UnregisterBrokerResponse
+	broker      BrokerID
+	incarnation uint32 // which is to leave; 0 before it is known
+}
+
+func (u *unregistration) try() {
+	b := u.node.catalog.broker(u.broker)
+	switch {
+	case b == nil:
+	case u.incarnation == 0:
+		u.incarnation = b.Incarnation
+	case u.incarnation != b.Incarnation:
+		u.finish(errCameBack(b))
+		return
+	}
+	u.node.commands.submitFor(u.request, command{Remove: &removeBroker{u.broker, &u.incarnation}}, func(res commandResult) {
+		switch {
+		case u.request.over():
+		case res.err == errOutdated:
+			u.try()
+		case res.err == nil || code(res.err) == kerr.BrokerIDNotRegistered.Code: // it may be a second attempt, for which the same holds
+			u.node.catalog.whenLeft(departure{u.request, u.broker, u.incarnation, func(err error) { u.finish(cmp.Or(err, res.err)) }})
+		default:
+			u.finish(res.err)
+		}
+	})
+}
+
+func (u *unregistration) finish(err error) {
+	if u.request.done {
+		return
+	}
+	if u.resp.ErrorCode = code(err); err != nil {
+		u.resp.ErrorMessage = errorText(err)
+	}
+	u.request.reply(u.resp)
+}
+
+// errCameBack is answered when a broker that was to leave has joined again: whoever takes "done" for an answer
+// switches off a member.
+func errCameBack(b *brokerMeta) error {
+	return kafka.Errorf(kerr.DuplicateBrokerRegistration, "broker %d has meanwhile joined the cluster again, with an empty disk (incarnation %d), and is a member; "+
+		"remove it once more if that one is to leave, too", b.ID, b.Incarnation)
+}

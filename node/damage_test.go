@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// rot changes a byte of every record of a group's entry on a broker's disk.
+func (c *many) rot(id BrokerID, value string) {
+	found := false
+	for _, f := range c.nodes[id].dir {
+		for at := 0; ; {
+			i := strings.Index(string(f.b[at:]), value)
+			if i < 0 {
+				break
+			}
+			at += i + len(value)
+			f.b[at-1] ^= 1
+			found = true
+		}
+	}
+	if !found {
+		c.t.Fatalf("%q is not on the disk of broker %d", value, id)
+	}
+}
+
+// TestDamagedReplicaIsReplaced lets a record rot on the leader's disk. A consumer that asks for it
+// gets it from another broker, never what is on that disk, and the replica is made whole.
+func TestDamagedReplicaIsReplaced(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	bad := c.leader("t")
+	c.rot(bad, "v50      ")
+	c.until("everything is read", func() bool {
+		if c.leader("t") < 0 {
+			return false
+		}
+		p := c.ask(c.leader("t"), fetchRequest("t", 50)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		return p.ErrorCode == 0 && len(p.RecordBatches) > 0
+	})
+	if c.nodes[bad].events[EventReplicaDamaged] == 0 {
+		t.Error("the damage wasn't told of")
+	}
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+	c.until("the replica is whole again", func() bool { v, ok := c.view(bad, "t"); return ok && v.HighWatermark == 200 })
+	c.until("it leads again, being preferred", func() bool { return bad != 1 || c.leader("t") == bad })
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error("from the new replica: ", diff)
+	}
+}
+
+func TestDamageOfTheOnlyReplica(t *testing.T) {
+	c := newMany(t, 1, small)
+	c.create("t", 1)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	c.rot(1, "v50      ")
+	fetch := func(offset int64) kmsg.FetchResponseTopicPartition {
+		return c.ask(1, fetchRequest("t", offset)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+	}
+	if p := fetch(50); p.ErrorCode != kerr.KafkaStorageError.Code {
+		t.Errorf("the record that is gone: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
+	}
+	if p := fetch(49); p.ErrorCode != 0 || p.HighWatermark != 200 || len(p.RecordBatches) == 0 {
+		t.Errorf("the record before it: %s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
+	}
+	if diff := cmp.Diff(want[60:], c.read("t", 60)); diff != "" {
+		t.Error("what isn't damaged: ", diff)
+	}
+}
+
+// TestScrub finds rot that nobody has asked for, and repairs it.
+func TestScrub(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ScrubBytesPerSecond = 1 << 20 })
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 400)
+	c.produce("t", vs...)
+	bad := c.leader("t")%3 + 1
+	c.rot(bad, "v50      ")
+	for end := c.now.Add(scrubPause); c.now < end; { // the first round is over, since there was nothing yet
+		c.round()
+	}
+	c.until("the rot is found", func() bool { return c.nodes[bad].events[EventReplicaDamaged] > 0 })
+	c.until("the replica is whole again", func() bool {
+		v, ok := c.view(bad, "t")
+		return ok && v.HighWatermark == 400 && c.votes(bad, 1)
+	})
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestDiskFull lets the leader's disk fill up: another broker takes over and clients go on. Then all
+// disks are full: writes are refused and reads go on, until there is room again.
+func TestDiskFull(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.HotEntries = 10 })
+	c.create("t", 1, 2, 3)
+	first := c.leader("t")
+	c.nodes[first].full = true
+	var want []string
+	for i := 0; c.leader("t") == first || c.leader("t") < 0; i++ {
+		vs, more := values(len(want), 1)
+		c.produce("t", vs...)
+		want = append(want, more...)
+		if i > 2000 {
+			t.Fatal("the broker with the full disk still leads")
+		}
+	}
+	vs, more := values(len(want), 100)
+	c.produce("t", vs...)
+	want = append(want, more...)
+
+	for _, m := range c.nodes {
+		m.full = true
+	}
+	var refusal int16
+	c.until("writes are refused", func() bool {
+		c.until("somebody leads", func() bool { return c.leader("t") > 0 })
+		p := c.ask(c.leader("t"), produceRequest("t", -1, plain(strings.Repeat("x", 600)))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		if p.ErrorCode == 0 {
+			want = append(want, fmt.Sprintf("%d=xxxxxxxxxx", p.BaseOffset))
+		}
+		refusal = p.ErrorCode
+		return refusal == kerr.KafkaStorageError.Code
+	})
+	got := c.read("t", 0)
+	if len(got) > len(want) {
+		got = got[:len(want)] // what timed out may be there
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("with full disks: ", diff)
+	}
+	for _, m := range c.nodes {
+		m.full = false
+	}
+	vs, _ = values(0, 100)
+	c.produce("t", vs...)
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node is one broker as a function: Open it on a directory, then Step it with what
+// happened and do what it answers. It has no goroutine, lock, clock or random source, so the same
+// code runs in production (package host) and in the simulator (package sim).
+//
+// A partition is a raft group and its raft log is its record log; the catalog of topics is group 0.
+// All groups of a broker share one write-ahead log, and so one fsync. The way of a record:
+// handleProduce checks the batch and proposes it (api_produce.go), the group hands it to raft and
+// to the log (proposal.go, group.go), the disk and a majority of the other brokers answer, and apply gives it
+// its offset (records.go) and the client its answer (partition.go).
+//
+// # Rooms
+//
+// The files of this package, room by room:
+//
+//	a step          node.go assert.go deadline.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
+//	                errands.go start.go rival.go owner.go ending.go event.go
+//	a request       api.go conn.go lookup.go waits.go rota.go large.go answers.go arrival.go
+//	                search.go api_*.go (one API, one file), config_defs.go topic_configs.go
+//	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
+//	                cold_wait.go pace.go read_index.go replicas.go insync.go checkpoint.go saving.go
+//	                snapshot.go raftlog.go
+//	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
+//	a partition     partition.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
+//	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
+//	                sparse.go producer.go producers.go codec.go
+//	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
+//	                catalog_state.go topic_ids.go placement.go placing.go limits.go
+//	                departure.go
+//	consumer groups coordinator.go consumer_*.go
+//	the disk        space.go damage.go
+//	for people      describe*.go stats.go inspect.go held.go
+//
+// A *group* is a raft group wherever nothing else is said; groups of consumers are called that.
+package node

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// Open recovers the broker from its log and blocks while it reads. The error says what an
+// operator has to do.
+func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.Log.Owner = cfg.owner()
+	log, report, err := wal.Open(fs, cfg.Log)
+	if err != nil {
+		return nil, cfg.explainForeign(err)
+	}
+	n := newNode(cfg, log, now)
+	n.process = start{cfg.Incarnation, report.Epoch, cfg.Seed, report.End, report.End}
+	n.commands.session = uint64(cfg.Incarnation)<<32 | uint64(report.Epoch)
+	if err := n.recover(func(op wal.Op) wal.Result { return wal.Do(fs, op) }); err != nil {
+		return nil, err
+	}
+	n.out.Events = nil // what the log holds was told when it happened
+	if report.CutBytes > 0 {
+		n.event(Event{Kind: EventTornTail, N: report.CutBytes, Text: report.CutFile})
+	}
+	n.event(Event{Kind: EventRecovered, N: report.Entries})
+	n.commands.register()
+	for _, g := range n.groups {
+		g.warnOfTerms(0)
+		if g.closed {
+			n.askReplacement(g)
+		}
+	}
+	return n, nil
+}
+
+func newNode(cfg Config, log *wal.Log, now Time) *Node {
+	cfg.Members = slices.Clone(cfg.Members) // receiveMembers changes them
+	n := &Node{
+		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
+		apis:         apiTable(),
+		byID:         make(map[GroupID]*group),
+		partitions:   make(map[GroupID]*partition),
+		coordinators: make(map[GroupID]*coordinator),
+		conns:        make(map[ConnID]*conn),
+		sources:      make(map[string]*source),
+
+		reads:   reads{took: make(map[uint64]func(wal.Result))},
+		coldFor: make(map[GroupID][]*entryWait),
+
+		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
+
+		tasks: newTasks(),
+		large: newLarge(cfg.LargeBytes),
+		lanes: make(map[lane][]*arrival),
+	}
+	n.autoCreated.used = now.Add(-autoCreateBurst)
+	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
+	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
+	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
+	n.catalog = newCatalog(n)
+	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
+	for _, m := range cfg.Members {
+		n.addPeer(m.ID)
+	}
+	n.tellMembers = true
+	return n
+}
+
+// recover opens group 0, and then the partitions that it knows of.
+func (n *Node) recover(load func(wal.Op) wal.Result) error {
+	if _, ok := n.log.State(0); !ok && n.cfg.Incarnation == founder {
+		if err := n.found(load); err != nil {
+			return err
+		}
+	}
+	g, err := n.openGroup(0, raftID(n.self, n.cfg.Incarnation), nil, n.catalog, load)
+	if err != nil {
+		return err
+	}
+	n.catalog.group = g
+	n.addGroup(g)
+	n.beginFounding()
+	for _, b := range n.catalog.brokers {
+		n.addPeer(b.ID)
+	}
+	for _, t := range n.catalog.topics {
+		for _, p := range t.Partitions {
+			if err := n.openPartition(p, load); err != nil {
+				return err
+			}
+		}
+	}
+	return n.recoverDeleted()
+}
+
+// founder is the incarnation of the brokers that begin a cluster.
+const founder = 1
+
+// found begins group 0: with a checkpoint at entry 1 that every founder makes alike, so that brokers
+// that come later get to know the founders with it. It is durable before anything else happens.
+func (n *Node) found(do func(wal.Op) wal.Result) error {
+	var voters []uint64
+	for _, m := range n.cfg.Members {
+		voters = append(voters, raftID(m.ID, founder))
+	}
+	slices.Sort(voters)
+	for _, v := range voters {
+		n.catalog.founders = append(n.catalog.founders, brokerOf(v))
+	}
+	n.log.SetVote(0, 1, 0)
+	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.packer.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0).whole()})})
+	n.log.Sync()
+	for end := n.log.End(); n.log.Durable() < end; {
+		op, ok := n.log.Next()
+		assert(ok, "a log that was asked to sync has something to do")
+		if err := n.log.Done(do(op)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openPartition opens this broker's replica of a partition, if it has one.
+func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) error {
+	replica, ok := meta.replica(n.self)
+	if !ok || !n.catalog.knowsThisIncarnation() {
+		return nil
+	}
+	if meta.Topic.Name == groupsTopic {
+		return n.openCoordinator(meta, replica, load)
+	}
+	p := &partition{node: n, meta: meta, records: newRecords()}
+	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
+	if err != nil {
+		return err
+	}
+	p.group = g
+	n.partitions[meta.Group] = p
+	n.addGroup(g)
+	return nil
+}
+
+func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load func(wal.Op) wal.Result) error {
+	c := &coordinator{node: n}
+	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, c, load)
+	if err != nil {
+		return err
+	}
+	c.group = g
+	n.coordinators[meta.Group] = c
+	n.addGroup(g)
+	return nil
+}
+
+// recoverDeleted ends the groups whose topic was deleted just before the broker died: the commit
+// index that covers the deletion was on the disk, the removal behind it wasn't.
+func (n *Node) recoverDeleted() error {
+	for _, id := range n.log.Groups() {
+		switch {
+		case n.byID[id] != nil:
+		case id < n.catalog.nextGroup:
+			n.log.RemoveGroup(id)
+		default:
+			return fmt.Errorf("the log holds group %d, but the catalog knows only %d: %w; "+
+				"files of different brokers or times are mixed in this folder, restore it as a whole", id, n.catalog.nextGroup, wal.ErrCorrupt)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/kafka"
+)
+
+// proposal is an entry on its way through the log, and who wants to know.
+type proposal struct {
+	index, term uint64
+	size        int64
+	done        func(result any, err error)
+}
+
+// maxUnderway bounds the bytes of entries that were proposed here and are not committed. Requests that wait for them are
+// bounded by the world, but one whose time was up is answered, and its entry stays until a majority has it.
+const maxUnderway = 512 << 20
+
+var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait already until a majority of the replicas has them; try again when it has", maxUnderway>>20)
+
+// errNotLeader says that a proposal may or may not be committed one day: this replica no longer
+// leads its group.
+var errNotLeader = errors.New("this broker does not lead the partition")
+
+// propose queues an entry for the log. done is called once: with the result of apply, or with
+// errNotLeader. It may be called before propose returns.
+func (g *group) propose(data []byte, done func(result any, err error)) {
+	if g.role != raft.StateLeader {
+		done(nil, errNotLeader)
+		return
+	}
+	if (!g.hasRoom() || !g.node.holds(int64(len(data)))) && !g.takes(data) {
+		done(nil, errDiskFull)
+		return
+	}
+	size := int64(len(data))
+	if g.node.underway+size > maxUnderway && g.node.underway > 0 {
+		done(nil, errTooMuchUnderway)
+		return
+	}
+	g.node.underway += size
+	g.entries = append(g.entries, &pb.Entry{Data: data})
+	g.pending = append(g.pending, proposal{size: size, done: done})
+	g.touch()
+}
+
+// proposePending gives raft all entries of this step in one message: raft answers each message with
+// a round of replication, so one message for many entries is five times cheaper.
+func (g *group) proposePending() {
+	if len(g.pending) == 0 {
+		return
+	}
+	pending, entries := g.pending, g.entries
+	g.pending, g.entries = nil, nil
+	g.proposed = pending
+	self := g.self
+	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
+	if err != nil { // not the leader any more, or it is handing over
+		g.proposed = nil
+		g.lose(pending)
+	}
+}
+
+// order gives the proposals of this step their place in the log. While this replica leads, every
+// entry with data in its term is its own proposal, in the order of proposing.
+func (g *group) order(ents []*pb.Entry) {
+	for _, e := range ents {
+		if len(g.proposed) == 0 {
+			return
+		}
+		if e.GetTerm() != g.term || e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
+			continue
+		}
+		p := g.proposed[0]
+		g.proposed = g.proposed[1:]
+		p.index, p.term = e.GetIndex(), e.GetTerm()
+		g.ordered = append(g.ordered, p)
+	}
+}
+
+// complete tells the proposer of an entry its result. A proposal at the same index but of another
+// term was replaced; its proposer has been told when leadership ended.
+func (g *group) complete(e *pb.Entry, result any) {
+	if len(g.ordered) == 0 || g.ordered[0].index != e.GetIndex() {
+		return
+	}
+	p := g.ordered[0]
+	assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
+	g.ordered[0] = proposal{}
+	g.ordered = g.ordered[1:]
+	g.node.underway -= p.size
+	p.done(result, nil)
+}
+
+func (g *group) lose(lost []proposal) {
+	if len(lost) > 0 {
+		g.node.event(Event{Kind: EventProposalLost, Group: g.id, Term: g.term, N: int64(len(lost))})
+	}
+	for _, p := range lost {
+		g.node.underway -= p.size
+		p.done(nil, errNotLeader)
+	}
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/wal"
+)
+
+// openGroup starts the replica on what the log holds of it. Entries up to the durable commit index
+// are applied before it returns; reads block.
+func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, load func(wal.Op) wal.Result) (*group, error) {
+	g := &group{node: n, id: id, self: self, machine: m, rolled: n.log.Stats().Segment}
+	g.view = logView{group: g, log: n.log, cold: n.cold}
+	g.setConf(&pb.ConfState{Voters: voters})
+	st, ok := n.log.State(id)
+	if !ok {
+		g.begins = n.log.End()
+	} else {
+		g.pipe.durableTerm = st.Term
+		err := g.recover(st, load)
+		if isDamage(err) && id != 0 && len(voters) > 1 {
+			n.openDamaged(g, err)
+			return g, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID:                        g.self,
+		ElectionTick:              n.cfg.ElectionTicks,
+		HeartbeatTick:             n.cfg.HeartbeatTicks,
+		Storage:                   &g.view,
+		Applied:                   g.applied,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             n.cfg.ReplicationBytes,
+		MaxInflightMsgs:           n.cfg.ReplicationWindow,
+		MaxInflightBytes:          n.cfg.ReplicationWindowBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		StepDownOnRemoval:         true,
+		DisableProposalForwarding: true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		Logger:                    raftLogger{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("group %d: %w", id, err)
+	}
+	g.rn = rn
+	g.term, g.vote, g.commit = st.Term, st.Vote, max(st.Commit, g.applied)
+	g.beginTerms(slices.Contains(voters, g.self))
+	if g.alone() {
+		g.campaign()
+	} else if ok { // perhaps all brokers start at once; otherwise the leader will be heard by then
+		g.beEager(-1, g.node.cfg.HeartbeatTicks+1)
+	}
+	return g, nil
+}
+
+// recover restores the newest checkpoint, applies the entries after it that are known to be
+// committed, and loads those that aren't.
+func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
+	checkpoint, err := g.loadCheckpoints(load)
+	if err != nil {
+		return err
+	}
+	g.applied = max(st.First-1, checkpoint)
+	for next := g.applied + 1; next <= st.Last; {
+		op, err := g.view.log.Read(g.id, next, st.Last+1, g.node.cfg.ColdReadBytes)
+		if err != nil {
+			return err
+		}
+		res := load(op)
+		if res.Err != nil {
+			return fmt.Errorf("reading the log: %w; check the disk, then start the broker again", res.Err)
+		}
+		ents, err := g.view.log.Entries(g.id, next, res)
+		if err == nil {
+			ents, err = unpacked(g.id, ents, next)
+		}
+		if err != nil {
+			return err
+		}
+		for i := range ents {
+			g.recoverEntry(&ents[i], st.Commit)
+		}
+		next += uint64(len(ents))
+	}
+	return nil
+}
+
+func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
+	if e.Index > commit {
+		entry := toRaft(e)
+		g.view.hot = append(g.view.hot, entry)
+		g.view.hotBytes += entryBytes(entry)
+		return
+	}
+	if pb.EntryType(e.Kind) == pb.EntryNormal {
+		g.machine.apply(e.Index, e.Term, e.Data)
+	} else {
+		g.recoverConf(e)
+	}
+	g.applied = e.Index
+	g.bytesSince += int64(len(e.Data))
+}

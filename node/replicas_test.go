@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+func TestReplicasMove(t *testing.T) {
+	for name, change := range map[string]func(*Config){"whole log": nil, "log that was cut": small} {
+		t.Run(name, func(t *testing.T) {
+			c := newMany(t, 3, change)
+			c.add(4, 4, 2) // joins an existing cluster
+			c.addKnowing(5, 2, notLeading(c))
+			c.until("the new brokers are ready", func() bool {
+				return c.nodes[4].events[EventReady] > 0 && c.nodes[5].events[EventReady] > 0
+			})
+			c.create("t", 1, 2, 3)
+			vs, want := values(0, 150)
+			c.produce("t", vs...)
+			if change != nil {
+				c.deleteRecords("t", 100)
+				vs, more := values(150, 50)
+				c.produce("t", vs...)
+				want = append(want, more...)[100:]
+			}
+			for _, to := range [][]int32{{4, 5, 3}, {1, 2, 3}, {4, 5}, {2, 4, 5}} {
+				c.reassign("t", to...)
+				c.until(fmt.Sprintf("the replicas are on %v", to), func() bool {
+					return fmt.Sprint(c.replicas("t")) == fmt.Sprint(to) && c.leader("t") > 0
+				})
+				c.until("the others have forgotten theirs", func() bool {
+					for _, id := range c.ids {
+						if _, has := c.view(id, "t"); has != strings.Contains(fmt.Sprint(to), fmt.Sprint(id)) {
+							return false
+						}
+					}
+					return true
+				})
+			}
+			if diff := cmp.Diff(want, c.read("t", int64(200*btoi(change != nil)-100*btoi(change != nil)))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestDefaultReplicasFitTheCluster creates topics without a number on a cluster that became smaller than
+// what is configured.
+func TestDefaultReplicasFitTheCluster(t *testing.T) {
+	c := newMany(t, 2, func(cfg *Config) { cfg.DefaultReplicas = 5 })
+	c.nodes[2].mayEnd = true
+	c.until("one can leave", func() bool { return c.unregister(1, 2) == 0 })
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.AllowAutoTopicCreation = 9, true
+	topic := kmsg.NewMetadataRequestTopic()
+	name := "t"
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	c.until("the topic is there", func() bool {
+		resp := c.ask(1, req).(*kmsg.MetadataResponse)
+		return resp.Topics[0].ErrorCode == 0 && len(resp.Topics[0].Partitions[0].Replicas) == 1
+	})
+}
+
+// TestDiskLost brings a broker back with an empty disk and a new incarnation. It gets everything
+// again by itself, under new raft ids.
+func TestDiskLost(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 100)
+	c.produce("t", vs...)
+	c.add(3, 3, 7)
+	c.until("it is ready", func() bool { return c.nodes[3].events[EventReady] > 0 })
+	c.until("it has everything", func() bool {
+		v, ok := c.view(3, "t")
+		return ok && v.HighWatermark == 100
+	})
+	c.until("it votes", func() bool { return c.votes(3, 1) })
+	c.until("it votes on the catalog", func() bool { return c.votes(3, 0) })
+	c.kill(c.leader("t")%3 + 1) // now the new replica is needed for a majority
+	vs, more := values(100, 10)
+	c.produce("t", vs...)
+	if diff := cmp.Diff(append(want, more...), c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLeadersSpreadAgain(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 2, 3, 1)
+	c.until("the preferred replica leads", func() bool { return c.leader("t") == 2 })
+	c.kill(2)
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	c.start(2)
+	c.until("the preferred replica leads again", func() bool { return c.leader("t") == 2 })
+	req := kmsg.NewPtrElectLeadersRequest()
+	req.Version, req.TimeoutMillis = 2, 5000
+	rt := kmsg.NewElectLeadersRequestTopic()
+	rt.Topic, rt.Partitions = "t", []int32{0}
+	req.Topics = append(req.Topics, rt)
+	if p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]; p.ErrorCode != kerr.ElectionNotNeeded.Code {
+		t.Errorf("electing the leader that leads: %s", kafka.CodeName(p.ErrorCode))
+	}
+	c.kill(2)
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	c.start(2)
+	c.until("it is alive for broker 1", func() bool { return c.nodes[1].node.alive(2) })
+	p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]
+	if p.ErrorCode != 0 || c.leader("t") != 2 {
+		t.Errorf("electing the preferred replica: %s, leader %d", kafka.CodeName(p.ErrorCode), c.leader("t"))
+	}
+}

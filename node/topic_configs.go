@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"sort"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
+)
+
+// topicNumber returns a configuration of a topic that is a number: its own or the broker's.
+func (n *Node) topicNumber(t *topicMeta, name string) int64 {
+	v, ok := t.config(name)
+	if !ok {
+		v = topicConfigDef(name).value(&n.cfg, len(t.Partitions[0].Replicas))
+	}
+	number, err := strconv.ParseInt(v, 10, 64)
+	if err != nil { // set by another release, which knows more than numbers
+		number, _ = strconv.ParseInt(topicConfigDef(name).value(&n.cfg, len(t.Partitions[0].Replicas)), 10, 64)
+	}
+	return number
+}
+
+// maxMessageBytes is the largest batch that a topic takes.
+func (n *Node) maxMessageBytes(t *topicMeta) int32 {
+	if len(t.Configs) == 0 {
+		return n.cfg.MaxMessageBytes
+	}
+	return int32(n.topicNumber(t, maxMessageBytesConfig))
+}
+
+// usesAppendTime reports whether a topic's records get the leader's time.
+func (n *Node) usesAppendTime(t *topicMeta) bool {
+	v, _ := t.config(timestampTypeConfig)
+	return v == appendTime
+}
+
+// configEntry is a configuration with its value and where the value is from: the first of the
+// synonyms, which are all values that it could have, the strongest first (KIP-226).
+type configEntry struct {
+	*configDef
+	synonyms []configSynonym
+}
+
+type configSynonym struct {
+	name, value string
+	source      kmsg.ConfigSource
+}
+
+// topicConfigValues lists all configurations of a topic of which some were set.
+func (n *Node) topicConfigValues(own []configValue, replicas int) []configEntry {
+	t := topicMeta{Configs: own}
+	builtin := n.cfg.builtin()
+	var out []configEntry
+	for i := range topicConfigDefs {
+		d := &topicConfigDefs[i]
+		e := configEntry{configDef: d}
+		if v, ok := t.config(d.name); ok {
+			e.synonyms = append(e.synonyms, configSynonym{d.name, v, kmsg.ConfigSourceDynamicTopicConfig})
+		}
+		out = append(out, n.withDefaults(e, builtin, replicas))
+	}
+	return out
+}
+
+// withDefaults adds what a configuration is without a value of the topic's own.
+func (n *Node) withDefaults(e configEntry, builtin *Config, replicas int) configEntry {
+	name := e.name
+	if e.broker != "" {
+		name = e.broker
+	}
+	value, original := e.value(&n.cfg, replicas), e.value(builtin, replicas)
+	if value != original || e.static() {
+		e.synonyms = append(e.synonyms, configSynonym{name, value, kmsg.ConfigSourceStaticBrokerConfig})
+	}
+	if !e.static() {
+		e.synonyms = append(e.synonyms, configSynonym{name, original, kmsg.ConfigSourceDefaultConfig})
+	}
+	return e
+}
+
+func (n *Node) brokerConfigValues() []configEntry {
+	builtin := n.cfg.builtin()
+	var out []configEntry
+	for i := range brokerConfigDefs {
+		out = append(out, n.withDefaults(configEntry{configDef: &brokerConfigDefs[i]}, builtin, 0))
+	}
+	return out
+}
+
+// topicConfigs checks the configuration of a new topic.
+func topicConfigs(in []kmsg.CreateTopicsRequestTopicConfig, replicas int) ([]configValue, error) {
+	var out []configValue
+	if len(in) > maxNamedConfigs {
+		return nil, errTooManyConfigs
+	}
+	for i := range in {
+		if in[i].Value == nil {
+			return nil, kafka.Errorf(kerr.InvalidConfig, "configuration %.60q has no value; leave it out to get its default", in[i].Name)
+		}
+		out = append(out, configValue{in[i].Name, *in[i].Value})
+	}
+	if err := checkTopicConfigs(out, replicas); err != nil {
+		return nil, err
+	}
+	return sortConfigs(out)
+}
+
+// sortConfigs orders the configuration of a topic and refuses what is named twice.
+func sortConfigs(configs []configValue) ([]configValue, error) {
+	sort.Slice(configs, func(i, j int) bool { return configs[i].Name < configs[j].Name })
+	for i := 1; i < len(configs); i++ {
+		if configs[i].Name == configs[i-1].Name {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q is named twice", configs[i].Name)
+		}
+	}
+	return configs, nil
+}
