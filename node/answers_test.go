@@ -83,7 +83,7 @@ func TestAnswersThatWaitForEarlierOnesAreCharged(t *testing.T) {
 	o.held()
 	o.begin(7, allTopics()).wait(1e9)
 	o.replies = nil
-	o.node.deadlines.add(o.now, func() {
+	o.node.deadlines.Add(o.now, func() {
 		for _, r := range waits {
 			r.replyNothing()
 		}

@@ -133,7 +133,7 @@ func (e *election) check() {
 		}
 	}, func() {
 		if e.open = rest; len(rest) > 0 {
-			n.deadlines.add(n.now.Add(millis(electionCheck)), e.check)
+			n.deadlines.Add(n.now.Add(millis(electionCheck)), e.check)
 		}
 	})
 }

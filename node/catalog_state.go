@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"chronik/node/step"
 )
 
 // The bytes of the catalog's checkpoint are JSON of a catalogState, written partition by partition.
@@ -48,7 +50,7 @@ func (t *topicMeta) pieces() pieces {
 
 func encodable(v any) []byte {
 	b, err := json.Marshal(v)
-	assert(err == nil, "the catalog can be encoded: %v", err)
+	step.Assert(err == nil, "the catalog can be encoded: %v", err)
 	return b
 }
 
@@ -56,7 +58,7 @@ func encodable(v any) []byte {
 func cutList(b []byte, name string) (before, rest []byte) {
 	empty := []byte(`"` + name + `":[]`)
 	i := bytes.Index(b, empty)
-	assert(i >= 0, "%q has no empty list %s", b, name)
+	step.Assert(i >= 0, "%q has no empty list %s", b, name)
 	i += len(empty) - 1
 	return slices.Clip(b[:i]), b[i:]
 }

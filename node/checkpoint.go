@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -40,7 +41,7 @@ const maxStateBytes = 1 << 30
 func (p *packer) pack(b []byte) []byte {
 	if p.enc == nil {
 		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-		assert(err == nil, "a zstd encoder needs nothing: %v", err)
+		step.Assert(err == nil, "a zstd encoder needs nothing: %v", err)
 		p.enc = enc
 	}
 	return p.enc.EncodeAll(b, nil)
@@ -49,7 +50,7 @@ func (p *packer) pack(b []byte) []byte {
 func (p *packer) unpack(b []byte) ([]byte, error) {
 	if p.dec == nil {
 		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxStateBytes))
-		assert(err == nil, "a zstd decoder needs nothing: %v", err)
+		step.Assert(err == nil, "a zstd decoder needs nothing: %v", err)
 		p.dec = dec
 	}
 	return p.dec.DecodeAll(b, nil)

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // joining reports whether this broker has yet to learn who is in the cluster: it joins, or comes back
@@ -109,7 +110,7 @@ func (n *Node) correspondents() []Member {
 
 func appendMembers(envelope []byte, members []Member) []byte {
 	text, err := json.Marshal(members)
-	assert(err == nil, "members can be encoded: %v", err)
+	step.Assert(err == nil, "members can be encoded: %v", err)
 	return appendBytes(append(envelope, itemMembers), text)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -104,7 +105,7 @@ func (c *coldReader) read(g GroupID, lo, hi uint64) bool {
 		return false
 	}
 	op, err := c.log.Read(g, lo, min(hi, lo+maxUnpacked), c.readBytes)
-	assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
+	step.Assert(err == nil, "entry %d of group %d is in the log and durable: %v", lo, g, err)
 	c.reads.start(op, func(res wal.Result) { c.done(key, c.finish(key, res)) })
 	c.pending[op.ID] = key
 	c.reading[key] = struct{}{}

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // commands is this broker's queue of commands for the catalog. One is under way at a time: it is
@@ -162,7 +163,7 @@ func (c *commands) begin() {
 		p.Seq = c.seq
 		var err error
 		p.bytes, err = json.Marshal(&p.command)
-		assert(err == nil, "a command can be encoded: %v", err)
+		step.Assert(err == nil, "a command can be encoded: %v", err)
 		c.underWay = p
 		c.wait = commandRetry
 		c.node.event(Event{Kind: EventCommandSent, N: int64(p.Seq)})

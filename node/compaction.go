@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -299,6 +300,6 @@ func (p *partition) dirtyRatio() int64 {
 		v = defaultDirtyRatio
 	}
 	ratio, err := strconv.ParseFloat(v, 64)
-	assert(err == nil, "configuration %s was checked when it was set: %q", dirtyRatioConfig, v)
+	step.Assert(err == nil, "configuration %s was checked when it was set: %q", dirtyRatioConfig, v)
 	return int64(ratio * 1000)
 }

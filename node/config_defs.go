@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // configDef is a configuration that Kafka's tools know and that means something here.
@@ -395,6 +396,6 @@ func (c *Config) selfMember() Member {
 func (c *Config) builtin() *Config {
 	d := &Config{BrokerID: c.BrokerID, Members: []Member{c.selfMember()}} // of others, brokers may have told anything
 	err := d.validate()
-	assert(err == nil, "the broker's own members were checked when it opened: %v", err)
+	step.Assert(err == nil, "the broker's own members were checked when it opened: %v", err)
 	return d
 }

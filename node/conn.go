@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // conn keeps the order of replies on one connection: Kafka answers in request order, whatever
@@ -33,10 +34,10 @@ type request struct {
 	node   *Node
 	conn   *conn
 	header kafka.Header
-	frame  kafka.Frame // the reply
-	size   int64       // of its frame, or of what that is parsed to
-	expiry *deadline   // see expireAfter
-	ends   []func()    // see onEnd
+	frame  kafka.Frame    // the reply
+	size   int64          // of its frame, or of what that is parsed to
+	expiry *step.Deadline // see expireAfter
+	ends   []func()       // see onEnd
 	done   bool
 
 	charge   int64    // of large.memory
@@ -126,7 +127,7 @@ func (r *request) refuse(why string) {
 // such limit.
 func (r *request) expireAfter(limit time.Duration, expire func()) {
 	if !r.over() {
-		r.expiry = r.node.deadlines.add(r.node.now.Add(limit), expire)
+		r.expiry = r.node.deadlines.Add(r.node.now.Add(limit), expire)
 	}
 }
 
@@ -141,9 +142,9 @@ func (r *request) finish() {
 
 // settle marks the request as answered.
 func (r *request) settle() {
-	assert(!r.done, "a request is answered once: %v", r.header)
+	step.Assert(!r.done, "a request is answered once: %v", r.header)
 	r.done = true
-	r.node.deadlines.cancel(r.expiry)
+	r.node.deadlines.Cancel(r.expiry)
 	r.end()
 }
 
@@ -192,7 +193,7 @@ func (n *Node) hangUp(id ConnID) {
 	c.from.leave(n)
 	for _, r := range c.queue {
 		r.gone = true
-		n.deadlines.cancel(r.expiry)
+		n.deadlines.Cancel(r.expiry)
 		r.end()
 		r.abandonAnswer()
 	}

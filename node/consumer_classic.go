@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // groupState is where a group stands in Kafka's classic group protocol.
@@ -48,15 +49,15 @@ type classicGroup struct {
 	generation   int32
 	leader       string // member id
 	roster
-	promised map[string]*deadline // member ids that were handed out, until when; their clients have yet to join with them (KIP-394)
+	promised map[string]*step.Deadline // member ids that were handed out, until when; their clients have yet to join with them (KIP-394)
 
-	timer     *deadline     // of the state: end of waiting for joins, or for syncs
-	delayed   bool          // PreparingRebalance of a new group: more members may come
-	newcomers bool          // while delayed: some came
-	left      time.Duration // while delayed: how much longer it may take
-	storing   bool          // the generation's assignment is on its way into the log
-	commits   int           // offset commits on their way into the log
-	offsets   int           // in those
+	timer     *step.Deadline // of the state: end of waiting for joins, or for syncs
+	delayed   bool           // PreparingRebalance of a new group: more members may come
+	newcomers bool           // while delayed: some came
+	left      time.Duration  // while delayed: how much longer it may take
+	storing   bool           // the generation's assignment is on its way into the log
+	commits   int            // offset commits on their way into the log
+	offsets   int            // in those
 }
 
 func newClassicGroup(of *consumerGroup) *classicGroup {
@@ -123,8 +124,8 @@ func (g *classicGroup) enter(s groupState) {
 
 // startTimer replaces the timer of the state.
 func (g *classicGroup) startTimer(d time.Duration, fire func()) {
-	g.node.deadlines.cancel(g.timer)
-	g.timer = g.node.deadlines.add(g.node.now.Add(d), fire)
+	g.node.deadlines.Cancel(g.timer)
+	g.timer = g.node.deadlines.Add(g.node.now.Add(d), fire)
 }
 
 // identify finds the member that a request comes from. A static member that was replaced by another
@@ -174,15 +175,15 @@ func (n *Node) newMemberID(r *request, instance *string) string {
 // promise hands out a member id, which has to be used within a session's time.
 func (g *classicGroup) promise(id string, session time.Duration) {
 	if g.promised == nil {
-		g.promised = make(map[string]*deadline)
+		g.promised = make(map[string]*step.Deadline)
 	}
-	g.promised[id] = g.node.deadlines.add(g.node.now.Add(session), func() { g.breakPromise(id) })
+	g.promised[id] = g.node.deadlines.Add(g.node.now.Add(session), func() { g.breakPromise(id) })
 }
 
 // keepPromise reports whether an id was promised, and that it is used now.
 func (g *classicGroup) keepPromise(id string) bool {
 	timer := g.promised[id]
-	g.node.deadlines.cancel(timer)
+	g.node.deadlines.Cancel(timer)
 	delete(g.promised, id)
 	return timer != nil
 }
@@ -217,7 +218,7 @@ func (g *classicGroup) remove(out func(*groupMember) bool) bool {
 		}
 		g.failJoin(m, kerr.UnknownMemberID)
 		g.failSync(m, kerr.UnknownMemberID)
-		g.node.deadlines.cancel(m.timer)
+		g.node.deadlines.Cancel(m.timer)
 		return true
 	})
 	if g.member(g.leader) == nil && len(g.members) > 0 {
@@ -232,7 +233,7 @@ func (g *classicGroup) idle() bool { return g.state == groupEmpty && len(g.promi
 // abandon sends everybody away, in this step or the next ones.
 func (g *classicGroup) abandon() {
 	g.state = groupDead
-	g.node.deadlines.cancel(g.timer)
+	g.node.deadlines.Cancel(g.timer)
 	if len(g.members)+len(g.promised) > 0 {
 		g.node.later(g.sendAway)
 	}
@@ -243,10 +244,10 @@ func (g *classicGroup) sendAway() {
 	for _, m := range g.members {
 		g.failJoin(m, kerr.NotCoordinator)
 		g.failSync(m, kerr.NotCoordinator)
-		g.node.deadlines.cancel(m.timer)
+		g.node.deadlines.Cancel(m.timer)
 	}
 	//det:ok they don't fire, in whatever order they are taken out
 	for _, timer := range g.promised {
-		g.node.deadlines.cancel(timer)
+		g.node.deadlines.Cancel(timer)
 	}
 }

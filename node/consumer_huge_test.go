@@ -219,17 +219,17 @@ func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	for _, g := range c.groups {
 		g.restore()
 	}
-	deadlines := o.node.deadlines.len()
+	deadlines := o.node.deadlines.Len()
 	inStep := func(do func()) {
 		o.longest, o.total, o.slowest = Work{}, Work{}, 0
-		o.node.deadlines.add(o.now, do)
+		o.node.deadlines.Add(o.now, do)
 		o.tick(Input{})
 	}
 	inStep(c.following)
 	for o.node.busy() {
 		o.tick(Input{})
 	}
-	if left := o.node.deadlines.len(); left > deadlines-groups*members {
+	if left := o.node.deadlines.Len(); left > deadlines-groups*members {
 		t.Errorf("%d of %d timers are left", left, deadlines)
 	}
 	o.kept("to leave off", groups*members, 10)
@@ -248,7 +248,7 @@ func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	o.kept("to begin", groups*members, 10)
 	c.loads = true // as if it had just begun
 	inStep(c.following)
-	if o.step(Input{}); c.loads || c.sweep.waits() {
+	if o.step(Input{}); c.loads || c.sweep.Waits() {
 		t.Error("it goes on to make groups ready")
 	}
 }
@@ -290,7 +290,7 @@ func TestRequestsOutliveTheirCoordinator(t *testing.T) {
 				}
 				c := o.coordinator()
 				c.group.serving = false
-				o.node.deadlines.add(o.now, c.following)
+				o.node.deadlines.Add(o.now, c.following)
 				for range 300 {
 					o.tick(Input{})
 				}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/step"
 )
 
 // groupMember is one consumer of a group, as its coordinator knows it.
@@ -28,7 +30,7 @@ type groupMember struct {
 	sync    *request // waits for the leader's assignment
 	owes    bool     // was told to sync and hasn't yet
 	expires Time
-	timer   *deadline // at expires or earlier
+	timer   *step.Deadline // at expires or earlier
 }
 
 // newMemberTimeout is how long a member may wait in its first rebalance. It knows of no session yet,
@@ -92,18 +94,18 @@ func (g *classicGroup) heard(m *groupMember) { g.expireAfter(m, m.session) }
 
 func (g *classicGroup) expireAfter(m *groupMember, d time.Duration) {
 	m.expires = g.node.now.Add(d)
-	if m.timer.waits() && m.timer.at <= m.expires {
+	if m.timer.Waits() && m.timer.At <= m.expires {
 		return // it looks again when it fires
 	}
-	g.node.deadlines.cancel(m.timer)
-	m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
+	g.node.deadlines.Cancel(m.timer)
+	m.timer = g.node.deadlines.Add(m.expires, func() { g.checkSession(m) })
 }
 
 // checkSession removes a member that was silent for too long.
 func (g *classicGroup) checkSession(m *groupMember) {
 	switch {
 	case g.node.now < m.expires:
-		m.timer = g.node.deadlines.add(m.expires, func() { g.checkSession(m) })
+		m.timer = g.node.deadlines.Add(m.expires, func() { g.checkSession(m) })
 	case m.waits():
 		g.heard(m)
 	case g.state != groupDead:

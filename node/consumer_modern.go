@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // modernGroup is a group of the new protocol (KIP-848) as its coordinator runs it. The coordinator
@@ -29,8 +30,8 @@ type modernGroup struct {
 
 // modernSession is how long a member may stay silent, and how long it may keep what it has to give up.
 type modernSession struct {
-	expires *deadline
-	revoke  *deadline
+	expires *step.Deadline
+	revoke  *step.Deadline
 	epoch   int32 // of the member when revoke began
 }
 
@@ -133,8 +134,8 @@ func (g *modernGroup) abandon() {
 		g.node.out.Work.Parts += len(g.sessions) / 4
 		//det:ok they don't fire, in whatever order they are taken out
 		for _, s := range g.sessions {
-			g.node.deadlines.cancel(s.expires)
-			g.node.deadlines.cancel(s.revoke)
+			g.node.deadlines.Cancel(s.expires)
+			g.node.deadlines.Cancel(s.revoke)
 		}
 		clear(g.sessions)
 		g.busy = false
@@ -149,23 +150,23 @@ func (g *modernGroup) heard(m *modernMember) {
 		s = &modernSession{}
 		g.sessions[m.ID] = s
 	}
-	g.node.deadlines.cancel(s.expires)
-	s.expires = g.node.deadlines.add(g.node.now.Add(g.node.cfg.ConsumerSession), func() { g.fence(m.ID) })
+	g.node.deadlines.Cancel(s.expires)
+	s.expires = g.node.deadlines.Add(g.node.now.Add(g.node.cfg.ConsumerSession), func() { g.fence(m.ID) })
 	switch revokes := len(m.Revoking) > 0; {
 	case !revokes:
-		g.node.deadlines.cancel(s.revoke)
+		g.node.deadlines.Cancel(s.revoke)
 		s.revoke = nil
 	case s.revoke == nil || s.epoch != m.Epoch:
-		g.node.deadlines.cancel(s.revoke)
+		g.node.deadlines.Cancel(s.revoke)
 		s.epoch = m.Epoch
-		s.revoke = g.node.deadlines.add(g.node.now.Add(millis(m.RebalanceMs)), func() { g.fence(m.ID) })
+		s.revoke = g.node.deadlines.Add(g.node.now.Add(millis(m.RebalanceMs)), func() { g.fence(m.ID) })
 	}
 }
 
 func (g *modernGroup) forget(id string) {
 	if s := g.sessions[id]; s != nil {
-		g.node.deadlines.cancel(s.expires)
-		g.node.deadlines.cancel(s.revoke)
+		g.node.deadlines.Cancel(s.expires)
+		g.node.deadlines.Cancel(s.revoke)
 		delete(g.sessions, id)
 	}
 }
@@ -210,7 +211,7 @@ const maxFenced = 256
 // isOver reports whether a member's time is up.
 func (g *modernGroup) isOver(id string) bool {
 	s, now := g.sessions[id], g.node.now
-	return s != nil && g.state().member(id) != nil && (s.expires.at <= now || s.revoke != nil && s.revoke.at <= now)
+	return s != nil && g.state().member(id) != nil && (s.expires.At <= now || s.revoke != nil && s.revoke.At <= now)
 }
 
 // leave takes a member out. Who gets its partitions is decided in the next heartbeat of another.

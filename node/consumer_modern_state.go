@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // modernState is what the log says of a group of the new protocol (KIP-848). It is JSON: no client
@@ -172,7 +173,7 @@ func modernKey(group, member string) []byte {
 
 func modernRecord(key []byte, v any) kafka.Record {
 	value, err := json.Marshal(v)
-	assert(err == nil, "a modern group can be encoded: %v", err)
+	step.Assert(err == nil, "a modern group can be encoded: %v", err)
 	return kafka.Record{Key: key, Value: value}
 }
 

@@ -261,7 +261,7 @@ func (g *classicGroup) completeJoin() {
 
 func (g *classicGroup) becomeEmpty() {
 	g.protocol, g.leader = "", ""
-	g.node.deadlines.cancel(g.timer)
+	g.node.deadlines.Cancel(g.timer)
 	g.enter(groupEmpty)
 	g.store(g.metadata(), func(error) {}) // if it gets lost, the members in the log will expire again
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // groupsTopic is the internal topic whose partitions are the coordinators of consumer groups, named
@@ -32,9 +33,9 @@ type coordinator struct {
 	log    keyedLog
 	// offsetBytes is about what the offsets of all groups take.
 	offsetBytes int64
-	sweep       *deadline // next look for expired offsets, on the leader
-	loads       bool      // groups are being made ready, on a new leader
-	old         bool      // it began with a checkpoint that doesn't say at which offsets records are
+	sweep       *step.Deadline // next look for expired offsets, on the leader
+	loads       bool           // groups are being made ready, on a new leader
+	old         bool           // it began with a checkpoint that doesn't say at which offsets records are
 	readers
 }
 
@@ -268,7 +269,7 @@ func (c *coordinator) leading() {
 func (c *coordinator) load(after string) {
 	for first := true; ; first = false {
 		if !first && c.node.spent(2) {
-			c.sweep = c.node.deadlines.add(c.node.now, func() { c.load(after) })
+			c.sweep = c.node.deadlines.Add(c.node.now, func() { c.load(after) })
 			return
 		}
 		g := c.next(after)
@@ -285,7 +286,7 @@ func (c *coordinator) load(after string) {
 // following implements machine: whoever waits here has to look for the new coordinator.
 func (c *coordinator) following() {
 	c.wake()
-	c.node.deadlines.cancel(c.sweep)
+	c.node.deadlines.Cancel(c.sweep)
 	c.loads = false
 	c.node.out.Work.Parts += len(c.groups) / 16
 	for _, g := range c.groups {
@@ -328,7 +329,7 @@ func (c *coordinator) expireOffsets(after string) {
 
 // sweepAfter looks for expired offsets after some time, beginning after a group.
 func (c *coordinator) sweepAfter(d time.Duration, group string) {
-	c.sweep = c.node.deadlines.add(c.node.now.Add(d), func() { c.expireOffsets(group) })
+	c.sweep = c.node.deadlines.Add(c.node.now.Add(d), func() { c.expireOffsets(group) })
 }
 
 // groupOf finds a group that exists, on its coordinator. absent is the error if it doesn't.

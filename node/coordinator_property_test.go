@@ -210,7 +210,7 @@ func (w *actors) check() {
 		if m.sync != nil && g.state != groupCompleting || m.join != nil && g.state != groupPreparing {
 			w.t.Fatalf("a member waits in state %v", g.state)
 		}
-		if !m.timer.waits() {
+		if !m.timer.Waits() {
 			w.t.Fatal("a member has no session")
 		}
 	}
@@ -295,7 +295,7 @@ func TestGroupProperties(t *testing.T) {
 		if g := w.group(); g.state != groupEmpty || len(g.promised) != 0 {
 			rt.Fatalf("at the end: %v with %d promised ids", g.state, len(g.promised))
 		}
-		if n := w.o.node.deadlines.len(); n != 2 { // of the two coordinators
+		if n := w.o.node.deadlines.Len(); n != 2 { // of the two coordinators
 			rt.Fatalf("%d timers are left", n)
 		}
 	})

@@ -86,16 +86,16 @@ func TestLostLeadership(t *testing.T) {
 	c := o.consumer(13)
 	joinC := c.join()
 	g := o.node.coordinators[o.node.coordinatorPartition("g").Group]
-	timers := o.node.deadlines.len()
+	timers := o.node.deadlines.Len()
 	inStep := func(do func()) {
-		o.node.deadlines.add(o.now, do)
+		o.node.deadlines.Add(o.now, do)
 		o.step(Input{})
 	}
 	inStep(func() {
 		g.group.serving = false
 		g.following()
 	})
-	if left := o.node.deadlines.len(); left != timers-5 { // three members, the rebalance, the sweep
+	if left := o.node.deadlines.Len(); left != timers-5 { // three members, the rebalance, the sweep
 		t.Errorf("%d of %d timers are left", left, timers)
 	}
 	o.expect("NOT_COORDINATOR", c.joined(joinC))

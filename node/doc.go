@@ -14,7 +14,7 @@
 //
 // The files of this package, room by room:
 //
-//	a step          node.go assert.go deadline.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
+//	a step          node.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
 //	                errands.go start.go rival.go owner.go ending.go event.go
 //	a request       api.go conn.go lookup.go waits.go rota.go large.go answers.go arrival.go
 //	                search.go api_*.go (one API, one file), config_defs.go topic_configs.go

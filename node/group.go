@@ -7,6 +7,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -201,7 +202,7 @@ func (g *group) advance() {
 		}
 	}
 	g.probing = false
-	assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
+	step.Assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
 	if !g.rn.HasReady() {
 		g.decoded = nil
 	}
@@ -338,7 +339,7 @@ func (g *group) canWait(m *pb.Message) bool {
 // applyCommitted applies committed entries, tells their proposers, and lets raft know.
 func (g *group) applyCommitted(m *pb.Message) {
 	for _, e := range m.Entries {
-		assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
+		step.Assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
 		g.applied = e.GetIndex()
 		g.bytesSince += int64(len(e.GetData()))
 		g.node.out.Work.Entries++

@@ -3,31 +3,12 @@
 package node
 
 import (
-	"time"
-
+	"chronik/node/step"
 	"chronik/wal"
 )
 
 // This file is everything that passes between a node and its world. Any question about behaviour
 // is answered by printing one Input and the Output that followed (describe.go).
-
-// Time is a number of nanoseconds on the world's monotonic clock. A node never reads a clock.
-type Time int64
-
-// Add returns the time d after t.
-func (t Time) Add(d time.Duration) Time { return t + Time(d) }
-
-// Sub returns how long t is after u.
-func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }
-
-// Never is later than any other time.
-const Never = Time(1<<63 - 1)
-
-// ConnID names a client connection. A world never uses one twice in the life of a node.
-type ConnID uint64
-
-// BrokerID is Kafka's broker id (node_id), at least 0 and at most 65535.
-type BrokerID int32
 
 // Input is everything that happened since the last Step. The node may keep the byte slices in it
 // (they become log entries), so the world must not touch them again; the slices that hold them
@@ -101,3 +82,13 @@ type Output struct {
 
 // GroupID names a raft group. Group 0 is the catalog; partitions have ids that are never reused.
 type GroupID = wal.GroupID
+
+// What passes is made of these, and the rooms below know them, too.
+type (
+	Time     = step.Time     // a number of nanoseconds on the world's monotonic clock
+	ConnID   = step.ConnID   // a client's connection
+	BrokerID = step.BrokerID // Kafka's broker id (node_id), at least 0 and at most 65535
+)
+
+// Never is later than any other time.
+const Never = step.Never

@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -93,7 +94,7 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		}
 		return ents, nil
 	}
-	assert(old, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
+	step.Assert(old, "entries above the applied index %d are in memory, asked for %d", v.group.applied, lo)
 	if ents := v.cold.cached(v.group.id, lo, min(hi, v.hotFirst()), maxSize); len(ents) > 0 {
 		v.group.node.counters.cacheHits++
 		v.spend(ents)
@@ -142,7 +143,7 @@ func (v *logView) append(ents []*pb.Entry, records []wal.Entry) {
 		v.truncate(first)
 	}
 	if n := len(v.hot); n > 0 {
-		assert(v.hot[n-1].GetIndex()+1 == first, "hot entries are consecutive")
+		step.Assert(v.hot[n-1].GetIndex()+1 == first, "hot entries are consecutive")
 	}
 	v.log.Append(v.group.id, records)
 	v.hot = append(v.hot, ents...)

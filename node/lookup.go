@@ -92,13 +92,13 @@ func (n *Node) whenLed(r *request, partitions []*partitionMeta, done func()) {
 		}
 		for looked := 1; n.now < end && len(partitions) > 0; looked++ {
 			if !n.led(partitions[0]) {
-				n.deadlines.add(n.now.Add(ledCheck), check)
+				n.deadlines.Add(n.now.Add(ledCheck), check)
 				return
 			}
 			partitions = partitions[1:] // those that were led once needn't be looked at again
 			if looked%32 == 0 {
 				if n.out.Work.Parts++; n.spent(1) {
-					n.deadlines.add(n.now, check)
+					n.deadlines.Add(n.now, check)
 					return
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -91,7 +92,7 @@ type Node struct {
 	compactor         compactor
 	tasks             tasks
 	lanes             map[lane][]*arrival // batches that are being checked, and those behind them
-	deadlines         deadlines
+	deadlines         step.Deadlines
 	syncNews          []*group // whose replicas in sync the other brokers are to be told of in this step
 	catchUpAt         Time     // the pace of old entries to followers is used up to here
 	nextTick          Time
@@ -350,7 +351,7 @@ func (n *Node) end(in *Input) *Output {
 		n.tellMembers = false
 		n.out.Members = n.correspondents()
 	}
-	n.out.Wake = min(n.nextTick, n.deadlines.next())
+	n.out.Wake = min(n.nextTick, n.deadlines.Next())
 	if n.busy() {
 		n.out.Wake = n.now
 	}

@@ -8,6 +8,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -122,7 +123,7 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 	n.log.Sync()
 	for end := n.log.End(); n.log.Durable() < end; {
 		op, ok := n.log.Next()
-		assert(ok, "a log that was asked to sync has something to do")
+		step.Assert(ok, "a log that was asked to sync has something to do")
 		if err := n.log.Done(do(op)); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ func (v *logView) hasTurn() bool {
 	}
 	if !v.waits {
 		v.waits = true
-		n.deadlines.add(n.catchUpAt, func() {
+		n.deadlines.Add(n.catchUpAt, func() {
 			v.waits = false
 			v.group.kick()
 		})

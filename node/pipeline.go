@@ -5,6 +5,7 @@ package node
 import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -54,7 +55,7 @@ func (p *pipeline) hold(m *pb.Message) bool {
 // append notes a MsgStorageAppend that has been put into the log up to end.
 func (p *pipeline) append(end wal.LSN, term uint64, responses []*pb.Message) {
 	if n := len(p.appends); n > 0 {
-		assert(p.appends[n-1].end <= end, "appends reach the log in order")
+		step.Assert(p.appends[n-1].end <= end, "appends reach the log in order")
 	}
 	p.appends = append(p.appends, pendingAppend{end, term, responses})
 }

@@ -5,6 +5,7 @@ package node
 import (
 	"slices"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -81,7 +82,7 @@ func (n *Node) placeNew(meta *partitionMeta, replica replicaMeta) {
 	err := n.openPartition(meta, func(wal.Op) wal.Result {
 		panic("broken invariant: a group's records come after the command that made it")
 	})
-	assert(err == nil, "an empty group can be opened: %v", err)
+	step.Assert(err == nil, "an empty group can be opened: %v", err)
 	if g := n.byID[meta.Group]; g != nil {
 		n.out.Work.Placed++
 		if meta.Replicas[0].Broker == n.self && slices.Contains(meta.Founders, replica.id()) {

@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // proposal is an entry on its way through the log, and who wants to know.
@@ -92,7 +93,7 @@ func (g *group) complete(e *pb.Entry, result any) {
 		return
 	}
 	p := g.ordered[0]
-	assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
+	step.Assert(p.term == e.GetTerm(), "proposals of an older term are dropped when leadership ends")
 	g.ordered[0] = proposal{}
 	g.ordered = g.ordered[1:]
 	g.node.underway -= p.size

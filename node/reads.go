@@ -2,7 +2,10 @@
 
 package node
 
-import "chronik/wal"
+import (
+	"chronik/node/step"
+	"chronik/wal"
+)
 
 // reads are the reads of the log under way, and what each is for.
 type reads struct {
@@ -20,7 +23,7 @@ func (n *Node) finish(res wal.Result) {
 	switch res.Op.Kind {
 	case wal.OpRead:
 		took, ok := n.reads.took[res.Op.ID]
-		assert(ok, "a read has one result, operation %d", res.Op.ID)
+		step.Assert(ok, "a read has one result, operation %d", res.Op.ID)
 		delete(n.reads.took, res.Op.ID)
 		took(res)
 	case wal.OpScrub:

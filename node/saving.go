@@ -5,6 +5,7 @@ package node
 import (
 	"bytes"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -111,7 +112,7 @@ func (g *group) beginSaving() {
 		return
 	}
 	term, err := g.view.Term(g.applied)
-	assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
+	step.Assert(err == nil, "the log knows the term of the applied entry %d: %v", g.applied, err)
 	s := &saving{index: g.applied, term: term, replaces: replaces, bytes: g.bytesSince}
 	if g.node.cfg.CheckStates {
 		s.want = g.machine.state(since)
@@ -133,7 +134,7 @@ func (g *group) encode(s *saving) {
 	}
 	if s.want != nil {
 		got := bytes.Join(s.data, nil)
-		assert(bytes.HasSuffix(got, s.want), "the pieces of a state are of one entry: group %d, entry %d: % x, not % x", g.id, s.index, got, s.want)
+		step.Assert(bytes.HasSuffix(got, s.want), "the pieces of a state are of one entry: group %d, entry %d: % x, not % x", g.id, s.index, got, s.want)
 	}
 	if g.node.savesAtOnce(s.size) {
 		g.keep(s, g.node.packer.pack(bytes.Join(s.data, nil)))

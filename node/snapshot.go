@@ -11,6 +11,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -54,7 +55,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // must be read first or others are under way.
 func (g *group) snapshot() *pb.Snapshot {
 	kept := g.node.log.Checkpoints(g.id)
-	assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
+	step.Assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
 	if o := g.outgoing; o != nil && o.index == kept[0].Index {
 		if o.read == nil {
 			return nil
@@ -332,7 +333,7 @@ func (g *group) received(in *incoming, m machine, res TaskResult) {
 func (g *group) install(s *pb.Snapshot) {
 	meta, sum := s.GetMetadata(), crc32.Checksum(s.GetData(), castagnoli)
 	i := slices.IndexFunc(g.decoded, func(d decoded) bool { return d.index == meta.GetIndex() && d.sum == sum })
-	assert(i >= 0, "a checkpoint was taken apart when it came: group %d, entry %d", g.id, meta.GetIndex())
+	step.Assert(i >= 0, "a checkpoint was taken apart when it came: group %d, entry %d", g.id, meta.GetIndex())
 	d := g.decoded[i]
 	g.decoded, g.saving = nil, nil
 	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})

@@ -9,6 +9,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // spans is a partition's index from offsets to entries. It is sparse, as Kafka's own (one place per
@@ -120,13 +121,13 @@ func (p *records) seekTime(timestamp int64) (cursor, bool) {
 // take moves the cursor past an entry, which must be the one that it stands before. It returns the
 // batch in it and its offset; ok is false if the entry takes no offsets.
 func (p *records) take(c *cursor, e *pb.Entry) (b kafka.Batch, base int64, ok bool) {
-	assert(e.GetIndex() == c.index, "a cursor sees every entry in turn: %d, not %d", c.index, e.GetIndex())
+	step.Assert(e.GetIndex() == c.index, "a cursor sees every entry in turn: %d, not %d", c.index, e.GetIndex())
 	c.index++
 	if !isBatch(e) || p.spans.refused(e.GetIndex()) {
 		return kafka.Batch{}, 0, false
 	}
 	b, err := kafka.ParseBatch(e.Data)
-	assert(err == nil, "every entry of a partition is a checked batch: %v", err)
+	step.Assert(err == nil, "every entry of a partition is a checked batch: %v", err)
 	base = c.base
 	c.base += b.Offsets()
 	return b, base, true

@@ -11,6 +11,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // Task is work on bytes that may take long, because a batch may unfold to much more than it has, or a frame has many
@@ -224,7 +225,7 @@ func (n *Node) start(t Task, done func(TaskResult)) {
 // did takes the result of a task.
 func (n *Node) did(res TaskResult) {
 	done, ok := n.tasks.pending[res.ID]
-	assert(ok, "a task has one result, task %d", res.ID)
+	step.Assert(ok, "a task has one result, task %d", res.ID)
 	delete(n.tasks.pending, res.ID)
 	done(res)
 }

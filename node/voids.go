@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -59,7 +60,7 @@ func encodeVoids(voids []wal.Entry) []byte {
 			continue
 		}
 		v, err := kafka.ParseBatch(voids[i].Data)
-		assert(err == nil, "a void is a batch: %v", err)
+		step.Assert(err == nil, "a void is a batch: %v", err)
 		b = appendVoid(b, &before, &v)
 		before = v
 	}

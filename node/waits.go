@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/kafka"
+	"chronik/node/step"
 )
 
 // What clients make a broker wait for is bounded in number and in bytes, of each connection, of each address and of all. A
@@ -40,7 +41,7 @@ func (p *pool) take(held, fromHeld, n int64) bool {
 
 func (p *pool) give(n int64) {
 	p.used -= n
-	assert(p.used >= 0, "a pool gets back what it gave")
+	step.Assert(p.used >= 0, "a pool gets back what it gave")
 }
 
 // mayBegin reports whether a connection's next request may begin. Otherwise it waits for earlier ones of the same

@@ -34,7 +34,7 @@ func (o *one) held() Held {
 func TestWhoHangsUpWaitsForNothing(t *testing.T) {
 	o := newOne(t, nil)
 	o.create("t")
-	deadlines := o.node.deadlines.len()
+	deadlines := o.node.deadlines.Len()
 	o.begin(5, longPoll(3))
 	o.begin(6, longPoll(1))
 	part := o.node.partitions[o.node.catalog.byName["t"].Partitions[0].Group]
@@ -43,8 +43,8 @@ func TestWhoHangsUpWaitsForNothing(t *testing.T) {
 	}
 	o.held()
 	o.step(Input{Hangups: []ConnID{5, 6}})
-	if n := part.parked.Len(); n != 0 || o.node.parkedBytes.used != 0 || o.node.deadlines.len() != deadlines {
-		t.Errorf("%d fetches wait, with %d bytes and %d deadlines", n, o.node.parkedBytes.used, o.node.deadlines.len()-deadlines)
+	if n := part.parked.Len(); n != 0 || o.node.parkedBytes.used != 0 || o.node.deadlines.Len() != deadlines {
+		t.Errorf("%d fetches wait, with %d bytes and %d deadlines", n, o.node.parkedBytes.used, o.node.deadlines.Len()-deadlines)
 	}
 	o.held()
 }

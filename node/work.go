@@ -138,9 +138,9 @@ func (n *Node) resume() {
 // expireDeadlines fires what is due, at least one, until the step's budget is spent. The rest is due in the next step:
 // clients can let very many members, sessions and waits end at once.
 func (n *Node) expireDeadlines() {
-	for first := true; n.deadlines.next() <= n.now && (first || !n.spent(1)); first = false {
+	for first := true; n.deadlines.Next() <= n.now && (first || !n.spent(1)); first = false {
 		n.out.Work.Names++
-		n.deadlines.fire()
+		n.deadlines.Fire()
 	}
 }
 

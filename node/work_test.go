@@ -97,7 +97,7 @@ func TestManyDeadlinesAtOnce(t *testing.T) {
 	o.longest, o.total = Work{}, Work{}
 	fired := 0
 	for range 20_000 {
-		o.node.deadlines.add(o.now, func() { fired++ })
+		o.node.deadlines.Add(o.now, func() { fired++ })
 	}
 	for i := 0; fired < 20_000 && i < 100; i++ {
 		o.step(Input{})

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package step
 
 import "fmt"
 
-// assert panics if an invariant of the node is broken. The text states the invariant, not the
+// Assert panics if an invariant of the node is broken. The text states the invariant, not the
 // symptom. Brokers in production run with it: a broker that is wrong must stop.
-func assert(ok bool, invariant string, args ...any) {
+func Assert(ok bool, invariant string, args ...any) {
 	if !ok {
 		panic("broken invariant: " + fmt.Sprintf(invariant, args...))
 	}
