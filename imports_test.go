@@ -48,11 +48,17 @@ var importRules = []rule{
 	{
 		"node",
 		[]string{
-			"chronik/kafka", "chronik/wal", "chronik/node/step", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"chronik/kafka", "chronik/wal", "chronik/node/consumers", "chronik/node/step", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 			"go.etcd.io/raft/v3", "go.etcd.io/raft/v3/raftpb", "go.etcd.io/raft/v3/tracker", "go.etcd.io/raft/v3/confchange", "github.com/klauspost/compress/zstd", "google.golang.org/protobuf/proto",
 		},
 		nil,
 		"one broker as a function: it puts wire, log and raft together, and its own framing around raft's protobuf",
+	},
+	{
+		"node/consumers",
+		[]string{"chronik/kafka", "chronik/wal", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{"cmp", "container/heap", "encoding/binary", "regexp", "regexp/syntax", "slices", "sort", "strings"},
+		"who of a consumer group gets what; it runs beside the loop, so it may reach nothing of the broker",
 	},
 	{
 		"node/step", nil,

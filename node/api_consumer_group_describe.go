@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // ConsumerGroupDescribe, versions 0 and 1: v1 says of each member that it speaks the new protocol. A
@@ -47,7 +48,7 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 	}, func() { r.reply(resp) })
 }
 
-func (n *Node) describeAssignment(a assignment) kmsg.Assignment {
+func (n *Node) describeAssignment(a consumers.Assignment) kmsg.Assignment {
 	out := kmsg.NewAssignment()
 	n.out.Work.Parts += len(a)
 	for _, t := range a {

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // ConsumerGroupHeartbeat, versions 0 and 1 (KIP-848): all that a member of a group of the new protocol
@@ -86,8 +87,8 @@ func checkBeat(req *kmsg.ConsumerGroupHeartbeatRequest) error {
 	if invalid != "" {
 		return kafka.Errorf(kerr.InvalidRequest, "%s", invalid)
 	}
-	if a := req.ServerAssignor; a != nil && *a != assignorUniform && *a != assignorRange {
-		return kafka.Errorf(kerr.UnsupportedAssignor, "assignor %.60q; use %s or %s", *a, assignorUniform, assignorRange)
+	if a := req.ServerAssignor; a != nil && *a != consumers.AssignorUniform && *a != consumers.AssignorRange {
+		return kafka.Errorf(kerr.UnsupportedAssignor, "assignor %.60q; use %s or %s", *a, consumers.AssignorUniform, consumers.AssignorRange)
 	}
 	return nil
 }
@@ -105,7 +106,7 @@ func (g *modernGroup) answer(m *modernMember, req *kmsg.ConsumerGroupHeartbeatRe
 	resp.HeartbeatIntervalMillis = int32(g.node.cfg.ConsumerHeartbeat.Milliseconds())
 	saysAll := req.RebalanceTimeoutMillis >= 0 && req.Topics != nil && (req.SubscribedTopicNames != nil || req.SubscribedTopicRegex != nil)
 	was := g.state().member(m.ID)
-	if !saysAll && req.MemberEpoch != joinEpoch && was != nil && req.MemberEpoch == was.Epoch && was.Owned.equal(m.Owned) {
+	if !saysAll && req.MemberEpoch != joinEpoch && was != nil && req.MemberEpoch == was.Epoch && was.Owned.Equal(m.Owned) {
 		return resp
 	}
 	a := kmsg.NewConsumerGroupHeartbeatResponseAssignment()
@@ -122,17 +123,17 @@ func (g *modernGroup) answer(m *modernMember, req *kmsg.ConsumerGroupHeartbeatRe
 
 // ownedBy returns the partitions that a member says it owns, and whether it says so. Topics that don't
 // exist any more are left out.
-func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned assignment, told bool) {
-	var all []slot
+func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned consumers.Assignment, told bool) {
+	var all []consumers.Slot
 	for i := range req.Topics {
 		if t := n.catalog.byID[req.Topics[i].TopicID]; t != nil {
 			for _, p := range req.Topics[i].Partitions {
-				all = append(all, slot{topic: t.id(), partition: p})
+				all = append(all, consumers.Slot{Topic: t.id(), Partition: p})
 			}
 		}
 	}
-	slices.SortFunc(all, slot.compare)
-	return assignmentOf(slices.Compact(all)), req.Topics != nil
+	slices.SortFunc(all, consumers.Slot.Compare)
+	return consumers.AssignmentOf(slices.Compact(all)), req.Topics != nil
 }
 
 func (n *Node) describeMember(m *modernMember) kmsg.ConsumerGroupDescribeResponseGroupMember {

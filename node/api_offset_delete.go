@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // OffsetDelete, version 0 (KIP-496): forgets offsets of topics that no member subscribes to.
@@ -45,7 +46,7 @@ type offsetDelete struct {
 	resp       *kmsg.OffsetDeleteResponse
 	group      *consumerGroup
 	names      map[string]bool // of topics that members subscribe to
-	patterns   []*pattern
+	patterns   []*consumers.Pattern
 	subscribed bool // members subscribe to the topic under way
 	membership membership
 	records    []kafka.Record
@@ -62,8 +63,8 @@ func (d *offsetDelete) match(i, pattern int) {
 	if len(t) > maxTopicName || d.names[t] {
 		return
 	}
-	d.node.out.Work.Parts += p.size * len(t) / 256
-	d.names[t] = p.matches(t)
+	d.node.out.Work.Parts += p.Size * len(t) / 256
+	d.names[t] = p.Matches(t)
 }
 
 // begin begins with a topic.
@@ -163,9 +164,9 @@ func (d *offsetDelete) lookModern(m *modernMember, known map[string]bool) error 
 		return nil
 	}
 	known[m.Regex] = true
-	pattern, err := topicPattern(m.Regex)
+	pattern, err := consumers.TopicPattern(m.Regex)
 	if err == nil { // another release may know others
-		d.node.out.Work.Parts += pattern.size / 4
+		d.node.out.Work.Parts += pattern.Size / 4
 		d.patterns = append(d.patterns, pattern)
 	}
 	return nil

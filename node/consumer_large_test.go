@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // imagine makes topics known whose partitions are on another broker.
@@ -61,7 +62,7 @@ func (o *one) fill(members int, subscribe func(i int) (topics []string, regex st
 // budget, and the group comes to its targets.
 func TestLargeGroupsAreAssignedOffTheLoop(t *testing.T) {
 	const members = 999
-	uniform, ranges, all := assignorUniform, assignorRange, "imagined-.*"
+	uniform, ranges, all := consumers.AssignorUniform, consumers.AssignorRange, "imagined-.*"
 	for name, test := range map[string]struct {
 		topics, partitions int
 		assignor           string
@@ -95,7 +96,7 @@ func TestLargeGroupsAreAssignedOffTheLoop(t *testing.T) {
 			s := o.node.coordinators[o.node.coordinatorPartition("g").Group].find("g").stored.modern
 			given := 0
 			for _, m := range s.members {
-				given += len(m.Target.slots())
+				given += len(m.Target.Slots())
 			}
 			if s.TargetEpoch != s.Epoch || given != test.topics*test.partitions {
 				t.Errorf("epoch %d of %d, %d partitions are assigned", s.TargetEpoch, s.Epoch, given)

@@ -344,7 +344,7 @@ func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) 
 			return nil, err
 		}
 		owned, told := g.node.ownedBy(req)
-		lost := req.MemberEpoch == m.Previous && told && len(owned.minus(m.Owned)) == 0 // our answer
+		lost := req.MemberEpoch == m.Previous && told && len(owned.Minus(m.Owned)) == 0 // our answer
 		if req.MemberEpoch != m.Epoch && !(lost && req.MemberEpoch < m.Epoch) {
 			return nil, kerr.FencedMemberEpoch
 		}

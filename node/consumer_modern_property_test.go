@@ -12,14 +12,15 @@ import (
 	"pgregory.net/rapid"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // modernActor is a client of the new protocol that may be slow, lose answers and crash, but doesn't
 // use what it has no right to: partitions outside its assignment, or any after its session.
 type modernActor struct {
 	modern
-	uses  map[slot]bool // what it works on
-	heard Time          // when it sent the last heartbeat that was answered
+	uses  map[consumers.Slot]bool // what it works on
+	heard Time                    // when it sent the last heartbeat that was answered
 }
 
 type modernActors struct {
@@ -43,7 +44,7 @@ func (w *modernActors) connect(a *modernActor) {
 }
 
 // drop is what a client does that is no member any more.
-func (a *modernActor) drop() { a.epoch, a.owned, a.uses = 0, nil, make(map[slot]bool) }
+func (a *modernActor) drop() { a.epoch, a.owned, a.uses = 0, nil, make(map[consumers.Slot]bool) }
 
 func (w *modernActors) expire() {
 	for _, a := range w.all {
@@ -54,11 +55,11 @@ func (w *modernActors) expire() {
 }
 
 // using is what an actor has to say it owns: its assignment and what it didn't give up yet.
-func (a *modernActor) using() (all []slot) {
+func (a *modernActor) using() (all []consumers.Slot) {
 	for topic := range GroupID(50) {
 		for p := range int32(8) {
-			if a.uses[slot{topic: topic, partition: p}] {
-				all = append(all, slot{topic: topic, partition: p})
+			if a.uses[consumers.Slot{Topic: topic, Partition: p}] {
+				all = append(all, consumers.Slot{Topic: topic, Partition: p})
 			}
 		}
 	}
@@ -67,7 +68,7 @@ func (a *modernActor) using() (all []slot) {
 
 func (w *modernActors) request(a *modernActor) *kmsg.ConsumerGroupHeartbeatRequest {
 	kept := a.owned
-	a.owned = assignmentOf(a.using())
+	a.owned = consumers.AssignmentOf(a.using())
 	req := a.request()
 	a.owned = kept
 	return req
@@ -95,7 +96,7 @@ func (w *modernActors) answered(a *modernActor, sent Time, resp *kmsg.ConsumerGr
 	switch got := a.take(resp); got {
 	case "NONE":
 		a.heard = sent
-		for _, s := range a.owned.slots() {
+		for _, s := range a.owned.Slots() {
 			a.uses[s] = true // what is not in it any more is given up later
 		}
 	case "UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH", "GROUP_ID_NOT_FOUND", "UNRELEASED_INSTANCE_ID":
@@ -109,14 +110,14 @@ func (w *modernActors) answered(a *modernActor, sent Time, resp *kmsg.ConsumerGr
 // giveUp is what a client does when it is done with partitions that it lost.
 func (a *modernActor) giveUp() {
 	for _, s := range a.using() {
-		a.uses[s] = slices.Contains(a.owned.slots(), s)
+		a.uses[s] = slices.Contains(a.owned.Slots(), s)
 	}
 }
 
 // check: no partition is used by two, ever.
 func (w *modernActors) check() {
 	w.expire()
-	user := make(map[slot]string)
+	user := make(map[consumers.Slot]string)
 	for _, a := range w.all {
 		for _, s := range a.using() {
 			if other := user[s]; other != "" {

@@ -13,20 +13,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 	"chronik/node/step"
 )
 
 // modernState is what the log says of a group of the new protocol (KIP-848). It is JSON: no client
 // reads it, and it changes only when the group does.
 type modernState struct {
-	Epoch       int32      // grows with every change of members, subscriptions or topics
-	TargetEpoch int32      // for which the members' targets were made
-	Topics      assignment // for which they were made: every partition of every subscribed topic
-	Assignor    string     // by which they were made
-	Since       int64      // wall clock in ms when the last member left
+	Epoch       int32                // grows with every change of members, subscriptions or topics
+	TargetEpoch int32                // for which the members' targets were made
+	Topics      consumers.Assignment // for which they were made: every partition of every subscribed topic
+	Assignor    string               // by which they were made
+	Since       int64                // wall clock in ms when the last member left
 
-	members []*modernMember   // ascending by id
-	held    map[slot][]string // partitions that committed members have or still have to give up, and their ids, ascending: one, if no leader went wrong
+	members []*modernMember             // ascending by id
+	held    map[consumers.Slot][]string // partitions that committed members have or still have to give up, and their ids, ascending: one, if no leader went wrong
 	place   *place
 }
 
@@ -42,11 +43,11 @@ type modernMember struct {
 	Regex       string   `json:",omitempty"` // and those that match
 	Assignor    string   `json:",omitempty"` // that it prefers
 
-	Epoch    int32      // the target epoch that it has come to; awayEpoch for a static member that is away
-	Previous int32      // its epoch before, in case an answer gets lost
-	Owned    assignment // what it may use
-	Revoking assignment // what it has to give up first, before it gets anything new
-	Target   assignment // what it shall own
+	Epoch    int32                // the target epoch that it has come to; awayEpoch for a static member that is away
+	Previous int32                // its epoch before, in case an answer gets lost
+	Owned    consumers.Assignment // what it may use
+	Revoking consumers.Assignment // what it has to give up first, before it gets anything new
+	Target   consumers.Assignment // what it shall own
 
 	place *place
 }
@@ -60,7 +61,7 @@ const (
 
 // settled reports whether a member has come to its target.
 func (m *modernMember) settled(s *modernState) bool {
-	return m.Epoch == s.TargetEpoch && len(m.Revoking) == 0 && m.Owned.equal(m.Target)
+	return m.Epoch == s.TargetEpoch && len(m.Revoking) == 0 && m.Owned.Equal(m.Target)
 }
 
 func (s *modernState) position(id string) (int, bool) {
@@ -103,9 +104,9 @@ func (s *modernState) remove(id string) {
 func (s *modernState) commit(m *modernMember) {
 	s.release(m.ID)
 	s.put(m)
-	for _, p := range append(m.Owned.slots(), m.Revoking.slots()...) {
+	for _, p := range append(m.Owned.Slots(), m.Revoking.Slots()...) {
 		if s.held == nil {
-			s.held = make(map[slot][]string)
+			s.held = make(map[consumers.Slot][]string)
 		}
 		if i, holds := slices.BinarySearch(s.held[p], m.ID); !holds {
 			s.held[p] = slices.Insert(s.held[p], i, m.ID)
@@ -119,7 +120,7 @@ func (s *modernState) release(id string) {
 	if m == nil {
 		return
 	}
-	for _, p := range append(m.Owned.slots(), m.Revoking.slots()...) {
+	for _, p := range append(m.Owned.Slots(), m.Revoking.Slots()...) {
 		if i, holds := slices.BinarySearch(s.held[p], id); holds {
 			s.held[p] = slices.Delete(s.held[p], i, i+1)
 		}
@@ -277,45 +278,45 @@ func (s *modernState) preferred() string {
 		if m.Assignor != "" {
 			asked++
 		}
-		if m.Assignor == assignorRange {
+		if m.Assignor == consumers.AssignorRange {
 			ranges++
 		}
 	}
 	if ranges > asked-ranges {
-		return assignorRange
+		return consumers.AssignorRange
 	}
-	return assignorUniform
+	return consumers.AssignorUniform
 }
 
 // reconcile decides what a member may own now. It first gives up what it shall not own any more, and
 // stays in its epoch until it has said that it did. Then it gets what its target holds and no other
 // member still has.
-func (s *modernState) reconcile(m *modernMember, owned assignment, told bool) *modernMember {
-	if len(m.Revoking) > 0 && (!told || len(owned.and(m.Revoking)) > 0) {
+func (s *modernState) reconcile(m *modernMember, owned consumers.Assignment, told bool) *modernMember {
+	if len(m.Revoking) > 0 && (!told || len(owned.And(m.Revoking)) > 0) {
 		return m
 	}
 	if m.settled(s) {
 		return m
 	}
 	next := *m
-	next.Owned = m.Owned.and(m.Target)
+	next.Owned = m.Owned.And(m.Target)
 	next.Revoking = nil
-	if left := m.Owned.minus(next.Owned); len(left) > 0 && (!told || len(owned.and(left)) > 0) {
+	if left := m.Owned.Minus(next.Owned); len(left) > 0 && (!told || len(owned.And(left)) > 0) {
 		next.Revoking = left
 		return &next
 	}
 	if next.Epoch != s.TargetEpoch {
 		next.Previous, next.Epoch = m.Epoch, s.TargetEpoch
 	}
-	if missing := m.Target.minus(next.Owned); len(missing) > 0 {
-		next.Owned = next.Owned.or(s.free(missing, m.ID))
+	if missing := m.Target.Minus(next.Owned); len(missing) > 0 {
+		next.Owned = next.Owned.Or(s.free(missing, m.ID))
 	}
 	return &next
 }
 
 // free returns which of the partitions no other member has, or still has to give up.
-func (s *modernState) free(want assignment, member string) assignment {
-	return assignmentOf(slices.DeleteFunc(want.slots(), func(p slot) bool {
+func (s *modernState) free(want consumers.Assignment, member string) consumers.Assignment {
+	return consumers.AssignmentOf(slices.DeleteFunc(want.Slots(), func(p consumers.Slot) bool {
 		return slices.ContainsFunc(s.held[p], func(holder string) bool { return holder != member })
 	}))
 }
@@ -340,7 +341,7 @@ func (m *modernMember) subscribesAs(o *modernMember) bool {
 func (m *modernMember) same(o *modernMember) bool {
 	return m.ID == o.ID && sameText(m.Instance, o.Instance) && sameText(m.Rack, o.Rack) && m.ClientID == o.ClientID &&
 		m.RebalanceMs == o.RebalanceMs && m.subscribesAs(o) && m.Assignor == o.Assignor && m.Epoch == o.Epoch && m.Previous == o.Previous &&
-		m.Owned.equal(o.Owned) && m.Revoking.equal(o.Revoking) && m.Target.equal(o.Target)
+		m.Owned.Equal(o.Owned) && m.Revoking.Equal(o.Revoking) && m.Target.Equal(o.Target)
 }
 
 func sameText(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }

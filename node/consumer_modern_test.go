@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 	"chronik/wal"
 )
 
@@ -26,7 +27,7 @@ type modern struct {
 	topics   []string
 	regex    *string
 	assignor *string
-	owned    assignment // what it uses
+	owned    consumers.Assignment // what it uses
 	interval int32
 }
 
@@ -72,7 +73,7 @@ func (m *modern) take(resp *kmsg.ConsumerGroupHeartbeatResponse) string {
 	if resp.Assignment != nil {
 		m.owned = nil
 		for _, t := range resp.Assignment.Topics {
-			m.owned = append(m.owned, topicSet{Topic: m.o.node.catalog.byID[t.TopicID].id(), Partitions: t.Partitions})
+			m.owned = append(m.owned, consumers.TopicSet{Topic: m.o.node.catalog.byID[t.TopicID].id(), Partitions: t.Partitions})
 		}
 	}
 	return "NONE"
@@ -94,8 +95,8 @@ func (m *modern) say(epoch int32) string {
 // has lists what a member owns, by name.
 func (m *modern) has() string {
 	var names []string
-	for _, s := range m.owned.slots() {
-		names = append(names, fmt.Sprintf("%s%d", m.o.node.catalog.byGroup[s.topic].Topic.Name, s.partition))
+	for _, s := range m.owned.Slots() {
+		names = append(names, fmt.Sprintf("%s%d", m.o.node.catalog.byGroup[s.Topic].Topic.Name, s.Partition))
 	}
 	return strings.Join(names, " ")
 }
@@ -306,8 +307,8 @@ func TestModernSubscriptions(t *testing.T) {
 	del := kmsg.NewPtrDeleteTopicsRequest()
 	del.Version, del.TopicNames = 5, []string{"later"}
 	o.do(del)
-	a.owned = slices.DeleteFunc(a.owned, func(s topicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
-	b.owned = slices.DeleteFunc(b.owned, func(s topicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
+	a.owned = slices.DeleteFunc(a.owned, func(s consumers.TopicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
+	b.owned = slices.DeleteFunc(b.owned, func(s consumers.TopicSet) bool { return o.node.catalog.byGroup[s.Topic] == nil })
 	o.expect("NONE", a.beat(), b.beat(), a.beat(), b.beat())
 	o.want("a topic went", "p0 p1 p2, __consumer_offsets0 __consumer_offsets1 p3 p4 p5 t0", sorted(a.has())+", "+sorted(b.has()))
 	o.want("state", "Stable", o.describeModern().State)

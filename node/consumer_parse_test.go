@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // Records of consumer groups that this release doesn't know, or can't parse, change nothing, with all that is in their
@@ -109,9 +110,9 @@ func FuzzGroupRecord(f *testing.F) {
 		c.expireOffsets("")
 		for _, g := range c.groups {
 			if g.stored.modern != nil {
-				a := newAssigning(subscribers(g.stored.modern.members), n.catalog.topicSizes().list, nil, "", false)
-				for !a.done {
-					a.piece()
+				a := consumers.NewAssigner(subscribers(g.stored.modern.members), n.catalog.topicSizes().list, nil, "", false)
+				for !a.Done {
+					a.Piece()
 				}
 			}
 		}

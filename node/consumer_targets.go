@@ -2,13 +2,17 @@
 
 package node
 
-import "github.com/twmb/franz-go/pkg/kerr"
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/node/consumers"
+)
 
 // topicSizes lists the topics for such tasks. The list is never changed, only replaced.
 type topicSizes struct {
 	version uint64 // grows with each change of a topic or its partitions
 	listed  uint64 // version of list
-	list    []topicSize
+	list    []consumers.TopicSize
 	parts   int // of all of them
 	bytes   int // of their names
 }
@@ -20,9 +24,9 @@ func (c *catalog) topicSizes() *topicSizes {
 		return s
 	}
 	s.listed, s.parts, s.bytes = s.version, 0, 0
-	s.list = make([]topicSize, len(c.topics))
+	s.list = make([]consumers.TopicSize, len(c.topics))
 	for i, t := range c.topics {
-		s.list[i] = topicSize{name: t.Name, id: t.id(), parts: int32(len(t.Partitions))}
+		s.list[i] = consumers.TopicSize{Name: t.Name, ID: t.id(), Parts: int32(len(t.Partitions))}
 		s.parts, s.bytes = s.parts+len(t.Partitions), s.bytes+len(t.Name)
 	}
 	c.node.out.Work.Parts += len(s.list) / 16
@@ -30,10 +34,10 @@ func (c *catalog) topicSizes() *topicSizes {
 }
 
 // subscribers are the members as the assignment sees them.
-func subscribers(members []*modernMember) []subscriber {
-	list := make([]subscriber, len(members))
+func subscribers(members []*modernMember) []consumers.Subscriber {
+	list := make([]consumers.Subscriber, len(members))
 	for i, m := range members {
-		list[i] = subscriber{topics: m.Topics, regex: m.Regex, had: m.Target}
+		list[i] = consumers.Subscriber{Topics: m.Topics, Regex: m.Regex, Had: m.Target}
 	}
 	return list
 }
@@ -51,11 +55,11 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 	}
 	version := sizes.version
 	assignor := d.state.preferred()
-	a := newAssigning(subscribers(d.state.members), sizes.list, d.state.Topics, assignor, changed || d.state.TargetEpoch != d.state.Epoch)
+	a := consumers.NewAssigner(subscribers(d.state.members), sizes.list, d.state.Topics, assignor, changed || d.state.TargetEpoch != d.state.Epoch)
 	limit := min(inlineAssigning, g.node.cfg.StepBudget)
-	cost := a.cost(sizes.parts, sizes.bytes, limit)
+	cost := a.Cost(sizes.parts, sizes.bytes, limit)
 	finish := func() {
-		all, targets, err := a.result()
+		all, targets, err := a.Result()
 		if err != nil && changed {
 			done(err)
 			return
@@ -67,8 +71,8 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 		done(nil)
 	}
 	if cost <= limit {
-		for !a.done {
-			a.piece()
+		for !a.Done {
+			a.Piece()
 		}
 		g.node.out.Work.Parts += cost
 		finish()
@@ -88,12 +92,12 @@ func (g *modernGroup) renew(d *draft, r *request, changed bool, done func(error)
 }
 
 // inBackground lets the world do the work, piece by piece, and calls done.
-func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
+func (g *modernGroup) inBackground(r *request, a *consumers.Assigner, done func()) {
 	turn := &g.node.tasks.assigns
 	turn.take(r.conn, func() {
 		g.node.start(Task{Kind: TaskAssign, assigning: a}, func(TaskResult) {
 			turn.give()
-			if a.done {
+			if a.Done {
 				done()
 			} else {
 				g.inBackground(r, a, done)
@@ -103,8 +107,8 @@ func (g *modernGroup) inBackground(r *request, a *assigning, done func()) {
 }
 
 // takeTargets puts what was found into a draft.
-func (g *modernGroup) takeTargets(d *draft, all assignment, targets []assignment, assignor string, changed bool) {
-	if changed || !all.equal(d.state.Topics) {
+func (g *modernGroup) takeTargets(d *draft, all consumers.Assignment, targets []consumers.Assignment, assignor string, changed bool) {
+	if changed || !all.Equal(d.state.Topics) {
 		d.state.Epoch++
 	}
 	if d.state.TargetEpoch == d.state.Epoch {
@@ -113,7 +117,7 @@ func (g *modernGroup) takeTargets(d *draft, all assignment, targets []assignment
 	d.state.Topics, d.state.Assignor = all, assignor
 	d.state.TargetEpoch, d.header = d.state.Epoch, true
 	for i, target := range targets {
-		if m := d.state.members[i]; !m.Target.equal(target) {
+		if m := d.state.members[i]; !m.Target.Equal(target) {
 			g.node.out.Work.Parts++
 			next := *m
 			next.Target = target
@@ -124,11 +128,11 @@ func (g *modernGroup) takeTargets(d *draft, all assignment, targets []assignment
 
 // checkPattern refuses a regular expression that isn't one, or is too large.
 func (n *Node) checkPattern(regex string) error {
-	p, err := topicPattern(regex)
+	p, err := consumers.TopicPattern(regex)
 	n.out.Work.Parts += min(len(regex), 1<<10) / 4 // a longer one is only refused
 	if err != nil {
 		return err
 	}
-	n.out.Work.Parts += p.size / 4
+	n.out.Work.Parts += p.Size / 4
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // The records of __consumer_offsets as Kafka 4.3 writes them. Committed offsets and groups of the classic protocol are
@@ -106,7 +107,7 @@ func (m *modernMember) kafkaState() byte {
 	switch {
 	case len(m.Revoking) > 0:
 		return memberRevokes
-	case !m.Owned.equal(m.Target):
+	case !m.Owned.Equal(m.Target):
 		return memberWaits
 	}
 	return memberStable
@@ -130,7 +131,7 @@ func (v *kafkaValue) nullable(s *string) {
 }
 
 // partitions writes those whose topic still exists: others have no id any more.
-func (v *kafkaValue) partitions(n *Node, a assignment) {
+func (v *kafkaValue) partitions(n *Node, a consumers.Assignment) {
 	var ids [][16]byte
 	var parts [][]int32
 	for _, t := range a {

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // TestCoordinatorRestart: members go on in their generation, with their offsets, after the
@@ -363,12 +364,12 @@ func states(c *coordinator) map[string]storedGroup {
 }
 
 // anyPartitions are some partitions of two topics.
-var anyPartitions = rapid.Custom(func(t *rapid.T) assignment {
-	var all []slot
+var anyPartitions = rapid.Custom(func(t *rapid.T) consumers.Assignment {
+	var all []consumers.Slot
 	for i := range int32(8) {
 		if rapid.Bool().Draw(t, "in") {
-			all = append(all, slot{topic: GroupID(i / 4), partition: i % 4})
+			all = append(all, consumers.Slot{Topic: GroupID(i / 4), Partition: i % 4})
 		}
 	}
-	return assignmentOf(all)
+	return consumers.AssignmentOf(all)
 })

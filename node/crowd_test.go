@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 )
 
 // crowd makes requests in which one array has very many elements, all the same or each another.
@@ -112,7 +113,7 @@ func (c *crowd) text(name, path string, i int) string {
 		}
 		return "g"
 	case strings.Contains(name, "Assignor"):
-		return assignorUniform
+		return consumers.AssignorUniform
 	case strings.Contains(name, "Regex"):
 		return "n.*"
 	case name == "ProtocolType":

@@ -11,6 +11,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/consumers"
 	"chronik/node/step"
 )
 
@@ -26,17 +27,17 @@ type Task struct {
 	Batch []byte
 	Limit int // bytes that the batch may unfold to; not TaskCheck
 
-	Demands    kafka.Demands // TaskCheck
-	Since      int64         // TaskFind: the timestamp looked for, in ms
-	From       int64         // TaskFind: the first record that counts, by its place in the batch
-	Base       int64         // TaskKeys, TaskKeep: the batch's offset
-	Tombstones bool          // TaskKeep: they go
-	Keys       *Keys         // TaskKeys, TaskKeep
-	assigning  *assigning    // TaskAssign
-	Pieces     [][]byte      // TaskPack
-	machine    machine       // TaskDecode: empty, and nobody's
-	conf       *pb.ConfState // TaskRepack
-	confIndex  uint64        // TaskRepack
+	Demands    kafka.Demands       // TaskCheck
+	Since      int64               // TaskFind: the timestamp looked for, in ms
+	From       int64               // TaskFind: the first record that counts, by its place in the batch
+	Base       int64               // TaskKeys, TaskKeep: the batch's offset
+	Tombstones bool                // TaskKeep: they go
+	Keys       *Keys               // TaskKeys, TaskKeep
+	assigning  *consumers.Assigner // TaskAssign
+	Pieces     [][]byte            // TaskPack
+	machine    machine             // TaskDecode: empty, and nobody's
+	conf       *pb.ConfState       // TaskRepack
+	confIndex  uint64              // TaskRepack
 
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
@@ -102,7 +103,7 @@ func (t *Task) Do() TaskResult {
 			return t.keep(delta, key, value)
 		})
 	case TaskAssign:
-		t.assigning.piece()
+		t.assigning.Piece()
 	case TaskParse:
 		res.Message, res.Elements, res.Err = kafka.ParseWithin(t.Header, t.Batch, math.MaxInt32)
 	case TaskEncode:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package consumers
 
 import (
 	"slices"
@@ -8,18 +8,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"chronik/wal"
 )
 
-var anyAssignment = rapid.Custom(func(t *rapid.T) assignment {
-	var all []slot
-	for topic := range GroupID(4) {
+var anyAssignment = rapid.Custom(func(t *rapid.T) Assignment {
+	var all []Slot
+	for topic := range wal.GroupID(4) {
 		for p := range int32(5) {
 			if rapid.Bool().Draw(t, "in") {
-				all = append(all, slot{topic, p})
+				all = append(all, Slot{topic, p})
 			}
 		}
 	}
-	return assignmentOf(all)
+	return AssignmentOf(all)
 })
 
 // TestSets compares the operations on sets of partitions with those on a map.
@@ -27,26 +29,26 @@ func TestSets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := anyAssignment.Draw(t, "a"), anyAssignment.Draw(t, "b")
 		for name, c := range map[string]struct {
-			got  assignment
+			got  Assignment
 			want func(inA, inB bool) bool
 		}{
-			"and":   {a.and(b), func(inA, inB bool) bool { return inA && inB }},
-			"or":    {a.or(b), func(inA, inB bool) bool { return inA || inB }},
-			"minus": {a.minus(b), func(inA, inB bool) bool { return inA && !inB }},
+			"and":   {a.And(b), func(inA, inB bool) bool { return inA && inB }},
+			"or":    {a.Or(b), func(inA, inB bool) bool { return inA || inB }},
+			"minus": {a.Minus(b), func(inA, inB bool) bool { return inA && !inB }},
 		} {
-			var want []slot
-			for topic := range GroupID(4) {
+			var want []Slot
+			for topic := range wal.GroupID(4) {
 				for p := range int32(5) {
-					if s := (slot{topic, p}); c.want(slices.Contains(a.slots(), s), slices.Contains(b.slots(), s)) {
+					if s := (Slot{topic, p}); c.want(slices.Contains(a.Slots(), s), slices.Contains(b.Slots(), s)) {
 						want = append(want, s)
 					}
 				}
 			}
-			if diff := cmp.Diff(assignmentOf(want), c.got); diff != "" {
+			if diff := cmp.Diff(AssignmentOf(want), c.got); diff != "" {
 				t.Fatalf("%s of %v and %v: %s", name, a, b, diff)
 			}
 		}
-		if a.equal(b) != (len(a.minus(b)) == 0 && len(b.minus(a)) == 0) {
+		if a.Equal(b) != (len(a.Minus(b)) == 0 && len(b.Minus(a)) == 0) {
 			t.Fatalf("equal of %v and %v", a, b)
 		}
 	})
@@ -54,9 +56,9 @@ func TestSets(t *testing.T) {
 
 // drawMembers makes up a group: topics of different sizes, who subscribes to which, and who had what.
 func drawMembers(t *rapid.T) (members []candidate, same bool) {
-	var topics assignment
+	var topics Assignment
 	for i := range rapid.IntRange(1, 4).Draw(t, "topics") {
-		s := topicSet{Topic: GroupID(i)}
+		s := TopicSet{Topic: wal.GroupID(i)}
 		for p := range rapid.Int32Range(1, 8).Draw(t, "partitions") {
 			s.Partitions = append(s.Partitions, p)
 		}
@@ -77,20 +79,20 @@ func drawMembers(t *rapid.T) (members []candidate, same bool) {
 
 // checkAssignment holds what every assignor owes: each partition that somebody wants has one owner,
 // who wants it.
-func checkAssignment(t *rapid.T, members []candidate, got []assignment) {
-	wanted, given, n := assignment(nil), assignment(nil), 0
+func checkAssignment(t *rapid.T, members []candidate, got []Assignment) {
+	wanted, given, n := Assignment(nil), Assignment(nil), 0
 	for i, a := range got {
-		if left := a.minus(members[i].topics); len(left) > 0 {
+		if left := a.Minus(members[i].topics); len(left) > 0 {
 			t.Fatalf("member %d got %v, which it doesn't subscribe to", i, left)
 		}
-		wanted, given = wanted.or(members[i].topics), given.or(a)
-		n += len(a.slots())
+		wanted, given = wanted.Or(members[i].topics), given.Or(a)
+		n += len(a.Slots())
 	}
-	if !wanted.equal(given) {
-		t.Fatalf("nobody got %v", wanted.minus(given))
+	if !wanted.Equal(given) {
+		t.Fatalf("nobody got %v", wanted.Minus(given))
 	}
-	if n != len(given.slots()) {
-		t.Fatalf("%d partitions were given %d times", len(given.slots()), n)
+	if n != len(given.Slots()) {
+		t.Fatalf("%d partitions were given %d times", len(given.Slots()), n)
 	}
 }
 
@@ -101,12 +103,12 @@ func TestAssignUniform(t *testing.T) {
 		checkAssignment(t, members, got)
 		load := make([]int, len(got))
 		for i := range got {
-			load[i] = len(got[i].slots())
+			load[i] = len(got[i].Slots())
 		}
 		for i, a := range got {
-			for _, s := range a.slots() {
+			for _, s := range a.Slots() {
 				for j := range members {
-					if load[i] > load[j]+1 && members[j].topics.hasTopic(s.topic) {
+					if load[i] > load[j]+1 && members[j].topics.hasTopic(s.Topic) {
 						t.Fatalf("%v could move from member %d with %d partitions to member %d with %d", s, i, load[i], j, load[j])
 					}
 				}
@@ -142,31 +144,31 @@ func TestAssignRange(t *testing.T) {
 // TestFewMovesWhenAMemberComes: of 12 partitions of two members the third one gets 4, and the others
 // keep the rest of theirs.
 func TestFewMovesWhenAMemberComes(t *testing.T) {
-	var topic topicSet
+	var topic TopicSet
 	for p := range int32(12) {
 		topic.Partitions = append(topic.Partitions, p)
 	}
-	all := assignment{topic}
+	all := Assignment{topic}
 	first := assignUniform([]candidate{{topics: all}, {topics: all}})
 	second := assignUniform([]candidate{{all, first[0]}, {all, first[1]}, {all, nil}})
 	for i := range first {
-		if kept := len(second[i].and(first[i]).slots()); kept != 4 || len(second[i].slots()) != 4 {
+		if kept := len(second[i].And(first[i]).Slots()); kept != 4 || len(second[i].Slots()) != 4 {
 			t.Errorf("member %d had %v and has %v", i, first[i], second[i])
 		}
 	}
 }
 
 func BenchmarkAssignUniform(b *testing.B) {
-	var all assignment
-	for t := range GroupID(100) {
-		s := topicSet{Topic: t}
+	var all Assignment
+	for t := range wal.GroupID(100) {
+		s := TopicSet{Topic: t}
 		for p := range int32(100) {
 			s.Partitions = append(s.Partitions, p)
 		}
 		all = append(all, s)
 	}
 	some := all[:99]
-	for name, last := range map[string]assignment{"same": all, "different": some} {
+	for name, last := range map[string]Assignment{"same": all, "different": some} {
 		members := make([]candidate, 1000)
 		for i := range members {
 			members[i].topics = all

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package consumers
 
 import (
 	"regexp"
@@ -11,11 +11,11 @@ import (
 	"chronik/kafka"
 )
 
-// pattern is a regular expression that the names of topics have to match as a whole. Like Kafka's (RE2J) it is one
+// Pattern is a regular expression that the names of topics have to match as a whole. Like Kafka's (RE2J) it is one
 // of RE2: it takes time that is linear in a name's length and in the size of the expression.
-type pattern struct {
+type Pattern struct {
 	re   *regexp.Regexp
-	size int // about its instructions
+	Size int // about its instructions
 }
 
 // Bounds of a regular expression, which is matched with the names of all topics. A repetition counts as often as it
@@ -25,8 +25,8 @@ const (
 	maxRegexSize = 2 << 10
 )
 
-// topicPattern compiles a regular expression.
-func topicPattern(regex string) (*pattern, error) {
+// TopicPattern compiles a regular expression.
+func TopicPattern(regex string) (*Pattern, error) {
 	p, err := compile(regex)
 	if err != nil {
 		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "%v; write it in the syntax of RE2, in at most %d bytes", err, maxRegex)
@@ -34,7 +34,7 @@ func topicPattern(regex string) (*pattern, error) {
 	return p, nil
 }
 
-func compile(regex string) (*pattern, error) {
+func compile(regex string) (*Pattern, error) {
 	if len(regex) > maxRegex {
 		return nil, kafka.Errorf(kerr.InvalidRegularExpression, "it has %d bytes", len(regex))
 	}
@@ -51,7 +51,7 @@ func compile(regex string) (*pattern, error) {
 		return nil, err
 	}
 	re.Longest()
-	return &pattern{re, size}, nil
+	return &Pattern{re, size}, nil
 }
 
 // regexSize is about how many instructions an expression takes when its repetitions are written out.
@@ -69,9 +69,9 @@ func regexSize(re *syntax.Regexp) int {
 	return size
 }
 
-// matches reports whether all of a name matches. Of the matches that begin first the longest is looked for, so if
+// Matches reports whether all of a name matches. Of the matches that begin first the longest is looked for, so if
 // the whole name is one, it is that.
-func (p *pattern) matches(name string) bool {
+func (p *Pattern) Matches(name string) bool {
 	at := p.re.FindStringIndex(name)
 	return at != nil && at[0] == 0 && at[1] == len(name)
 }

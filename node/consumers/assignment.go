@@ -1,59 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package node
+package consumers
 
 import (
 	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"slices"
+
+	"chronik/wal"
 )
 
-// topicSet is some partitions of a topic.
-type topicSet struct {
-	Topic      GroupID // see topicMeta.id
-	Partitions []int32 // ascending, never empty
+// TopicSet is some partitions of a topic.
+type TopicSet struct {
+	Topic      wal.GroupID // see topicMeta.id
+	Partitions []int32     // ascending, never empty
 }
 
-// assignment is a set of partitions, ascending by topic. It is never changed, only replaced.
-type assignment []topicSet
+// Assignment is a set of partitions, ascending by topic. It is never changed, only replaced.
+type Assignment []TopicSet
 
-// slot is one partition.
-type slot struct {
-	topic     GroupID
-	partition int32
+// Slot is one partition.
+type Slot struct {
+	Topic     wal.GroupID
+	Partition int32
 }
 
-func (a slot) compare(b slot) int {
-	return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+// Compare orders partitions by topic, then by number.
+func (a Slot) Compare(b Slot) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }
 
-// slots lists the partitions, ascending.
-func (a assignment) slots() (all []slot) {
+// Slots lists the partitions, ascending.
+func (a Assignment) Slots() (all []Slot) {
 	for _, t := range a {
 		for _, p := range t.Partitions {
-			all = append(all, slot{t.Topic, p})
+			all = append(all, Slot{t.Topic, p})
 		}
 	}
 	return all
 }
 
-// assignmentOf is the inverse of slots.
-func assignmentOf(all []slot) (a assignment) {
+// AssignmentOf is the inverse of slots.
+func AssignmentOf(all []Slot) (a Assignment) {
 	for _, s := range all {
-		if n := len(a); n == 0 || a[n-1].Topic != s.topic {
-			a = append(a, topicSet{Topic: s.topic})
+		if n := len(a); n == 0 || a[n-1].Topic != s.Topic {
+			a = append(a, TopicSet{Topic: s.Topic})
 		}
 		t := &a[len(a)-1]
-		t.Partitions = append(t.Partitions, s.partition)
+		t.Partitions = append(t.Partitions, s.Partition)
 	}
 	return a
 }
 
 // combine walks over two sets and keeps the partitions that keep wants.
-func (a assignment) combine(b assignment, keep func(inA, inB bool) bool) assignment {
-	x, y := a.slots(), b.slots()
-	var out []slot
+func (a Assignment) combine(b Assignment, keep func(inA, inB bool) bool) Assignment {
+	x, y := a.Slots(), b.Slots()
+	var out []Slot
 	for len(x) > 0 || len(y) > 0 {
 		order := 0
 		switch {
@@ -62,9 +65,9 @@ func (a assignment) combine(b assignment, keep func(inA, inB bool) bool) assignm
 		case len(x) == 0:
 			order = 1
 		default:
-			order = x[0].compare(y[0])
+			order = x[0].Compare(y[0])
 		}
-		var s slot
+		var s Slot
 		if order <= 0 {
 			s, x = x[0], x[1:]
 		}
@@ -75,32 +78,36 @@ func (a assignment) combine(b assignment, keep func(inA, inB bool) bool) assignm
 			out = append(out, s)
 		}
 	}
-	return assignmentOf(out)
+	return AssignmentOf(out)
 }
 
-func (a assignment) and(b assignment) assignment {
+// And returns what is in both.
+func (a Assignment) And(b Assignment) Assignment {
 	return a.combine(b, func(inA, inB bool) bool { return inA && inB })
 }
 
-func (a assignment) or(b assignment) assignment {
+// Or returns what is in one or both.
+func (a Assignment) Or(b Assignment) Assignment {
 	return a.combine(b, func(bool, bool) bool { return true })
 }
 
-func (a assignment) minus(b assignment) assignment {
+// Minus returns what is in a alone.
+func (a Assignment) Minus(b Assignment) Assignment {
 	return a.combine(b, func(inA, inB bool) bool { return inA && !inB })
 }
 
-func (a assignment) equal(b assignment) bool {
+// Equal reports whether both hold the same partitions.
+func (a Assignment) Equal(b Assignment) bool {
 	if len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] {
 		return true // shared, as members' subscriptions often are
 	}
-	return slices.EqualFunc(a, b, func(s, t topicSet) bool {
+	return slices.EqualFunc(a, b, func(s, t TopicSet) bool {
 		return s.Topic == t.Topic && slices.Equal(s.Partitions, t.Partitions)
 	})
 }
 
 // ids returns the topics as a string to compare.
-func (a assignment) ids() string {
+func (a Assignment) ids() string {
 	b := make([]byte, 0, 8*len(a))
 	for _, t := range a {
 		b = binary.BigEndian.AppendUint64(b, uint64(t.Topic))
@@ -110,13 +117,13 @@ func (a assignment) ids() string {
 
 // union is the topics of several sets, each with all its partitions.
 type union struct {
-	topics assignment
-	known  map[GroupID]bool
+	topics Assignment
+	known  map[wal.GroupID]bool
 }
 
-func (u *union) add(a assignment) {
+func (u *union) add(a Assignment) {
 	if u.known == nil {
-		u.known = make(map[GroupID]bool)
+		u.known = make(map[wal.GroupID]bool)
 	}
 	for _, t := range a {
 		if !u.known[t.Topic] {
@@ -126,41 +133,41 @@ func (u *union) add(a assignment) {
 	}
 }
 
-func (u *union) sorted() assignment {
-	slices.SortFunc(u.topics, func(s, t topicSet) int { return cmp.Compare(s.Topic, t.Topic) })
+func (u *union) sorted() Assignment {
+	slices.SortFunc(u.topics, func(s, t TopicSet) int { return cmp.Compare(s.Topic, t.Topic) })
 	return u.topics
 }
 
-func (a assignment) has(s slot) bool {
-	i, ok := slices.BinarySearchFunc(a, s.topic, func(t topicSet, id GroupID) int { return cmp.Compare(t.Topic, id) })
+func (a Assignment) has(s Slot) bool {
+	i, ok := slices.BinarySearchFunc(a, s.Topic, func(t TopicSet, id wal.GroupID) int { return cmp.Compare(t.Topic, id) })
 	if !ok {
 		return false
 	}
-	_, ok = slices.BinarySearch(a[i].Partitions, s.partition)
+	_, ok = slices.BinarySearch(a[i].Partitions, s.Partition)
 	return ok
 }
 
-func (a assignment) hasTopic(id GroupID) bool {
-	_, ok := slices.BinarySearchFunc(a, id, func(s topicSet, id GroupID) int { return cmp.Compare(s.Topic, id) })
+func (a Assignment) hasTopic(id wal.GroupID) bool {
+	_, ok := slices.BinarySearchFunc(a, id, func(s TopicSet, id wal.GroupID) int { return cmp.Compare(s.Topic, id) })
 	return ok
 }
 
 // candidate is a member to whom partitions are assigned.
 type candidate struct {
-	topics assignment // every partition of every topic that it subscribes to
-	had    assignment // its target before
+	topics Assignment // every partition of every topic that it subscribes to
+	had    Assignment // its target before
 }
 
 // The assignors that members may choose by name (KIP-848).
 const (
-	assignorUniform = "uniform"
-	assignorRange   = "range"
+	AssignorUniform = "uniform"
+	AssignorRange   = "range"
 )
 
 // assignUniform gives every member as many partitions as any other, as far as subscriptions allow,
 // and moves as few as it can.
-func assignUniform(members []candidate) []assignment {
-	same := !slices.ContainsFunc(members, func(c candidate) bool { return !c.topics.equal(members[0].topics) })
+func assignUniform(members []candidate) []Assignment {
+	same := !slices.ContainsFunc(members, func(c candidate) bool { return !c.topics.Equal(members[0].topics) })
 	if same {
 		return assignEvenly(members)
 	}
@@ -169,16 +176,16 @@ func assignUniform(members []candidate) []assignment {
 
 // assignEvenly is for members that all subscribe to the same topics. Each keeps what it had up to its
 // share; the rest is handed out in order.
-func assignEvenly(members []candidate) []assignment {
-	all := members[0].topics.slots()
-	free := make(map[slot]bool, len(all))
+func assignEvenly(members []candidate) []Assignment {
+	all := members[0].topics.Slots()
+	free := make(map[Slot]bool, len(all))
 	for _, s := range all {
 		free[s] = true
 	}
 	share, extra := len(all)/len(members), len(all)%len(members)
-	parts := make([][]slot, len(members))
+	parts := make([][]Slot, len(members))
 	for i, c := range members {
-		for _, s := range c.had.slots() {
+		for _, s := range c.had.Slots() {
 			switch {
 			case !free[s]:
 				continue
@@ -192,8 +199,8 @@ func assignEvenly(members []candidate) []assignment {
 			parts[i] = append(parts[i], s)
 		}
 	}
-	rest := slices.DeleteFunc(all, func(s slot) bool { return !free[s] })
-	out := make([]assignment, len(members))
+	rest := slices.DeleteFunc(all, func(s Slot) bool { return !free[s] })
+	out := make([]Assignment, len(members))
 	for i := range members {
 		want := max(0, share-len(parts[i]))
 		if len(parts[i])+want == share && extra > 0 {
@@ -202,8 +209,8 @@ func assignEvenly(members []candidate) []assignment {
 		}
 		parts[i] = append(parts[i], rest[:want]...)
 		rest = rest[want:]
-		slices.SortFunc(parts[i], slot.compare)
-		out[i] = assignmentOf(parts[i])
+		slices.SortFunc(parts[i], Slot.Compare)
+		out[i] = AssignmentOf(parts[i])
 	}
 	return out
 }
@@ -211,12 +218,12 @@ func assignEvenly(members []candidate) []assignment {
 // assignGreedily is for members with different subscriptions: what had an owner that still wants it
 // stays, what has none goes to whoever has least, and then partitions move from those that have more
 // to those that have less by two or more, until there is no such move.
-func assignGreedily(members []candidate) []assignment {
+func assignGreedily(members []candidate) []Assignment {
 	b := newBalance(members)
-	slots := b.all.slots()
-	owner := make(map[slot]int, len(slots))
+	slots := b.all.Slots()
+	owner := make(map[Slot]int, len(slots))
 	for i, c := range members {
-		for _, s := range c.had.slots() {
+		for _, s := range c.had.Slots() {
 			if _, ok := owner[s]; !ok && c.topics.has(s) {
 				owner[s] = i
 				b.add(i, 1)
@@ -226,7 +233,7 @@ func assignGreedily(members []candidate) []assignment {
 	for moved := true; moved; {
 		moved = false
 		for _, s := range slots {
-			to := b.least(s.topic)
+			to := b.least(s.Topic)
 			from, ok := owner[s]
 			if ok && b.load[from] <= b.load[to]+1 {
 				continue
@@ -239,13 +246,13 @@ func assignGreedily(members []candidate) []assignment {
 			moved = true
 		}
 	}
-	parts := make([][]slot, len(members))
+	parts := make([][]Slot, len(members))
 	for _, s := range slots {
 		parts[owner[s]] = append(parts[owner[s]], s)
 	}
-	out := make([]assignment, len(members))
+	out := make([]Assignment, len(members))
 	for i := range out {
-		out[i] = assignmentOf(parts[i])
+		out[i] = AssignmentOf(parts[i])
 	}
 	return out
 }
@@ -253,11 +260,11 @@ func assignGreedily(members []candidate) []assignment {
 // balance knows how many partitions each member has, and who has least of those that subscribe to a
 // topic. Members with the same subscription are kept together: there are few different ones.
 type balance struct {
-	all    assignment
+	all    Assignment
 	load   []int
 	pos    []int    // of a member in its class
 	class  []*class // of a member
-	wanted map[GroupID][]*class
+	wanted map[wal.GroupID][]*class
 }
 
 // class is the members of one subscription, as a heap: the one with the least partitions is first.
@@ -267,7 +274,7 @@ type class struct {
 }
 
 func newBalance(members []candidate) *balance {
-	b := &balance{load: make([]int, len(members)), pos: make([]int, len(members)), wanted: make(map[GroupID][]*class)}
+	b := &balance{load: make([]int, len(members)), pos: make([]int, len(members)), wanted: make(map[wal.GroupID][]*class)}
 	var all union
 	classes := make(map[string]*class) // by the ids of their topics
 	for i, m := range members {
@@ -292,7 +299,7 @@ func newBalance(members []candidate) *balance {
 
 // classBefore returns the class of the member before if that subscribes to the same, as most do.
 func (b *balance) classBefore(members []candidate, i int) *class {
-	if i > 0 && members[i].topics.equal(members[i-1].topics) {
+	if i > 0 && members[i].topics.Equal(members[i-1].topics) {
 		return b.class[i-1]
 	}
 	return nil
@@ -303,7 +310,7 @@ func (b *balance) add(member, n int) {
 	heap.Fix(b.class[member], b.pos[member])
 }
 
-func (b *balance) least(topic GroupID) int {
+func (b *balance) least(topic wal.GroupID) int {
 	best := -1
 	for _, c := range b.wanted[topic] {
 		if m := c.members[0]; best < 0 || b.load[m] < b.load[best] {
@@ -335,14 +342,14 @@ func (c *class) Pop() any { panic("broken invariant: members stay in their class
 
 // assignRange gives each member that subscribes to a topic a range of its partitions, the same range
 // of every topic, so that partitions of one number of topics of one size stay together.
-func assignRange(members []candidate) []assignment {
+func assignRange(members []candidate) []Assignment {
 	var all union
 	for i, c := range members {
-		if i == 0 || !c.topics.equal(members[i-1].topics) {
+		if i == 0 || !c.topics.Equal(members[i-1].topics) {
 			all.add(c.topics)
 		}
 	}
-	out := make([]assignment, len(members))
+	out := make([]Assignment, len(members))
 	for _, t := range all.sorted() {
 		var of []int
 		for i, c := range members {
@@ -357,7 +364,7 @@ func assignRange(members []candidate) []assignment {
 				to++
 			}
 			if to > from {
-				out[i] = append(out[i], topicSet{t.Topic, t.Partitions[from:to]})
+				out[i] = append(out[i], TopicSet{t.Topic, t.Partitions[from:to]})
 			}
 			from = to
 		}
