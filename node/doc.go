@@ -12,6 +12,11 @@
 //
 // # Rooms
 //
+// Packages below this one hold what needs to know nothing of a broker, and can't:
+//
+//	step       time, ids, deadlines, asserts
+//	consumers  which member of a consumer group gets which partitions
+//
 // The files of this package, room by room:
 //
 //	a step          node.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
@@ -31,6 +36,8 @@
 //	consumer groups coordinator.go consumer_*.go
 //	the disk        space.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go
+//
+// Of some of them a test holds what they may use of the others (TestRooms, ADR 12).
 //
 // A *group* is a raft group wherever nothing else is said; groups of consumers are called that.
 package node
