@@ -33,7 +33,8 @@ type peer struct {
 	refused     Time // when it last was told that it is outdated; 0: never
 	// startHeard is when that process last spoke; 0: not since this node opened.
 	startHeard Time
-	// rivalSince is when another process spoke under its id, while this one lived; rivalHeard when it last did; 0: never.
+	// rival is another process that spoke under its id while this one lived, since when, and when it last did.
+	rival                  start
 	rivalSince, rivalHeard Time
 	node                   *Node
 	telling                bool // it was removed and doesn't know, see removal

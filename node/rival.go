@@ -31,8 +31,8 @@ func (n *Node) rivalTime() time.Duration { return rivalPatience * n.electionTime
 
 // meetRival notes a second process, and tells it to end if the known one has spoken long since it came.
 func (n *Node) meetRival(p *peer, s start, via uint64) {
-	if p.rivalHeard == 0 || n.now.Sub(p.rivalHeard) > n.rivalTime() {
-		p.rivalSince = n.now
+	if !s.sameProcess(p.rival) || n.now.Sub(p.rivalHeard) > n.rivalTime() { // the next start of a broker is another one
+		p.rival, p.rivalSince = s, n.now
 	}
 	p.rivalHeard = n.now
 	if p.startHeard.Sub(p.rivalSince) <= n.rivalTime() || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {

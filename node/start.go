@@ -113,7 +113,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 		return false
 	}
 	p.start, p.startHeard = s, n.now
-	p.rivalSince, p.rivalHeard = 0, 0
+	p.rival = start{}
 	return true
 }
 

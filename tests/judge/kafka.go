@@ -133,7 +133,7 @@ func (k *kafka) waitFor(ctx context.Context, id int) error {
 			return err
 		}
 	}
-	return fmt.Errorf("Kafka's broker %d doesn't listen after %v", id, startTime)
+	return fmt.Errorf("broker %d of Kafka doesn't listen after %v", id, startTime)
 }
 
 // Kill ends brokers with SIGKILL.
