@@ -21,10 +21,17 @@ const rivalPatience = 3
 // more than its silence only for a process that goes on with what it had, which is likely to be its next start.
 func (n *Node) keepsOut(p *peer, s start) bool {
 	b := n.catalog.broker(p.id)
-	if p.startHeard == 0 || b != nil && b.Removed || p.lost && s.incarnation == p.start.incarnation {
+	next := p.lost && s.incarnation == p.start.incarnation && !n.isOldRival(p, s)
+	if p.startHeard == 0 || b != nil && b.Removed || next {
 		return false
 	}
 	return n.now.Sub(p.startHeard) < n.rivalTime()
+}
+
+// isOldRival reports whether a process spoke long before the known one's connection broke. Its next start may be heard just
+// before that; a copy that ran beside it isn't its next start, and a late message of it must not take its place.
+func (n *Node) isOldRival(p *peer, s start) bool {
+	return s.sameProcess(p.rival) && n.now.Sub(p.rivalSince) > n.electionTimeout()
 }
 
 func (n *Node) rivalTime() time.Duration { return rivalPatience * n.electionTimeout() }
