@@ -30,13 +30,16 @@ func TestGatherWritesWhatWasLaidOut(t *testing.T) {
 				want = append(want, frame...)
 			}
 			near, far := pair()
+			written := make(chan struct{})
 			go func() {
+				defer close(written)
 				_ = g.writeTo(near)
 				near.Close()
 			}()
 			if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("%d bytes arrived, %v, want %d", len(got), err, len(want))
 			}
+			<-written // g is the writer's until then
 		}
 	})
 }
