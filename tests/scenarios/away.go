@@ -88,40 +88,33 @@ func restart3(ctx context.Context, w *world) error { return w.Restart(ctx, 3) }
 
 // behindRetention cuts broker 3 off for longer than the records are kept that it lacks.
 func behindRetention(ctx context.Context, w *world) error {
-	// Leaders let go of what was deleted at their next checkpoint, after so many entries; how many entries hold the records
-	// depends on the machine.
-	for range 3 {
-		n, err := cutOffWhileDeleted(ctx, w)
-		if err != nil || n > 0 {
-			return err
-		}
-	}
-	return errors.New("broker 3 caught up three times without a checkpoint, so the logs still held what it lacked")
-}
-
-// cutOffWhileDeleted returns how many checkpoints broker 3 took after it was cut off.
-func cutOffWhileDeleted(ctx context.Context, w *world) (float64, error) {
 	w.Net.Cut(3, 1, 2)
 	if err := w.load.WaitFor(ctx, w.records/2); err != nil {
-		return 0, err
+		return err
 	}
 	ends, err := rig.Offsets(ctx, w.Bootstrap(), topic, w.partitions, -1)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := rig.DeleteBelow(ctx, w.Bootstrap(), topic, ends); err != nil {
-		return 0, err
+		return err
 	}
 	if err := w.load.WaitFor(ctx, w.records/2); err != nil {
-		return 0, err
+		return err
 	}
 	w.Net.Heal()
 	if err := w.caughtUp(ctx, 3); err != nil {
-		return 0, err
+		return err
 	}
 	n, err := w.Metric(ctx, 3, "chronik_raft_snapshots_total", `what="installed"`)
+	if err != nil {
+		return err
+	}
 	w.note("broker 3 took %v checkpoints from the leaders", n)
-	return n, err
+	if n == 0 {
+		return fmt.Errorf("broker 3 caught up without a checkpoint, so the logs still held what it lacked")
+	}
+	return nil
 }
 
 // loseDisk takes the data of broker 2 away. It comes back as a new replica, which then is needed for

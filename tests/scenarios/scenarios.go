@@ -19,7 +19,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "behind-retention", what: "a broker is cut off for longer than the records are kept that it lacks",
-		settings: map[string]string{"checkpoint_entries": "50", "retain_entries": "5"},
+		settings: map[string]string{"checkpoint_entries": "10", "retain_entries": "5"},
 		run:      behindRetention,
 	},
 	{
