@@ -129,31 +129,31 @@ func (n *Node) answerBytesInPieces(r *request, m kmsg.Request, then func(bytes i
 		then(n.answerBytes(m))
 		return
 	}
-	sum, named := int64(0), make(map[string]bool)
-	n.each(r, len(ids), func(i int) {
-		if g, err := n.groupOf(ids[i], nil); err == nil && g != nil && !named[ids[i]] {
-			named[ids[i]] = true // only of those that there are: it would grow with the request
-			sum += bytes(g)
-		}
-	}, func() { then(sum) })
+	sum, add := int64(0), n.addGroups(bytes)
+	n.each(r, len(ids), func(i int) { sum += add(ids[i]) }, func() { then(sum) })
 }
 
 // eachGroup adds up something of different groups that this broker coordinates.
 func (n *Node) eachGroup(ids []string, bytes func(*consumerGroup) int64) (sum int64) {
 	n.out.Work.Parts += len(ids) / 16
-	var named map[string]bool
-	if len(ids) > 1 {
-		named = make(map[string]bool)
-	}
+	add := n.addGroups(bytes)
 	for _, id := range ids {
-		if g, err := n.groupOf(id, nil); err == nil && g != nil && !named[id] {
-			sum += bytes(g)
-			if named != nil {
-				named[id] = true
-			}
-		}
+		sum += add(id)
 	}
 	return sum
+}
+
+// addGroups returns what says something of a group that this broker coordinates, once for each.
+func (n *Node) addGroups(bytes func(*consumerGroup) int64) func(id string) int64 {
+	named := make(map[string]bool) // only those that there are: it must not grow with the request
+	return func(id string) int64 {
+		g, err := n.groupOf(id, nil)
+		if err != nil || g == nil || named[id] {
+			return 0
+		}
+		named[id] = true
+		return bytes(g)
+	}
 }
 
 // answerBytes is about what an answer that lists the members takes.
