@@ -57,6 +57,7 @@ const politeTopic = "polite"
 // result is a row of the table.
 type result struct {
 	name          string
+	runs          int // how often it was played
 	done          int64
 	parts         []part
 	steps         rig.Steps
@@ -95,7 +96,7 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 				continue
 			}
 			fmt.Fprintf(w, "%s ...\n", a.name)
-			row, err := play(ctx, o, a, len(rows))
+			row, err := playTwiceMore(ctx, o, a, len(rows))
 			if err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)
 			}
@@ -105,6 +106,41 @@ func runAll(ctx context.Context, o options, w io.Writer) (err error) {
 	}
 	return printTable(w, o, rows)
 }
+
+// playTwiceMore plays an attack, and if the polite producer waited too long plays it twice more. Then the run counts
+// whose p99, as a multiple of its quiet one, is in the middle, because a hiccup of the machine's disk in one window of a
+// few seconds is enough for a bad p99. Steps, memory and trouble of another kind count whichever run they were in.
+func playTwiceMore(ctx context.Context, o options, a attack, nth int) (result, error) {
+	runs := make([]result, 0, 3)
+	for len(runs) < cap(runs) {
+		r, err := play(ctx, o, a, nth*cap(runs)+len(runs))
+		if err != nil {
+			return r, err
+		}
+		runs = append(runs, r)
+		if len(runs) == 1 && (!r.late(o) || o.once) {
+			break
+		}
+	}
+	slices.SortFunc(runs, func(a, b result) int { return cmp.Compare(a.slowdown(), b.slowdown()) })
+	r := runs[len(runs)/2]
+	r.trouble, r.runs = nil, len(runs)
+	for _, other := range runs {
+		r.steps.CPU, r.steps.Clock = max(r.steps.CPU, other.steps.CPU), max(r.steps.Clock, other.steps.Clock)
+		r.memory = max(r.memory, other.memory)
+		r.trouble = append(r.trouble, other.trouble...)
+	}
+	if r.late(o) {
+		r.found(errors.New("the polite producer waits too long"))
+	}
+	return r, nil
+}
+
+// slowdown is the polite producer's p99 as a multiple of its quiet one.
+func (r *result) slowdown() float64 { return float64(r.during.P99) / float64(max(1, r.quiet.P99)) }
+
+// late says whether the polite producer waited longer than the bounds allow.
+func (r *result) late(o options) bool { return r.during.P99 > o.floor && r.slowdown() > o.times }
 
 // clusterSecret is that of the clusters that have one.
 const clusterSecret = "0123456789abcdef"
@@ -278,9 +314,6 @@ func (r *result) judge(o options) {
 	}
 	if r.done == 0 {
 		r.found(errors.New("the attack got nothing done, so this says nothing"))
-	}
-	if r.during.P99 > o.floor && float64(r.during.P99) > o.times*float64(r.quiet.P99) {
-		r.found(errors.New("the polite producer waits too long"))
 	}
 	if r.memory > o.memory {
 		r.found(fmt.Errorf("memory is over %d MiB", o.memory>>20))
