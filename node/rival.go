@@ -5,12 +5,14 @@ package node
 import (
 	"fmt"
 	"time"
+
+	"chronik/wal"
 )
 
 // Two processes may have the id of one broker: a copy of its data folder is started elsewhere, or an empty one joins
 // while the broker lives. The one that is known stays for as long as it is heard of. Whoever hears from it takes nothing
 // from the other one, whatever that has, and tells it to end once it is certain that the known one lives on: it
-// has spoken long after the other one came. A broker that has just died is silent by then. Where it is silent the other
+// has spoken without a pause for long after the other one came. A broker that has just died is silent by then. Where it is silent the other
 // one is taken in, and from its registration on the catalog's order decides: the process that registered before ends.
 
 // rivalPatience is how long a second process is neither taken in nor told to end, in election timeouts. It is as long as a
@@ -36,13 +38,26 @@ func (n *Node) isOldRival(p *peer, s start) bool {
 
 func (n *Node) rivalTime() time.Duration { return rivalPatience * n.electionTimeout() }
 
-// meetRival notes a second process, and tells it to end if the known one has spoken long since it came.
+// hearKnown notes that the known process of a broker spoke, and how far its log is durable. A message that knows of less
+// than was known already is late, and says nothing of whether the process lives.
+func (n *Node) hearKnown(p *peer, durable wal.LSN) {
+	if durable < p.start.durable {
+		return
+	}
+	if n.now.Sub(p.startHeard) > n.electionTimeout() {
+		p.steadySince = n.now
+	}
+	p.start.durable, p.startHeard = durable, n.now
+}
+
+// meetRival notes a second process, and tells it to end if the known one has spoken for long since it came, and steadily:
+// one that is gone may be heard of now and then, by late messages.
 func (n *Node) meetRival(p *peer, s start, via uint64) {
 	if !s.sameProcess(p.rival) || n.now.Sub(p.rivalHeard) > n.rivalTime() { // the next start of a broker is another one
 		p.rival, p.rivalSince = s, n.now
 	}
 	p.rivalHeard = n.now
-	if p.startHeard.Sub(p.rivalSince) <= n.rivalTime() || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
+	if p.startHeard.Sub(max(p.rivalSince, p.steadySince)) <= n.rivalTime() || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
 		return
 	}
 	p.refused = n.now

@@ -103,7 +103,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	}
 	switch {
 	case s.sameProcess(p.start):
-		p.start.durable, p.startHeard = max(p.start.durable, s.durable), n.now
+		n.hearKnown(p, s.durable)
 		return true
 	case !s.after(p.start):
 		n.refuseProcess(p, s, m.Via)
@@ -112,7 +112,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 		n.meetRival(p, s, m.Via)
 		return false
 	}
-	p.start, p.startHeard = s, n.now
+	p.start, p.startHeard, p.steadySince = s, n.now, n.now
 	p.rival = start{}
 	return true
 }
