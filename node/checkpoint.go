@@ -204,6 +204,13 @@ func (g *group) release() {
 	g.node.event(Event{Kind: EventReleased, Group: g.id, Term: g.term, N: int64(first)})
 }
 
+// releaseNow is release outside of advance, which otherwise counts what is still in memory.
+func (g *group) releaseNow() {
+	before := g.view.hotBytes
+	g.release()
+	g.node.hotBytes += g.view.hotBytes - before
+}
+
 // newest returns the first of the newest entries, which stay although the state needs none of them: at most
 // RetainEntries and RetainBytes, and a quarter of what the topic retains.
 func (g *group) newest() uint64 {

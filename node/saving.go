@@ -152,7 +152,7 @@ func (g *group) keep(s *saving, data []byte) {
 	if g.saving != s {
 		return
 	}
-	n, hot := g.node, g.view.hotBytes
+	n := g.node
 	g.saving = nil
 	n.counters.checkpoint += int64(len(data))
 	n.out.Work.Bytes += int64(len(data))
@@ -165,7 +165,6 @@ func (g *group) keep(s *saving, data []byte) {
 	g.bytesBefore, g.bytesSince = g.bytesBefore+s.bytes, g.bytesSince-s.bytes
 	g.checkpointed, g.stateBytes = s.index, int64(len(data))
 	n.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(s.index)})
-	g.release()
-	n.hotBytes += g.view.hotBytes - hot
+	g.releaseNow()
 	g.touch() // so much may have been applied meanwhile that the next one is due
 }

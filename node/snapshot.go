@@ -163,6 +163,7 @@ func (g *group) tickSnapshots() {
 	if o := g.outgoing; o != nil && now.Sub(o.used) > patience {
 		g.setOutgoing(nil)
 		g.failSnapshots()
+		g.releaseNow()
 	}
 }
 
