@@ -180,6 +180,9 @@ func (n *Node) tick() {
 	}
 	n.nextTick = n.now.Add(n.cfg.TickInterval)
 	n.ticks++
+	if n.cfg.CheckStates {
+		n.checkHot()
+	}
 	n.tickFounding()
 	n.ticking = true
 	n.ticked = append(n.ticked[:0], n.groups...)
@@ -293,6 +296,17 @@ func (n *Node) evict() {
 			stuck = 0
 		}
 	}
+}
+
+// checkHot compares the bytes of hot entries, as they are counted, with what the groups have.
+func (n *Node) checkHot() {
+	sum := int64(0)
+	for _, g := range n.groups {
+		for i := range g.view.hot {
+			sum += entryBytes(g.view.hot[i])
+		}
+	}
+	step.Assert(sum == n.hotBytes, "the groups have %d bytes of hot entries, %d are counted", sum, n.hotBytes)
 }
 
 // mostStuck is how many groups are looked at in a step that have nothing to let go of. The next step goes on.

@@ -172,7 +172,7 @@ func (g *group) makeRoom() {
 	if kept := g.node.log.Checkpoints(g.id); len(kept) == 0 || g.machine.retain() > kept[len(kept)-1].Index+1 && g.bytesSince > 0 {
 		g.checkpoint()
 	}
-	g.release()
+	g.releaseNow()
 }
 
 func btoi(b bool) int {
