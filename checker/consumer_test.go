@@ -4,6 +4,7 @@ package checker
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,11 @@ func TestLegalGroups(t *testing.T) {
 	lost.Commits, lost.Reads = nil, nil
 	if v := CheckConsumerGroup(lost); v != nil {
 		t.Errorf("a lost answer: %v", v)
+	}
+	elsewhere := lost // and another broker said meanwhile that it isn't the coordinator
+	elsewhere.Beats = slices.Insert(slices.Clone(lost.Beats), 5, Beat{Span: during(91, 92), Member: "a", Sent: 1, Owned: []string{"t/0"}, Says: true, Outcome: Failed})
+	if v := CheckConsumerGroup(elsewhere); v != nil {
+		t.Errorf("a lost answer, and another broker's error: %v", v)
 	}
 	for name, change := range map[string]func(*ConsumerGroup){
 		"the owner was waited for": func(g *ConsumerGroup) {
