@@ -69,16 +69,24 @@ func (w *world) straying() bool {
 
 // strayEnded puts the newest folder of a broker that was refused back, or lets it join with an empty one.
 func (w *world) strayEnded(b *broker, end *node.End) {
-	if end.Kind != node.EndOutdated {
+	removed := end.Kind == node.EndRemoved && b.removed == b.diskNumber
+	if end.Kind != node.EndOutdated && !removed {
 		w.fail("older-copy", "broker %d runs on an older copy of its folder, and ends for another reason: %v", b.number, end)
 	}
 	w.crash(b, true, node.Time(second))
-	b.disk, b.limbo, b.stray = b.newest.disk, b.newest.limbo, false
-	b.disk.full = b.full > 0
+	b.putNewestBack()
 	if w.spare(b) && w.seed.draw(domainLeave, uint64(b.number), b.crashes).ratio(1, 2) {
 		w.newDisk(b)
 	}
-	b.newest = newest{}
+}
+
+// putNewestBack ends that a broker has an older copy of its folder.
+func (b *broker) putNewestBack() {
+	if b.stray {
+		b.disk, b.limbo, b.stray = b.newest.disk, b.newest.limbo, false
+		b.disk.full = b.full > 0
+		b.newest = newest{}
+	}
 }
 
 // waitForStrays demands that older copies of folders are refused.

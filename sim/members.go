@@ -141,11 +141,13 @@ func (w *world) waitForEnds() {
 	}
 }
 
+// takeAway switches a machine off for good. One with an older copy of its folder is told apart by nobody any more.
 func (w *world) takeAway(b *broker) {
 	b.away, b.lent = true, nil
 	if b.node != nil {
 		w.crash(b, true, 0)
 	}
+	b.putNewestBack()
 }
 
 // spare says whether the cluster can do without what is on a broker's disk: the fault atlas. Raft
