@@ -88,6 +88,7 @@ type Node struct {
 	scrubber          scrubber
 	full              bool // the disk, as of the last tick
 	emptying          bool // leaderships are being given away because it is
+	refusingTill      Time // entries of leaders have been refused for want of room
 	spaceAt           Time // not before, the log tries again
 	compactor         compactor
 	tasks             tasks

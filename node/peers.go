@@ -212,7 +212,7 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	case g.closed:
 	case brokerOf(m.GetFrom()) != from:
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})
-	case n.log.Full() && len(m.Entries) > 0 && !g.takesAll(m): // the leader sends them again
+	case n.log.Short() && len(m.Entries) > 0 && !g.takeSome(m):
 	default:
 		if wrong := g.checkMessage(m); wrong != "" {
 			n.refuseMessage(m, id, wrong)

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"chronik/kafka"
 )
@@ -33,25 +34,26 @@ var (
 // spaceRetry is how often the log tries again to prepare a segment.
 const spaceRetry = time.Second
 
-// isFull says that no file can be made, and that hardly anything is left of the files but the reserve. That a bit more must
-// be left to end it keeps a broker from taking leaderships for a few records.
+// isFull says that no file can be made, and that hardly anything is left of the files but the reserve, or that a leader
+// was refused more than that lately. That a bit more must be left to end it keeps a broker from taking leaderships for a few
+// records.
 func (n *Node) isFull() bool {
 	left := n.log.SegmentBytes() / 8
 	if n.full {
 		left *= 2
 	}
-	return n.log.Full() && n.log.Room()-n.log.SegmentBytes() < left
+	return n.log.Short() && (n.log.Room()-n.log.SegmentBytes() < left || n.now < n.refusingTill)
 }
 
 // holds reports whether the log can take that much besides what is under way, without the reserve.
 func (n *Node) holds(bytes int64) bool {
-	return !n.full && (!n.log.Full() || n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
+	return !n.full && (!n.log.Short() || n.log.FitsSegment(int(bytes)) && n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
 }
 
 // lookFull notices whether the disk is full, or no longer, and tells the others at once. What they send until they
 // hear it takes from the reserve: a tick later that was half of it, and a command that deletes records waited behind it.
 func (n *Node) lookFull() {
-	if !n.full && !n.log.Full() {
+	if !n.full && !n.log.Short() {
 		return
 	}
 	if full := n.isFull(); full != n.full {
@@ -65,7 +67,7 @@ func (n *Node) lookFull() {
 // mindSpace tries at ticks to make room, and to hand leaderships over when there is none.
 func (n *Node) mindSpace() {
 	n.lookFull()
-	if n.now >= n.spaceAt && (n.log.Full() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
+	if n.now >= n.spaceAt && (n.log.Short() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
 		n.spaceAt = n.now.Add(spaceRetry)
 		n.log.Retry()
 		n.forAll(func(g *group) {
@@ -113,12 +115,24 @@ func (n *Node) hasRoom(id BrokerID) bool {
 }
 
 // hasRoom reports whether a majority of the replicas can take entries. Otherwise what is proposed would
-// never be committed.
+// never be committed. If some can't, others count only where they take what is sent: one that is far behind may be full
+// before it comes to these entries, and then they stand before those that delete records.
 func (g *group) hasRoom() bool {
 	room := 0
 	for _, id := range g.conf.Voters {
 		room += btoi(g.node.hasRoom(brokerOf(id)))
 	}
+	switch {
+	case room == len(g.conf.Voters):
+		return true
+	case 2*room <= len(g.conf.Voters):
+		return false
+	}
+	room = 0
+	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
+		takes := id == g.self || pr.State == tracker.StateReplicate
+		room += btoi(takes && kind == raft.ProgressTypePeer && g.node.hasRoom(brokerOf(id)))
+	})
 	return 2*room > len(g.conf.Voters)
 }
 
@@ -138,21 +152,45 @@ func (g *group) takes(data []byte) bool {
 	return len(data) <= smallEntry || g.id == 0 && len(data) <= largestCommand && g.node.reserve() > int64(len(data))
 }
 
-// takesAll does the same for a follower and the entries of a message. What isn't committed yet the leader took before it
-// noticed that this disk is full, and a command that deletes records may wait behind it: half of the reserve is for that.
-func (g *group) takesAll(m *pb.Message) bool {
-	bytes, largest := int64(0), 0
-	for _, e := range m.Entries {
-		bytes += int64(len(e.GetData())) + smallEntry
-		largest = max(largest, len(e.GetData()))
-	}
-	log := g.node.log
-	switch {
-	case largest <= smallEntry:
+// takeSome cuts a leader's entries down to those that this follower has room for, and reports whether any are left: the
+// leader sends the others again. A broker that can't even take the first is full, however much is left.
+func (g *group) takeSome(m *pb.Message) bool {
+	last, _ := g.view.LastIndex()
+	if m.GetTerm() < g.term || m.GetIndex() > last { // they aren't taken anyway, and the leader is to hear that
 		return true
-	case g.id == 0 && largest <= largestCommand:
+	}
+	bytes, took := int64(0), 0
+	for _, e := range m.Entries {
+		if term, err := g.view.Term(e.GetIndex()); e.GetIndex() <= last && (err != nil || term == e.GetTerm()) { // it is there
+			took++
+			continue
+		}
+		bytes += int64(len(e.GetData())) + smallEntry
+		if !g.takesAfter(m, e, bytes) {
+			break
+		}
+		took++
+	}
+	if took == 0 {
+		g.node.refusingTill = g.node.now.Add(g.node.electionTimeout())
+	}
+	m.Entries = m.Entries[:took]
+	return took > 0
+}
+
+// takesAfter does the same for an entry that, with those before it, has so many bytes. What isn't committed yet the leader
+// took before it noticed that this disk is full, and a command that deletes records may wait behind it: half of the reserve is
+// for that.
+func (g *group) takesAfter(m *pb.Message, e *pb.Entry, bytes int64) bool {
+	log, size := g.node.log, len(e.GetData())
+	switch {
+	case size <= smallEntry:
+		return true
+	case !log.FitsSegment(size):
+		return false
+	case g.id == 0 && size <= largestCommand:
 		return g.node.reserve() > bytes
-	case m.Entries[0].GetIndex() > m.GetCommit():
+	case e.GetIndex() > m.GetCommit():
 		return log.Room()-log.SegmentBytes()/2 > bytes
 	}
 	return log.Room()-log.SegmentBytes() > bytes
@@ -161,7 +199,7 @@ func (g *group) takesAll(m *pb.Message) bool {
 // scarce reports whether this disk is full, or that of a follower: it may lack entries that it can't take, whose records
 // are deleted already. It gets a checkpoint in their place once they are gone here.
 func (g *group) scarce() bool {
-	return g.node.log.Full() || g.role == raft.StateLeader && slices.ContainsFunc(g.conf.Voters, func(id uint64) bool { return !g.node.hasRoom(brokerOf(id)) })
+	return g.node.log.Short() || g.role == raft.StateLeader && slices.ContainsFunc(g.conf.Voters, func(id uint64) bool { return !g.node.hasRoom(brokerOf(id)) })
 }
 
 // makeRoom lets go of entries that are there only in case, or because no checkpoint came after them.

@@ -100,7 +100,8 @@ type Log struct {
 
 	writing   *chunk // the OpWrite under way
 	preparing bool   // an OpPrepare is under way
-	full      bool   // the last one found no space
+	full      bool   // the last one found no space, and another is wanted
+	short     bool   // the last one found no space
 	retry     bool   // it may be tried again
 	removing  bool   // an OpRemove is under way
 	nextSlot  int

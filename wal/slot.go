@@ -67,19 +67,20 @@ func (l *Log) nextPrepare() (Op, bool) {
 	return op, true
 }
 
-// wanted reports whether another file is wanted, and of what size.
+// wanted reports whether another file is wanted, and of what size. After one for which there was no space, one is wanted
+// to find out whether there is again.
 func (l *Log) wanted() (size int64, yes bool) {
 	size = l.opt.SegmentBytes
 	if len(l.chunks) > 0 && l.chunks[0].seg.slot.name == "" {
 		size = l.need(l.chunks[0].seg)
 	}
-	return size, len(l.free) < minFree || size > l.opt.SegmentBytes
+	return size, len(l.free) < minFree || size > l.opt.SegmentBytes || l.short && l.retry
 }
 
 // noSpace is called when a preparation found no space. If it isn't wanted any more, because a segment
 // became free meanwhile, that is nobody's concern: no later one would end it.
 func (l *Log) noSpace() {
-	l.preparing, l.retry = false, false
+	l.preparing, l.retry, l.short = false, false, true
 	if _, l.full = l.wanted(); l.full {
 		l.move.look = true
 	}
@@ -88,7 +89,7 @@ func (l *Log) noSpace() {
 // prepared takes a file that is ready. A large one is for the segment that waits for it.
 func (l *Log) prepared(s slot) {
 	l.preparing = false
-	l.full = false
+	l.full, l.short = false, false
 	l.stats.Prepared++
 	if s.size > l.opt.SegmentBytes && len(l.chunks) > 0 {
 		if seg := l.chunks[0].seg; seg.slot.name == "" && s.size >= l.need(seg) {
@@ -104,6 +105,14 @@ func (l *Log) prepared(s slot) {
 // or must be written, such as Release and votes. Then what is appended waits in memory. Reads go on.
 // Full ends when a preparation succeeds, see Retry, or when segments become free.
 func (l *Log) Full() bool { return l.full }
+
+// Short says the same, and goes on where Full ends because segments became free: no more files can be made than there are.
+func (l *Log) Short() bool { return l.short }
+
+// FitsSegment reports whether a record of n bytes fits a segment with what that begins with. Otherwise it needs a file of its own.
+func (l *Log) FitsSegment(n int) bool {
+	return l.cur.preamble+int64(recordBytes(n))+2*int64(recordBytes(recordCost))+l.openRoom() <= l.opt.SegmentBytes
+}
 
 // Room returns how many bytes can still be written to files that are ready.
 func (l *Log) Room() int64 {
