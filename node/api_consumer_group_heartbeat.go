@@ -21,7 +21,8 @@ func (n *Node) handleConsumerGroupHeartbeat(r *request, m kmsg.Request) {
 		r.reply(failedBeat(err))
 		return
 	}
-	g.modern.whenIdle(r, func() { g.modern.heartbeat(r, req) })
+	live := g.modern // the group may be without it when this one's turn comes
+	live.whenIdle(r, func() { live.heartbeat(r, req) })
 	g.classic.forgetIfUnused() // it was refused
 }
 
