@@ -19,7 +19,7 @@ const (
 // wayOut fills all disks to the brim and demands that records can be deleted all the same, and that then records are
 // taken again although no file can grow: the log's own files are free.
 func (w *world) wayOut() {
-	compacted := func(t Topic) bool { return t.Keys > 0 } // DeleteRecords is refused there
+	compacted := func(t Topic) bool { return t.Keys > 0 }                                                              // DeleteRecords is refused there
 	tooLarge := func(c Call) bool { return int64(c.Records)*int64(c.Size+fillRecord) > w.plan.Knobs.SegmentBytes*3/4 } // it needs a file of its own
 	if w.epoch > 0 || slices.ContainsFunc(w.plan.Topics, compacted) || slices.ContainsFunc(w.plan.Calls, tooLarge) || w.plan.Knobs.SegmentBytes < fillSegment || !slices.ContainsFunc(w.plan.Faults, func(f Fault) bool { return f.Kind == FaultFull }) ||
 		!w.seed.draw(domainHeal, 0, 1000).ratio(1, 2) {
