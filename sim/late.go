@@ -166,7 +166,7 @@ func (w *world) atItsBroker(wish wish) node.Time {
 	}
 	for _, h := range w.held {
 		if (h.kind == FaultPause || h.kind == FaultSilence) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
-			longest += h.to - max(h.from, wish.ended)
+			longest += max(0, h.to-max(h.from, wish.ended))
 		}
 	}
 	return longest
