@@ -14,7 +14,8 @@ import (
 
 const (
 	moveShare = 8 // a segment is emptied when about 1/8 of it is live
-	moveAge   = 4 // and it is so many segments old, or the disk is full: then its file is wanted at once
+	moveAge   = 4 // and it is so many segments old
+	fullShare = 3 // when the disk is full, its file is wanted at once, also if 1/3 is live
 )
 
 // mover is how far the log is with emptying a segment.
@@ -76,8 +77,12 @@ func (l *Log) sparse(s *segment) bool {
 	if l.cur == nil { // recovery
 		return false
 	}
+	share := int64(moveShare)
+	if l.full {
+		share = fullShare
+	}
 	cost := s.live + int64(recordBytes(manifestRow*len(l.segs)))
-	return (s.live > 0 || s == l.cur) && cost <= (l.opt.SegmentBytes-l.cur.preamble)/moveShare
+	return (s.live > 0 || s == l.cur) && cost <= (l.opt.SegmentBytes-l.cur.preamble)/share
 }
 
 // nextMove hands out the next read of the segment that is being emptied.
