@@ -14,28 +14,28 @@ import (
 	"chronik/wal"
 )
 
-// A checkpoint is the state of a group after one of its entries: who its replicas are, and what the
-// machine has built. It serves three times: a broker opens with its newest checkpoint and the entries
-// after it; the log of a group begins after its oldest; and a follower that is behind that begins
-// with it (raft's snapshot). For a partition it holds no records: those are entries.
+// A checkpoint is the state of a group after one of its entries: its replicas, and what its machine has built. It
+// has three uses. A broker starts from its newest checkpoint and the entries after it. The log of a group begins
+// after its oldest one. A follower that lacks earlier entries starts from that one (raft's snapshot). The
+// checkpoint of a partition holds no records: those are entries.
 //
-// Its bytes are a version, the replicas, the entry of the last configuration change in them (uvarint),
-// and the machine's state, compressed with zstd.
+// Its bytes are a version, the replicas, the index of their last configuration change (uvarint), and the machine's
+// state, all compressed with zstd.
 //
-// The replicas may be newer than the state. A replica that joins gets an old checkpoint, from which
-// the records that are kept can follow as entries, but raft refuses one that doesn't list the replica
-// that it is for. So it is sent with the replicas of today, and changes up to there are skipped.
+// The replicas may be newer than the state. A new replica gets an old checkpoint, so that all records that are kept
+// follow as entries. But raft refuses a checkpoint that doesn't list the receiving replica. So it is sent with the
+// replicas of today, and configuration changes up to theirs are skipped when they follow (applyConf).
 const checkpointVersion = 1
 
 var errCheckpoint = errors.New("malformed checkpoint")
 
-// packer compresses checkpoints. It costs memory, so a node makes one when it first needs it.
+// packer compresses checkpoints. Its codecs cost memory, so each is created when it is first needed.
 type packer struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
 }
 
-// maxStateBytes bounds the memory that one received checkpoint can ask for.
+// maxStateBytes bounds the memory that decompressing one received checkpoint may take.
 const maxStateBytes = 1 << 30
 
 func (p *packer) pack(b []byte) []byte {
@@ -56,7 +56,7 @@ func (p *packer) unpack(b []byte) ([]byte, error) {
 	return p.dec.DecodeAll(b, nil)
 }
 
-// encodeCheckpoint makes the bytes of a checkpoint.
+// encodeCheckpoint returns the bytes of a checkpoint.
 func (p *packer) encodeCheckpoint(c checkpoint) []byte { return p.pack(append(c.head(), c.state...)) }
 
 // head is what comes before the state.
@@ -64,7 +64,7 @@ func (c *checkpoint) head() []byte {
 	return binary.AppendUvarint(appendConf([]byte{checkpointVersion}, c.conf), c.confIndex)
 }
 
-// checkpoint is a checkpoint taken apart.
+// checkpoint is a checkpoint after decoding.
 type checkpoint struct {
 	conf      *pb.ConfState
 	confIndex uint64
@@ -88,7 +88,7 @@ func (p *packer) decodeCheckpoint(data []byte) (checkpoint, error) {
 	return c, nil
 }
 
-// decode takes a checkpoint apart and builds a state from it, on a machine that nobody uses.
+// decode decodes a checkpoint and builds its state in a machine that nobody uses yet.
 func (p *packer) decode(data []byte, into machine) (checkpoint, error) {
 	c, err := p.decodeCheckpoint(data)
 	if err != nil {
@@ -99,7 +99,7 @@ func (p *packer) decode(data []byte, into machine) (checkpoint, error) {
 	return c, err
 }
 
-// repack puts other replicas into a checkpoint.
+// repack replaces the replicas in a checkpoint.
 func (p *packer) repack(data []byte, conf *pb.ConfState, confIndex uint64) ([]byte, error) {
 	c, err := p.decodeCheckpoint(data)
 	if err != nil {
@@ -144,8 +144,8 @@ func (g *group) isDue() bool {
 		g.bytesSince >= spanBytes && g.bytesSince >= g.checkpointBytes() && g.bytesSince >= largePerByte*large
 }
 
-// A large state is written less often: not before what was applied since has cost much more than to write it. A state is
-// large by what it takes beyond largeStateBytes, compressed.
+// A large state is written less often: only after the entries applied since have cost much more than writing it does.
+// Bytes of a compressed state beyond largeStateBytes make it large.
 const (
 	largeStateBytes = 64 << 10
 	largePerEntry   = 32
@@ -154,7 +154,8 @@ const (
 
 func (g *group) largeState() int64 { return max(g.stateBytes-largeStateBytes, 0) }
 
-// checkpointIsSmall reports whether the newest checkpoint and what came after it are worth one.
+// checkpointIsSmall reports whether so little happened since the checkpoint before the newest one that one new
+// checkpoint can replace the newest.
 func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
 	from := uint64(0)
 	if n := len(kept); n > 1 {
@@ -165,8 +166,8 @@ func (g *group) checkpointIsSmall(kept []wal.CheckpointInfo) bool {
 	return g.applied-from < uint64(g.node.cfg.CheckpointEntries) && g.bytesBefore+g.bytesSince < g.checkpointBytes()
 }
 
-// checkpointBytes is how much lies between two checkpoints. The log of a partition is released up to
-// one of them, so where little is retained they are closer.
+// checkpointBytes is how many bytes of entries lie between two checkpoints. The log of a partition is released up to a
+// checkpoint, so where little is retained they are closer together.
 func (g *group) checkpointBytes() int64 { return g.withinRetention(g.node.cfg.CheckpointBytes) }
 
 // withinRetention bounds a number of bytes by a quarter of what the partition's topic retains.
@@ -179,14 +180,15 @@ func (g *group) withinRetention(bytes int64) int64 {
 	return bytes
 }
 
-// release moves the beginning of the group's log to the newest checkpoint below which nobody needs
-// an entry: not the machine, and hardly a follower.
+// release moves the start of the group's log to the newest checkpoint up to which nobody needs an entry. The machine
+// needs its records; followers that lag slightly need the newest entries (newest); a follower that fetches a
+// checkpoint needs the entries after it next.
 func (g *group) release() {
 	limit := g.machine.retain()
 	if !g.scarce() {
 		limit = min(limit, g.newest())
 	}
-	if g.outgoing != nil { // a follower that fetches it needs the entries after it next
+	if g.outgoing != nil {
 		limit = min(limit, g.outgoing.index+1)
 	}
 	st, _ := g.node.log.State(g.id)
@@ -211,8 +213,9 @@ func (g *group) releaseNow() {
 	g.node.hotBytes += g.view.hotBytes - before
 }
 
-// newest returns the first of the newest entries, which stay although the state needs none of them: at most
-// RetainEntries and RetainBytes, and a quarter of what the topic retains.
+// newest returns the first of the newest entries, which are kept although the machine needs none of them: at most
+// RetainEntries, RetainBytes, and a quarter of what the topic retains. A follower that lags slightly then needs no
+// checkpoint.
 func (g *group) newest() uint64 {
 	bytes := g.withinRetention(g.node.cfg.RetainBytes)
 	return min(g.applied+1, g.node.log.Tail(g.id, uint64(g.node.cfg.RetainEntries), bytes))

@@ -12,16 +12,16 @@ import (
 	"chronik/wal"
 )
 
-// coldReader reads entries that are no longer in memory back from the log, for followers that are
-// behind and for consumers of old data. Reads are operations of the world: nothing here waits.
+// coldReader reads entries back from the log that are no longer in memory, for followers that lag behind and for
+// consumers of old data. Reads are operations of the world, so nothing here waits.
 //
-// What was read stays in one cache, bounded by bytes, oldest use first out. The key has the entry's
-// address in the log and never its index alone: an index is written again after a truncation, an address
-// is not.
+// Entries that were read stay in one cache, bounded by bytes; the least recently used go first. The key has the
+// entry's address in the log and never its index alone. A truncation may write another entry at the same index,
+// but never at the same address.
 type coldReader struct {
 	log       *wal.Log
 	reads     *reads
-	done      func(coldRead, error) // is told of the end of each read
+	done      func(coldRead, error) // called at the end of each read
 	readBytes int64                 // in one operation
 	maxBytes  int64                 // of the cache
 
@@ -32,7 +32,7 @@ type coldReader struct {
 	pending map[uint64]coldRead   // by operation id
 	reading map[coldRead]struct{} // the same, to start none twice
 
-	forClients map[coldRead]bool // of them, see cold_wait.go
+	forClients map[coldRead]bool // those of them that are for clients, see cold_wait.go
 }
 
 type coldEntry struct {
@@ -40,7 +40,7 @@ type coldEntry struct {
 	entry *pb.Entry
 }
 
-// coldKey is the address of the record that an entry is in, and the entry's index, since packed ones share it.
+// coldKey is the address of the record that an entry is in, and the entry's index, since packed entries share a record.
 type coldKey struct {
 	addr  wal.LSN
 	index uint64
@@ -64,8 +64,8 @@ func newColdReader(log *wal.Log, r *reads, done func(coldRead, error), readBytes
 	}
 }
 
-// cached returns the entries from lo that are in the cache, up to hi and maxSize bytes: none if lo
-// isn't there.
+// cached returns consecutive entries from lo on that are in the cache, below hi and up to maxSize bytes. It returns
+// none if lo isn't there.
 func (c *coldReader) cached(g GroupID, lo, hi, maxSize uint64) []*pb.Entry {
 	var ents []*pb.Entry
 	size := uint64(0)
@@ -97,8 +97,7 @@ func (c *coldReader) lookup(g GroupID, i uint64) *pb.Entry {
 	return el.Value.(*coldEntry).entry
 }
 
-// read starts a read of the entries from lo, below hi, and reports whether it did: not if it is under
-// way.
+// read starts a read of entries from lo on, below hi. It returns false if one from lo is under way already.
 func (c *coldReader) read(g GroupID, lo, hi uint64) bool {
 	key := coldRead{g, lo}
 	if _, ok := c.reading[key]; ok {
@@ -122,18 +121,18 @@ func (c *coldReader) finish(key coldRead, res wal.Result) error {
 	}
 	switch {
 	case isMissing(err):
-		return nil // replaced or released while it was read: who still wants it asks again
+		return nil // replaced or released while it was read: whoever still wants it asks again
 	case err != nil:
 		return err
 	}
-	for i := len(ents) - 1; i >= 0; i-- { // the first was asked for, so it must be the last to go
+	for i := len(ents) - 1; i >= 0; i-- { // the first one was asked for, so it must be evicted last
 		c.insert(key.group, &ents[i], len(res.Data))
 	}
 	return nil
 }
 
-// insert puts an entry into the cache that was read with others, read bytes in all. It is copied, so that no
-// read's buffer is kept alive by a small entry.
+// insert puts an entry into the cache. It was read with others, read bytes in all. A small entry is copied, so that it
+// doesn't keep the whole buffer of the read alive.
 func (c *coldReader) insert(g GroupID, e *wal.Entry, read int) {
 	addr, ok := c.log.Address(g, e.Index)
 	k := coldKey{addr, e.Index}
@@ -153,16 +152,16 @@ func (c *coldReader) insert(g GroupID, e *wal.Entry, read int) {
 	}
 }
 
-// isMissing reports whether a read failed because what it read was replaced or released meanwhile.
+// isMissing reports whether a read failed because its entries were replaced or released meanwhile.
 func isMissing(err error) bool { return errors.Is(err, wal.ErrMissing) }
 
-// toRaft makes raft's form of an entry, with the same data.
+// toRaft converts an entry to raft's form. Both share the data.
 func toRaft(e *wal.Entry) *pb.Entry {
 	kind := pb.EntryType(e.Kind)
 	return &pb.Entry{Term: &e.Term, Index: &e.Index, Type: &kind, Data: e.Data}
 }
 
-// toLog makes the log's form of an entry, with the same data.
+// toLog converts an entry to the log's form. Both share the data.
 func toLog(e *pb.Entry) wal.Entry {
 	return wal.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Kind: wal.EntryKind(e.GetType()), Data: e.GetData()}
 }

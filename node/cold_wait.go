@@ -8,22 +8,22 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// Clients' reads of old entries take turns, as tasks do: each costs up to Config.ColdReadBytes until its result has
-// been taken, and one connection could ask for thousands at once.
+// Clients' reads of old entries take turns, as tasks do. Each takes up to Config.ColdReadBytes of memory until its result
+// is used, and one connection could ask for thousands at once.
 const (
-	coldAtOnce   = 32 // reads for clients under way
-	coldOfReader = 16 // of them, or waiting for a turn, for one fetch or search
+	coldAtOnce   = 32 // reads for clients under way, at most
+	coldOfReader = 16 // reads of one fetch or search, under way or waiting for their turn, at most
 )
 
 // entryWait is a fetch or a search that may have to wait for old entries.
 type entryWait struct {
 	request *request
 	ready   func()    // looks again, whether or not the request is over
-	in      []GroupID // of which it waits for a read, each once
+	in      []GroupID // groups in which it waits for a read, each once
 }
 
-// entry returns an entry from memory, or nil: then a read was asked for, and the reader looks again when it
-// is done. An error says that it can't be read at all.
+// entry returns an entry from memory. If it isn't there, entry asks for a read and returns nil, and rd looks again when
+// the read is done. An error says that the entry can't be read at all.
 func (n *Node) entry(p *partition, index uint64, rd *entryWait) (*pb.Entry, error) {
 	if e := p.group.view.entry(index); e != nil {
 		n.counters.hotHits++
@@ -43,7 +43,7 @@ func (n *Node) entry(p *partition, index uint64, rd *entryWait) (*pb.Entry, erro
 	return nil, nil
 }
 
-// readFor reads an entry of a group, and those after it, for a reader: when its turn has come, or with a read that is
+// readFor reads an entry of a group, and those after it, for a reader. It waits for its turn, or joins a read that is
 // under way.
 func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 	key := coldRead{g.id, index}
@@ -78,13 +78,13 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 	})
 }
 
-// readyIn lets a reader look again: what it waited for in a group may be there.
+// readyIn lets a reader look again: the entry that it waited for in a group may be in memory now.
 func (rd *entryWait) readyIn(id GroupID) {
 	rd.in = slices.DeleteFunc(rd.in, func(in GroupID) bool { return in == id })
 	rd.ready()
 }
 
-// coldDone is called when a read of a group's old entries is done.
+// coldDone is called when a read of old entries is done. It wakes all readers that wait in the group, and raft.
 func (n *Node) coldDone(read coldRead, err error) {
 	if g := n.group(read.group); g != nil && err != nil {
 		n.damaged(g, read.first, err)

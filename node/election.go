@@ -9,9 +9,9 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
-// campaignEagerly campaigns without waiting for an election timeout where it is likely that nobody
-// leads: in a new group, and after the leader's connection broke. Raft's pre-vote keeps that from
-// disturbing a leader that others still hear.
+// campaignEagerly campaigns without waiting for an election timeout, where probably nobody leads: in a new
+// group, and after the leader's connection broke (ADR 6). If the leader lives after all, raft's pre-vote protects
+// it: whoever still hears it grants no pre-vote.
 func (g *group) campaignEagerly() {
 	switch {
 	case g.eagerTicks == 0:
@@ -34,8 +34,8 @@ func (g *group) campaign() {
 	g.touch()
 }
 
-// beEager makes the replica campaign after some ticks, and each replica behind it in the list a little
-// later, but for the one on a broker that is out of the question.
+// beEager makes the replica campaign after some ticks. Each replica waits a little longer than the one before it in
+// the list, so that they don't split the votes. The replica on broker except isn't waited for.
 func (g *group) beEager(except BrokerID, after int) {
 	g.eagerTicks, g.eagerAfter = g.node.cfg.ElectionTicks, after
 	for _, b := range g.peers {
@@ -48,10 +48,11 @@ func (g *group) beEager(except BrokerID, after int) {
 	}
 }
 
-// eagerStep is how many ticks one replica waits for another that comes before it.
+// eagerStep is how many ticks a replica waits for each one before it.
 const eagerStep = 3
 
-// loseLeader makes this replica campaign soon, each replica a little later than the one before it.
+// loseLeader forgets the leader on a broker that was lost, and lets this replica campaign soon. While it remembered
+// the leader it would grant no pre-vote to others either.
 func (g *group) loseLeader(id BrokerID) {
 	_ = g.rn.ForgetLeader()
 	g.lead = raft.None
@@ -60,9 +61,9 @@ func (g *group) loseLeader(id BrokerID) {
 	g.campaignEagerly()
 }
 
-// handOver gives leadership to another replica, trying each of those that were heard from lately,
-// and reports whether that is under way. While it is, raft takes no proposals and brings the other
-// up to date first.
+// handOver hands leadership to another replica and reports whether that is under way. Each call tries one that
+// wasn't tried before. Meanwhile raft accepts no proposals; it first brings the other one up to date, and gives up
+// after an election timeout.
 func (g *group) handOver() bool {
 	if g.role != raft.StateLeader {
 		return false
@@ -81,7 +82,8 @@ func (g *group) handOver() bool {
 	return true
 }
 
-// successor returns the replica that has most of the log, of those that weren't tried yet.
+// successor returns the replica that has most of the log, of those that were heard from lately and weren't tried
+// yet. It needs the fewest entries before it can lead.
 func (g *group) successor() uint64 {
 	best, most := raft.None, uint64(0)
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
@@ -92,8 +94,8 @@ func (g *group) successor() uint64 {
 	return best
 }
 
-// handOver gives leadership away, group by group. When none is on its way any more, all that is left
-// is to make durable what the log holds by then.
+// handOver hands over all leaderships of a broker that stops. When none is under way any more, it only remains to
+// make durable what the log holds by then.
 func (n *Node) handOver() {
 	if n.handingOver {
 		return
@@ -109,7 +111,7 @@ func (n *Node) handOver() {
 	})
 }
 
-// noteRole tells who waits for this replica when it gains or loses leadership.
+// noteRole notes that this replica gained or lost leadership. A new leader doesn't serve yet, see applyCommitted.
 func (g *group) noteRole(soft *raft.SoftState) {
 	if soft == nil || soft.RaftState == g.role {
 		return
@@ -125,7 +127,8 @@ func (g *group) noteRole(soft *raft.SoftState) {
 	}
 }
 
-// abdicate drops everything that only a leader may answer.
+// abdicate ends everything that only a leader may answer. Proposals may be committed by the next leader, or not;
+// this replica can't tell, and says so (errNotLeader).
 func (g *group) abdicate() {
 	lost := append(append(g.ordered, g.proposed...), g.pending...)
 	g.ordered, g.proposed, g.pending, g.entries = nil, nil, nil, nil

@@ -11,10 +11,10 @@ import (
 	"chronik/wal"
 )
 
-// raftID makes a raft id. The upper half is the broker. The lower is a number that the broker's
-// replica never had before: in group 0 the broker's incarnation, in partitions one that the catalog
-// gave out. So an id is never used again after its log was lost or dropped. Raft knows no id 0;
-// numbers are at least 1.
+// raftID makes a raft id: the broker in the upper half, the number of its replica in the lower one. The
+// number is the broker's incarnation in group 0, and in partitions one that the catalog gave out. No broker
+// gets the same number twice. Raft needs that: a replica that has lost its log has forgotten its votes, and
+// under its old id it could vote again in the same term. Numbers start at 1, because raft reserves id 0.
 func raftID(b BrokerID, number uint32) uint64 { return uint64(b)<<32 | uint64(number) }
 
 // brokerOf is the inverse of raftID; -1 for raft's "none".
@@ -25,62 +25,63 @@ func brokerOf(id uint64) BrokerID {
 	return BrokerID(id >> 32)
 }
 
-// leaderEpoch is where raft's term becomes Kafka's leader epoch (KIP-101). Epochs never begin again: terms above the
-// largest one are refused when they arrive.
+// leaderEpoch turns raft's term into Kafka's leader epoch (KIP-101). Epochs never wrap around: terms above the
+// largest epoch are refused when they arrive (terms.go).
 func leaderEpoch(term uint64) int32 { return int32(min(term, maxTerm)) }
 
-// machine is the state that a group's committed entries build: the catalog or a partition. Apply is
-// the only place where state that a client can see changes.
+// machine is the state that a group's committed entries build: the catalog, a partition or a coordinator of
+// consumer groups. State that a client can see changes only in apply. So replicas agree, and nothing has to be
+// rolled back when a leader is deposed.
 type machine interface {
-	// apply takes the next committed entry and returns what the proposer is told. Empty data is
+	// apply applies the next committed entry and returns the result for its proposer. Empty data is
 	// raft's own entry, with which a leader begins its term.
 	apply(index, term uint64, data []byte) any
-	// snapshot returns the state after the last applied entry, for the next checkpoint, in pieces. They are those of
-	// that state, whatever is applied before all are written; there is one at a time. since is the entry of the
-	// checkpoint before, 0 if there is none.
+	// snapshot returns the state after the last applied entry, for the next checkpoint, in pieces. Entries may be
+	// applied before all pieces are written; the pieces still show the state as it is now. One snapshot is taken at
+	// a time. since is the entry of the previous checkpoint, 0 if there is none.
 	snapshot(since uint64) pieces
-	// state returns the same at once, and leaves pieces that are being written alone. It is for tests.
+	// state returns the same bytes at once, without disturbing a snapshot under way. It is for tests.
 	state(since uint64) []byte
-	// restore takes the states of the log's checkpoints, oldest first; a machine whose snapshots are
-	// whole needs only the last.
+	// restore builds the state from the log's checkpoints, oldest first. A machine whose snapshots are
+	// complete needs only the last one.
 	restore(checkpoints [][]byte) error
-	// adopt takes the state of a machine of the same kind, which was restored from what another broker sent and which
-	// nobody else uses, in the place of its own.
+	// adopt replaces the state by that of another machine of the same kind. That one was restored from a checkpoint of
+	// another broker, and nobody else uses it.
 	adopt(received machine)
 	// retain returns the first entry that the machine still needs; one past the last applied if none.
 	retain() uint64
-	// leading tells that this replica now answers for the group: it leads, and an entry of its own
-	// term is applied. following tells that it no longer does.
+	// leading says that this replica now serves the group: it leads, and has applied an entry of its own
+	// term. following says that it no longer does.
 	leading()
 	following()
 }
 
-// group is one replica of a raft group: raft's state machine, its log and what waits for either.
+// group is one replica of a raft group: raft's state machine, its log, and everything that waits for either.
 type group struct {
 	node      *Node
 	id        GroupID
 	self      uint64  // raft id of this replica
-	begins    wal.LSN // where the broker's log begins to speak of it; 0 if it did at Open
+	begins    wal.LSN // position of its first record in the broker's log; 0 if it was there at Open
 	rn        *raft.RawNode
 	view      logView
 	pipe      pipeline
 	machine   machine
 	conf      *pb.ConfState // the replicas
 	confIndex uint64        // entry of the last configuration change in conf
-	peers     []BrokerID    // on which they are, ascending; with this one if it is among them
+	peers     []BrokerID    // brokers that hold a replica, ascending, this one included
 
-	// What raft last told, kept because asking it allocates.
+	// What raft last reported, kept because asking it allocates.
 	term, vote, commit uint64
-	openedAt           Time // and the highest term that was believed then, see terms.go
-	termLimit          uint64
+	openedAt           Time   // when the replica was opened,
+	termLimit          uint64 // and the highest term that was believed then, see terms.go
 	lead               uint64
 	role               raft.StateType
 	applied            uint64
 	servingSince       Time
-	serving            bool // leading() was told and following() not yet
+	serving            bool // between machine.leading and machine.following
 
-	// A proposal is ordered when raft gave it an index, and committed when it is applied. Each
-	// queue is in log order.
+	// A proposal is ordered once raft has given it an index. Its proposer gets the result when the entry is
+	// committed and applied. Each queue is in log order.
 	pending  []proposal  // not yet handed to raft
 	proposed []proposal  // handed to raft in this step, not yet ordered
 	ordered  []proposal  // waiting for commit
@@ -96,20 +97,20 @@ type group struct {
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches
-	decoded                 []decoded // those that have come, until raft has taken or refused them
-	careful                 bool      // old entries are read one by one, because one can't be read
-	unreadable              []uint64  // entries that can't be read back, and that nobody else has
-	confTicks               int       // until the leader looks at the replicas again
+	decoded                 []decoded // fetched ones, until raft has accepted or refused them
+	careful                 bool      // old entries are read one by one, because one of them is damaged
+	unreadable              []uint64  // entries that can't be read back, and of which there is no other copy
+	confTicks               int       // until the leader compares the replicas with what is wanted again
 
 	probing    bool     // an answer to a heartbeat was stepped since the group last advanced
 	closed     bool     // the replica is gone
 	dirty      bool     // in node.dirty
 	hot        bool     // in node.hot
 	position   int      // in node.groups
-	rolled     uint64   // the log's segment for whose beginning it made a checkpoint, or needn't
+	rolled     uint64   // the newest segment of the log that tickCheckpoint has looked at
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
-	eagerAfter int      // after so many of them
-	tried      []uint64 // replicas that were asked to take over while this broker stops
+	eagerAfter int      // ticks to wait before those
+	tried      []uint64 // replicas that were already asked to take over leadership
 }
 
 // alone reports whether this is the only replica.
@@ -130,8 +131,8 @@ func (g *group) step(m *pb.Message) {
 		return
 	}
 	g.probing = g.probing || m.GetType() == pb.MsgHeartbeatResp
-	// Errors say that raft ignored the message (a stale peer, a lost proposal); nothing depends on
-	// them but proposals, which are stepped by proposePending.
+	// An error says that raft ignored the message, for example from a removed replica. Only proposals need to
+	// know, and proposePending steps those.
 	_ = g.rn.Step(m)
 	if t := m.GetType(); t == pb.MsgAppResp || t == pb.MsgHeartbeatResp {
 		g.inSync.answered(g, m)
@@ -139,8 +140,8 @@ func (g *group) step(m *pb.Message) {
 	g.touch()
 }
 
-// tick is called once in each tick. A group that is idle costs hardly anything: it is advanced only if something has
-// come of it.
+// tick is called once per tick. It touches the group only if raft has something to do, so an idle group costs
+// hardly anything.
 func (g *group) tick() {
 	if g.closed || g.id == 0 && g.node.founding.open {
 		return
@@ -163,7 +164,8 @@ func (g *group) tick() {
 	}
 }
 
-// tickCheckpoint makes a checkpoint when the log has begun a segment.
+// tickCheckpoint makes a checkpoint when the log has begun a segment. So a start has little to read, and even a
+// group that is rarely written to lets go of old segments.
 func (g *group) tickCheckpoint() {
 	n := g.node
 	if n.told.Segment == 0 || g.rolled == n.told.Segment {
@@ -175,7 +177,9 @@ func (g *group) tickCheckpoint() {
 	}
 }
 
-// advance hands raft what was queued in this step and does what it asks for until it is quiet.
+// advance hands raft the proposals of this step, and then carries out what raft asks for until it asks for
+// nothing. Messages of one Ready may leave before its entries are durable, except those that need its term
+// (send) and the answers among the responses (persist).
 func (g *group) advance() {
 	g.proposePending()
 	for g.rn.HasReady() {
@@ -211,9 +215,12 @@ func (g *group) advance() {
 	}
 }
 
-// persist puts what raft wants durable into the log: term and vote first and the commit index last,
-// so that a torn write can leave neither entries of an unknown term nor a commit index without its
-// entries.
+// persist puts what raft wants to be durable into the log. Term and vote come first and the commit index last.
+// A torn write keeps a prefix of the records, so it leaves neither entries of an unknown term nor a commit
+// index without its entries.
+//
+// Only a new term and responses need an fsync. A commit index alone doesn't: if a crash loses it, the replica
+// learns it again.
 func (g *group) persist(m *pb.Message) {
 	hardTerm := uint64(0)
 	if m.Term != nil {
@@ -275,7 +282,9 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 	g.order(ents)
 }
 
-// durable does what had to wait for the log to be on the disk up to a position.
+// durable does what had to wait until the log is on the disk up to a position. Responses to this replica are
+// how raft learns that its own disk counts towards the majority. They must not come earlier, or a record could
+// be acknowledged that fewer than a majority of disks hold.
 func (g *group) durable(upTo wal.LSN) {
 	for {
 		released, responses, ok := g.pipe.durable(upTo)
@@ -297,7 +306,7 @@ func (g *group) durable(upTo wal.LSN) {
 	}
 }
 
-// send lets a message to another broker leave, now or when its term is durable.
+// send sends a message to another broker, now or when its term is durable (the hold rule, pipeline.hold).
 func (g *group) send(m *pb.Message) {
 	if g.pipe.hold(m) {
 		g.node.event(Event{Kind: EventHeldMessage, Group: g.id, Term: m.GetTerm()})
@@ -314,29 +323,34 @@ func (g *group) transmit(m *pb.Message) {
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:
 		if m.GetType() == pb.MsgVoteResp {
-			p.clockTold = 0 // it will stamp records, and may have heard no clock since it started
+			p.clockTold = 0 // tell it this clock again: as leader it stamps records, and it may have started just now
 		}
 		p.addRaft(g.id, m)
 	}
 }
 
-// canWait reports whether a message only tells a follower of a new commit index. That comes with the
-// next entries or the next heartbeat anyway, and by itself would cost each follower a step and the
-// leader its answer: under load as much again as the replication itself. The catalog doesn't wait,
-// since any broker answers from its own copy of it; nor do messages without entries by which raft
-// finds out, after an answer to a heartbeat, what became of those that are under way.
+// canWait reports whether a message only tells a follower of a new commit index, so that it needn't be sent. The
+// next entries or the next heartbeat carry the commit index as well. A message of its own would cost each follower
+// a step and the leader an answer, which under load is as much again as the replication itself.
+//
+// Three kinds of empty MsgApp must not wait. The catalog's: every broker answers clients from its own copy, which
+// should be new. Those that follow an answer to a heartbeat (probing): with them raft finds out whether entries
+// under way were lost. Those to a follower that raft probes: it gets no entries until it has answered.
 func (g *group) canWait(m *pb.Message) bool {
 	if g.id == 0 || g.probing || m.GetType() != pb.MsgApp || len(m.Entries) > 0 {
 		return false
 	}
-	replicating := false // otherwise raft probes, and depends on the answer
+	replicating := false // otherwise raft probes, and needs the answer
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		replicating = replicating || id == m.GetTo() && pr.State == tracker.StateReplicate
 	})
 	return replicating && g.role == raft.StateLeader
 }
 
-// applyCommitted applies committed entries, tells their proposers, and lets raft know.
+// applyCommitted applies committed entries, gives their proposers the results, and lets raft know.
+//
+// A leader serves once it has applied an entry of its own term. Before that it can't know which of its entries
+// its predecessors have committed (raft paper, section 8), and its state may lack acknowledged records.
 func (g *group) applyCommitted(m *pb.Message) {
 	for _, e := range m.Entries {
 		step.Assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
@@ -362,9 +376,13 @@ func (g *group) applyCommitted(m *pb.Message) {
 	}
 }
 
-// kick makes the leader's raft try again to send to followers that wait for old entries: they have just been
-// read back, or it is their turn. It steps a copy of the answer to a heartbeat, a message that the network may
-// deliver twice anyway; only for followers heard from lately, since it counts as a sign of life.
+// kick makes the leader's raft try again to send old entries to followers: the entries have just been read back,
+// or the rate limit allows more. Raft has no call for that, and by itself tries again only at the next answer to a
+// heartbeat. So kick steps a copy of such an answer. That is safe, because the network may deliver a message twice
+// anyway. Raft takes it for a sign of life, so only followers that were heard from lately get one.
+//
+// It looks at all followers whose next entry is applied, not only at those whose next entry has left memory:
+// entries in memory are rate limited too.
 func (g *group) kick() {
 	if g.role != raft.StateLeader {
 		return
@@ -381,8 +399,8 @@ func (g *group) kick() {
 	}
 }
 
-// close ends a replica that is no longer wanted here. What it has under way to the disk comes to
-// nothing: its log is about to be removed.
+// close ends a replica that is no longer wanted here. Nothing waits for its writes any more, since its log is
+// about to be removed. What it held back for a sync is never sent.
 func (g *group) close() {
 	g.closed = true
 	g.pipe = pipeline{}

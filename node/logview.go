@@ -10,30 +10,32 @@ import (
 	"chronik/wal"
 )
 
-// logView is one group's part of the log as raft wants to see it (raft.Storage): the newest
-// entries from memory, older ones from the log's files through the cold reader. Terms and bounds
-// come from the log's index and never cost I/O.
+// logView shows raft one group's part of the log (raft.Storage): the newest entries from memory, older ones from
+// the log's files through the cold reader. Terms and bounds come from the log's index and never cost I/O.
 //
-// A read that misses memory starts an asynchronous read and answers ErrCompacted; the Snapshot call
-// with which raft follows at once then answers ErrSnapshotTemporarilyUnavailable, upon which raft
-// skips this send and changes nothing. When the block is there, group.kick makes raft try again.
+// Raft expects Entries to answer at once and has no error for "not now". So a read that misses memory starts an
+// asynchronous read and returns ErrCompacted. Raft then asks for a snapshot in the same call, and gets
+// ErrSnapshotTemporarilyUnavailable. On that it skips this send and leaves the follower's progress as it was.
+// When the entries are in memory, group.kick makes raft try again.
 type logView struct {
 	group *group
 	log   *wal.Log
 	cold  *coldReader
 
 	// hot are consecutive entries up to the last of the group.
-	// Invariant: every entry above the applied index is in it (applied entries are durable).
+	// Invariant: every entry above the applied index is in it. Raft reads those to apply them and to look for
+	// configuration changes before it campaigns, and panics if they are missing. Only applied entries are sure
+	// to be durable, so only those can be read back.
 	hot      []*pb.Entry
 	hotBytes int64
-	missed   bool // set by Entries, taken by Snapshot
-	waits    bool // a follower waits for its turn to have old entries read
+	missed   bool // Entries missed memory: the next Snapshot is only raft's reaction to that
+	waits    bool // a follower waits until the rate limit lets it have old entries
 }
 
 var _ raft.Storage = (*logView)(nil)
 
-// InitialState implements raft.Storage. Commit is raised to the applied index (the commit floor):
-// a commit record may reach the disk later than the state that was built with it.
+// InitialState implements raft.Storage. Commit is at least the applied index (the commit floor, see pipeline):
+// a commit record may reach the disk later than the checkpoint that was built with it.
 func (v *logView) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	st, _ := v.log.State(v.group.id)
 	commit := max(st.Commit, v.group.applied)
@@ -70,8 +72,9 @@ func (v *logView) Term(i uint64) (uint64, error) {
 	return 0, raft.ErrUnavailable
 }
 
-// Entries implements raft.Storage. It never answers an empty slice: a range that exists but isn't
-// in memory is a miss, see logView.
+// Entries implements raft.Storage. It may return fewer entries than asked for, but never none: raft takes an
+// empty slice for "nothing to send", and the follower would wait for ever. A range that exists but isn't in
+// memory is a miss, see logView.
 func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	v.missed = false
 	st, _ := v.log.State(v.group.id)
@@ -81,7 +84,7 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	if hi > st.Last+1 {
 		return nil, raft.ErrUnavailable
 	}
-	old := lo <= v.group.applied // for a follower that is behind: the others have it already
+	old := lo <= v.group.applied // for a follower that lags behind: a majority has these entries
 	if old && !v.hasTurn() {
 		v.missed = true
 		return nil, raft.ErrCompacted
@@ -106,15 +109,16 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	return nil, raft.ErrCompacted
 }
 
-// readAhead reads on when a follower has come to the end of what is cached.
+// readAhead starts the next read when a follower has got all that is cached, so that it needn't wait for a
+// whole read each time.
 func (v *logView) readAhead(next uint64) {
 	if next < v.hotFirst() && v.cold.lookup(v.group.id, next) == nil {
 		v.cold.read(v.group.id, next, v.hotFirst())
 	}
 }
 
-// Snapshot implements raft.Storage. Raft asks after a miss, see above, or because a follower needs
-// what is no longer in the log: then it gets the checkpoint after which the log begins.
+// Snapshot implements raft.Storage. Raft calls it after a miss of Entries, or because a follower needs entries
+// that are no longer in the log. Only the second gets a checkpoint: the one after which the log begins.
 func (v *logView) Snapshot() (*pb.Snapshot, error) {
 	missed := v.missed
 	v.missed = false
@@ -135,8 +139,8 @@ func (v *logView) hotFirst() uint64 {
 	return last + 1
 }
 
-// append hands entries to the log and keeps them in memory. They replace what is there from their
-// first index on.
+// append hands entries to the log and keeps them in memory. They replace all entries from their first index on:
+// a leader of a later term may replace a follower's uncommitted entries.
 func (v *logView) append(ents []*pb.Entry, records []wal.Entry) {
 	first := ents[0].GetIndex()
 	if len(v.hot) > 0 && first <= v.hot[len(v.hot)-1].GetIndex() {
@@ -163,7 +167,8 @@ func (v *logView) truncate(first uint64) {
 	v.hot = v.hot[:keep]
 }
 
-// replace puts another form of an entry in its place, if it is in memory, and returns by how many bytes that changes.
+// replace replaces an entry by another form of it (compaction), if it is in memory. It returns how many bytes that
+// adds.
 func (v *logView) replace(e *pb.Entry) int64 {
 	old := v.entry(e.GetIndex())
 	if old == nil {
@@ -175,7 +180,7 @@ func (v *logView) replace(e *pb.Entry) int64 {
 	return diff
 }
 
-// evict forgets the oldest hot entry and returns its bytes, or false if all must stay.
+// evict forgets the oldest hot entry and returns its bytes. It returns false if all must stay, see hot.
 func (v *logView) evict() (int64, bool) {
 	if len(v.hot) == 0 || v.hot[0].GetIndex() > v.group.applied {
 		return 0, false
@@ -187,7 +192,7 @@ func (v *logView) evict() (int64, bool) {
 	return n, true
 }
 
-// reset forgets everything: a checkpoint takes its place.
+// reset forgets everything, because a checkpoint has replaced the log.
 func (v *logView) reset() { v.hot, v.hotBytes = nil, 0 }
 
 // release forgets hot entries below first, which are no longer in the log.
@@ -205,8 +210,8 @@ func (v *logView) entry(i uint64) *pb.Entry {
 	return nil
 }
 
-// limit cuts a slice of entries after maxSize bytes, but not before its first entry, and caps it so
-// that appending to it copies.
+// limit cuts a slice of entries after maxSize bytes, but keeps at least one. It caps the slice: raft may append
+// to what it gets, and must not write into hot.
 func limit(ents []*pb.Entry, maxSize uint64) []*pb.Entry {
 	size := uint64(0)
 	for i, e := range ents {
@@ -218,8 +223,8 @@ func limit(ents []*pb.Entry, maxSize uint64) []*pb.Entry {
 	return ents[:len(ents):len(ents)]
 }
 
-// entryOverhead is about what raft's structures cost beside an entry's data.
+// entryOverhead is about what raft's structures cost in addition to an entry's data.
 const entryOverhead = 96
 
-// entryBytes is what an entry is taken to cost in memory and in a message.
+// entryBytes is the estimated size of an entry in memory and in a message.
 func entryBytes(e *pb.Entry) int64 { return int64(len(e.GetData())) + entryOverhead }

@@ -8,11 +8,16 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// catchUpBurst is how much of the pace of catching up may be used at once.
+// Old entries are sent to followers under a rate limit, so that catching up leaves disk, network and CPU to new
+// records (ADR 8). Entries count as old if they are applied: a majority has them, and only a follower that lags
+// behind asks for them. One limit holds for all groups of the broker. Node.catchUpAt is the time up to which it is
+// used: sending moves it forward, new writes move it back.
+
+// catchUpBurst is how far ahead of now the limit may be used.
 const catchUpBurst = 10 * time.Millisecond
 
-// hasTurn reports whether the pace of catching up allows to send old entries now, be they in memory or not.
-// If it doesn't, the group tries again when it does.
+// hasTurn reports whether the rate limit allows old entries to be sent now, whether or not they are in memory.
+// If not, the group tries again when it does.
 func (v *logView) hasTurn() bool {
 	n := v.group.node
 	if n.catchUpAt <= n.now.Add(catchUpBurst) {
@@ -28,20 +33,20 @@ func (v *logView) hasTurn() bool {
 	return false
 }
 
-// spend notes what is sent of the pace of catching up.
+// spend charges entries that are sent to the rate limit.
 func (v *logView) spend(ents []*pb.Entry) {
 	n := v.group.node
 	n.catchUpAt = max(n.catchUpAt, n.now).Add(n.cfg.catchUpTime(ents))
 }
 
-// earn adds new entries of a group that this broker leads to the pace of catching up, twice: whoever is
-// behind must come closer, however much is written meanwhile.
+// earn credits the rate limit with twice the new entries of a group that this broker leads. So a follower that
+// lags behind comes closer however much is written meanwhile.
 func (v *logView) earn(ents []*pb.Entry) {
 	n := v.group.node
 	n.catchUpAt = n.catchUpAt.Add(-2 * n.cfg.catchUpTime(ents))
 }
 
-// catchUpTime is how long the pace of catching up takes for entries.
+// catchUpTime is how long the rate limit takes for entries.
 func (c *Config) catchUpTime(ents []*pb.Entry) time.Duration {
 	if c.CatchUpBytesPerSecond <= 0 {
 		return 0

@@ -13,21 +13,21 @@ import (
 	"chronik/node/step"
 )
 
-// proposal is an entry on its way through the log, and who wants to know.
+// proposal is an entry on its way through the log, and the callback of its proposer.
 type proposal struct {
 	index, term uint64
 	size        int64
 	done        func(result any, err error)
 }
 
-// maxUnderway bounds the bytes of entries that were proposed here and are not committed. Requests that wait for them are
-// bounded by the world, but one whose time was up is answered, and its entry stays until a majority has it.
+// maxUnderway bounds the bytes of entries that were proposed here and are not committed. The world bounds the requests
+// that wait. But a request whose time is up is answered, while its entry stays in memory until a majority has it.
 const maxUnderway = 512 << 20
 
 var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait already until a majority of the replicas has them; try again when it has", maxUnderway>>20)
 
-// errNotLeader says that a proposal may or may not be committed one day: this replica no longer
-// leads its group.
+// errNotLeader says that this replica doesn't lead its group, or no longer does. A proposal that was ordered may still
+// be committed by the next leader.
 var errNotLeader = errors.New("this broker does not lead the partition")
 
 // propose queues an entry for the log. done is called once: with the result of apply, or with
@@ -52,8 +52,8 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 	g.touch()
 }
 
-// proposePending gives raft all entries of this step in one message: raft answers each message with
-// a round of replication, so one message for many entries is five times cheaper.
+// proposePending gives raft all entries of this step in one message. Raft starts a round of replication for each
+// message, so one message with many entries is about five times cheaper than one for each.
 func (g *group) proposePending() {
 	if len(g.pending) == 0 {
 		return
@@ -63,14 +63,14 @@ func (g *group) proposePending() {
 	g.proposed = pending
 	self := g.self
 	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
-	if err != nil { // not the leader any more, or it is handing over
+	if err != nil { // not the leader any more, or handing over leadership
 		g.proposed = nil
 		g.lose(pending)
 	}
 }
 
-// order gives the proposals of this step their place in the log. While this replica leads, every
-// entry with data in its term is its own proposal, in the order of proposing.
+// order gives the proposals of this step their indexes. Raft doesn't say which entry is which proposal, but while this
+// replica leads, every entry with data in its term is a proposal of its own, in the order of proposing.
 func (g *group) order(ents []*pb.Entry) {
 	for _, e := range ents {
 		if len(g.proposed) == 0 {
@@ -86,8 +86,8 @@ func (g *group) order(ents []*pb.Entry) {
 	}
 }
 
-// complete tells the proposer of an entry its result. A proposal at the same index but of another
-// term was replaced; its proposer has been told when leadership ended.
+// complete gives the proposer of an entry its result. A proposal of another term at the same index can't be waiting:
+// proposers were told when leadership ended (abdicate).
 func (g *group) complete(e *pb.Entry, result any) {
 	if len(g.ordered) == 0 || g.ordered[0].index != e.GetIndex() {
 		return

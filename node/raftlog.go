@@ -4,8 +4,8 @@ package node
 
 import "fmt"
 
-// raftLogger keeps raft silent: what matters is told as Events. Panics must panic, since raft goes
-// on as if they never return.
+// raftLogger keeps raft silent, since Events report what matters. Its Panic and Fatal must panic, because raft
+// relies on it that they don't return.
 type raftLogger struct{}
 
 func (raftLogger) Debug(...any)            {}

@@ -8,22 +8,24 @@ import (
 	"go.etcd.io/raft/v3"
 )
 
-// readQueue holds reads that need proof that this replica still leads (raft's ReadIndex, thesis
-// section 6.4): one round of heartbeats serves all reads that came before it.
+// readQueue holds reads that need proof that this replica still leads (raft's ReadIndex, thesis section 6.4). A
+// deposed leader doesn't know that it was deposed, and would answer with an old state. The proof is one round of
+// heartbeats that a majority answers. A round serves all reads that came before it began, and no later ones: what
+// was committed before a read must be covered by it.
 type readQueue struct {
 	last    uint64        // context of the newest round
 	round   uint64        // context of the round under way, 0 if none
 	age     int           // ticks since it was sent
 	asked   []*indexRead  // served by the round under way
 	waiting []*indexRead  // served by the next
-	proven  []provenReads // wait for the state machine, which may lag behind a quorum of disks
+	proven  []provenReads // wait for the state machine: a majority may have committed more than is applied here
 }
 
-// indexRead is one read that waits. A round ends soon, if only with leadership, so one whose request is over may stay
-// in the queue until then; it holds nothing.
+// indexRead is one read that waits. If its request is over, it stays in the queue until the round ends. That is soon,
+// at the latest when leadership ends, and meanwhile it holds nothing.
 type indexRead struct {
 	request *request
-	done    func(err error) // nil: it is answered, or nobody waits for it
+	done    func(err error) // nil: it was called, or the request is over
 }
 
 func (w *indexRead) end(err error) {
@@ -40,8 +42,9 @@ type provenReads struct {
 	done  []*indexRead
 }
 
-// readIndex calls done when everything committed before the call is applied here and this replica
-// was the leader in between; with an error if it can't tell, and not at all if the request is over before.
+// readIndex calls done once everything that was committed before the call is applied here, and this replica is known
+// to have led after the call. It calls done with an error if it can't tell, and not at all if the request is over
+// before that.
 func (g *group) readIndex(r *request, done func(err error)) {
 	switch {
 	case !g.serving:
@@ -77,7 +80,7 @@ func (q *readQueue) send(g *group) {
 	g.touch()
 }
 
-// tick sends the round again now and then: raft drops one silently when messages are lost.
+// tick repeats a round that isn't answered: raft doesn't notice if its messages are lost.
 func (q *readQueue) tick(g *group) {
 	if q.round == 0 {
 		return
@@ -91,7 +94,7 @@ func (q *readQueue) tick(g *group) {
 func (q *readQueue) ready(g *group, states []raft.ReadState) {
 	for _, s := range states {
 		if q.round == 0 || binary.BigEndian.Uint64(s.RequestCtx) != q.round {
-			continue // the answer to a round that was sent twice
+			continue // the second answer to a round that was repeated
 		}
 		q.proven = append(q.proven, provenReads{s.Index, q.asked})
 		q.round, q.asked = 0, nil
@@ -115,7 +118,8 @@ func (q *readQueue) applied(g *group) {
 	}
 }
 
-// endedAtOnce is how many reads of one round are answered in the step in which it ends, at least.
+// endedAtOnce is how many reads of one round are answered in the step in which it ends. The others follow in later
+// steps, because thousands of clients may wait for one round.
 const endedAtOnce = 64
 
 // fail answers all reads when leadership ends.

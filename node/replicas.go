@@ -16,19 +16,20 @@ import (
 	"chronik/wal"
 )
 
-// The catalog says on which brokers a group's replicas shall be. Its leader makes it so, one step at
-// a time, each a configuration change in the group's own log (raft paper, section 6; joint consensus):
+// The catalog says on which brokers a group's replicas should be. The group's leader makes it so, one step at
+// a time. Each step is a configuration change in the group's own log (raft paper, section 6; joint consensus):
 //
-//  1. replicas that are missing join as learners, which copy but don't vote;
-//  2. when they have caught up they become voters and the others leave, in one joint change; the
-//     leader itself stays until
-//  3. it has handed leadership to a replica that is to stay, which removes it;
-//  4. the leader tells the catalog, upon which brokers without a replica forget theirs.
+//  1. Missing replicas join as learners, which copy but don't vote. An empty replica that voted would raise the
+//     majority without adding anything to it, and could stop the group until it has caught up.
+//  2. When they have caught up, they become voters and the others leave, in one joint change. So there is no
+//     state in between with too few voters. The leader itself stays for now.
+//  3. If the leader is to go, it hands leadership to a replica that is to stay, and that one removes it.
+//  4. The leader reports to the catalog. Then brokers without a replica delete theirs.
 //
-// A broker that came back with an empty disk has a new raft id, so it is missing in all its groups,
-// and its old id is to leave: the same steps make it whole.
+// A broker that came back with an empty disk has a new raft id. That id is missing in all its groups, and the old
+// one is to leave, so the same steps repair it.
 
-// setConf notes the replicas of the group.
+// setConf sets the replicas of the group.
 func (g *group) setConf(conf *pb.ConfState) {
 	g.conf, g.peers = conf, nil
 	for _, ids := range [][]uint64{conf.Voters, conf.VotersOutgoing, conf.Learners, conf.LearnersNext} {
@@ -45,7 +46,8 @@ func (g *group) setConf(conf *pb.ConfState) {
 	}
 }
 
-// applyConf applies a committed configuration change.
+// applyConf applies a committed configuration change. It takes effect when applied, not when appended, because
+// raft (the library) works that way. One that can't be made is refused before raft sees it, since raft would panic.
 func (g *group) applyConf(e *pb.Entry) {
 	cc, err := decodeConfChange(e.GetType(), e.GetData())
 	if e.GetIndex() <= g.confIndex {
@@ -58,7 +60,7 @@ func (g *group) applyConf(e *pb.Entry) {
 		g.refuseConf(e.GetIndex(), err)
 		return
 	}
-	conf := g.rn.ApplyConfChange(cc) // raft may ask for a checkpoint meanwhile, with the replicas before
+	conf := g.rn.ApplyConfChange(cc) // raft may ask for a checkpoint in it, which needs conf and confIndex of one entry
 	g.confIndex = e.GetIndex()
 	g.setConf(conf)
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
@@ -67,7 +69,7 @@ func (g *group) applyConf(e *pb.Entry) {
 	g.lookInSync()
 }
 
-// recoverConf does the same while the log is read, before there is a raft.
+// recoverConf does the same during recovery, when raft doesn't exist yet.
 func (g *group) recoverConf(e *wal.Entry) {
 	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
 	if e.Index <= g.confIndex {
@@ -85,12 +87,12 @@ func (g *group) recoverConf(e *wal.Entry) {
 	g.confIndex = e.Index
 }
 
-// refuseConf tells of a configuration change that can't be made. It changes nothing, on all replicas alike.
+// refuseConf reports a configuration change that can't be made. All replicas refuse it alike, and it changes nothing.
 func (g *group) refuseConf(index uint64, err error) {
 	g.node.event(Event{Kind: EventEntryRefused, Group: g.id, N: int64(index), Text: err.Error()})
 }
 
-// changedConf returns what a configuration change at an entry makes of the replicas.
+// changedConf returns the replicas after a configuration change at an entry.
 func changedConf(conf *pb.ConfState, cc *pb.ConfChangeV2, index uint64) (*pb.ConfState, error) {
 	cfg, progress, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, conf)
 	if err != nil {
@@ -120,7 +122,7 @@ func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) 
 	return cc, proto.Unmarshal(data, cc)
 }
 
-// wanted is where a group's replicas shall be.
+// wanted is where a group's replicas should be.
 type wanted struct {
 	voters   []uint64
 	learners []uint64 // that stay learners
@@ -141,7 +143,7 @@ func (g *group) tickReplicas() {
 	g.confTicks = max(1, int(replicaCheck/g.node.cfg.TickInterval))
 	want := g.node.catalog.wantedFor(g.id)
 	if want == nil || len(g.conf.VotersOutgoing) > 0 {
-		return // raft leaves a joint configuration by itself
+		return // one change at a time: raft leaves a joint configuration by itself
 	}
 	switch {
 	case g.addLearners(want):
@@ -152,7 +154,7 @@ func (g *group) tickReplicas() {
 	}
 }
 
-// addLearners makes wanted replicas that are missing learners.
+// addLearners adds missing replicas as learners.
 func (g *group) addLearners(want *wanted) bool {
 	var changes []*pb.ConfChangeSingle
 	for _, id := range append(slices.Clone(want.voters), want.learners...) {
@@ -163,8 +165,8 @@ func (g *group) addLearners(want *wanted) bool {
 	return g.proposeConf(changes, pb.ConfChangeTransitionAuto)
 }
 
-// promote makes learners that have caught up voters, and removes what isn't wanted, but not this
-// replica itself.
+// promote turns learners that have caught up into voters and removes replicas that aren't wanted, except this one.
+// It waits until all new voters are ready, so that one joint change is enough.
 func (g *group) promote(want *wanted) bool {
 	var changes []*pb.ConfChangeSingle
 	for _, id := range want.voters {
@@ -190,7 +192,7 @@ func (g *group) promote(want *wanted) bool {
 	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
 }
 
-// leave hands leadership over if this replica is not to vote any more.
+// leave hands leadership over if this replica should no longer vote. The next leader then removes it.
 func (g *group) leave(want *wanted) bool {
 	if slices.Contains(want.voters, g.self) {
 		return false
@@ -204,8 +206,8 @@ func change(kind pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 	return &pb.ConfChangeSingle{Type: kind.Enum(), NodeId: &id}
 }
 
-// proposeConf proposes a configuration change, if there is one. Raft takes one at a time and drops
-// others; the next check finds out.
+// proposeConf proposes a configuration change, if there is one. Raft accepts one at a time and drops others
+// silently; the next check proposes again what is still to do.
 func (g *group) proposeConf(changes []*pb.ConfChangeSingle, transition pb.ConfChangeTransition) bool {
 	if len(changes) == 0 {
 		return false
@@ -215,8 +217,8 @@ func (g *group) proposeConf(changes []*pb.ConfChangeSingle, transition pb.ConfCh
 	return true
 }
 
-// caughtUp reports whether a learner is so close behind that it can vote without holding up the
-// group.
+// caughtUp reports whether a replica lags so little that the group wouldn't have to wait for it: as a voter it
+// may be needed for a majority, and as a new leader it must get the rest of the log first.
 func (g *group) caughtUp(id uint64) bool {
 	const close = 100 // entries
 	last, _ := g.view.LastIndex()
@@ -227,9 +229,9 @@ func (g *group) caughtUp(id uint64) bool {
 	return found
 }
 
-// mostCanDecide reports whether a majority of some replicas is on brokers that are alive and have room. Without it a group
-// would take the step to voters that can't decide anything: one that is close behind, but whose disk is full, never gets
-// what it lacks, and then not even a command that deletes records goes through.
+// mostCanDecide reports whether a majority of some replicas is on brokers that are alive and have room. Without this
+// check a group could move to voters that can't commit anything. A replica that lags a little, but whose disk is full,
+// never gets the entries that it lacks. Then not even a command that deletes records is committed.
 func (g *group) mostCanDecide(ids []uint64) bool {
 	can := 0
 	for _, id := range ids {
@@ -238,8 +240,8 @@ func (g *group) mostCanDecide(ids []uint64) bool {
 	return can > len(ids)/2
 }
 
-// balance hands leadership to the preferred replica, the first of the placement, when it is well. So
-// leaders spread over the brokers again after a failure.
+// balance hands leadership to the preferred replica, the first of the placement, when that one is alive, has room
+// and has caught up. So leaders spread over the brokers again after a failure.
 func (g *group) balance(preferred BrokerID) {
 	id := g.node.replicaOn(g, preferred)
 	if preferred == g.node.self || id == raft.None || !slices.Contains(g.conf.Voters, id) || !g.node.alive(preferred) || !g.node.hasRoom(preferred) || !g.caughtUp(id) {

@@ -9,17 +9,19 @@ import (
 	"chronik/wal"
 )
 
-// A state may be large, so a checkpoint is written in three parts, and the group goes on meanwhile. The state is encoded
-// in pieces, as many in a step as savingShare allows. Whatever is about to change before its piece is written stays as it
-// was until then, so all pieces are of the state after one entry. Then they are compressed, large ones by a task of the
-// world, and put into the log.
+// A state may be large, so a checkpoint is made in three stages, and the group goes on meanwhile. First the state is
+// encoded in pieces, as many per step as savingShare allows. Then the pieces are compressed, large ones by a task of the
+// world. Then the result is put into the log.
+//
+// All pieces must show the state after one entry. So whatever is about to change before its piece is written leaves its
+// old value in place until then; that is up to each machine.
 
 // saving is a checkpoint that is being written.
 type saving struct {
 	index, term uint64
-	replaces    uint64   // the checkpoint in whose place it comes; 0: it comes beside the others
+	replaces    uint64   // the checkpoint that it replaces; 0: it is added to the others
 	bytes       int64    // group.bytesSince when it began
-	data        [][]byte // what is written, in chunks, so that nothing is copied when there is more
+	data        [][]byte // pieces so far, in chunks, so that growing copies nothing
 	size        int
 	next        pieces // nil: all are in data
 	want        []byte // see Config.CheckStates
@@ -42,8 +44,8 @@ func (s *saving) piece() {
 	s.size += len(s.data[last]) - before
 }
 
-// savingShare is the part of a step's budget for states that are encoded and decoded, one in so many. It is theirs
-// alone: under load they have to get on as well.
+// savingShare says how much of a step's budget is for encoding and decoding states: one part in so many. The share is
+// theirs alone, so that they make progress under load too.
 const savingShare = 4
 
 // maySave is how many pieces of states a step may still encode or decode.
@@ -52,8 +54,8 @@ func (n *Node) maySave() int { return max(1, n.cfg.StepBudget/savingShare) - n.o
 // pieceBytes is about what a piece of a state takes.
 const pieceBytes = 64
 
-// savesAtOnce takes as many bytes of a state for this step as are to be compressed, or decoded; false if they are too
-// many, so that a task has to do it.
+// savesAtOnce charges this step for compressing or decoding size bytes of a state. It returns false if that is too much,
+// and then a task has to do it.
 func (n *Node) savesAtOnce(size int) bool {
 	cost := 1 + size/pieceBytes
 	if cost > n.maySave() {
@@ -63,7 +65,8 @@ func (n *Node) savesAtOnce(size int) bool {
 	return true
 }
 
-// checkpoint has the state kept, in this step or a later one, and then lets go of what that makes superfluous.
+// checkpoint schedules a checkpoint, for this step or a later one. Once it is in the log, entries and checkpoints that
+// it makes superfluous are released.
 func (g *group) checkpoint() {
 	if !g.toSave && g.saving == nil && !g.closed {
 		g.toSave = true
@@ -88,11 +91,11 @@ func (n *Node) save() {
 	}
 }
 
-// maxSaved is how many bytes of states a step begins to write, where pieces are large.
+// maxSaved bounds the bytes of states that one step encodes, since single pieces can be large.
 const maxSaved = 256 << 10
 
-// beginSaving begins to write the state at the applied index. If little happened since the checkpoint before, it takes
-// its place.
+// beginSaving begins to write the state at the applied index. If little happened since the previous checkpoint, the new
+// one replaces it.
 func (g *group) beginSaving() {
 	kept := g.node.log.Checkpoints(g.id)
 	since, replaces := uint64(0), uint64(0)
@@ -147,7 +150,7 @@ func (g *group) encode(s *saving) {
 	})
 }
 
-// keep puts a checkpoint into the log, unless the group is gone or has got one from another broker since.
+// keep puts a checkpoint into the log, unless the group is gone or has got one from another broker meanwhile.
 func (g *group) keep(s *saving, data []byte) {
 	if g.saving != s {
 		return
@@ -166,5 +169,5 @@ func (g *group) keep(s *saving, data []byte) {
 	g.checkpointed, g.stateBytes = s.index, int64(len(data))
 	n.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(s.index)})
 	g.releaseNow()
-	g.touch() // so much may have been applied meanwhile that the next one is due
+	g.touch() // the next one may be due by now
 }

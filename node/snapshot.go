@@ -16,15 +16,17 @@ import (
 )
 
 // A follower whose next entry is no longer in the leader's log gets a checkpoint (raft's snapshot,
-// paper section 7). Raft's message carries only what it is: index, term, replicas, size and
-// checksum. The follower fetches the bytes piece by piece, asks again for what doesn't come, and
-// hands raft the message when it has all. So a large state neither blocks the link nor starts from
-// the beginning when a message is lost.
+// paper section 7). Raft's message only describes it: index, term, replicas, size and checksum. The
+// follower fetches the bytes in pieces, asks again for a piece that doesn't come, and hands raft the
+// message when it has all. So a large state doesn't block the link, and a lost message costs one piece.
+//
+// The follower gets the *oldest* checkpoint of the log. The entries after it, which hold the records, are all
+// in the leader's log and follow.
 //
 // At most maxSnapshots are under way per broker in each direction; the rest wait.
 const maxSnapshots = 2
 
-// minPiece is the least that a follower gets for asking, in bytes.
+// minPiece is the smallest size of a piece in bytes, unless it is the last one.
 const minPiece = 256
 
 // outgoing is a checkpoint that followers of a group fetch.
@@ -33,26 +35,26 @@ type outgoing struct {
 	read        []byte // as it is in the log; nil while it is read
 	conf        *pb.ConfState
 	confIndex   uint64
-	data        []byte // what followers fetch: the state with these replicas; nil while it is made
-	used        Time   // when a follower last asked for a piece, or the read or the packing began or ended
+	data        []byte // what followers fetch: the state with these replicas; nil while it is encoded
+	used        Time   // when it last made progress: a follower asked for a piece, or a read or task began or ended
 }
 
 // incoming is a checkpoint on its way to this replica.
 type incoming struct {
-	message *pb.Message // raft's, to be stepped in the end
+	message *pb.Message // raft's, to be stepped when all is here
 	from    BrokerID
 	size    uint64
 	sum     uint32
 	data    []byte
-	whole   bool // it is being taken apart
+	whole   bool // all is here, and is being decoded
 	asked   Time // when a piece was last asked for
 	got     Time // when the last piece came
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// snapshot returns the oldest checkpoint of the group, after which its log begins; nil while it
-// must be read first or others are under way.
+// snapshot returns the oldest checkpoint of the group, after which its log begins. It returns nil while the
+// checkpoint is being read or encoded, or too many others are under way; raft then asks again.
 func (g *group) snapshot() *pb.Snapshot {
 	kept := g.node.log.Checkpoints(g.id)
 	step.Assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
@@ -74,7 +76,7 @@ func (g *group) snapshot() *pb.Snapshot {
 	}
 	op, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
 	if err != nil {
-		g.node.log.Sync() // it isn't durable yet, and perhaps nobody else waits for that
+		g.node.log.Sync() // it isn't durable yet, and nobody else may be waiting for a sync
 		return nil
 	}
 	g.setOutgoing(&outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now})
@@ -98,7 +100,9 @@ func (g *group) setIncoming(in *incoming) {
 	g.incoming = in
 }
 
-// repack makes what followers fetch, with the replicas of today: a little at once, if raft may be told at once.
+// repack encodes what followers fetch: the state with the replicas of today, for raft refuses a snapshot that
+// doesn't list the receiving replica (ADR 5). atOnce allows a small one to be encoded in this call. It must be
+// false where raft is being called, since the end of it calls raft again.
 func (g *group) repack(o *outgoing, atOnce bool) {
 	o.conf, o.confIndex, o.data, o.used = g.conf, g.confIndex, nil, g.node.now
 	conf := g.conf
@@ -114,7 +118,7 @@ func (g *group) repack(o *outgoing, atOnce bool) {
 	})
 }
 
-// takeApart does a task on a checkpoint, a small one at once if that may be.
+// takeApart carries out a task on a checkpoint: at once if atOnce allows it and the checkpoint is small.
 func (g *group) takeApart(atOnce bool, t Task, done func(TaskResult)) {
 	if atOnce && g.node.savesAtOnce(foldedBytes*len(t.Batch)) {
 		done(t.Do())
@@ -127,7 +131,7 @@ func (g *group) takeApart(atOnce bool, t Task, done func(TaskResult)) {
 	})
 }
 
-// foldedBytes is about how many bytes of a state a byte of a checkpoint unfolds to.
+// foldedBytes is about how many bytes of state one byte of a checkpoint decompresses to.
 const foldedBytes = 4
 
 // tookCheckpoint takes the result of reading a group's checkpoint for followers.
@@ -148,14 +152,14 @@ func (n *Node) tookCheckpoint(id GroupID, index uint64, res wal.Result) error {
 	return nil
 }
 
-// tickSnapshots asks again for pieces that didn't come, and gives up what leads nowhere.
+// tickSnapshots asks again for pieces that didn't come, and gives up checkpoints that make no progress.
 func (g *group) tickSnapshots() {
 	now, patience := g.node.now, 4*g.node.electionTimeout()
 	if in := g.incoming; in != nil {
 		switch {
 		case in.whole:
 		case now.Sub(in.got) > patience:
-			g.setIncoming(nil) // raft's leader finds out and begins again
+			g.setIncoming(nil) // the leader gives up as well, and raft begins again
 		case now.Sub(in.asked) > g.node.electionTimeout()/2:
 			g.askPiece()
 		}
@@ -167,8 +171,8 @@ func (g *group) tickSnapshots() {
 	}
 }
 
-// failSnapshots tells raft that followers that should have fetched a checkpoint didn't; otherwise it
-// would send them nothing for ever.
+// failSnapshots tells raft that followers didn't fetch a checkpoint that they should have. Raft sends a follower
+// nothing while it fetches one, and without this would never send it anything again.
 func (g *group) failSnapshots() {
 	if g.role != raft.StateLeader {
 		return
@@ -204,7 +208,7 @@ func (g *group) sendSnapshot(b []byte, m *pb.Message) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(o.data, castagnoli))
 }
 
-// receiveSnapshot begins to fetch a checkpoint, or goes on with one.
+// receiveSnapshot begins to fetch a checkpoint. If it is being fetched already, it goes on, in the newer term.
 func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	id, leader, self := GroupID(r.uvarint()), r.uvarint(), r.uvarint()
 	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
@@ -221,7 +225,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		Type: pb.MsgSnap.Enum(), From: &leader, To: &self, Term: &term,
 		Snapshot: &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &index, Term: &entryTerm, ConfState: conf}},
 	}
-	if index <= g.commit { // raft answers what it has, without which the leader would send nothing else
+	if index <= g.commit { // raft answers with what it has; without an answer the leader would send nothing else
 		g.step(message)
 		return
 	}
@@ -248,7 +252,7 @@ func (g *group) askPiece() {
 	}
 }
 
-// receivePieceRequest answers with the next bytes of a checkpoint.
+// receivePieceRequest sends the next bytes of a checkpoint.
 func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 	id, index, offset := GroupID(r.uvarint()), r.uvarint(), r.uvarint()
 	g, p := n.group(id), n.peer(from)
@@ -266,7 +270,8 @@ func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 	n.counters.snapshotSent += int64(len(piece))
 }
 
-// receivePiece takes bytes of a checkpoint, and hands raft the checkpoint when it is whole.
+// receivePiece takes bytes of a checkpoint. When it has all, the checkpoint is decoded into a machine that nobody
+// uses. Raft hears of it only if that succeeds: once raft has accepted a checkpoint, there is no way back.
 func (n *Node) receivePiece(from BrokerID, r *reader) {
 	id, index, offset, piece := GroupID(r.uvarint()), r.uvarint(), r.uvarint(), r.bytes()
 	g := n.group(id)
@@ -293,7 +298,8 @@ func (n *Node) receivePiece(from BrokerID, r *reader) {
 	g.takeApart(true, Task{Kind: TaskDecode, Batch: in.data, machine: m}, func(res TaskResult) { g.received(in, m, res) })
 }
 
-// emptyMachine returns a machine of the group's kind, of a node that nobody uses.
+// emptyMachine returns a machine of the group's kind. It belongs to a scratch node, so that a task can fill it
+// without touching this one.
 func (g *group) emptyMachine() machine {
 	aside := &Node{cfg: g.node.cfg, self: g.node.self, now: g.node.now}
 	switch g.machine.(type) {
@@ -306,7 +312,7 @@ func (g *group) emptyMachine() machine {
 	}
 }
 
-// decoded is a checkpoint of another broker, taken apart.
+// decoded is a checkpoint of another broker after decoding.
 type decoded struct {
 	index     uint64
 	sum       uint32
@@ -314,7 +320,8 @@ type decoded struct {
 	machine   machine
 }
 
-// received hands raft a checkpoint, if it holds a state of the group's machine. Raft takes it, or doesn't, when the group advances.
+// received hands raft a checkpoint that could be decoded. When the group advances, raft either accepts it (install)
+// or ignores it, for example because entries have overtaken it.
 func (g *group) received(in *incoming, m machine, res TaskResult) {
 	if g.incoming != in {
 		return
@@ -330,7 +337,8 @@ func (g *group) received(in *incoming, m machine, res TaskResult) {
 	g.step(in.message)
 }
 
-// install puts a checkpoint that raft accepted in the place of everything the replica has.
+// install replaces everything that the replica has by a checkpoint that raft has accepted. Raft's configuration
+// is the snapshot's from now on; confIndex makes applyConf skip older changes among the entries that follow.
 func (g *group) install(s *pb.Snapshot) {
 	meta, sum := s.GetMetadata(), crc32.Checksum(s.GetData(), castagnoli)
 	i := slices.IndexFunc(g.decoded, func(d decoded) bool { return d.index == meta.GetIndex() && d.sum == sum })
