@@ -21,9 +21,9 @@ type View struct {
 	LogStart      int64 // -1: the group has none
 	// State is a hash of the whole state machine at Applied; 0: not given.
 	State uint64
-	// Begins is the position from which on the broker's log speaks of this replica. It tells what
-	// becomes durable of it from what does of an earlier one, and means nothing for a replica that
-	// was there when the broker started.
+	// Begins is the position of this replica's first record in the broker's log. It separates this replica's
+	// durable records from those of an earlier replica of the group on the same broker. It is meaningless for a
+	// replica that existed when the broker started.
 	Begins uint64
 }
 
@@ -34,9 +34,9 @@ type Entry struct {
 	Hash uint64 // HashPayload of its payload
 }
 
-// Cluster holds what has been observed of all replicas, and checks raft's invariants against it
-// after every step. Each method returns the first violation, after which the Cluster is of no more
-// use. A call costs what changed, not what there is.
+// Cluster holds what has been observed of all replicas, and checks raft's invariants against it after every step.
+// Each method returns the first violation; after that the Cluster must not be used any more. The cost of a call grows
+// with what has changed, not with the size of the state.
 type Cluster struct {
 	groups  map[uint64]*group
 	brokers map[int32][]*disk
@@ -51,8 +51,8 @@ func NewCluster() *Cluster {
 // Reset forgets all that was observed: an operator gave the cluster up, and begins another one.
 func (c *Cluster) Reset() { c.groups, c.brokers = map[uint64]*group{}, map[int32][]*disk{} }
 
-// Observe takes what a replica believes after a step. entry returns the term and payload of an
-// entry of its log, or false if it isn't in memory; it is called during Observe only.
+// Observe takes the view of a replica after a step. entry returns the term and payload of an
+// entry of its log, or false if it isn't in memory; it is called only during Observe.
 func (c *Cluster) Observe(id ReplicaID, group uint64, v View, entry func(index uint64) (term uint64, data []byte, ok bool)) *Violation {
 	g := c.group(group)
 	o := observation{c: c, g: g, r: c.replica(g, id, v.Begins), v: v, entry: entry}
@@ -63,10 +63,9 @@ func (c *Cluster) Observe(id ReplicaID, group uint64, v View, entry func(index u
 	return nil
 }
 
-// Durable says that, by the truth of the disk, an entry of a broker's log, at a position of that log,
-// now survives a power loss. As in the log itself, an entry replaces another one at its index and
-// everything after that; the same entry once more, as when a log is rewritten elsewhere, changes
-// nothing.
+// Durable says that an entry at a position of a broker's log now survives a power loss, judged by the bytes on the
+// disk. As in the log itself, an entry replaces another one at its index and everything after it. The same entry once
+// more, as when the log moves it, changes nothing.
 func (c *Cluster) Durable(broker int32, group, at, index uint64, e Entry) {
 	l := c.disk(broker, group).life(at)
 	if old, ok := l.log.at(index); ok && old.Entry == e {
@@ -96,8 +95,8 @@ func (c *Cluster) durableVote(broker int32, group uint64, l *life, now ballot) *
 	return nil
 }
 
-// DurableRemoval says that the end of a replica, at a position of a broker's log, now survives a power
-// loss: what is left of it comes back no more.
+// DurableRemoval says that the removal of a replica, at a position of a broker's log, now survives a power loss:
+// nothing of it can come back.
 func (c *Cluster) DurableRemoval(broker int32, group, at uint64) {
 	l := c.disk(broker, group).life(at)
 	l.removed, l.ends = true, at+1
@@ -112,7 +111,7 @@ func (c *Cluster) ConfigEntry(group, index uint64) {
 	}
 }
 
-// Restarted says that a broker stopped, by whatever cause.
+// Restarted says that a broker stopped, for whatever reason.
 func (c *Cluster) Restarted(broker int32) {
 	for _, d := range c.brokers[broker] {
 		if d.running != nil {
@@ -134,9 +133,8 @@ func (c *Cluster) Recovered(id ReplicaID, group uint64) {
 	g.replicas[id] = r
 }
 
-// Started says that Recovered was called for all replicas that a broker found in its log. Others that it
-// had were removed, or their beginning was lost: what the log says of their groups from here on is of
-// new ones.
+// Started says that Recovered was called for all replicas that a broker found in its log. Any other replica that it had
+// was removed, or its first record was lost. So later records of its group belong to a new replica.
 func (c *Cluster) Started(broker int32) {
 	for _, d := range c.brokers[broker] {
 		if d.running == nil {
@@ -145,17 +143,17 @@ func (c *Cluster) Started(broker int32) {
 	}
 }
 
-// Forget drops what is known of a group's entries below an index, so that a run without end takes bounded
-// memory. All replicas have to have applied what is below, and no disk may still lose it. Nothing is
-// checked of it any more, also not when a new replica copies it.
+// Forget drops what is known of a group's entries below an index, so that an endless run takes bounded memory. All
+// replicas must have applied those entries, and no disk may still lose them. They aren't checked any more, not even
+// when a new replica copies them.
 func (c *Cluster) Forget(group, index uint64) {
 	if g := c.group(group); index <= g.commit() {
 		g.forget(index)
 	}
 }
 
-// Installed says that a snapshot of the state at an entry took the place of a replica's whole log; the
-// next Observe shows what is left. Until that is durable, a power loss may bring the old log back.
+// Installed says that a snapshot of the state at an entry replaced a replica's whole log. The next Observe shows
+// what is left. Until that is durable, a power loss may bring the old log back.
 func (c *Cluster) Installed(id ReplicaID, group, index, begins uint64) {
 	r := c.replica(c.group(group), id, begins)
 	r.installed, r.life.cutAfter = true, index

@@ -4,9 +4,9 @@ package host
 
 import "sync"
 
-// budget is a bounded number of bytes that many goroutines share, first come, first served. Who
-// asks for more than there is waits. A single demand above the whole bound is met when nobody else
-// holds anything, so that the bound is exceeded by at most one demand and nobody waits for ever.
+// budget is a bounded number of bytes that many goroutines share, first come, first served. Whoever asks for more than
+// is left waits. A demand above the whole bound is met when nobody else holds anything. So the bound is exceeded by at
+// most one demand, and nobody waits for ever.
 type budget struct {
 	mu      sync.Mutex
 	limit   int64

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// gate bounds how many goroutines copy bytes to clients at the same time. Go's scheduler knows no priorities: each
-// goroutine on the way of a small request would wait until all that are ready to copy, one for each client that
-// fetches much, have had their turn. So those wait here, and threads that run Go code are left for the others.
+// gate bounds how many goroutines copy bytes to clients at the same time. Go's scheduler has no priorities. Without the
+// gate, each goroutine that handles a small request would wait until all those that copy have had their turn, one for
+// each client that fetches much. So those wait here, and leave threads to the others.
 type gate chan struct{}
 
 func newGate() gate { return make(gate, max(1, runtime.GOMAXPROCS(0)-2)) }

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// unreadTime is how long a client may take to read answers, beside a time at minRate.
+// unreadTime is how long a client may take to read answers, in addition to the time that they take at minRate.
 const unreadTime = 30 * time.Second
 
-// client is one address, and what all its connections together have taken.
+// client is one address, with what all its connections together use.
 type client struct {
 	addr         string
 	conns        int
@@ -44,12 +44,13 @@ func (s *clients) forget(c *client) {
 // slowTime is how long a client takes no answers before it counts as slow.
 const slowTime = time.Second
 
-// lookEvery is how often connections are looked through for slow ones, unless the bound is exceeded twice.
+// lookEvery is how often connections are searched for slow ones, unless more than twice the bound is used.
 const lookEvery = 10 * time.Millisecond
 
-// dropSlow closes connections until the others keep to the bound on unread answers: first those of the address that has the most
-// of them, over however many connections, and of these the ones with the most. They are those whose clients have taken
-// nothing for slowTime, and any as long as the bound is exceeded twice. The caller holds s.mu.
+// dropSlow closes connections until unread answers are within their bound. It begins with the address that has the most
+// of them, over however many connections, and there with the connection that has the most. It closes only connections
+// whose clients have read nothing for slowTime, but any connection while more than twice the bound is used. The caller
+// holds s.mu.
 func (s *clients) dropSlow(now time.Time) {
 	limit := s.limits.UnreadBytes
 	if s.unread.Load() <= 2*limit && now.Sub(s.looked) < lookEvery {
@@ -111,7 +112,7 @@ func (c *conn) abandon() {
 	c.mu.Unlock()
 }
 
-// stuck says whether the client should have read long ago what is being written.
+// stuck reports whether the client is past its time for reading what is being written.
 func (c *conn) stuck(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

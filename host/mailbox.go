@@ -19,8 +19,8 @@ const (
 	stepBytes = 2 << 20 // of each kind, or one item
 )
 
-// mailbox collects what happened until the loop takes it. Who posts is bounded elsewhere (requests
-// and messages by budgets, results by the operations under way), so posting never blocks.
+// mailbox collects what happened until the loop takes it. Posting never blocks, because everything posted is bounded
+// elsewhere: requests and messages by budgets, results by the operations under way.
 type mailbox struct {
 	mu       sync.Mutex
 	requests inbox[node.Request]
@@ -170,9 +170,9 @@ func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
 // longWait is how long it may take until Go's scheduler comes back to the loop.
 const longWait = 3 * time.Millisecond
 
-// letPost lets readers that have something post it first: fewer, larger steps. Go's scheduler comes back after
-// everything else that is ready, which may be a thousand clients that are written to. Then much is posted anyway, and
-// the loop lets nobody go first for a while.
+// letPost lets readers that have something post it first, for fewer, larger steps. But Go's scheduler comes back only
+// after everything else that is ready, which may be a thousand clients that are written to. If that took long, much is
+// posted anyway, and the loop yields to nobody for a while.
 func (m *mailbox) letPost(clock clock) {
 	before := clock.now()
 	if before < m.hurry {

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// A page of the admin port is made anew pagesPerSecond times in a second, and pagesAtOnce times in a row. Whoever
+// A page of the admin port is rebuilt at most pagesPerSecond times per second, with bursts of pagesAtOnce. Whoever
 // asks more often gets the last one again, so that no crowd keeps the loop and the registry busy.
 const (
 	pagesPerSecond = 4
 	pagesAtOnce    = 8
 )
 
-// page answers with what a handler answers, or answered a moment ago to somebody else. The handler sees one request
-// at a time, without any header, so its answer must not depend on the client.
+// page serves a handler's answer, or the one that it gave somebody else a moment ago. The handler sees one request at
+// a time, without any header, so its answer must not depend on the client.
 type page struct {
 	make http.HandlerFunc
 
@@ -57,7 +57,7 @@ func (p *page) get(r *http.Request) (int, http.Header, []byte) {
 	return p.status, p.header, p.body.Bytes()
 }
 
-// due reports whether the page may be made anew, and takes note of it.
+// due reports whether the page may be rebuilt, and counts that.
 func (p *page) due(now time.Time) bool {
 	const each = time.Second / pagesPerSecond
 	if first := now.Add(-pagesAtOnce * each); p.spent.Before(first) {

@@ -103,8 +103,8 @@ func (p *peers) start() {
 	})
 }
 
-// update makes the links those to the given brokers: new ones begin, those to changed addresses
-// begin anew, those to brokers that are no longer named end.
+// update sets the links to those to the given brokers. It opens links to new brokers, reopens those whose address has
+// changed, and closes those to brokers that are no longer named.
 func (p *peers) update(members []node.Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,8 +148,8 @@ func (p *peers) send(msgs []node.Envelope) {
 	}
 }
 
-// sendBack answers a process that isn't taken for the broker whose id it has: that its connection ends says nothing of
-// that broker.
+// sendBack answers a process that isn't believed to be the broker whose id it has. If its connection ends, that says
+// nothing about the broker.
 func (p *peers) sendBack(m node.Envelope) {
 	sock := p.ways[m.Back]
 	if sock == nil {
@@ -295,8 +295,8 @@ func (p *peers) knownFolder(id node.BrokerID) string {
 	return p.folders[id]
 }
 
-// enter makes sock the newest connection from a broker, and returns its name. Those before it are usually dead or about to
-// be; but it may be of a second process with the broker's id, which must not take the place of the first.
+// enter makes sock the newest connection from a broker, and returns its name. Earlier ones are usually dead or about to
+// be. But the new one may come from a second process with the broker's id, which must not displace the first.
 func (p *peers) enter(from node.BrokerID, sock net.Conn) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

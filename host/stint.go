@@ -2,7 +2,7 @@
 
 package host
 
-// stint is how many bytes are read from a disk or a socket, or written to one, in one system call. A copy of a
-// megabyte in the kernel keeps a CPU for a millisecond, and the group commit that everybody waits for would
-// wait for it; so after each stint the thread gives way (giveWay) to whoever is ready to run.
+// stint is the largest chunk that one system call reads from a disk or a socket, or writes to one. To copy a
+// megabyte in the kernel occupies a CPU for a millisecond, and the group commit that everybody waits for would
+// have to wait for it. So after each stint the thread yields (giveWay) to other threads that are ready.
 const stint = 128 << 10

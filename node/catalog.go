@@ -59,7 +59,7 @@ type topicMeta struct {
 	uuid [16]byte // see topicID
 }
 
-// partitionMeta is where a partition is and shall be.
+// partitionMeta says where a partition is and where it should be.
 type partitionMeta struct {
 	Topic    *topicMeta `json:"-"`
 	Index    int32
@@ -67,14 +67,14 @@ type partitionMeta struct {
 	Founders []uint64      // raft ids of its first replicas: the configuration before its first entry
 	Replicas []replicaMeta // the first is the preferred leader
 	Target   []replicaMeta // where they are moving to; empty if they don't
-	Leaving  []replicaMeta // of earlier targets, still there perhaps
+	Leaving  []replicaMeta // of earlier targets, perhaps still there
 	Moves    uint64        `json:",omitempty"` // goals so far: the end of an earlier move isn't the end of one back to the same place
 
 	// Not replicated: who leads, as the leader itself last said; for brokers without a replica.
 	hintLeader BrokerID
 	hintTerm   uint64
 	heard      heardInSync
-	reported   bool // as leader: that the replicas are where they shall be
+	reported   bool // as leader: that the replicas are where they should be
 }
 
 // replicaMeta is one replica. Number makes its raft id, see raftID.
@@ -85,7 +85,7 @@ type replicaMeta struct {
 
 func (r replicaMeta) id() uint64 { return raftID(r.Broker, r.Number) }
 
-// goal is where the replicas shall be.
+// goal is where the replicas should be.
 func (p *partitionMeta) goal() []replicaMeta {
 	if len(p.Target) > 0 {
 		return p.Target
@@ -282,7 +282,7 @@ func (c *catalog) admit(cmd *command) bool {
 	return true
 }
 
-// wantedFor returns where a group's replicas shall be; nil for a partition that was deleted.
+// wantedFor returns where a group's replicas should be; nil for a partition that was deleted.
 func (c *catalog) wantedFor(g GroupID) *wanted {
 	if g == 0 {
 		return c.wantedHere()
@@ -344,7 +344,7 @@ func (c *catalog) position(name string) int {
 	return sort.Search(len(c.topics), func(i int) bool { return c.topics[i].Name >= name })
 }
 
-// partitionOf returns the partition that a group is, nil if there is none.
+// partitionOf returns the partition of a group, nil if it isn't a partition's.
 func (c *catalog) partitionOf(g GroupID) *partitionMeta { return c.byGroup[g] }
 
 // partition returns a partition by name, nil if there is none.

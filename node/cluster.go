@@ -14,18 +14,18 @@ import (
 	"chronik/node/step"
 )
 
-// joining reports whether this broker has yet to learn who is in the cluster: it joins, or comes back
-// with an empty disk, and knows only what its operator told it. It plans no topic before: one with too
-// few replicas would come of it.
+// joining reports whether this broker has yet to learn who is in the cluster: it joins, or comes back with an
+// empty disk, and knows only its configuration. Until then it places no topic, since that would get too few
+// replicas.
 func (n *Node) joining() bool {
 	return n.cfg.Incarnation != founder && !n.catalog.knowsThisIncarnation()
 }
 
-// errJoining is answered to whoever wants a topic planned.
+// errJoining is the answer to a request that needs a topic placed.
 var errJoining = kafka.Errorf(kerr.NotController, "this broker is joining the cluster and doesn't know all brokers yet; try again, or ask another one")
 
 // members lists all brokers of the cluster, ascending: those that registered, and the others in this one's
-// configuration. What other brokers tell of is good for talking to it and for nothing else, until it registers.
+// configuration. A broker that was only mentioned by others is contacted, but counts for nothing until it registers.
 func (n *Node) members() []*Member {
 	var all []*Member
 	for _, b := range n.catalog.brokers {
@@ -59,8 +59,8 @@ func (n *Node) member(id BrokerID) *Member {
 }
 
 // brokers lists the brokers of the cluster, ascending, without those that have been dead for a while.
-// A broker that only restarts stays: newer librdkafka gives up what it does with a broker that is
-// missing from one answer, and waits for ever where that was the coordinator of a group.
+// A broker that only restarts stays in the list. Newer versions of librdkafka drop a broker that is missing from one
+// answer, and if it was the coordinator of a group, they wait for ever.
 func (n *Node) brokers() []*Member {
 	var live []*Member
 	for _, m := range n.members() {
@@ -78,7 +78,7 @@ const brokerSession = 9 * time.Second
 // while there is none.
 func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
 
-// unregistered counts the brokers that this one was told of and the catalog doesn't know.
+// unregistered counts the brokers that others have mentioned and the catalog doesn't know.
 func (n *Node) unregistered() (count int) {
 	for _, m := range n.cfg.Members {
 		if n.catalog.broker(m.ID) == nil {
@@ -114,7 +114,7 @@ func appendMembers(envelope []byte, members []Member) []byte {
 	return appendBytes(append(envelope, itemMembers), text)
 }
 
-// receiveMembers takes over what another broker says of brokers that this one's catalog doesn't know yet.
+// receiveMembers notes the addresses of brokers that another broker mentions and this one's catalog doesn't know yet.
 func (n *Node) receiveMembers(from BrokerID, r *reader) {
 	var members []Member
 	if err := json.Unmarshal(r.bytes(), &members); err != nil {
@@ -131,7 +131,7 @@ func (n *Node) receiveMembers(from BrokerID, r *reader) {
 			return
 		}
 		if n.founding.open {
-			m.Folder = "" // it may still be emptied and made anew
+			m.Folder = "" // it may still be emptied and formatted again
 		}
 		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
 		switch {
@@ -150,8 +150,8 @@ func (n *Node) receiveMembers(from BrokerID, r *reader) {
 	}
 }
 
-// introduce tells a broker that doesn't answer where this one is. It may not know: it was cut off while
-// this one joined, and can't hear of it from the catalog whose leader this one became meanwhile.
+// introduce tells its address to a broker that doesn't answer. That one may not know it: it was cut off while
+// this one joined, and can't hear of it from the catalog if this one leads that by now.
 func (n *Node) introduce(p *peer) {
 	if n.alive(p.id) || n.now.Sub(p.met) < n.electionTimeout() {
 		return

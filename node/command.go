@@ -15,10 +15,9 @@ import (
 	"chronik/node/step"
 )
 
-// commands is this broker's queue of commands for the catalog. One is under way at a time: it is
-// sent to the leader of group 0 again and again until its entry is applied here, which is also how
-// its result comes back. So any broker can take an administrative request, and has applied its
-// effect when it answers.
+// commands is this broker's queue of commands for the catalog. One is under way at a time. It is sent to the leader of
+// group 0 repeatedly until its entry is applied here, and that gives its result. So any broker can accept an
+// administrative request, and has applied its effect when it answers.
 type commands struct {
 	node     *Node
 	session  uint64
@@ -68,15 +67,15 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 	c.enqueue(cmd, nil, nil, done)
 }
 
-// submitFor does the same for a client's request. A command whose request was answered, with a time-out, or whose
-// connection is gone isn't sent any more: its effect would come when nobody expects it.
+// submitFor does the same for a client's request. Once the request is answered with a time-out, or its connection is gone,
+// the command isn't sent any more: its effect would come when nobody expects it.
 func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) {
 	c.enqueue(cmd, nil, r, done)
 }
 
-// submitPlan does the same for a command that says from which state of the catalog it was worked out, and is refused when
-// that has changed. It is worked out again when its turn comes: of many changes of one topic that wait, each would
-// otherwise be refused as often as there are others before it.
+// submitPlan does the same for a command that names the state of the catalog from which it was worked out, and that is
+// refused if that state has changed. It is worked out again when its turn comes. Otherwise, of many queued changes of one
+// topic, each would be refused once for every one before it.
 func (c *commands) submitPlan(r *request, plan plan, done func(commandResult)) {
 	if cmd, ok := plan(); ok {
 		c.enqueue(cmd, plan, r, done)
@@ -123,8 +122,8 @@ func (c *commands) finish(res commandResult) {
 	p.done(res)
 }
 
-// forget takes out the commands that nobody waits for. The one under way may have its effect all the same, until
-// a later command of this broker is applied.
+// forget removes the commands that nobody waits for. The one under way may still take effect, until a later command of
+// this broker is applied.
 func (c *commands) forget() {
 	c.queue.forget()
 	if p := c.underWay; p != nil && p.abandoned() {
@@ -134,7 +133,7 @@ func (c *commands) forget() {
 	c.begin()
 }
 
-// hangUp takes out the commands of a connection that is gone.
+// hangUp removes the commands of a connection that is gone.
 func (c *commands) hangUp(gone *conn) {
 	c.queue.hangUp(gone)
 	if c.underWay != nil && c.underWay.abandoned() {
@@ -195,7 +194,7 @@ func (c *command) grows() bool {
 	return c.CreateTopic != nil || c.AddPartitions != nil || c.Reassign != nil
 }
 
-// fits reports whether a command may begin: the leader takes none that makes something while there is no room for it.
+// fits reports whether a command may begin: while disks are full, the leader accepts none that needs room.
 func (c *commands) fits(p *pendingCommand) bool {
 	return !p.grows() || c.node.catalog.group.hasRoom()
 }
@@ -215,7 +214,7 @@ func (c *commands) send() {
 		n.receiveCommand(bytes)
 	} else if p := n.peer(leader); p != nil {
 		p.envelope = appendCommand(p.begin(), bytes)
-	} else { // ask around: a broker that is new here can't know who leads
+	} else { // ask around: a new broker can't know the leader
 		for _, p := range n.peers {
 			p.envelope = appendCommand(p.begin(), bytes)
 		}
@@ -232,14 +231,13 @@ func (p *pendingCommand) copyFor(term uint64) []byte {
 	return fmt.Appendf(p.bytes[:end:end], `,"Term":%d}`, term)
 }
 
-// isLate reports whether a copy of a command was sent in another leadership of group 0 than the one in which it would be
-// proposed, or was. Such a copy has no effect, and its origin sends another as long as somebody waits for it. So a copy
-// that lay in a queue or on the network, or that a broker held which was away, ends with the leadership that it
-// was sent in, and that is decided by the order of the catalog and not by a clock. Commands of earlier releases don't
-// say when they were sent.
+// isLate reports whether a copy of a command was sent in another term of group 0 than the one in which it is proposed or
+// applied. Such a copy has no effect; its origin sends another as long as somebody waits for it. So a copy can't survive
+// the leadership in which it was sent, wherever it was held up: in a queue, on the network, or by a broker that was away.
+// The order of the catalog decides that, not a clock. Commands of earlier releases don't name a term.
 func (c *command) isLate(term uint64) bool { return c.Term != 0 && c.Term != term }
 
-// tick sends the command under way again if it got lost or its leader fell.
+// tick sends the command under way again, in case it was lost or its leader failed.
 func (c *commands) tick() {
 	c.forget()
 	if c.underWay != nil && !c.fits(c.underWay) {

@@ -14,19 +14,18 @@ import (
 	"chronik/wal"
 )
 
-// compactor drops records of compacted topics (cleanup.policy=compact) for which a newer one with the
-// same key is there. It works on one partition at a time, in two passes over its old entries: the
-// first notes the newest offset of each key, the second drops the other records from their batches
-// and puts what is left in the place of the entry (wal.Log.Replace).
+// compactor drops records of compacted topics (cleanup.policy=compact) if there is a newer one with the
+// same key. It works on one partition at a time, in two passes over its old entries. The first notes the
+// newest offset of each key. The second drops the other records from their batches, and replaces each entry
+// by what is left (wal.Log.Replace).
 //
-// Each replica compacts its own log when it finds the time; nothing is agreed on. A batch still takes
-// the offsets that it took, keeps its producer's sequences, and stays even when it is empty, so an
-// entry means the same to apply before and after, and replicas that have got unequally far don't
-// differ in anything but old values. The newest record of a key is never dropped, nor is anything
-// among the newest entries (compactionEnd).
+// Each replica compacts its own log when it finds the time, without agreement. A batch keeps its offsets and
+// its producer's sequences, and stays even when it is empty. So an entry means the same to apply before and
+// after, and replicas that have compacted unequally differ only in old values. The newest record of a key is
+// never dropped, nor is any of the newest entries (compactionEnd).
 //
-// A tombstone, a record without a value, is dropped itself when it is older than delete.retention.ms:
-// until then a consumer that was far behind had time to see it.
+// A tombstone, a record without a value, is itself dropped once it is older than delete.retention.ms. Until
+// then a consumer that lags far behind has time to see it.
 type compactor struct {
 	node     *Node
 	part     *partition // nil: idle
@@ -36,12 +35,12 @@ type compactor struct {
 
 	first  cursor // where both passes begin
 	cur    cursor // before the next entry
-	end    uint64 // behind the last entry
+	end    uint64 // one past the last entry
 	keys   *Keys  // the newest offset of each key
 	second bool   // pass
 	seen   survey // in it
 	packing
-	wrote wal.LSN     // behind the last entry that it put in the place of another
+	wrote wal.LSN     // end of the last entry with which it replaced another
 	from  uint64      // where the read under way begins
 	ents  []wal.Entry // were read and are still to be looked at
 	work  int64       // bytes that were looked at since the last pause

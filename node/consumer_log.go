@@ -9,13 +9,13 @@ import (
 	"chronik/kafka"
 )
 
-// keyedLog is a coordinator's partition of __consumer_offsets as clients read it: of each key the newest record, in
-// the order of offsets, as a log that was compacted a moment ago. Tombstones stay for a day, whatever comes after
-// them. It holds no records but places: what a record says is part of the coordinator's state, and is put into
+// keyedLog is a coordinator's partition of __consumer_offsets as clients read it: the newest record of each key, in
+// the order of offsets, like a log that was compacted a moment ago. Tombstones stay for a day, whatever comes after
+// them. It holds places and not records. A record's content is part of the coordinator's state, and is put into
 // Kafka's format when somebody reads it.
 //
-// So it is part of the state that apply builds, the same on all replicas and in their checkpoints, and the raft
-// log behind it is let go of as before.
+// So the keyed log is part of the state that apply builds, the same on all replicas and in their checkpoints. The raft
+// log doesn't have to be kept for it.
 type keyedLog struct {
 	end    int64    // the offset that the next record gets, the high watermark
 	chunks []*chunk // ascending, never empty

@@ -13,14 +13,13 @@ import (
 	"chronik/wal"
 )
 
-// A replica whose log can't be read back as it was written is not to be trusted: neither with what
-// it serves nor with what it has promised to raft. It is closed at once, and the catalog is asked
-// for a new number. With that the broker drops the old replica and begins an empty one, under a raft
-// id of its own, which copies everything from the others like any replica that joins.
+// If a replica's log can't be read back as it was written, the replica can't be trusted: neither its records, nor what
+// it has promised to raft. It is closed at once, and the catalog is asked for a new number. With that number the broker
+// drops the old replica and opens an empty one under a new raft id. Like any new replica, it copies everything from the
+// others.
 //
-// Where there is no other replica nothing can be repaired and nothing is dropped: what can be read
-// is served, and the rest answered with an error: the entry, and what follows it in its span, whose
-// offsets depend on it.
+// If there is no other replica, nothing can be repaired and nothing is dropped. Whatever can be read is served. The
+// damaged entry is answered with an error, and so is the rest of its span, whose offsets depend on it.
 
 // damaged is called when entries of a group can't be read back.
 func (n *Node) damaged(g *group, first uint64, err error) {
@@ -58,14 +57,14 @@ func (n *Node) openDamaged(g *group, err error) {
 	g.closed = true
 }
 
-// isDamage tells damage of one group's data from what ends the broker or the attempt.
+// isDamage distinguishes damage of one group's data from errors that end the broker or the attempt.
 func isDamage(err error) bool { return errors.Is(err, wal.ErrCorrupt) }
 
 // errUnreadable is answered for records that no replica can read any more.
 var errUnreadable = kafka.Errorf(kerr.KafkaStorageError, "the records can't be read back from the only replica; restore it from a backup, or delete the records")
 
-// scrubber reads, in the background and slowly, what hardly anybody reads, so that rot is found while
-// there are other replicas to repair it from.
+// scrubber slowly reads old data in the background, so that rot is found while there are other replicas to repair it
+// from.
 type scrubber struct {
 	at     Time   // when to go on
 	active uint64 // the operation under way, 0 if none

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package node is one broker as a function: Open it on a directory, then Step it with what
-// happened and do what it answers. It has no goroutine, lock, clock or random source, so the same
-// code runs in production (package host) and in the simulator (package sim).
+// Package node is one broker as a function: Open it on a directory, then call Step with what
+// happened, and carry out what Step returns. It has no goroutine, lock, clock or random source, so the
+// same code runs in production (package host) and in the simulator (package sim).
 //
-// A partition is a raft group and its raft log is its record log; the catalog of topics is group 0.
-// All groups of a broker share one write-ahead log, and so one fsync. The way of a record:
-// handleProduce checks the batch and proposes it (api_produce.go), the group hands it to raft and
-// to the log (proposal.go, group.go), the disk and a majority of the other brokers answer, and apply gives it
-// its offset (records.go) and the client its answer (partition.go).
+// A partition is a raft group, and its raft log is its record log. Group 0 is the catalog of topics.
+// All groups of a broker share one write-ahead log, and so one fsync. The path of a record:
+// handleProduce checks the batch and proposes it (api_produce.go). The group hands it to raft and to
+// the log (proposal.go, group.go). The disk and a majority of the brokers answer. Then apply gives the
+// record its offset (records.go), and the client its answer (partition.go).
 //
 // # Rooms
 //
-// Packages below this one hold what needs to know nothing of a broker, and can't:
+// Packages below this one know nothing about a broker, and can't:
 //
 //	step       time, ids, deadlines, asserts
 //	consumers  which member of a consumer group gets which partitions
@@ -37,7 +37,7 @@
 //	the disk        space.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go
 //
-// Of some of them a test holds what they may use of the others (TestRooms, ADR 12).
+// For some rooms a test checks what they may use of the others (TestRooms, ADR 12).
 //
-// A *group* is a raft group wherever nothing else is said; groups of consumers are called that.
+// A *group* is a raft group, unless the text says consumer group.
 package node

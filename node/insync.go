@@ -12,29 +12,29 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
-// Which replicas are in sync (Kafka's ISR) is what the leader knows: raft tells it up to which entry each follower's
-// log is the same as its own, on the disk. A follower comes in when it has everything that was committed an election
-// timeout ago, at most. It goes out when its broker isn't heard, or when it lacks something that was committed
-// syncPatience election timeouts ago; the room between the two keeps it from coming and going under load. A
-// learner isn't in: it has no vote, so the group can't do without another for it.
+// The leader knows which replicas are in sync (Kafka's ISR): raft tells it up to which entry each follower's disk has
+// the leader's log. A follower enters the ISR when it has everything that was committed an election timeout ago. It
+// leaves when it isn't heard, or when it lacks something that was committed syncPatience election timeouts ago. The gap
+// between the two limits keeps it from flapping under load. A learner is never in the ISR. It has no vote, so it can't
+// make up for the loss of a replica that has one.
 //
-// The leaders tell the other brokers when it changes, and now and then. A broker that doesn't know better says that
-// the leader alone is in sync.
+// Leaders tell the other brokers when the ISR changes, and repeat it from time to time. A broker that hasn't heard
+// reports only the leader as in sync.
 
-// syncPatience is by how many election timeouts a follower may be behind that was in sync.
+// syncPatience is by how many election timeouts a follower in the ISR may lag.
 const syncPatience = 10
 
 // syncRounds is in how many ticks a broker tells the others of all groups that it leads, once more.
 const syncRounds = 20
 
-// inSync is what a leader knows of its followers.
+// inSync is what a leader knows about its followers.
 type inSync struct {
 	followers []syncing
 	brokers   []BrokerID // in sync, this one included; ascending
 	missing   bool       // some voter isn't
 }
 
-// syncing is how far one follower is.
+// syncing is the progress of one follower.
 type syncing struct {
 	id       uint64
 	mark     uint64 // entry that was committed when
@@ -44,7 +44,7 @@ type syncing struct {
 	in       bool
 }
 
-// lookInSync looks how far the followers are, and notes it for the other brokers if their list has changed.
+// lookInSync updates the ISR, and schedules a message to the other brokers if it has changed.
 func (g *group) lookInSync() {
 	if !g.serving || g.id == 0 {
 		return
@@ -94,8 +94,8 @@ func (f *syncing) look(g *group, pr tracker.Progress) bool {
 	return f.in
 }
 
-// there reports whether the replica lives. That its broker is heard is not enough: it may have come back without its
-// disk, as another replica.
+// there reports whether the replica lives. It isn't enough that its broker is heard: the broker may have come back
+// without its disk, as another replica.
 func (f *syncing) there(g *group) bool {
 	n, b := g.node, brokerOf(f.id)
 	p, meta := n.peer(b), n.catalog.partitionOf(g.id)
@@ -118,7 +118,7 @@ func (s *inSync) answered(g *group, m *pb.Message) {
 	}
 }
 
-// position is how far a replica is in what its clients count: offsets, and entries in a coordinator.
+// position is the progress of a replica in the units of its clients: offsets, or entries of a coordinator.
 func (n *Node) position(g *group) int64 {
 	if p := n.partitions[g.id]; p != nil {
 		return p.highWatermark
@@ -126,7 +126,7 @@ func (n *Node) position(g *group) int64 {
 	return int64(g.applied)
 }
 
-// syncReport is what a leader tells of a group.
+// syncReport is what a leader tells other brokers about a group.
 type syncReport struct {
 	group    GroupID
 	term     uint64
@@ -162,7 +162,7 @@ func (n *Node) tellInSync() {
 	}
 }
 
-// tickInSync looks how far the followers are, and lets the other brokers be told once in a while.
+// tickInSync updates the ISR, and repeats it to the other brokers from time to time.
 func (g *group) tickInSync() {
 	g.lookInSync()
 	if g.serving && g.id != 0 && g.node.turn(g, syncRounds) {
@@ -197,7 +197,7 @@ func (r *reader) inSync() []syncReport {
 	return reports
 }
 
-// receiveInSync notes what the leaders of groups say.
+// receiveInSync notes the ISRs that leaders report.
 func (n *Node) receiveInSync(from BrokerID, reports []syncReport) {
 	for _, r := range reports {
 		if p := n.catalog.partitionOf(r.group); p != nil && plausibleHint(p, from, r.term, p.heard.term) {

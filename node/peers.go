@@ -17,12 +17,12 @@ import (
 // peer is another broker as this one sees it.
 type peer struct {
 	id       BrokerID
-	pieces   [][]byte // what it will be sent at the end of this step, but for its end
-	envelope []byte   // the end
-	leads    []lead   // that it will be told of at the end of this step
-	heard    Time     // when anything last came from it; when this node opened, before that
+	pieces   [][]byte // envelope that is sent to it at the end of this step, except for the last piece
+	envelope []byte   // the last piece
+	leads    []lead   // leaderships to tell it about at the end of this step
+	heard    Time     // when anything last came from it; until then, when this node opened
 	sent     Time     // when anything was last sent to it
-	met      Time     // when this broker last told it where it is
+	met      Time     // when this broker last told it its own address
 	fullTill Time     // its disk is full, unless it doesn't say so again
 	lost     bool     // its connection broke, and nothing came from it since
 	lostAt   Time     // when it last did
@@ -69,10 +69,10 @@ func (p *peer) begin() []byte {
 	return p.envelope
 }
 
-// referAbove is from how many bytes on data is a piece of its own: to copy less costs less than that.
+// referAbove is the size from which on data becomes a piece of its own. Copying less is cheaper than one piece more.
 const referAbove = 4 << 10
 
-// refer adds data to the envelope as it is. It must not be changed any more.
+// refer adds data to the envelope without copying it. Nobody may change the data any more.
 func (p *peer) refer(data []byte) {
 	n := len(p.envelope)
 	p.pieces = append(p.pieces, p.envelope[:n:n], data)
@@ -127,10 +127,9 @@ func (n *Node) alive(id BrokerID) bool {
 	return p == nil && id == n.self || p != nil && !p.lost && n.now.Sub(p.heard) < 3*n.electionTimeout()
 }
 
-// lose takes the hint that a broker may be dead. Its followers don't wait for their election
-// timeouts: they forget that it leads, so that they can grant each other pre-votes at once, and the
-// first of the remaining replicas campaigns. If the broker is alive after all, that costs it its
-// leadership and nothing else.
+// lose takes the hint that a broker may be dead. Its followers don't wait for their election timeouts. They forget
+// that it leads, so that they can grant each other pre-votes at once, and the first of the remaining replicas
+// campaigns. If the broker is alive after all, that costs it its leadership and nothing else.
 func (n *Node) lose(id BrokerID) {
 	p := n.peer(id)
 	if p == nil {
@@ -155,8 +154,8 @@ func (n *Node) electionTimeout() time.Duration {
 	return time.Duration(n.cfg.ElectionTicks) * n.cfg.TickInterval
 }
 
-// tellLead tells the brokers that have no replica of a group that this one leads it, once in a heartbeat and when it
-// begins to, so that they can send clients here. Replicas know their leader from raft.
+// tellLead announces that this broker leads a group: when that begins, and then once per heartbeat. With that, brokers
+// without a replica of the group can redirect clients. Replicas know their leader from raft.
 func (g *group) tellLead() {
 	n := g.node
 	if !g.serving || !n.turn(g, n.cfg.HeartbeatTicks) && n.now.Sub(g.servingSince) > 2*n.cfg.TickInterval {
@@ -169,7 +168,7 @@ func (g *group) tellLead() {
 	}
 }
 
-// tellAlive tells the brokers to which nothing was said lately that this one is alive.
+// tellAlive sends a sign of life to brokers to which nothing was sent lately.
 func (n *Node) tellAlive() {
 	for _, p := range n.peers {
 		if n.now.Sub(p.sent) >= n.electionTimeout()/2 || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
@@ -193,7 +192,7 @@ func (g *group) has(id uint64) bool {
 	return false
 }
 
-// receiveLeads notes who leads groups of which this broker has no replica.
+// receiveLeads notes the leaders of groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
 		if p := n.catalog.partitionOf(l.group); p != nil && plausibleHint(p, from, l.term, p.hintTerm) {
@@ -202,8 +201,8 @@ func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	}
 }
 
-// receiveRaft steps a raft message. One for a group that this broker doesn't have is dropped: the
-// group was deleted, or its creation hasn't been applied here yet and raft will try again.
+// receiveRaft steps a raft message. A message for a group that this broker doesn't have is dropped: either the group was
+// deleted, or its creation hasn't been applied here yet, and then raft sends again.
 func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	g := n.group(id)
 	switch {

@@ -176,7 +176,7 @@ func (n *Node) brokerRegistered(m *Member) {
 	}
 }
 
-// replicasAsWanted is called by a group's leader when its replicas are where they shall be.
+// replicasAsWanted is called by a group's leader when its replicas are where they should be.
 func (n *Node) replicasAsWanted(g *group) {
 	p := n.catalog.byGroup[g.id]
 	switch {

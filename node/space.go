@@ -15,14 +15,15 @@ import (
 	"chronik/kafka"
 )
 
-// When the disk is full the broker goes on: it takes no more records, reads and votes, and hands
-// leadership to brokers that have space. The log keeps a segment in reserve for what has to be written
-// all the same. When space returns, so do the writes.
+// When the disk is full, the broker goes on. It accepts no more records, still reads and votes, and hands leadership to
+// brokers that have space. The log keeps a segment in reserve for what must be written even then. When there is space
+// again, the broker accepts records again.
 //
-// The way out must work when all disks are full: DeleteTopics, DeleteRecords and AlterConfigs. Their entries, and
-// the checkpoints that let the log go of what they deleted, are written to the reserve, all but the last quarter of
-// it, which is for votes and for the log's own records. What the brokers had taken before they noticed may fill the
-// segment under way, but not the reserve: otherwise a command that deletes records could wait behind it for ever.
+// Freeing space must work when all disks are full: DeleteTopics, DeleteRecords and AlterConfigs. Their entries go to the
+// reserve, and so do the checkpoints that let the log release what they deleted. They may use all but the last quarter
+// of it, which is for votes and for the log's own records. Entries that brokers had accepted before they noticed may
+// fill the current segment, but not the reserve. Otherwise a command that deletes records could wait for ever after
+// entries that don't fit.
 
 var (
 	// errDiskFull is what a producer is told.
@@ -34,9 +35,9 @@ var (
 // spaceRetry is how often the log tries again to prepare a segment.
 const spaceRetry = time.Second
 
-// isFull says that no file can be made, and that hardly anything is left of the files but the reserve, or that a leader
-// was refused more than that lately. That a bit more must be left to end it keeps a broker from taking leaderships for a few
-// records.
+// isFull reports whether no file can be created and hardly anything but the reserve is left in the files, or a leader was
+// refused more than that lately. To leave that state a bit more must be left, so that a broker doesn't take leaderships back
+// for a few records.
 func (n *Node) isFull() bool {
 	left := n.log.SegmentBytes() / 8
 	if n.full {
@@ -45,13 +46,14 @@ func (n *Node) isFull() bool {
 	return n.log.Short() && (n.log.Room()-n.log.SegmentBytes() < left || n.now < n.refusingTill)
 }
 
-// holds reports whether the log can take that much besides what is under way, without the reserve.
+// holds reports whether the log can take that many bytes more than what is under way, without the reserve.
 func (n *Node) holds(bytes int64) bool {
 	return !n.full && (!n.log.Short() || n.log.FitsSegment(int(bytes)) && n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
 }
 
-// lookFull notices whether the disk is full, or no longer, and tells the others at once. What they send until they
-// hear it takes from the reserve: a tick later that was half of it, and a command that deletes records waited behind it.
+// lookFull notices that the disk is full, or no longer is, and tells the others at once. What they send until they hear
+// it comes out of the reserve. When they were told one tick later, that was half of the reserve, and a command that deletes
+// records had to wait for it.
 func (n *Node) lookFull() {
 	if !n.full && !n.log.Short() {
 		return
@@ -64,7 +66,7 @@ func (n *Node) lookFull() {
 	}
 }
 
-// mindSpace tries at ticks to make room, and to hand leaderships over when there is none.
+// mindSpace tries at each tick to make room, and hands leaderships over while there is none.
 func (n *Node) mindSpace() {
 	n.lookFull()
 	if n.now >= n.spaceAt && (n.log.Short() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
@@ -136,9 +138,8 @@ func (g *group) hasRoom() bool {
 	return 2*room > len(g.conf.Voters)
 }
 
-// smallEntry is how large an entry is, in bytes, that is taken even then: those with which a leader
-// begins its term, and those that delete records and so make room. largestCommand is how large a command to the
-// catalog may be that is.
+// smallEntry is the size, in bytes, up to which an entry is accepted even then: entries with which a leader begins its
+// term, and those that delete records and so make room. largestCommand is the same for commands to the catalog.
 const (
 	smallEntry     = 32
 	largestCommand = 4 << 10
@@ -147,16 +148,16 @@ const (
 // reserve is how many bytes the log can still take for what makes room.
 func (n *Node) reserve() int64 { return n.log.Room() - n.log.SegmentBytes()/4 }
 
-// takes reports whether the leader of a group takes an entry although there is no room for records.
+// takes reports whether the leader of a group accepts an entry although there is no room for records.
 func (g *group) takes(data []byte) bool {
 	return len(data) <= smallEntry || g.id == 0 && len(data) <= largestCommand && g.node.reserve() > int64(len(data))
 }
 
-// takeSome cuts a leader's entries down to those that this follower has room for, and reports whether any are left: the
+// takeSome cuts a leader's entries down to those for which this follower has room, and reports whether any are left. The
 // leader sends the others again. A broker that can't even take the first is full, however much is left.
 func (g *group) takeSome(m *pb.Message) bool {
 	last, _ := g.view.LastIndex()
-	if m.GetTerm() < g.term || m.GetIndex() > last { // they aren't taken anyway, and the leader is to hear that
+	if m.GetTerm() < g.term || m.GetIndex() > last { // raft rejects them anyway, and the leader must hear that
 		return true
 	}
 	bytes, took := int64(0), 0
@@ -178,9 +179,9 @@ func (g *group) takeSome(m *pb.Message) bool {
 	return took > 0
 }
 
-// takesAfter does the same for an entry that, with those before it, has so many bytes. What isn't committed yet the leader
-// took before it noticed that this disk is full, and a command that deletes records may wait behind it: half of the reserve is
-// for that.
+// takesAfter does the same for an entry that, with those before it, has so many bytes. The leader accepted uncommitted ones
+// before it noticed that this disk is full, and a command that deletes records may come after them. Half of the reserve is
+// for those.
 func (g *group) takesAfter(m *pb.Message, e *pb.Entry, bytes int64) bool {
 	log, size := g.node.log, len(e.GetData())
 	switch {
@@ -196,13 +197,13 @@ func (g *group) takesAfter(m *pb.Message, e *pb.Entry, bytes int64) bool {
 	return log.Room()-log.SegmentBytes() > bytes
 }
 
-// scarce reports whether this disk is full, or that of a follower: it may lack entries that it can't take, whose records
-// are deleted already. It gets a checkpoint in their place once they are gone here.
+// scarce reports whether this disk is full, or that of a follower. Such a follower may lack entries for which it has no
+// room, although their records are deleted already. Once they are released here, it gets a checkpoint instead.
 func (g *group) scarce() bool {
 	return g.node.log.Short() || g.role == raft.StateLeader && slices.ContainsFunc(g.conf.Voters, func(id uint64) bool { return !g.node.hasRoom(brokerOf(id)) })
 }
 
-// makeRoom lets go of entries that are there only in case, or because no checkpoint came after them.
+// makeRoom releases entries that are kept only for followers that lag slightly, or because no checkpoint came after them.
 func (g *group) makeRoom() {
 	if g.closed || g.node.reserve() <= 0 {
 		return

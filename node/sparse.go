@@ -4,9 +4,9 @@ package node
 
 import "sort"
 
-// Where compaction has left no record in a whole span, its entries stay in the log, since raft counts them, but
-// nobody reads them any more: a cursor that comes to such a span goes on behind it. So the updates of years cost
-// neither readers from the start nor the next passes of compaction.
+// If compaction has left no record in a whole span, its entries stay in the log, since raft counts them. But nobody
+// reads them any more: a cursor skips such a span. So years of updates cost neither readers from the start nor later
+// passes of compaction.
 
 // survey is what the second pass of compaction has seen of the span that it is in.
 type survey struct {
@@ -16,7 +16,7 @@ type survey struct {
 }
 
 // note takes the entry before a cursor, as compaction's second pass has left it: the bytes of its batch, and whether
-// records are in it. At the end of a span the index learns what the span has come to.
+// records are in it. At the end of a span the index gets the sums.
 func (s spans) note(cur uint64, seen *survey, bytes int, records bool) {
 	i := s.holding(cur - 1)
 	if i < 0 {
@@ -37,7 +37,7 @@ func (s spans) holding(index uint64) int {
 	return sort.Search(len(s), func(i int) bool { return s[i].index > index }) - 1
 }
 
-// skip moves a cursor that stands before spans without records behind them.
+// skip moves a cursor past spans without records.
 func (p *records) skip(c *cursor) {
 	i := p.spans.holding(c.index)
 	if i < 0 || p.spans[i].index != c.index {

@@ -9,17 +9,18 @@ import (
 	"go.etcd.io/raft/v3"
 )
 
-// Terms are Kafka's leader epochs, which have 31 bits and never begin again, so a group has 2^31 of them. Elections use
-// them up one by one, but raft follows whoever names a higher one. So a replica believes only terms to which its group can
-// have come: from the one that it had when it was opened, freeTerms further at once, and one more in each election
-// timeout since. Pre-votes keep a replica that is cut off from counting up, and an election takes about that long, so real
-// terms are hardly ever refused, however long a replica was away. A broker that lies, or an attacker with the cluster's
+// Terms are Kafka's leader epochs. Those have 31 bits and never wrap around, so a group has 2^31 of them. Elections use
+// them up one by one, but raft follows whoever names a higher one. So a replica believes only terms that its group can
+// have reached: the term that it had when it was opened, plus freeTerms, plus one for each election timeout since.
+//
+// Real terms are hardly ever refused, however long a replica was away. An election takes about an election timeout, and
+// pre-votes keep a replica that is cut off from raising its term. A broker that lies, or an attacker with the cluster's
 // secret, would need decades, or 2,000 restarts of a majority, to use them all up.
 
 const (
 	// maxTerm is the last term.
 	maxTerm = math.MaxInt32
-	// freeTerms is how far a group may have come while this broker was down.
+	// freeTerms is how many terms a group may have used while this broker was down.
 	freeTerms = 1 << 20
 	// lateTerm is far beyond what elections can have used up. A replica that knows nothing of its group, because it
 	// has just joined, believes all terms before; and a group that has passed it tells its operator.
@@ -47,10 +48,10 @@ func (g *group) checkTerm(term uint64) string {
 	return ""
 }
 
-// outOfTerms reports whether no election may be called any more: the next term would have no epoch.
+// outOfTerms reports whether elections must no longer be called, because the next term would have no epoch.
 func (g *group) outOfTerms() bool { return g.term >= maxTerm && g.role != raft.StateLeader }
 
-// warnOfTerms tells, long before, that a group uses up its terms.
+// warnOfTerms warns the operator, long before, that a group uses up its terms.
 func (g *group) warnOfTerms(before uint64) {
 	if before < lateTerm && g.term >= lateTerm {
 		g.node.event(Event{Kind: EventTermsRunOut, Group: g.id, Term: g.term, N: int64(maxTerm - min(g.term, maxTerm))})

@@ -4,9 +4,8 @@ package sim
 
 import "strconv"
 
-// Scenarios are profiles of which the story is fixed: what the life of a cluster brings, one story each.
-// When exactly things happen, to which broker, how large everything is and what the network and the
-// disks do meanwhile is drawn, so each seed tells the story in another way.
+// Scenarios are profiles with a fixed story from the life of a cluster. When things happen, to which broker, at what
+// sizes, and what the network and the disks do meanwhile is drawn, so each seed tells the story in another way.
 
 // scenarios lists them. Each writes a whole plan but for its seed.
 var scenarios = []profile{
@@ -116,8 +115,8 @@ func (g *generator) crashProducing() {
 }
 
 // behindRetention cuts a broker off until the others have deleted what it lacks. It gets the state at
-// the log's start, then the entries. Then it leads, so that retries of producers meet the windows that
-// it got.
+// the log's start, then the entries. Then it becomes leader, so that retries are checked against the producer
+// windows from its checkpoint.
 func (g *generator) behindRetention() {
 	g.stage(3, 3, 22*second)
 	p := g.plan

@@ -2,10 +2,9 @@
 
 // Package wal is one broker's write-ahead log: the only thing that a broker writes to disk.
 //
-// One idea: many groups (raft logs) share one sequence of records, so that one write and one sync
-// make everything durable that arrived meanwhile, whatever the number of groups. A Log decides
-// what is written where and is told what came of it; the world carries it out with Do. Only Open
-// does I/O itself.
+// One idea: many groups (raft logs) share one sequence of records. So one write and one sync make
+// everything durable that arrived meanwhile, whatever the number of groups. A Log decides what is
+// written where, and is told the result; the world carries it out with Do. Only Open does I/O itself.
 //
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
@@ -17,12 +16,12 @@
 // # Positions, segments, files
 //
 // An LSN is a byte position in the life of the log. A segment is a stretch of it that lies in one
-// file, whose header tells the segment's sequence number and its base, the LSN of the file's
+// file, whose header holds the segment's sequence number and its base, the LSN of the file's
 // first byte. The next segment's base is where the last record of this one ends. File names
-// (0001.wal) mean nothing: a file is a slot, and when nothing in its segment is needed any more,
+// (0001.wal) mean nothing: a file is a slot. When nothing in its segment is needed any more,
 // another segment takes the slot over without deleting anything. New files are filled with zeros
-// before they are used. Both because overwriting synced blocks syncs two to three times faster
-// than appending.
+// before they are used. Both are done because syncing overwritten blocks is two to three times
+// faster than syncing appended ones.
 //
 // # Bytes
 //
@@ -31,8 +30,8 @@
 //	0        64                                                        size
 //	| header | manifest | state of each group | record | ... | seal | open | ... | old or zero |
 //
-// An open record stands behind a seal only where a process died between the seal and the beginning
-// of the next segment.
+// An open record follows a seal only if a process died between the seal and the beginning of the
+// next segment.
 //
 // Segment header, 64 bytes:
 //
@@ -77,17 +76,22 @@
 //	13 moved       index, term, data
 //	14 packed      first, last, term, data
 //
-// A group's state is what its records say, one after the other. An entry replaces the group's
-// entries from its index on. A state record says everything but the entries first to last and the
-// checkpoints at the indexes that it lists, which it keeps. A release commits and drops the entries
-// below first and the checkpoints below first-1. A checkpoint replaces one at the same index. An
-// install drops all entries and checkpoints of the group, commits up to its index, and is a
-// checkpoint itself. A moved entry is one that the group has at this index; it changes nothing but
-// where it is. So do packed entries: the group has those from first to last, and what each of them is
-// follows from the data, which is the caller's business.
+// A group's state is what its records say, one after the other:
 //
-// The table in a seal says where in the segment those entries and checkpoints are that were live
-// when it ended, as a row of unsigned varints (base 128, low bits first):
+//   - An entry replaces the group's entries from its index on.
+//   - A state record replaces everything except the entries first to last, and the checkpoints at
+//     the indexes that it lists. Those it keeps.
+//   - A release commits and drops the entries below first and the checkpoints below first-1.
+//   - A checkpoint replaces one at the same index.
+//   - An install drops all entries and checkpoints of the group, commits up to its index, and is a
+//     checkpoint itself.
+//   - A moved entry is one that the group already has at this index, with the same data or with what
+//     compaction has left of it (Replace). It changes no other entry.
+//   - Packed entries are entries first to last that the group already has. The data describes each
+//     of them, in a way that only the caller knows.
+//
+// The table in a seal says where in the segment the entries and checkpoints are that were live
+// when it ended, as a sequence of unsigned varints (base 128, low bits first):
 //
 //	number of groups; for each group, ascending:
 //	    group; number of runs; for each run, ascending by index:
@@ -102,75 +106,77 @@
 //
 // # What Open reads
 //
-// Of each segment its header, of those that ended the seal, and the last one whole. That is enough:
+// Open reads the header of each segment, the seals of those that ended, and the whole last one. That
+// is enough:
 //
 //   - The last segment begins with the exact state of each group and goes on with everything that
-//     was done since. What is missing is only where older entries and checkpoints are.
-//   - Each that is live was live when its segment ended, so that segment's table has it. Of several
-//     copies in tables (the same index written again after a truncation, or after the group was
-//     removed and made again) the youngest is the live one, if any is: what replaces an entry or a
-//     checkpoint is written after it. So a row of a younger table takes the place of an older one's.
-//   - Tables also have rows of what died later: ghosts. Entries outside first to last and checkpoints
-//     that the state in the last segment doesn't list are dropped when it is read; ghosts within
-//     were replaced by what is live there.
+//     was done since. It lacks only the places of older entries and checkpoints.
+//   - If an entry or checkpoint is live, it was live when its segment ended, so that segment's table
+//     has it. Tables may have several copies: the same index written again after a truncation, or
+//     after the group was removed and re-created. If any of them is live, it is the youngest,
+//     because whatever replaces an entry or a checkpoint is written after it. So a row of a younger
+//     table replaces one of an older table.
+//   - Tables also have rows of what died later: ghosts. Entries outside first to last, and checkpoints
+//     that the state in the last segment doesn't list, are dropped when it is read. Ghosts within
+//     that range were replaced by live entries.
 //   - Then each group's index must be exact. If it isn't, Open refuses.
 //
 // So rot in a record of a segment that ended doesn't keep the broker from starting, and Open doesn't
-// find it. Every read does: Entries and CheckpointData verify the checksum, and compare group, index,
-// term and place, and say whose replica is damaged (Damage). What is never read is verified by a scrub
-// (ScrubOp), as fast as the caller likes. Rot in a seal or a header does keep the broker from starting;
+// find it. Every read does: Entries and CheckpointData verify the checksum, compare group, index,
+// term and place, and say whose replica is damaged (Damage). A scrub (ScrubOp) verifies what nobody
+// reads, as fast as the caller likes. Rot in a seal or a header does keep the broker from starting;
 // a running log empties such a segment as soon as a scrub finds it.
 //
 // # Why an install is one record
 //
-// A group that begins behind entry 1 can't do without the state that the missing entries have
-// built. So there must never be a moment at which the group begins behind it and its checkpoint
-// isn't there: not in any prefix of the log, because a torn write leaves any. One record, under one
-// checksum, is there or not. Release has no such trouble: it only follows a checkpoint that is
-// before it in the log, and any prefix that holds the release holds the checkpoint, too.
+// A group whose log begins after entry 1 needs the state that the missing entries have built. So it
+// must never begin there without its checkpoint: not in any prefix of the log, because a torn write
+// may leave any prefix. One record under one checksum is there as a whole or not at all. A release
+// needs no such care. It refers to a checkpoint that comes before it in the log, so any prefix that
+// holds the release holds the checkpoint too.
 //
 // # Why a segment begins with all states
 //
-// So that votes and commit indexes never keep an old segment alive, and segments may go in any
-// order: a segment is part of the log as long as some group has a live entry or checkpoint in it.
-// The newest manifest says which are, and the file of a segment that is left out is free as soon as
-// that manifest is durable. Records of a segment that is gone may have replaced, released or
-// removed what an older segment's table still has. What killed such a ghost is durable, or the
-// segment wouldn't be gone; so it is in the states with which the last segment begins.
+// So that votes and commit indexes never keep an old segment alive, and segments may be dropped in any
+// order. A segment is part of the log as long as some group has a live entry or checkpoint in it. The
+// newest manifest lists these segments. The file of a segment that it leaves out is free as soon as
+// the manifest is durable. Records of a dropped segment may have replaced, released or removed what
+// an older segment's table still has. The record that killed such a ghost was durable, or its segment
+// wouldn't be gone. So its effect is in the states with which the last segment begins.
 //
 // # How a segment is emptied
 //
 // One entry of an idle group would keep its segment for ever. So when little is live in an old
-// segment, the log reads it piece by piece (OpMove) and appends what is live again at its head, the
-// entries as moved records and the checkpoints as they were. Then nothing in the segment is needed.
-// When a piece has been read, the index decides what of it is still live; nothing can change between
-// that and the append. So a moved record is always a copy of what is live at that point of the log,
-// and what replaces it later is behind it: the youngest copy is the right one for recovery, whether it
-// was moved or not.
+// segment, the log reads it piece by piece (OpMove) and appends the live records again at its end:
+// entries as moved records, checkpoints as they were. Then nothing in the segment is needed. When a
+// piece has been read, the index decides what of it is still live; nothing can change between that
+// and the append. So a moved record is always a copy of what is live at that point of the log, and
+// whatever replaces it later comes after it. The youngest copy is the right one for recovery, moved
+// or not.
 //
 // A crash leaves a prefix of the log. If it ends before a moved record, the old one counts. If it ends
-// after it, both are there and the younger counts. The manifest that leaves the emptied segment out
-// stands behind all that was moved out of it; so as long as a copy isn't durable the old record is
-// there, which is where reads look for it.
+// after it, the log holds both and the younger counts. The manifest that leaves the emptied segment
+// out comes after everything that was moved out of it. So until a copy is durable the old record
+// exists, and reads look for it there.
 //
-// Moves come to an end: a segment is emptied only if what is live in it, and the manifest that leaves
-// it out, fill a small share of what a segment can hold. What rots isn't moved and stays, so that the
-// next read finds it, too.
+// Moves come to an end. A segment is emptied only if its live records, and the manifest that leaves it
+// out, fill a small share of a segment. Damaged records aren't moved. They stay, so that the next read
+// finds the damage too.
 //
 // # Packed entries
 //
-// Where a caller's entries have shrunk to almost nothing, what is left of them costs less than a record
-// of its own for each. Pack puts one record in the place of many. They are written as a move is, and they stay entries: each
-// has its index and term, and each can be the last that a follower has. Only the log's beginning may move into
-// a packed run; its end can't, since packed entries are committed. A packed run is packed again, or moved, as a whole: then
-// a record always counts for all entries in it that the log still has, and recovery needs to know no more than the record.
+// If a caller's entries have shrunk to almost nothing, a record for each costs more than what is left of
+// them. Pack replaces many such records by one, which is written as a move is. They stay entries: each has its
+// index and term, and each can be the last one that a follower has. Only the log's beginning may move into a
+// packed run; its end can't, since packed entries are committed. A packed run is packed again, or moved, only as a
+// whole. So a record always counts for all entries in it that the log still has, and recovery needs only the record.
 //
 // # Why an old record is never taken for a new one
 //
 // Bytes from an earlier life of a file carry an LSN that doesn't fit their place. That leaves
-// records of this life of the file behind the place where the log was cut. They carry an older
-// epoch: the epoch grows by one at each Open, whose open record is the first with the new epoch,
-// alone in its write, and synced before anything else is written. A record counts only if its
+// records of this life of the file after the place where the log was cut. They carry an older
+// epoch. The epoch grows by one at each Open. Its open record is the first with the new epoch, is
+// alone in its write, and is synced before anything else is written. A record counts only if its
 // epoch is that of the record before it; an open record, if its epoch is one more.
 //
 // If Open dies before its sync, its open record is there or not. If it is, the next Open sees it
@@ -201,7 +207,7 @@
 //
 // # What is on the disk if we die here
 //
-// At most one OpWrite is under way, and it only writes behind the last durable record. So the
+// At most one OpWrite is under way, and it only writes after the last durable record. So the
 // disk always holds all durable records, then any mixture of old bytes and the write under way.
 //
 //   - OpWrite into a segment. Records up to the first broken one count: they may or may not have
@@ -211,13 +217,14 @@
 //   - OpWrite that begins a segment. Header, manifest and states are always one write, and the
 //     seal before it is durable. If any of them is broken, nothing in the segment was ever durable,
 //     and nothing was freed because of its manifest. Open drops the segment and writes its open
-//     record behind the seal of the segment before; that one is still there, because only a durable
-//     manifest can leave it out. The file is a free slot then. Its header stays until another
-//     segment takes the file, and tells for ever that it was dropped: where it begins, the segment
-//     before has that open record. The next segment begins behind it, with the same sequence number.
+//     record after the seal of the previous segment; that one still exists, because only a durable
+//     manifest can leave it out. Then the file is a free slot. Its header stays until another
+//     segment takes the file, and anyone can see that it was dropped: where it would begin, the
+//     previous segment has that open record. The next segment begins after that record, with the
+//     same sequence number.
 //   - OpPrepare, also one that gives up for lack of space. A file with zeros or less, or none: a
 //     free slot, removed if it is too small.
-//   - OpRemove. The file is there or not. No manifest knows its segment.
+//   - OpRemove. The file exists or not. No manifest lists its segment.
 //   - A file that was freed and is about to be reused still has its old header. No manifest knows
 //     that segment, so it isn't looked at, whatever happened to the rest of the file.
 //
@@ -238,8 +245,8 @@
 //
 //   - a segment other than the last isn't there, has no valid seal where the manifest or the next
 //     segment's header says, or the next one doesn't begin where it ends;
-//   - behind the first broken record of the last segment there is any valid record of this life
-//     of the file, whatever its epoch, that says that the broken one was durable;
+//   - after the first broken record of the last segment, any valid record of this life of the file,
+//     whatever its epoch, says that the broken one was durable;
 //   - a file that isn't part of the log holds a record that knows of durable positions beyond the
 //     log's end: then a header is lost;
 //   - a file's header names another owner: it was written by another broker, or in another data folder;
@@ -247,7 +254,7 @@
 //     checkpoints aren't exactly those that it should have.
 //
 // The limit: if the very last write before a crash was synced and rots afterwards, no record
-// behind it proves that it was durable, so it is cut like a torn tail. Raft's quorum is what
-// protects from that. Nor does the log protect from somebody who can write its files, or who can
-// predict LSNs and plants records in the data of an entry: he can make Open refuse, not more.
+// after it proves that it was durable, so it is cut like a torn tail. Raft's quorum protects
+// against that. Nor does the log protect against somebody who can write its files, or who predicts
+// LSNs and plants records in the data of an entry: they can make Open refuse, and no more.
 package wal

@@ -8,11 +8,10 @@ import (
 	"slices"
 )
 
-// Replace puts other data in the place of a committed entry that is durable; its index, term and kind
-// stay. It is for callers whose entries may shrink without a change of what they mean, as in Kafka's
-// log compaction, and is written as a move is: until the new record is durable, reads return the old
-// one, and a crash leaves either. A read under way that has the old data when the new one counts fails
-// with ErrMissing.
+// Replace replaces the data of a committed, durable entry; its index, term and kind stay. It is for callers
+// whose entries may shrink without a change of meaning, as in Kafka's log compaction. It is written as a move
+// is: until the new record is durable, reads return the old one, and a crash leaves either. If a read under way
+// has the old data when the new record becomes durable, it fails with ErrMissing.
 func (l *Log) Replace(g GroupID, e Entry) {
 	gr := l.groups[g]
 	if gr == nil {
@@ -30,10 +29,10 @@ func (l *Log) Replace(g GroupID, e Entry) {
 	l.retire()
 }
 
-// Pack puts one record in the place of the entries from e.Index to e.Last, of which Data is all that the caller needs. They
-// are committed, durable, and all of one term and kind 0; entries that are packed already are packed again as a whole or
-// not at all. For the rest it is like Replace. Reads return the record as one Entry; entries below the group's first
-// may be in it, too.
+// Pack replaces the records of the entries from e.Index to e.Last by one, whose Data is all that the caller needs of
+// them. The entries must be committed, durable, and all of one term and kind 0. Entries that are packed already are
+// packed again as a whole or not at all. Otherwise Pack is like Replace. Reads return the record as one Entry; it may
+// also cover entries below the group's first.
 func (l *Log) Pack(g GroupID, e Entry) {
 	gr := l.groups[g]
 	if gr == nil || e.Index < gr.state.First || e.Index >= e.Last || e.Last > gr.state.Commit {
