@@ -228,7 +228,7 @@ func TestFolder(t *testing.T) {
 	wantErr(err, "is damaged")
 }
 
-// A log that vanished under its meta.json must not be taken for a new one (R21).
+// A log that vanished under its meta.json must not be taken for a new one: its votes would be forgotten.
 func TestAFolderThatLostItsLogIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	me := Meta{ClusterID: "c", BrokerID: 2}

@@ -127,7 +127,7 @@ func TestMessagesArriveBothWays(t *testing.T) {
 	}
 }
 
-// A broker that comes late hears the newest of what was said before (R7), and one that is killed
+// A broker that comes late hears the newest of what was said before, or a follower might never catch up; and one that is killed
 // and comes back is connected again.
 func TestALatePeerHearsTheNewest(t *testing.T) {
 	addrA, addrB := freeAddr(t), freeAddr(t)
@@ -187,7 +187,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "", ""}, // has never registered
 		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "x", ""},
-		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}}, "x", formattedAgain}, // R21: its votes are forgotten
+		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}}, "x", formattedAgain}, // its votes are forgotten
 		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}}, "x", ""},                 // lost its disk and comes back as a new replica
 		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}}, "", ""},                  // is new
 		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}}, "x", "belongs to cluster"},
@@ -327,8 +327,8 @@ func TestChangedBytesEndTheConnection(t *testing.T) {
 	}
 }
 
-// One peer that is not there, and one that takes nothing, hold up nobody and stay within bounds
-// (R6).
+// A peer that is not there, and one that reads nothing, hold up nobody and stay within bounds. If one peer's
+// retries blocked the others, elections would fail although a majority is up.
 func TestADeadPeerCostsABoundedQueue(t *testing.T) {
 	l := newLink(nil, 2, "")
 	big := make([]byte, 1<<20)

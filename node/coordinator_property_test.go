@@ -169,7 +169,7 @@ func (w *actors) commit(a *actor) {
 	switch got := w.side(a, func() string { return a.commit("t", w.offset) }); got {
 	case "NONE":
 		if live := w.group(); live.generation != generation && generation >= 0 {
-			w.t.Fatalf("a commit of generation %d was taken in generation %d (G2)", generation, live.generation)
+			w.t.Fatalf("a commit of generation %d was accepted in generation %d", generation, live.generation)
 		}
 		w.accepted = w.offset
 	case "UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS":

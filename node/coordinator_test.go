@@ -78,7 +78,7 @@ func TestRebalance(t *testing.T) {
 	o.expect("REBALANCE_IN_PROGRESS", a.heartbeat())
 	o.expect("NONE", a.commit("t", 7)) // still the same generation
 	if joinB.peek() != nil {
-		t.Fatal("b was let in before a rejoined (G1)")
+		t.Fatal("b was let in before a rejoined: two members would own one partition")
 	}
 	joinA := a.join()
 	o.expect("NONE", a.joined(joinA), b.joined(joinB))
