@@ -112,7 +112,7 @@ func (c *catalog) deleteTopic(cmd *deleteTopic) error {
 	return nil
 }
 
-// reassign sets where a partition's replicas shall be. A replica that is there already stays.
+// reassign sets where a partition's replicas should be. An existing replica stays.
 func (c *catalog) reassign(cmd *reassign, most int) error {
 	p := c.partition(cmd.Topic, cmd.Partition)
 	if p == nil {

@@ -346,7 +346,7 @@ type register struct {
 	Began       uint64 `json:",omitempty"`
 }
 
-// reassign says where the replicas of a partition shall be; nowhere new if Replicas is empty, which
+// reassign says where the replicas of a partition should be; nowhere new if Replicas is empty, which
 // ends a move that is under way.
 type reassign struct {
 	Topic     string
@@ -362,7 +362,7 @@ type moveFrom struct {
 	Moves uint64
 }
 
-// reassigned is the group's leader saying that the replicas are where they shall be.
+// reassigned is the group's leader reporting that the replicas are where they should be.
 type reassigned struct {
 	Group    GroupID
 	Replicas []replicaMeta

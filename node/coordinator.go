@@ -22,10 +22,10 @@ const groupsTopic = "__consumer_offsets"
 // are record batches (consumer_records.go); clients read what they add up to, in Kafka's format (consumer_log.go,
 // consumer_topic.go).
 //
-// A group has two halves. What has to survive is built by apply, the same on every replica: committed
-// offsets, and the generation with its members and assignments as of the last completed rebalance.
-// Who waits for whom in a rebalance is known to the leader only and gone with it; the next leader
-// begins from the replicated half, and members go on in their generation as if nothing had happened.
+// A group has two halves. Apply builds the half that has to survive, the same on every replica: committed
+// offsets, and the generation with its members and assignments as of the last completed rebalance. The
+// other half, who waits for whom in a rebalance, is known only to the leader and lost with it. The next leader
+// starts from the replicated half, and members continue in their generation as if nothing had happened.
 type coordinator struct {
 	node   *Node
 	group  *group
@@ -256,7 +256,7 @@ func (c *coordinator) propose(records []kafka.Record, done func(error)) {
 	})
 }
 
-// leading implements machine: groups go on where the log left them. Before all are ready none is served.
+// leading implements machine: groups go on where the log left them. None is served until all are ready.
 func (c *coordinator) leading() {
 	if c.old {
 		c.group.propose(beginAt(c.log.end), func(any, error) {})
@@ -298,9 +298,9 @@ func (c *coordinator) following() {
 	c.groups = slices.DeleteFunc(c.groups, func(g *consumerGroup) bool { return g.stored.empty() })
 }
 
-// expireOffsets removes what nobody wants any more: all offsets of a group that has been empty for
-// the time of retention (KIP-211), then the group, and offsets of topics that were deleted. It looks at groups after
-// one, at as many as half of the step's budget allows, and at the rest in the next steps.
+// expireOffsets removes what nobody needs any more. If a group has been empty for the retention time, that is all its
+// offsets (KIP-211) and then the group. Offsets of deleted topics go as well. It looks at the groups that come after a given
+// one, as many as half of the step's budget allows, and continues in the next steps.
 func (c *coordinator) expireOffsets(after string) {
 	for first := true; ; first = false {
 		if !first && c.node.spent(2) {
@@ -361,9 +361,9 @@ func (n *Node) ownCoordinators() (own []*coordinator) {
 	return own
 }
 
-// rebalancing reports whether a raft group is a coordinator of consumer groups of which one is in a
-// rebalance. The next leader would know nothing of it, not even who has left: it would wait for those
-// members until their sessions end. A leader that can choose when to go waits instead.
+// rebalancing reports whether a raft group is a coordinator with a consumer group in a rebalance. The next leader would
+// know nothing about the rebalance, not even who has left, and would wait for those members until their sessions end. So
+// a leader that can choose when to hand over waits.
 func (n *Node) rebalancing(id GroupID) bool {
 	c := n.coordinators[id]
 	return c != nil && slices.ContainsFunc(c.groups, func(g *consumerGroup) bool {

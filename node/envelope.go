@@ -34,11 +34,11 @@ import (
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (cluster.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //
-// From and to are raft ids. A message to a replica that this broker no longer or not yet has is
-// dropped, even if it has another of the same group.
+// From and to are raft ids. A message to a replica that this broker doesn't have, or no longer has, is dropped, even if
+// the broker has another replica of the same group.
 //
-// Entries have our own framing because protobuf costs nine times as much to decode, and because the
-// data can then stay where it arrived.
+// Entries have a framing of our own, because protobuf costs nine times as much to decode, and so that the data can stay
+// where it arrived.
 const (
 	envelopeVersion = 1
 
@@ -145,7 +145,7 @@ type raftEntry struct {
 	typ         pb.EntryType
 }
 
-// reader takes envelopes and checkpoints apart.
+// reader decodes envelopes and checkpoints.
 type reader struct{ scan }
 
 func newReader(b []byte) *reader { return &reader{scan{b: b}} }
@@ -190,8 +190,7 @@ func (r *reader) leads() []lead {
 	return leads
 }
 
-// receive takes an envelope apart and acts on each item. Items before a malformed one count: each is
-// whole by itself.
+// receive decodes an envelope and acts on each item. Items before a malformed one count, since each stands by itself.
 func (n *Node) receive(m Message) {
 	r := newReader(m.Data)
 	if v := r.byte(); v != envelopeVersion {

@@ -4,11 +4,11 @@ package node
 
 import "slices"
 
-// A broker has much to do of its own that grows with the number of its groups: it opens and closes them as the catalog
-// says, ticks them, and walks over all of them when another broker dies, when the disk becomes full, when it stops.
-// All that is done in pieces, with a share of the budget of each step that clients can't use up, nor it theirs.
+// Much of a broker's own work grows with the number of its groups. It opens and closes them as the catalog says, ticks
+// them, and walks over all of them when another broker dies, when the disk becomes full, and when it stops. All this is
+// done in pieces, with a share of each step's budget. Clients can't use up that share, nor can this work use up theirs.
 
-// errand is such work. A call does a piece of it, for one group, and reports whether more is left.
+// errand is a piece of such work. Each call does it for one group, and reports whether more is left.
 type errand func() bool
 
 // ownShare is the part of a step's budget that the broker's own work may use, one in so many.
@@ -57,8 +57,8 @@ func (n *Node) forEach(groups []*group, do func(*group), then func()) {
 // forAll does the same for all groups that there are now.
 func (n *Node) forAll(do func(*group), then func()) { n.forEach(slices.Clone(n.groups), do, then) }
 
-// addGroup and dropGroup keep the groups in no order that means anything, so that either costs the same however many
-// there are. It is the same order in every run.
+// addGroup and dropGroup keep the groups in no meaningful order, so that either costs the same however many there are.
+// The order is the same in every run.
 func (n *Node) addGroup(g *group) {
 	g.position = len(n.groups)
 	n.groups = append(n.groups, g)

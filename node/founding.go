@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// The founders of a cluster begin its catalog without a word between them: each with a checkpoint that lists them all.
-// If their lists differ, one that lists only itself would lead a cluster of its own beside that of the others, under
-// one name. So a founder takes no part in the catalog's group before each of the others has told it the same list. A
-// contradiction is told with both lists, and nobody who met one founds anything.
+// The founders of a cluster begin its catalog independently: each with a checkpoint that lists them all. If their lists
+// differed, a founder that lists only itself would lead a cluster of its own, under the same name as that of the others.
+// So a founder takes no part in the catalog's group until each of the others has told it the same list. A contradiction is
+// reported with both lists, and no founder that met one begins a cluster.
 
-// founding is what a founder knows of the others' lists.
+// founding is what a founder knows about the others' lists.
 type founding struct {
 	list []BrokerID      // of this broker, ascending; empty: it isn't known, or nothing is to be founded
-	open bool            // the others haven't all told the same; nothing of the catalog's group moves before
-	said []contradiction // what the operator was told of, the oldest first
+	open bool            // not all others have told the same list yet; until then the catalog's group stands still
+	said []contradiction // reported to the operator, the oldest first
 }
 
 // contradiction is a broker whose list differs, and what was said of it.
@@ -40,7 +40,7 @@ func (n *Node) beginFounding() {
 	n.founding.open = len(n.founding.list) > 1 && n.cfg.Incarnation == founder && st.Last == 1 && st.Term == 1 && st.Vote == 0
 }
 
-// Founding reports whether this broker waits for others to tell that they found the same cluster.
+// Founding reports whether this broker waits for the other founders' lists.
 func (n *Node) Founding() bool { return n.founding.open }
 
 // tickFounding tells the other founders this broker's list until all have told theirs.
@@ -160,8 +160,8 @@ func (n *Node) tellContradiction(c contradiction) {
 
 const contradictionsToldEvery = time.Minute
 
-// Holds reports whether somebody may have got something from this broker's cluster that he counts on. What an earlier
-// process has given to clients isn't known.
+// Holds reports whether a client may rely on something that it got from this broker's cluster. What an earlier process has
+// given to clients isn't known.
 func (n *Node) Holds() bool {
 	return n.catalog.nextGroup > 1 || n.producerIDs.given || len(n.catalog.brokers) > 1 || n.process.epoch > 1
 }

@@ -19,7 +19,7 @@ type Input struct {
 	Requests []Request    // in arrival order per connection
 	Hangups  []ConnID     // these connections are gone; no replies to them any more
 	Messages []Message    // from other brokers
-	Lost     []BrokerID   // the connection from these brokers broke: they may be dead, and soon back
+	Lost     []BrokerID   // the connection from these brokers broke: they may be dead
 	Refused  []Refusal    // by other brokers, which will never listen to this process
 	Results  []wal.Result // of Output.Ops, in any order
 	Done     []TaskResult // of Output.Tasks, in any order
@@ -60,7 +60,7 @@ type Refusal struct {
 // they lie in memory, so that replicating them costs no copy.
 type Envelope struct {
 	To     BrokerID
-	Back   uint64   // 0: to where the broker is known to be; otherwise to where the message came from that had this as its Via
+	Back   uint64   // 0: to the broker's known address; otherwise the way back of the message with this Via
 	Pieces [][]byte // none of which may be changed
 }
 
@@ -83,7 +83,7 @@ type Output struct {
 // GroupID names a raft group. Group 0 is the catalog; partitions have ids that are never reused.
 type GroupID = wal.GroupID
 
-// What passes is made of these, and the rooms below know them, too.
+// Inputs and outputs consist of these types; the packages below know them too.
 type (
 	Time     = step.Time     // a number of nanoseconds on the world's monotonic clock
 	ConnID   = step.ConnID   // a client's connection

@@ -29,7 +29,7 @@ func (n *Node) topicName(byID bool, name string, id [16]byte) (string, error) {
 	return "", kafka.Errorf(kerr.UnknownTopicID, "no topic has the id %x", id)
 }
 
-// leaderOf returns who leads a partition and in which epoch, as far as this broker knows; -1 if it
+// leaderOf returns the leader of a partition and its epoch, as far as this broker knows; -1 if it
 // doesn't.
 func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
 	if g := n.group(p.Group); g != nil && !g.closed {
@@ -75,14 +75,14 @@ func (n *Node) readable(topic string, index int32, epoch int32) (*partition, err
 
 // How long the answer to a request that makes partitions waits for their leaders, at most, and how
 // often it looks. Kafka's controller names the leader when it makes a partition; here the replicas
-// elect one, within a few milliseconds. A client that asks for metadata at once shall find it.
+// elect one, within a few milliseconds. A client that asks for metadata right after the answer must find it.
 const (
 	ledPatience = 2 * time.Second
 	ledCheck    = 5 * time.Millisecond
 )
 
-// whenLed calls done when it is known here who leads each of some partitions, or patience is at an end; not at all if
-// the request is over before.
+// whenLed calls done when this broker knows the leader of each of some partitions, or after ledPatience. It doesn't call
+// done if the request is over before that.
 func (n *Node) whenLed(r *request, partitions []*partitionMeta, done func()) {
 	end := n.now.Add(ledPatience)
 	var check func()

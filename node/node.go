@@ -66,7 +66,7 @@ type Node struct {
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
-	groups       []*group // in no order that means anything, see addGroup
+	groups       []*group // in no meaningful order, see addGroup
 	byID         map[GroupID]*group
 	catalog      *catalog
 	founding     founding
@@ -92,17 +92,17 @@ type Node struct {
 	spaceAt           Time // not before, the log tries again
 	compactor         compactor
 	tasks             tasks
-	lanes             map[lane][]*arrival // batches that are being checked, and those behind them
+	lanes             map[lane][]*arrival // batches that are being checked, and those after them
 	deadlines         step.Deadlines
-	syncNews          []*group // whose replicas in sync the other brokers are to be told of in this step
-	catchUpAt         Time     // the pace of old entries to followers is used up to here
+	syncNews          []*group // whose ISR is announced to the other brokers in this step
+	catchUpAt         Time     // the rate limit for old entries is used up to here, see pace.go
 	nextTick          Time
 	ticks             uint64   // so far
 	ticking           bool     // the groups are being ticked
 	ticked            []*group // scratch: those that are
 	handingOver       bool     // leaderships are, because this broker stops
 	ready             bool     // registered in the catalog
-	configured        int      // so many of cfg.Members are the configuration's; others told of the rest
+	configured        int      // so many of cfg.Members are from the configuration; other brokers mentioned the rest
 	tellMembers       bool     // the world has to hear of the brokers
 	packer            packer
 	saves             []*group // that want a checkpoint, or are writing one
@@ -141,7 +141,7 @@ type Node struct {
 	large       large
 	heldBytes   int64 // of answers that wait for an earlier one of their connection
 
-	told      wal.Stats // what events have told of
+	told      wal.Stats // as of the last events
 	hotBytes  int64     // of all groups
 	hot       []*group  // with entries in memory, or lately so
 	evictFrom int       // where in it the next eviction looks first
@@ -172,9 +172,9 @@ func (n *Node) begin(in *Input) {
 	}
 }
 
-// tick drives raft's clocks. A node that was stopped for a while ticks once: it must first hear
-// what happened in the meantime. The groups are ticked in pieces; while that takes longer than a tick, time goes by
-// more slowly for all of them.
+// tick drives raft's clocks. A node that was stopped for a while ticks only once, because it must first hear what
+// happened meanwhile. The groups are ticked in pieces. If that takes longer than a tick, raft's clocks run slower for
+// all of them.
 func (n *Node) tick() {
 	if n.now < n.nextTick || n.ticking {
 		return
@@ -200,7 +200,7 @@ func (n *Node) tick() {
 	}
 }
 
-// turn reports whether it is a group's turn in this tick for what is done for each once in so many.
+// turn reports whether it is a group's turn in this tick for work that is done for each group once in so many ticks.
 func (n *Node) turn(g *group, ticks int) bool {
 	return (n.ticks+uint64(g.id))%uint64(max(1, ticks)) == 0
 }
@@ -208,9 +208,8 @@ func (n *Node) turn(g *group, ticks int) bool {
 // ticksIn is how many ticks a time takes.
 func (n *Node) ticksIn(d time.Duration) int { return int(d / n.cfg.TickInterval) }
 
-// advance lets every group that was touched do its work, in the order of their ids, until nothing
-// is left to do without the world, or the step's budget is spent. A part of the budget is for this, whatever
-// requests have used.
+// advance advances the groups that were touched, in the order of their ids, until all that is left needs the world or
+// the step's budget is spent. A part of the budget is reserved for this, whatever requests have used.
 func (n *Node) advance() {
 	limit := max(n.cfg.StepBudget, n.out.Work.Cost()+n.cfg.StepBudget/4)
 	for first := true; ; first = false {
@@ -246,7 +245,8 @@ type waitingGroup struct {
 	end   wal.LSN
 }
 
-// settle lets groups go on whose appends are durable, at least one of them, until the work of this step reaches a limit.
+// settle tells groups that their appends are durable: at least one group, and more until the work of this step reaches a
+// limit.
 func (n *Node) settle(limit int) {
 	durable := n.log.Durable()
 	for first := true; n.unsettled() && (first || n.out.Work.Cost() < limit); first = false {
@@ -273,8 +273,8 @@ func (n *Node) retryFetches() {
 	}
 }
 
-// evict keeps the entries in memory within their bounds, each group's by number and all groups'
-// together by bytes. Entries that are not applied stay.
+// evict keeps the entries in memory within two bounds: by number for each group, and by bytes for all groups together.
+// Entries that are not applied stay.
 func (n *Node) evict() {
 	for _, id := range n.out.Changed {
 		if g := n.byID[id]; g != nil {
@@ -310,7 +310,7 @@ func (n *Node) checkHot() {
 	step.Assert(sum == n.hotBytes, "the groups have %d bytes of hot entries, %d are counted", sum, n.hotBytes)
 }
 
-// mostStuck is how many groups are looked at in a step that have nothing to let go of. The next step goes on.
+// mostStuck is how many groups with nothing to evict are looked at in a step. The next step goes on.
 const mostStuck = 100
 
 // noteHot notes that a group has entries in memory, if it does. So idle groups are never looked at.
@@ -348,7 +348,7 @@ func (n *Node) flush() {
 	n.noteSegments(n.log.Stats())
 }
 
-// noteSegments tells of segments that began or ended since the last step.
+// noteSegments reports segments that began or ended since the last step.
 func (n *Node) noteSegments(now wal.Stats) {
 	if now.Segment != n.told.Segment && n.told.Segment != 0 {
 		n.event(Event{Kind: EventSegmentRolled, N: int64(now.Segment)}) // each group makes a checkpoint when it is ticked

@@ -9,12 +9,16 @@ import (
 	"chronik/wal"
 )
 
-// The catalog says of which partitions this broker has replicas. A command may ask for thousands at once, so the catalog
-// only notes which partitions to look at, and the groups are opened and closed in pieces (errands.go). Until then a
-// replica that is to come is one that this broker doesn't have yet: messages for it are dropped, and raft sends them
-// again; clients look for another leader. One that is to go is a replica on a broker that lags behind the catalog; no
-// client finds it any more, since they name topics. Whoever looks finds the catalog of that time, so what was created
-// and deleted meanwhile is never opened. In the log a group still begins and ends after the command that says so.
+// The catalog says of which partitions this broker has replicas. One command may place thousands. So the catalog only
+// notes which partitions to look at, and their groups are opened and closed in pieces (errands.go). Meanwhile:
+//
+//   - A replica that is to come is simply absent. Messages for it are dropped, and raft sends them again. Clients look
+//     for another leader.
+//   - A replica that is to go is like one on a broker that lags behind the catalog. No client finds it, since clients
+//     name topics.
+//   - What was created and deleted meanwhile is never opened, because placeGroup looks at the newest catalog.
+//
+// In the log a group still begins and ends after the command that says so.
 
 // placeCost is what opening or closing a group costs, see Work.Cost.
 const placeCost = 20
@@ -91,7 +95,7 @@ func (n *Node) placeNew(meta *partitionMeta, replica replicaMeta) {
 	}
 }
 
-// placeAll looks at all partitions of which this broker has a replica, or shall have one.
+// placeAll looks at all partitions of which this broker has a replica or should have one.
 func (n *Node) placeAll() {
 	for _, t := range n.catalog.topics {
 		n.out.Work.Parts += len(t.Partitions) / 16

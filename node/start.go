@@ -10,12 +10,12 @@ import (
 	"chronik/wal"
 )
 
-// A data folder that was put back from a copy looks well, but it has forgotten votes and entries that its broker has
-// answered for: with its vote a leader could come that lacks acknowledged records. Nobody can notice by the folder
-// alone. So each broker says in every envelope which process of it speaks, where its log ended when that opened it, and
-// how far its log is durable now. The others remember, and take nothing from a process whose log ended before what an
-// earlier one had durable, nor from a second one of the same folder. What they know is in memory, and the start itself
-// in the catalog.
+// A data folder that was restored from a copy looks intact, but it has forgotten votes and entries that its broker has
+// answered for. With its vote, a replica that lacks acknowledged records could become leader. The folder alone doesn't
+// show it. So each broker says in every envelope which of its processes speaks, where its log ended when that process
+// opened it, and how far its log is durable now. The others remember this. They accept nothing from a process whose log
+// ended before what an earlier one had durable, nor from a second process of the same folder. They keep it in memory; the
+// start itself is in the catalog.
 
 // start is one process of a broker.
 type start struct {

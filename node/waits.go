@@ -11,26 +11,25 @@ import (
 	"chronik/node/step"
 )
 
-// What clients make a broker wait for is bounded in number and in bytes, of each connection, of each address and of all. A
-// connection gets at most a sixteenth of what is left, so that one which asks for little always gets it however
-// much others ask for. An address gets at most as much as is left: half of all, if it is the only one, so that thousands of
-// connections from one can't take everything. Whoever is answered, or gone, leaves every queue at once.
+// Waiting requests are bounded in number and in bytes: per connection, per address and in all. A connection gets at most a
+// sixteenth of what is left. So one that asks for little always gets it, however much others ask for. An address gets at most
+// as much as is left, which is half of all if it is the only one. So thousands of connections from one address can't take
+// everything. A request that is answered, or whose connection is gone, leaves every queue at once.
 const (
 	maxHeldBytes = 1 << 20 // of one connection's answers that wait for an earlier one
 	shareOfRest  = 16
 )
 
-// pool is a number of something that connections share.
+// pool is a quantity that connections share.
 type pool struct{ limit, used int64 }
 
-// fits reports whether the share of a connection that has held of it, and whose address has fromHeld, is large enough for n
-// more.
+// fits reports whether a connection that has held of the pool, and whose address has fromHeld, may have n more.
 func (p *pool) fits(held, fromHeld, n int64) bool {
 	left := p.limit - p.used
 	return held+n <= left/shareOfRest && fromHeld+n <= left
 }
 
-// take takes n for such a connection, if its share is that large.
+// take takes n for such a connection, if it may have them.
 func (p *pool) take(held, fromHeld, n int64) bool {
 	if !p.fits(held, fromHeld, n) {
 		return false
@@ -94,7 +93,7 @@ func (r *request) end() {
 	}
 }
 
-// waiters holds what requests wait for, in order of arrival. A request that is over isn't in it.
+// waiters is a queue of waiting requests, in order of arrival. A request that is over has left it.
 type waiters[T any] struct{ list list.List }
 
 type waiter[T any] struct {
