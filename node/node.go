@@ -69,6 +69,7 @@ type Node struct {
 	groups       []*group // in no meaningful order, see addGroup
 	byID         map[GroupID]*group
 	catalog      *catalog
+	defaults     map[configDefault]int64 // of topics' configurations, those that were asked for
 	founding     founding
 	partitions   map[GroupID]*partition
 	coordinators map[GroupID]*coordinator

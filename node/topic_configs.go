@@ -14,13 +14,29 @@ import (
 
 // topicNumber returns a configuration of a topic that is a number: its own or the broker's.
 func (n *Node) topicNumber(t *topicMeta, name string) int64 {
-	v, ok := t.config(name)
-	if !ok {
-		v = topicConfigDef(name).value(&n.cfg, len(t.Partitions[0].Replicas))
+	if v, ok := t.config(name); ok {
+		if number, err := strconv.ParseInt(v, 10, 64); err == nil {
+			return number
+		} // otherwise it was set by another release, which knows more than numbers
 	}
-	number, err := strconv.ParseInt(v, 10, 64)
-	if err != nil { // set by another release, which knows more than numbers
-		number, _ = strconv.ParseInt(topicConfigDef(name).value(&n.cfg, len(t.Partitions[0].Replicas)), 10, 64)
+	return n.defaultNumber(configDefault{name, len(t.Partitions[0].Replicas)})
+}
+
+// configDefault names what a configuration of a topic is without a value of the topic's own.
+type configDefault struct {
+	name     string
+	replicas int
+}
+
+// defaultNumber returns a default that is a number. Some are asked for with every batch, so they are parsed once.
+func (n *Node) defaultNumber(d configDefault) int64 {
+	number, ok := n.defaults[d]
+	if !ok {
+		number, _ = strconv.ParseInt(topicConfigDef(d.name).value(&n.cfg, d.replicas), 10, 64)
+		if n.defaults == nil {
+			n.defaults = make(map[configDefault]int64)
+		}
+		n.defaults[d] = number
 	}
 	return number
 }
