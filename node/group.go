@@ -93,7 +93,7 @@ type group struct {
 	checkpointed            uint64    // entry of the newest checkpoint
 	stateBytes              int64     // its size
 	saving                  *saving   // the one that is being written
-	toSave                  bool      // in node.saves
+	toSave                  bool      // in node.saves, and not begun
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches

@@ -78,16 +78,17 @@ func (g *group) checkpoint() {
 func (n *Node) save() {
 	for begun := n.out.Work.Bytes; len(n.saves) > 0 && !n.packing && n.maySave() > 0 && n.out.Work.Bytes-begun < maxSaved; {
 		g := n.saves[0]
-		if g.saving == nil {
+		if g.toSave {
+			g.toSave = false
 			g.beginSaving()
 		}
 		if s := g.saving; s != nil && s.next != nil {
 			g.encode(s)
-			continue
 		}
-		g.toSave = false
-		n.saves[0] = nil
-		n.saves = n.saves[1:]
+		if s := g.saving; s == nil || s.next == nil { // it is in the log, or being packed, or there was nothing to keep
+			n.saves[0] = nil
+			n.saves = n.saves[1:]
+		}
 	}
 }
 

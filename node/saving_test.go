@@ -134,6 +134,12 @@ func TestLargeStatesTakeManySteps(t *testing.T) {
 	if steps < ids*savingShare/StepBudget || most < StepBudget/savingShare/2 {
 		t.Errorf("%d steps, at most %d pieces in one", steps, most)
 	}
+	for id := int64(0); id < 20; id++ {
+		o.tick(Input{Requests: []Request{{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "test", produceRequest("t", 1, batch(10+id, 0, 1, "x")))}}})
+	}
+	if n := o.events[EventCheckpoint] - before; n != 1 {
+		t.Errorf("%d checkpoints, want the one that was due", n)
+	}
 	o.node.log.Sync()
 	for range 10 {
 		o.step(Input{})
