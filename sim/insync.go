@@ -56,7 +56,7 @@ func (w *world) syncBound() node.Time {
 }
 
 // checkInSync looks who came into the list of a leader. One that was deposed and doesn't know it yet goes by what it
-// knows.
+// knows. So does one that hears late what a broker said before it was put on an older copy of its folder.
 func (j *judge) checkInSync(w *world, lead *broker, g node.GroupID) {
 	was := j.inSync[lead.number][g]
 	_, now := lead.node.InSync(g)
@@ -64,7 +64,7 @@ func (j *judge) checkInSync(w *world, lead *broker, g node.GroupID) {
 	need := j.committedBefore(g, w.now-w.syncBound())
 	for _, id := range now {
 		b := w.brokers[id-1]
-		if b == lead || slices.Contains(was, id) || b.node == nil || j.deposed(lead, g) {
+		if b == lead || slices.Contains(was, id) || b.node == nil || b.stray || j.deposed(lead, g) {
 			continue
 		}
 		if v, ok := b.node.Inspect(g); ok && !v.Closed && v.LastIndex < need {
