@@ -259,6 +259,7 @@ func consumerScene(s *session) {
 		t.Partitions = []int32{0}
 		r.Topics = append(r.Topics, t)
 	})
+	with("joins, null partitions", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.Topics = nil }) // as librdkafka may where it has just left
 	with("joins without a rebalance time-out", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.RebalanceTimeoutMillis = -1 })
 	with("joins, an assignor that is none", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = kmsg.StringPtr("nonsense") })
 	with("joins, empty instance", func(r *kmsg.ConsumerGroupHeartbeatRequest) { r.InstanceID = kmsg.StringPtr("") })
