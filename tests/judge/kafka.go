@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -77,6 +78,9 @@ func (k *kafka) start(ctx context.Context, dir string, brokers int) error {
 	id := base64.RawURLEncoding.EncodeToString([]byte("the judge's kafka"[:16])) // of the cluster
 	var voters []string
 	for b := 1; b <= brokers; b++ {
+		if err := errors.Join(isFree(k.port+b), isFree(k.port+50+b)); err != nil {
+			return err
+		}
 		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", b, k.port+50+b))
 	}
 	var formats []*exec.Cmd
@@ -108,6 +112,15 @@ func (k *kafka) start(ctx context.Context, dir string, brokers int) error {
 		}
 	}
 	return rig.Pause(ctx, 2*time.Second)
+}
+
+// isFree fails if somebody listens on a port already: the answers would be theirs.
+func isFree(port int) error {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		return fmt.Errorf("a port for Kafka is taken; say another with -port: %w", err)
+	}
+	return l.Close()
 }
 
 func (k *kafka) launch(ctx context.Context, id int, config string) error {

@@ -2,15 +2,16 @@
 
 // Command judge asks Apache Kafka what a broker answers at the edges: unknown topics, old epochs, negative numbers, empty
 // lists, groups in the wrong state, the wrong broker, dead brokers. It sends the same requests to a Kafka that it starts from
-// its Maven artifacts and to brokers of this tree, and prints where their answers differ. It does so in two rounds: with a
-// cluster of one broker ("one"), and with one of three, of which one dies ("three").
+// its Maven artifacts and to brokers of this tree, and prints where their answers differ. It does so in three rounds: with a
+// cluster of one broker ("one"), with one of three, of which one dies ("three"), and with Kafka's command-line tools ("tools").
 //
 //	go run ./tests/judge                 compare with Kafka; needs Java 17 and Maven
 //	go run ./tests/judge -record         and write down what Kafka said
 //	go run ./tests/judge -round three    only one of the rounds
 //
-// What it said is kept in kafka*.txt, so that `go test` compares without Kafka. What differs on purpose is in deliberate*.go.
-// It exits with 0 if nothing else differs, 1 if something does, 2 if it could not be run.
+// What it said is kept in kafka*.txt, so that `go test` compares without Kafka (and without the tools, which are Java). What
+// differs on purpose is in deliberate*.go. It exits with 0 if nothing else differs, 1 if something does, 2 if it could not be
+// run.
 package main
 
 import (
@@ -35,22 +36,26 @@ var saidByOne string
 //go:embed kafka-three.txt
 var saidByThree string
 
+//go:embed kafka-tools.txt
+var saidToTools string
+
 // round is what a new cluster of so many brokers is asked.
 type round struct {
 	name     string
 	brokers  int
 	file     string // where Kafka's answers are kept
 	recorded string
-	ask      func(c cluster) ([]answer, error)
+	ask      func(ctx context.Context, c cluster, dir string) ([]answer, error)
 }
 
 var rounds = []*round{
-	{"one", 1, "kafka.txt", saidByOne, func(c cluster) ([]answer, error) {
+	{"one", 1, "kafka.txt", saidByOne, func(_ context.Context, c cluster, _ string) ([]answer, error) {
 		return askScenes(c, &ofOne, ofOneBroker)
 	}},
-	{"three", 3, "kafka-three.txt", saidByThree, func(c cluster) ([]answer, error) {
+	{"three", 3, "kafka-three.txt", saidByThree, func(_ context.Context, c cluster, _ string) ([]answer, error) {
 		return askScenes(c, &ofThree, ofThreeBrokers)
 	}},
+	{"tools", 3, "kafka-tools.txt", saidToTools, askTools},
 }
 
 type scene struct {
@@ -109,7 +114,10 @@ func parse(text string) (answers []answer) {
 	return answers
 }
 
-func init() { maps.Copy(deliberate, deliberateThree) }
+func init() {
+	maps.Copy(deliberate, deliberateThree)
+	maps.Copy(deliberate, deliberateTools)
+}
 
 // compare lists where ours differ from Kafka's and aren't meant to.
 func compare(kafkas, ours []answer) (found []string) {
@@ -141,7 +149,7 @@ func main() {
 	flag.BoolVar(&o.record, "record", false, "write down what Kafka says")
 	flag.StringVar(&o.folder, "folder", "tests/judge", "where it is written")
 	flag.BoolVar(&o.kept, "kept", false, "compare with what was written down instead of asking Kafka")
-	flag.StringVar(&o.only, "round", "", "only this round: one or three")
+	flag.StringVar(&o.only, "round", "", "only this round: one, three or tools")
 	flag.IntVar(&o.port, "port", 24892, "the first of 300 ports")
 	flag.Parse()
 	found, err := run(ctx, o, os.Stdout)
@@ -189,7 +197,7 @@ func run(ctx context.Context, o options, out io.Writer) (differ int, err error) 
 func (o *options) play(ctx context.Context, r *round, dir string) (found []string, asked int, err error) {
 	kafkas := parse(r.recorded)
 	if !o.kept {
-		kafkas, err = r.askNew(dir+"-kafka", func(dir string) (cluster, error) { return startKafka(ctx, dir, o.port+200, r.brokers) })
+		kafkas, err = r.askNew(ctx, dir+"-kafka", func(dir string) (cluster, error) { return startKafka(ctx, dir, o.port+200, r.brokers) })
 		if err != nil {
 			return nil, 0, fmt.Errorf("asking Kafka: %w", err)
 		}
@@ -199,7 +207,7 @@ func (o *options) play(ctx context.Context, r *round, dir string) (found []strin
 			return nil, 0, err
 		}
 	}
-	ours, err := r.askNew(dir, func(dir string) (cluster, error) {
+	ours, err := r.askNew(ctx, dir, func(dir string) (cluster, error) {
 		return startOurs(ctx, rig.Options{Dir: dir, Port: o.port}, r.brokers)
 	})
 	if err != nil {
@@ -209,11 +217,11 @@ func (o *options) play(ctx context.Context, r *round, dir string) (found []strin
 }
 
 // askNew starts a cluster and asks it.
-func (r *round) askNew(dir string, start func(dir string) (cluster, error)) ([]answer, error) {
+func (r *round) askNew(ctx context.Context, dir string, start func(dir string) (cluster, error)) ([]answer, error) {
 	c, err := start(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	return r.ask(c)
+	return r.ask(ctx, c, dir)
 }
