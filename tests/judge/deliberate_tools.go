@@ -2,5 +2,173 @@
 
 package main
 
+// Reasons of differences in what Kafka's command-line tools print.
+const (
+	writtenDown  = "Kafka 4.3 writes min.insync.replicas=1 down as a default of all brokers when a cluster is made; here a majority is in sync, always"
+	ownDefaults  = "the default is shown with each value. Kafka has that of retention.ms in hours, which it does not show, and segments of another size"
+	settings     = "the settings of brokers are in their files, and no client changes them; moves are bounded by catch_up_bytes_per_second"
+	loggers      = "there are no loggers whose levels clients could ask for"
+	quotas       = "quotas are not served"
+	groupConfigs = "groups have no configurations of their own; their sessions are a setting of the brokers"
+	terms        = "the epochs of leaders begin with 1"
+	groupEpochs  = "epochs of groups go up in steps of their own"
+	sharing      = "share groups are not served"
+	streaming    = "the groups of KIP-1071 are not served; Streams works with consumer groups, its default"
+	preferred    = "the first replica leads again by itself, as in Kafka by auto.leader.rebalance.enable, which the judge turns off"
+	features     = "there are no features to be set by hand: UpdateFeatures is not served"
+	noController = "brokers are their own controllers, at the same address"
+	voterTimes   = "when a voter was heard of last is not told"
+	telemetry    = "client telemetry (KIP-714) is not served"
+)
+
 // deliberateTools are the differences that are meant in what Kafka's command-line tools print.
-var deliberateTools = map[string]difference{}
+var deliberateTools = map[string]difference{
+	"kafka-topics --describe --topics-with-overrides": {
+		`Topic: keyed TopicId: UUID PartitionCount: 2 ReplicationFactor: 2 Configs: cleanup.policy=compact,retention.ms=100000`,
+		writtenDown,
+	},
+	"kafka-configs --describe --entity-type topics --entity-name keyed": {
+		`Dynamic configs for topic keyed are: | cleanup.policy=compact sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact, DEFAULT_CONFIG:log.cleanup.policy=delete} | retention.ms=100000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=100000, DEFAULT_CONFIG:log.retention.ms=604800000}`,
+		ownDefaults,
+	},
+	"kafka-configs --describe --entity-type topics": {
+		`Dynamic configs for topic defaults are: | Dynamic configs for topic keyed are: | Dynamic configs for topic t are: | cleanup.policy=compact sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact, DEFAULT_CONFIG:log.cleanup.policy=delete} | retention.ms=100000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=100000, DEFAULT_CONFIG:log.retention.ms=604800000}`,
+		ownDefaults,
+	},
+	"kafka-configs --describe --topic t": {
+		`Dynamic configs for topic t are: | retention.ms=200000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=200000, DEFAULT_CONFIG:log.retention.ms=604800000} | segment.bytes=1048576 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:segment.bytes=1048576, DEFAULT_CONFIG:segment.bytes=67108864}`,
+		ownDefaults,
+	},
+	"kafka-configs --describe --topic t (time 2)": {
+		`Dynamic configs for topic t are: | cleanup.policy=compact,delete sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete, DEFAULT_CONFIG:log.cleanup.policy=delete} | retention.ms=200000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=200000, DEFAULT_CONFIG:log.retention.ms=604800000} | segment.bytes=1048576 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:segment.bytes=1048576, DEFAULT_CONFIG:segment.bytes=67108864}`,
+		ownDefaults,
+	},
+	"kafka-configs --describe --topic t (time 3)": {
+		`Dynamic configs for topic t are: | max.message.bytes=2000000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:max.message.bytes=2000000, DEFAULT_CONFIG:message.max.bytes=1048588} | retention.ms=300000 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=300000, DEFAULT_CONFIG:log.retention.ms=604800000}`,
+		ownDefaults,
+	},
+	"kafka-configs --describe --entity-type brokers": {
+		`Default configs for brokers in the cluster are: | Dynamic configs for broker 1 are: | Dynamic configs for broker 2 are: | Dynamic configs for broker 3 are:`,
+		writtenDown,
+	},
+	"kafka-configs --describe --broker-defaults": {
+		`Default configs for brokers in the cluster are:`,
+		writtenDown,
+	},
+	"kafka-configs --alter --broker 1 --add-config log.cleaner.threads=2": {
+		`Error while executing config command with args '--alter --broker 1 --add-config log.cleaner.threads=2 --bootstrap-server ADDR,ADDR,ADDR' | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidConfigurationException | Caused by: org.apache.kafka.common.errors.InvalidConfigurationException | exit code 1`,
+		settings,
+	},
+	"kafka-configs --alter --broker-defaults --add-config log.cleaner.threads=2": {
+		`Error while executing config command with args '--alter --broker-defaults --add-config log.cleaner.threads=2 --bootstrap-server ADDR,ADDR,ADDR' | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidConfigurationException | Caused by: org.apache.kafka.common.errors.InvalidConfigurationException | exit code 1`,
+		settings,
+	},
+	"kafka-configs --alter --broker 1 --add-config leader.replication.throttled.rate=1000000": {
+		`Error while executing config command with args '--alter --broker 1 --add-config leader.replication.throttled.rate=1000000 --bootstrap-server ADDR,ADDR,ADDR' | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidConfigurationException | Caused by: org.apache.kafka.common.errors.InvalidConfigurationException | exit code 1`,
+		settings,
+	},
+	"kafka-configs --describe --broker-logger 1": {
+		`Caused by: org.apache.kafka.common.errors.InvalidRequestException | Dynamic configs for broker-logger 1 are: | Error while executing config command with args '--describe --broker-logger 1 --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidRequestException`,
+		loggers,
+	},
+	"kafka-configs --describe --entity-type users": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error while executing config command with args '--describe --entity-type users --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		quotas,
+	},
+	"kafka-configs --describe --entity-type clients --entity-default": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error while executing config command with args '--describe --entity-type clients --entity-default --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		quotas,
+	},
+	"kafka-configs --describe --entity-type ips": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error while executing config command with args '--describe --entity-type ips --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		quotas,
+	},
+	"kafka-configs --alter --group g-old --add-config consumer.session.timeout.ms=50000": {
+		`Caused by: org.apache.kafka.common.errors.InvalidRequestException | Error while executing config command with args '--alter --group g-old --add-config consumer.session.timeout.ms=50000 --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidRequestException`,
+		groupConfigs,
+	},
+	"kafka-configs --alter --entity-type users --entity-name u --add-config producer_byte_rate=1024": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error while executing config command with args '--alter --entity-type users --entity-name u --add-config producer_byte_rate=1024 --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		quotas,
+	},
+	"kafka-consumer-groups --describe --group g-old --offsets --verbose": {
+		`Consumer group 'g-old' has no active members. | GROUP TOPIC PARTITION LEADER-EPOCH CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID | g-old t 0 1 5 5 0 - - - | g-old t 1 1 2 2 0 - - -`,
+		terms,
+	},
+	"kafka-consumer-groups --describe --group g-new --state --verbose": {
+		`Consumer group 'g-new' has no active members. | GROUP COORDINATOR (ID) ASSIGNMENT-STRATEGY STATE GROUP-EPOCH TARGET-ASSIGNMENT-EPOCH #MEMBERS | g-new ADDR (N) uniform Empty 2 1 0`,
+		groupEpochs,
+	},
+	"kafka-consumer-groups --describe --group g-live-new --members --verbose": {
+		`GROUP CONSUMER-ID HOST CLIENT-ID #PARTITIONS CURRENT-EPOCH CURRENT-ASSIGNMENT TARGET-EPOCH TARGET-ASSIGNMENT | g-live-new UUID HOST consumer-g-live-new-N 1 1 live:0 1 live:0`,
+		groupEpochs,
+	},
+	"kafka-consumer-groups --describe --group g-live-new --state --verbose": {
+		`GROUP COORDINATOR (ID) ASSIGNMENT-STRATEGY STATE GROUP-EPOCH TARGET-ASSIGNMENT-EPOCH #MEMBERS | g-live-new ADDR (N) uniform Stable 1 1 1`,
+		groupEpochs,
+	},
+	"kafka-share-groups --describe --group s": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error: Executing share group command failed due to org.apache.kafka.common.errors.UnsupportedVersionException | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		sharing,
+	},
+	"kafka-streams-groups --describe --group s": {
+		`Caused by: org.apache.kafka.common.errors.UnsupportedVersionException | Error: Executing streams group command failed due to org.apache.kafka.common.errors.UnsupportedVersionException | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnsupportedVersionException`,
+		streaming,
+	},
+	"kafka-reassign-partitions --execute --reassignment-json-file @back.json --throttle 10000000": {
+		`Current partition replica assignment | {"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2,3],"log_dirs":["DIR","DIR","DIR"]},{"topic":"t","partition":1,"replicas":[2,3,1],"log_dirs":["DIR","DIR","DIR"]}]} | Save this to use as the --reassignment-json-file option during rollback | Warning: You must run --verify periodically, until the reassignment completes, to ensure the throttle is removed. | Error: org.apache.kafka.common.errors.InvalidConfigurationException | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidConfigurationException | Caused by: org.apache.kafka.common.errors.InvalidConfigurationException | exit code 1`,
+		settings,
+	},
+	"kafka-topics --describe --topic t (time 2)": {
+		`Topic: t TopicId: UUID PartitionCount: 2 ReplicationFactor: 3 Configs: | Topic: t Partition: 0 Leader: 1 Replicas: 1,2,3 Isr: 1,2,3 Elr: LastKnownElr: | Topic: t Partition: 1 Leader: 2 Replicas: 2,3,1 Isr: 2,3,1 Elr: LastKnownElr:`,
+		preferred,
+	},
+	"kafka-features describe": {
+		``,
+		features,
+	},
+	"kafka-features upgrade --feature group.version=1": {
+		`1 out of 1 operation(s) failed. | Could not upgrade group.version to 1. The node does not support UPDATE_FEATURES | exit code 1`,
+		features,
+	},
+	"kafka-features downgrade --feature group.version=0 --dry-run": {
+		`1 out of 1 operation(s) failed. | Can not downgrade group.version to 0. The node does not support UPDATE_FEATURES | exit code 1`,
+		features,
+	},
+	"kafka-features upgrade --release-version 4.3 --dry-run": {
+		`7 out of 7 operation(s) failed. | Can not upgrade eligible.leader.replicas.version to 1. The node does not support UPDATE_FEATURES | Can not upgrade group.version to 1. The node does not support UPDATE_FEATURES | Can not upgrade kraft.version to 1. The node does not support UPDATE_FEATURES | Can not upgrade metadata.version to 30. The node does not support UPDATE_FEATURES | Can not upgrade share.version to 1. The node does not support UPDATE_FEATURES | Can not upgrade streams.version to 1. The node does not support UPDATE_FEATURES | Can not upgrade transaction.version to 2. The node does not support UPDATE_FEATURES | exit code 1`,
+		features,
+	},
+	"kafka-features disable --feature nonsense": {
+		`1 out of 1 operation(s) failed. | Could not disable nonsense. The node does not support UPDATE_FEATURES | exit code 1`,
+		features,
+	},
+	"kafka-metadata-quorum describe --status": {
+		`ClusterId: rig | CurrentObservers: [] | CurrentVoters: [{"id": 1, "endpoints": ["PLAINTEXT://ADDR"]}, {"id": 2, "endpoints": ["PLAINTEXT://ADDR"]}, {"id": 3, "endpoints": ["PLAINTEXT://ADDR"]}] | HighWatermark: N | LeaderEpoch: N | LeaderId: N | MaxFollowerLag: N | MaxFollowerLagTimeMs: N`,
+		noController,
+	},
+	"kafka-metadata-quorum describe --replication": {
+		`N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | NodeId DirectoryId LogEndOffset Lag LastFetchTimestamp LastCaughtUpTimestamp Status`,
+		voterTimes,
+	},
+	"kafka-metadata-quorum describe --replication --human-readable": {
+		`N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | N AAAAAAAAAAAAAAAAAAAAAA N N N N ROLE | NodeId DirectoryId LogEndOffset Lag LastFetchTimestamp LastCaughtUpTimestamp Status`,
+		voterTimes,
+	},
+	"kafka-client-metrics --alter --name m --metrics org.apache.kafka. --interval 10000": {
+		`Error while executing client metrics command | exit code 1`,
+		telemetry,
+	},
+	"kafka-client-metrics --delete --name m": {
+		`Error while executing client metrics command | exit code 1`,
+		telemetry,
+	},
+	"kafka-transactions list": {
+		`Failed to list transactions: The node does not support LIST_TRANSACTIONS. Enable debug logging for additional detail. | exit code 1`,
+		transactions,
+	},
+	"kafka-transactions describe --transactional-id x": {
+		"Failed to describe transaction state of transactional-id `x`: FindCoordinator request for transactionalId `CoordinatorKey(idValue='x', type=TRANSACTION)` failed due to authorization failure. Enable debug logging for additional detail. | exit code 1",
+		transactions,
+	},
+}
