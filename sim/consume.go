@@ -75,10 +75,18 @@ func (c *client) runSerial() {
 	c.sendSerial(s.queue[0])
 }
 
+// giveUpSerial ends the first call without an answer. If a request is under way its connection ends, as it does when a
+// request's time is up: as long as it is open the broker may do what was asked.
 func (c *client) giveUpSerial(p *pendingCall) {
 	c.unanswered(p)
+	cn := c.conns[p.broker] // nil if nothing is under way
 	c.world.judge.gaveUp(c.world, c, p)
 	c.endSerial(p)
+	if cn != nil {
+		cn.hangUp(c.world)
+		c.disconnected(cn)
+		c.wakeAt(c.world.now + node.Time(millisecond)) // the rest of what was under way is tried again
+	}
 }
 
 // unanswered notes that nobody knows what came of an attempt that is under way.
