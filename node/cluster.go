@@ -101,7 +101,7 @@ func (n *Node) correspondents() []Member {
 		}
 	}
 	for _, b := range n.catalog.brokers {
-		if p := n.peer(b.ID); b.Removed && (n.catalog.group.hasReplica(b.ID) || p != nil && p.telling) {
+		if p := n.peer(b.ID); b.Removed && (n.catalog.countsOn(b.ID) || p != nil && p.telling) {
 			all = append(all, b.Member)
 		}
 	}

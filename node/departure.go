@@ -31,14 +31,17 @@ func (c *catalog) whenLeft(d departure) {
 	switch {
 	case b != nil && !b.Removed && b.Incarnation != d.incarnation:
 		d.done(errCameBack(b))
-	case b != nil && b.Removed && c.group.hasReplica(d.broker) && (d.broker != c.node.self || c.node.removal.endAt == 0):
+	case b != nil && b.Removed && c.countsOn(d.broker) && (d.broker != c.node.self || c.node.removal.endAt == 0):
 		c.leaving.add(d.request, d)
 	default:
 		d.done(nil)
 	}
 }
 
-// replicasChanged is called when the replicas of group 0 did, or the brokers.
+// countsOn reports whether group 0 counts on a broker's replica, or might after a crash of this broker.
+func (c *catalog) countsOn(id BrokerID) bool { return c.group.hasReplica(id) || !c.group.confKept() }
+
+// replicasChanged is called when the replicas of group 0 did, or the brokers, or when the former are kept.
 func (c *catalog) replicasChanged() {
 	for _, d := range c.leaving.all() {
 		c.whenLeft(d)

@@ -68,6 +68,8 @@ type group struct {
 	machine   machine
 	conf      *pb.ConfState // the replicas
 	confIndex uint64        // entry of the last configuration change in conf
+	confSeen  uint64        // the confIndex for which confEnd is
+	confEnd   wal.LSN       // where the log ended when it had that change and its commit index
 	peers     []BrokerID    // brokers that hold a replica, ascending, this one included
 
 	// What raft last reported, kept because asking it allocates.
@@ -220,7 +222,7 @@ func (g *group) advance() {
 // index without its entries.
 //
 // Only a new term and responses need an fsync. A commit index alone doesn't: if a crash loses it, the replica
-// learns it again.
+// learns it again, see confKept for the exception.
 func (g *group) persist(m *pb.Message) {
 	hardTerm := uint64(0)
 	if m.Term != nil {
@@ -346,6 +348,9 @@ func (g *group) canWait(m *pb.Message) bool {
 	})
 	return replicating && g.role == raft.StateLeader
 }
+
+// applyBytes bounds the entries that raft hands out to be applied at once. After each lot the step's budget is looked at.
+const applyBytes = 64 << 10
 
 // applyCommitted applies committed entries, gives their proposers the results, and lets raft know.
 //

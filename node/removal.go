@@ -20,10 +20,15 @@ type removal struct {
 	endAt  Time       // when it ends; 0: it doesn't. Until then answers can leave
 	// through is the broker that was asked to remove this one; -1 if that isn't known.
 	through BrokerID
-	ledAt   Time // when the leader of group 0 last spoke to this one's replica of it
+	ledAt   Time   // when the leader of group 0 last spoke to this one's replica of it
+	kept    uint64 // the confIndex of group 0 that those who wait know to be kept
 }
 
 func (n *Node) tickRemoval() {
+	if g := n.catalog.group; n.removal.kept != g.confIndex && g.confKept() {
+		n.removal.kept = g.confIndex
+		n.catalog.replicasChanged()
+	}
 	for _, p := range n.peers {
 		if due := n.mustTell(p); due != p.telling {
 			p.telling = due
@@ -40,7 +45,7 @@ func (n *Node) tickRemoval() {
 // mustTell reports whether a broker that still speaks to this one was removed, and group 0 doesn't count on it any more.
 func (n *Node) mustTell(p *peer) bool {
 	b := n.catalog.broker(p.id)
-	return b != nil && b.Removed && !n.catalog.group.hasReplica(p.id) && p.spoke && n.now.Sub(p.heard) < 3*n.electionTimeout()
+	return b != nil && b.Removed && !n.catalog.countsOn(p.id) && p.spoke && n.now.Sub(p.heard) < 3*n.electionTimeout()
 }
 
 // receiveRemoved notes that another broker says that this one is out of the cluster.
@@ -67,7 +72,7 @@ func (n *Node) lookRemoved() {
 // isOut reports whether the cluster has removed this broker, and doesn't count on its vote in group 0 any more.
 func (n *Node) isOut() bool {
 	if n.wasRemoved() {
-		return len(n.removal.toldBy) > 0 || !n.catalog.group.has(n.catalog.group.self)
+		return len(n.removal.toldBy) > 0
 	}
 	others, told := 0, 0
 	for _, m := range n.members() { // one that was removed while it joined has no catalog yet

@@ -24,7 +24,8 @@ import (
 //  2. When they have caught up, they become voters and the others leave, in one joint change. So there is no
 //     state in between with too few voters. The leader itself stays for now.
 //  3. If the leader is to go, it hands leadership to a replica that is to stay, and that one removes it.
-//  4. The leader reports to the catalog. Then brokers without a replica delete theirs.
+//  4. When its disk has the change and that it is committed, the leader reports to the catalog. Then brokers without a
+//     replica delete theirs.
 //
 // A broker that came back with an empty disk has a new raft id. That id is missing in all its groups, and the old
 // one is to leave, so the same steps repair it.
@@ -122,6 +123,17 @@ func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) 
 	return cc, proto.Unmarshal(data, cc)
 }
 
+// confKept reports whether a crash of this broker leaves it the last configuration change and that it is committed. If not,
+// it asks for that. The others don't count any more then: whoever left can go. Before, a broker that forgets the commit index
+// takes the old replicas for those that vote, and if one of them is gone it may wait for it for ever.
+func (g *group) confKept() bool {
+	if g.confSeen != g.confIndex {
+		g.node.log.Sync()
+		g.confSeen, g.confEnd = g.confIndex, g.node.log.End()
+	}
+	return g.confEnd <= g.node.log.Durable()
+}
+
 // wanted is where a group's replicas should be.
 type wanted struct {
 	voters   []uint64
@@ -149,6 +161,7 @@ func (g *group) tickReplicas() {
 	case g.addLearners(want):
 	case g.promote(want):
 	case g.leave(want):
+	case !g.confKept(): // wait
 	default:
 		g.node.replicasAsWanted(g)
 	}
