@@ -40,6 +40,7 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 		Applied:                   g.applied,
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             n.cfg.ReplicationBytes,
+		MaxCommittedSizePerReady:  min(n.cfg.ReplicationBytes, applyBytes),
 		MaxInflightMsgs:           n.cfg.ReplicationWindow,
 		MaxInflightBytes:          n.cfg.ReplicationWindowBytes,
 		CheckQuorum:               true,
