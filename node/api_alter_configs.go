@@ -226,11 +226,9 @@ func (n *Node) checkBrokerChange(name string, changes int) error {
 // try sends the change, until it is applied to what it was worked out from.
 func (a *alteration) try() {
 	a.node.commands.submitPlan(a.wait.request, a.plan, func(res commandResult) {
-		switch {
-		case a.wait.request.over():
-		case res.err == errOutdated:
+		if res.err == errOutdated {
 			a.try()
-		default:
+		} else {
 			a.finish(res.err)
 		}
 	})

@@ -51,7 +51,6 @@ type growth struct {
 func (g *growth) try() {
 	g.node.commands.submitPlan(g.wait.request, g.plan, func(res commandResult) {
 		switch {
-		case g.wait.request.over():
 		case res.err == errOutdated:
 			g.try()
 		case res.err != nil:

@@ -48,9 +48,6 @@ func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map
 		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.commands.submitFor(r, command{CreateTopic: cmd}, func(res commandResult) {
-			if r.done {
-				return
-			}
 			answer(res.err)
 			var created []*partitionMeta
 			if t := n.catalog.byName[cmd.Name]; res.err == nil && t != nil {

@@ -25,12 +25,10 @@ func (n *Node) handleDeleteGroups(r *request, m kmsg.Request) {
 		resp.Groups = append(resp.Groups, kmsg.NewDeleteGroupsResponseGroup())
 		out := &resp.Groups[len(resp.Groups)-1]
 		out.Group, out.ErrorCode = id, kerr.CoordinatorNotAvailable.Code // until it is committed
-		done := func(err error) {
-			if !r.done {
-				out.ErrorCode = code(err)
-				w.done()
-			}
-		}
+		done := thenWith(r, func(err error) {
+			out.ErrorCode = code(err)
+			w.done()
+		})
 		if g, err := n.groupToDelete(id); err != nil {
 			done(err)
 		} else {

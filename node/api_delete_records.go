@@ -54,10 +54,7 @@ func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.Delet
 		return
 	}
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it is committed
-	p.group.propose(logStartCommand(offset), func(result any, err error) {
-		if w.request.done {
-			return
-		}
+	p.group.proposeFor(w.request, logStartCommand(offset), func(result any, err error) {
 		if err != nil {
 			out.ErrorCode = kerr.NotLeaderForPartition.Code
 		} else {

@@ -41,9 +41,6 @@ func (n *Node) deleteEach(r *request, req *kmsg.DeleteTopicsRequest, twice map[s
 		}
 		cmd := &deleteTopic{}
 		finish := func(err error) {
-			if r.done {
-				return
-			}
 			if out.ErrorCode = code(err); err != nil {
 				out.ErrorMessage = errorText(err)
 			} else {
@@ -90,7 +87,7 @@ func (n *Node) deleteTopic(r *request, cmd *deleteTopic, finish func(error)) {
 		}
 	}
 	n.commands.submitFor(r, command{DeleteTopic: cmd}, func(res commandResult) {
-		if res.err == errOutdated && !r.over() {
+		if res.err == errOutdated {
 			n.deleteTopic(r, cmd, finish)
 			return
 		}

@@ -54,7 +54,7 @@ func (n *Node) createGroupsTopic() {
 func (n *Node) answerSeekers() {
 	for _, s := range n.groupsTopicFor.all() {
 		n.later(func() {
-			if !s.request.over() {
+			if !s.request.over() { // for one that is gone it would be work for nothing
 				n.answerCoordinators(s.request, s.req)
 			}
 		})

@@ -30,10 +30,8 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 		return
 	}
 	n.producerIDs.take(r, func(id int64) {
-		if !r.done {
-			resp.ProducerID, resp.ProducerEpoch = id, 0
-			r.reply(resp)
-		}
+		resp.ProducerID, resp.ProducerEpoch = id, 0
+		r.reply(resp)
 	})
 	r.expireAfter(producerIDTimeout, func() {
 		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code // retriable everywhere

@@ -115,8 +115,6 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	out.ErrorCode = kerr.RequestTimedOut.Code // until a majority answered
 	p.group.readIndex(l.request, func(err error) {
 		switch {
-		case l.request.done:
-			return
 		case err == nil:
 			out.ErrorCode, out.Offset, out.LeaderEpoch = 0, p.highWatermark, leaderEpoch(p.group.term)
 		case errors.Is(err, errTooManyWaits):

@@ -44,7 +44,7 @@ func (n *Node) createMissing(r *request, req *kmsg.MetadataRequest, missing []st
 	left, answering := len(missing), false
 	refused := make(map[string]error)
 	answer := func() {
-		if !r.done && !answering {
+		if !answering {
 			answering = true
 			n.answerMetadata(r, req, refused)
 		}

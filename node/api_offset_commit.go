@@ -190,6 +190,13 @@ func (g *classicGroup) commit(r *request, records []kafka.Record, resp *kmsg.Off
 		}
 		r.reply(resp)
 	}
+	answer := thenWith(r, func(err error) {
+		if err != nil {
+			fail(kerr.NotCoordinator)
+		} else {
+			r.reply(resp)
+		}
+	})
 	g.commits++
 	g.offsets += len(records)
 	g.node.event(Event{Kind: EventOffsetCommit, Group: g.group(), N: int64(len(records)), Text: g.of.id})
@@ -197,13 +204,7 @@ func (g *classicGroup) commit(r *request, records []kafka.Record, resp *kmsg.Off
 		g.commits--
 		g.offsets -= len(records)
 		g.forgetIfUnused()
-		switch {
-		case r.done:
-		case err != nil:
-			fail(kerr.NotCoordinator)
-		default:
-			r.reply(resp)
-		}
+		answer(err)
 	})
 	r.expireAfter(coordinatorTimeout, func() { fail(kerr.CoordinatorNotAvailable) })
 }

@@ -108,12 +108,13 @@ func (d *offsetDelete) commit() {
 		r.reply(d.resp)
 		return
 	}
+	answer := thenWith(r, func(err error) {
+		d.resp.ErrorCode = code(err)
+		r.reply(d.resp)
+	})
 	d.group.coordinator.propose(d.records, func(err error) {
 		live.forgetIfUnused()
-		if !r.done {
-			d.resp.ErrorCode = code(err)
-			r.reply(d.resp)
-		}
+		answer(err)
 	})
 	r.expireAfter(coordinatorTimeout, func() { d.fail(kerr.CoordinatorNotAvailable) })
 }

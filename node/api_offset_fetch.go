@@ -91,7 +91,7 @@ func (f *offsetFetch) begin(i int) {
 }
 
 func (f *offsetFetch) done() {
-	if f.left--; f.left == 0 && !f.request.done {
+	if f.left--; f.left == 0 {
 		f.walk()
 	}
 }

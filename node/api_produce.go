@@ -124,10 +124,7 @@ func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.P
 		kafka.SetAppendTime(raw, n.stampMs())
 	}
 	part.stamp(raw)
-	part.group.propose(raw, func(result any, err error) {
-		if p.request.done {
-			return // its time was up
-		}
+	part.group.proposeFor(p.request, raw, func(result any, err error) {
 		if errors.Is(err, errDiskFull) {
 			p.partitionFailed(out, errStorage)
 			return

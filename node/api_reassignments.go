@@ -41,9 +41,6 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 	*out = kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 	out.Partition = in.Partition
 	finish := func(err error) {
-		if w.request.done {
-			return
-		}
 		if out.ErrorCode = code(err); err != nil {
 			out.ErrorMessage = errorText(err)
 		}
@@ -80,7 +77,7 @@ func (n *Node) alterReassignment(w *wait, req *kmsg.AlterPartitionAssignmentsReq
 	var try func()
 	try = func() {
 		n.commands.submitPlan(w.request, plan, func(res commandResult) {
-			if res.err == errOutdated && !w.request.over() {
+			if res.err == errOutdated {
 				try()
 				return
 			}

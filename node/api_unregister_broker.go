@@ -49,7 +49,6 @@ func (u *unregistration) try() {
 	}
 	u.node.commands.submitFor(u.request, command{Remove: &removeBroker{u.broker, &u.incarnation}}, func(res commandResult) {
 		switch {
-		case u.request.over():
 		case res.err == errOutdated:
 			u.try()
 		case res.err == nil || code(res.err) == kerr.BrokerIDNotRegistered.Code: // it may be a second attempt, for which the same holds
@@ -61,9 +60,6 @@ func (u *unregistration) try() {
 }
 
 func (u *unregistration) finish(err error) {
-	if u.request.done {
-		return
-	}
 	if u.resp.ErrorCode = code(err); err != nil {
 		u.resp.ErrorMessage = errorText(err)
 	}

@@ -44,7 +44,7 @@ type plan func() (cmd command, ok bool)
 
 // abandoned reports whether nobody waits for the command any more: its client got an answer, or is gone.
 func (p *pendingCommand) abandoned() bool {
-	return p.request != nil && (p.request.done || p.request.gone)
+	return p.request != nil && p.request.over()
 }
 
 var errTooManyCommands = kafka.Errorf(kerr.ThrottlingQuotaExceeded, "too many changes of the catalog wait already, of this connection or of all; wait for some, then try again")
@@ -69,8 +69,9 @@ func (c *commands) submit(cmd command, done func(commandResult)) {
 
 // submitFor does the same for a client's request. Once the request is answered with a time-out, or its connection is gone,
 // the command isn't sent any more: its effect would come when nobody expects it.
+// done isn't called if it is applied all the same.
 func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) {
-	c.enqueue(cmd, nil, r, done)
+	c.enqueue(cmd, nil, r, thenWith(r, done))
 }
 
 // submitPlan does the same for a command that names the state of the catalog from which it was worked out, and that is
@@ -78,7 +79,7 @@ func (c *commands) submitFor(r *request, cmd command, done func(commandResult)) 
 // topic, each would be refused once for every one before it.
 func (c *commands) submitPlan(r *request, plan plan, done func(commandResult)) {
 	if cmd, ok := plan(); ok {
-		c.enqueue(cmd, plan, r, done)
+		c.enqueue(cmd, plan, r, thenWith(r, done))
 	}
 }
 

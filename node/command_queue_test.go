@@ -44,7 +44,7 @@ func TestCommandsThatNobodyWaitsFor(t *testing.T) {
 	if h := o.held(); h.Commands != 1 || q.count.used != 1 || greedy.conn.commands.count != 0 {
 		t.Fatalf("%d wait, %d of clients, %d of the connection that is gone", h.Commands, q.count.used, greedy.conn.commands.count)
 	}
-	polite.done = true
+	polite.settled = true
 	if o.node.commands.forget(); o.held().Commands != 0 || q.bytes.used != 0 {
 		t.Errorf("%d wait, with %d bytes", o.held().Commands, q.bytes.used)
 	}

@@ -38,7 +38,8 @@ type request struct {
 	size   int64          // of its frame, or of what that is parsed to
 	expiry *step.Deadline // see expireAfter
 	ends   []func()       // see onEnd
-	done   bool
+
+	settled bool // it is answered
 
 	charge   int64    // of large.memory
 	encoding encoding // of its answer by a task; 0 if none is needed
@@ -142,8 +143,8 @@ func (r *request) finish() {
 
 // settle marks the request as answered.
 func (r *request) settle() {
-	step.Assert(!r.done, "a request is answered once: %v", r.header)
-	r.done = true
+	step.Assert(!r.settled, "a request is answered once: %v", r.header)
+	r.settled = true
 	r.node.deadlines.Cancel(r.expiry)
 	r.end()
 }
@@ -157,7 +158,7 @@ func (r *request) handOut() {
 	bytes := int64(r.frame.Len())
 	c.heldBytes += bytes
 	n.heldBytes += bytes
-	for len(c.queue) > 0 && c.queue[0].done && c.queue[0].encoding == 0 && !c.closing {
+	for len(c.queue) > 0 && c.queue[0].settled && c.queue[0].encoding == 0 && !c.closing {
 		first := c.queue[0]
 		c.queue[0] = nil
 		c.queue = c.queue[1:]

@@ -123,8 +123,6 @@ func (n *Node) listGroups(l *listOffsets, in *kmsg.ListOffsetsRequestTopicPartit
 		out.ErrorCode = kerr.RequestTimedOut.Code // until a majority answered
 		c.group.readIndex(l.request, func(err error) {
 			switch {
-			case l.request.done:
-				return
 			case err == nil:
 				out.ErrorCode, out.Offset, out.LeaderEpoch = 0, c.log.end, leaderEpoch(c.group.term)
 			case errors.Is(err, errTooManyWaits):

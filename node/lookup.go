@@ -87,7 +87,7 @@ func (n *Node) whenLed(r *request, partitions []*partitionMeta, done func()) {
 	end := n.now.Add(ledPatience)
 	var check func()
 	check = func() {
-		if r.over() {
+		if r.over() { // it would look again and again for one that is gone
 			return
 		}
 		for looked := 1; n.now < end && len(partitions) > 0; looked++ {

@@ -52,6 +52,11 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 	g.touch()
 }
 
+// proposeFor does the same for a client's request; done isn't called if that is answered before.
+func (g *group) proposeFor(r *request, data []byte, done func(result any, err error)) {
+	g.propose(data, func(result any, err error) { r.then(func() { done(result, err) })() })
+}
+
 // proposePending gives raft all entries of this step in one message. Raft starts a round of replication for each
 // message, so one message with many entries is about five times cheaper than one for each.
 func (g *group) proposePending() {

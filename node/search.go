@@ -30,9 +30,7 @@ func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *km
 // end ends the search; its answer is in out.
 func (s *search) end() {
 	s.node.tasks.finds.give()
-	if !s.list.request.done {
-		s.list.done()
-	}
+	s.list.request.then(s.list.done)()
 }
 
 func (s *search) fail(e *kerr.Error) {
@@ -42,7 +40,7 @@ func (s *search) fail(e *kerr.Error) {
 
 func (s *search) begin() {
 	p := s.part
-	if s.list.request.done || p.places() == 0 {
+	if s.list.request.settled || p.places() == 0 {
 		s.end()
 		return
 	}

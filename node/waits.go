@@ -73,7 +73,22 @@ func (r *request) giveWaits(n int64) {
 }
 
 // over reports whether nobody waits for the request any more.
-func (r *request) over() bool { return r.done || r.gone }
+func (r *request) over() bool { return r.settled || r.gone }
+
+// then returns what goes on with a request later: f, unless the request is answered by then. Commands and proposals
+// call back through here, so no handler has to ask. A request whose connection is gone runs on, see hangUp.
+func (r *request) then(f func()) func() {
+	return func() {
+		if !r.settled {
+			f()
+		}
+	}
+}
+
+// thenWith does the same for what goes on with a result.
+func thenWith[T any](r *request, f func(T)) func(T) {
+	return func(result T) { r.then(func() { f(result) })() }
+}
 
 // onEnd calls leave when the request is answered or its connection is gone.
 func (r *request) onEnd(leave func()) {

@@ -197,3 +197,17 @@ func TestReadsAreShared(t *testing.T) {
 		t.Errorf("%d waits are left", o.node.waits.used)
 	}
 }
+
+// TestThenIsDroppedOnceAnswered: what comes after the answer must not answer again, or the broker stops.
+func TestThenIsDroppedOnceAnswered(t *testing.T) {
+	r, calls := &request{}, 0
+	count, add := r.then(func() { calls++ }), thenWith(r, func(n int) { calls += n })
+	count()
+	add(10)
+	r.settled = true
+	count()
+	add(10)
+	if calls != 11 {
+		t.Errorf("%d; want one call of each, from before the answer", calls)
+	}
+}

@@ -94,7 +94,7 @@ func (n *Node) inPieces(r *request, more func() bool, then func()) {
 // work does a piece of a chore, at least one call, and reports whether it is done with.
 func (n *Node) work(c *chore) bool {
 	for first := true; ; first = false {
-		if c.request.done || c.request.gone {
+		if c.request.over() {
 			return true
 		}
 		if !first && n.spent(c.share) {
