@@ -23,71 +23,86 @@ const (
 )
 
 // ranges lists the numbers of the configuration. A node works with all of them, however badly.
-func (c *Config) ranges() []configRange {
-	span := func(name string, d, least, most time.Duration) configRange {
-		return configRange{name: name, value: int64(d), least: int64(least), most: int64(most)}
-	}
-	count := func(name string, n, least, most int64) configRange {
-		return configRange{name: name, value: n, least: least, most: most}
-	}
-	bytes := func(name string, n int64) configRange { return count(name, n, 1, mostBytes) }
-	rate := func(name string, n int64) configRange {
-		return configRange{name: name, value: n, least: 1, most: mostBytes, negative: true}
-	}
-	const year = 365 * 24 * time.Hour
+func (c *Config) ranges() []configRange { return append(c.clientRanges(), c.ownRanges()...) }
+
+const year = 365 * 24 * time.Hour
+
+// clientRanges lists the numbers that are about topics, groups and what clients may do.
+func (c *Config) clientRanges() []configRange {
 	return []configRange{
-		count("DefaultPartitions", int64(c.DefaultPartitions), 1, maxPartitions),
-		count("DefaultReplicas", int64(c.DefaultReplicas), 1, math.MaxInt16),
+		countRange("DefaultPartitions", int64(c.DefaultPartitions), 1, maxPartitions),
+		countRange("DefaultReplicas", int64(c.DefaultReplicas), 1, math.MaxInt16),
 		{name: "AutoCreateTopicsPerSecond", value: c.AutoCreateTopicsPerSecond, least: 1, most: 1_000_000, negative: true},
-		count("MaxPartitionsPerBroker", int64(c.MaxPartitionsPerBroker), 1, mostCount),
-		count("MaxMessageBytes", int64(c.MaxMessageBytes), 1, 1<<30),
-		bytes("FetchMaxBytes", c.FetchMaxBytes),
+		countRange("MaxPartitionsPerBroker", int64(c.MaxPartitionsPerBroker), 1, mostCount),
+		countRange("MaxMessageBytes", int64(c.MaxMessageBytes), 1, 1<<30),
+		sizeRange("FetchMaxBytes", c.FetchMaxBytes),
 		{name: "RetentionMs", value: c.RetentionMs, least: 1, most: 1000 * year.Milliseconds(), minusOne: true},
 		{name: "RetentionBytes", value: c.RetentionBytes, least: 1, most: math.MaxInt64, minusOne: true},
-		count("GroupPartitions", int64(c.GroupPartitions), 1, maxPartitions),
-		span("GroupMinSession", c.GroupMinSession, time.Millisecond, year),
-		span("GroupMaxSession", c.GroupMaxSession, time.Millisecond, year),
-		span("GroupInitialDelay", c.GroupInitialDelay, 0, year),
-		count("GroupMaxSize", int64(c.GroupMaxSize), 1, mostCount),
-		count("MaxGroups", int64(c.MaxGroups), 1, mostCount),
-		count("MaxGroupOffsets", int64(c.MaxGroupOffsets), 1, mostCount),
-		bytes("GroupOffsetBytes", c.GroupOffsetBytes),
-		count("OffsetMetadataBytes", int64(c.OffsetMetadataBytes), 1, 1<<20),
-		span("ConsumerSession", c.ConsumerSession, time.Millisecond, year),
-		span("ConsumerHeartbeat", c.ConsumerHeartbeat, time.Millisecond, year),
-		span("OffsetsRetention", c.OffsetsRetention, time.Millisecond, math.MaxInt64),
-		span("OffsetsCheckInterval", c.OffsetsCheckInterval, time.Millisecond, year),
-		span("ProducerExpiration", c.ProducerExpiration, time.Millisecond, math.MaxInt64),
-		span("ClockPatience", c.ClockPatience, time.Millisecond, year),
+		countRange("GroupPartitions", int64(c.GroupPartitions), 1, maxPartitions),
+		timeRange("GroupMinSession", c.GroupMinSession, time.Millisecond, year),
+		timeRange("GroupMaxSession", c.GroupMaxSession, time.Millisecond, year),
+		timeRange("GroupInitialDelay", c.GroupInitialDelay, 0, year),
+		countRange("GroupMaxSize", int64(c.GroupMaxSize), 1, mostCount),
+		countRange("MaxGroups", int64(c.MaxGroups), 1, mostCount),
+		countRange("MaxGroupOffsets", int64(c.MaxGroupOffsets), 1, mostCount),
+		sizeRange("GroupOffsetBytes", c.GroupOffsetBytes),
+		countRange("OffsetMetadataBytes", int64(c.OffsetMetadataBytes), 1, 1<<20),
+		timeRange("ConsumerSession", c.ConsumerSession, time.Millisecond, year),
+		timeRange("ConsumerHeartbeat", c.ConsumerHeartbeat, time.Millisecond, year),
+		timeRange("OffsetsRetention", c.OffsetsRetention, time.Millisecond, math.MaxInt64),
+		timeRange("OffsetsCheckInterval", c.OffsetsCheckInterval, time.Millisecond, year),
+		timeRange("ProducerExpiration", c.ProducerExpiration, time.Millisecond, math.MaxInt64),
+		timeRange("ClockPatience", c.ClockPatience, time.Millisecond, year),
 		{name: "TimestampBeforeMaxMs", value: c.TimestampBeforeMaxMs, least: 1, most: math.MaxInt64},
 		{name: "TimestampAfterMaxMs", value: c.TimestampAfterMaxMs, least: 1, most: math.MaxInt64},
-		span("TickInterval", c.TickInterval, time.Millisecond, time.Minute),
-		count("ElectionTicks", int64(c.ElectionTicks), 2, 1000),
-		count("HeartbeatTicks", int64(c.HeartbeatTicks), 1, 1000),
-		count("StepBudget", int64(c.StepBudget), 1, mostCount),
-		count("MaxRequests", int64(c.MaxRequests), 1, mostCount),
-		count("MaxWaits", int64(c.MaxWaits), 1, mostCount),
-		bytes("ParkedBytes", c.ParkedBytes),
-		count("MaxCommands", int64(c.MaxCommands), 1, mostCount),
-		bytes("CommandBytes", c.CommandBytes),
-		count("LargeElements", int64(c.LargeElements), 1, mostCount),
-		bytes("LargeBytes", c.LargeBytes),
-		count("HotEntries", int64(c.HotEntries), 1, mostCount),
-		bytes("HotBytes", c.HotBytes),
-		bytes("CacheBytes", c.CacheBytes),
-		bytes("ColdReadBytes", c.ColdReadBytes),
-		rate("CatchUpBytesPerSecond", c.CatchUpBytesPerSecond),
-		count("ReplicationBytes", int64(min(c.ReplicationBytes, math.MaxInt64)), 1, mostBytes),
-		count("ReplicationWindowBytes", int64(min(c.ReplicationWindowBytes, math.MaxInt64)), 1, mostBytes),
-		count("ReplicationWindow", int64(c.ReplicationWindow), 1, 1<<20),
-		count("CheckpointEntries", int64(c.CheckpointEntries), 1, mostCount),
-		bytes("CheckpointBytes", c.CheckpointBytes),
-		bytes("CompactionBytes", c.CompactionBytes),
-		rate("CompactionBytesPerSecond", c.CompactionBytesPerSecond),
-		rate("ScrubBytesPerSecond", c.ScrubBytesPerSecond),
-		count("RetainEntries", int64(c.RetainEntries), 1, mostCount),
-		bytes("RetainBytes", c.RetainBytes),
 	}
+}
+
+// ownRanges lists those that are about the node's own work.
+func (c *Config) ownRanges() []configRange {
+	return []configRange{
+		timeRange("TickInterval", c.TickInterval, time.Millisecond, time.Minute),
+		countRange("ElectionTicks", int64(c.ElectionTicks), 2, 1000),
+		countRange("HeartbeatTicks", int64(c.HeartbeatTicks), 1, 1000),
+		countRange("StepBudget", int64(c.StepBudget), 1, mostCount),
+		countRange("MaxRequests", int64(c.MaxRequests), 1, mostCount),
+		countRange("MaxWaits", int64(c.MaxWaits), 1, mostCount),
+		sizeRange("ParkedBytes", c.ParkedBytes),
+		countRange("MaxCommands", int64(c.MaxCommands), 1, mostCount),
+		sizeRange("CommandBytes", c.CommandBytes),
+		countRange("LargeElements", int64(c.LargeElements), 1, mostCount),
+		sizeRange("LargeBytes", c.LargeBytes),
+		countRange("HotEntries", int64(c.HotEntries), 1, mostCount),
+		sizeRange("HotBytes", c.HotBytes),
+		sizeRange("CacheBytes", c.CacheBytes),
+		sizeRange("ColdReadBytes", c.ColdReadBytes),
+		rateRange("CatchUpBytesPerSecond", c.CatchUpBytesPerSecond),
+		countRange("ReplicationBytes", int64(min(c.ReplicationBytes, math.MaxInt64)), 1, mostBytes),
+		countRange("ReplicationWindowBytes", int64(min(c.ReplicationWindowBytes, math.MaxInt64)), 1, mostBytes),
+		countRange("ReplicationWindow", int64(c.ReplicationWindow), 1, 1<<20),
+		countRange("CheckpointEntries", int64(c.CheckpointEntries), 1, mostCount),
+		sizeRange("CheckpointBytes", c.CheckpointBytes),
+		sizeRange("CompactionBytes", c.CompactionBytes),
+		rateRange("CompactionBytesPerSecond", c.CompactionBytesPerSecond),
+		rateRange("ScrubBytesPerSecond", c.ScrubBytesPerSecond),
+		countRange("RetainEntries", int64(c.RetainEntries), 1, mostCount),
+		sizeRange("RetainBytes", c.RetainBytes),
+	}
+}
+
+func timeRange(name string, d, least, most time.Duration) configRange {
+	return configRange{name: name, value: int64(d), least: int64(least), most: int64(most)}
+}
+
+func countRange(name string, n, least, most int64) configRange {
+	return configRange{name: name, value: n, least: least, most: most}
+}
+
+func sizeRange(name string, n int64) configRange { return countRange(name, n, 1, mostBytes) }
+
+// rateRange is of bytes in a second; a negative one means no limit.
+func rateRange(name string, n int64) configRange {
+	return configRange{name: name, value: n, least: 1, most: mostBytes, negative: true}
 }
 
 // checkRanges finds numbers that a node can't work with.

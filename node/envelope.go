@@ -202,65 +202,78 @@ func (n *Node) receive(m Message) {
 	}
 	n.heard(m.From)
 	for len(r.b) > 0 {
-		switch item := r.byte(); item {
-		case itemRaft:
-			if g, msg := r.message(); !r.bad {
-				n.receiveRaft(m.From, g, msg)
-			}
-		case itemCommand:
-			if command := r.bytes(); !r.bad {
-				n.relayCommand(m.From, command)
-			}
-		case itemFull:
-			if full := r.byte(); !r.bad {
-				n.receiveFull(m.From, full != 0)
-			}
-		case itemLeads:
-			if leads := r.leads(); !r.bad {
-				n.receiveLeads(m.From, leads)
-			}
-		case itemInSync:
-			if reports := r.inSync(); !r.bad {
-				n.receiveInSync(m.From, reports)
-			}
-		case itemClock:
-			if ms := r.varint(); !r.bad {
-				n.receiveClock(m.From, ms)
-			}
-		case itemRemoved:
-			if incarnation := r.uvarint(); !r.bad {
-				n.receiveRemoved(m.From, incarnation)
-			}
-		case itemWaits:
-			if what := r.byte(); !r.bad {
-				n.receiveWaits(m.From, what)
-			}
-		case itemFounders:
-			if founded, list := r.founders(); !r.bad {
-				n.receiveFounders(m.From, founded, list)
-			}
-		case itemPreferred:
-			if g := GroupID(r.uvarint()); !r.bad {
-				n.receivePreferred(g)
-			}
-		case itemOutdated:
-			n.receiveOutdated(m.From, r)
-		case itemTaken:
-			n.receiveTaken(m.From, r)
-		case itemMembers:
-			n.receiveMembers(m.From, r)
-		case itemSnapshot:
-			n.receiveSnapshot(m.From, r)
-		case itemPieceRequest:
-			n.receivePieceRequest(m.From, r)
-		case itemPiece:
-			n.receivePiece(m.From, r)
-		default:
-			r.fail()
-		}
+		n.receiveItem(m.From, r)
 	}
 	if r.bad {
 		n.refuseEnvelope(m, "it ends too early or holds something unknown")
+	}
+}
+
+// receiveItem takes one item of an envelope.
+func (n *Node) receiveItem(from BrokerID, r *reader) {
+	switch item := r.byte(); item {
+	case itemRaft:
+		if g, msg := r.message(); !r.bad {
+			n.receiveRaft(from, g, msg)
+		}
+	case itemCommand:
+		if command := r.bytes(); !r.bad {
+			n.relayCommand(from, command)
+		}
+	case itemFull:
+		if full := r.byte(); !r.bad {
+			n.receiveFull(from, full != 0)
+		}
+	case itemLeads:
+		if leads := r.leads(); !r.bad {
+			n.receiveLeads(from, leads)
+		}
+	case itemInSync:
+		if reports := r.inSync(); !r.bad {
+			n.receiveInSync(from, reports)
+		}
+	case itemClock:
+		if ms := r.varint(); !r.bad {
+			n.receiveClock(from, ms)
+		}
+	case itemRemoved:
+		if incarnation := r.uvarint(); !r.bad {
+			n.receiveRemoved(from, incarnation)
+		}
+	case itemWaits:
+		if what := r.byte(); !r.bad {
+			n.receiveWaits(from, what)
+		}
+	case itemFounders:
+		if founded, list := r.founders(); !r.bad {
+			n.receiveFounders(from, founded, list)
+		}
+	case itemPreferred:
+		if g := GroupID(r.uvarint()); !r.bad {
+			n.receivePreferred(g)
+		}
+	default:
+		n.receiveOwnItem(from, item, r)
+	}
+}
+
+// receiveOwnItem takes one of the items that are parsed by those who know what is in them.
+func (n *Node) receiveOwnItem(from BrokerID, item byte, r *reader) {
+	switch item {
+	case itemOutdated:
+		n.receiveOutdated(from, r)
+	case itemTaken:
+		n.receiveTaken(from, r)
+	case itemMembers:
+		n.receiveMembers(from, r)
+	case itemSnapshot:
+		n.receiveSnapshot(from, r)
+	case itemPieceRequest:
+		n.receivePieceRequest(from, r)
+	case itemPiece:
+		n.receivePiece(from, r)
+	default:
+		r.fail()
 	}
 }
 
