@@ -17,6 +17,7 @@ import (
 func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ConsumerGroupDescribeRequest)
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
+	resp.Groups = make([]kmsg.ConsumerGroupDescribeResponseGroup, 0, len(req.Groups)) // growing it would copy megabytes in a step
 	named := make(map[string]bool)
 	var members []*modernMember // of the group under way, as they were when that began: they are never changed
 	n.eachPart(r, len(req.Groups), func(i int) int {

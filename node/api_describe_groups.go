@@ -16,6 +16,7 @@ import (
 func (n *Node) handleDescribeGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeGroupsRequest)
 	d := &groupDescription{resp: kmsg.NewPtrDescribeGroupsResponse(), named: make(map[string]bool)}
+	d.resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(req.Groups)) // growing it would copy megabytes in a step
 	n.eachPart(r, len(req.Groups), func(i int) int { return d.begin(n, req, req.Groups[i]) }, func(_, member int) { d.add(member) }, func() { r.reply(d.resp) })
 }
 
