@@ -182,16 +182,6 @@ func (g *group) hasReplica(id BrokerID) bool {
 	return slices.Contains(g.peers, id)
 }
 
-// has reports whether a raft id is part of the group's configuration.
-func (g *group) has(id uint64) bool {
-	for _, ids := range [][]uint64{g.conf.Voters, g.conf.VotersOutgoing, g.conf.Learners, g.conf.LearnersNext} {
-		if slices.Contains(ids, id) {
-			return true
-		}
-	}
-	return false
-}
-
 // receiveLeads notes the leaders of groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
