@@ -123,9 +123,9 @@ func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) 
 	return cc, proto.Unmarshal(data, cc)
 }
 
-// confKept reports whether a crash of this broker leaves it the last configuration change and that it is committed. If not,
-// it asks for that. The others don't count any more then: whoever left can go. Before, a broker that forgets the commit index
-// takes the old replicas for those that vote, and if one of them is gone it may wait for it for ever.
+// confKept reports whether a crash would leave this broker both the last configuration change and the knowledge that it is
+// committed. If not, it asks the log to sync. Only then may the replicas that left be deleted. A broker that forgets the
+// commit index after a crash goes by the old configuration, and would wait forever for the vote of a replica that is gone.
 func (g *group) confKept() bool {
 	if g.confSeen != g.confIndex {
 		g.node.log.Sync()
