@@ -8,7 +8,7 @@
 // All groups of a broker share one write-ahead log, and so one fsync. The path of a record:
 // handleProduce checks the batch and proposes it (api_produce.go). The group hands it to raft and to
 // the log (proposal.go, group.go). The disk and a majority of the brokers answer. Then apply gives the
-// record its offset (records.go), and the client its answer (partition.go).
+// record its offset (records.append in records.go), and the client its answer (group.complete in proposal.go).
 //
 // # Rooms
 //
