@@ -206,7 +206,7 @@ func (g *group) release() {
 	g.node.event(Event{Kind: EventReleased, Group: g.id, Term: g.term, N: int64(first)})
 }
 
-// releaseNow is release outside of advance, which otherwise counts what is still in memory.
+// releaseNow is release for callers outside of advance. Inside, advance itself keeps the node's sum of hot bytes.
 func (g *group) releaseNow() {
 	before := g.view.hotBytes
 	g.release()

@@ -54,7 +54,11 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 
 // proposeFor does the same for a client's request; done isn't called if that is answered before.
 func (g *group) proposeFor(r *request, data []byte, done func(result any, err error)) {
-	g.propose(data, func(result any, err error) { r.then(func() { done(result, err) })() })
+	g.propose(data, func(result any, err error) {
+		if !r.settled {
+			done(result, err)
+		}
+	})
 }
 
 // proposePending gives raft all entries of this step in one message. Raft starts a round of replication for each

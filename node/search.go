@@ -30,7 +30,9 @@ func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *km
 // end ends the search; its answer is in out.
 func (s *search) end() {
 	s.node.tasks.finds.give()
-	s.list.request.then(s.list.done)()
+	if !s.list.request.settled {
+		s.list.done()
+	}
 }
 
 func (s *search) fail(e *kerr.Error) {

@@ -75,19 +75,15 @@ func (r *request) giveWaits(n int64) {
 // over reports whether nobody waits for the request any more.
 func (r *request) over() bool { return r.settled || r.gone }
 
-// then returns what goes on with a request later: f, unless the request is answered by then. Commands and proposals
-// call back through here, so no handler has to ask. A request whose connection is gone runs on, see hangUp.
-func (r *request) then(f func()) func() {
-	return func() {
+// thenWith returns what goes on with a request when a result comes: f, unless the request is answered by then. Commands call
+// back through here and proposals through proposeFor, so their handlers need not ask. A request whose connection is gone runs
+// on, see hangUp.
+func thenWith[T any](r *request, f func(T)) func(T) {
+	return func(result T) {
 		if !r.settled {
-			f()
+			f(result)
 		}
 	}
-}
-
-// thenWith does the same for what goes on with a result.
-func thenWith[T any](r *request, f func(T)) func(T) {
-	return func(result T) { r.then(func() { f(result) })() }
 }
 
 // onEnd calls leave when the request is answered or its connection is gone.
