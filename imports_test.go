@@ -74,20 +74,32 @@ var importRules = []rule{
 	{
 		"sim",
 		[]string{
-			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed",
+			"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 		},
 		nil,
 		"a world in a seed around the production node; its clients speak real Kafka bytes",
 	},
 	{
+		"sim/plan",
+		[]string{"chronik/node", "chronik/sim/keyed"},
+		[]string{"bytes", "encoding/json", "errors", "fmt", "io", "slices", "strconv", "time"},
+		"seeds in, plans out: plain data; of the node it knows the names of the events that faults wait for",
+	},
+	{
+		"sim/keyed", nil,
+		[]string{"math/bits"},
+		"what is drawn depends on its key alone",
+	},
+	{
 		"seeds",
-		[]string{"chronik/sim"},
+		[]string{"chronik/sim", "chronik/sim/plan"},
 		nil,
 		"kept plans and the test that replays them",
 	},
 	{
 		"seeds/mutants",
-		[]string{"chronik/sim"},
+		[]string{"chronik/sim/plan"},
 		nil,
 		"planted bugs as patches, and the test that they apply; the simulator only tells the names of its profiles",
 	},
@@ -110,7 +122,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/seeds/mutants", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/sim/plan", "chronik/seeds/mutants", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

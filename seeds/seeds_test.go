@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // TestKeptPlans replays the folder.
@@ -24,7 +25,7 @@ func TestKeptPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := sim.Parse(text)
+			p, err := plan.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // What administrators ask for. They have scripts: what is refused because something else is not done
@@ -73,7 +74,7 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic = t.plan.Name
 	rt.NumPartitions, rt.ReplicationFactor = t.plan.Partitions, t.plan.Replicas
-	rt.Configs = t.plan.configs()
+	rt.Configs = configsOf(t.plan)
 	req.Topics = append(req.Topics, rt)
 	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
 		topics := resp.(*kmsg.CreateTopicsResponse).Topics
@@ -84,8 +85,8 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	}))
 }
 
-// configs lists what a topic is configured with.
-func (t *Topic) configs() (list []kmsg.CreateTopicsRequestTopicConfig) {
+// configsOf lists what a topic is configured with.
+func configsOf(t *plan.Topic) (list []kmsg.CreateTopicsRequestTopicConfig) {
 	set := func(name, value string) {
 		c := kmsg.NewCreateTopicsRequestTopicConfig()
 		c.Name, c.Value = name, &value

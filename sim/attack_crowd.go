@@ -6,26 +6,28 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/sim/keyed"
 )
 
 // crowded makes a request that names n groups, members, protocols or partitions: all the same, or each another.
-func crowded(d draw, topic string, n int) kmsg.Request {
-	same := d.ratio(1, 2)
-	d = d.next()
+func crowded(d keyed.Draw, topic string, n int) kmsg.Request {
+	same := d.Ratio(1, 2)
+	d = d.Next()
 	names := make([]string, n)
 	for i := range names {
 		if names[i] = preyGroup; !same {
 			names[i] = fmt.Sprintf("nobody%d", i)
 		}
 	}
-	if d.ratio(1, 3) {
-		return crowdedPartitions(d.next(), topic, n, same)
+	if d.Ratio(1, 3) {
+		return crowdedPartitions(d.Next(), topic, n, same)
 	}
-	return crowdedGroups(d.next(), names)
+	return crowdedGroups(d.Next(), names)
 }
 
-func crowdedGroups(d draw, names []string) kmsg.Request {
-	switch d.below(8) {
+func crowdedGroups(d keyed.Draw, names []string) kmsg.Request {
+	switch d.Below(8) {
 	case 0:
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.Version, req.Groups = 5, names
@@ -61,21 +63,21 @@ func crowdedGroups(d draw, names []string) kmsg.Request {
 		}
 		return req
 	}
-	req := newMember(d.next(), 1).(*kmsg.JoinGroupRequest)
+	req := newMember(d.Next(), 1).(*kmsg.JoinGroupRequest)
 	for _, name := range names {
 		req.Protocols = append(req.Protocols, kmsg.JoinGroupRequestProtocol{Name: name, Metadata: []byte{}})
 	}
 	return req
 }
 
-func crowdedPartitions(d draw, topic string, n int, same bool) kmsg.Request {
+func crowdedPartitions(d keyed.Draw, topic string, n int, same bool) kmsg.Request {
 	numbers := make([]int32, n)
 	for i := range numbers {
 		if !same {
 			numbers[i] = int32(i)
 		}
 	}
-	switch d.below(4) {
+	switch d.Below(4) {
 	case 0:
 		req := kmsg.NewPtrDescribeProducersRequest()
 		req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: topic, Partitions: numbers}}

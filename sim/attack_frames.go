@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // What hostile clients send. Each frame follows from the attack's numbers and draws of its own.
@@ -26,30 +28,30 @@ const (
 func (a *attacker) frame(w *world) []byte {
 	d := a.draw(w)
 	switch a.spec.Kind {
-	case AttackGarbage:
+	case plan.AttackGarbage:
 		return noise(d, a.spec.Size)
-	case AttackMangled, AttackConnect:
-		return mangle(d, a.request(w, sampleKinds[d.next().below(int64(len(sampleKinds)))], 3, 100, d))
+	case plan.AttackMangled, plan.AttackConnect:
+		return mangle(d, a.request(w, sampleKinds[d.Next().Below(int64(len(sampleKinds)))], 3, 100, d))
 	}
 	return a.request(w, a.spec.Kind, a.spec.Names, a.spec.Size, d)
 }
 
 // sampleKinds are those whose requests are mangled.
-var sampleKinds = []AttackKind{AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackCrowd}
+var sampleKinds = []plan.AttackKind{plan.AttackNames, plan.AttackRepeat, plan.AttackTopics, plan.AttackJoin, plan.AttackOffsets, plan.AttackBomb, plan.AttackFlood, plan.AttackPoll, plan.AttackWait, plan.AttackCrowd}
 
-func noise(d draw, size int) []byte {
+func noise(d keyed.Draw, size int) []byte {
 	b := make([]byte, size)
 	for i := range b {
-		d = d.next()
+		d = d.Next()
 		b[i] = byte(d)
 	}
 	return b
 }
 
 // mangle spoils a frame in one of the ways in which broken clients and attackers do.
-func mangle(d draw, frame []byte) []byte {
-	at := d.next().below(int64(len(frame)))
-	switch d.below(5) {
+func mangle(d keyed.Draw, frame []byte) []byte {
+	at := d.Next().Below(int64(len(frame)))
+	switch d.Below(5) {
 	case 0: // cut
 		return frame[:at]
 	case 1: // an absurd length, or one
@@ -61,14 +63,14 @@ func mangle(d draw, frame []byte) []byte {
 			frame[i] = 0xff
 		}
 	case 3: // another version than the body's
-		binary.BigEndian.PutUint16(frame[2:], uint16(d.next().next().between(-2, 20)))
+		binary.BigEndian.PutUint16(frame[2:], uint16(d.Next().Next().Between(-2, 20)))
 	case 4: // another request's key
-		binary.BigEndian.PutUint16(frame, uint16(d.next().next().between(-1, 100)))
+		binary.BigEndian.PutUint16(frame, uint16(d.Next().Next().Between(-1, 100)))
 	}
 	return frame
 }
 
-func (a *attacker) request(w *world, kind AttackKind, names, size int, d draw) []byte {
+func (a *attacker) request(w *world, kind plan.AttackKind, names, size int, d keyed.Draw) []byte {
 	req := a.message(w, kind, names, size, d)
 	if req.GetVersion() < 0 || req.GetVersion() > req.MaxVersion() {
 		panic("an attacker's request has a version that there is")
@@ -76,46 +78,46 @@ func (a *attacker) request(w *world, kind AttackKind, names, size int, d draw) [
 	return kafka.AppendRequest(nil, int32(a.sent), "hostile", req)
 }
 
-func (a *attacker) message(w *world, kind AttackKind, names, size int, d draw) kmsg.Request {
+func (a *attacker) message(w *world, kind plan.AttackKind, names, size int, d keyed.Draw) kmsg.Request {
 	topic := a.spec.Topic
 	if topic == "" {
 		topic = preyTopic
 	}
 	switch kind {
-	case AttackNames:
+	case plan.AttackNames:
 		return manyNames(d, names)
-	case AttackRepeat:
+	case plan.AttackRepeat:
 		return repeated(d, topic, names)
-	case AttackCrowd:
+	case plan.AttackCrowd:
 		return crowded(d, topic, max(1, names))
-	case AttackTopics:
+	case plan.AttackTopics:
 		return newTopics(d, a.spec.ID, names)
-	case AttackJoin:
+	case plan.AttackJoin:
 		return newMember(d, size)
-	case AttackOffsets:
+	case plan.AttackOffsets:
 		return manyOffsets(w, topic, names, size)
-	case AttackBomb:
+	case plan.AttackBomb:
 		return bomb(size)
-	case AttackProducers:
+	case plan.AttackProducers:
 		return manyProducers(d, a.sent == 1, names)
-	case AttackGroups:
+	case plan.AttackGroups:
 		return anotherGroup(d, a.sent == 1)
-	case AttackPoll:
+	case plan.AttackPoll:
 		return longPoll(topic, names)
-	case AttackHerd:
+	case plan.AttackHerd:
 		return herd(d, a.sent)
-	case AttackLimits:
+	case plan.AttackLimits:
 		return beyondLimits(w, d, a.spec.ID, topic, names)
-	case AttackWait:
+	case plan.AttackWait:
 		return waiting(d, topic, names)
 	}
 	return floodFetch(w, topic)
 }
 
 // manyNames asks about topics that aren't there: what they are, or whether they could be made.
-func manyNames(d draw, n int) kmsg.Request {
+func manyNames(d keyed.Draw, n int) kmsg.Request {
 	name := func(i int) string { return fmt.Sprintf("nobody%d", i) }
-	if d.next().ratio(1, 3) {
+	if d.Next().Ratio(1, 3) {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.Version, req.ValidateOnly, req.TimeoutMillis = 5, true, 1000
 		for i := range n {
@@ -136,8 +138,8 @@ func manyNames(d draw, n int) kmsg.Request {
 }
 
 // repeated names one partition, topic or group many times.
-func repeated(d draw, topic string, n int) kmsg.Request {
-	switch d.next().below(7) {
+func repeated(d keyed.Draw, topic string, n int) kmsg.Request {
+	switch d.Next().Below(7) {
 	case 0, 1:
 		req := kmsg.NewPtrListOffsetsRequest()
 		req.Version = 7
@@ -145,7 +147,7 @@ func repeated(d draw, topic string, n int) kmsg.Request {
 		t.Topic = topic
 		for range n {
 			p := kmsg.NewListOffsetsRequestTopicPartition()
-			p.Timestamp = d.next().next().between(-3, 2)
+			p.Timestamp = d.Next().Next().Between(-3, 2)
 			t.Partitions = append(t.Partitions, p)
 		}
 		req.Topics = append(req.Topics, t)
@@ -201,9 +203,9 @@ func repeated(d draw, topic string, n int) kmsg.Request {
 }
 
 // newTopics makes topics, or lets them be made.
-func newTopics(d draw, id, n int) kmsg.Request {
+func newTopics(d keyed.Draw, id, n int) kmsg.Request {
 	name := func(i int) string { return fmt.Sprintf("made%dx%d", id, i) }
-	if d.next().ratio(1, 2) {
+	if d.Next().Ratio(1, 2) {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.Version, req.TimeoutMillis = 5, 1000
 		for i := range n {
@@ -224,11 +226,11 @@ func newTopics(d draw, id, n int) kmsg.Request {
 }
 
 // newMember joins a group with much to say, and is never heard again.
-func newMember(d draw, size int) kmsg.Request {
+func newMember(d keyed.Draw, size int) kmsg.Request {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version = 3 // no id is promised first: each is a member at once
 	req.Group, req.ProtocolType = preyGroup, "consumer"
-	req.SessionTimeoutMillis = int32(shortestSession / millisecond)
+	req.SessionTimeoutMillis = int32(plan.ShortestSession / millisecond)
 	req.RebalanceTimeoutMillis = req.SessionTimeoutMillis
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name, p.Metadata = "range", noise(d, size)
@@ -253,9 +255,9 @@ func manyOffsets(w *world, topic string, n, size int) kmsg.Request {
 }
 
 // herd makes a member of one of two large groups, or asks for all that the group is.
-func herd(d draw, number int) kmsg.Request {
+func herd(d keyed.Draw, number int) kmsg.Request {
 	const classic, modern = preyGroup + "-herd", preyGroup + "-flock"
-	switch d.next().below(12) {
+	switch d.Next().Below(12) {
 	case 0:
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.Version, req.Groups = 5, []string{classic}
@@ -270,22 +272,22 @@ func herd(d draw, number int) kmsg.Request {
 		req.SubscribedTopicNames, req.Topics = []string{preyTopic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 		return req
 	}
-	req := newMember(d.next(), 8).(*kmsg.JoinGroupRequest)
+	req := newMember(d.Next(), 8).(*kmsg.JoinGroupRequest)
 	req.Group = classic
 	return req
 }
 
 // beyondLimits asks for something that no broker may make in worlds with hostile clients (see mostReplicas): what comes of it
 // is seen at once (judge.discover). Groups without members are made only where no member of a polite one could be refused for it.
-func beyondLimits(w *world, d draw, id int, topic string, n int) kmsg.Request {
-	switch x := d.next().below(6); {
+func beyondLimits(w *world, d keyed.Draw, id int, topic string, n int) kmsg.Request {
+	switch x := d.Next().Below(6); {
 	case x == 0: // or there are no coordinators
 		req := kmsg.NewPtrFindCoordinatorRequest()
 		req.Version, req.CoordinatorKey = 3, preyGroup
 		return req
-	case x <= 3 && w.plan.fewGroups():
+	case x <= 3 && w.plan.FewGroups():
 		req := kmsg.NewPtrOffsetCommitRequest()
-		req.Version, req.Group, req.Generation = 7, fmt.Sprintf("beyond%d.%d", id, d.next().next().below(int64(n))), -1
+		req.Version, req.Group, req.Generation = 7, fmt.Sprintf("beyond%d.%d", id, d.Next().Next().Below(int64(n))), -1
 		t := kmsg.NewOffsetCommitRequestTopic()
 		t.Topic, t.Partitions = topic, []kmsg.OffsetCommitRequestTopicPartition{kmsg.NewOffsetCommitRequestTopicPartition()}
 		req.Topics = append(req.Topics, t)
@@ -294,14 +296,14 @@ func beyondLimits(w *world, d draw, id int, topic string, n int) kmsg.Request {
 		req := kmsg.NewPtrCreatePartitionsRequest()
 		req.Version, req.TimeoutMillis = 1, 1000
 		t := kmsg.NewCreatePartitionsRequestTopic()
-		t.Topic, t.Count = topic, mostReplicas*maxBrokers+1
+		t.Topic, t.Count = topic, mostReplicas*plan.MaxBrokers+1
 		req.Topics = append(req.Topics, t)
 		return req
 	}
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 5, 1000
 	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = refusedTopic, mostReplicas*maxBrokers+1, 1
+	t.Topic, t.NumPartitions, t.ReplicationFactor = refusedTopic, mostReplicas*plan.MaxBrokers+1, 1
 	req.Topics = append(req.Topics, t)
 	return req
 }
@@ -322,7 +324,7 @@ func bomb(size int) kmsg.Request {
 }
 
 // manyProducers writes batches of as many producers.
-func manyProducers(d draw, first bool, n int) kmsg.Request {
+func manyProducers(d keyed.Draw, first bool, n int) kmsg.Request {
 	if first {
 		req := kmsg.NewPtrMetadataRequest()
 		req.Version, req.AllowAutoTopicCreation = 9, true
@@ -335,9 +337,9 @@ func manyProducers(d draw, first bool, n int) kmsg.Request {
 	t.Topic = preyTopic
 	for range n {
 		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
-		d = d.next().next()
+		d = d.Next().Next()
 		spec.FirstTimestamp, spec.BaseSequence = unixEpochMs, 0
-		spec.ProducerID, spec.ProducerEpoch = d.below(1<<11), int16(d.next().below(1<<15)) // some of them again
+		spec.ProducerID, spec.ProducerEpoch = d.Below(1<<11), int16(d.Next().Below(1<<15)) // some of them again
 		p := kmsg.NewProduceRequestTopicPartition()
 		p.Records = kafka.AppendBatch(nil, spec)
 		t.Partitions = append(t.Partitions, p)
@@ -347,18 +349,18 @@ func manyProducers(d draw, first bool, n int) kmsg.Request {
 }
 
 // anotherGroup commits an offset in a group without members.
-func anotherGroup(d draw, first bool) kmsg.Request {
+func anotherGroup(d keyed.Draw, first bool) kmsg.Request {
 	if first {
 		req := kmsg.NewPtrFindCoordinatorRequest()
 		req.Version, req.CoordinatorKey = 3, preyGroup
 		return req
 	}
 	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Version, req.Group, req.Generation = 7, fmt.Sprint(preyGroup, d.below(1<<10)), -1
+	req.Version, req.Group, req.Generation = 7, fmt.Sprint(preyGroup, d.Below(1<<10)), -1
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic = preyTopic
 	p := kmsg.NewOffsetCommitRequestTopicPartition()
-	p.Offset = d.next().below(1 << 20)
+	p.Offset = d.Next().Below(1 << 20)
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
@@ -394,8 +396,8 @@ func longPoll(topic string, names int) kmsg.Request {
 }
 
 // waiting asks for what takes a majority, the catalog or a turn.
-func waiting(d draw, topic string, names int) kmsg.Request {
-	switch d.next().below(6) {
+func waiting(d keyed.Draw, topic string, names int) kmsg.Request {
+	switch d.Next().Below(6) {
 	case 0:
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.Version, req.ProducerID, req.ProducerEpoch = 3, -1, -1
@@ -425,7 +427,7 @@ func waiting(d draw, topic string, names int) kmsg.Request {
 		return req
 	case 4:
 		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, preyGroup+"ing", fmt.Sprint("m", d.next().next().below(8)), 1000
+		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, preyGroup+"ing", fmt.Sprint("m", d.Next().Next().Below(8)), 1000
 		req.SubscribedTopicNames, req.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
 		return req
 	}
@@ -441,7 +443,7 @@ func floodFetch(w *world, topic string) kmsg.Request {
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = topic
 	n := int32(1)
-	if spec := w.plan.topic(topic); spec != nil {
+	if spec := w.plan.Topic(topic); spec != nil {
 		n = spec.Partitions
 	}
 	for i := range n {

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"chronik/kafka"
+	"chronik/sim/plan"
 )
 
 // TestAttacksAreDrawnAndAnswered shows that every kind of attack happens, and that brokers answer those
 // that can be understood.
 func TestAttacksAreDrawnAndAnswered(t *testing.T) {
-	sent, answered := make(map[FaultKind]int64), make(map[FaultKind]int64)
+	sent, answered := make(map[plan.FaultKind]int64), make(map[plan.FaultKind]int64)
 	for s := range uint64(24) {
 		r := Run(mustGenerate(t, s, "hostile"), Options{})
 		for _, a := range r.Attacks {
@@ -20,11 +21,11 @@ func TestAttacksAreDrawnAndAnswered(t *testing.T) {
 			answered[a.Kind] += a.Mattered
 		}
 	}
-	for _, kind := range attackKinds {
-		if sent[FaultKind(kind)] == 0 {
+	for _, kind := range plan.AttackKinds {
+		if sent[plan.FaultKind(kind)] == 0 {
 			t.Errorf("%s is never tried", kind)
 		}
-		if answered[FaultKind(kind)] == 0 && kind != AttackGarbage && kind != AttackConnect {
+		if answered[plan.FaultKind(kind)] == 0 && kind != plan.AttackGarbage && kind != plan.AttackConnect {
 			t.Errorf("%s never gets an answer, so it reaches nothing", kind)
 		}
 	}
@@ -48,8 +49,8 @@ func TestBombUnfolds(t *testing.T) {
 // TestFramesFollowFromThePlan expands an attack twice.
 func TestFramesFollowFromThePlan(t *testing.T) {
 	p := mustGenerate(t, 1, "hostile")
-	for _, kind := range attackKinds {
-		spec := &Attack{ID: 1, Kind: kind, Topic: p.Topics[0].Name, Count: 1, Names: 10, Size: 100, Ahead: 1}
+	for _, kind := range plan.AttackKinds {
+		spec := &plan.Attack{ID: 1, Kind: kind, Topic: p.Topics[0].Name, Count: 1, Names: 10, Size: 100, Ahead: 1}
 		frame := func() []byte {
 			a := &attacker{spec: spec, number: 1}
 			return a.frame(newWorld(p, Options{}))

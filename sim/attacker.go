@@ -6,11 +6,13 @@ import (
 	"slices"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // attacker is an attack under way.
 type attacker struct {
-	spec   *Attack
+	spec   *plan.Attack
 	number uint64 // keys what it draws
 	conns  []*conn
 	sent   int       // requests
@@ -18,7 +20,7 @@ type attacker struct {
 }
 
 // beginAttack connects to the broker and sends what is sent before any answer is read.
-func (w *world) beginAttack(spec *Attack) {
+func (w *world) beginAttack(spec *plan.Attack) {
 	if w.healing {
 		return
 	}
@@ -28,15 +30,15 @@ func (w *world) beginAttack(spec *Attack) {
 	}
 	a := &attacker{spec: spec, number: uint64(spec.ID)}
 	w.attackers = append(w.attackers, a)
-	w.result.Attacks[slices.Index(attackKinds, spec.Kind)].Fired++
+	w.result.Attacks[slices.Index(plan.AttackKinds, spec.Kind)].Fired++
 	if w.tracing() {
 		w.tracef("%s  attack %d %s begins", w.column(b), spec.ID, spec.Kind)
 	}
 	switch spec.Kind {
-	case AttackConnect:
+	case plan.AttackConnect:
 		w.attackConnections(a, b)
 		return
-	case AttackHerd: // to whichever broker: one of them coordinates the group
+	case plan.AttackHerd: // to whichever broker: one of them coordinates the group
 		for i := range spec.Count {
 			if b := w.brokers[i%len(w.brokers)]; b.node != nil && b.refusing == 0 {
 				w.attackNext(a, w.attackConn(a, b))
@@ -53,7 +55,7 @@ func (w *world) beginAttack(spec *Attack) {
 }
 
 // attacked finds the broker that an attack is about: a client can find out who leads.
-func (w *world) attacked(a *Attack) *broker {
+func (w *world) attacked(a *plan.Attack) *broker {
 	if a.Broker > 0 {
 		return w.brokers[a.Broker-1]
 	}
@@ -81,7 +83,7 @@ func (w *world) attackConn(a *attacker, b *broker) *conn {
 func (w *world) attackConnections(a *attacker, b *broker) {
 	for range a.spec.Count {
 		cn := w.attackConn(a, b)
-		if a.draw(w).ratio(1, 2) {
+		if a.draw(w).Ratio(1, 2) {
 			w.attackNext(a, cn)
 		}
 		a.sent++
@@ -107,7 +109,7 @@ func (w *world) attackRead(e event) {
 		return
 	}
 	a := cn.attacker
-	w.result.Attacks[slices.Index(attackKinds, a.spec.Kind)].Mattered++
+	w.result.Attacks[slices.Index(plan.AttackKinds, a.spec.Kind)].Mattered++
 	a.readAt = max(a.readAt, w.now) + at(a.spec.Pace)
 	w.schedule(event{at: a.readAt, kind: evAttackNext, conn: cn})
 }
@@ -126,9 +128,9 @@ func (w *world) hangUpAttack(cn *conn) {
 }
 
 // draw makes the attacker's next decision.
-func (a *attacker) draw(w *world) draw {
+func (a *attacker) draw(w *world) keyed.Draw {
 	a.number += 1 << 32
-	return w.seed.draw(domainAttack, a.number, 0)
+	return w.seed.Draw(domainAttack, a.number, 0)
 }
 
 // checkBounded demands that a while after the last hostile client is gone nothing is left of it: no connection, no

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"chronik/node"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -11,13 +12,13 @@ import (
 type broker struct {
 	number      int // Kafka's broker id
 	disk        *disk
-	diskNumber  uint32               // counts its disks, from 1 for a founder's first one; 0: it has not joined yet
-	met         [maxBrokers + 1]bool // who was in the cluster when this disk was made
-	removed     uint32               // the newest of its disks that was seen to be removed from the cluster; 0: none
-	leaving     bool                 // an operator had it removed from the cluster
-	away        bool                 // and took it away
-	node        *node.Node           // nil while it is down
-	incarnation uint64               // starts so far
+	diskNumber  uint32                    // counts its disks, from 1 for a founder's first one; 0: it has not joined yet
+	met         [plan.MaxBrokers + 1]bool // who was in the cluster when this disk was made
+	removed     uint32                    // the newest of its disks that was seen to be removed from the cluster; 0: none
+	leaving     bool                      // an operator had it removed from the cluster
+	away        bool                      // and took it away
+	node        *node.Node                // nil while it is down
+	incarnation uint64                    // starts so far
 	crashes     uint64
 	raftDraws   uint64   // of this incarnation
 	ops         []wal.Op // under way at the disk
@@ -33,12 +34,12 @@ type broker struct {
 	diedAt      node.Time   // when its process last did
 	alone       bool        // it was the only voter of some group
 	steps       uint64
-	budget      int                 // of a step
-	dials       [maxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
-	mended      bool                // its list of members was wrong, and isn't any more
-	kept        bool                // it lists only itself, and the others joined it
-	holds       bool                // somebody may have got something from its cluster
-	conns       []*conn             // open ones
+	budget      int                      // of a step
+	dials       [plan.MaxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
+	mended      bool                     // its list of members was wrong, and isn't any more
+	kept        bool                     // it lists only itself, and the others joined it
+	holds       bool                     // somebody may have got something from its cluster
+	conns       []*conn                  // open ones
 
 	in   node.Input // of the next step, reused
 	mail mailbox
@@ -50,7 +51,7 @@ type broker struct {
 	stopBy      node.Time // a clean stop is under way and ends then at the latest; 0: it is not
 	downAfter   node.Time // how long it stays down after that
 
-	clock        Clock
+	clock        plan.Clock
 	unixOffsetMs int64 // from jumps
 
 	stalledUntil node.Time // the disk finishes nothing before

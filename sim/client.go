@@ -13,6 +13,8 @@ import (
 	"chronik/checker"
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // client is one simulated Kafka client. It speaks to brokers in bytes only and behaves as the real
@@ -22,8 +24,8 @@ import (
 // advance is called after whatever happens to the client and starts what can be started.
 type client struct {
 	world *world
-	spec  *Client
-	conns [maxBrokers + 1]*conn
+	spec  *plan.Client
+	conns [plan.MaxBrokers + 1]*conn
 	draws uint64
 
 	topics     []*topicView
@@ -48,7 +50,7 @@ type client struct {
 
 // topicView is what the client knows of a topic.
 type topicView struct {
-	plan       *Topic
+	plan       *plan.Topic
 	id         [16]byte // for members of consumer groups
 	stale      bool     // to be asked for
 	partitions []partitionView
@@ -62,7 +64,7 @@ type partitionView struct {
 	end      int64 // as the verifier was told
 }
 
-func newClient(w *world, spec *Client) *client {
+func newClient(w *world, spec *plan.Client) *client {
 	c := &client{world: w, spec: spec, nextBroker: spec.Home, timerAt: node.Never}
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
@@ -76,9 +78,9 @@ func newClient(w *world, spec *Client) *client {
 }
 
 // begin starts a call of the plan.
-func (c *client) begin(call *Call) {
+func (c *client) begin(call *plan.Call) {
 	c.left++
-	if call.Kind == CallProduce {
+	if call.Kind == plan.CallProduce {
 		c.enqueue(call)
 	} else {
 		c.serial.queue = append(c.serial.queue, &pendingCall{call: call, wish: -1})
@@ -99,9 +101,9 @@ func (c *client) topic(name string) *topicView {
 }
 
 // draw makes the client's next decision.
-func (c *client) draw() draw {
+func (c *client) draw() keyed.Draw {
 	c.draws++
-	return c.world.seed.draw(domainClient, uint64(c.spec.ID), c.draws)
+	return c.world.seed.Draw(domainClient, uint64(c.spec.ID), c.draws)
 }
 
 // advance starts whatever can be started now.
@@ -191,14 +193,14 @@ func (c *client) sooner(a, b node.Time) node.Time {
 // retryDelay is the pause before something is tried again.
 func (c *client) retryDelay() node.Time {
 	c.backoff++
-	return node.Time(c.draw().between(int64(20*millisecond), int64(200*millisecond)))
+	return node.Time(c.draw().Between(int64(20*millisecond), int64(200*millisecond)))
 }
 
 // timeout is how long the client waits for an answer. When all is healed it becomes patient: one
 // that drops requests faster than a slow broker serves them would keep it busy for ever.
-func (c *client) timeout() Duration {
+func (c *client) timeout() plan.Duration {
 	if c.world.healing {
-		return max(c.spec.Timeout, Duration(c.world.patience())/4)
+		return max(c.spec.Timeout, plan.Duration(c.world.patience())/4)
 	}
 	return c.spec.Timeout
 }
@@ -408,7 +410,7 @@ func (c *client) brokerNumber(id int32) int {
 // checkBrokers demands that every broker has its own address.
 func (c *client) checkBrokers(m *kmsg.MetadataResponse) {
 	for _, b := range m.Brokers {
-		invented := c.world.plan.listed(int(b.NodeID)) // a founder is said to be where its members say
+		invented := c.world.plan.Listed(int(b.NodeID)) // a founder is said to be where its members say
 		if n := int(b.NodeID); c.brokerNumber(b.NodeID) == 0 && !invented || b.Host != host(n) {
 			c.world.fail("metadata", "broker %d is said to be at %q", b.NodeID, b.Host)
 		}
@@ -429,7 +431,7 @@ func retriable(code int16) bool {
 }
 
 // unexpected ends the run: no broker should answer that.
-func (c *client) unexpected(call *Call, code int16, what string) {
+func (c *client) unexpected(call *plan.Call, code int16, what string) {
 	c.world.fail("unexpected-error", "client %d, call %d (%s %s/%d): %s answered %s", c.spec.ID, call.ID, call.Kind, call.Topic, call.Partition, what, kafka.CodeName(code))
 }
 
@@ -438,14 +440,11 @@ func partitionName(topic string, partition int32) string {
 	return topic + "/" + strconv.Itoa(int(partition))
 }
 
-// minValue is the least size of a record's value in bytes: its id as text.
-const minValue = 16
-
 // recordID is the unique content of the i-th record of a call.
 func recordID(call, i int) checker.RecordID { return checker.RecordID(call)<<20 | checker.RecordID(i) }
 
 // keyOf is the key of a record in a topic with so many.
-func keyOf(id checker.RecordID, keys int) int { return int(mix(uint64(id)) % uint64(keys)) }
+func keyOf(id checker.RecordID, keys int) int { return int(keyed.Mix(uint64(id)) % uint64(keys)) }
 
 // value spells a record: its id in 16 hexadecimal digits, over and over.
 func value(id checker.RecordID, size int) []byte {
@@ -455,12 +454,12 @@ func value(id checker.RecordID, size int) []byte {
 
 // parseValue is the inverse of value; false if any byte is not what was sent.
 func parseValue(v []byte) (checker.RecordID, bool) {
-	if len(v) < minValue {
+	if len(v) < plan.MinValue {
 		return 0, false
 	}
-	id, err := strconv.ParseUint(string(v[:minValue]), 16, 64)
-	for i := minValue; i < len(v) && err == nil; i++ {
-		if v[i] != v[i-minValue] {
+	id, err := strconv.ParseUint(string(v[:plan.MinValue]), 16, 64)
+	for i := plan.MinValue; i < len(v) && err == nil; i++ {
+		if v[i] != v[i-plan.MinValue] {
 			return 0, false
 		}
 	}

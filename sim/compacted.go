@@ -9,6 +9,7 @@ import (
 	"chronik/checker"
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // Replicas of a compacted topic drop records on their own, so when all is over each of them is read.
@@ -23,7 +24,7 @@ type compacted struct {
 // essence is what compaction leaves of an entry: replicas may have its batch with other records missing.
 // In a world without compacted topics it is all of it.
 func (w *world) essence(data []byte) []byte {
-	if !slices.ContainsFunc(w.plan.Topics, func(t Topic) bool { return t.Keys > 0 }) {
+	if !slices.ContainsFunc(w.plan.Topics, func(t plan.Topic) bool { return t.Keys > 0 }) {
 		return data
 	}
 	b, err := kafka.ParseBatch(data)
@@ -36,7 +37,7 @@ func (w *world) essence(data []byte) []byte {
 // readReplicas lets each replica of each compacted partition lead once and the verifier read from it.
 func (w *world) readReplicas() {
 	for _, g := range w.judge.groups {
-		t := w.plan.topic(g.topic)
+		t := w.plan.Topic(g.topic)
 		if t == nil || t.Keys == 0 || w.doomed[g.topic] || w.judge.gone[g.id] {
 			continue
 		}
@@ -65,11 +66,11 @@ func (w *world) lead(g groupInfo, b node.BrokerID, replicas []node.BrokerID) {
 		}
 	}
 	for range 2 { // an attempt of an earlier move may arrive after this one, and undo it once
-		move := w.verifierCall(CallMove, g.topic, g.partition)
+		move := w.verifierCall(plan.CallMove, g.topic, g.partition)
 		move.Brokers = order
 		w.verifier.begin(move)
 		w.waitFor("an order of replicas is taken", w.patience())
-		w.verifier.begin(w.verifierCall(CallElect, g.topic, g.partition))
+		w.verifier.begin(w.verifierCall(plan.CallElect, g.topic, g.partition))
 		w.waitFor("an election is answered", w.patience())
 		if w.runUntil(w.now+w.patience(), func() bool { l := w.leader(g.id); return l != nil && l.number == int(b) }) {
 			return
@@ -89,7 +90,7 @@ func (w *world) readAgain(g groupInfo) {
 // expected demands that what the plan is about did happen.
 func (w *world) expected() {
 	for _, e := range w.plan.Expect {
-		if i, _ := anchorIndex(e); w.result.Events[i] == 0 {
+		if i, _ := plan.AnchorIndex(e); w.result.Events[i] == 0 {
 			w.fail("expected-event", "no broker met %q, which this scenario is about", e)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // conn is a client's connection to a broker, as TCP gives it: frames arrive in order in both
@@ -56,7 +57,7 @@ func (w *world) connect(c *client, b *broker) *conn {
 
 func (cn *conn) latency(w *world) node.Time {
 	cn.frames++
-	return w.seed.draw(domainConn, uint64(cn.id), cn.frames).span(w.plan.Knobs.LinkLatency) + 1
+	return span(w.seed.Draw(domainConn, uint64(cn.id), cn.frames), w.plan.Knobs.LinkLatency) + 1
 }
 
 // ask sends a request; done is called with its answer, or never if the connection is lost first.
@@ -129,7 +130,7 @@ func (w *world) reply(b *broker, r node.Reply) {
 		return // hung up, and the broker doesn't know yet
 	}
 	cn := b.conns[i]
-	w.observe(w.anchor(worldReplied), b)
+	w.observe(w.anchor(plan.WorldReplied), b)
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
 	if len(frame) > 0 {
@@ -177,7 +178,7 @@ func (cn *conn) hangUp(w *world) {
 // client half of the time.
 func (w *world) dropConns(b *broker, power bool) {
 	for _, cn := range b.conns {
-		if power && w.seed.draw(domainConn, uint64(cn.id), 1<<40).ratio(1, 2) {
+		if power && w.seed.Draw(domainConn, uint64(cn.id), 1<<40).Ratio(1, 2) {
 			continue
 		}
 		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})

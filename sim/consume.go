@@ -9,6 +9,7 @@ import (
 	"chronik/checker"
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // Everything but producing is done one call after another: fetches, questions for the end of a
@@ -22,7 +23,7 @@ type serialState struct {
 
 // pendingCall is a call that is not produce.
 type pendingCall struct {
-	call    *Call
+	call    *plan.Call
 	begun   bool
 	began   node.Time // when it became the first in the queue
 	attempt node.Time // when the request under way was sent
@@ -36,9 +37,9 @@ type pendingCall struct {
 }
 
 // administers says that a call goes to any broker, and not to the leader of its partition.
-func (c *Call) administers() bool {
+func administers(c *plan.Call) bool {
 	switch c.Kind {
-	case CallCreate, CallDelete, CallGrow, CallConfigure, CallMove, CallElect, CallRemove, callMoving, callPlaced:
+	case plan.CallCreate, plan.CallDelete, plan.CallGrow, plan.CallConfigure, plan.CallMove, plan.CallElect, plan.CallRemove, callMoving, callPlaced:
 		return true
 	}
 	return false
@@ -51,13 +52,13 @@ func (c *client) runSerial() {
 		p := s.queue[0]
 		if !p.begun {
 			p.begun, p.began = true, c.world.now
-			if p.call.Kind == CallRemove {
+			if p.call.Kind == plan.CallRemove {
 				p.before = c.world.brokers[p.call.Brokers[0]-1].removed
 			}
 			c.wakeAt(p.began + at(c.spec.GiveUp))
 		}
 		late := p.began+at(c.spec.GiveUp) <= c.world.now || c.world.healing && p.refused
-		if p.call.Kind == CallRemove && (p.maybe || p.broker != 0) {
+		if p.call.Kind == plan.CallRemove && (p.maybe || p.broker != 0) {
 			late = false // an operator has to know whether the broker is still in the cluster
 		}
 		if !late && !c.world.abandoned(p.call.Topic) {
@@ -96,9 +97,9 @@ func (c *client) unanswered(p *pendingCall) {
 	}
 	p.maybe = true
 	switch p.call.Kind {
-	case CallCreate, CallDelete:
+	case plan.CallCreate, plan.CallDelete:
 		c.world.judge.catalog(c.world, c, p, checker.Unknown, false)
-	case CallMove:
+	case plan.CallMove:
 		c.world.judge.moved(c.world, c, p, checker.Unknown)
 	}
 }
@@ -120,14 +121,14 @@ func (c *client) serialNeedsNoTopic(t *topicView) bool {
 		return false
 	}
 	call := c.serial.queue[0].call
-	return call.Topic == t.plan.Name && call.administers()
+	return call.Topic == t.plan.Name && administers(call)
 }
 
 func (c *client) sendSerial(p *pendingCall) {
 	t := c.topic(p.call.Topic)
 	v := &t.partitions[p.call.Partition]
 	to := v.leader
-	if p.call.administers() {
+	if administers(p.call) {
 		if to = c.controller; c.spec.Stays {
 			to = c.spec.Home
 		}
@@ -149,25 +150,25 @@ func (c *client) sendSerial(p *pendingCall) {
 			c.spec.ID, p.call.ID, to, cn.id, p.call.Kind, partitionName(p.call.Topic, p.call.Partition), p.call.Offset, p.call.Brokers, p.number)
 	}
 	switch p.call.Kind {
-	case CallFetch:
+	case plan.CallFetch:
 		c.sendFetch(cn, p, v)
-	case CallLatest:
+	case plan.CallLatest:
 		c.sendLatest(cn, p, v)
-	case CallTrim:
+	case plan.CallTrim:
 		c.sendTrim(cn, p)
-	case CallCreate:
+	case plan.CallCreate:
 		c.sendCreate(cn, p, t)
-	case CallDelete:
+	case plan.CallDelete:
 		c.sendDelete(cn, p, t)
-	case CallMove:
+	case plan.CallMove:
 		c.sendMove(cn, p)
-	case CallElect:
+	case plan.CallElect:
 		c.sendElect(cn, p)
-	case CallRemove:
+	case plan.CallRemove:
 		c.sendRemove(cn, p)
-	case CallGrow:
+	case plan.CallGrow:
 		c.sendGrow(cn, p)
-	case CallConfigure:
+	case plan.CallConfigure:
 		c.sendConfigure(cn, p)
 	case callMoving:
 		c.sendMoving(cn, p)
@@ -214,7 +215,7 @@ func (c *client) sendFetch(cn *conn, p *pendingCall, v *partitionView) {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version = c.fetchVersion()
 	req.ReplicaID = -1
-	req.MaxWaitMillis = int32(c.draw().logUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4)))
+	req.MaxWaitMillis = int32(c.draw().LogUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4)))
 	req.MinBytes = 1
 	req.MaxBytes = 1 << 20
 	rt := kmsg.NewFetchRequestTopic()
@@ -225,7 +226,7 @@ func (c *client) sendFetch(cn *conn, p *pendingCall, v *partitionView) {
 	rp.FetchOffset = v.position
 	rp.LastFetchedEpoch = -1
 	rp.LogStartOffset = -1
-	rp.PartitionMaxBytes = int32(c.draw().logUniform(1, 1<<20))
+	rp.PartitionMaxBytes = int32(c.draw().LogUniform(1, 1<<20))
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
 	epoch, position := v.epoch, v.position

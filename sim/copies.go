@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chronik/node"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -75,7 +76,7 @@ func (w *world) strayEnded(b *broker, end *node.End) {
 	}
 	w.crash(b, true, node.Time(second))
 	b.putNewestBack()
-	if w.spare(b) && w.seed.draw(domainLeave, uint64(b.number), b.crashes).ratio(1, 2) {
+	if w.spare(b) && w.seed.Draw(domainLeave, uint64(b.number), b.crashes).Ratio(1, 2) {
 		w.newDisk(b)
 	}
 }
@@ -93,9 +94,9 @@ func (b *broker) putNewestBack() {
 func (w *world) waitForStrays() {
 	if !w.runUntil(w.now+w.patience(), func() bool { return !w.straying() }) {
 		if len(w.extra) > 0 {
-			w.fail("second-process", "a second broker %d still runs %v after all faults ended", w.extra[0].number, Duration(w.now-w.healedAt))
+			w.fail("second-process", "a second broker %d still runs %v after all faults ended", w.extra[0].number, plan.Duration(w.now-w.healedAt))
 		}
 		i := slices.IndexFunc(w.brokers, func(b *broker) bool { return b.stray })
-		w.fail("older-copy", "broker %d runs on an older copy of its folder, and isn't refused within %v after all faults ended", i+1, Duration(w.now-w.healedAt))
+		w.fail("older-copy", "broker %d runs on an older copy of its folder, and isn't refused within %v after all faults ended", i+1, plan.Duration(w.now-w.healedAt))
 	}
 }

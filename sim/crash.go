@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -45,7 +47,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		w.schedule(event{at: w.now + down, kind: evRestart, broker: b, incarnation: b.incarnation})
 	}
 	if w.tracing() {
-		w.tracef("%s  crash power=%v unsynced=%v, back in %v", w.column(b), power, unsynced, Duration(down))
+		w.tracef("%s  crash power=%v unsynced=%v, back in %v", w.column(b), power, unsynced, plan.Duration(down))
 	}
 	return unsynced || up && !power
 }
@@ -55,12 +57,12 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 func (w *world) loseBroker(b *broker, silent bool) bool {
 	heard := false
 	for _, o := range w.brokers {
-		d := w.seed.draw(domainLost, pair(b.number, o.number), b.crashes)
-		if o == b || w.net.links[b.number][o.number].cut > 0 || silent && d.ratio(1, 2) {
+		d := w.seed.Draw(domainLost, keyed.Pair(b.number, o.number), b.crashes)
+		if o == b || w.net.links[b.number][o.number].cut > 0 || silent && d.Ratio(1, 2) {
 			continue
 		}
 		heard = true
-		w.schedule(event{at: w.now + d.next().span(w.plan.Knobs.LinkLatency) + 1, kind: evLost, broker: o, from: b.number})
+		w.schedule(event{at: w.now + span(d.Next(), w.plan.Knobs.LinkLatency) + 1, kind: evLost, broker: o, from: b.number})
 	}
 	return heard
 }
@@ -112,7 +114,7 @@ func (w *world) boot(b *broker) {
 	}
 	b.node = n
 	b.wake = w.now
-	b.busyUntil = w.now + w.seed.draw(domainRestart, uint64(b.number), b.incarnation).span(w.plan.Knobs.RestartTime)
+	b.busyUntil = w.now + span(w.seed.Draw(domainRestart, uint64(b.number), b.incarnation), w.plan.Knobs.RestartTime)
 	w.note(evRestart, b, b.incarnation)
 	if w.tracing() {
 		w.tracef("%s  recovered, incarnation %d", w.column(b), b.incarnation)
@@ -121,7 +123,7 @@ func (w *world) boot(b *broker) {
 		w.judge.recovered(w, b)
 	}
 	if b.incarnation > 1 {
-		w.observe(w.anchor(worldRestarted), b)
+		w.observe(w.anchor(plan.WorldRestarted), b)
 	}
 }
 
@@ -130,9 +132,9 @@ func (w *world) diedInRecovery(b *broker) {
 	b.crashes++
 	w.result.Crashes++
 	b.disk.powerLoss()
-	d := w.seed.draw(domainRestart, uint64(b.number), b.crashes).next()
+	d := w.seed.Draw(domainRestart, uint64(b.number), b.crashes).Next()
 	w.schedule(event{
-		at: w.now + node.Time(d.logUniform(int64(millisecond), int64(second))), kind: evRestart,
+		at: w.now + node.Time(d.LogUniform(int64(millisecond), int64(second))), kind: evRestart,
 		broker: b, incarnation: b.incarnation,
 	})
 }
@@ -145,9 +147,9 @@ func (w *world) config(b *broker) node.Config {
 		BrokerID:          node.BrokerID(b.number),
 		Incarnation:       b.diskNumber,
 		Members:           w.members(b),
-		Seed:              uint64(w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 1<<63)),
+		Seed:              uint64(w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 1<<63)),
 		AutoCreateTopics:  true,
-		MaxMessageBytes:   maxBatchBytes,
+		MaxMessageBytes:   plan.MaxBatchBytes,
 		TickInterval:      time.Duration(k.Tick),
 		ElectionTicks:     k.ElectionTicks,
 		HeartbeatTicks:    k.HeartbeatTicks,
@@ -164,7 +166,7 @@ func (w *world) config(b *broker) node.Config {
 		CompactionBytes:       k.CompactionBytes,
 		GroupPartitions:       k.GroupPartitions,
 		GroupInitialDelay:     time.Duration(k.GroupDelay),
-		GroupMinSession:       time.Duration(shortestSession),
+		GroupMinSession:       time.Duration(plan.ShortestSession),
 		ConsumerSession:       time.Duration(k.GroupSession),
 		ConsumerHeartbeat:     time.Duration(k.GroupBeat),
 		ClockPatience:         cmp.Or(time.Duration(k.ClockPatience), 20*time.Second),
@@ -173,17 +175,17 @@ func (w *world) config(b *broker) node.Config {
 		CheckStates:           true,
 		RetentionMs:           -1, // records of simulated clients are not of this time
 	}
-	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 2); d.ratio(1, 4) {
-		cfg.StepBudget = int(d.next().between(1, 60)) // much is left for the next step
+	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 2); d.Ratio(1, 4) {
+		cfg.StepBudget = int(d.Next().Between(1, 60)) // much is left for the next step
 	}
-	if d := w.seed.draw(domainRaft, pair(b.number, int(b.incarnation)), 3); d.ratio(1, 4) {
-		cfg.LargeElements, cfg.LargeBytes = int(d.next().between(1, 40)), 8<<10 // nearly everything is large
+	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 3); d.Ratio(1, 4) {
+		cfg.LargeElements, cfg.LargeBytes = int(d.Next().Between(1, 40)), 8<<10 // nearly everything is large
 	}
 	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1
 		cfg.MaxPartitionsPerBroker, cfg.GroupMaxSize = mostReplicas, 100
-		if w.plan.fewGroups() {
+		if w.plan.FewGroups() {
 			cfg.MaxGroups = 2
 		}
 	}
@@ -197,6 +199,3 @@ func host(number int) string { return fmt.Sprintf("b%d", number) }
 // mostReplicas is how many replicas of partitions a broker takes where clients are hostile: more than all topics of a plan, and
 // all that attacks may make, need.
 const mostReplicas = 400
-
-// maxBatchBytes is the brokers' max.message.bytes.
-const maxBatchBytes = 256 << 10

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
+
+	"chronik/sim/keyed"
 )
 
 // The raft library draws its election timeouts from crypto/rand.Reader, a process global. During a
@@ -17,7 +19,7 @@ import (
 // raftRandom is a reader whose bytes are keyed by (seed, broker, incarnation, counter): one more
 // election at a broker shifts no draw of another.
 type raftRandom struct {
-	seed    seed
+	seed    keyed.Seed
 	who     uint64
 	counter uint64
 	inTurn  bool   // a broker is being stepped or opened
@@ -36,7 +38,7 @@ func (r *raftRandom) install() (restore func()) {
 
 // turn begins b's turn: draws belong to it until done.
 func (r *raftRandom) turn(b *broker) {
-	r.who, r.counter, r.inTurn = pair(b.number, int(b.incarnation)), b.raftDraws, true
+	r.who, r.counter, r.inTurn = keyed.Pair(b.number, int(b.incarnation)), b.raftDraws, true
 }
 
 func (r *raftRandom) done(b *broker) { b.raftDraws, r.inTurn = r.counter, false }
@@ -50,7 +52,7 @@ func (r *raftRandom) Read(p []byte) (int, error) {
 	for n := 0; n < len(p); n += len(word) {
 		r.counter++
 		r.draws++
-		binary.LittleEndian.PutUint64(word[:], uint64(r.seed.draw(domainRaft, r.who, r.counter)))
+		binary.LittleEndian.PutUint64(word[:], uint64(r.seed.Draw(domainRaft, r.who, r.counter)))
 		copy(p[n:], word[:])
 	}
 	return len(p), nil

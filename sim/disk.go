@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"chronik/sim/keyed"
 	"chronik/wal"
 )
 
@@ -33,7 +34,7 @@ import (
 // Never injected: bytes that can't be read, misdirected writes, and of several unsynced writes to one
 // sector any but the last.
 type disk struct {
-	seed    seed
+	seed    keyed.Seed
 	who     uint64
 	counter uint64 // of decisions
 
@@ -81,12 +82,12 @@ var (
 	errNameTaken = errors.New("file exists")
 )
 
-func newDisk(s seed, who uint64) *disk { return &disk{seed: s, who: who, fuse: -1} }
+func newDisk(s keyed.Seed, who uint64) *disk { return &disk{seed: s, who: who, fuse: -1} }
 
 // draw makes the disk's next decision in a domain.
-func (d *disk) draw(dom domain) draw {
+func (d *disk) draw(dom keyed.Domain) keyed.Draw {
 	d.counter++
-	return d.seed.draw(dom, d.who, d.counter)
+	return d.seed.Draw(dom, d.who, d.counter)
 }
 
 // blow counts one call that changes something; true means that the process dies in this one.
@@ -182,7 +183,7 @@ func (d *disk) powerLoss() {
 			c, s, i, j = d.cached[i], d.durable[j], i+1, j+1
 		}
 		keep := s
-		if c.file != s.file && d.draw(domainDiskDir).ratio(1, 2) {
+		if c.file != s.file && d.draw(domainDiskDir).Ratio(1, 2) {
 			keep = c
 		}
 		if keep.file != nil {
@@ -204,9 +205,9 @@ func (d *disk) dieDuring(op wal.Op) {
 	case wal.OpRead:
 		return
 	case wal.OpWrite:
-		d.fuse = int(d.draw(domainDiskCrash).below(4)) // of two calls: write and sync
+		d.fuse = int(d.draw(domainDiskCrash).Below(4)) // of two calls: write and sync
 	default:
-		d.fuse = int(d.draw(domainDiskCrash).below(6))
+		d.fuse = int(d.draw(domainDiskCrash).Below(6))
 	}
 	if d.fuse > 0 { // else it had not begun
 		wal.Do(d, op)
@@ -304,7 +305,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	d := f.disk
 	if d.blow() {
-		n := d.draw(domainDiskCrash).between(0, int64(len(p)))
+		n := d.draw(domainDiskCrash).Between(0, int64(len(p)))
 		f.write(p[:n], off)
 		return int(n), errCrashed
 	}
@@ -313,7 +314,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	}
 	if d.failWrites > 0 {
 		d.failWrites--
-		n := d.draw(domainDiskCrash).between(0, int64(len(p)))
+		n := d.draw(domainDiskCrash).Between(0, int64(len(p)))
 		f.write(p[:n], off)
 		return int(n), errInjected
 	}
@@ -380,7 +381,7 @@ func (f *file) Sync() error {
 		f.disk.failSyncs--
 		fate := f.disk.draw(domainFailedSync)
 		f.tear(fate)
-		if fate.next().ratio(1, 2) {
+		if fate.Next().Ratio(1, 2) {
 			f.forget()
 		} else {
 			f.clean()
@@ -422,14 +423,14 @@ func (f *file) powerLoss() {
 }
 
 // tear makes each unsynced sector durable or not: all, none, or each with some chance.
-func (f *file) tear(fate draw) {
+func (f *file) tear(fate keyed.Draw) {
 	chances := []int64{0, 8, 4, 4, 1, 7}
-	chance := chances[fate.below(int64(len(chances)))] // in eighths
-	fate = fate.next()
+	chance := chances[fate.Below(int64(len(chances)))] // in eighths
+	fate = fate.Next()
 	f.grow()
 	for _, i := range f.dirtyPages {
 		f.durable[i] = tearPage(f.durable[i], f.pages[i], chance, fate)
-		fate = fate.next()
+		fate = fate.Next()
 	}
 	if f.size > f.durableSize {
 		f.tearSize(chance, fate)
@@ -437,13 +438,13 @@ func (f *file) tear(fate draw) {
 }
 
 // tearSize lets an unsynced growth of the file survive up to some sector.
-func (f *file) tearSize(chance int64, fate draw) {
+func (f *file) tearSize(chance int64, fate keyed.Draw) {
 	switch grown := f.size - f.durableSize; chance {
 	case 0:
 	case 8:
 		f.durableSize = f.size
 	default:
-		f.durableSize += fate.below(grown/sectorBytes+1) * sectorBytes
+		f.durableSize += fate.Below(grown/sectorBytes+1) * sectorBytes
 	}
 	for i := range f.durable {
 		f.durable[i] = cutPage(f.durable[i], f.durableSize-int64(i)*pageBytes)
@@ -463,7 +464,7 @@ func cutPage(pg page, n int64) page {
 	return cut
 }
 
-func tearPage(durable, cached page, chance int64, fate draw) page {
+func tearPage(durable, cached page, chance int64, fate keyed.Draw) page {
 	if durable == cached {
 		return durable
 	}
@@ -475,10 +476,10 @@ func tearPage(durable, cached page, chance int64, fate draw) page {
 		cached = &zeroPage
 	}
 	for s := 0; s < pageBytes; s += sectorBytes {
-		if fate.ratio(chance, 8) {
+		if fate.Ratio(chance, 8) {
 			copy(torn[s:s+sectorBytes], cached[s:])
 		}
-		fate = fate.next()
+		fate = fate.Next()
 	}
 	return torn
 }

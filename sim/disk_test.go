@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"testing"
 
-	"chronik/wal"
-
 	"pgregory.net/rapid"
+
+	"chronik/sim/keyed"
+	"chronik/wal"
 )
 
 func readAll(t testing.TB, d wal.FS, name string) []byte {
@@ -40,7 +41,7 @@ func create(t testing.TB, d wal.FS, name string) wal.File {
 // after a power loss every sector is as synced or as last written.
 func TestDiskModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := newDisk(seed(rapid.Uint64().Draw(t, "seed")), 1)
+		d := newDisk(keyed.Seed(rapid.Uint64().Draw(t, "seed")), 1)
 		f, _ := d.Create("a")
 		if err := d.SyncDir(); err != nil {
 			t.Fatal(err)
@@ -102,7 +103,7 @@ func checkTorn(t *rapid.T, synced, written, got []byte) {
 // sectors and of one unsynced name.
 func TestPowerLossReachesEveryFate(t *testing.T) {
 	fates := make(map[string]int)
-	for s := range seed(400) {
+	for s := range keyed.Seed(400) {
 		d := newDisk(s, 1)
 		f := create(t, d, "a")
 		d.SyncDir()
@@ -142,7 +143,7 @@ func TestKillKeepsWhatWasWritten(t *testing.T) {
 // written, and to keep it as if it were synced.
 func TestFailedSync(t *testing.T) {
 	dropped, kept := 0, 0
-	for s := range seed(200) {
+	for s := range keyed.Seed(200) {
 		d := newDisk(s, 1)
 		f := create(t, d, "a")
 		f.WriteAt(make([]byte, pageBytes), 0)
@@ -178,7 +179,7 @@ func TestFailedSync(t *testing.T) {
 // TestDieDuring shows that a write under way at a crash is found undone, half done and done.
 func TestDieDuring(t *testing.T) {
 	var none, some, all int
-	for s := range seed(200) {
+	for s := range keyed.Seed(200) {
 		d := newDisk(s, 1)
 		create(t, d, "a").WriteAt(make([]byte, pageBytes), 0)
 		d.dieDuring(wal.Op{Kind: wal.OpWrite, File: "a", Data: bytes.Repeat([]byte{1}, pageBytes)})

@@ -6,24 +6,19 @@ import (
 	"fmt"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // A seed expands into a plan, and a plan decides all that happens in a world: the same plan gives the same hash.
 func ExampleRun() {
-	plan, err := sim.Generate(8, "tiny")
+	world, err := plan.Generate(8, "tiny")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	first, second := sim.Run(plan, sim.Options{}), sim.Run(plan, sim.Options{})
+	first, second := sim.Run(world, sim.Options{}), sim.Run(world, sim.Options{})
 	fmt.Println("failed:", first.Failure != nil, "alike:", first.Hash == second.Hash)
 	// Output: failed: false alike: true
 }
 
 // A plan is data: it can be written down, edited and carried out again.
-func ExampleParse() {
-	plan, _ := sim.Generate(8, "tiny")
-	again, err := sim.Parse(plan.Bytes())
-	fmt.Println(again.Seed, again.Profile, err)
-	// Output: 8 tiny <nil>
-}

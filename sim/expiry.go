@@ -7,51 +7,20 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // Records that are deleted by age are judged by virtual time, which no broker can see: none goes early while a
 // majority of the clocks is right, and when all is over all of them go, whatever the clocks show.
 
-// A wall clock this close to virtual time is right, and so is what it says of a record's age up to ageSlack: messages
-// that tell what clocks show may be late, and small differences are followed slowly. Monotonic clocks may not run
-// much too fast on any broker: each counts for how long it has held a record.
-const (
-	rightOffsetMs = 500
-	rightDriftPPM = 1000
-	ageSlack      = node.Time(second)
-)
-
-// right says that a broker's wall clock is never far from virtual time.
-func (p *Plan) right(broker int) bool {
-	jumps := func(f Fault) bool { return f.Kind == FaultClockJump && !f.spares(broker) }
-	offset := p.Clocks[broker-1].OffsetMs
-	return max(offset, -offset) <= rightOffsetMs && !slices.ContainsFunc(p.Faults, jumps)
-}
-
-// spares says that a fault can't hit a broker.
-func (f *Fault) spares(broker int) bool {
-	n, named := f.Target.broker()
-	return named && n != broker
-}
-
-// rightClocks says that most wall clocks are right, so that in any majority of the brokers one is, and that time
-// passes alike on all.
-func (p *Plan) rightClocks() bool {
-	drifts := func(c Clock) bool { return max(c.DriftPPM, -c.DriftPPM) > rightDriftPPM }
-	right := 0
-	for b := range p.Brokers {
-		if p.right(b + 1) {
-			right++
-		}
-	}
-	leaves := func(c Call) bool { return c.Kind == CallRemove }
-	return right > p.Brokers/2 && !slices.ContainsFunc(p.Clocks, drifts) && p.founders() == p.Brokers && !slices.ContainsFunc(p.Calls, leaves)
-}
+// ageSlack is how far a right clock may be from a record's age: messages that tell what clocks show may be late, and
+// small differences are followed slowly.
+const ageSlack = node.Time(second)
 
 // byAge returns how long records of a topic live, if nothing else deletes them; 0: something else may.
 func (w *world) byAge(name string) node.Time {
-	t := w.plan.topic(name)
-	trims := func(c Call) bool { return c.Kind == CallTrim && c.Topic == name }
+	t := w.plan.Topic(name)
+	trims := func(c plan.Call) bool { return c.Kind == plan.CallTrim && c.Topic == name }
 	if w.emptied || t == nil || t.RetentionMs == 0 || t.RetentionBytes > 0 || slices.ContainsFunc(w.plan.Calls, trims) {
 		return 0
 	}
@@ -77,7 +46,7 @@ func (j *judge) checkAge(w *world, b *broker, e node.Event) {
 		p := &produces[i]
 		if last := p.BaseOffset + int64(len(p.Values)) - 1; p.Outcome == checker.OK && last >= from && last < e.N && node.Time(p.Call) > young {
 			w.fail("expired-early", "offset %d of %s is deleted after at most %v; records of the topic live for %v, and most clocks are right",
-				last, partitionName(v.Topic, v.Partition), Duration(w.now-node.Time(p.Call)), Duration(lives))
+				last, partitionName(v.Topic, v.Partition), plan.Duration(w.now-node.Time(p.Call)), plan.Duration(lives))
 		}
 	}
 }
@@ -101,7 +70,7 @@ func (w *world) expire() {
 			return kept == 0
 		}
 		if !w.runUntil(w.now+lives*3/2+w.patience(), gone) {
-			w.fail("never-expired", "%s still has %d records %v after all faults ended; they live for %v", partitionName(g.topic, g.partition), kept, Duration(w.now-w.healedAt), Duration(lives))
+			w.fail("never-expired", "%s still has %d records %v after all faults ended; they live for %v", partitionName(g.topic, g.partition), kept, plan.Duration(w.now-w.healedAt), plan.Duration(lives))
 		}
 	}
 }

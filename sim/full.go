@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // fillCalls is how many records of each partition are to fill the disks at most. With smaller segments the reserve doesn't
@@ -19,10 +20,12 @@ const (
 // wayOut fills all disks to the brim and demands that records can be deleted all the same, and that then records are
 // taken again although no file can grow: the log's own files are free.
 func (w *world) wayOut() {
-	compacted := func(t Topic) bool { return t.Keys > 0 }                                                              // DeleteRecords is refused there
-	tooLarge := func(c Call) bool { return int64(c.Records)*int64(c.Size+fillRecord) > w.plan.Knobs.SegmentBytes*3/4 } // it needs a file of its own
-	if w.epoch > 0 || slices.ContainsFunc(w.plan.Topics, compacted) || slices.ContainsFunc(w.plan.Calls, tooLarge) || w.plan.Knobs.SegmentBytes < fillSegment || !slices.ContainsFunc(w.plan.Faults, func(f Fault) bool { return f.Kind == FaultFull }) ||
-		!w.seed.draw(domainHeal, 0, 1000).ratio(1, 2) {
+	compacted := func(t plan.Topic) bool { return t.Keys > 0 } // DeleteRecords is refused there
+	tooLarge := func(c plan.Call) bool {
+		return int64(c.Records)*int64(c.Size+fillRecord) > w.plan.Knobs.SegmentBytes*3/4
+	} // it needs a file of its own
+	if w.epoch > 0 || slices.ContainsFunc(w.plan.Topics, compacted) || slices.ContainsFunc(w.plan.Calls, tooLarge) || w.plan.Knobs.SegmentBytes < fillSegment || !slices.ContainsFunc(w.plan.Faults, func(f plan.Fault) bool { return f.Kind == plan.FaultFull }) ||
+		!w.seed.Draw(domainHeal, 0, 1000).Ratio(1, 2) {
 		return
 	}
 	for _, b := range w.brokers {
@@ -50,7 +53,7 @@ func (w *world) fill() bool {
 			t := &w.plan.Topics[i]
 			for p := range t.Partitions {
 				if !w.doomed[t.Name] {
-					call := w.verifierCall(CallProduce, t.Name, p)
+					call := w.verifierCall(plan.CallProduce, t.Name, p)
 					call.Size = int(w.plan.Knobs.SegmentBytes / 16)
 					w.verifier.begin(call)
 				}
@@ -69,7 +72,7 @@ func (w *world) askToTrim() {
 		t := &w.plan.Topics[i]
 		for p := range t.Partitions {
 			if !w.doomed[t.Name] {
-				call := w.verifierCall(CallTrim, t.Name, p)
+				call := w.verifierCall(plan.CallTrim, t.Name, p)
 				call.Offset = -1
 				w.verifier.begin(call)
 			}

@@ -102,7 +102,7 @@ func (m *member) sync(cn *conn) {
 		req.GroupAssignment = m.assign()
 	}
 	m.busy = true
-	if m.leads && m.draw().ratio(1, 4) { // as if an answer had been lost
+	if m.leads && m.draw().Ratio(1, 4) { // as if an answer had been lost
 		m.syncTwice(cn, *req)
 	}
 	place := m.world.judge.syncs(m)
@@ -129,7 +129,7 @@ func (m *member) assign() []kmsg.SyncGroupRequestGroupAssignment {
 			m.world.fail("protocol", "what %s said when it joined comes to the leader of the group as %x: %v", m.sharing[i].MemberID, m.sharing[i].ProtocolMetadata, err)
 		}
 	}
-	turn := int(m.draw().below(64))
+	turn := int(m.draw().Below(64))
 	for _, t := range m.client.topics {
 		var want []int
 		for i := range said {
@@ -199,7 +199,7 @@ func (m *member) beatClassic(cn *conn) {
 		m.busy = false
 		if code := resp.(*kmsg.HeartbeatResponse).ErrorCode; code != 0 {
 			m.tracef("Heartbeat answers %d", code)
-			if code == kerr.RebalanceInProgress.Code && m.draw().ratio(1, 2) {
+			if code == kerr.RebalanceInProgress.Code && m.draw().Ratio(1, 2) {
 				m.commitAt = 0
 				m.commit()
 			}

@@ -11,6 +11,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // What a member does with what it owns: it learns the committed offsets, fetches from there on, and
@@ -42,7 +43,7 @@ func (m *member) readElsewhere() {
 		return
 	}
 	if m.stray == 0 {
-		m.stray = 1 + int(m.draw().below(int64(len(w.brokers))))
+		m.stray = 1 + int(m.draw().Below(int64(len(w.brokers))))
 	}
 	cn := m.client.conn(m.stray)
 	if cn == nil {
@@ -61,7 +62,7 @@ func (m *member) readElsewhere() {
 func (m *member) offsetFetch() *kmsg.OffsetFetchRequest {
 	in := kmsg.NewOffsetFetchRequestGroup()
 	in.Group = m.spec.Group
-	if m.spec.Modern && m.phase == phaseMember && m.draw().ratio(1, 2) {
+	if m.spec.Modern && m.phase == phaseMember && m.draw().Ratio(1, 2) {
 		in.MemberID, in.MemberEpoch = &m.id, m.epoch
 	}
 	for _, name := range m.topics {
@@ -213,7 +214,7 @@ func (m *member) commit() {
 
 // sendStale makes a commit of an earlier generation once more, now and then.
 func (m *member) sendStale() {
-	if c := m.stale; c != nil && c.generation < m.epoch && m.conn != nil && m.draw().ratio(1, 2) {
+	if c := m.stale; c != nil && c.generation < m.epoch && m.conn != nil && m.draw().Ratio(1, 2) {
 		m.stale = nil
 		m.sendCommit(c, func() {})
 	}
@@ -392,7 +393,7 @@ func (m *member) fetchedOne(f *memberFetch, i int, p *kmsg.FetchResponseTopicPar
 	case code != 0:
 		m.unexpected("Fetch", code)
 	}
-	call := &pendingCall{call: &Call{Topic: o.topic.plan.Name, Partition: o.partition}}
+	call := &pendingCall{call: &plan.Call{Topic: o.topic.plan.Name, Partition: o.partition}}
 	records, next := m.client.records(call, p.RecordBatches)
 	w.judge.memberFetched(m, o.name, checker.Fetch{
 		Span:   checker.Span{Client: int64(m.client.spec.ID), Call: int64(f.began), Return: int64(w.now)},

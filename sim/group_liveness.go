@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"chronik/checker"
+	"chronik/sim/plan"
 )
 
 // healMembers lets members that stand still go on, and starts one of each group of which none is up. Of
@@ -49,7 +50,7 @@ func (w *world) settleMembers() {
 		why = w.unsettled()
 		return why == ""
 	}) {
-		w.fail("liveness", "%s, though all faults had ended %v before", why, Duration(w.now-w.healedAt))
+		w.fail("liveness", "%s, though all faults had ended %v before", why, plan.Duration(w.now-w.healedAt))
 	}
 	w.finalOffsets()
 	w.settleWatchers()
@@ -127,7 +128,7 @@ func (w *world) finalOffsets() {
 		})
 	}
 	if !w.runUntil(w.now+w.patience(), read) {
-		w.fail("liveness", "members can't read what is committed within %v", Duration(w.now-began))
+		w.fail("liveness", "members can't read what is committed within %v", plan.Duration(w.now-began))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // member is one consumer of a consumer group. Like a real one it keeps one connection to its
@@ -19,7 +21,7 @@ import (
 // The process is client; each start makes a new one.
 type member struct {
 	world  *world
-	spec   *Member
+	spec   *plan.Member
 	topics []string // of spec, without those that somebody deletes
 	lives  int      // starts
 	draws  uint64
@@ -55,7 +57,7 @@ type member struct {
 	committing bool
 	commitAt   node.Time
 	stale      *staleCommit
-	fetching   [maxBrokers + 1]bool
+	fetching   [plan.MaxBrokers + 1]bool
 }
 
 // phase is what a member does next.
@@ -96,9 +98,9 @@ func (w *world) newMembers() {
 func (m *member) String() string { return fmt.Sprintf("member %d of %s", m.spec.ID, m.spec.Group) }
 
 // draw makes the member's next decision.
-func (m *member) draw() draw {
+func (m *member) draw() keyed.Draw {
 	m.draws++
-	return m.world.seed.draw(domainMember, uint64(m.spec.ID), m.draws)
+	return m.world.seed.Draw(domainMember, uint64(m.spec.ID), m.draws)
 }
 
 // turn carries out a turn of the plan, or what comes after it.
@@ -110,24 +112,24 @@ func (w *world) turn(index int) {
 	}
 }
 
-func (m *member) turn(t *Turn) {
+func (m *member) turn(t *plan.Turn) {
 	w := m.world
 	m.tracef("%s, back in %v", t.Kind, t.For)
 	w.hash.word(uint64(t.ID))
 	switch {
-	case t.Kind == TurnStart:
+	case t.Kind == plan.TurnStart:
 		m.start()
 		return
 	case m.client == nil:
-	case t.Kind == TurnPause:
+	case t.Kind == plan.TurnPause:
 		m.paused, m.resume = true, max(m.resume, w.now+at(t.For))
 		w.schedule(event{at: m.resume, kind: evResume, index: m.spec.ID})
 		return
-	case t.Kind == TurnLeave:
+	case t.Kind == plan.TurnLeave:
 		m.leaving = true
 		m.client.advance()
 	default:
-		m.stop(t.Kind == TurnCrash)
+		m.stop(t.Kind == plan.TurnCrash)
 	}
 	if t.For > 0 {
 		w.schedule(event{at: w.now + at(t.For), kind: evResume, index: m.spec.ID})
@@ -174,7 +176,7 @@ func (m *member) start() {
 	}
 	m.lives++
 	id := memberClients + m.spec.ID*1000 + m.lives
-	spec := &Client{ID: id, InFlight: 1, Timeout: m.spec.Timeout, GiveUp: m.spec.Timeout, Home: m.spec.Home}
+	spec := &plan.Client{ID: id, InFlight: 1, Timeout: m.spec.Timeout, GiveUp: m.spec.Timeout, Home: m.spec.Home}
 	m.client = newClient(m.world, spec)
 	m.client.member = m
 	*m = member{

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/checker"
+	"chronik/sim/plan"
 )
 
 // KIP-848 as consumers speak it: a member says in its heartbeats what it owns, and is told what it
@@ -34,7 +35,7 @@ func (m *member) beatModern() {
 		if !said && w.now < m.beatAt {
 			return
 		}
-		m.full = m.full || m.draw().ratio(1, 8) // as after a timeout
+		m.full = m.full || m.draw().Ratio(1, 8) // as after a timeout
 	}
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Version = 1
@@ -97,7 +98,7 @@ func (m *member) beaten(place int, resp *kmsg.ConsumerGroupHeartbeatResponse) {
 	}
 	m.target = granted
 	if slices.ContainsFunc(m.ownedNames(), func(p string) bool { return !slices.Contains(granted, p) }) {
-		m.revokeAt = m.world.now + at(Duration(m.draw().logUniform(int64(millisecond), int64(second))))
+		m.revokeAt = m.world.now + at(plan.Duration(m.draw().LogUniform(int64(millisecond), int64(second))))
 		m.commitAt = 0
 	}
 	m.sendStale()
@@ -142,7 +143,7 @@ func (m *member) refusedModern(code int16) {
 // leaveModern says that the member leaves; a static one mostly that it will be back.
 func (m *member) leaveModern(cn *conn) {
 	epoch := int32(epochLeave)
-	if m.spec.Instance != "" && m.draw().ratio(2, 3) {
+	if m.spec.Instance != "" && m.draw().Ratio(2, 3) {
 		epoch = epochAway
 	}
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()

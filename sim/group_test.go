@@ -8,10 +8,11 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // runGroups carries out a plan and returns its world.
-func runGroups(t *testing.T, p *Plan) *world {
+func runGroups(t *testing.T, p *plan.Plan) *world {
 	t.Helper()
 	w := newWorld(p, Options{})
 	defer w.random.install()()

@@ -7,6 +7,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // This file is the half of the judge that listens to clients: it writes their calls into the
@@ -181,7 +182,7 @@ func (j *judge) catalog(w *world, c *client, p *pendingCall, outcome checker.Out
 		return // created by requests for metadata, too
 	}
 	op := checker.CreateTopic
-	if p.call.Kind == CallDelete {
+	if p.call.Kind == plan.CallDelete {
 		op = checker.DeleteTopic
 	}
 	j.histories.Catalog = append(j.histories.Catalog, checker.CatalogCall{
@@ -201,12 +202,12 @@ func (j *judge) gaveUp(w *world, c *client, p *pendingCall) {
 }
 
 // missed ends the run if a call was given up though everything had been well for long.
-func (j *judge) missed(w *world, c *client, call *Call, began node.Time) {
-	if !w.healing || call.Kind == CallProduce && !c.spec.Idempotent || w.doomed[call.Topic] || call.Kind == CallMove || call.Kind == CallRemove {
+func (j *judge) missed(w *world, c *client, call *plan.Call, began node.Time) {
+	if !w.healing || call.Kind == plan.CallProduce && !c.spec.Idempotent || w.doomed[call.Topic] || call.Kind == plan.CallMove || call.Kind == plan.CallRemove {
 		return
 	}
 	if well := w.now - max(began, w.healedAt); well >= w.patience() {
 		w.fail("liveness", "client %d, call %d (%s %s/%d) got no answer though all faults had ended %v before",
-			c.spec.ID, call.ID, call.Kind, call.Topic, call.Partition, Duration(well))
+			c.spec.ID, call.ID, call.Kind, call.Topic, call.Partition, plan.Duration(well))
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // What brokers say of replicas in sync is judged twice: whoever comes into the list, as its leader keeps it, has what
@@ -69,7 +70,7 @@ func (j *judge) checkInSync(w *world, lead *broker, g node.GroupID) {
 		}
 		if v, ok := b.node.Inspect(g); ok && !v.Closed && v.LastIndex < need {
 			w.fail("in-sync", "broker %d says that broker %d is in sync in group %d, with the entries up to %d, and up to %d was committed %v ago",
-				lead.number, b.number, g, v.LastIndex, need, Duration(w.syncBound()))
+				lead.number, b.number, g, v.LastIndex, need, plan.Duration(w.syncBound()))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -17,18 +18,18 @@ import (
 type judge struct {
 	cluster   *checker.Cluster
 	histories checker.Histories
-	seen      [maxBrokers + 1][]*seenReplica // by broker, ascending by group
-	known     map[node.GroupID]bool          // in groups; look-up only
-	groups    []groupInfo                    // in order of discovery
+	seen      [plan.MaxBrokers + 1][]*seenReplica // by broker, ascending by group
+	known     map[node.GroupID]bool               // in groups; look-up only
+	groups    []groupInfo                         // in order of discovery
 	// gone are groups that were deleted with their topic; look-up only. Nothing is demanded of them any
 	// more: replicas may go on for a while, but nothing in them is needed.
 	gone      map[node.GroupID]bool
-	progress  map[node.GroupID][]commitPoint                   // look-up only
-	inSync    [maxBrokers + 1]map[node.GroupID][]node.BrokerID // by leader, what it last said; look-up only
-	starts    map[string]int64                                 // the newest answer to a deletion of records, by partition; look-up only
-	trimmed   map[string]bool                                  // partitions of which somebody tried to delete records, or that do it themselves; look-up only
-	producers map[producerKey]bool                             // ids given out; look-up only
-	moves     map[string][]move                                // of a partition; look-up only
+	progress  map[node.GroupID][]commitPoint                        // look-up only
+	inSync    [plan.MaxBrokers + 1]map[node.GroupID][]node.BrokerID // by leader, what it last said; look-up only
+	starts    map[string]int64                                      // the newest answer to a deletion of records, by partition; look-up only
+	trimmed   map[string]bool                                       // partitions of which somebody tried to delete records, or that do it themselves; look-up only
+	producers map[producerKey]bool                                  // ids given out; look-up only
+	moves     map[string][]move                                     // of a partition; look-up only
 	compacted []*compacted
 	founded   []int                  // whom the founders listed that the cluster was founded by; nil: it isn't yet
 	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only

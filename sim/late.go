@@ -10,6 +10,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // How late a command to the catalog may take effect whose request was answered with a time-out, or never.
@@ -66,31 +67,31 @@ type change struct {
 	what        string
 }
 
-// what says what a call wants changed; "" if nothing.
-func (c *Call) what() string {
+// whatOf says what a call wants changed; "" if nothing.
+func whatOf(c *plan.Call) string {
 	switch c.Kind {
-	case CallCreate:
+	case plan.CallCreate:
 		return "create " + c.Topic
-	case CallDelete:
+	case plan.CallDelete:
 		return "delete " + c.Topic
-	case CallGrow:
+	case plan.CallGrow:
 		return "grow " + c.Topic
-	case CallConfigure:
+	case plan.CallConfigure:
 		return "configure " + c.Topic
-	case CallMove:
+	case plan.CallMove:
 		return fmt.Sprintf("move %s/%d to %v", c.Topic, c.Partition, c.Brokers)
-	case CallRemove:
+	case plan.CallRemove:
 		return fmt.Sprintf("remove broker %d", c.Brokers[0])
 	}
 	return ""
 }
 
 // wished notes that an attempt goes out, and returns its place.
-func (j *judge) wished(w *world, call *Call, broker int) int {
-	if call.what() == "" {
+func (j *judge) wished(w *world, call *plan.Call, broker int) int {
+	if whatOf(call) == "" {
 		return -1
 	}
-	j.wishes = append(j.wishes, wish{call.what(), broker, w.now, node.Never})
+	j.wishes = append(j.wishes, wish{whatOf(call), broker, w.now, node.Never})
 	return len(j.wishes) - 1
 }
 
@@ -125,7 +126,7 @@ func (j *judge) checkChanges(w *world) {
 			timely = timely || wish.from <= c.at && (wish.ended == node.Never || (until == 0 || int64(c.at) <= until) && j.termBegan(c.term) <= wish.ended+w.atItsBroker(wish))
 		}
 		if known && !timely {
-			w.fail("late-change", "at %v the catalog's entry %d of term %d had the effect %q, long after the last attempt that asked for it had ended: %v", Duration(c.at), c.index, c.term, c.what, j.attempts(c.what))
+			w.fail("late-change", "at %v the catalog's entry %d of term %d had the effect %q, long after the last attempt that asked for it had ended: %v", plan.Duration(c.at), c.index, c.term, c.what, j.attempts(c.what))
 		}
 	}
 }
@@ -133,7 +134,7 @@ func (j *judge) checkChanges(w *world) {
 func (j *judge) attempts(what string) (list []string) {
 	for _, wish := range j.wishes {
 		if wish.what == what {
-			list = append(list, fmt.Sprintf("at broker %d from %v to %v", wish.broker, Duration(wish.from), Duration(wish.ended)))
+			list = append(list, fmt.Sprintf("at broker %d from %v to %v", wish.broker, plan.Duration(wish.from), plan.Duration(wish.ended)))
 		}
 	}
 	return list
@@ -165,7 +166,7 @@ func (w *world) atItsBroker(wish wish) node.Time {
 		longest += w.patience() / 2
 	}
 	for _, h := range w.held {
-		if (h.kind == FaultPause || h.kind == FaultSilence) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
+		if (h.kind == plan.FaultPause || h.kind == plan.FaultSilence) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
 			longest += max(0, h.to-max(h.from, wish.ended))
 		}
 	}
@@ -174,18 +175,18 @@ func (w *world) atItsBroker(wish wish) node.Time {
 
 // hold is a time in which something is held up: at a broker, or everywhere (0).
 type hold struct {
-	kind     FaultKind
+	kind     plan.FaultKind
 	broker   int
 	from, to node.Time
 }
 
 // holdUp notes a fault that keeps what is on its way from arriving.
-func (w *world) holdUp(f *Fault, b *broker) {
+func (w *world) holdUp(f *plan.Fault, b *broker) {
 	h := hold{f.Kind, 0, w.now, w.now + at(f.For)}
 	switch f.Kind {
-	case FaultPause, FaultSilence, FaultClog, FaultStall, FaultSlowDisk, FaultStop:
+	case plan.FaultPause, plan.FaultSilence, plan.FaultClog, plan.FaultStall, plan.FaultSlowDisk, plan.FaultStop:
 		h.broker = b.number
-	case FaultTail:
+	case plan.FaultTail:
 		h.to += node.Time(4 * second)
 	default:
 		return

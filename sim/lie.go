@@ -9,75 +9,9 @@ import (
 	"slices"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
-
-// Lie is a series of messages that no broker sends, in the name of a broker or of a stranger: what a member whose memory
-// is bad says, or somebody who has got hold of the cluster secret. Their bytes follow from the plan's seed, ID and number.
-//
-// All of them must be refused. Raft isn't safe against a member that lies about what may be true: one that grants a vote
-// twice, acknowledges entries that it hasn't, speaks as the leader of the next term, or sends a command that
-// an operator might send. None of that is here. What is here, single messages can show to be wrong.
-type Lie struct {
-	ID    int      `json:"id"` // from 1, unique
-	At    Duration `json:"at"`
-	Kind  LieKind  `json:"kind"`
-	From  int      `json:"from"` // a broker's number, or a larger one: a stranger's
-	To    int      `json:"to"`
-	Count int      `json:"count"` // messages
-	Every Duration `json:"every"` // between two of them
-}
-
-// LieKind names a kind of lie.
-type LieKind string
-
-// The kinds of lies.
-const (
-	LieGarbage  LieKind = "garbage"  // an envelope of noise, of another version, with items cut short or absurd counts
-	LieTerm     LieKind = "term"     // raft messages of terms to which no group can have come
-	LieIndex    LieKind = "index"    // raft messages of the present term with indexes beyond every log, or entries that can't be
-	LieSender   LieKind = "sender"   // raft messages in the name of a replica on another broker
-	LieCommand  LieKind = "command"  // commands that don't parse, that no release knows, or that name what can't be
-	LieBrokers  LieKind = "brokers"  // brokers that there aren't
-	LieLeads    LieKind = "leads"    // that it leads everything, and who is in sync, in terms that can't be
-	LieClock    LieKind = "clock"    // a wall clock at the end of all times
-	LieRemoved  LieKind = "removed"  // that the receiver was removed
-	LieSnapshot LieKind = "snapshot" // checkpoints that can't be, and pieces of some that nobody asked for
-)
-
-var lieKinds = []LieKind{LieGarbage, LieTerm, LieIndex, LieSender, LieCommand, LieBrokers, LieLeads, LieClock, LieRemoved, LieSnapshot}
-
-func (p *Plan) validateLies() error {
-	ids := make(map[int]bool)
-	for _, l := range p.Lies {
-		if l.ID < 1 || ids[l.ID] || l.At < 0 || l.Count < 1 || l.Every < 0 || l.From < 1 || l.To < 1 || l.To > p.Brokers || l.From == l.To || !slices.Contains(lieKinds, l.Kind) {
-			return fmt.Errorf("lie %d: id must be unique and positive, kind one of %v, count positive, to a broker and not from", l.ID, lieKinds)
-		}
-		ids[l.ID] = true
-	}
-	return nil
-}
-
-// lies draws what one broker, or one stranger, says that isn't so.
-func (g *generator) lies() {
-	p := g.plan
-	if g.prof.lies == 0 || p.Brokers < 2 || !g.chance(g.prof.lies, 100) {
-		return
-	}
-	from := 1 + int(g.pick(int64(p.Brokers)))
-	if g.chance(1, 3) {
-		from = 100
-	}
-	for range g.wide(1, 12) {
-		to := 1 + int(g.pick(int64(p.Brokers)))
-		if to == from {
-			continue
-		}
-		p.Lies = append(p.Lies, Lie{
-			ID: len(p.Lies) + 1, At: Duration(g.upTo(int64(p.Safety)) / 1000 * 1000), Kind: lieKinds[g.pick(int64(len(lieKinds)))],
-			From: from, To: to, Count: int(g.wide(1, 64)), Every: g.span(millisecond, second),
-		})
-	}
-}
 
 // tell puts the next message of a lie into its receiver's mailbox.
 func (w *world) tell(index, nth int) {
@@ -92,7 +26,7 @@ func (w *world) tell(index, nth int) {
 	if b.node == nil || len(b.mail.messages) >= mailCap {
 		return
 	}
-	data := w.lie(l, b, w.seed.draw(domainLie, uint64(l.ID), uint64(nth)))
+	data := w.lie(l, b, w.seed.Draw(domainLie, uint64(l.ID), uint64(nth)))
 	w.result.Lies++
 	w.note(evLie, b, hashOf(data))
 	if w.tracing() {
@@ -134,66 +68,66 @@ const (
 	lieItemStart    = 15
 )
 
-func (w *world) lie(l *Lie, b *broker, d draw) []byte {
+func (w *world) lie(l *plan.Lie, b *broker, d keyed.Draw) []byte {
 	out := []byte{lieEnvelope}
 	switch l.Kind {
-	case LieGarbage:
+	case plan.LieGarbage:
 		return lieGarbage(d)
-	case LieTerm, LieIndex, LieSender:
+	case plan.LieTerm, plan.LieIndex, plan.LieSender:
 		return w.lieRaft(l, b, d)
-	case LieCommand:
-		return lieText(append(out, lieItemCommand), lieCommands[d.below(int64(len(lieCommands)))])
-	case LieBrokers:
+	case plan.LieCommand:
+		return lieText(append(out, lieItemCommand), lieCommands[d.Below(int64(len(lieCommands)))])
+	case plan.LieBrokers:
 		return lieText(append(out, lieItemMembers), lieMembers(d))
-	case LieLeads:
+	case plan.LieLeads:
 		return w.lieLeads(l, d)
-	case LieClock:
-		return binary.AppendVarint(append(out, lieItemClock), []int64{math.MinInt64, -1, 0, math.MaxInt64}[d.below(4)])
-	case LieRemoved:
+	case plan.LieClock:
+		return binary.AppendVarint(append(out, lieItemClock), []int64{math.MinInt64, -1, 0, math.MaxInt64}[d.Below(4)])
+	case plan.LieRemoved:
 		return binary.AppendUvarint(append(out, lieItemRemoved), w.lieIncarnation(b, d))
 	default:
-		return append(append(out, []byte{lieItemSnapshot, lieItemPiece}[d.below(2)]), noise(d.next(), int(d.next().between(8, 200)))...)
+		return append(append(out, []byte{lieItemSnapshot, lieItemPiece}[d.Below(2)]), noise(d.Next(), int(d.Next().Between(8, 200)))...)
 	}
 }
 
-func lieGarbage(d draw) []byte {
-	b := noise(d.next(), int(d.between(1, 300)))
-	switch d.next().next().below(3) {
+func lieGarbage(d keyed.Draw) []byte {
+	b := noise(d.Next(), int(d.Between(1, 300)))
+	switch d.Next().Next().Below(3) {
 	case 0:
 		if b[0] = lieEnvelope; len(b) > 1 && b[1] == lieItemStart {
 			b[1]++ // where a broker's log ends only the broker itself can say
 		}
 	case 1: // an item that is cut, or says that it is larger than all there is
-		b = append([]byte{lieEnvelope, byte(1 + d.below(lieItemStart-1))}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
+		b = append([]byte{lieEnvelope, byte(1 + d.Below(lieItemStart-1))}, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f)
 	}
 	return b
 }
 
 // lieIncarnation is that of the receiver where a single voice isn't enough, and otherwise another.
-func (w *world) lieIncarnation(b *broker, d draw) uint64 {
-	if w.plan.founders() >= 3 && b.diskNumber == 1 && b.number <= w.plan.founders() && d.ratio(1, 2) {
+func (w *world) lieIncarnation(b *broker, d keyed.Draw) uint64 {
+	if w.plan.FounderCount() >= 3 && b.diskNumber == 1 && b.number <= w.plan.FounderCount() && d.Ratio(1, 2) {
 		return 1
 	}
-	return uint64(b.diskNumber) + 1 + uint64(d.next().below(1<<40))
+	return uint64(b.diskNumber) + 1 + uint64(d.Next().Below(1<<40))
 }
 
 // lieRaft is a raft message about a group of the receiver's.
-func (w *world) lieRaft(l *Lie, b *broker, d draw) []byte {
+func (w *world) lieRaft(l *plan.Lie, b *broker, d keyed.Draw) []byte {
 	v := node.View{Self: uint64(b.number)<<32 | 1, Term: 1}
 	if seen := w.judge.seen[b.number]; len(seen) > 0 {
-		v = seen[d.below(int64(len(seen)))].view
+		v = seen[d.Below(int64(len(seen)))].view
 	}
 	m := lieMessage{group: v.Group, from: w.lieReplica(l, v), to: v.Self, term: v.Term, kind: raftHeartbeat}
 	kinds := []uint64{raftApp, raftAppResp, raftVote, raftHeartbeat, raftHeartbeatResp, raftTimeoutNow, raftPreVote, raftPreVoteResp}
-	d = d.next()
+	d = d.Next()
 	switch l.Kind {
-	case LieTerm:
-		m.kind = kinds[d.below(int64(len(kinds)))]
-		m.term = []uint64{0, math.MaxInt32 + 1, math.MaxUint64, 1<<31 + uint64(d.next().below(1<<40))}[d.next().below(4)]
-	case LieSender:
-		m.kind = kinds[d.below(int64(len(kinds)))]
+	case plan.LieTerm:
+		m.kind = kinds[d.Below(int64(len(kinds)))]
+		m.term = []uint64{0, math.MaxInt32 + 1, math.MaxUint64, 1<<31 + uint64(d.Next().Below(1<<40))}[d.Next().Below(4)]
+	case plan.LieSender:
+		m.kind = kinds[d.Below(int64(len(kinds)))]
 		m.from = uint64(l.From+1)<<32 | 1
-		m.term += uint64(d.next().below(3))
+		m.term += uint64(d.Next().Below(3))
 	default:
 		m.spoil(d)
 	}
@@ -201,7 +135,7 @@ func (w *world) lieRaft(l *Lie, b *broker, d draw) []byte {
 }
 
 // lieReplica is the liar's replica of a group, if it has one.
-func (w *world) lieReplica(l *Lie, v node.View) uint64 {
+func (w *world) lieReplica(l *plan.Lie, v node.View) uint64 {
 	for _, id := range append(slices.Clone(v.Voters), v.Learners...) {
 		if int(id>>32) == l.From {
 			return id
@@ -222,8 +156,8 @@ type lieMessage struct {
 }
 
 // spoil makes it one of the present term that contradicts itself or every log.
-func (m *lieMessage) spoil(d draw) {
-	switch far := uint64(1<<62) + uint64(d.next().below(1<<40)) + 1; d.below(6) {
+func (m *lieMessage) spoil(d keyed.Draw) {
+	switch far := uint64(1<<62) + uint64(d.Next().Below(1<<40)) + 1; d.Below(6) {
 	case 0:
 		m.kind, m.commit = raftHeartbeat, far
 	case 1:
@@ -235,7 +169,7 @@ func (m *lieMessage) spoil(d draw) {
 	case 4: // a configuration that is none
 		m.kind, m.hasOne, m.entry, m.entryTerm, m.entryKind, m.entryData = raftApp, true, 1, m.term, raftConfChange, true
 	default: // what raft says to itself
-		m.kind = []uint64{raftHup, raftBeat, raftProp, raftStorageAppend, raftStorageApply, 99}[d.next().below(6)]
+		m.kind = []uint64{raftHup, raftBeat, raftProp, raftStorageAppend, raftStorageApply, 99}[d.Next().Below(6)]
 	}
 }
 
@@ -258,12 +192,12 @@ func (m *lieMessage) append(b []byte) []byte {
 }
 
 // lieLeads says that the liar leads groups, in terms that can't be.
-func (w *world) lieLeads(l *Lie, d draw) []byte {
-	item := []byte{lieItemLeads, lieItemInSync}[d.below(2)]
+func (w *world) lieLeads(l *plan.Lie, d keyed.Draw) []byte {
+	item := []byte{lieItemLeads, lieItemInSync}[d.Below(2)]
 	b := append([]byte{lieEnvelope, item}, 8)
 	for id := range uint64(8) {
 		b = binary.AppendUvarint(b, id+1)
-		b = binary.AppendUvarint(b, math.MaxInt32+1+uint64(d.next().below(1<<40)))
+		b = binary.AppendUvarint(b, math.MaxInt32+1+uint64(d.Next().Below(1<<40)))
 		if item == lieItemInSync {
 			b = binary.AppendVarint(b, math.MaxInt64)
 			b = append(b, 1, byte(l.From))
@@ -283,14 +217,14 @@ var lieCommands = []string{
 }
 
 // lieMembers tells of brokers that there aren't; now and then of more than a cluster can have.
-func lieMembers(d draw) string {
-	n := []int64{1, 20, 1001}[d.below(3)]
+func lieMembers(d keyed.Draw) string {
+	n := []int64{1, 20, 1001}[d.Below(3)]
 	text := []byte{'['}
 	for i := range n {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = fmt.Appendf(text, `{"ID":%d,"Host":"nowhere","Port":9092,"Peer":"nowhere:1"}`, 1000+d.next().below(50000)+i)
+		text = fmt.Appendf(text, `{"ID":%d,"Host":"nowhere","Port":9092,"Peer":"nowhere:1"}`, 1000+d.Next().Below(50000)+i)
 	}
 	return string(append(text, ']'))
 }

@@ -10,10 +10,17 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // verifierID is the client that asks everything once more when all is over.
 const verifierID = 1 << 20
+
+// Kinds of calls that only the verifier makes.
+const (
+	callMoving = "moving" // ListPartitionReassignments
+	callPlaced = "placed" // Metadata of a topic: on which brokers its partitions are
+)
 
 // settle is the second half of a run: all faults end, and within bounded time everything must
 // finish. A run that only shows that nothing bad happened could pass by doing nothing.
@@ -22,9 +29,9 @@ const verifierID = 1 << 20
 // work without them.
 func (w *world) settle() {
 	if w.verifier == nil {
-		w.verifier = newClient(w, &Client{
+		w.verifier = newClient(w, &plan.Client{
 			ID: verifierID, Idempotent: true, InFlight: 1, Home: 1,
-			Timeout: second, GiveUp: 2 * Duration(w.patience()),
+			Timeout: second, GiveUp: 2 * plan.Duration(w.patience()),
 		})
 		w.clients = append(w.clients, w.verifier)
 	}
@@ -32,7 +39,7 @@ func (w *world) settle() {
 	w.heal()
 	w.healMembers()
 	w.waitForStrays()
-	if w.founded() && w.joined() && w.seed.draw(domainHeal, uint64(w.epoch), 0).ratio(1, 2) {
+	if w.founded() && w.joined() && w.seed.Draw(domainHeal, uint64(w.epoch), 0).Ratio(1, 2) {
 		w.freeze()
 	}
 	w.probeQuorums()
@@ -84,7 +91,7 @@ func (w *world) founding() bool {
 // freeze takes brokers away that no group needs for its quorum.
 func (w *world) freeze() {
 	n := int64(len(w.brokers))
-	first := w.seed.draw(domainHeal, uint64(w.epoch), 1).below(n)
+	first := w.seed.Draw(domainHeal, uint64(w.epoch), 1).Below(n)
 	for i := range n {
 		b := w.brokers[(first+i)%n]
 		if b.node == nil {
@@ -95,7 +102,7 @@ func (w *world) freeze() {
 			b.frozen = false
 			continue
 		}
-		w.crash(b, w.seed.draw(domainHeal, uint64(w.epoch), 2+uint64(b.number)).ratio(1, 2), 0)
+		w.crash(b, w.seed.Draw(domainHeal, uint64(w.epoch), 2+uint64(b.number)).Ratio(1, 2), 0)
 		if w.tracing() {
 			w.tracef("%s  stays dead for a while", w.column(b))
 		}
@@ -151,7 +158,7 @@ func (w *world) destinations(g groupInfo) (all [][]int) {
 	}
 	for _, c := range w.clients {
 		for _, p := range c.serial.queue {
-			if p.call.Kind == CallMove && p.call.Topic == g.topic && p.call.Partition == g.partition {
+			if p.call.Kind == plan.CallMove && p.call.Topic == g.topic && p.call.Partition == g.partition {
 				all = append(all, p.call.Brokers)
 			}
 		}
@@ -198,12 +205,12 @@ func (w *world) probeQuorums() {
 	}
 	w.createLate()
 	for _, g := range w.judge.groups { // some of them were not known before the brokers started again
-		if w.plan.topic(g.topic) != nil && !w.doomed[g.topic] && w.quorum(g) {
-			w.verifier.begin(w.verifierCall(CallProduce, g.topic, g.partition))
+		if w.plan.Topic(g.topic) != nil && !w.doomed[g.topic] && w.quorum(g) {
+			w.verifier.begin(w.verifierCall(plan.CallProduce, g.topic, g.partition))
 		}
 	}
 	if !w.runUntil(w.now+w.patience(), func() bool { return w.verifier.left == 0 }) {
-		w.fail("liveness", "with a quorum of each group alive and all faults ended, not every partition took a record within %v", Duration(w.now-w.healedAt))
+		w.fail("liveness", "with a quorum of each group alive and all faults ended, not every partition took a record within %v", plan.Duration(w.now-w.healedAt))
 	}
 }
 
@@ -217,10 +224,10 @@ func (w *world) createLate() {
 		if !t.Late || w.epoch > 0 {
 			continue
 		}
-		w.verifier.begin(w.verifierCall(CallCreate, t.Name, 0))
+		w.verifier.begin(w.verifierCall(plan.CallCreate, t.Name, 0))
 		w.runUntil(w.now+w.patience(), func() bool { return w.verifier.left == 0 })
 		for p := range t.Partitions {
-			w.verifier.begin(w.verifierCall(CallProduce, t.Name, p))
+			w.verifier.begin(w.verifierCall(plan.CallProduce, t.Name, p))
 		}
 	}
 }
@@ -278,32 +285,32 @@ const mostBehind = 8 << 20
 // verify demands that every pending call ends, that each partition takes a record, and that a fresh
 // client can read all of it.
 func (w *world) verify() {
-	longest := Duration(0)
+	longest := plan.Duration(0)
 	for _, c := range w.clients {
 		longest = max(longest, c.spec.GiveUp)
 	}
 	v := w.verifier
 	if w.epoch == 0 {
-		w.ask(v, CallCreate, func(t *Topic) bool { return !t.Auto })
+		w.ask(v, plan.CallCreate, func(t *plan.Topic) bool { return !t.Auto })
 	}
 	w.waitFor("every call of the plan and a topic's creation ends", at(longest)+w.patience())
 	w.wayOut()
-	w.ask(v, CallProduce, nil)
+	w.ask(v, plan.CallProduce, nil)
 	w.waitFor("each partition takes a record", w.patience())
-	w.ask(v, CallLatest, nil)
+	w.ask(v, plan.CallLatest, nil)
 	w.waitFor("each partition tells its end", w.patience())
 	w.readAll(v)
 }
 
 // ask gives the verifier a call for each partition (create: for each topic) that nobody deletes.
-func (w *world) ask(v *client, kind string, want func(*Topic) bool) {
+func (w *world) ask(v *client, kind string, want func(*plan.Topic) bool) {
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
 		if w.doomed[t.Name] || want != nil && !want(t) {
 			continue
 		}
 		for p := range t.Partitions {
-			if kind == CallCreate && p > 0 {
+			if kind == plan.CallCreate && p > 0 {
 				break
 			}
 			v.begin(w.verifierCall(kind, t.Name, p))
@@ -311,9 +318,9 @@ func (w *world) ask(v *client, kind string, want func(*Topic) bool) {
 	}
 }
 
-func (w *world) verifierCall(kind, topic string, partition int32) *Call {
+func (w *world) verifierCall(kind, topic string, partition int32) *plan.Call {
 	w.asked++
-	return &Call{ID: verifierID + w.asked, Client: verifierID, Kind: kind, Topic: topic, Partition: partition, Records: 1, Size: minValue, Acks: -1}
+	return &plan.Call{ID: verifierID + w.asked, Client: verifierID, Kind: kind, Topic: topic, Partition: partition, Records: 1, Size: plan.MinValue, Acks: -1}
 }
 
 // waitFor runs until no call is pending.
@@ -327,7 +334,7 @@ func (w *world) waitFor(what string, limit node.Time) {
 		return true
 	}
 	if !w.runUntil(w.now+limit, done) {
-		w.fail("liveness", "%s: not within %v after all faults ended", what, Duration(w.now-w.healedAt))
+		w.fail("liveness", "%s: not within %v after all faults ended", what, plan.Duration(w.now-w.healedAt))
 	}
 }
 
@@ -375,7 +382,7 @@ func (w *world) readPartition(v *client, t *topicView, i int) {
 		if w.now > limit {
 			w.fail("liveness", "a fresh client reads %s up to offset %d of %d and comes no further", name, p.position, p.end)
 		}
-		v.begin(w.verifierCall(CallFetch, t.plan.Name, int32(i)))
+		v.begin(w.verifierCall(plan.CallFetch, t.plan.Name, int32(i)))
 		w.waitFor("a fetch of "+name+" is answered", 2*w.patience())
 	}
 }

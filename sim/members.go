@@ -7,6 +7,8 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // This file is what an operator does to machines: they join with an empty disk, get a new disk in the
@@ -55,22 +57,22 @@ func (w *world) knows(b *broker, number int) bool {
 	}
 	var stay []int
 	for n, met := range b.met {
-		if met && !w.plan.leaves(n) {
+		if met && !w.plan.Leaves(n) {
 			stay = append(stay, n)
 		}
 	}
-	who := pair(b.number, int(b.diskNumber))
-	if len(stay) == 0 || number == stay[w.seed.draw(domainMembers, who, 0).below(int64(len(stay)))] {
+	who := keyed.Pair(b.number, int(b.diskNumber))
+	if len(stay) == 0 || number == stay[w.seed.Draw(domainMembers, who, 0).Below(int64(len(stay)))] {
 		return true
 	}
-	return w.seed.draw(domainMembers, who, uint64(number)).ratio(1, 2)
+	return w.seed.Draw(domainMembers, who, uint64(number)).Ratio(1, 2)
 }
 
 // newDisk gives a machine an empty disk; whoever is in the cluster now can tell it of the others.
 func (w *world) newDisk(b *broker) {
 	w.judge.lostDisk(b)
 	b.diskNumber = max(b.diskNumber, 1) + 1
-	b.disk = newDisk(w.seed, pair(b.number, int(b.diskNumber)))
+	b.disk = newDisk(w.seed, keyed.Pair(b.number, int(b.diskNumber)))
 	b.disk.full = b.full > 0
 	b.limbo, b.lent = nil, nil
 	b.leaving, b.away = false, false
@@ -112,7 +114,7 @@ func (w *world) begun(b *broker) bool {
 // left is called when a broker was removed from the cluster: it goes on until it notices, and should disturb nobody.
 func (w *world) left(b *broker) {
 	b.leaving = true
-	if w.seed.draw(domainLeave, uint64(b.number), uint64(b.diskNumber)).ratio(1, 2) {
+	if w.seed.Draw(domainLeave, uint64(b.number), uint64(b.diskNumber)).Ratio(1, 2) {
 		w.takeAway(b)
 	}
 }
@@ -120,16 +122,16 @@ func (w *world) left(b *broker) {
 // outOfCluster ends a broker that says that the cluster goes on without it. That is right only if an operator wanted it
 // removed, it happened, and the catalog doesn't count on it any more. Its operator may try to start it again.
 func (w *world) outOfCluster(b *broker, end *node.End) {
-	if end.Kind != node.EndRemoved || !w.plan.leaves(b.number) || b.removed != b.diskNumber {
+	if end.Kind != node.EndRemoved || !w.plan.Leaves(b.number) || b.removed != b.diskNumber {
 		w.fail("ended", "broker %d ended, though nobody removed it: %v", b.number, end)
 	}
 	w.judge.checkLeft(w, b)
-	again := w.seed.draw(domainLeave, uint64(b.number), b.crashes).next().ratio(1, 4)
+	again := w.seed.Draw(domainLeave, uint64(b.number), b.crashes).Next().Ratio(1, 4)
 	b.leaving = true
 	w.takeAway(b)
 	if again && !w.healing {
 		b.away = false
-		w.schedule(event{at: w.now + w.seed.draw(domainLeave, uint64(b.number), b.crashes).span(second), kind: evRestart, broker: b, incarnation: b.incarnation})
+		w.schedule(event{at: w.now + span(w.seed.Draw(domainLeave, uint64(b.number), b.crashes), second), kind: evRestart, broker: b, incarnation: b.incarnation})
 	}
 }
 
@@ -137,7 +139,7 @@ func (w *world) outOfCluster(b *broker, end *node.End) {
 func (w *world) waitForEnds() {
 	running := func(b *broker) bool { return b.leaving && b.node != nil }
 	if !w.runUntil(w.now+w.patience(), func() bool { return !slices.ContainsFunc(w.brokers, running) }) {
-		w.fail("ended", "a broker that was removed still runs %v after all faults ended", Duration(w.now-w.healedAt))
+		w.fail("ended", "a broker that was removed still runs %v after all faults ended", plan.Duration(w.now-w.healedAt))
 	}
 }
 
@@ -159,7 +161,7 @@ func (w *world) takeAway(b *broker) {
 func (w *world) spare(b *broker) bool {
 	j, stay := w.judge, 0
 	for _, o := range w.brokers {
-		if o.diskNumber > 0 && !o.leaving && !w.plan.leaves(o.number) {
+		if o.diskNumber > 0 && !o.leaving && !w.plan.Leaves(o.number) {
 			stay++
 		}
 	}
@@ -186,7 +188,7 @@ func (w *world) placed() bool {
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
 		for p := range t.Partitions {
-			if w.plan.fewestReplicas(t.Name, p) < 3 && (w.doomed[t.Name] || !w.judge.has(t.Name, p)) {
+			if w.plan.FewestReplicas(t.Name, p) < 3 && (w.doomed[t.Name] || !w.judge.has(t.Name, p)) {
 				return false
 			}
 		}
@@ -207,7 +209,7 @@ func (w *world) canSpare(b *broker, r *seenReplica) bool {
 			return false
 		}
 	}
-	few := r.group != 0 && w.plan.fewestReplicas(r.view.Topic, r.view.Partition) < 3
+	few := r.group != 0 && w.plan.FewestReplicas(r.view.Topic, r.view.Partition) < 3
 	for _, ids := range [][]checker.ReplicaID{all, replicaIDs(r.view.Voters), replicaIDs(r.view.Outgoing)} {
 		for _, id := range ids {
 			if int(id.Broker()) == b.number && (len(ids) < 3 || few) {

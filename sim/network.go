@@ -2,7 +2,11 @@
 
 package sim
 
-import "chronik/node"
+import (
+	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
+)
 
 // network is the links between brokers, one for each ordered pair.
 //
@@ -15,19 +19,16 @@ import "chronik/node"
 //
 // Connections of clients are in conn.go: they are in order and lose nothing while they last.
 type network struct {
-	seed    seed
-	latency Duration // mean, one way
+	seed    keyed.Seed
+	latency plan.Duration // mean, one way
 	inOrder bool
 	brokers int
-	links   [maxBrokers + 1][maxBrokers + 1]link
+	links   [plan.MaxBrokers + 1][plan.MaxBrokers + 1]link
 
 	lossRate, dupRate, tailRate int64 // of 1000 messages, summed over the faults that are on
 }
 
-const (
-	maxBrokers = 7
-	linkCap    = 256
-)
+const linkCap = 256
 
 type link struct {
 	sent     uint64
@@ -44,7 +45,7 @@ type link struct {
 func (n *network) arrivals(now node.Time, from, to int) (first, second node.Time) {
 	l := &n.links[from][to]
 	l.sent++
-	d := n.seed.draw(domainLink, pair(from, to), l.sent)
+	d := n.seed.Draw(domainLink, keyed.Pair(from, to), l.sent)
 	switch {
 	case l.cut > 0:
 		l.lost++
@@ -52,29 +53,29 @@ func (n *network) arrivals(now node.Time, from, to int) (first, second node.Time
 	case l.queued >= linkCap:
 		l.overflow++
 		return node.Never, node.Never
-	case n.lossRate > 0 && d.ratio(n.lossRate, 1000):
+	case n.lossRate > 0 && d.Ratio(n.lossRate, 1000):
 		return node.Never, node.Never
 	}
-	first = n.arrival(now, l, d.next())
+	first = n.arrival(now, l, d.Next())
 	second = node.Never
 	l.queued++
 	if n.dupRate > 0 {
-		if d := n.seed.draw(domainDuplicate, pair(from, to), l.sent); d.ratio(n.dupRate, 1000) {
-			second = n.arrival(now, l, d.next())
+		if d := n.seed.Draw(domainDuplicate, keyed.Pair(from, to), l.sent); d.Ratio(n.dupRate, 1000) {
+			second = n.arrival(now, l, d.Next())
 			l.queued++
 		}
 	}
 	return first, second
 }
 
-func (n *network) arrival(now node.Time, l *link, d draw) node.Time {
+func (n *network) arrival(now node.Time, l *link, d keyed.Draw) node.Time {
 	mean := n.latency
-	if d.next().ratio(1, 40) {
+	if d.Next().Ratio(1, 40) {
 		mean *= 10
 	}
-	t := now + d.span(mean) + 1
-	if n.tailRate > 0 && d.next().next().ratio(n.tailRate, 1000) {
-		t += node.Time(d.next().next().next().logUniform(int64(millisecond), int64(4*second)))
+	t := now + span(d, mean) + 1
+	if n.tailRate > 0 && d.Next().Next().Ratio(n.tailRate, 1000) {
+		t += node.Time(d.Next().Next().Next().LogUniform(int64(millisecond), int64(4*second)))
 	}
 	if l.clogs > 0 {
 		t = max(t, l.clogEnd)
@@ -87,29 +88,29 @@ func (n *network) arrival(now node.Time, l *link, d draw) node.Time {
 }
 
 // change switches a fault on (+1) or off (-1). b is its broker.
-func (n *network) change(f *Fault, b *broker, by int, end node.Time) {
+func (n *network) change(f *plan.Fault, b *broker, by int, end node.Time) {
 	switch f.Kind {
-	case FaultLoss:
+	case plan.FaultLoss:
 		n.lossRate += int64(by) * f.Rate
-	case FaultDup:
+	case plan.FaultDup:
 		n.dupRate += int64(by) * f.Rate
-	case FaultTail:
+	case plan.FaultTail:
 		n.tailRate += int64(by) * f.Rate
-	case FaultLink:
+	case plan.FaultLink:
 		n.cut(b.number, f.Peer, by)
 		n.cut(f.Peer, b.number, by)
-	case FaultHalves:
+	case plan.FaultHalves:
 		n.halves(f.Rate, by)
-	case FaultIsolate, FaultSends, FaultReceives, FaultClog:
+	case plan.FaultIsolate, plan.FaultSends, plan.FaultReceives, plan.FaultClog:
 		for o := 1; o <= n.brokers; o++ {
-			if f.Kind == FaultClog {
+			if f.Kind == plan.FaultClog {
 				n.links[b.number][o].clog(by, end)
 				continue
 			}
-			if f.Kind != FaultReceives {
+			if f.Kind != plan.FaultReceives {
 				n.cut(b.number, o, by)
 			}
-			if f.Kind != FaultSends {
+			if f.Kind != plan.FaultSends {
 				n.cut(o, b.number, by)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 func quietNetwork(brokers int) *network {
@@ -31,14 +32,14 @@ func send(n *network, count int) (arrived, twice int, arrivals []node.Time) {
 func TestPartitionsCutTheRightLinks(t *testing.T) {
 	one := &broker{number: 1}
 	for _, c := range []struct {
-		fault Fault
+		fault plan.Fault
 		cut   string // links that are cut, as "from-to"
 	}{
-		{Fault{Kind: FaultIsolate}, "1-2 1-3 2-1 3-1 "},
-		{Fault{Kind: FaultSends}, "1-2 1-3 "},
-		{Fault{Kind: FaultReceives}, "2-1 3-1 "},
-		{Fault{Kind: FaultLink, Peer: 3}, "1-3 3-1 "},
-		{Fault{Kind: FaultHalves, Rate: 0b010}, "1-2 2-1 2-3 3-2 "},
+		{plan.Fault{Kind: plan.FaultIsolate}, "1-2 1-3 2-1 3-1 "},
+		{plan.Fault{Kind: plan.FaultSends}, "1-2 1-3 "},
+		{plan.Fault{Kind: plan.FaultReceives}, "2-1 3-1 "},
+		{plan.Fault{Kind: plan.FaultLink, Peer: 3}, "1-3 3-1 "},
+		{plan.Fault{Kind: plan.FaultHalves, Rate: 0b010}, "1-2 2-1 2-3 3-2 "},
 	} {
 		n := quietNetwork(3)
 		n.change(&c.fault, one, +1, 0)
@@ -75,8 +76,8 @@ func cutLinks(n *network) string {
 func TestLossDuplicationAndTail(t *testing.T) {
 	const count = 10_000
 	n := quietNetwork(2)
-	n.change(&Fault{Kind: FaultLoss, Rate: 300}, nil, +1, 0)
-	n.change(&Fault{Kind: FaultDup, Rate: 200}, nil, +1, 0)
+	n.change(&plan.Fault{Kind: plan.FaultLoss, Rate: 300}, nil, +1, 0)
+	n.change(&plan.Fault{Kind: plan.FaultDup, Rate: 200}, nil, +1, 0)
 	arrived, twice, _ := send(n, count)
 	if arrived < 6700 || arrived > 7300 {
 		t.Errorf("%d of %d messages arrive at 30 %% loss", arrived, count)
@@ -85,7 +86,7 @@ func TestLossDuplicationAndTail(t *testing.T) {
 		t.Errorf("%d of %d arrive twice at 20 %% duplication", twice, arrived)
 	}
 	n = quietNetwork(2)
-	n.change(&Fault{Kind: FaultTail, Rate: 500}, nil, +1, 0)
+	n.change(&plan.Fault{Kind: plan.FaultTail, Rate: 500}, nil, +1, 0)
 	_, _, arrivals := send(n, count)
 	late := 0
 	for _, a := range arrivals {
@@ -121,7 +122,7 @@ func TestOrderOfALink(t *testing.T) {
 func TestClogEndsInABurst(t *testing.T) {
 	n := quietNetwork(3)
 	end := node.Time(second)
-	n.change(&Fault{Kind: FaultClog}, &broker{number: 1}, +1, end)
+	n.change(&plan.Fault{Kind: plan.FaultClog}, &broker{number: 1}, +1, end)
 	_, _, arrivals := send(n, 100)
 	for _, a := range arrivals {
 		if a < end {
@@ -149,8 +150,8 @@ func TestLinksAreBounded(t *testing.T) {
 func TestHealEndsEverything(t *testing.T) {
 	n := quietNetwork(3)
 	one := &broker{number: 1}
-	for _, k := range []FaultKind{FaultIsolate, FaultClog, FaultLoss, FaultDup, FaultTail} {
-		n.change(&Fault{Kind: k, Rate: 1000}, one, +1, node.Time(second))
+	for _, k := range []plan.FaultKind{plan.FaultIsolate, plan.FaultClog, plan.FaultLoss, plan.FaultDup, plan.FaultTail} {
+		n.change(&plan.Fault{Kind: k, Rate: 1000}, one, +1, node.Time(second))
 	}
 	n.heal()
 	arrived, twice, arrivals := send(n, 100)

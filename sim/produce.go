@@ -13,6 +13,7 @@ import (
 	"chronik/checker"
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // Producing, as idempotent clients do it (KIP-98): a partition's batches carry consecutive
@@ -46,7 +47,7 @@ type lane struct {
 
 // batch is one produce call.
 type batch struct {
-	call     *Call
+	call     *plan.Call
 	began    node.Time
 	ordinal  int // in its lane
 	values   []checker.RecordID
@@ -74,7 +75,7 @@ func (c *client) lane(t *topicView, partition int32) *lane {
 }
 
 // enqueue begins a produce call.
-func (c *client) enqueue(call *Call) {
+func (c *client) enqueue(call *plan.Call) {
 	l := c.lane(c.topic(call.Topic), call.Partition)
 	b := &batch{call: call, began: c.world.now, producer: -1, ordinal: l.enqueued}
 	l.enqueued++
@@ -247,7 +248,7 @@ func (c *client) encode(b *batch) []byte {
 
 // codec is how a call's records are compressed: half of them aren't, so that plain batches have to wait for
 // compressed ones of the same producer, which are checked elsewhere.
-func (c *client) codec(call *Call) kafka.Codec {
+func (c *client) codec(call *plan.Call) kafka.Codec {
 	codec := kafka.Codec(call.ID % 8)
 	switch {
 	case codec == kafka.CodecZstd && c.produceVersion() < 7, codec > kafka.CodecZstd:

@@ -7,6 +7,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // Result is what came of one run.
@@ -26,7 +27,7 @@ type Result struct {
 	// on the machine and is in no hash.
 	Undecided int64
 	Draws     uint64       // of the raft library from crypto/rand
-	Faults    []FaultCount // by the order of faultKinds
+	Faults    []FaultCount // in the order of plan.FaultKinds
 	Lies      int64        // messages that no broker sent
 	Lists     ListCount
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered
@@ -46,7 +47,7 @@ type ListCount struct {
 // far as that is cheap to know: a crash of a broker that was up, a power loss with something
 // unsynced, a cut that lost a message.
 type FaultCount struct {
-	Kind     FaultKind
+	Kind     plan.FaultKind
 	Fired    int64
 	Mattered int64
 }
@@ -60,11 +61,8 @@ type Failure struct {
 }
 
 func (f *Failure) String() string {
-	return fmt.Sprintf("%s at %v: %s", f.Check, Duration(f.At), f.Text)
+	return fmt.Sprintf("%s at %v: %s", f.Check, plan.Duration(f.At), f.Text)
 }
-
-// EventNames lists the names of the node's events as Result.Events counts them; the first is none.
-func EventNames() []string { return eventNames() }
 
 // stop ends a run from anywhere inside it, by panic; Run catches it.
 type stop struct{ failure *Failure }

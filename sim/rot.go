@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -23,23 +25,23 @@ type rotten struct {
 // every replica of its group, all of them are there and well, and they stay at least three, so that
 // the others can make this one whole again. It is in a segment that has ended: in the last one, rot
 // can't be told from a write that was torn by a power loss.
-func (w *world) rot(b *broker, f *Fault) bool {
+func (w *world) rot(b *broker, f *plan.Fault) bool {
 	if b.diskNumber == 0 || b.leaving {
 		return false
 	}
-	d := w.seed.draw(domainRot, uint64(f.ID), w.armedOf(f).fired)
+	d := w.seed.Draw(domainRot, uint64(f.ID), w.armedOf(f).fired)
 	seen := w.judge.seen[b.number]
 	for range seen {
-		d = d.next()
-		r := seen[d.below(int64(len(seen)))]
-		if limit := w.commonCommit(b, r); limit > 0 && w.rotEntry(b, r, limit, d.next()) {
+		d = d.Next()
+		r := seen[d.Below(int64(len(seen)))]
+		if limit := w.commonCommit(b, r); limit > 0 && w.rotEntry(b, r, limit, d.Next()) {
 			return true
 		}
 	}
 	return false
 }
 
-func (w *world) armedOf(f *Fault) *armed {
+func (w *world) armedOf(f *plan.Fault) *armed {
 	for i := range w.armed {
 		if w.armed[i].fault == f {
 			return &w.armed[i]
@@ -52,7 +54,7 @@ func (w *world) armedOf(f *Fault) *armed {
 // not well, or there are too few.
 func (w *world) commonCommit(b *broker, r *seenReplica) uint64 {
 	v := &r.view
-	if r.group == 0 || v.Topic == "" || w.judge.gone[r.group] || w.plan.fewestReplicas(v.Topic, v.Partition) < 3 ||
+	if r.group == 0 || v.Topic == "" || w.judge.gone[r.group] || w.plan.FewestReplicas(v.Topic, v.Partition) < 3 ||
 		len(v.Voters) < 3 || len(v.Outgoing) > 0 || v.ConfIndex < w.judge.newestConfig(r.group) {
 		return 0
 	}
@@ -68,7 +70,7 @@ func (w *world) commonCommit(b *broker, r *seenReplica) uint64 {
 }
 
 // rotEntry damages one entry of a replica up to limit, if its disk has one where it can be damaged.
-func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d draw) bool {
+func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d keyed.Draw) bool {
 	log, _, err := wal.Open(b.disk.image(), w.config(b).Log)
 	if err != nil {
 		return false
@@ -77,13 +79,13 @@ func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d draw) bool {
 	if !ok || st.First > limit {
 		return false
 	}
-	index := uint64(d.between(int64(st.First), int64(limit)))
+	index := uint64(d.Between(int64(st.First), int64(limit)))
 	op, err := log.Read(r.group, index, index+1, 1)
 	if err != nil || op.File == b.lastFile || op.N <= recordGap {
 		return false
 	}
-	off := op.Off + d.next().below(op.N-recordGap)
-	if !b.disk.rot(op.File, off, byte(1)<<d.next().next().below(8)) {
+	off := op.Off + d.Next().Below(op.N-recordGap)
+	if !b.disk.rot(op.File, off, byte(1)<<d.Next().Next().Below(8)) {
 		return false
 	}
 	w.rotten = append(w.rotten, rotten{b, r.group, r.view.Self, index, op.File, off})

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 )
 
 // A second process may be started under a broker's id, elsewhere, while the first one runs: with an empty folder, which
@@ -17,49 +19,28 @@ import (
 // hears from the first one. No broker can keep it from that. So it is started only while all brokers are up and
 // hear from the first one, over a sound network.
 
-// secondEmpty is Fault.Rate of a second process that joins with an empty folder; others have a copy, which is For old.
-const secondEmpty = 1
-
-// seconds draws a second process for a share of worlds.
-func (g *generator) seconds() {
-	p := g.plan
-	if g.prof.seconds == 0 || p.Brokers < 2 || !g.chance(g.prof.seconds, 100) {
-		return
-	}
-	for range g.between(1, 3) {
-		f := Fault{
-			ID: len(p.Faults) + 1, Kind: FaultSecond, At: Duration(g.upTo(int64(p.Safety)) / 1000 * 1000),
-			Target: Target([]string{"1", "2", "3", "4", "5", "6", "7"}[g.pick(int64(p.Brokers))]), Rate: g.pick(3),
-		}
-		if f.Rate != secondEmpty && g.chance(2, 3) {
-			f.For = g.span(millisecond, 5*second)
-		}
-		p.Faults = append(p.Faults, f)
-	}
-}
-
 // lend keeps a copy of a folder for a second process.
-func (w *world) lend(b *broker, f *Fault) {
+func (w *world) lend(b *broker, f *plan.Fault) {
 	b.lent = nil
-	if b.node != nil && f.Rate != secondEmpty {
+	if b.node != nil && f.Rate != plan.SecondEmpty {
 		b.lent = b.disk.image()
 	}
 }
 
 // second starts a second process beside a broker that runs, and says whether it did.
-func (w *world) second(b *broker, f *Fault) bool {
+func (w *world) second(b *broker, f *plan.Fault) bool {
 	lent := b.lent
 	b.lent = nil
-	if f.Rate != secondEmpty && lent == nil || !w.heardByAll(b) {
+	if f.Rate != plan.SecondEmpty && lent == nil || !w.heardByAll(b) {
 		return false
 	}
 	w.secondStarts++
 	s := &broker{
 		number: b.number, diskNumber: b.diskNumber, met: b.met, clock: b.clock, wake: w.now, bootedAt: w.now,
-		incarnation: 1000 + w.secondStarts, disk: lent, first: b, stray: true, empty: f.Rate == secondEmpty,
+		incarnation: 1000 + w.secondStarts, disk: lent, first: b, stray: true, empty: f.Rate == plan.SecondEmpty,
 	}
 	if s.empty {
-		s.disk = newDisk(w.seed, pair(b.number, 1<<21+int(w.secondStarts)))
+		s.disk = newDisk(w.seed, keyed.Pair(b.number, 1<<21+int(w.secondStarts)))
 		s.diskNumber += 1000 + uint32(w.secondStarts)
 	}
 	w.random.turn(s)
@@ -80,7 +61,7 @@ func (w *world) second(b *broker, f *Fault) bool {
 
 // heardByAll says that a broker runs, and that all others do and hear from it.
 func (w *world) heardByAll(b *broker) bool {
-	if b.node == nil || !b.node.Ready() || b.leaving || b.alone || w.straying() || w.founding() || w.net.troubled() || w.plan.leaves(b.number) {
+	if b.node == nil || !b.node.Ready() || b.leaving || b.alone || w.straying() || w.founding() || w.net.troubled() || w.plan.Leaves(b.number) {
 		return false
 	}
 	others := 0

@@ -4,15 +4,16 @@ package sim
 
 import (
 	"crypto/rand"
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"chronik/sim/plan"
 )
 
-func mustGenerate(t testing.TB, s uint64, profile string) *Plan {
+func mustGenerate(t testing.TB, s uint64, profile string) *plan.Plan {
 	t.Helper()
-	p, err := Generate(s, profile)
+	p, err := plan.Generate(s, profile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,10 +22,10 @@ func mustGenerate(t testing.TB, s uint64, profile string) *Plan {
 
 // TestProfiles runs a few seeds of each profile. Campaigns are for simrun.
 func TestProfiles(t *testing.T) {
-	for _, prof := range Profiles() {
+	for _, prof := range plan.Profiles() {
 		t.Run(prof, func(t *testing.T) {
 			seeds, acked := uint64(6), int64(0)
-			if slices.ContainsFunc(scenarios, func(p profile) bool { return p.name == prof }) {
+			if plan.IsScenario(prof) {
 				seeds = 1
 			}
 			for s := range seeds {
@@ -102,7 +103,7 @@ func TestCryptoRandOutsideATurnPanics(t *testing.T) {
 // so it can shrink a failing world to a small one.
 func TestDrawnWorlds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, err := generate(rapid.Uint64().Draw(t, "seed"), "tiny", func(n int64) int64 {
+		p, err := plan.GenerateFrom(rapid.Uint64().Draw(t, "seed"), "tiny", func(n int64) int64 {
 			return rapid.Int64Range(0, n-1).Draw(t, "choice")
 		})
 		if err != nil {

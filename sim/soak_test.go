@@ -5,6 +5,8 @@ package sim
 import (
 	"slices"
 	"testing"
+
+	"chronik/sim/plan"
 )
 
 // TestSoak lets a world go on into its third epoch, twice.
@@ -12,7 +14,7 @@ func TestSoak(t *testing.T) {
 	var hashes []uint64
 	for range 2 {
 		var states []SoakState
-		r := Soak(3, 3*epochLength, func(s SoakState) { states = append(states, s) })
+		r := Soak(3, 3*plan.EpochLength, func(s SoakState) { states = append(states, s) })
 		if r.Failure != nil {
 			t.Fatalf("%v\n%s", r.Failure, r.Failure.Stack)
 		}

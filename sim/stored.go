@@ -7,6 +7,7 @@ import (
 
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
@@ -21,7 +22,7 @@ const restless = 120
 
 // checkStored waits until compaction and retention rest on all brokers, and counts what they store.
 func (w *world) checkStored() {
-	if !slices.ContainsFunc(w.plan.Topics, func(t Topic) bool { return t.Keys > 0 || t.RetentionBytes > 0 }) {
+	if !slices.ContainsFunc(w.plan.Topics, func(t plan.Topic) bool { return t.Keys > 0 || t.RetentionBytes > 0 }) {
 		return
 	}
 	before := w.compactions()
@@ -32,7 +33,7 @@ func (w *world) checkStored() {
 			break
 		}
 		if before = now; n == restless {
-			w.fail("compactor-restless", "brokers still read or write for compaction %v after all faults ended", Duration(w.now-w.healedAt))
+			w.fail("compactor-restless", "brokers still read or write for compaction %v after all faults ended", plan.Duration(w.now-w.healedAt))
 		}
 	}
 	for _, b := range w.brokers {
@@ -44,7 +45,7 @@ func (w *world) checkStored() {
 			w.fail("recovery-durable", "broker %d could not start again after a power loss now: %v", b.number, err)
 		}
 		for _, g := range w.judge.groups {
-			t := w.plan.topic(g.topic)
+			t := w.plan.Topic(g.topic)
 			v, ok := b.node.Inspect(g.id)
 			switch {
 			case !ok || v.Closed || t == nil || w.doomed[g.topic]:
@@ -98,7 +99,7 @@ func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, first uint6
 func (w *world) places(topic string, entries uint64) int {
 	bytes := 0
 	for i := range w.plan.Calls {
-		if c := &w.plan.Calls[i]; c.Kind == CallProduce && c.Topic == topic {
+		if c := &w.plan.Calls[i]; c.Kind == plan.CallProduce && c.Topic == topic {
 			bytes += int(c.Records) * int(c.Size)
 		}
 	}

@@ -2,7 +2,9 @@
 
 package sim
 
-import "chronik/node"
+import (
+	"chronik/node"
+)
 
 // Tasks take a drawn time, so they may be done in any order and after anything: the batch is unpacked when that
 // is over. One in a few is slow, as when the workers have much to do.
@@ -12,11 +14,11 @@ func (w *world) startTask(b *broker, t node.Task) {
 	h := hashOfTask(t)
 	w.note(evTask, b, h^t.ID<<8^uint64(t.Kind))
 	mean := w.plan.Knobs.StepCost + 100*microsecond
-	d := w.seed.draw(domainTask, uint64(b.number), b.taskCount)
-	if d.next().ratio(1, 10) {
+	d := w.seed.Draw(domainTask, uint64(b.number), b.taskCount)
+	if d.Next().Ratio(1, 10) {
 		mean *= 100
 	}
-	w.schedule(event{at: w.now + d.span(mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
+	w.schedule(event{at: w.now + span(d, mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
 }
 
 // hashOfTask is of what nobody may change before the task is done: its batch or pieces, and the answer that it encodes.

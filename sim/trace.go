@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // hasher is the trace hash: 64 bits over everything that happens in a run, in order. It is not
@@ -67,7 +68,7 @@ func (w *world) column(b *broker) string {
 	return strings.Repeat(". ", b.number-1) + fmt.Sprint(b.number) + strings.Repeat(" .", len(w.brokers)-b.number)
 }
 
-func (w *world) noteFault(f *Fault, b *broker, what string) {
+func (w *world) noteFault(f *plan.Fault, b *broker, what string) {
 	if !w.tracing() {
 		return
 	}

@@ -15,29 +15,8 @@ import (
 
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/plan"
 )
-
-// Watcher reads __consumer_offsets from its start on, as Burrow and kminion do, and keeps the newest record of each key.
-// When all is over that has to be what OffsetFetch says. One watches all the time; another one begins when
-// all is healed.
-type Watcher struct {
-	Timeout Duration `json:"timeout"` // of one request on the wire
-	Home    int      `json:"home"`    // the broker that is asked first
-}
-
-func (p *Plan) validateWatcher() error {
-	if v := p.Watcher; v != nil && (v.Timeout < millisecond || v.Home < 1 || v.Home > p.Brokers) {
-		return errors.New("watcher: timeout must be at least 1ms, home a broker")
-	}
-	return nil
-}
-
-// watching draws a watcher for some worlds with consumer groups.
-func (g *generator) watching() {
-	if len(g.plan.Members) > 0 && g.chance(1, 2) {
-		g.plan.Watcher = &Watcher{Timeout: g.span(500*millisecond, 3*second), Home: int(g.between(1, int64(g.plan.Brokers)))}
-	}
-}
 
 // watcher is one under way.
 type watcher struct {
@@ -45,7 +24,7 @@ type watcher struct {
 	fresh  bool // has read all of it when all was healed
 	client *client
 	topic  *topicView
-	asking [maxBrokers + 1]bool
+	asking [plan.MaxBrokers + 1]bool
 	parts  []watched
 }
 
@@ -64,13 +43,13 @@ const (
 )
 
 // watch starts a watcher.
-func (w *world) watch(name string, spec *Watcher) *watcher {
+func (w *world) watch(name string, spec *plan.Watcher) *watcher {
 	n := w.plan.Knobs.GroupPartitions
 	if n == 0 {
 		n = defaultPartitions
 	}
-	c := newClient(w, &Client{ID: watcherClients + len(w.watchers), InFlight: 1, Timeout: spec.Timeout, GiveUp: spec.Timeout, Home: spec.Home})
-	v := &watcher{name: name, client: c, topic: &topicView{plan: &Topic{Name: watchedTopic, Partitions: n}, stale: true}}
+	c := newClient(w, &plan.Client{ID: watcherClients + len(w.watchers), InFlight: 1, Timeout: spec.Timeout, GiveUp: spec.Timeout, Home: spec.Home})
+	v := &watcher{name: name, client: c, topic: &topicView{plan: &plan.Topic{Name: watchedTopic, Partitions: n}, stale: true}}
 	for range n {
 		v.topic.partitions = append(v.topic.partitions, partitionView{epoch: -1})
 		v.parts = append(v.parts, watched{caughtUp: -1, newest: make(map[string][]byte)})
@@ -115,7 +94,7 @@ func (v *watcher) fetchFrom(broker int) {
 		rp := kmsg.NewFetchRequestTopicPartition()
 		rp.Partition, rp.CurrentLeaderEpoch, rp.FetchOffset = int32(i), p.epoch, at.position
 		rp.LastFetchedEpoch, rp.LogStartOffset = -1, -1
-		rp.PartitionMaxBytes = int32(c.draw().logUniform(1, 1<<20))
+		rp.PartitionMaxBytes = int32(c.draw().LogUniform(1, 1<<20))
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	if len(rt.Partitions) == 0 {
@@ -126,7 +105,7 @@ func (v *watcher) fetchFrom(broker int) {
 		return
 	}
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.ReplicaID, req.MinBytes, req.MaxBytes = [...]int16{12, 11, 9}[c.draw().below(3)], -1, 1, 1<<20
+	req.Version, req.ReplicaID, req.MinBytes, req.MaxBytes = [...]int16{12, 11, 9}[c.draw().Below(3)], -1, 1, 1<<20
 	req.MaxWaitMillis = int32(c.timeout() / millisecond / 2)
 	req.Topics = append(req.Topics, rt)
 	v.asking[broker] = true
@@ -197,14 +176,14 @@ func (w *world) settleWatchers() {
 		return
 	}
 	began := w.now
-	fresh := w.watch("one who reads it from the start", &Watcher{Timeout: second, Home: 1})
+	fresh := w.watch("one who reads it from the start", &plan.Watcher{Timeout: second, Home: 1})
 	fresh.fresh = true
 	why := ""
 	if !w.runUntil(w.now+2*w.patience(), func() bool {
 		why = w.unwatched(began)
 		return why == ""
 	}) {
-		w.fail("watched-offsets", "%s, %v after all faults ended", why, Duration(w.now-w.healedAt))
+		w.fail("watched-offsets", "%s, %v after all faults ended", why, plan.Duration(w.now-w.healedAt))
 	}
 	w.watchers = w.watchers[:len(w.watchers)-1]
 	fresh.stop()

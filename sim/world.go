@@ -10,13 +10,15 @@ import (
 
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/keyed"
+	"chronik/sim/plan"
 	"chronik/wal"
 )
 
 // world is a run under way: one thread, one heap of events, one virtual clock.
 type world struct {
-	plan    *Plan
-	seed    seed
+	plan    *plan.Plan
+	seed    keyed.Seed
 	options Options
 	result  *Result
 
@@ -41,7 +43,7 @@ type world struct {
 
 	rotten   []rotten
 	armed    []armed
-	anchored [][]int // by anchorIndex: faults that wait for such an event
+	anchored [][]int // by plan.AnchorIndex: faults that wait for such an event
 	healing  bool    // the liveness phase: no more faults
 	emptied  bool    // all records were deleted, because the disks were full
 	healedAt node.Time
@@ -62,8 +64,8 @@ type Options struct {
 
 // Run carries out a plan. It never fails itself: whatever goes wrong inside, panics included, is the
 // Failure of the result. It replaces crypto/rand.Reader while it runs.
-func Run(p *Plan, opt Options) *Result {
-	if err := p.validate(); err != nil {
+func Run(p *plan.Plan, opt Options) *Result {
+	if err := p.Validate(); err != nil {
 		return &Result{Seed: p.Seed, Profile: p.Profile, Failure: &Failure{Check: "plan", Text: err.Error()}}
 	}
 	w := newWorld(p, opt)
@@ -96,8 +98,8 @@ func (w *world) protect(f func()) (failure *Failure) {
 	return nil
 }
 
-func newWorld(p *Plan, opt Options) *world {
-	s := seed(p.Seed)
+func newWorld(p *plan.Plan, opt Options) *world {
+	s := keyed.Seed(p.Seed)
 	w := &world{
 		plan: p, seed: s, options: opt, hash: 1,
 		random: raftRandom{seed: s},
@@ -106,31 +108,31 @@ func newWorld(p *Plan, opt Options) *world {
 		},
 		doomed: make(map[string]bool),
 
-		clocksRight: p.rightClocks(),
+		clocksRight: p.RightClocks(),
 
-		anchored: make([][]int, len(anchorNames())),
+		anchored: make([][]int, len(plan.AnchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
-			Faults: make([]FaultCount, len(faultKinds)),
-			Events: make([]int64, len(eventNames())),
+			Faults: make([]FaultCount, len(plan.FaultKinds)),
+			Events: make([]int64, len(plan.EventNames())),
 
-			Attacks: make([]FaultCount, len(attackKinds)),
+			Attacks: make([]FaultCount, len(plan.AttackKinds)),
 		},
 	}
-	for i, k := range faultKinds {
+	for i, k := range plan.FaultKinds {
 		w.result.Faults[i].Kind = k
 	}
-	for i, k := range attackKinds {
-		w.result.Attacks[i].Kind = FaultKind(k)
+	for i, k := range plan.AttackKinds {
+		w.result.Attacks[i].Kind = plan.FaultKind(k)
 	}
 	for i := range p.Calls {
-		if c := &p.Calls[i]; c.Kind == CallDelete || c.Kind == CallGrow {
+		if c := &p.Calls[i]; c.Kind == plan.CallDelete || c.Kind == plan.CallGrow {
 			w.doomed[c.Topic] = true
 		}
 	}
 	for i := range p.Brokers {
 		b := &broker{number: i + 1, disk: newDisk(s, uint64(i+1)), clock: p.Clocks[i], wake: node.Never}
-		if i < p.founders() {
+		if i < p.FounderCount() {
 			b.diskNumber = 1
 		}
 		w.brokers = append(w.brokers, b)
@@ -141,7 +143,7 @@ func newWorld(p *Plan, opt Options) *world {
 
 // start boots the brokers, begins the calls and arms the faults.
 func (w *world) start() {
-	for _, b := range w.brokers[:w.plan.founders()] {
+	for _, b := range w.brokers[:w.plan.FounderCount()] {
 		if late := w.ahead(b); late > 0 {
 			w.schedule(event{at: at(late), kind: evRestart, broker: b})
 		} else {
@@ -333,7 +335,7 @@ func (w *world) step(b *broker) {
 		w.traceStep(b, in, out)
 	}
 	b.wake = max(b.virtual(out.Wake), w.now+1)
-	b.busyUntil = w.now + w.seed.draw(domainStep, uint64(b.number), b.steps).span(w.plan.Knobs.StepCost)
+	b.busyUntil = w.now + span(w.seed.Draw(domainStep, uint64(b.number), b.steps), w.plan.Knobs.StepCost)
 	if !out.Work.Within(b.budget) {
 		w.fail("step-budget", "broker %d did more in one step than its budget allows: %+v, in all %d of %d", b.number, out.Work, out.Work.Cost(), b.budget)
 	}
@@ -343,7 +345,7 @@ func (w *world) step(b *broker) {
 // stepLimit is how much of each sort the next step takes: all, or as little as the plan says.
 func (w *world) stepLimit(b *broker) int {
 	limit := w.plan.Knobs.StepItems
-	return int(w.seed.draw(domainCut, uint64(b.number), b.steps).between(int64(limit+1)/2, int64(limit)))
+	return int(w.seed.Draw(domainCut, uint64(b.number), b.steps).Between(int64(limit+1)/2, int64(limit)))
 }
 
 // carryOut does what a step wants done, then looks at what it changed.
@@ -413,8 +415,8 @@ func (w *world) ended(b *broker, end *node.End) {
 	if !b.diskFault {
 		w.fail("fatal", "broker %d ended without a disk fault: %v", b.number, end)
 	}
-	d := w.seed.draw(domainRestart, uint64(b.number), b.crashes)
-	w.crash(b, d.ratio(1, 2), node.Time(d.next().logUniform(int64(10*millisecond), int64(5*second))))
+	d := w.seed.Draw(domainRestart, uint64(b.number), b.crashes)
+	w.crash(b, d.Ratio(1, 2), node.Time(d.Next().LogUniform(int64(10*millisecond), int64(5*second))))
 }
 
 func (w *world) send(b *broker, m node.Envelope) {
@@ -455,18 +457,18 @@ func (w *world) startOp(b *broker, op wal.Op) {
 	case wal.OpPrepare:
 		mean *= 4
 	}
-	d := w.seed.draw(domainOp, uint64(b.number), b.opCount)
-	if d.next().ratio(1, 50) {
+	d := w.seed.Draw(domainOp, uint64(b.number), b.opCount)
+	if d.Next().Ratio(1, 50) {
 		mean *= 10
 	}
-	end := w.now + d.span(mean*Duration(1+b.slowness)) + 1
+	end := w.now + span(d, mean*plan.Duration(1+b.slowness)) + 1
 	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op, hash: h})
 	if op.Kind == wal.OpWrite {
-		w.observe(w.anchor(worldWriteIssued), b)
+		w.observe(w.anchor(plan.WorldWriteIssued), b)
 	}
 }
 
-// anchor numbers an event of the world as anchorIndex does.
+// anchor numbers an event of the world as plan.AnchorIndex does.
 func (w *world) anchor(worldEvent int) int { return len(w.result.Events) + worldEvent }
 
 // finishOp carries an operation out and puts its result into the mailbox.
@@ -501,6 +503,6 @@ func (w *world) finishOp(e event) {
 	w.judge.written(w, b, e.op)
 	if res.Err == nil {
 		b.lastFile = e.op.File
-		w.observe(w.anchor(worldWriteSynced), b)
+		w.observe(w.anchor(plan.WorldWriteSynced), b)
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 	"chronik/wal"
-
-	"pgregory.net/rapid"
 )
 
 func TestHeapIsAQueue(t *testing.T) {
@@ -42,7 +43,7 @@ func TestClockOfABroker(t *testing.T) {
 		b := &broker{
 			incarnation: rapid.Uint64Range(1, 100).Draw(t, "incarnation"),
 			bootedAt:    node.Time(rapid.Int64Range(0, 1e12).Draw(t, "booted")),
-			clock:       Clock{DriftPPM: rapid.Int64Range(-200_000, 200_000).Draw(t, "drift")},
+			clock:       plan.Clock{DriftPPM: rapid.Int64Range(-200_000, 200_000).Draw(t, "drift")},
 		}
 		now := b.bootedAt + node.Time(rapid.Int64Range(0, 1e12).Draw(t, "later"))
 		l := b.local(now) + node.Time(rapid.Int64Range(0, 1e12).Draw(t, "ahead"))
@@ -88,7 +89,7 @@ func TestMailboxIsCutShort(t *testing.T) {
 // hundred worlds, so it goes on while one is missing.
 func TestEveryFaultFiresAndMatters(t *testing.T) {
 	const seeds = 600
-	fired, mattered := make([]int64, len(faultKinds)), make([]int64, len(faultKinds))
+	fired, mattered := make([]int64, len(plan.FaultKinds)), make([]int64, len(plan.FaultKinds))
 	for s := range uint64(seeds) {
 		if s >= 100 && !slices.Contains(mattered, 0) {
 			return
@@ -102,7 +103,7 @@ func TestEveryFaultFiresAndMatters(t *testing.T) {
 			mattered[i] += f.Mattered
 		}
 	}
-	for i, k := range faultKinds {
+	for i, k := range plan.FaultKinds {
 		if fired[i] == 0 || mattered[i] == 0 {
 			t.Errorf("%s: fired %d times, mattered %d times in %d seeds", k, fired[i], mattered[i], seeds)
 		}
@@ -185,7 +186,7 @@ func TestLateChanges(t *testing.T) {
 			if c.term == 6 { // the leader of term 5 fell: an entry of it may take effect as late as this
 				j.led = []reign{{1, 5, 1, node.Time(4 * second), 2}, {1, 6, node.Time(150 * second), node.Never, node.Time(250 * second)}}
 			}
-			call := &Call{Kind: CallConfigure, Topic: "t0"}
+			call := &plan.Call{Kind: plan.CallConfigure, Topic: "t0"}
 			w.now = node.Time(second)
 			p := &pendingCall{call: call, wish: j.wished(w, call, 1)}
 			w.now = node.Time(3 * second)
@@ -221,7 +222,7 @@ func TestTruthOfTheDisk(t *testing.T) {
 func TestValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := checker.RecordID(rapid.Uint64().Draw(t, "id"))
-		v := value(id, rapid.IntRange(minValue, 500).Draw(t, "size"))
+		v := value(id, rapid.IntRange(plan.MinValue, 500).Draw(t, "size"))
 		if got, ok := parseValue(v); !ok || got != id {
 			t.Fatalf("%q is %d, %v", v, got, ok)
 		}
@@ -250,7 +251,7 @@ func TestPlanByHand(t *testing.T) {
  {"id":4,"at":"2s","client":1,"kind":"fetch","topic":"t","partition":0}],
 "faults": [{"id":1,"kind":"power","at":"0s","after":{"event":"became leader","count":2},"target":"here","for":"800ms"}]
 }`, "us\"", "µs\"")
-	p, err := Parse([]byte(text))
+	p, err := plan.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

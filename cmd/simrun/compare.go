@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // A refactoring must not change behaviour. compare shows that it doesn't: it runs the same seeds with this build and
@@ -77,7 +77,7 @@ func compareCommand(args []string) (bool, error) {
 	}
 	profiles := strings.Split(*profile, ",")
 	if *profile == "all" {
-		profiles = sim.Profiles()
+		profiles = plan.Profiles()
 	}
 	for _, p := range profiles {
 		if err := checkProfile(p); err != nil {

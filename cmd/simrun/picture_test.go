@@ -10,19 +10,20 @@ import (
 	"testing"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // The picture shows what the run tells of itself: as many crashes, elections, faults and answered calls.
 func TestPicture(t *testing.T) {
 	faults := 0
 	for seed := range uint64(30) {
-		plan, err := sim.Generate(seed, "default")
+		world, err := plan.Generate(seed, "default")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var p picture
 		acked, crashes := 0, int64(0)
-		r := sim.Run(plan, sim.Options{Trace: func(line string) {
+		r := sim.Run(world, sim.Options{Trace: func(line string) {
 			p.line(line)
 			if strings.Contains(line, " produce ok ") {
 				acked++
@@ -51,7 +52,7 @@ func TestPicture(t *testing.T) {
 				t.Errorf("seed %d: %d of %q in the picture, %d in the run", seed, got, what, want)
 			}
 		}
-		if strings.Contains(text, "%!") || len(p.acked) != acked || len(p.lanes) != plan.Brokers {
+		if strings.Contains(text, "%!") || len(p.acked) != acked || len(p.lanes) != world.Brokers {
 			t.Errorf("seed %d: %d answers of %d, %d lanes", seed, len(p.acked), acked, len(p.lanes))
 		}
 		faults += strings.Count(text, "<title>fault ")
@@ -62,7 +63,7 @@ func TestPicture(t *testing.T) {
 }
 
 func eventCount(r *sim.Result, name string) int64 {
-	for i, n := range sim.EventNames() {
+	for i, n := range plan.EventNames() {
 		if n == name {
 			return r.Events[i]
 		}

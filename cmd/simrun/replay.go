@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // oneArgument splits a command's argument, which may stand before the flags, from them.
@@ -74,18 +75,18 @@ func replayCommand(args []string) (bool, error) {
 }
 
 // loadPlan expands a seed, or reads a plan from a file.
-func loadPlan(what, profile string) (*sim.Plan, error) {
+func loadPlan(what, profile string) (*plan.Plan, error) {
 	if seed, err := strconv.ParseUint(what, 10, 64); err == nil {
 		if err := checkProfile(profile); err != nil {
 			return nil, err
 		}
-		return sim.Generate(seed, profile)
+		return plan.Generate(seed, profile)
 	}
 	text, err := os.ReadFile(what)
 	if err != nil {
 		return nil, fmt.Errorf("%q is neither a seed nor a plan that can be read: %w", what, err)
 	}
-	p, err := sim.Parse(text)
+	p, err := plan.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
@@ -101,7 +102,7 @@ func printResult(r *sim.Result, wall time.Duration) {
 			fmt.Printf("  fault %-14s %4d fired, %4d could matter\n", f.Kind, f.Fired, f.Mattered)
 		}
 	}
-	for i, name := range sim.EventNames() {
+	for i, name := range plan.EventNames() {
 		if r.Events[i] > 0 {
 			fmt.Printf("  event %-20s %6d\n", name, r.Events[i])
 		}

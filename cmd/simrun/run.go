@@ -16,7 +16,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // campaign is a number of seeds that workers run side by side.
@@ -141,8 +141,8 @@ func parse(flags *flag.FlagSet, args []string, want int) error {
 }
 
 func checkProfile(name string) error {
-	if !slices.Contains(sim.Profiles(), name) {
-		return fmt.Errorf("%w: unknown profile %q; use one of %v", errUsage, name, sim.Profiles())
+	if !slices.Contains(plan.Profiles(), name) {
+		return fmt.Errorf("%w: unknown profile %q; use one of %v", errUsage, name, plan.Profiles())
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // shrinkCommand prints the smallest plan that it finds that fails like a seed or a plan.
@@ -32,7 +33,7 @@ func shrinkCommand(args []string) (bool, error) {
 		return false, errors.New("the run passes; there is nothing to shrink")
 	}
 	want, end, runs := signature(first.Failure), time.Now().Add(*limit), 0
-	small := sim.Shrink(p, func(p *sim.Plan) bool {
+	small := plan.Shrink(p, func(p *plan.Plan) bool {
 		if time.Now().After(end) {
 			return false
 		}

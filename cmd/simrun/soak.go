@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // What a soak demands in the end, beside that no check failed: the median of the heap after each epoch of the
@@ -52,7 +53,7 @@ func soakCommand(args []string) (bool, error) {
 		s.bar = progressbar.NewOptions64(int64(s.length/time.Second), progressbar.OptionSetWriter(os.Stderr),
 			progressbar.OptionSetDescription("virtual seconds"), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 	}
-	r := sim.Soak(*seed, sim.Duration(s.length), s.epoch)
+	r := sim.Soak(*seed, plan.Duration(s.length), s.epoch)
 	s.bar.Finish()
 	return s.report(*seed, r), nil
 }

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // summary adds up a campaign. Its JSON form is what scripts read; fields may be added.
@@ -78,7 +78,7 @@ func (s *summary) add(o outcome) {
 		s.FaultsMattered[string(f.Kind)] += f.Mattered
 	}
 	for i, n := range r.Events {
-		s.Events[sim.EventNames()[i]] += n
+		s.Events[plan.EventNames()[i]] += n
 	}
 	for _, c := range r.Checks {
 		s.Checks[c.Check] += c.Count
@@ -111,7 +111,7 @@ func (s *summary) print(w io.Writer, workers int) {
 	fmt.Fprintf(w, "%d steps, %d messages, %d disk operations, %d calls answered, %d records acknowledged, %d crashes\n",
 		s.Steps, s.Messages, s.DiskOps, s.Ops, s.Acked, s.Crashes)
 	var faults []string
-	for _, name := range sim.FaultNames() {
+	for _, name := range plan.FaultNames() {
 		faults = append(faults, fmt.Sprintf("%s %d", name, s.Faults[name]))
 	}
 	fmt.Fprintf(w, "faults: %s\n", strings.Join(faults, ", "))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // A process runs one simulation at a time, because the raft library's source of randomness is
@@ -66,7 +67,7 @@ func workerCommand(args []string) (bool, error) {
 }
 
 func runSeed(seed uint64, profile string) (outcome, error) {
-	p, err := sim.Generate(seed, profile)
+	p, err := plan.Generate(seed, profile)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%w: %w", errUsage, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"chronik/sim"
+	"chronik/sim/plan"
 )
 
 // TestPatches demands that every planted bug still applies to the tree, changes it, and says what it is.
@@ -32,8 +32,8 @@ func TestPatches(t *testing.T) {
 				t.Errorf("mutant %s: %s is no Go any more: %v", m.ID, name, err)
 			}
 		}
-		if _, _, test := m.Test(); !test && !slices.Contains(sim.Profiles(), m.Profile) {
-			t.Errorf("mutant %s: profile %q; use one of %v, or none and name a test", m.ID, m.Profile, sim.Profiles())
+		if _, _, test := m.Test(); !test && !slices.Contains(plan.Profiles(), m.Profile) {
+			t.Errorf("mutant %s: profile %q; use one of %v, or none and name a test", m.ID, m.Profile, plan.Profiles())
 		}
 	}
 }

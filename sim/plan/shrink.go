@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import "slices"
 
@@ -42,7 +42,7 @@ func (p *Plan) clone() *Plan {
 func (s *shrinker) try(change func(*Plan)) bool {
 	p := s.best.clone()
 	change(p)
-	if p.validate() != nil || !s.fails(p) {
+	if p.Validate() != nil || !s.fails(p) {
 		return false
 	}
 	s.best = p
@@ -91,7 +91,7 @@ func (s *shrinker) calls() {
 	for i := range s.best.Calls {
 		s.try(func(p *Plan) {
 			if c := &p.Calls[i]; c.Kind == CallProduce {
-				c.Records, c.Size = 1, minValue
+				c.Records, c.Size = 1, MinValue
 			}
 		})
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import (
 	"bytes"
@@ -10,6 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+func mustGenerate(t testing.TB, s uint64, profile string) *Plan {
+	t.Helper()
+	p, err := Generate(s, profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
 func TestPlanRoundTrip(t *testing.T) {
 	for _, prof := range Profiles() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import (
 	"fmt"
@@ -42,15 +42,15 @@ type Turn struct {
 	For    Duration `json:"for,omitempty"`
 }
 
-// shortestSession is the least that members may ask for in a simulated cluster.
-const shortestSession = second
+// ShortestSession is the least that members may ask for in a simulated cluster.
+const ShortestSession = second
 
 func (p *Plan) validateMembers() error {
 	ids, modern := make(map[int]bool), make(map[string]bool)
 	for _, m := range p.Members {
-		if m.ID < 1 || ids[m.ID] || m.Group == "" || m.Session < shortestSession || m.Rebalance < millisecond || m.Beat < millisecond ||
+		if m.ID < 1 || ids[m.ID] || m.Group == "" || m.Session < ShortestSession || m.Rebalance < millisecond || m.Beat < millisecond ||
 			m.Commit < millisecond || m.Timeout < millisecond || m.Home < 1 || m.Home > p.Brokers {
-			return fmt.Errorf("member %d: id must be unique and positive, group not empty, session at least %v, the other times at least 1ms, home a broker", m.ID, shortestSession)
+			return fmt.Errorf("member %d: id must be unique and positive, group not empty, session at least %v, the other times at least 1ms, home a broker", m.ID, ShortestSession)
 		}
 		ids[m.ID] = true
 		if other, ok := modern[m.Group]; ok && other != m.Modern {
@@ -58,7 +58,7 @@ func (p *Plan) validateMembers() error {
 		}
 		modern[m.Group] = m.Modern
 		for _, t := range m.Topics {
-			if p.topic(t) == nil {
+			if p.Topic(t) == nil {
 				return fmt.Errorf("member %d: no topic %q in the plan", m.ID, t)
 			}
 		}

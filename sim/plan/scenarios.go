@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import "strconv"
 
@@ -58,7 +58,7 @@ func (g *generator) load(from, to Duration, batches int, records, size int64) {
 			At:     from + (to-from)*Duration(i)/Duration(batches) + Duration(g.upTo(int64(to-from)/int64(batches)))/1000*1000,
 			Client: g.producers[g.pick(int64(len(g.producers)))], Kind: CallProduce, Topic: "t0",
 			Partition: int32(g.pick(int64(p.Topics[0].Partitions))),
-			Records:   int(g.between((records+1)/2, records)), Size: int(g.wide(minValue, size)), Acks: -1,
+			Records:   int(g.between((records+1)/2, records)), Size: int(g.wide(MinValue, size)), Acks: -1,
 		}
 		g.call(c)
 		if i%4 == 0 {

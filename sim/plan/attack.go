@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import (
 	"fmt"
@@ -51,21 +51,21 @@ const (
 	AttackGroups    AttackKind = "groups"
 )
 
-var attackKinds = []AttackKind{
+var AttackKinds = []AttackKind{
 	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
 	AttackCrowd, AttackHerd, AttackLimits, AttackProducers, AttackGroups,
 }
 
 // commonAttacks are those that any hostile world may have.
-var commonAttacks = attackKinds[:len(attackKinds)-2]
+var commonAttacks = AttackKinds[:len(AttackKinds)-2]
 
 // needsTopic says that a kind is about a topic of the plan.
 func (k AttackKind) needsTopic() bool {
 	return k == AttackRepeat || k == AttackFlood || k == AttackPoll || k == AttackWait || k == AttackCrowd || k == AttackLimits
 }
 
-// fewGroups reports whether coordinators take few groups: only where an attack wants more, and nobody polite could be refused.
-func (p *Plan) fewGroups() bool {
+// FewGroups reports whether coordinators take few groups: only where an attack wants more, and nobody polite could be refused.
+func (p *Plan) FewGroups() bool {
 	return len(p.Members) == 0 && p.Watcher == nil && slices.ContainsFunc(p.Attacks, func(a Attack) bool { return a.Kind == AttackLimits })
 }
 
@@ -78,9 +78,9 @@ func (p *Plan) validateAttacks() error {
 		}
 		ids[a.ID] = true
 		switch {
-		case !slices.Contains(attackKinds, a.Kind):
-			return fmt.Errorf("attack %d: unknown kind %q; use one of %v", a.ID, a.Kind, attackKinds)
-		case a.Kind.needsTopic() && p.topic(a.Topic) == nil:
+		case !slices.Contains(AttackKinds, a.Kind):
+			return fmt.Errorf("attack %d: unknown kind %q; use one of %v", a.ID, a.Kind, AttackKinds)
+		case a.Kind.needsTopic() && p.Topic(a.Topic) == nil:
 			return fmt.Errorf("attack %d: no topic %q in the plan", a.ID, a.Topic)
 		}
 	}
@@ -112,7 +112,7 @@ func (g *generator) states() {
 		most = 60
 	}
 	for range g.between(2, 5) {
-		kind := attackKinds[len(attackKinds)-1-int(g.pick(2))]
+		kind := AttackKinds[len(AttackKinds)-1-int(g.pick(2))]
 		g.attack(kind)
 		a := &g.plan.Attacks[len(g.plan.Attacks)-1]
 		a.Broker, a.Pace, a.Names, a.Count = 0, 0, int(g.wide(8, most)), int(g.between(2, 5))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package plan
 
 import (
 	"slices"
@@ -27,7 +27,7 @@ func TestShrink(t *testing.T) {
 	if len(small.Faults) != 1 || len(small.Calls) != 1 || len(small.Clients) != 1 || len(small.Topics) != 1 {
 		t.Errorf("%d faults, %d calls, %d clients and %d topics are left", len(small.Faults), len(small.Calls), len(small.Clients), len(small.Topics))
 	}
-	if err := small.validate(); err != nil {
+	if err := small.Validate(); err != nil {
 		t.Error(err)
 	}
 	if runs > 500 {

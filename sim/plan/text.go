@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Bytes prints the plan, one line per call and fault. Parse of it gives the same plan.
+func (p *Plan) Bytes() []byte {
+	var b bytes.Buffer
+	b.WriteString("{\n")
+	field := func(name string, v any, end string) {
+		fmt.Fprintf(&b, "%q: %s%s\n", name, mustJSON(v), end)
+	}
+	field("why", p.Why, ",")
+	field("commit", p.Commit, ",")
+	field("seed", p.Seed, ",")
+	field("profile", p.Profile, ",")
+	field("brokers", p.Brokers, ",")
+	field("founders", p.Founders, ",")
+	if len(p.Expect) > 0 {
+		field("expect", p.Expect, ",")
+	}
+	field("safety", p.Safety, ",")
+	field("knobs", p.Knobs, ",")
+	if p.Watcher != nil {
+		field("watcher", p.Watcher, ",")
+	}
+	lines(&b, "clocks", p.Clocks, ",")
+	lines(&b, "topics", p.Topics, ",")
+	lines(&b, "clients", p.Clients, ",")
+	lines(&b, "calls", p.Calls, ",")
+	lines(&b, "faults", p.Faults, ",")
+	lines(&b, "members", p.Members, ",")
+	then := func(more bool) string {
+		if more {
+			return ","
+		}
+		return ""
+	}
+	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies)+len(p.Lists) > 0))
+	if len(p.Attacks) > 0 {
+		lines(&b, "attacks", p.Attacks, then(len(p.Lies)+len(p.Lists) > 0))
+	}
+	if len(p.Lies) > 0 {
+		lines(&b, "lies", p.Lies, then(len(p.Lists) > 0))
+	}
+	if len(p.Lists) > 0 {
+		lines(&b, "lists", p.Lists, "")
+	}
+	b.WriteString("}\n")
+	return b.Bytes()
+}
+
+func lines[T any](b *bytes.Buffer, name string, items []T, end string) {
+	fmt.Fprintf(b, "%q: [", name)
+	for i, item := range items {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(b, "\n  %s", mustJSON(item))
+	}
+	if len(items) > 0 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(b, "]%s\n", end)
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // a plan holds nothing that JSON can't
+	}
+	return b
+}
+
+// Parse reads a printed plan. It refuses unknown fields and plans that cannot be run.
+func Parse(text []byte) (*Plan, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	p := new(Plan)
+	if err := dec.Decode(p); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("plan: text after the closing brace; keep one plan per file")
+	}
+	if err := p.Validate(); err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return p, nil
+}
