@@ -47,6 +47,9 @@ const (
 	verifiableReader = "org.apache.kafka.tools.VerifiableConsumer"
 )
 
+// evenly is a partitioner. The default one stays with a partition for a whole batch, and may leave another one empty.
+const evenly = "org.apache.kafka.clients.producer.RoundRobinPartitioner"
+
 func (t tools) command(ctx context.Context, class string, args ...string) *exec.Cmd {
 	args = append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", t.classpath, class, "--bootstrap-server", t.bench.bootstrap}, args...)
 	return exec.CommandContext(ctx, "java", args...)
@@ -125,9 +128,9 @@ func (t tools) admin(ctx context.Context, topic string) error {
 		{configsTool, []string{"--describe", "--all", "--entity-type", "brokers", "--entity-name", "1"}, []string{"num.partitions=1"}},
 		{topicsTool, []string{"--alter", "--topic", topic, "--partitions", "5"}, nil},
 		{topicsTool, []string{"--describe", "--topic", topic}, []string{"PartitionCount: 5", "ReplicationFactor: 3", "retention.ms=7654321"}},
-		{perfTest, []string{"--topic", topic, "--num-records", "2000", "--record-size", "100", "--throughput", "-1"}, []string{"2000 records sent"}},
+		{perfTest, []string{"--topic", topic, "--num-records", "2000", "--record-size", "100", "--throughput", "-1", "--command-property", "partitioner.class=" + evenly, "linger.ms=1000", "batch.size=1000000"}, []string{"2000 records sent"}},
 		{readPerfTest, []string{"--topic", topic, "--num-records", "1000"}, []string{"fetch.time.ms"}},
-		{offsetsTool, []string{"--topic", topic}, []string{topic + ":4:"}},
+		{offsetsTool, []string{"--topic", topic}, []string{topic + ":0:400", topic + ":4:400"}},
 		{deleteRecords, []string{"--offset-json-file", records}, []string{"low_watermark: 1"}},
 		{logDirsTool, []string{"--describe", "--topic-list", topic}, []string{topic + "-4"}},
 		{quorumTool, []string{"describe", "--replication"}, []string{"Leader", "Follower"}},
