@@ -173,26 +173,6 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 	return part, b, nil
 }
 
-func errLedElsewhere(topic string, index int32) error {
-	return kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
-}
-
-// replicaFor returns this broker's replica of a partition, whether it leads or not.
-func (n *Node) replicaFor(topic string, index int32) (*partition, error) {
-	meta := n.catalog.partition(topic, index)
-	if meta == nil {
-		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
-	}
-	if meta.Topic.Internal {
-		return nil, errBrokersOwn(topic)
-	}
-	part := n.partitions[meta.Group]
-	if part == nil {
-		return nil, errLedElsewhere(topic, index)
-	}
-	return part, nil
-}
-
 func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {
 	p.failed = true
 	out.ErrorCode = code(err)

@@ -45,6 +45,26 @@ func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
 	return p.hintLeader, leaderEpoch(p.hintTerm)
 }
 
+// replicaFor returns this broker's replica of a partition, whether it leads or not.
+func (n *Node) replicaFor(topic string, index int32) (*partition, error) {
+	meta := n.catalog.partition(topic, index)
+	if meta == nil {
+		return nil, kafka.Errorf(kerr.UnknownTopicOrPartition, "partition %d of topic %q does not exist", index, topic)
+	}
+	if meta.Topic.Internal {
+		return nil, errBrokersOwn(topic)
+	}
+	part := n.partitions[meta.Group]
+	if part == nil {
+		return nil, errLedElsewhere(topic, index)
+	}
+	return part, nil
+}
+
+func errLedElsewhere(topic string, index int32) error {
+	return kafka.Errorf(kerr.NotLeaderForPartition, "this broker does not lead partition %d of %q", index, topic)
+}
+
 // partitionFor finds the partition that this broker leads.
 func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 	part, err := n.replicaFor(topic, index)
