@@ -5,7 +5,6 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -153,17 +152,7 @@ func repeated(d keyed.Draw, topic string, n int) kmsg.Request {
 		req.Topics = append(req.Topics, t)
 		return req
 	case 2:
-		req := kmsg.NewPtrFetchRequest()
-		req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 500, 1<<20, 1<<30
-		t := kmsg.NewFetchRequestTopic()
-		t.Topic = topic
-		for range n {
-			p := kmsg.NewFetchRequestTopicPartition()
-			p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
-			t.Partitions = append(t.Partitions, p)
-		}
-		req.Topics = append(req.Topics, t)
-		return req
+		return repeatedFetch(topic, n)
 	case 3:
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.Version, req.TimeoutMillis = 5, 1000
@@ -192,6 +181,24 @@ func repeated(d keyed.Draw, topic string, n int) kmsg.Request {
 		}
 		return req
 	}
+	return repeatedMetadata(topic, n)
+}
+
+func repeatedFetch(topic string, n int) kmsg.Request {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 500, 1<<20, 1<<30
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	for range n {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+func repeatedMetadata(topic string, n int) kmsg.Request {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = 9
 	for range n {
@@ -304,153 +311,6 @@ func beyondLimits(w *world, d keyed.Draw, id int, topic string, n int) kmsg.Requ
 	req.Version, req.TimeoutMillis = 5, 1000
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic, t.NumPartitions, t.ReplicationFactor = refusedTopic, mostReplicas*plan.MaxBrokers+1, 1
-	req.Topics = append(req.Topics, t)
-	return req
-}
-
-// bomb produces a batch that unfolds to size bytes.
-func bomb(size int) kmsg.Request {
-	spec := kafka.NewBatchSpec(kafka.Record{Key: []byte("k"), Value: make([]byte, size)})
-	spec.FirstTimestamp = unixEpochMs
-	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
-	t := kmsg.NewProduceRequestTopic()
-	t.Topic = preyTopic
-	p := kmsg.NewProduceRequestTopicPartition()
-	p.Records = compressed(kafka.AppendBatch(nil, spec))
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	return req
-}
-
-// manyProducers writes batches of as many producers.
-func manyProducers(d keyed.Draw, first bool, n int) kmsg.Request {
-	if first {
-		req := kmsg.NewPtrMetadataRequest()
-		req.Version, req.AllowAutoTopicCreation = 9, true
-		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(preyTopic)}}
-		return req
-	}
-	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
-	t := kmsg.NewProduceRequestTopic()
-	t.Topic = preyTopic
-	for range n {
-		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
-		d = d.Next().Next()
-		spec.FirstTimestamp, spec.BaseSequence = unixEpochMs, 0
-		spec.ProducerID, spec.ProducerEpoch = d.Below(1<<11), int16(d.Next().Below(1<<15)) // some of them again
-		p := kmsg.NewProduceRequestTopicPartition()
-		p.Records = kafka.AppendBatch(nil, spec)
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	return req
-}
-
-// anotherGroup commits an offset in a group without members.
-func anotherGroup(d keyed.Draw, first bool) kmsg.Request {
-	if first {
-		req := kmsg.NewPtrFindCoordinatorRequest()
-		req.Version, req.CoordinatorKey = 3, preyGroup
-		return req
-	}
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Version, req.Group, req.Generation = 7, fmt.Sprint(preyGroup, d.Below(1<<10)), -1
-	t := kmsg.NewOffsetCommitRequestTopic()
-	t.Topic = preyTopic
-	p := kmsg.NewOffsetCommitRequestTopicPartition()
-	p.Offset = d.Next().Below(1 << 20)
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	return req
-}
-
-// compressed makes a batch one with gzip.
-func compressed(raw []byte) []byte {
-	const attributes, checksum, covered, records = 21, 17, 21, 61
-	packed, err := kafka.Compress(kafka.CodecGzip, raw[records:])
-	if err != nil {
-		panic(err) // gzip takes any bytes
-	}
-	out := append(raw[:records:records], packed...)
-	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
-	binary.BigEndian.PutUint16(out[attributes:], uint16(kafka.CodecGzip))
-	binary.BigEndian.PutUint32(out[checksum:], crc32.Checksum(out[covered:], crc32.MakeTable(crc32.Castagnoli)))
-	return out
-}
-
-// longPoll asks for records that nobody will write, and has time.
-func longPoll(topic string, names int) kmsg.Request {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 1<<31-1, 1<<30, 1<<30
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = topic
-	for range names {
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	return req
-}
-
-// waiting asks for what takes a majority, the catalog or a turn.
-func waiting(d keyed.Draw, topic string, names int) kmsg.Request {
-	switch d.Next().Below(6) {
-	case 0:
-		req := kmsg.NewPtrInitProducerIDRequest()
-		req.Version, req.ProducerID, req.ProducerEpoch = 3, -1, -1
-		return req
-	case 1:
-		req := kmsg.NewPtrFindCoordinatorRequest()
-		req.Version, req.CoordinatorKey = 3, preyGroup
-		return req
-	case 2:
-		req := kmsg.NewPtrListOffsetsRequest()
-		req.Version = 7
-		t := kmsg.NewListOffsetsRequestTopic()
-		t.Topic = topic
-		p := kmsg.NewListOffsetsRequestTopicPartition()
-		p.Timestamp = -1
-		t.Partitions = append(t.Partitions, p)
-		req.Topics = append(req.Topics, t)
-		return req
-	case 3:
-		req := kmsg.NewPtrOffsetFetchRequest()
-		req.Version = 8
-		for range names {
-			g := kmsg.NewOffsetFetchRequestGroup()
-			g.Group = preyGroup
-			req.Groups = append(req.Groups, g)
-		}
-		return req
-	case 4:
-		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, preyGroup+"ing", fmt.Sprint("m", d.Next().Next().Below(8)), 1000
-		req.SubscribedTopicNames, req.Topics = []string{topic}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-		return req
-	}
-	req := bomb(64 << 10).(*kmsg.ProduceRequest)
-	req.Acks, req.TimeoutMillis = -1, 1
-	return req
-}
-
-// floodFetch asks for all there is.
-func floodFetch(w *world, topic string) kmsg.Request {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 100, 1, 1<<30
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = topic
-	n := int32(1)
-	if spec := w.plan.Topic(topic); spec != nil {
-		n = spec.Partitions
-	}
-	for i := range n {
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, 1<<30, -1
-		t.Partitions = append(t.Partitions, p)
-	}
 	req.Topics = append(req.Topics, t)
 	return req
 }
