@@ -173,31 +173,32 @@ func (r *Record) parsePayload(p []byte) bool {
 		}
 		r.Entry.Index, r.Entry.Last, r.Entry.Term, r.Entry.Data = u64(0), u64(1), u64(2), p[packedHead:]
 		return r.Entry.Index > 0 && r.Entry.Index < r.Entry.Last && r.Entry.Last+1 != 0
-	case RecordVote:
-		if len(p) != 16 {
-			return false
-		}
-		r.State.Term, r.State.Vote = u64(0), u64(1)
-	case RecordCommit:
-		if len(p) != 8 {
-			return false
-		}
-		r.State.Commit = u64(0)
-	case RecordRelease:
-		if len(p) != 16 {
-			return false
-		}
-		r.State.First, r.State.PrevTerm = u64(0), u64(1)
 	case RecordCheckpoint, RecordInstall:
 		if len(p) < entryHead {
 			return false
 		}
 		r.Checkpoint = Checkpoint{u64(0), u64(1), p[entryHead:]}
-	case RecordDrop:
-		if len(p) != 8 {
-			return false
-		}
-		r.Checkpoint.Index = u64(0)
+	default:
+		return r.parseNumbers(p)
+	}
+	return true
+}
+
+// parseNumbers parses a payload of one number or two.
+func (r *Record) parseNumbers(p []byte) bool {
+	var n [2]uint64
+	for i := range min(len(p)/8, len(n)) {
+		n[i] = binary.LittleEndian.Uint64(p[8*i:])
+	}
+	switch {
+	case r.Type == RecordVote && len(p) == 16:
+		r.State.Term, r.State.Vote = n[0], n[1]
+	case r.Type == RecordCommit && len(p) == 8:
+		r.State.Commit = n[0]
+	case r.Type == RecordRelease && len(p) == 16:
+		r.State.First, r.State.PrevTerm = n[0], n[1]
+	case r.Type == RecordDrop && len(p) == 8:
+		r.Checkpoint.Index = n[0]
 	default:
 		return false
 	}

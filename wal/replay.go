@@ -204,11 +204,6 @@ func (r *recovery) forgetUnseen() {
 
 // apply does what a record says, and refuses what Log's methods would never have written.
 func (r *recovery) apply(seg *segment, rec *Record, at place) error {
-	l := r.log
-	s, ok := l.State(rec.Group)
-	bad := func() error {
-		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
-	}
 	switch rec.Type {
 	case RecordOpen, RecordManifest:
 	case RecordSeal:
@@ -219,13 +214,27 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		if err := rec.checkState(); err != nil {
 			return err
 		}
-		g := l.ensure(rec.Group)
+		g := r.log.ensure(rec.Group)
 		g.seen = true
-		l.restore(g, rec.State, rec.Checkpoints)
+		r.log.restore(g, rec.State, rec.Checkpoints)
 	case RecordEntry, RecordMoved:
 		return r.applyEntry(seg, rec, at)
 	case RecordPacked:
 		return r.applyPacked(seg, rec, at)
+	default:
+		return r.applyChange(seg, rec, at)
+	}
+	return nil
+}
+
+// applyChange applies what changes a group's state but isn't an entry.
+func (r *recovery) applyChange(seg *segment, rec *Record, at place) error {
+	l := r.log
+	s, ok := l.State(rec.Group)
+	bad := func() error {
+		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
+	}
+	switch rec.Type {
 	case RecordVote:
 		if rec.State.Term < s.Term {
 			return bad()
