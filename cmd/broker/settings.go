@@ -97,6 +97,17 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs := flag.NewFlagSet("broker", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.String("config", "", "the configuration `FILE`")
+	s.clusterFlags(fs)
+	s.topicsFlags(fs)
+	s.clientsFlags(fs)
+	s.groupsFlags(fs)
+	s.logFlags(fs)
+	s.processFlags(fs)
+	return fs, s
+}
+
+// clusterFlags: who this broker is, and where others find it.
+func (s *settings) clusterFlags(fs *flag.FlagSet) {
 	fs.StringVar(&s.ClusterID, "cluster-id", "", "the cluster's name, the same on all its brokers; drawn at random for a broker alone")
 	number(fs, &s.BrokerID, "broker-id", 1, between(0, 65535), "this broker's id in the list of members")
 	fs.StringVar(&s.Dir, "dir", "data", "the data folder; in a file, relative to the file's folder")
@@ -106,39 +117,55 @@ func newFlags() (*flag.FlagSet, *settings) {
 	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers, reread when it changes; without it (or CHRONIK_PEER_SECRET) brokers talk only on loopback addresses")
 	fs.BoolVar(&s.Join, "join", false, "create a new replica from an empty data folder, in a cluster that already runs")
 	fs.StringVar(&s.Rack, "rack", "", "this broker's rack or zone; consumers with the same client.rack may read from its replicas")
+}
+
+// topicsFlags: topics, and how long their records live.
+func (s *settings) topicsFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	number(fs, &s.AutoCreateRate, "auto-create-topics-per-second", 10, between(1, 1000000).or(-1), "topics per second that this broker creates because clients ask for them; after a quiet time, up to 10 seconds' worth at once; -1: no limit")
 	number(fs, &s.DefaultPartitions, "default-partitions", 1, between(1, 10000), "partitions of a topic whose creator does not say how many")
 	number(fs, &s.DefaultReplicas, "default-replicas", 3, between(1, 1000), "replicas of a topic whose creator does not say how many; a smaller cluster uses all its brokers")
 	number(fs, &s.MaxPartitions, "max-partitions-per-broker", 2000, between(1, 1000000), "most replicas on a broker, by the setting of the broker that is asked for more; each costs CPU time even if nobody uses it")
 	number(fs, &s.MaxMessageBytes, "max-message-bytes", 1048588, size(1<<10, 512<<20), "the largest record batch; its records may decompress to 16 times that, or to 1 MiB if that is more")
-	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
-	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "bytes of unanswered requests, all clients together; above it clients have to wait")
-	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "most client connections")
-	number(fs, &s.ConnsPerAddress, "max-connections-per-address", 0, between(0, 1000000), "most client connections from one address; 0: half of max_connections")
-	number(fs, &s.UnreadBytes, "unread-bytes", 256<<20, size(1<<20, 1<<40), "bytes of answers that clients have not read, all together; above it the connections of clients that read nothing are closed")
 	number(fs, &s.RetentionMs, "retention-ms", 7*day, millis(1, forEver).or(-1), "milliseconds that records are kept, unless their topic says otherwise; -1: no limit")
 	number(fs, &s.RetentionBytes, "retention-bytes", -1, size(1, 1<<50).or(-1), "bytes that each partition keeps at least, unless its topic says otherwise; -1: no limit")
 	number(fs, &s.StampBeforeMs, "message-timestamp-before-max-ms", -1, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie behind the broker's time, unless their topic says otherwise; -1: no limit")
 	number(fs, &s.StampAfterMs, "message-timestamp-after-max-ms", hour, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie ahead of the broker's time, unless their topic says otherwise; -1: no limit")
 	number(fs, &s.ClockPatienceMs, "clock-patience-ms", hour, millis(1000, 30*day), "milliseconds that the clocks of most brokers must agree on a jump before records are deleted by it; the same after a start")
+	number(fs, &s.ProducersKeptMs, "producer-id-expiration-ms", day, millis(1000, 100*365*day), "milliseconds after which an idempotent producer that writes nothing is forgotten")
+}
+
+// clientsFlags: what clients may use, all together or one of them.
+func (s *settings) clientsFlags(fs *flag.FlagSet) {
+	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
+	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "bytes of unanswered requests, all clients together; above it clients have to wait")
+	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "most client connections")
+	number(fs, &s.ConnsPerAddress, "max-connections-per-address", 0, between(0, 1000000), "most client connections from one address; 0: half of max_connections")
+	number(fs, &s.UnreadBytes, "unread-bytes", 256<<20, size(1<<20, 1<<40), "bytes of answers that clients have not read, all together; above it the connections of clients that read nothing are closed")
+	number(fs, &s.WaitingRequests, "max-waiting-requests", 65536, between(100, 10000000), "requests under way, all clients together; above it each connection has one")
+	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests may wait for a majority or an election, all clients together")
+	number(fs, &s.LongPollBytes, "long-poll-bytes", 32<<20, size(64<<10, 1<<40), "bytes of fetches that wait for records, all together; above it they are answered at once")
+	number(fs, &s.LargeBytes, "large-request-bytes", 64<<20, size(1<<20, 1<<40), "memory for requests with more than 2,000 elements, and for answers of more than 512 KiB to smaller ones; above it such requests wait")
+}
+
+// groupsFlags: consumer groups.
+func (s *settings) groupsFlags(fs *flag.FlagSet) {
 	number(fs, &s.GroupPartitions, "group-partitions", 8, between(1, 10000), "coordinators among which consumer groups are spread; takes effect only when the first group begins")
 	number(fs, &s.GroupMaxSize, "group-max-size", 1000, between(1, 1000000), "most members of a consumer group")
 	number(fs, &s.MaxGroups, "max-groups-per-coordinator", 20000, between(1, 1000000), "most consumer groups of each of the group_partitions coordinators")
 	number(fs, &s.OffsetTextBytes, "offset-metadata-max-bytes", 4096, size(1, 1<<20), "longest metadata that a client may attach to a committed offset")
 	number(fs, &s.GroupOffsets, "max-offsets-per-group", 100000, between(1, 10000000), "most partitions for which a consumer group may have committed offsets")
 	number(fs, &s.OffsetBytes, "max-offset-bytes-per-coordinator", 64<<20, size(1<<10, 1<<40), "memory for the committed offsets of each of the group_partitions coordinators; an offset takes about 256 bytes plus its metadata")
-	number(fs, &s.WaitingRequests, "max-waiting-requests", 65536, between(100, 10000000), "requests under way, all clients together; above it each connection has one")
-	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests may wait for a majority or an election, all clients together")
-	number(fs, &s.LongPollBytes, "long-poll-bytes", 32<<20, size(64<<10, 1<<40), "bytes of fetches that wait for records, all together; above it they are answered at once")
-	number(fs, &s.LargeBytes, "large-request-bytes", 64<<20, size(1<<20, 1<<40), "memory for requests with more than 2,000 elements, and for answers of more than 512 KiB to smaller ones; above it such requests wait")
 	number(fs, &s.GroupDelayMs, "group-initial-delay-ms", 3000, millis(0, hour), "milliseconds that a new consumer group waits for more members before its first rebalance; 0: a lone member begins at once, and many that start together cost a rebalance each")
 	number(fs, &s.GroupMinSessionMs, "group-min-session-ms", 6000, millis(1, day), "shortest session timeout in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.GroupMaxSessionMs, "group-max-session-ms", 30*minute, millis(1, day), "longest session timeout in milliseconds that a member of a consumer group may ask for")
 	number(fs, &s.ConsumerSessionMs, "group-consumer-session-ms", 45000, millis(1000, day), "milliseconds that a member of a consumer group of the new protocol may stay silent")
 	number(fs, &s.ConsumerBeatMs, "group-consumer-heartbeat-ms", 5000, millis(100, hour), "milliseconds between heartbeats, as told to members of a consumer group of the new protocol")
-	number(fs, &s.ProducersKeptMs, "producer-id-expiration-ms", day, millis(1000, 100*365*day), "milliseconds after which an idempotent producer that writes nothing is forgotten")
 	number(fs, &s.OffsetsKeptMs, "offsets-retention-ms", 7*day, millis(1000, 100*365*day), "milliseconds that the offsets of a consumer group without members are kept")
+}
+
+// logFlags: the log, and memory for what is in it.
+func (s *settings) logFlags(fs *flag.FlagSet) {
 	number(fs, &s.RaftLogRetention, "raft-log-retention", 10000, between(1, 1000000000), "newest log entries that each partition keeps in memory")
 	number(fs, &s.CatchUpRate, "catch-up-bytes-per-second", 64<<20, size(64<<10, 1<<40).or(-1), "rate limit for sending followers entries that a majority already has, all followers together, in addition to twice the rate of new writes; -1: no limit")
 	number(fs, &s.ScrubRate, "scrub-bytes-per-second", 4<<20, size(1<<10, 1<<40).or(-1), "rate limit for reading old data in the background, to look for damage; -1: don't look")
@@ -149,11 +176,14 @@ func newFlags() (*flag.FlagSet, *settings) {
 	number(fs, &s.HotBytes, "hot-bytes", 256<<20, size(64<<10, 1<<40), "bytes of log entries in memory, all partitions together")
 	number(fs, &s.CacheBytes, "cache-bytes", 64<<20, size(4<<10, 1<<40), "bytes of old entries in memory that were read back from disk")
 	number(fs, &s.SegmentBytes, "segment-bytes", 64<<20, size(64<<10, 1<<30), "size of a log file")
+}
+
+// processFlags: the process.
+func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.CPUs, "cpus", 0, between(0, 1024), "threads that run at once; 0: one per CPU, at least 4. Brokers that share a machine are faster if each gets only its share")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Anyone who reaches it can read the names of topics")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anyone who reaches it can slow the broker down")
-	return fs, s
 }
 
 // clusterSecret returns what the brokers of the cluster share, empty if nothing was given, and the file that may change
