@@ -36,7 +36,7 @@ func TestEstimatesInPieces(t *testing.T) {
 	}
 	o.replies = nil
 	o.step(Input{Requests: []Request{{Conn: 99, Frame: frame}}})
-	for i := 0; len(o.replies) == 0 && i < 300; i++ {
+	for i := 0; len(o.replies) == 0 && i < 1000; i++ {
 		o.step(Input{})
 	}
 	if len(o.replies) == 0 {

@@ -64,9 +64,11 @@ func (c *catalog) createTopic(cmd *createTopic, most int) error {
 			return err
 		}
 	}
-	for _, b := range slices.Concat(cmd.Replicas...) {
-		if m := c.broker(b); m != nil && m.Removed {
-			return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
+	for _, replicas := range cmd.Replicas {
+		for _, b := range replicas {
+			if m := c.broker(b); m != nil && m.Removed {
+				return kafka.Errorf(kerr.InvalidReplicaAssignment, "broker %d is not in the cluster", b)
+			}
 		}
 	}
 	if err := c.checkHosted(cmd.Replicas, most); err != nil {
@@ -219,11 +221,23 @@ func (c *catalog) addPartitions(cmd *addPartitions, most int) error {
 func (c *catalog) appendPartitions(t *topicMeta, placement [][]BrokerID) {
 	c.sizes.version++
 	c.node.out.Work.Parts += len(placement) / 4
-	for _, replicas := range placement {
-		p := &partitionMeta{Topic: t, Index: int32(len(t.Partitions)), Group: c.nextGroup}
-		for _, b := range replicas {
+	replicas := 0
+	for _, brokers := range placement {
+		replicas += len(brokers)
+	}
+	// One array for each kind: a topic may have thousands of partitions, and they are made in one step.
+	metas, places, founders := make([]partitionMeta, len(placement)), make([]replicaMeta, 0, replicas), make([]uint64, 0, replicas)
+	t.Partitions = slices.Grow(t.Partitions, len(placement))
+	for i, brokers := range placement {
+		first := len(places)
+		for _, b := range brokers {
 			r := replicaMeta{b, c.replicaNumber()}
-			p.Replicas, p.Founders = append(p.Replicas, r), append(p.Founders, r.id())
+			places, founders = append(places, r), append(founders, r.id())
+		}
+		p := &metas[i]
+		*p = partitionMeta{
+			Topic: t, Index: int32(len(t.Partitions)), Group: c.nextGroup,
+			Replicas: slices.Clip(places[first:]), Founders: slices.Clip(founders[first:]),
 		}
 		c.nextGroup++
 		t.Partitions = append(t.Partitions, p)

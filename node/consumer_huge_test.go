@@ -46,7 +46,7 @@ func (o *one) fillClassic(members, bytes int) *classicGroup {
 // kept fails if a step went beyond its budget, or all together cost more than a number of units for each of something.
 func (o *one) kept(what string, count, each int) {
 	o.t.Helper()
-	if o.longest.Cost() > 2*StepBudget || o.total.Cost() > count*each {
+	if !o.longest.Within(StepBudget) || o.total.Cost() > count*each {
 		o.t.Errorf("%s: a step did %d, all together %d, which is more than %d for each of %d", what, o.longest.Cost(), o.total.Cost(), each, count)
 	}
 	if testing.Verbose() {

@@ -108,7 +108,7 @@ func (o *one) restart() {
 		o.t.Fatal(err)
 	}
 	ready := o.events[EventReady]
-	for range 100 {
+	for range 10_000 { // groups are opened a few in each step
 		if o.step(Input{}); o.events[EventReady] > ready {
 			return
 		}

@@ -18,8 +18,12 @@ type Work struct {
 	Bytes    int64 // of requests, answers, messages, results and applied entries
 }
 
-// StepBudget is the default of Config.StepBudget. The unit is about a microsecond.
-const StepBudget = 10_000
+// StepBudget is the default of Config.StepBudget. The unit is about a microsecond. A produced batch may meet such a step
+// on its leader, on a follower, and on the leader again.
+const StepBudget = 2_500
+
+// mostGiven bounds what the world may give to a step, in units of Cost: some megabytes of each kind of input.
+const mostGiven = 10_000
 
 // Cost is the work as one number.
 func (w Work) Cost() int {
@@ -31,7 +35,7 @@ func (w Work) Cost() int {
 // keeps to its share of even a small budget, and so do states; its last piece may close a group and open its successor.
 func (w Work) Within(budget int) bool {
 	own := budget / ownShare
-	return w.Cost() <= 2*max(budget, StepBudget) && w.Walked <= own+1 && w.Placed <= own/placeCost+2 &&
+	return w.Cost() <= 2*max(budget, mostGiven) && w.Walked <= own+1 && w.Placed <= own/placeCost+2 &&
 		w.Saved <= max(1, budget/savingShare)
 }
 
