@@ -14,7 +14,8 @@ import (
 
 // UnregisterBroker, version 0 (KIP-631), on any broker: the broker leaves the cluster. It must not have
 // a replica of any partition, and comes back only as a new replica. The answer comes when the others no
-// longer count on its vote in group 0 either: only then it may be switched off.
+// longer count on its vote in group 0 either: only then it may be switched off. Brokers leave one after the other, so that
+// at least two of those that stay or leave later can tell one that was away of its removal (isOut).
 func (n *Node) handleUnregisterBroker(r *request, m kmsg.Request) {
 	u := &unregistration{node: n, request: r, resp: kmsg.NewPtrUnregisterBrokerResponse()}
 	u.broker = BrokerID(m.(*kmsg.UnregisterBrokerRequest).BrokerID)
@@ -38,16 +39,7 @@ type unregistration struct {
 }
 
 func (u *unregistration) try() {
-	b := u.node.catalog.broker(u.broker)
-	switch {
-	case b == nil:
-	case u.incarnation == 0:
-		u.incarnation = b.Incarnation
-	case u.incarnation != b.Incarnation:
-		u.finish(errCameBack(b))
-		return
-	}
-	u.node.commands.submitFor(u.request, command{Remove: &removeBroker{u.broker, &u.incarnation}}, func(res commandResult) {
+	u.node.commands.submitPlan(u.request, u.plan, func(res commandResult) {
 		switch {
 		case res.err == errOutdated:
 			u.try()
@@ -57,6 +49,24 @@ func (u *unregistration) try() {
 			u.finish(res.err)
 		}
 	})
+}
+
+// plan is the command, unless another broker is leaving, which it waits for.
+func (u *unregistration) plan() (command, bool) {
+	c := u.node.catalog
+	b, other := c.broker(u.broker), c.anotherLeaving(u.broker)
+	switch {
+	case b != nil && u.incarnation == 0:
+		u.incarnation = b.Incarnation
+	case b != nil && u.incarnation != b.Incarnation:
+		u.finish(errCameBack(b))
+		return command{}, false
+	}
+	if other != nil {
+		c.whenLeft(departure{u.request, other.ID, other.Incarnation, func(error) { u.try() }})
+		return command{}, false
+	}
+	return command{Remove: &removeBroker{u.broker, &u.incarnation}}, true
 }
 
 func (u *unregistration) finish(err error) {

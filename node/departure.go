@@ -2,7 +2,10 @@
 
 package node
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // firstOn returns the first partition of which a broker has a replica; it has some.
 func (c *catalog) firstOn(id BrokerID) *partitionMeta {
@@ -31,11 +34,25 @@ func (c *catalog) whenLeft(d departure) {
 	switch {
 	case b != nil && !b.Removed && b.Incarnation != d.incarnation:
 		d.done(errCameBack(b))
-	case b != nil && b.Removed && c.countsOn(d.broker) && (d.broker != c.node.self || c.node.removal.endAt == 0):
+	case b != nil && c.isLeaving(b):
 		c.leaving.add(d.request, d)
 	default:
 		d.done(nil)
 	}
+}
+
+// isLeaving reports whether a broker was removed, and group 0 still counts on it.
+func (c *catalog) isLeaving(b *brokerMeta) bool {
+	return b.Removed && c.countsOn(b.ID) && (b.ID != c.node.self || c.node.removal.endAt == 0)
+}
+
+// anotherLeaving returns a broker that is leaving, other than a given one; nil if there is none.
+func (c *catalog) anotherLeaving(than BrokerID) *brokerMeta {
+	i := slices.IndexFunc(c.brokers, func(b *brokerMeta) bool { return b.ID != than && c.isLeaving(b) })
+	if i < 0 {
+		return nil
+	}
+	return c.brokers[i]
 }
 
 // countsOn reports whether group 0 counts on a broker's replica, or might after a crash of this broker.

@@ -14,7 +14,7 @@ import (
 // its vote, and then ends. The last configuration of group 0 may never reach it, since the leader has nothing to say to
 // replicas that left, and a broker that was down may not even have the command that removed it. So the others tell a
 // broker that still speaks to them. One of them alone is believed only if the broker's own catalog says that it was
-// removed; otherwise it takes a majority of them, while nobody leads group 0 here.
+// removed; otherwise it takes a majority of them, and two at least for a voter, while nobody leads group 0 here.
 type removal struct {
 	toldBy []BrokerID // that this broker is out of group 0, ascending
 	endAt  Time       // when it ends; 0: it doesn't. Until then answers can leave
@@ -70,6 +70,10 @@ func (n *Node) lookRemoved() {
 }
 
 // isOut reports whether the cluster has removed this broker, and doesn't count on its vote in group 0 any more.
+//
+// One voice isn't enough for a voter, not even where it is that of the only other member. A voter without which a majority
+// took it out of group 0 has been outvoted by two at least; one that took part has the entry of its removal, with its
+// commit index, before the change that takes it out.
 func (n *Node) isOut() bool {
 	if n.wasRemoved() {
 		return len(n.removal.toldBy) > 0
@@ -82,7 +86,12 @@ func (n *Node) isOut() bool {
 			told += btoi(said)
 		}
 	}
-	return !n.catalogLed() && told > others/2
+	return !n.catalogLed() && told > others/2 && (told > 1 || !n.catalog.group.votes())
+}
+
+// votes reports whether this replica is a voter, as far as it knows.
+func (g *group) votes() bool {
+	return slices.Contains(g.conf.Voters, g.self) || slices.Contains(g.conf.VotersOutgoing, g.self)
 }
 
 // catalogLed reports whether the leader of group 0 speaks to this broker's replica. Raft itself doesn't notice its silence

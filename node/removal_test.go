@@ -128,6 +128,45 @@ func TestRemovalIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestOneOfTwoIsNotBelieved lets the only other member of a cluster of two say that a broker was removed, which isn't so.
+func TestOneOfTwoIsNotBelieved(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.nodes[3].mayEnd = true
+	c.until("the third is removed", func() bool { return c.unregister(1, 3) == 0 })
+	for _, liar := range []BrokerID{1, 2} {
+		honest := c.nodes[3-liar]
+		honest.cut = true
+		for range 600 {
+			lie := binary.AppendUvarint([]byte{envelopeVersion, itemRemoved}, 1)
+			honest.in.Messages = append(honest.in.Messages, Message{From: liar, Data: lie})
+			c.round()
+		}
+		honest.cut = false
+		c.until("all is well again", func() bool { return c.nodes[1].node.controller() > 0 && c.nodes[2].node.controller() > 0 })
+	}
+}
+
+// TestBrokersLeaveOneByOne removes two brokers at once. The second is removed when group 0 doesn't count on the first any more.
+func TestBrokersLeaveOneByOne(t *testing.T) {
+	c := newMany(t, 4, small)
+	c.nodes[3].mayEnd, c.nodes[4].mayEnd = true, true
+	m := c.nodes[1]
+	m.replies = nil
+	for i, id := range []int32{3, 4} {
+		req := kmsg.NewPtrUnregisterBrokerRequest()
+		req.BrokerID = id
+		m.in.Requests = append(m.in.Requests, Request{Conn: ConnID(i + 1), Frame: kafka.AppendRequest(nil, int32(i), "test", req)})
+	}
+	c.until("both are answered", func() bool {
+		cat := m.node.catalog
+		if cat.broker(4).Removed && cat.broker(3).Removed && m.node.group(0).hasReplica(3) && m.node.group(0).hasReplica(4) {
+			t.Fatal("two brokers leave at once")
+		}
+		return len(m.replies) == 2
+	})
+	c.until("both ended", func() bool { return c.nodes[3].node == nil && c.nodes[4].node == nil })
+}
+
 // TestLeavingBrokerAnswers asks the leaving broker itself. It is cut off from the moment at which it knows of its
 // removal until it is out of group 0, so it never gets the configuration without it.
 func TestLeavingBrokerAnswers(t *testing.T) {
