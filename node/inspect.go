@@ -63,6 +63,9 @@ func (n *Node) Groups() []GroupID {
 	return ids
 }
 
+// Placing reports whether the catalog asks for replicas that this broker hasn't opened yet, or keeps some that should go.
+func (n *Node) Placing() bool { return n.placing.active }
+
 // Inspect returns what this broker's replica of a group believes; false if it has none.
 func (n *Node) Inspect(id GroupID) (View, bool) {
 	g := n.group(id)

@@ -22,6 +22,7 @@ type broker struct {
 	crashes     uint64
 	raftDraws   uint64   // of this incarnation
 	ops         []wal.Op // under way at the disk
+	placing     bool     // after its last step, the catalog asked for replicas that it hadn't opened yet
 	limbo       []wal.Op // writes cut short by crashes and errors since the last recovery
 	opCount     uint64   // in its life
 	taskCount   uint64

@@ -130,7 +130,9 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 	}
 	if out.Work.Placed > 0 {
 		j.forgetClosed(b)
+		j.noteOpened(w, b)
 	}
+	b.placing = b.node.Placing()
 	for _, g := range out.Changed {
 		if r := j.find(b, g); r != nil && appended(out.Events, g) { // maybe in the place of others
 			r.stale = true
@@ -235,6 +237,15 @@ func (j *judge) forgetClosed(b *broker) {
 		j.cluster.RemoveReplica(int32(b.number), uint64(r.group))
 		return true
 	})
+}
+
+// noteOpened looks at replicas that are new: they may do nothing for long, but their configuration counts on disks already.
+func (j *judge) noteOpened(w *world, b *broker) {
+	for _, g := range b.node.Groups() {
+		if j.find(b, g) == nil {
+			j.observeGroup(w, b, g)
+		}
+	}
 }
 
 // written takes what of a write is durable now, by the bytes on the disk and not by its result.

@@ -157,7 +157,8 @@ func (w *world) takeAway(b *broker) {
 // is left can decide, now and after every change that may be under way, and so holds all that was
 // decided. So at most one disk may be missing at a time: no replica may know a configuration, by what
 // is durable, that counts on a disk which is lost already; and every group that counts on this one has
-// three voters, and keeps that many.
+// three voters, and keeps that many. A partition that was founded before the catalog knew of a lost disk counts on it, too:
+// so all of them must have been opened.
 func (w *world) spare(b *broker) bool {
 	j, stay := w.judge, 0
 	for _, o := range w.brokers {
@@ -173,8 +174,12 @@ func (w *world) spare(b *broker) bool {
 			continue
 		}
 		durable := o.disk.commits(w.config(o).Log)
+		if o.placing {
+			return false
+		}
 		for _, r := range j.seen[o.number] {
-			if !j.gone[r.group] && (durable(r.group) < j.newestConfig(r.group) || !w.canSpare(b, r)) {
+			newest := j.newestConfig(r.group)
+			if !j.gone[r.group] && (durable(r.group) < newest || r.group == 0 && r.view.Applied < newest || !w.canSpare(b, r)) {
 				return false
 			}
 		}
