@@ -221,17 +221,31 @@ func (g *group) newest() uint64 {
 	return min(g.applied+1, g.node.log.Tail(g.id, uint64(g.node.cfg.RetainEntries), bytes))
 }
 
+// loadCheckpoint reads a checkpoint, one record after the other.
+func (g *group) loadCheckpoint(index uint64, load func(wal.Op) wal.Result) ([]byte, error) {
+	r, err := g.node.log.ReadCheckpoint(g.id, index)
+	for more := err == nil; more; {
+		op, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		if more, err = r.Take(load(op)); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Data(), nil
+}
+
 // loadCheckpoints restores the machine from the log's checkpoints of the group and returns the
 // index of the newest.
 func (g *group) loadCheckpoints(load func(wal.Op) wal.Result) (uint64, error) {
 	var states [][]byte
 	last := uint64(0)
 	for _, c := range g.node.log.Checkpoints(g.id) {
-		op, err := g.node.log.ReadCheckpoint(g.id, c.Index)
-		if err != nil {
-			return 0, err
-		}
-		data, err := g.node.log.CheckpointData(g.id, c.Index, load(op))
+		data, err := g.loadCheckpoint(c.Index, load)
 		if err != nil {
 			return 0, err
 		}

@@ -78,6 +78,12 @@ func describeRecords(data []byte, off int64) string {
 	return listed(len(parts), 12, "; ", func(i int) string { return parts[i] })
 }
 
+// describeEnd says what becomes of a checkpoint that was written in pieces.
+func describeEnd(r *wal.Record) string {
+	what := [...]string{"gave up", "checkpoint", "install"}
+	return fmt.Sprintf("%s g%d i%d, in pieces", what[r.Piece.End], r.Group, r.Checkpoint.Index)
+}
+
 func describeRecord(r *wal.Record) string {
 	switch r.Type {
 	case wal.RecordOpen:
@@ -101,6 +107,10 @@ func describeRecord(r *wal.Record) string {
 		return fmt.Sprintf("checkpoint g%d i%d, %d bytes", r.Group, r.Checkpoint.Index, len(r.Checkpoint.Data))
 	case wal.RecordInstall:
 		return fmt.Sprintf("install g%d i%d, %d bytes", r.Group, r.Checkpoint.Index, len(r.Checkpoint.Data))
+	case wal.RecordPiece:
+		return fmt.Sprintf("piece %d of %d of a checkpoint g%d i%d, %d bytes", r.Piece.Part+1, r.Piece.Parts, r.Group, r.Checkpoint.Index, len(r.Checkpoint.Data))
+	case wal.RecordEnd:
+		return describeEnd(r)
 	case wal.RecordDrop:
 		return fmt.Sprintf("drop checkpoint g%d i%d", r.Group, r.Checkpoint.Index)
 	case wal.RecordMoved:

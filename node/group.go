@@ -95,6 +95,7 @@ type group struct {
 	checkpointed            uint64    // entry of the newest checkpoint
 	stateBytes              int64     // its size
 	saving                  *saving   // the one that is being written
+	staged                  func()    // goes on when the data of a large one is in the log
 	toSave                  bool      // in node.saves, and not begun
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
@@ -209,8 +210,9 @@ func (g *group) advance() {
 	}
 	g.probing = false
 	step.Assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
-	if !g.rn.HasReady() {
+	if !g.rn.HasReady() && len(g.decoded) > 0 { // raft has refused it
 		g.decoded = nil
+		g.unstage()
 	}
 	if g.isDue() {
 		g.checkpoint()

@@ -22,6 +22,7 @@ func (n *Node) Step(in *Input) *Output {
 	for i := range in.Done {
 		n.did(in.Done[i])
 	}
+	n.finishStaging()
 	for i := range in.Messages {
 		n.out.Work.Bytes += int64(len(in.Messages[i].Data))
 		n.receive(in.Messages[i])
@@ -108,6 +109,7 @@ type Node struct {
 	packer            packer
 	saves             []*group // that want a checkpoint, or are writing one
 	packing           bool     // a task compresses one
+	staging           []*group // whose large checkpoints are being put into the log
 	snapshotsOut      int      // checkpoints that followers fetch, and that are fetched from leaders, under way
 	snapshotsIn       int
 	reads             reads

@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"slices"
 
 	"chronik/node/step"
 	"chronik/wal"
@@ -11,7 +12,8 @@ import (
 
 // A state may be large, so a checkpoint is made in three stages, and the group goes on meanwhile. First the state is
 // encoded in pieces, as many per step as savingShare allows. Then the pieces are compressed, large ones by a task of the
-// world. Then the result is put into the log.
+// world. Then the result is put into the log, a large one in pieces again, one with each write: a write of all would keep
+// everybody waiting who waits for a sync.
 //
 // All pieces must show the state after one entry. So whatever is about to change before its piece is written leaves its
 // old value in place until then; that is up to each machine.
@@ -151,11 +153,57 @@ func (g *group) encode(s *saving) {
 	})
 }
 
-// keep puts a checkpoint into the log, unless the group is gone or has got one from another broker meanwhile.
+// keep puts a checkpoint into the log, unless the group is gone or gets one from another broker.
 func (g *group) keep(s *saving, data []byte) {
-	if g.saving != s {
-		return
+	switch {
+	case g.saving != s:
+	case !g.node.log.Large(len(data)):
+		g.kept(s, data)
+	case g.incoming != nil && g.incoming.staged || len(g.decoded) > 0:
+		g.saving = nil
+	default:
+		g.stage(wal.Checkpoint{Index: s.index, Term: s.term, Data: data}, func() {
+			if g.saving == s {
+				g.kept(s, data)
+			}
+		})
 	}
+}
+
+// stage begins to put the data of a large checkpoint into the log. When it is there, done makes it a checkpoint.
+func (g *group) stage(c wal.Checkpoint, done func()) {
+	if g.staged == nil {
+		g.node.staging = append(g.node.staging, g)
+	}
+	g.node.log.Stage(g.id, c)
+	g.staged = done
+}
+
+// unstage gives up what is staged.
+func (g *group) unstage() {
+	g.node.log.Unstage(g.id)
+	g.staged = nil
+	g.node.staging = slices.DeleteFunc(g.node.staging, func(x *group) bool { return x == g })
+}
+
+// finishStaging goes on with the checkpoints whose data is in the log.
+func (n *Node) finishStaging() {
+	n.staging = slices.DeleteFunc(n.staging, func(g *group) bool {
+		done := g.staged
+		switch {
+		case g.closed:
+		case n.log.Staged(g.id):
+			g.staged = nil
+			done()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// kept puts a checkpoint into the log at once, and lets go of what it makes superfluous.
+func (g *group) kept(s *saving, data []byte) {
 	n := g.node
 	g.saving = nil
 	n.counters.checkpoint += int64(len(data))

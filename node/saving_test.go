@@ -185,7 +185,7 @@ func TestLargeSnapshotsAreDecodedByATask(t *testing.T) {
 		task bool
 		bad  bool
 	}{{10, false, false}, {50_000, true, false}, {10, false, true}, {50_000, true, true}} {
-		o := newOne(t, nil)
+		o := newOne(t, func(c *Config) { c.Log.SegmentBytes, c.Log.PieceBytes = 64<<20, 8<<20 })
 		o.create("t")
 		g, _ := o.partitionOf("t")
 		state := manyProducers(c.ids, 2).state(0)

@@ -46,7 +46,8 @@ type incoming struct {
 	size    uint64
 	sum     uint32
 	data    []byte
-	whole   bool // all is here, and is being decoded
+	whole   bool // all is here, and is being decoded, or put into the log
+	staged  bool // the latter
 	asked   Time // when a piece was last asked for
 	got     Time // when the last piece came
 }
@@ -74,19 +75,34 @@ func (g *group) snapshot() *pb.Snapshot {
 	if g.outgoing == nil && g.node.snapshotsOut >= maxSnapshots {
 		return nil
 	}
-	op, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
+	r, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
 	if err != nil {
 		g.node.log.Sync() // it isn't durable yet, and nobody else may be waiting for a sync
 		return nil
 	}
 	g.setOutgoing(&outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now})
-	id, index := g.id, kept[0].Index
-	g.node.reads.start(op, func(res wal.Result) {
-		if err := g.node.tookCheckpoint(id, index, res); err != nil && g.node.group(id) != nil {
-			g.node.damaged(g.node.group(id), index, err)
-		}
-	})
+	g.node.readOutgoing(g.id, kept[0].Index, r)
 	return nil
+}
+
+// readOutgoing reads a checkpoint for followers, one record after the other.
+func (n *Node) readOutgoing(id GroupID, index uint64, r *wal.CheckpointRead) {
+	op, err := r.Next()
+	if err != nil {
+		n.tookOutgoing(id, index, nil, err)
+		return
+	}
+	n.reads.start(op, func(res wal.Result) {
+		more, err := r.Take(res)
+		if err != nil || !more {
+			n.tookOutgoing(id, index, r.Data(), err)
+			return
+		}
+		if g := n.group(id); g != nil && g.outgoing != nil && g.outgoing.index == index {
+			g.outgoing.used = n.now
+		}
+		n.readOutgoing(id, index, r)
+	})
 }
 
 // setOutgoing and setIncoming count the checkpoints under way of all groups.
@@ -96,6 +112,9 @@ func (g *group) setOutgoing(o *outgoing) {
 }
 
 func (g *group) setIncoming(in *incoming) {
+	if g.incoming != nil && g.incoming.staged {
+		g.unstage()
+	}
 	g.node.snapshotsIn += btoi(in != nil) - btoi(g.incoming != nil)
 	g.incoming = in
 }
@@ -134,22 +153,23 @@ func (g *group) takeApart(atOnce bool, t Task, done func(TaskResult)) {
 // foldedBytes is about how many bytes of state one byte of a checkpoint decompresses to.
 const foldedBytes = 4
 
-// tookCheckpoint takes the result of reading a group's checkpoint for followers.
-func (n *Node) tookCheckpoint(id GroupID, index uint64, res wal.Result) error {
-	data, err := n.log.CheckpointData(id, index, res)
+// tookOutgoing takes what was read of a checkpoint for followers.
+func (n *Node) tookOutgoing(id GroupID, index uint64, data []byte, err error) {
 	g := n.group(id)
+	wanted := g != nil && g.outgoing != nil && g.outgoing.index == index
 	switch {
-	case isMissing(err) || err == nil && (g == nil || g.outgoing == nil || g.outgoing.index != index):
-		if g != nil && g.outgoing != nil && g.outgoing.index == index {
+	case isMissing(err):
+		if wanted {
 			g.setOutgoing(nil)
 		}
-		return nil
 	case err != nil:
-		return err
+		if g != nil {
+			n.damaged(g, index, err)
+		}
+	case wanted:
+		g.outgoing.read = data
+		g.repack(g.outgoing, true)
 	}
-	g.outgoing.read = data
-	g.repack(g.outgoing, true)
-	return nil
 }
 
 // tickSnapshots asks again for pieces that didn't come, and gives up checkpoints that make no progress.
@@ -320,21 +340,36 @@ type decoded struct {
 	machine   machine
 }
 
-// received hands raft a checkpoint that could be decoded. When the group advances, raft either accepts it (install)
-// or ignores it, for example because entries have overtaken it.
+// received hands raft a checkpoint that could be decoded, a large one when its data is in the log. When the group
+// advances, raft either accepts it (install) or ignores it, for example because entries have overtaken it.
 func (g *group) received(in *incoming, m machine, res TaskResult) {
 	if g.incoming != in {
 		return
 	}
-	g.setIncoming(nil)
 	if res.Err != nil {
+		g.setIncoming(nil)
 		g.node.event(Event{Kind: EventEnvelopeRefused, Group: g.id, N: int64(in.from), Text: "checkpoint: " + res.Err.Error()})
 		return
 	}
-	index := in.message.GetSnapshot().GetMetadata().GetIndex()
-	g.decoded = append(g.decoded, decoded{index, in.sum, res.checkpoint.confIndex, m})
-	in.message.Snapshot.Data = in.data
-	g.step(in.message)
+	meta := in.message.GetSnapshot().GetMetadata()
+	hand := func() {
+		if in.staged = false; g.incoming != in {
+			return
+		}
+		g.setIncoming(nil)
+		g.decoded = append(g.decoded, decoded{meta.GetIndex(), in.sum, res.checkpoint.confIndex, m})
+		in.message.Snapshot.Data = in.data
+		g.step(in.message)
+	}
+	if !g.node.log.Large(len(in.data)) {
+		hand()
+		return
+	}
+	if g.staged != nil { // the log stages one of a group
+		g.saving = nil
+	}
+	in.staged = true
+	g.stage(wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: in.data}, hand)
 }
 
 // install replaces everything that the replica has by a checkpoint that raft has accepted. Raft's configuration
@@ -346,6 +381,9 @@ func (g *group) install(s *pb.Snapshot) {
 	d := g.decoded[i]
 	g.decoded, g.saving = nil, nil
 	g.node.log.Install(g.id, wal.Checkpoint{Index: meta.GetIndex(), Term: meta.GetTerm(), Data: s.GetData()})
+	if g.staged != nil {
+		g.unstage()
+	}
 	g.view.reset()
 	g.setConf(meta.GetConfState())
 	g.confIndex = d.confIndex

@@ -36,6 +36,8 @@ type broker struct {
 	alone       bool        // it was the only voter of some group
 	steps       uint64
 	budget      int                      // of a step
+	pieceBytes  int                      // of a state, in the log
+	moveBytes   int                      // that the log moves at once
 	dials       [plan.MaxBrokers + 1]int // at whose machine it looks for each broker; 0: nobody's
 	mended      bool                     // its list of members was wrong, and isn't any more
 	kept        bool                     // it lists only itself, and the others joined it

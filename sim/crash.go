@@ -102,6 +102,7 @@ func (w *world) boot(b *broker) {
 	w.random.turn(b)
 	cfg := w.config(b)
 	b.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
+	b.pieceBytes, b.moveBytes = cmp.Or(cfg.Log.PieceBytes, 256<<10), int(cmp.Or(cfg.Log.ReadBytes, 1<<20))
 	n, err := node.Open(cfg, b.disk, b.local(w.now))
 	w.random.done(b)
 	if b.disk.fuse == 0 || err != nil && faulty { // it died in the middle, or the disk failed
@@ -188,6 +189,10 @@ func (w *world) config(b *broker) node.Config {
 		if w.plan.FewGroups() {
 			cfg.MaxGroups = 2
 		}
+	}
+	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, 0), 4); d.Ratio(1, 3) {
+		cfg.Log.PieceBytes = int(d.Next().Between(100, 2000)) // states are many pieces
+		cfg.Log.ReadBytes = 4 << 10                           // and what is moved at once is little
 	}
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes

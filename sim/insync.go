@@ -68,11 +68,19 @@ func (j *judge) checkInSync(w *world, lead *broker, g node.GroupID) {
 		if b == lead || slices.Contains(was, id) || b.node == nil || b.stray || j.deposed(lead, g) {
 			continue
 		}
-		if v, ok := b.node.Inspect(g); ok && !v.Closed && v.LastIndex < need {
+		if v, ok := b.node.Inspect(g); ok && !v.Closed && v.LastIndex < need && !replaced(lead, &v) {
 			w.fail("in-sync", "broker %d says that broker %d is in sync in group %d, with the entries up to %d, and up to %d was committed %v ago",
 				lead.number, b.number, g, v.LastIndex, need, plan.Duration(w.syncBound()))
 		}
 	}
+}
+
+// replaced says that a leader doesn't know yet that a replica has taken the place of another one, on the same broker.
+func replaced(lead *broker, v *node.View) bool {
+	mine, _ := lead.node.Inspect(v.Group)
+	return slices.ContainsFunc(mine.Voters, func(id uint64) bool {
+		return id != v.Self && checker.ReplicaID(id).Broker() == checker.ReplicaID(v.Self).Broker()
+	})
 }
 
 // deposed says that some replica of a group is in a later term than a leader.

@@ -20,13 +20,23 @@ func committed(l *Log, g GroupID, last uint64) {
 	l.SetCommit(g, last)
 }
 
-func readCheckpoint(t *testing.T, l *Log, fs FS, g GroupID, index uint64) []byte {
+// nextRead begins to read a checkpoint.
+func nextRead(t *testing.T, l *Log, g GroupID, index uint64) (*CheckpointRead, Op) {
 	t.Helper()
-	op, err := l.ReadCheckpoint(g, index)
+	r, err := l.ReadCheckpoint(g, index)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := l.CheckpointData(g, index, Do(fs, op))
+	op, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, op
+}
+
+func readCheckpoint(t *testing.T, l *Log, fs FS, g GroupID, index uint64) []byte {
+	t.Helper()
+	data, err := checkpointData(l, fs, g, index)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,12 +261,9 @@ func TestCheckpointReplacedOrDroppedDuringRead(t *testing.T) {
 			committed(l, 1, 3)
 			l.AddCheckpoint(1, Checkpoint{2, 1, []byte("old")})
 			mustFlush(t, l, fs)
-			op, err := l.ReadCheckpoint(1, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
+			r, op := nextRead(t, l, 1, 2)
 			change(l)
-			if _, err := l.CheckpointData(1, 2, Do(fs, op)); !errors.Is(err, ErrMissing) {
+			if _, err := r.Take(Do(fs, op)); !errors.Is(err, ErrMissing) {
 				t.Fatal(err)
 			}
 		})
@@ -269,16 +276,13 @@ func TestReadNoticesRotOfACheckpoint(t *testing.T) {
 	committed(l, 1, 3)
 	l.AddCheckpoint(1, Checkpoint{2, 1, []byte("some state")})
 	mustFlush(t, l, fs)
-	op, err := l.ReadCheckpoint(1, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, op := nextRead(t, l, 1, 2)
 	res := Do(fs, op)
 	for i := range res.Data {
-		op, _ := l.ReadCheckpoint(1, 2)
+		r, op := nextRead(t, l, 1, 2)
 		bad := Result{Op: op, Data: bytes.Clone(res.Data)}
 		bad.Data[i] ^= 4
-		_, err = l.CheckpointData(1, 2, bad)
+		_, err := r.Take(bad)
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), op.File) || !strings.Contains(err.Error(), "checkpoint at entry 2 of group 1") {
 			t.Fatal(err)
 		}

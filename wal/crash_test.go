@@ -31,6 +31,8 @@ type world struct {
 	safe LSN // end of the last write that was carried out, told to the log or not
 	next byte
 	used map[entryID]bool
+
+	staged map[GroupID]Checkpoint // since Open, perhaps given up
 }
 
 type entryID struct {
@@ -51,6 +53,7 @@ type ask struct {
 	first      Entry
 	durable    bool // first was durable when it was asked for
 	checkpoint *Checkpoint
+	reads      *CheckpointRead
 }
 
 func (w *world) now() model { return w.past[len(w.past)-1].model }
@@ -74,7 +77,7 @@ func (w *world) anyGroup() GroupID {
 
 // newWorld returns a world with a log that was just opened.
 func newWorld(t rapid.TB, seed uint64, groups int, opt Options) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), fs: newDisk(), opt: opt, asks: map[uint64]ask{}, past: []version{{model{}, 0}}, used: map[entryID]bool{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 0)), fs: newDisk(), opt: opt, asks: map[uint64]ask{}, past: []version{{model{}, 0}}, used: map[entryID]bool{}, staged: map[GroupID]Checkpoint{}}
 	w.fs.pick = w.rng.IntN
 	for i := range groups {
 		w.ids = append(w.ids, GroupID(i)<<(7*i%50))
@@ -232,6 +235,46 @@ func (w *world) checkpoint() {
 	w.step(w.now().checkpoint(g, c))
 }
 
+// stage begins to put a checkpoint into the log in pieces: one of the group's, or one in its place.
+func (w *world) stage() {
+	g := w.anyGroup()
+	mg, there := w.now()[g]
+	data := append(w.state(), w.state()...)
+	if !there || !w.log.Large(len(data)) {
+		return
+	}
+	s := mg.State
+	c := Checkpoint{s.Commit + uint64(w.rng.IntN(20)), max(s.LastTerm, s.PrevTerm) + uint64(w.rng.IntN(2)), data}
+	if w.chance(2) {
+		c.Index = s.First - 1 + uint64(w.rng.IntN(int(s.Commit+2-s.First)))
+		c.Term = w.now().term(g, c.Index)
+	}
+	w.log.Stage(g, c)
+	w.staged[g] = c
+}
+
+// endStaged does one of the things that can be done with what is staged.
+func (w *world) endStaged() {
+	g := w.anyGroup()
+	c, s := w.staged[g], w.now().group(g).State
+	if w.chance(5) {
+		w.log.Unstage(g)
+		return
+	}
+	if !w.log.Staged(g) {
+		return
+	}
+	switch last := w.now().group(g); {
+	case c.Index+1 >= s.First && c.Index <= s.Commit && c.Term == w.now().term(g, c.Index):
+		w.log.AddCheckpoint(g, c)
+		w.step(w.now().checkpoint(g, c))
+	case c.Index >= s.Commit && c.Term >= max(last.State.LastTerm, last.State.PrevTerm):
+		w.log.Install(g, c)
+		w.step(w.now().install(g, c))
+	}
+	delete(w.staged, g)
+}
+
 func (w *world) install() {
 	g := w.anyGroup()
 	s := w.now().group(g).State
@@ -291,7 +334,7 @@ func (w *world) readCheckpoint() {
 		return
 	}
 	c := all[w.rng.IntN(len(all))]
-	op, err := w.log.ReadCheckpoint(g, c.Index)
+	r, err := w.log.ReadCheckpoint(g, c.Index)
 	if errors.Is(err, ErrMissing) {
 		for _, v := range w.past { // then it must be new
 			if v.end > w.log.Durable() && !v.model.group(g).hasCheckpoint(c) {
@@ -306,8 +349,20 @@ func (w *world) readCheckpoint() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.begin(op)
-	w.asks[op.ID] = ask{group: g, checkpoint: &c}
+	w.readOn(ask{group: g, checkpoint: &c, reads: r})
+}
+
+// readOn goes on reading a checkpoint.
+func (w *world) readOn(a ask) {
+	op, err := a.reads.Next()
+	switch {
+	case errors.Is(err, ErrMissing) && !w.now().group(a.group).hasCheckpoint(*a.checkpoint):
+	case err != nil:
+		w.t.Fatal(err)
+	default:
+		w.begin(op)
+		w.asks[op.ID] = a
+	}
 }
 
 // durableModel is the newest state that the log says is durable.
@@ -365,13 +420,15 @@ func (w *world) isPacked(a ask) bool {
 }
 
 func (w *world) answeredCheckpoint(a ask, res Result) {
-	data, err := w.log.CheckpointData(a.group, a.checkpoint.Index, res)
+	more, err := a.reads.Take(res)
 	there := w.now().group(a.group).hasCheckpoint(*a.checkpoint)
 	switch {
 	case errors.Is(err, ErrMissing) && !there:
 	case err != nil:
 		w.t.Fatal(err)
-	case !bytes.Equal(data, a.checkpoint.Data):
+	case more:
+		w.readOn(a)
+	case !bytes.Equal(a.reads.Data(), a.checkpoint.Data):
 		w.t.Fatalf("checkpoint at entry %d of group %d: other data than was written", a.checkpoint.Index, a.group)
 	}
 }
@@ -429,16 +486,20 @@ func (w *world) act() {
 		w.install()
 	case n < 57:
 		w.remove()
-	case n < 61:
+	case n < 60:
 		w.checkpoint()
+	case n < 61:
+		w.stage()
 	case n < 63:
 		w.drop()
 	case n < 64:
 		w.replace()
 	case n < 66:
 		w.pack()
-	case n < 68:
+	case n < 67:
 		w.log.Sync()
+	case n < 68:
+		w.endStaged()
 	case n < 75:
 		w.read()
 	case n < 77:
@@ -575,6 +636,7 @@ func (w *world) reopen() {
 		w.lose()
 	}
 	w.fs.fuse, w.fs.room = -1, -1
+	clear(w.staged)
 	m, err := load(w.log, w.fs)
 	if err != nil {
 		w.t.Fatal(err)
@@ -596,6 +658,7 @@ func TestCrashes(t *testing.T) {
 			SegmentBytes: rapid.SampledFrom([]int64{4096, 5000, 16384, 65536}).Draw(t, "segment"),
 			FlushBytes:   rapid.SampledFrom([]int{1, 500, 3000, 1 << 20}).Draw(t, "flush"),
 			ReadBytes:    rapid.SampledFrom([]int64{1, 700, 1 << 20}).Draw(t, "read"),
+			PieceBytes:   rapid.SampledFrom([]int{20, 100, 1 << 20}).Draw(t, "piece"),
 		})
 		w.even = rapid.Bool().Draw(t, "even")
 		w.reopen()

@@ -8,7 +8,7 @@
 //
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
-// Files: log.go what a caller does; checkpoint.go the states that a group's entries have built;
+// Files: log.go what a caller does; checkpoint.go the states that a group's entries have built; stage.go large ones;
 // flush.go group commit and segments; index.go where each entry is; read.go reading back;
 // move.go emptying segments; replace.go entries that shrink; scrub.go looking for rot; slot.go files; owner.go whose they are; record.go, segment.go and
 // table.go the bytes; recover.go and replay.go Open; fs.go and op.go the disk.
@@ -37,7 +37,8 @@
 //
 //	 0  magic "CHRONWAL"
 //	 8  u32 CRC-32C of bytes 12 to 63
-//	12  u32 format version, 3; segments of version 2 are read, and hold no packed entries
+//	12  u32 format version, 4; segments of version 3 are read, and hold no checkpoints in pieces, nor those of
+//	    version 2 packed entries
 //	16  u64 sequence number, from 1
 //	24  u64 base
 //	32  u32 epoch of the records that follow
@@ -53,7 +54,7 @@
 //	16  u64 durable: everything below this LSN was synced when the record was written
 //	24  u32 epoch
 //	28  u8  type; 0 is never written
-//	29  u8  kind (entry), otherwise 0
+//	29  u8  kind (entry); 1 for a state with ids; otherwise 0
 //	30  u16 0
 //	32  u64 group, 0 if the type has none
 //	40  payload, then zeros up to a multiple of 8
@@ -64,6 +65,7 @@
 //	 2 manifest    first, count, sealAt; ...          runs of sequence numbers, without its own;
 //	                                                  sealAt is the offset of the last one's seal
 //	 3 state       term, vote, commit, first, prevTerm, last, lastTerm; index; index; ...
+//	               with ids: ...; index, id; index, id; ...   id is 0 if the checkpoint is one record
 //	 4 entry       index, term, data
 //	 5 vote        term, vote
 //	 6 commit      commit
@@ -75,6 +77,8 @@
 //	12 drop        index
 //	13 moved       index, term, data
 //	14 packed      first, last, term, data
+//	15 piece       index, term, id, part, parts, data     id is the LSN of the first piece, where it was at first
+//	16 end         index, term, id, what                  0: given up, 1: a checkpoint, 2: an install
 //
 // A group's state is what its records say, one after the other:
 //
@@ -87,6 +91,9 @@
 //     checkpoint itself.
 //   - A moved entry is one that the group already has at this index, with the same data or with what
 //     compaction has left of it (Replace). It changes no other entry.
+//   - A piece changes nothing. It is known with its id until an end record of that id, and then belongs to
+//     that checkpoint if there is one. Removal, an install and an open record forget pieces, too.
+//   - An end does what the record of type 10 or 11 would do, with the data of all pieces.
 //   - Packed entries are entries first to last that the group already has. The data describes each
 //     of them, in a way that only the caller knows.
 //
@@ -101,8 +108,10 @@
 //	            bytes of its record / 8
 //	    since version 3: number of packed runs; for each, ascending by index:
 //	        index of the first entry; term; number of entries; offset of the record / 8; its bytes / 8
-//	    number of checkpoints; for each checkpoint, ascending by index:
+//	    number of checkpoints in one record; for each, ascending by index:
 //	        index; term; bytes of data; offset of its record / 8
+//	    since version 4: number of pieces of checkpoints; for each:
+//	        index; term; id; part; parts; bytes of data; offset of its record / 8
 //
 // # What Open reads
 //
@@ -134,6 +143,23 @@
 // may leave any prefix. One record under one checksum is there as a whole or not at all. A release
 // needs no such care. It refers to a checkpoint that comes before it in the log, so any prefix that
 // holds the release holds the checkpoint too.
+//
+// # Checkpoints in pieces
+//
+// Everybody who waits for a flush waits for all that is in it, so a checkpoint of many megabytes must not be one record.
+// Stage puts its data into the log in pieces. A flush has one at most, beside what others wait for: the next piece is
+// buffered when the one before is durable. Pieces mean nothing; the checkpoints before, and the entries that those
+// need, stay. When all are in the log, AddCheckpoint or Install writes an end record, which is small. It is what a
+// crash leaves as a whole or not at all. It comes after all of its pieces, so any prefix of the log that holds it
+// holds them.
+//
+// A piece is live from the moment it is buffered, so its segment stays. Pieces may lie in several segments, and each
+// is moved by itself. The tables of those segments have them whether or not their checkpoint has come to be. Only the last segment
+// says that: the states at its beginning name the checkpoints with their ids, and the end records after it name
+// others. An id is a position, which no other checkpoint of this log ever has, so pieces of two attempts are never taken for those of one. What no
+// state and no end record names is a ghost, and is dropped when everything is read. So an attempt doesn't outlive its process. An end record may name pieces
+// that aren't there any more: if the checkpoint was dropped after it, the last manifest may have left their segment out. So
+// only what is live at the end of the log must be whole.
 //
 // # Why a segment begins with all states
 //

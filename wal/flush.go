@@ -103,13 +103,30 @@ func (l *Log) beginSegment(sealAt int64) {
 	l.cur.end = headerBytes
 	l.putManifest(c, l.manifest())
 	for _, g := range l.order {
-		p := l.put(c, RecordState, 0, g.id, stateBytes+8*len(g.checkpoints))
-		putState(p, g.state)
-		for i := range g.checkpoints {
-			binary.LittleEndian.PutUint64(p[stateBytes+8*i:], g.checkpoints[i].index)
-		}
+		l.putGroup(c, g)
 	}
 	l.cur.preamble = l.cur.end
+}
+
+// putGroup buffers the state of a group.
+func (l *Log) putGroup(c *chunk, g *group) {
+	kind, row := EntryKind(0), 8
+	if slices.ContainsFunc(g.checkpoints, func(c checkpoint) bool { return !c.single() }) {
+		kind, row = stateWithIDs, 16
+	}
+	p := l.put(c, RecordState, kind, g.id, stateBytes+row*len(g.checkpoints))
+	putState(p, g.state)
+	for i := range g.checkpoints {
+		c := &g.checkpoints[i]
+		binary.LittleEndian.PutUint64(p[stateBytes+row*i:], c.index)
+		if kind == stateWithIDs {
+			id := c.id
+			if c.single() {
+				id = 0
+			}
+			binary.LittleEndian.PutUint64(p[stateBytes+row*i+8:], uint64(id))
+		}
+	}
 }
 
 // retire takes segments out of the log that hold nothing live.
@@ -190,7 +207,11 @@ func (l *Log) op(kind OpKind, file string) Op {
 
 // nextWrite hands out the first chunk if somebody waits for it and its segment has a file.
 func (l *Log) nextWrite() (Op, bool) {
-	if l.writing != nil || len(l.chunks) == 0 || l.chunks[0].start() >= l.want {
+	if l.writing != nil {
+		return Op{}, false
+	}
+	l.putPiece()
+	if len(l.chunks) == 0 || l.chunks[0].start() >= l.want {
 		return Op{}, false
 	}
 	c := l.chunks[0]

@@ -14,6 +14,7 @@ type group struct {
 	state       State
 	runs        []run        // by index; without gaps, but for recovery (see replay.go)
 	checkpoints []checkpoint // by index
+	staged      []checkpoint // of which pieces are here, and which aren't in checkpoints: one, or more during recovery
 	in          *segment     // the last one that took an entry or checkpoint of it
 	position    int          // in Log.order
 	seen        bool         // recovery: the last segment begins with a state record of it
@@ -92,7 +93,8 @@ func (l *Log) forget(id GroupID) {
 		return
 	}
 	l.cut(g, 0)
-	l.keepCheckpoints(g, nil)
+	l.keepCheckpoints(g, nil, nil)
+	l.dropStaged(g)
 	delete(l.groups, id)
 	last := len(l.order) - 1
 	l.order[g.position] = l.order[last]
@@ -200,11 +202,11 @@ func (l *Log) unref(seg *segment, n int64) {
 
 // restore gives a group a state and the checkpoints at the given indexes, and drops what is outside
 // of it.
-func (l *Log) restore(g *group, s State, checkpoints []uint64) {
+func (l *Log) restore(g *group, s State, checkpoints []uint64, ids []LSN) {
 	g.state = s
 	l.cut(g, s.Last+1)
 	l.trim(g, s.First)
-	l.keepCheckpoints(g, checkpoints)
+	l.keepCheckpoints(g, checkpoints, ids)
 }
 
 // release drops the entries below first, and the checkpoints that only they would continue.

@@ -49,6 +49,9 @@ type Options struct {
 	// ReadBytes bounds a read that the log does for itself, to move or to scrub; default 1 MiB. One
 	// record is read at once however large it is.
 	ReadBytes int64
+	// PieceBytes bounds what a flush takes of a staged checkpoint; default 256 KiB. Less is taken if segments are
+	// small, and more of one that would have more than 256 pieces.
+	PieceBytes int
 	// Owner says whose log this is; opaque to the log, all zeros for nobody's. It stands in the header of each
 	// segment, and Open refuses a file with another one, see ForeignError.
 	Owner Owner
@@ -63,6 +66,12 @@ func (o *Options) validate() error {
 	}
 	if o.ReadBytes == 0 {
 		o.ReadBytes = 1 << 20
+	}
+	if o.PieceBytes == 0 {
+		o.PieceBytes = 256 << 10
+	}
+	if o.PieceBytes < 0 || o.PieceBytes > MaxEntryBytes {
+		return fmt.Errorf("a piece of %d bytes of a checkpoint is out of range; use 1 to %d", o.PieceBytes, MaxEntryBytes)
 	}
 	if o.SegmentBytes < 4<<10 || o.SegmentBytes > 1<<30 {
 		return fmt.Errorf("a log segment of %d bytes is out of range; use 4096 to %d", o.SegmentBytes, 1<<30)
@@ -109,6 +118,8 @@ type Log struct {
 	surplus   []slot // files to remove
 	reads     map[uint64]*reading
 	copies    copies
+	stages    []*stage // checkpoints of which pieces are still to be buffered
+	pieceEnd  LSN      // when this is durable, the next piece is
 	move      mover
 	scrub     scrubber
 	lastOp    uint64
@@ -240,6 +251,7 @@ func (l *Log) Release(g GroupID, first uint64) {
 
 // RemoveGroup forgets a group and everything in it.
 func (l *Log) RemoveGroup(g GroupID) {
+	l.unqueue(g)
 	if l.groups[g] == nil {
 		return
 	}

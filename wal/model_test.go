@@ -210,11 +210,7 @@ func unpacked(entries []Entry, lo uint64) (out []Entry) {
 func loadCheckpoints(l *Log, fs FS, g GroupID) ([]Checkpoint, error) {
 	var out []Checkpoint
 	for _, info := range l.Checkpoints(g) {
-		op, err := l.ReadCheckpoint(g, info.Index)
-		if err != nil {
-			return nil, err
-		}
-		data, err := l.CheckpointData(g, info.Index, Do(fs, op))
+		data, err := checkpointData(l, fs, g, info.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -224,6 +220,24 @@ func loadCheckpoints(l *Log, fs FS, g GroupID) ([]Checkpoint, error) {
 		out = append(out, Checkpoint{info.Index, info.Term, data})
 	}
 	return out, nil
+}
+
+// checkpointData reads a checkpoint.
+func checkpointData(l *Log, fs FS, g GroupID, index uint64) ([]byte, error) {
+	r, err := l.ReadCheckpoint(g, index)
+	for more := err == nil; more; {
+		op, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		if more, err = r.Take(Do(fs, op)); err != nil {
+			return nil, err
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Data(), nil
 }
 
 func checkTerms(l *Log, g GroupID, mg modelGroup) error {

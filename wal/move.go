@@ -65,8 +65,9 @@ func (c *copies) settle(durable LSN) {
 type item struct {
 	group      *group
 	index      uint64
-	last       uint64 // of packed entries, otherwise 0
-	checkpoint bool
+	last       uint64      // of packed entries, otherwise 0
+	checkpoint *checkpoint // nil: an entry
+	part       int         // of the checkpoint
 	at         place
 }
 
@@ -164,11 +165,13 @@ func (s *segment) eachRow(fn func(first item, at []place)) {
 			}
 			fn(first, r.at)
 		}
-		for i := range g.checkpoints {
-			if c := &g.checkpoints[i]; c.seg == s {
-				fn(item{group: g, index: c.index, checkpoint: true}, []place{c.at})
+		g.eachCheckpoint(func(c *checkpoint) {
+			for k, p := range c.pieces {
+				if p.seg == s {
+					fn(item{group: g, index: c.index, checkpoint: c, part: k}, []place{p.at})
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -190,8 +193,8 @@ func (l *Log) moveRead(res Result) {
 		switch {
 		case damage != nil:
 			m.damage = append(m.damage, damage)
-		case it.checkpoint:
-			l.moveCheckpoint(it, r.seg, rec.Checkpoint)
+		case it.checkpoint != nil:
+			l.movePiece(it, r.seg, rec.Checkpoint)
 		default:
 			l.moveEntry(it, r.seg, rec.Entry)
 		}
@@ -204,18 +207,19 @@ func (l *Log) moveRead(res Result) {
 func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
 	rec, err := seg.verify(it.at, res)
 	if err == nil {
-		term, _ := it.group.term(it.index)
 		switch {
 		case rec.Group != it.group.id:
 			err = errOther
-		case it.checkpoint && (!rec.isCheckpoint() || rec.Checkpoint.Index != it.index || rec.Checkpoint.Term != term):
-			err = errOther
-		case !it.checkpoint && !rec.holds(it.index, it.last, term):
-			err = errOther
+		case it.checkpoint != nil:
+			err = it.checkpoint.verify(it.part, &rec)
+		default:
+			if term, _ := it.group.term(it.index); !rec.holds(it.index, it.last, term) {
+				err = errOther
+			}
 		}
 	}
 	if err != nil {
-		return rec, &Damage{it.group.id, it.index, it.checkpoint, res.Op.File, int64(it.at.off), err}
+		return rec, &Damage{it.group.id, it.index, it.checkpoint != nil, res.Op.File, int64(it.at.off), err}
 	}
 	return rec, nil
 }
@@ -240,12 +244,17 @@ func (l *Log) copyEntry(g *group, e Entry, from origin) {
 	l.stats.Moved += uint64(at.size)
 }
 
-func (l *Log) moveCheckpoint(it item, from *segment, c Checkpoint) {
-	i, _ := it.group.checkpoint(it.index)
-	id := it.group.checkpoints[i].id
-	at := l.putCheckpoint(RecordCheckpoint, it.group.id, &c)
-	l.addCheckpoint(it.group, c.in(l.cur, at))
-	it.group.checkpoints[i].id = id
+// movePiece appends a checkpoint, or a piece of one, once more.
+func (l *Log) movePiece(it item, from *segment, c Checkpoint) {
+	old, at := it.checkpoint, place{}
+	if old.single() {
+		at = l.putCheckpoint(RecordCheckpoint, it.group.id, &c)
+	} else {
+		at = l.putPart(it.group.id, &c, Piece{ID: old.id, Part: uint64(it.part), Parts: uint64(len(old.pieces))})
+	}
+	l.unrefPiece(old.pieces[it.part])
+	old.pieces[it.part] = piece{l.cur, at, len(c.Data)}
+	l.refPiece(it.group, old, it.part)
 	l.copies.add(l.cur, at, origin{seg: from, at: it.at})
 	l.stats.Moved += uint64(at.size)
 }

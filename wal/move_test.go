@@ -98,15 +98,12 @@ func TestReadDuringMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := l.ReadCheckpoint(3, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	state, read := nextRead(t, l, 3, 0)
 	if err := l.Done(Do(fs, nextMove(t, l, fs))); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := l.CheckpointData(3, 0, Do(fs, state)); err != nil || string(data) != "idle" {
-		t.Fatalf("%q %v", data, err)
+	if _, err := state.Take(Do(fs, read)); err != nil || string(state.Data()) != "idle" {
+		t.Fatalf("%q %v", state.Data(), err)
 	}
 	if r := l.groups[2].runs[0]; r.seg.seq == 1 || l.isDurable(r.seg, r.at[0]) {
 		t.Fatal("the entry was not moved, or is durable")
@@ -120,13 +117,13 @@ func TestReadDuringMove(t *testing.T) {
 	if entries, err := l.Entries(2, 1, Do(fs, before)); err != nil || len(entries) != 2 {
 		t.Fatal(entries, err)
 	}
-	during, err := l.ReadCheckpoint(3, 0)
-	if err != nil || during.File != "0001.wal" {
-		t.Fatal(during.File, err)
+	during, read := nextRead(t, l, 3, 0)
+	if read.File != "0001.wal" {
+		t.Fatal(read.File)
 	}
 	mustFlush(t, l, fs)
-	if data, err := l.CheckpointData(3, 0, Do(fs, during)); err != nil || string(data) != "idle" {
-		t.Fatalf("%q %v", data, err)
+	if _, err := during.Take(Do(fs, read)); err != nil || string(during.Data()) != "idle" {
+		t.Fatalf("%q %v", during.Data(), err)
 	}
 	if d := diff(m, mustLoad(t, l, fs)); d != "" {
 		t.Fatal(d)

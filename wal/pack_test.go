@@ -116,7 +116,7 @@ func TestFormatBeforePackedEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, version := range []uint32{2, 3, 3} {
+	for _, version := range []uint32{2, formatVersion, formatVersion} {
 		l, _ = mustOpen(t, fs, opt)
 		got, err := load(l, fs)
 		if err != nil || !same(want, got) {

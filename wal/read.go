@@ -44,8 +44,8 @@ type reading struct {
 	lo, term uint64
 	parts    []part
 	until    LSN // not 0: the first have other data once this is durable
-	// A checkpoint.
-	checkpoint *checkpoint
+	// A checkpoint, or a piece of one.
+	checkpoint *CheckpointRead
 }
 
 // part is one record of a read, with the entries from first to last that are asked for.

@@ -28,6 +28,8 @@ const (
 	RecordDrop                             // a checkpoint is no longer needed
 	RecordMoved                            // an entry that is in the log is here, too, from now on
 	RecordPacked                           // consecutive entries that are in the log are here, in one record, from now on
+	RecordPiece                            // a piece of a staged checkpoint's data
+	RecordEnd                              // a staged checkpoint becomes one of the group's, or is given up
 	recordTypes
 )
 
@@ -35,10 +37,22 @@ const (
 	recordHead  = 40 // bytes before a record's payload
 	entryHead   = 16 // bytes of an entry's or checkpoint's payload before its data
 	packedHead  = 24 // the same of packed entries
+	pieceHead   = 40 // the same of a piece of a checkpoint
+	endBytes    = 32 // of the payload of an end record
 	manifestRow = 24 // bytes of a run of segments in a manifest
 	stateBytes  = 56 // of a state record's payload, before the indexes of checkpoints
 	// MaxEntryBytes bounds Entry.Data and Checkpoint.Data, so that offsets in a segment fit 32 bits.
 	MaxEntryBytes = 1 << 30
+)
+
+// stateWithIDs is the kind of a state record in which each checkpoint's index is followed by its id.
+const stateWithIDs EntryKind = 1
+
+// What becomes of a staged checkpoint, by its end record.
+const (
+	endGivenUp    = 0
+	endCheckpoint = 1 // as a RecordCheckpoint
+	endInstall    = 2 // as a RecordInstall
 )
 
 // castagnoli is the polynomial of CRC-32C, for which processors have an instruction.
@@ -53,18 +67,29 @@ type Record struct {
 	Group   GroupID
 
 	Entry Entry // RecordEntry, RecordMoved, RecordPacked; Data points into the buffer that was parsed
-	// Checkpoint is that of a RecordCheckpoint or RecordInstall, with Data as above, and the Index
-	// of a RecordDrop.
+	// Checkpoint is that of a RecordCheckpoint, RecordInstall, RecordPiece or RecordEnd, with Data as above,
+	// and the Index of a RecordDrop.
 	Checkpoint Checkpoint
+	Piece      Piece // RecordPiece, RecordEnd
 	// State holds, by type: state: everything; vote: Term, Vote; commit: Commit;
 	// release: First, PrevTerm.
 	State State
 	// Checkpoints are the indexes of all checkpoints of a RecordState's group, ascending.
 	Checkpoints []uint64
+	// IDs are their ids, 0 for those in one record; empty if all are.
+	IDs []LSN
 	// Live holds the sequence numbers of a manifest's segments as runs.
 	Live []SegmentRun
 	// Table is the payload of a seal; it points into the buffer that was parsed.
 	Table []byte
+}
+
+// Piece says which piece of which staged checkpoint a record has.
+type Piece struct {
+	ID    LSN    // of the checkpoint: where its first piece was written
+	Part  uint64 // from 0
+	Parts uint64 // how many there are
+	End   uint64 // RecordEnd: what becomes of it
 }
 
 // SegmentRun names Count segments with consecutive sequence numbers. SealAt is the file offset of
@@ -155,13 +180,7 @@ func (r *Record) parsePayload(p []byte) bool {
 		}
 		return len(p)%manifestRow == 0
 	case RecordState:
-		if len(p) < stateBytes || len(p)%8 != 0 {
-			return false
-		}
-		r.State = State{u64(0), u64(1), u64(2), u64(3), u64(4), u64(5), u64(6)}
-		for i := stateBytes / 8; i < len(p)/8; i++ {
-			r.Checkpoints = append(r.Checkpoints, u64(i))
-		}
+		return r.parseState(p)
 	case RecordEntry, RecordMoved:
 		if len(p) < entryHead {
 			return false
@@ -178,6 +197,8 @@ func (r *Record) parsePayload(p []byte) bool {
 			return false
 		}
 		r.Checkpoint = Checkpoint{u64(0), u64(1), p[entryHead:]}
+	case RecordPiece, RecordEnd:
+		return r.parsePiece(p)
 	default:
 		return r.parseNumbers(p)
 	}
@@ -203,6 +224,43 @@ func (r *Record) parseNumbers(p []byte) bool {
 		return false
 	}
 	return true
+}
+
+func (r *Record) parseState(p []byte) bool {
+	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(p[8*i:]) }
+	if len(p) < stateBytes || len(p)%8 != 0 {
+		return false
+	}
+	r.State = State{u64(0), u64(1), u64(2), u64(3), u64(4), u64(5), u64(6)}
+	n := len(p) / 8
+	if r.Entry.Kind != stateWithIDs {
+		for i := stateBytes / 8; i < n; i++ {
+			r.Checkpoints = append(r.Checkpoints, u64(i))
+		}
+		return true
+	}
+	for i := stateBytes / 8; i+1 < n; i += 2 {
+		r.Checkpoints, r.IDs = append(r.Checkpoints, u64(i)), append(r.IDs, LSN(u64(i+1)))
+	}
+	return (len(p)-stateBytes)%16 == 0
+}
+
+func (r *Record) parsePiece(p []byte) bool {
+	u64 := func(i int) uint64 { return binary.LittleEndian.Uint64(p[8*i:]) }
+	if r.Type == RecordEnd {
+		if len(p) != endBytes {
+			return false
+		}
+		r.Checkpoint.Index, r.Checkpoint.Term = u64(0), u64(1)
+		r.Piece = Piece{ID: LSN(u64(2)), End: u64(3)}
+		return r.Piece.End <= endInstall
+	}
+	if len(p) < pieceHead {
+		return false
+	}
+	r.Checkpoint = Checkpoint{u64(0), u64(1), p[pieceHead:]}
+	r.Piece = Piece{ID: LSN(u64(2)), Part: u64(3), Parts: u64(4)}
+	return r.Piece.ID <= r.LSN && r.Piece.Part < r.Piece.Parts && r.Piece.Parts > 1 && r.Piece.Parts <= maxPieces
 }
 
 // Walk calls fn with each record in the Data of an OpWrite, in order. The record and what it

@@ -148,6 +148,43 @@ func TestBytes(t *testing.T) {
 			0a00000000000000 |index`,
 			Record{Type: RecordDrop, Checkpoint: Checkpoint{Index: 10}},
 		},
+		{
+			"piece", func(l *Log) { l.putPart(g, &Checkpoint{10, 4, []byte("some")}, Piece{ID: 8, Part: 1, Parts: 3}) },
+			`2c000000 01000000 0f000000 0102030405060708
+			0a00000000000000 |index
+			0400000000000000 |term
+			0800000000000000 |id
+			0100000000000000 |part
+			0300000000000000 |parts
+			736f6d65 |data
+			00000000 |padding`,
+			Record{Type: RecordPiece, Checkpoint: Checkpoint{10, 4, []byte("some")}, Piece: Piece{ID: 8, Part: 1, Parts: 3}},
+		},
+		{
+			"end", func(l *Log) {
+				l.SetVote(g, 1, 1)
+				l.groups[g].staged = []checkpoint{{index: 10, term: 4, id: 8}}
+				l.putEnd(g, &l.groups[g].staged[0], endInstall)
+			},
+			`20000000 01000000 10000000 0102030405060708
+			0a00000000000000 |index
+			0400000000000000 |term
+			0800000000000000 |id
+			0200000000000000 |it is an install`,
+			Record{Type: RecordEnd, Checkpoint: Checkpoint{Index: 10, Term: 4}, Piece: Piece{ID: 8, End: endInstall}},
+		},
+		{
+			"state with ids", func(l *Log) {
+				l.SetVote(g, 5, 3)
+				l.groups[g].checkpoints = []checkpoint{{index: 0, pieces: make([]piece, 1), id: 7}, {index: 10, id: 8}}
+				l.putGroup(l.room(128), l.groups[g])
+			},
+			`58000000 01000000 03010000 0102030405060708
+			0500000000000000 0300000000000000 0000000000000000 0100000000000000 0000000000000000 0000000000000000 0000000000000000
+			0000000000000000 0000000000000000 |checkpoint at 0, in one record
+			0a00000000000000 0800000000000000 |checkpoint at 10, and its id`,
+			Record{Type: RecordState, Entry: Entry{Kind: 1}, State: State{Term: 5, Vote: 3, First: 1}, Checkpoints: []uint64{0, 10}, IDs: []LSN{0, 8}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
@@ -191,8 +228,8 @@ func TestFirstBytes(t *testing.T) {
 	mustOpen(t, fs, Options{SegmentBytes: 4096})
 	want := unhex(t, `
 		4348524f4e57414c |"CHRONWAL"
-		c1fc109e |checksum
-		03000000 |format version
+		84a82ced |checksum
+		04000000 |format version
 		0100000000000000 |sequence number
 		0000000000000000 |base
 		00000000 |epoch
@@ -231,7 +268,7 @@ func TestRollBytes(t *testing.T) {
 	base := LSN(op.Off) + LSN(len(op.Data))
 	sealAt := op.Off + int64(len(op.Data)-len(seal))
 	checkRecord(t, seal, unhex(t, `
-		14000000 01000000 09000000 0000000000000000
+		15000000 01000000 09000000 0000000000000000
 		01 07 |one group: 7
 		01 0b 04 01 |one run from entry 11 on, of term 4, with one entry
 		21 8b03 |264 bytes from the beginning of the file, 395 times 8 bytes long
@@ -239,13 +276,14 @@ func TestRollBytes(t *testing.T) {
 		02 |two checkpoints
 		0a 04 05 19 |at entry 10 of term 4: 5 bytes, in the record at offset 200
 		0b 04 00 b203 |at entry 11 of term 4: nothing, in the record at offset 3472
-		00000000 |padding`), base-LSN(len(seal)), LSN(op.Off))
+		00 |no pieces of checkpoints
+		000000 |padding`), base-LSN(len(seal)), LSN(op.Off))
 	if err := l.Done(Do(fs, op)); err != nil {
 		t.Fatal(err)
 	}
 	op = nextWrite(t, l, fs)
 	h, ok := parseHeader(op.Data)
-	if want := (header{version: 3, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
+	if want := (header{version: 4, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
 		t.Fatalf("%+v", h)
 	}
 	b := op.Data[headerBytes:]

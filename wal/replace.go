@@ -93,9 +93,11 @@ func (l *Log) Stored(g GroupID) (records int, bytes int64) {
 		records += len(gr.runs[i].at)
 		bytes += gr.runs[i].bytes()
 	}
-	for _, c := range gr.checkpoints {
-		records++
-		bytes += int64(c.at.size)
+	for i := range gr.checkpoints {
+		for _, p := range gr.checkpoints[i].pieces {
+			records++
+			bytes += int64(p.at.size)
+		}
 	}
 	return records, bytes
 }

@@ -84,6 +84,7 @@ func (r *recovery) replay() error {
 	if err := r.replayLast(prev); err != nil {
 		return err
 	}
+	r.dropStaged()
 	l := r.log
 	l.dead = 0
 	for _, s := range l.segs {
@@ -205,7 +206,9 @@ func (r *recovery) forgetUnseen() {
 // apply does what a record says, and refuses what Log's methods would never have written.
 func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 	switch rec.Type {
-	case RecordOpen, RecordManifest:
+	case RecordOpen:
+		r.dropStaged()
+	case RecordManifest:
 	case RecordSeal:
 		if !bytes.Equal(rec.Table, appendTable(nil, seg)) {
 			return errTable
@@ -216,11 +219,16 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 		}
 		g := r.log.ensure(rec.Group)
 		g.seen = true
-		r.log.restore(g, rec.State, rec.Checkpoints)
+		r.log.restore(g, rec.State, rec.Checkpoints, rec.IDs)
 	case RecordEntry, RecordMoved:
 		return r.applyEntry(seg, rec, at)
 	case RecordPacked:
 		return r.applyPacked(seg, rec, at)
+	case RecordPiece, RecordEnd:
+		s, ok := r.log.State(rec.Group)
+		if rec.Type == RecordPiece && !r.applyPiece(seg, rec, at) || rec.Type == RecordEnd && !(ok && r.applyEnd(rec, s)) {
+			return contradicts(rec, s)
+		}
 	default:
 		return r.applyChange(seg, rec, at)
 	}
@@ -231,9 +239,7 @@ func (r *recovery) apply(seg *segment, rec *Record, at place) error {
 func (r *recovery) applyChange(seg *segment, rec *Record, at place) error {
 	l := r.log
 	s, ok := l.State(rec.Group)
-	bad := func() error {
-		return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
-	}
+	bad := func() error { return contradicts(rec, s) }
 	switch rec.Type {
 	case RecordVote:
 		if rec.State.Term < s.Term {
@@ -260,12 +266,12 @@ func (r *recovery) applyChange(seg *segment, rec *Record, at place) error {
 		if i := rec.Checkpoint.Index; i+1 < s.First || i > s.Commit {
 			return bad()
 		}
-		l.addCheckpoint(l.ensure(rec.Group), rec.Checkpoint.in(seg, at))
+		l.addSingle(l.ensure(rec.Group), &rec.Checkpoint, piece{seg, at, len(rec.Checkpoint.Data)})
 	case RecordInstall:
 		if i := rec.Checkpoint.Index; i < s.Commit || i+1 == 0 {
 			return bad()
 		}
-		l.install(l.ensure(rec.Group), rec.Checkpoint.in(seg, at))
+		l.installSingle(l.ensure(rec.Group), &rec.Checkpoint, piece{seg, at, len(rec.Checkpoint.Data)})
 	case RecordDrop:
 		if !ok || !l.dropCheckpoint(l.ensure(rec.Group), rec.Checkpoint.Index) {
 			return bad()
@@ -301,11 +307,45 @@ func (r *recovery) applyPacked(seg *segment, rec *Record, at place) error {
 	s, _ := l.State(rec.Group)
 	first := max(e.Index, s.First)
 	g := l.groups[rec.Group]
-	if g == nil || seg.version < formatVersion || e.Last < first || e.Last > s.Commit || e.Last == s.Last && e.Term != s.LastTerm {
+	if g == nil || seg.version < packedVersion || e.Last < first || e.Last > s.Commit || e.Last == s.Last && e.Term != s.LastTerm {
 		return fmt.Errorf("packed entries %d to %d of term %d of group %d don't fit %+v", e.Index, e.Last, e.Term, rec.Group, s)
 	}
 	l.overlay(g, run{seg, first, e.Term, []place{at}, e.Last + 1 - first})
 	return nil
+}
+
+func contradicts(rec *Record, s State) error {
+	return fmt.Errorf("record of type %d for group %d contradicts the ones before it: %+v, checkpoint at %d, after %+v", rec.Type, rec.Group, rec.State, rec.Checkpoint.Index, s)
+}
+
+// applyPiece notes where a piece of a checkpoint is, and returns false if there can't be one.
+func (r *recovery) applyPiece(seg *segment, rec *Record, at place) bool {
+	l := r.log
+	return seg.version >= pieceVersion && l.placePiece(l.ensure(rec.Group), &rec.Checkpoint, rec.Piece, piece{seg, at, len(rec.Checkpoint.Data)})
+}
+
+// applyEnd does what was decided about a staged checkpoint, and returns false if that can't be. Its pieces may lie in a
+// segment that is gone, because the checkpoint was dropped later on; if it wasn't, the last check finds that they are missing.
+func (r *recovery) applyEnd(rec *Record, s State) bool {
+	l, g, i := r.log, r.log.groups[rec.Group], rec.Checkpoint.Index
+	c := g.takeStaged(i, rec.Checkpoint.Term, rec.Piece.ID)
+	switch {
+	case c.index != i || c.term != rec.Checkpoint.Term:
+		return false
+	case rec.Piece.End == endCheckpoint && (i+1 < s.First || i > s.Commit):
+		return false
+	case rec.Piece.End == endInstall && (i < s.Commit || i+1 == 0):
+		return false
+	}
+	l.endStaged(g, c, rec.Piece.End)
+	return true
+}
+
+// dropStaged gives up the checkpoints that were staged and never became the group's: nobody goes on with them after Open.
+func (r *recovery) dropStaged() {
+	for _, g := range r.log.order {
+		r.log.dropStaged(g)
+	}
 }
 
 // checkState reports how a state record contradicts itself.

@@ -79,7 +79,7 @@ func TestScrubFindsRot(t *testing.T) {
 			if len(errs) != 0 || len(damages) != 1 {
 				t.Fatal(off, damages, errs)
 			}
-			if d := damages[0]; d.Group != it.group.id || d.Index != it.index || d.Checkpoint != it.checkpoint || d.File != seg.slot.name || d.Off != int64(it.at.off) || !errors.Is(d, ErrCorrupt) {
+			if d := damages[0]; d.Group != it.group.id || d.Index != it.index || d.Checkpoint != (it.checkpoint != nil) || d.File != seg.slot.name || d.Off != int64(it.at.off) || !errors.Is(d, ErrCorrupt) {
 				t.Fatal(off, d)
 			}
 		case ends:

@@ -10,7 +10,9 @@ import (
 
 const (
 	magic         = "CHRONWAL"
-	formatVersion = 3 // 2 has no packed entries
+	formatVersion = 4
+	pieceVersion  = 4 // the first with checkpoints in pieces
+	packedVersion = 3 // the first with packed entries
 	oldestVersion = 2
 	headerBytes   = 64
 )

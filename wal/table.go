@@ -15,10 +15,11 @@ import (
 
 // What a group, a run, a checkpoint add to a table besides their entries, in bytes, at most.
 const (
-	groupCost      = 10 + 5 + 5 + 5
-	runCost        = 10 + 10 + 5 + 5 + 5 // packed or not
-	checkpointCost = 10 + 10 + 5 + 5
-	recordCost     = groupCost + runCost + 10 // of a record, whatever it is
+	groupCost      = 10 + 5 + 5 + 5 + 5
+	runCost        = 10 + 10 + 5 + 5 + 5          // packed or not
+	checkpointCost = 10 + 10 + 5 + 5              // in one record
+	pieceCost      = 10 + 10 + 10 + 5 + 5 + 5 + 5 // a piece of one
+	recordCost     = groupCost + runCost + 10     // of a record, whatever it is
 )
 
 // entryCost is what an entry adds to a table.
@@ -37,17 +38,20 @@ func appendTable(b []byte, seg *segment) []byte {
 	for _, g := range groups {
 		b = binary.AppendUvarint(b, uint64(g.id))
 		b = g.appendRuns(b, seg)
-		if seg.version >= formatVersion {
+		if seg.version >= packedVersion {
 			b = g.appendPacked(b, seg)
 		}
 		b = g.appendCheckpoints(b, seg)
+		if seg.version >= pieceVersion {
+			b = g.appendPieces(b, seg)
+		}
 	}
 	return b
 }
 
 func (g *group) has(seg *segment) bool {
 	return slices.ContainsFunc(g.runs, func(r run) bool { return r.seg == seg }) ||
-		slices.ContainsFunc(g.checkpoints, func(c checkpoint) bool { return c.seg == seg })
+		g.countPieces(seg, func(*checkpoint) bool { return true }) > 0
 }
 
 func (g *group) appendRuns(b []byte, seg *segment) []byte {
@@ -102,22 +106,46 @@ func btoi(b bool) int {
 }
 
 func (g *group) appendCheckpoints(b []byte, seg *segment) []byte {
-	n := 0
-	for _, c := range g.checkpoints {
-		if c.seg == seg {
-			n++
-		}
-	}
-	b = binary.AppendUvarint(b, uint64(n))
-	for _, c := range g.checkpoints {
-		if c.seg == seg {
+	b = binary.AppendUvarint(b, uint64(g.countPieces(seg, (*checkpoint).single)))
+	for i := range g.checkpoints {
+		if c := &g.checkpoints[i]; c.single() && c.pieces[0].seg == seg {
 			b = binary.AppendUvarint(b, c.index)
 			b = binary.AppendUvarint(b, c.term)
 			b = binary.AppendUvarint(b, uint64(c.size))
-			b = binary.AppendUvarint(b, uint64(c.at.off)/8)
+			b = binary.AppendUvarint(b, uint64(c.pieces[0].at.off)/8)
 		}
 	}
 	return b
+}
+
+func (g *group) appendPieces(b []byte, seg *segment) []byte {
+	b = binary.AppendUvarint(b, uint64(g.countPieces(seg, func(c *checkpoint) bool { return !c.single() })))
+	g.eachCheckpoint(func(c *checkpoint) {
+		if c.single() {
+			return
+		}
+		for part, p := range c.pieces {
+			if p.seg != seg {
+				continue
+			}
+			for _, v := range [...]uint64{c.index, c.term, uint64(c.id), uint64(part), uint64(len(c.pieces)), uint64(p.bytes), uint64(p.at.off) / 8} {
+				b = binary.AppendUvarint(b, v)
+			}
+		}
+	})
+	return b
+}
+
+// countPieces counts records of some checkpoints, staged ones included, in a segment.
+func (g *group) countPieces(seg *segment, which func(*checkpoint) bool) (n int) {
+	g.eachCheckpoint(func(c *checkpoint) {
+		if which(c) {
+			for _, p := range c.pieces {
+				n += btoi(p.seg == seg)
+			}
+		}
+	})
+	return n
 }
 
 var errTable = errors.New("the segment's table contradicts itself or its records")
@@ -172,17 +200,17 @@ func (l *Log) readTable(seg *segment, table []byte) error {
 		for n := t.count(3); n > 0 && !t.bad; n-- {
 			l.readRun(g, seg, &t)
 		}
-		if seg.version >= formatVersion {
+		if seg.version >= packedVersion {
 			for n := t.count(5); n > 0 && !t.bad; n-- {
 				l.readPacked(g, seg, &t)
 			}
 		}
 		for n := t.count(4); n > 0 && !t.bad; n-- {
-			c := checkpoint{index: t.uvarint(), term: t.uvarint(), size: int(min(t.uvarint(), MaxEntryBytes)), seg: seg}
-			c.at = t.place(0, t.uvarint(), uint64(recordBytes(entryHead+c.size))/8)
-			c.id = seg.lsn(c.at)
-			if !t.bad {
-				l.addCheckpoint(g, c)
+			l.readSingle(g, seg, &t)
+		}
+		if seg.version >= pieceVersion {
+			for n := t.count(7); n > 0 && !t.bad; n-- {
+				l.readPiece(g, seg, &t)
 			}
 		}
 	}
@@ -190,6 +218,23 @@ func (l *Log) readTable(seg *segment, table []byte) error {
 		return errTable
 	}
 	return nil
+}
+
+func (l *Log) readSingle(g *group, seg *segment, t *tableReader) {
+	c := Checkpoint{Index: t.uvarint(), Term: t.uvarint()}
+	size := int(min(t.uvarint(), MaxEntryBytes))
+	at := t.place(0, t.uvarint(), uint64(recordBytes(entryHead+size))/8)
+	if !t.bad {
+		l.addSingle(g, &c, piece{seg, at, size})
+	}
+}
+
+func (l *Log) readPiece(g *group, seg *segment, t *tableReader) {
+	c := Checkpoint{Index: t.uvarint(), Term: t.uvarint()}
+	is := Piece{ID: LSN(t.uvarint()), Part: t.uvarint(), Parts: t.uvarint()}
+	size := int(min(t.uvarint(), MaxEntryBytes))
+	at := t.place(0, t.uvarint(), uint64(recordBytes(pieceHead+size))/8)
+	t.bad = t.bad || is.Part >= is.Parts || is.Parts > maxPieces || !l.placePiece(g, &c, is, piece{seg, at, size})
 }
 
 func (l *Log) readRun(g *group, seg *segment, t *tableReader) {
