@@ -129,6 +129,9 @@ func TestCorruptedGroups(t *testing.T) {
 		c.corrupt(g)
 		expect(t, name, CheckConsumerGroup(g), c.want)
 	}
+}
+
+func TestCorruptedModernGroups(t *testing.T) {
 	for name, c := range map[string]struct {
 		corrupt func(*ConsumerGroup)
 		want    string
@@ -149,6 +152,9 @@ func TestCorruptedGroups(t *testing.T) {
 		c.corrupt(g)
 		expect(t, name, CheckConsumerGroup(g), c.want)
 	}
+}
+
+func TestMissedDeliveries(t *testing.T) {
 	for name, list := range map[string][]Delivery{
 		"a record in the middle": {{"t/0", 0, 4}, {"t/0", 5, 10}},
 		"the first":              {{"t/0", 1, 10}},

@@ -112,8 +112,9 @@ func exchange(t *testing.T, h *Host, requests ...[]byte) {
 	}
 }
 
-func TestMetricsOfABrokerAlone(t *testing.T) {
-	h := openBroker(t, 1)
+// becomesReady starts a broker and looks at what it says of itself before and after.
+func becomesReady(t *testing.T, h *Host) {
+	t.Helper()
 	if status, line := get(t, h, "/healthz"); status != 503 || line != "stuck or stopped: broker 1 of cluster c\n" {
 		t.Errorf("before Run, /healthz is %d %q", status, line)
 	}
@@ -126,6 +127,11 @@ func TestMetricsOfABrokerAlone(t *testing.T) {
 	if _, line := get(t, h, "/healthz"); line != "ready: broker 1 of cluster c leads 1 of its 1 groups, 0 of them with replicas that are not in sync; 0 have no leader; the catalog's leader is 1\n" {
 		t.Errorf("/healthz is %q", line)
 	}
+}
+
+func TestMetricsOfABrokerAlone(t *testing.T) {
+	h := openBroker(t, 1)
+	becomesReady(t, h)
 	exchange(t, h, apiVersions, apiVersions, listOffsets)
 	waitFor(t, "the hangup", func() bool { return scrape(t, h)["chronik_client_connections"] == 0 })
 	got := scrape(t, h)

@@ -69,12 +69,24 @@ func TestCreatePartitions(t *testing.T) {
 			return true
 		})
 	}
+	c.expectSpread()
+	if got := c.read("t", 0); len(got) != 1 {
+		t.Errorf("records: %v", got)
+	}
+	c.kill(2)
+	c.start(2)
+	c.until("they are there after a restart", func() bool { return c.nodes[2].node.catalog.partition("t", 4) != nil })
+}
+
+// expectSpread wants the five partitions of topic t on two of three brokers each, led in turn.
+func (c *many) expectSpread() {
+	c.t.Helper()
 	var placed [][]BrokerID
 	for _, p := range c.nodes[1].node.catalog.byName["t"].Partitions {
 		placed = append(placed, brokersOf(p.Replicas))
 	}
 	if diff := cmp.Diff([][]BrokerID{{2, 3}, {3, 1}, {1, 2}, {2, 3}, {3, 1}}, placed); diff != "" {
-		t.Error(diff)
+		c.t.Error(diff)
 	}
 	c.until("the new partitions are led by whom they prefer", func() bool {
 		for i, b := range []BrokerID{2, 3, 1, 2, 3} {
@@ -85,12 +97,6 @@ func TestCreatePartitions(t *testing.T) {
 		}
 		return true
 	})
-	if got := c.read("t", 0); len(got) != 1 {
-		t.Errorf("records: %v", got)
-	}
-	c.kill(2)
-	c.start(2)
-	c.until("they are there after a restart", func() bool { return c.nodes[2].node.catalog.partition("t", 4) != nil })
 }
 
 // Two brokers are asked at once: one of them adds, and the other finds nothing left to add.

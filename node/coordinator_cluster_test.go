@@ -162,6 +162,30 @@ func TestLateAssignmentIsDropped(t *testing.T) {
 	}
 }
 
+// assigning is a SyncGroup request of one member that assigns a part to another.
+func assigning(c, to *consumer, part string) *kmsg.SyncGroupRequest {
+	req := kmsg.NewPtrSyncGroupRequest()
+	req.Version, req.Group, req.Generation, req.MemberID = 3, "g", c.generation, c.id
+	req.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: to.id, MemberAssignment: []byte(part)}}
+	return req
+}
+
+// takeParts reads the answers to SyncGroup requests: what each connection is assigned.
+func (o *one) takeParts() map[ConnID]string {
+	o.t.Helper()
+	got := make(map[ConnID]string)
+	for _, r := range o.replies {
+		resp := kmsg.NewPtrSyncGroupResponse()
+		resp.Version = 3
+		if _, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp); err != nil || resp.ErrorCode != 0 {
+			o.t.Fatal(err, resp.ErrorCode)
+		}
+		got[r.Conn] = string(resp.MemberAssignment)
+	}
+	o.replies = nil
+	return got
+}
+
 // TestAnswersComeAfterTheCommit withholds the disk's results: nothing that the log has to keep is
 // answered before.
 func TestAnswersComeAfterTheCommit(t *testing.T) {
@@ -183,14 +207,8 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 		o.lastID++
 		return Input{Requests: []Request{{Conn: conn, Frame: kafka.AppendRequest(nil, o.lastID, "c", req)}}}
 	}
-	sync := func(c *consumer, part string) *kmsg.SyncGroupRequest {
-		req := kmsg.NewPtrSyncGroupRequest()
-		req.Version, req.Group, req.Generation, req.MemberID = 3, "g", c.generation, c.id
-		req.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: b.id, MemberAssignment: []byte(part)}}
-		return req
-	}
-	ops := stepOnly(frame(12, sync(b, "")))
-	ops = append(ops, stepOnly(frame(11, sync(a, "first")))...)
+	ops := stepOnly(frame(12, assigning(b, b, "")))
+	ops = append(ops, stepOnly(frame(11, assigning(a, b, "first")))...)
 	finish := func() {
 		for _, op := range ops {
 			o.results = append(o.results, wal.Do(o.dir, op))
@@ -198,7 +216,7 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 		o.step(Input{})
 	}
 	// The leader asks again, with another assignment: the first one counts, for members and log alike.
-	again := frame(21, sync(a, "second"))
+	again := frame(21, assigning(a, b, "second"))
 	again.Now = o.now
 	out := o.node.Step(&again)
 	if len(out.Replies) != 1 || out.Replies[0].Conn != 11 {
@@ -206,16 +224,7 @@ func TestAnswersComeAfterTheCommit(t *testing.T) {
 	}
 	ops = append(ops, out.Ops...)
 	finish()
-	got := make(map[ConnID]string)
-	for _, r := range o.replies {
-		resp := kmsg.NewPtrSyncGroupResponse()
-		resp.Version = 3
-		if _, err := kafka.ParseResponse(kafka.Frame(r.Frame).Bytes(), resp); err != nil || resp.ErrorCode != 0 {
-			t.Fatal(err, resp.ErrorCode)
-		}
-		got[r.Conn] = string(resp.MemberAssignment)
-	}
-	o.replies = nil
+	got := o.takeParts()
 	if len(got) != 2 || got[12] != "first" {
 		t.Errorf("parts: %v", got)
 	}

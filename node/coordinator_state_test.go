@@ -274,41 +274,44 @@ func TestListDescribeDelete(t *testing.T) {
 	}
 }
 
+var anyName = rapid.StringMatching(`[a-c]`)
+
+// anyGroupRecord draws a record of a coordinator's log.
+var anyGroupRecord = rapid.Custom(func(t *rapid.T) kafka.Record {
+	group, topic, partition := anyName.Draw(t, "group"), anyName.Draw(t, "topic"), rapid.Int32Range(0, 3).Draw(t, "partition")
+	switch rapid.IntRange(0, 12).Draw(t, "kind") {
+	case 10:
+		return (&modernState{Epoch: rapid.Int32().Draw(t, "epoch"), Topics: anyPartitions.Draw(t, "topics")}).record(group)
+	case 11:
+		return (&modernMember{ID: anyName.Draw(t, "id"), Topics: []string{topic}, Owned: anyPartitions.Draw(t, "owned")}).record(group)
+	case 12:
+		return kafka.Record{Key: modernKey(group, anyName.Draw(t, "id"))}
+	case 0:
+		return groupTombstone(group)
+	case 1:
+		return offsetTombstone(group, topic, partition)
+	case 2, 3:
+		g := &classicGroup{protocolType: "consumer", generation: rapid.Int32().Draw(t, "generation"), protocol: "p", leader: "l", since: rapid.Int64().Draw(t, "since")}
+		for range rapid.IntRange(0, 3).Draw(t, "members") {
+			m := &groupMember{id: anyName.Draw(t, "id"), session: time.Second, rebalance: time.Minute, assignment: rapid.SliceOf(rapid.Byte()).Draw(t, "assignment")}
+			if rapid.Bool().Draw(t, "static") {
+				m.instance = &m.id
+			}
+			m.protocols = []kmsg.JoinGroupRequestProtocol{{Name: "p", Metadata: rapid.SliceOf(rapid.Byte()).Draw(t, "metadata")}}
+			g.enlist(m)
+		}
+		return groupMetadataRecord(group, g.metadata())
+	default:
+		return offsetRecord(group, topic, &committedOffset{
+			partition: partition, offset: rapid.Int64().Draw(t, "offset"), leaderEpoch: rapid.Int32().Draw(t, "epoch"),
+			metadata: anyName.Draw(t, "metadata"), committed: rapid.Int64().Draw(t, "committed"), topicID: GroupID(rapid.Uint64().Draw(t, "topic id")),
+		})
+	}
+})
+
 // TestSnapshotProperties: a state built from a snapshot is the same as one built from the entries, and
 // stays so when more entries come.
 func TestSnapshotProperties(t *testing.T) {
-	name := rapid.StringMatching(`[a-c]`)
-	record := rapid.Custom(func(t *rapid.T) kafka.Record {
-		group, topic, partition := name.Draw(t, "group"), name.Draw(t, "topic"), rapid.Int32Range(0, 3).Draw(t, "partition")
-		switch rapid.IntRange(0, 12).Draw(t, "kind") {
-		case 10:
-			return (&modernState{Epoch: rapid.Int32().Draw(t, "epoch"), Topics: anyPartitions.Draw(t, "topics")}).record(group)
-		case 11:
-			return (&modernMember{ID: name.Draw(t, "id"), Topics: []string{topic}, Owned: anyPartitions.Draw(t, "owned")}).record(group)
-		case 12:
-			return kafka.Record{Key: modernKey(group, name.Draw(t, "id"))}
-		case 0:
-			return groupTombstone(group)
-		case 1:
-			return offsetTombstone(group, topic, partition)
-		case 2, 3:
-			g := &classicGroup{protocolType: "consumer", generation: rapid.Int32().Draw(t, "generation"), protocol: "p", leader: "l", since: rapid.Int64().Draw(t, "since")}
-			for range rapid.IntRange(0, 3).Draw(t, "members") {
-				m := &groupMember{id: name.Draw(t, "id"), session: time.Second, rebalance: time.Minute, assignment: rapid.SliceOf(rapid.Byte()).Draw(t, "assignment")}
-				if rapid.Bool().Draw(t, "static") {
-					m.instance = &m.id
-				}
-				m.protocols = []kmsg.JoinGroupRequestProtocol{{Name: "p", Metadata: rapid.SliceOf(rapid.Byte()).Draw(t, "metadata")}}
-				g.enlist(m)
-			}
-			return groupMetadataRecord(group, g.metadata())
-		default:
-			return offsetRecord(group, topic, &committedOffset{
-				partition: partition, offset: rapid.Int64().Draw(t, "offset"), leaderEpoch: rapid.Int32().Draw(t, "epoch"),
-				metadata: name.Draw(t, "metadata"), committed: rapid.Int64().Draw(t, "committed"), topicID: GroupID(rapid.Uint64().Draw(t, "topic id")),
-			})
-		}
-	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := coordinator{node: &Node{}}, coordinator{node: &Node{}}
 		apply := func(c *coordinator, entries [][]kafka.Record) {
@@ -316,7 +319,7 @@ func TestSnapshotProperties(t *testing.T) {
 				c.apply(0, 0, appendGroupBatch(nil, records, 0))
 			}
 		}
-		entries := rapid.SliceOf(rapid.SliceOfN(record, 1, 3))
+		entries := rapid.SliceOf(rapid.SliceOfN(anyGroupRecord, 1, 3))
 		apply(&a, entries.Draw(t, "before"))
 		if err := b.restore([][]byte{a.state(0)}); err != nil {
 			t.Fatal(err)

@@ -15,6 +15,26 @@ import (
 	"chronik/kafka"
 )
 
+// expectTimes reads the records of topic t, checks their batches, and compares their timestamps.
+func (o *one) expectTimes(want ...int64) {
+	t := o.t
+	t.Helper()
+	var times []int64
+	if err := kafka.SplitBatches(o.fetch(fetchRequest("t", 0)).RecordBatches, func(one []byte) {
+		if _, err := kafka.CheckBatch(withoutOffset(one), 1<<20); err != nil {
+			t.Error(err)
+		}
+		if err := kafka.Records(one, func(_, ms int64, _, _ []byte) error { times = append(times, ms); return nil }); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(want, times); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLogAppendTime(t *testing.T) {
 	o := newOne(t, nil)
 	if e := o.createWith("t", "message.timestamp.type=LogAppendTime"); e != "NONE" {
@@ -47,24 +67,7 @@ func TestLogAppendTime(t *testing.T) {
 	if offset != 2 || second < first+1000 {
 		t.Errorf("offset %d at %d, want 2 at least a second after %d", offset, second, first)
 	}
-	check := func() {
-		t.Helper()
-		var times []int64
-		if err := kafka.SplitBatches(o.fetch(fetchRequest("t", 0)).RecordBatches, func(one []byte) {
-			if _, err := kafka.CheckBatch(withoutOffset(one), 1<<20); err != nil {
-				t.Error(err)
-			}
-			if err := kafka.Records(one, func(_, ms int64, _, _ []byte) error { times = append(times, ms); return nil }); err != nil {
-				t.Error(err)
-			}
-		}); err != nil {
-			t.Error(err)
-		}
-		if diff := cmp.Diff([]int64{first, first, second, second}, times); diff != "" {
-			t.Error(diff)
-		}
-	}
-	check()
+	o.expectTimes(first, first, second, second)
 	for timestamp, want := range map[int64]int64{0: 0, first: 0, first + 1: 2, second: 2, second + 1: -1} {
 		if got := o.offsetAt("t", timestamp); got != want {
 			t.Errorf("offset at %d: %d, want %d", timestamp, got, want)
@@ -74,7 +77,7 @@ func TestLogAppendTime(t *testing.T) {
 	for range 20 {
 		o.step(Input{})
 	}
-	check()
+	o.expectTimes(first, first, second, second)
 	if offset, again := write(2); offset != 2 || again != second {
 		t.Errorf("after a restart the retry has offset %d and time %d", offset, again)
 	}

@@ -225,6 +225,15 @@ func configsScene(s *session) {
 		return req
 	}())
 	s.row("alter, unknown broker", alter(ofBroker, "99", set("log.retention.ms", "1")))
+	replacedConfigs(s)
+	check := alter(ofTopic, "k", set("retention.ms", "77"))
+	check.ValidateOnly = true
+	s.row("alter, only check", check)
+	s.row("only checked", describeConfigs(ofTopic, "k", "retention.ms"))
+}
+
+// replacedConfigs asks AlterConfigs, which replaces all that is set.
+func replacedConfigs(s *session) {
 	s.row("replace", replaceConfigs(ofTopic, "k", "segment.bytes", "2000000"))
 	s.row("replaced", describeConfigs(ofTopic, "k", "segment.bytes"))
 	s.row("replace with nothing", replaceConfigs(ofTopic, "k"))
@@ -233,10 +242,6 @@ func configsScene(s *session) {
 	s.row("replace, unknown key", replaceConfigs(ofTopic, "k", "no.such.key", "1"))
 	s.row("replace, a bad value", replaceConfigs(ofTopic, "k", "retention.ms", "x"))
 	s.row("replace, a key twice", replaceConfigs(ofTopic, "k", "retention.ms", "1", "retention.ms", "2"))
-	check := alter(ofTopic, "k", set("retention.ms", "77"))
-	check.ValidateOnly = true
-	s.row("alter, only check", check)
-	s.row("only checked", describeConfigs(ofTopic, "k", "retention.ms"))
 }
 
 func replicasScene(s *session) {

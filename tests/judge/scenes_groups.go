@@ -44,22 +44,7 @@ func committedScene(s *session) {
 	s.row("commit, a generation without a member", commit("o", "", 3, "o", 0, 1))
 	s.row("commit, a member without a generation", commit("o", "nobody", -1, "o", 0, 1))
 	s.row("commit, a new group with a generation", commit("o-new", "nobody", 1, "o", 0, 1))
-	with := func(name string, change func(*kmsg.OffsetCommitRequest)) {
-		req := commit("o", "", -1, "o", 1, 1)
-		change(req)
-		s.row(name, req)
-	}
-	with("commit, 5000 bytes of metadata", func(r *kmsg.OffsetCommitRequest) {
-		r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(make([]byte, 5000)))
-	})
-	with("commit, 4096 bytes of metadata", func(r *kmsg.OffsetCommitRequest) {
-		r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(make([]byte, 4096)))
-	})
-	with("commit, null metadata", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions[0].Metadata = nil })
-	with("commit, leader epoch -5", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions[0].LeaderEpoch = -5 })
-	with("commit, no topics", func(r *kmsg.OffsetCommitRequest) { r.Topics = nil })
-	with("commit, no partitions", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions = nil })
-	with("commit, an instance nobody knows", func(r *kmsg.OffsetCommitRequest) { r.InstanceID = kmsg.StringPtr("i") })
+	oddCommits(s)
 	s.row("committed, two groups", func() kmsg.Request {
 		req := committed("o", "o", 0)
 		req.Groups = append(req.Groups, committed("o-none", "o", 0).Groups...)
@@ -84,6 +69,26 @@ func committedScene(s *session) {
 	s.row("delete group", deleteGroups("o"))
 	s.row("delete group again", deleteGroups("o"))
 	s.row("committed, a deleted group", committed("o", "o", 0))
+}
+
+// oddCommits are commits with metadata, epochs and lists as few clients send them.
+func oddCommits(s *session) {
+	with := func(name string, change func(*kmsg.OffsetCommitRequest)) {
+		req := commit("o", "", -1, "o", 1, 1)
+		change(req)
+		s.row(name, req)
+	}
+	with("commit, 5000 bytes of metadata", func(r *kmsg.OffsetCommitRequest) {
+		r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(make([]byte, 5000)))
+	})
+	with("commit, 4096 bytes of metadata", func(r *kmsg.OffsetCommitRequest) {
+		r.Topics[0].Partitions[0].Metadata = kmsg.StringPtr(string(make([]byte, 4096)))
+	})
+	with("commit, null metadata", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions[0].Metadata = nil })
+	with("commit, leader epoch -5", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions[0].LeaderEpoch = -5 })
+	with("commit, no topics", func(r *kmsg.OffsetCommitRequest) { r.Topics = nil })
+	with("commit, no partitions", func(r *kmsg.OffsetCommitRequest) { r.Topics[0].Partitions = nil })
+	with("commit, an instance nobody knows", func(r *kmsg.OffsetCommitRequest) { r.InstanceID = kmsg.StringPtr("i") })
 }
 
 func classicScene(s *session) {

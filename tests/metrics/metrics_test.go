@@ -94,8 +94,11 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-func TestMetricsSayWhatHappened(t *testing.T) {
-	kafka, addr := startBroker(t)
+const records, size = 500, 1000
+
+// writeAndRead produces records to a topic, one by one, and consumes them.
+func writeAndRead(t *testing.T, kafka string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics("t"), kgo.DefaultProduceTopic("t"),
@@ -104,7 +107,6 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	const records, size = 500, 1000
 	for i := range records { // one at a time, so one batch and one request each
 		if err := client.ProduceSync(ctx, kgo.SliceRecord(make([]byte, size))).FirstErr(); err != nil {
 			t.Fatalf("record %d: %v", i, err)
@@ -117,6 +119,11 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		}
 		got += fetches.NumRecords()
 	}
+}
+
+func TestMetricsSayWhatHappened(t *testing.T) {
+	kafka, addr := startBroker(t)
+	writeAndRead(t, kafka)
 	m := scrape(t, addr)
 	for range 100 { // the last reads ahead, and the last answer is counted after it was taken
 		if m["chronik_cold_reads"] == 0 && m["chronik_client_sent_bytes_total"] >= records*size {
