@@ -61,7 +61,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventCommandRefused:    {slog.LevelWarn, "refused a command to the catalog, which is of another release or no command at all", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
-	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and made anew from the others if there are any", "entry"},
+	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and re-created from the others if there are any", "entry"},
 	node.EventDiskFull:          {slog.LevelWarn, "the disk is full (1) or has space again (0): while it is full, this broker takes no records and hands its leaderships over; make room, then it goes on by itself", "full"},
 	node.EventBrokerRemoved:     {slog.LevelWarn, "a broker was removed from the cluster; if it still runs, it ends by itself", "broker"},
 	node.EventReplicasChanged:   {slog.LevelInfo, "the replicas of a group changed", "voters"},

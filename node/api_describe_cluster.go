@@ -25,7 +25,7 @@ func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 		resp.ClusterAuthorizedOperations = operationsOnCluster
 	}
 	live := make(map[BrokerID]bool)
-	for _, m := range n.brokers() {
+	for _, m := range n.liveBrokers() {
 		live[m.ID] = true
 	}
 	for _, m := range n.members() {

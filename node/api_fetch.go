@@ -102,7 +102,7 @@ func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	}
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
-	f.reader = entryWait{request: r, ready: f.wake}
+	f.reader = entryWait{request: r, again: f.wake}
 	r.onEnd(f.unpark)
 	f.merge(func() {
 		f.try()

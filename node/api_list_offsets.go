@@ -36,7 +36,7 @@ const (
 type listOffsets struct {
 	request *request
 	resp    *kmsg.ListOffsetsResponse
-	left    int
+	left    int                    // partitions without a result, and one until all have been looked at
 	named   map[namedPartition]int // how often
 }
 

@@ -112,7 +112,7 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &n.cfg.ClusterID
 	resp.ControllerID = n.controller()
-	for _, m := range n.brokers() {
+	for _, m := range n.liveBrokers() {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
 		if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded

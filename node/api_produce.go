@@ -35,7 +35,7 @@ type produce struct {
 	request *request
 	resp    *kmsg.ProduceResponse
 	acks    int16
-	left    int               // partitions without a result
+	left    int               // partitions without a result, and one until all have been looked at
 	failed  bool              // any partition
 	others  bool              // Kafka would wait for other replicas, too
 	named   map[BrokerID]bool // whose addresses are in the answer

@@ -58,10 +58,10 @@ func (n *Node) member(id BrokerID) *Member {
 	return nil
 }
 
-// brokers lists the brokers of the cluster, ascending, without those that have been dead for a while.
+// liveBrokers lists the brokers of the cluster, ascending, without those that have been dead for a while.
 // A broker that only restarts stays in the list. Newer versions of librdkafka drop a broker that is missing from one
 // answer, and if it was the coordinator of a group, they wait for ever.
-func (n *Node) brokers() []*Member {
+func (n *Node) liveBrokers() []*Member {
 	var live []*Member
 	for _, m := range n.members() {
 		if p := n.peer(m.ID); p == nil || n.now.Sub(p.heard) < brokerSession {

@@ -18,7 +18,7 @@ const (
 // entryWait is a fetch or a search that may have to wait for old entries.
 type entryWait struct {
 	request *request
-	ready   func()    // looks again, whether or not the request is over
+	again   func()    // looks again, whether or not the request is over
 	in      []GroupID // groups in which it waits for a read, each once
 }
 
@@ -56,11 +56,11 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 		_, there := n.log.Address(g.id, index)
 		switch {
 		case rd.request.over():
-			rd.readyIn(g.id)
+			rd.lookAgain(g.id)
 		case underWay:
 			n.coldFor[g.id] = append(n.coldFor[g.id], rd)
 		case n.byID[g.id] != g || !there || n.cold.lookup(g.id, index) != nil: // the world has moved on
-			rd.readyIn(g.id)
+			rd.lookAgain(g.id)
 		default:
 			end := g.applied + 1
 			if p := n.partitions[g.id]; p != nil {
@@ -78,10 +78,10 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 	})
 }
 
-// readyIn lets a reader look again: the entry that it waited for in a group may be in memory now.
-func (rd *entryWait) readyIn(id GroupID) {
+// lookAgain lets a reader look again: the entry that it waited for in a group may be in memory now.
+func (rd *entryWait) lookAgain(id GroupID) {
 	rd.in = slices.DeleteFunc(rd.in, func(in GroupID) bool { return in == id })
-	rd.ready()
+	rd.again()
 }
 
 // coldDone is called when a read of old entries is done. It wakes all readers that wait in the group, and raft.
@@ -98,6 +98,6 @@ func (n *Node) coldDone(read coldRead, err error) {
 	waiting := n.coldFor[read.group]
 	delete(n.coldFor, read.group)
 	for _, rd := range waiting {
-		rd.readyIn(read.group) // which may wait again
+		rd.lookAgain(read.group) // which may wait again
 	}
 }

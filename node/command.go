@@ -268,9 +268,8 @@ func (n *Node) receiveCommand(bytes []byte) {
 	n.catalog.group.propose(bytes, func(any, error) {})
 }
 
-// relayCommand takes a command from another broker. One that joins may know only brokers that don't lead
-// group 0, so they pass its commands on, once, and tell it who the others are, as soon as they know
-// where it is.
+// relayCommand takes a command from another broker. A joining broker may know only followers of group 0. A follower
+// forwards its commands by one hop, and sends it the member list once it knows its address.
 func (n *Node) relayCommand(from BrokerID, bytes []byte) {
 	leader := brokerOf(n.catalog.group.lead)
 	p := n.peer(leader)

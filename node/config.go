@@ -35,7 +35,7 @@ type Config struct {
 	// group 0.
 	Members []Member
 
-	// LogDir is the folder that DescribeLogDirs tells of. The node only passes it on. Default "data".
+	// LogDir is the folder that DescribeLogDirs reports. The node only passes it on. Default "data".
 	LogDir string
 
 	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
@@ -131,8 +131,8 @@ type Config struct {
 	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
 	ColdReadBytes int64
 	// CatchUpBytesPerSecond bounds how fast entries that a majority has already are sent to followers that are
-	// behind, all together, so that they don't take the disk, the network and the CPU from the others. Twice what is
-	// written comes on top, or they might never catch up. Default 64 MiB; negative: no bound.
+	// behind, all together, so that they don't take the disk, the network and the CPU from the others. Twice the
+	// rate of new writes is added, or they might never catch up. Default 64 MiB; negative: no bound.
 	CatchUpBytesPerSecond int64
 	// ReplicationBytes bounds the entries in one message to a follower. Default 128 KiB.
 	ReplicationBytes uint64

@@ -205,7 +205,7 @@ func (n *Node) hangUp(id ConnID) {
 type wait struct {
 	request *request
 	resp    kmsg.Response
-	left    int
+	left    int // parts without a result, and one until all have been asked for
 }
 
 func waitFor(r *request, resp kmsg.Response, parts int) *wait {

@@ -132,7 +132,7 @@ func (g *group) noteRole(soft *raft.SoftState) {
 func (g *group) abdicate() {
 	lost := append(append(g.ordered, g.proposed...), g.pending...)
 	g.ordered, g.proposed, g.pending, g.entries = nil, nil, nil, nil
-	g.lose(lost)
+	g.loseProposals(lost)
 	g.reads.fail(g)
 	if g.serving {
 		g.serving = false

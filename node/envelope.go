@@ -132,10 +132,10 @@ func appendLeads(b []byte, leads []lead) []byte {
 // raftMessage is one message with room for what its fields point at: one allocation.
 type raftMessage struct {
 	pb.Message
-	typ                                     pb.MessageType
-	to, from, term, logTerm, index, commit_ uint64
-	hint                                    uint64
-	reject_                                 bool
+	typ                                       pb.MessageType
+	to, from, term, logTerm, index, committed uint64
+	hint                                      uint64
+	rejected                                  bool
 }
 
 // raftEntry is the same for an entry.
@@ -156,12 +156,12 @@ func (r *reader) message() (GroupID, *pb.Message) {
 	m := &raftMessage{from: r.uvarint(), to: r.uvarint()}
 	m.typ = pb.MessageType(r.uvarint())
 	m.term, m.logTerm, m.index = r.uvarint(), r.uvarint(), r.uvarint()
-	m.commit_, m.hint = r.uvarint(), r.uvarint()
-	m.reject_ = r.byte() != 0
+	m.committed, m.hint = r.uvarint(), r.uvarint()
+	m.rejected = r.byte() != 0
 	m.Context = r.bytes()
 	m.Message.Type, m.To, m.From = &m.typ, &m.to, &m.from
 	m.Term, m.LogTerm, m.Index = &m.term, &m.logTerm, &m.index
-	m.Commit, m.RejectHint, m.Reject = &m.commit_, &m.hint, &m.reject_
+	m.Commit, m.RejectHint, m.Reject = &m.committed, &m.hint, &m.rejected
 	m.Entries = r.entries()
 	return g, &m.Message
 }

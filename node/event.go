@@ -31,7 +31,7 @@ const (
 	EventBrokerRegistered            // N = broker id
 	EventDuplicateBatch              // Group, N = offset answered again: a retry met the producer's window
 	EventSequenceRefused             // Group, N = producer id
-	EventFetchParked                 // Group
+	EventFetchParked                 // a fetch waits, at partitions of any number of groups
 	EventRequestRefused              // Text = why; the connection is closed
 	EventCommandRefused              // N = broker that it came from, Text = why
 	EventEnvelopeRefused             // N = broker that sent it, Text = why

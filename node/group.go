@@ -202,7 +202,7 @@ func (g *group) advance() {
 			}
 		}
 		g.noteRole(rd.SoftState)
-		g.reads.ready(g, rd.ReadStates)
+		g.reads.confirmed(g, rd.ReadStates)
 		if g.node.spent(1) && len(g.proposed) == 0 && g.rn.HasReady() {
 			g.touch() // goes on in the next step
 			break
@@ -245,7 +245,7 @@ func (g *group) persist(m *pb.Message) {
 	if len(m.Responses) > 0 || hardTerm > g.pipe.durableTerm {
 		g.node.log.Sync()
 		g.pipe.append(g.node.log.End(), hardTerm, m.Responses)
-		g.node.wait(g)
+		g.node.awaitDurable(g)
 	}
 }
 

@@ -127,7 +127,7 @@ type Node struct {
 	placing   placing                  // stays across steps
 	ownWork   int                      // of errands in this step
 	dirty     []*group                 // to be advanced
-	waiting   []waitingGroup           // for appends, in the order in which they become durable; stays across steps
+	appends   []appendUnderWay         // in the order in which they become durable; stays across steps
 	woken     []*fetch                 // to be tried again
 	due       []func()                 // see later
 	records   []wal.Entry              // scratch
@@ -242,8 +242,8 @@ func (n *Node) advance() {
 	}
 }
 
-// waitingGroup is a group and the end of one of its appends.
-type waitingGroup struct {
+// appendUnderWay is an append of a group that isn't durable: where it ends.
+type appendUnderWay struct {
 	group *group
 	end   wal.LSN
 }
@@ -254,18 +254,18 @@ func (n *Node) settle(limit int) {
 	durable := n.log.Durable()
 	for first := true; n.unsettled() && (first || n.out.Work.Cost() < limit); first = false {
 		n.out.Work.Advanced++
-		g := n.waiting[0].group
-		n.waiting[0] = waitingGroup{}
-		n.waiting = n.waiting[1:]
+		g := n.appends[0].group
+		n.appends[0] = appendUnderWay{}
+		n.appends = n.appends[1:]
 		g.durable(durable)
 	}
 }
 
 // unsettled reports whether an append is durable whose group doesn't know it.
-func (n *Node) unsettled() bool { return len(n.waiting) > 0 && n.waiting[0].end <= n.log.Durable() }
+func (n *Node) unsettled() bool { return len(n.appends) > 0 && n.appends[0].end <= n.log.Durable() }
 
-// wait notes that a group has an append under way that ends where the log does.
-func (n *Node) wait(g *group) { n.waiting = append(n.waiting, waitingGroup{g, n.log.End()}) }
+// awaitDurable notes that a group has an append under way that ends where the log does.
+func (n *Node) awaitDurable(g *group) { n.appends = append(n.appends, appendUnderWay{g, n.log.End()}) }
 
 func (n *Node) retryFetches() {
 	for first := true; len(n.woken) > 0 && (first || !n.spent(1)); first = false {

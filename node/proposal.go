@@ -74,7 +74,7 @@ func (g *group) proposePending() {
 	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})
 	if err != nil { // not the leader any more, or handing over leadership
 		g.proposed = nil
-		g.lose(pending)
+		g.loseProposals(pending)
 	}
 }
 
@@ -109,7 +109,8 @@ func (g *group) complete(e *pb.Entry, result any) {
 	p.done(result, nil)
 }
 
-func (g *group) lose(lost []proposal) {
+// loseProposals tells those who proposed that this broker doesn't lead any more; what they proposed may still be committed.
+func (g *group) loseProposals(lost []proposal) {
 	if len(lost) > 0 {
 		g.node.event(Event{Kind: EventProposalLost, Group: g.id, Term: g.term, N: int64(len(lost))})
 	}

@@ -90,8 +90,8 @@ func (q *readQueue) tick(g *group) {
 	}
 }
 
-// ready takes raft's answers.
-func (q *readQueue) ready(g *group, states []raft.ReadState) {
+// confirmed takes raft's answers.
+func (q *readQueue) confirmed(g *group, states []raft.ReadState) {
 	for _, s := range states {
 		if q.round == 0 || binary.BigEndian.Uint64(s.RequestCtx) != q.round {
 			continue // the second answer to a round that was repeated

@@ -65,7 +65,7 @@ func (s *search) from(c cursor) {
 	p, n := s.part, s.node
 	for c.base < p.highWatermark {
 		at := c
-		s.reader = entryWait{request: s.list.request, ready: func() { s.again(at) }}
+		s.reader = entryWait{request: s.list.request, again: func() { s.again(at) }}
 		e, err := n.entry(p, c.index, &s.reader)
 		if err != nil {
 			s.out.ErrorCode = code(err)

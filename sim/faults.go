@@ -37,8 +37,8 @@ func (w *world) arm() {
 
 // observe counts an event at a broker and schedules the faults that waited for it. A fault without
 // delay fires before anything else happens.
-func (w *world) observe(event_ int, b *broker) {
-	for _, i := range w.anchored[event_] {
+func (w *world) observe(kind int, b *broker) {
+	for _, i := range w.anchored[kind] {
 		a := &w.armed[i]
 		if a.fires == 0 || a.broker != 0 && a.broker != b.number || w.healing {
 			continue

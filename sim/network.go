@@ -13,7 +13,7 @@ import (
 // Injected: latency (exponential, one message in 40 ten times as slow), heavy tail of seconds, loss,
 // duplication, reordering (each message has a latency of its own, unless the plan wants links in
 // order), symmetric and one-way partitions (one broker, one link, two halves, the leader), clogs
-// that end in a burst. A link holds at most linkCap messages; what comes on top is lost.
+// that end in a burst. A link holds at most linkCap messages; further ones are lost.
 //
 // Never injected: changed or cut bytes, messages to the wrong broker, messages that nobody sent.
 //
