@@ -21,6 +21,114 @@ type chunk struct {
 func (c *chunk) start() LSN { return c.seg.base + LSN(c.off) }
 func (c *chunk) end() LSN   { return c.start() + LSN(len(c.buf)) }
 
+// Next returns an operation to carry out, until it returns false. The caller asks again after
+// every append and every Done.
+func (l *Log) Next() (Op, bool) {
+	if l.err != nil {
+		return Op{}, false
+	}
+	if op, ok := l.nextWrite(); ok {
+		return op, true
+	}
+	if op, ok := l.nextPrepare(); ok {
+		return op, true
+	}
+	if len(l.surplus) > 0 && !l.removing {
+		l.removing = true
+		return l.op(OpRemove, l.surplus[0].name), true
+	}
+	return l.nextMove()
+}
+
+func (l *Log) op(kind OpKind, file string) Op {
+	l.lastOp++
+	return Op{ID: l.lastOp, Kind: kind, File: file}
+}
+
+// nextWrite hands out the first chunk if somebody waits for it and its segment has a file.
+func (l *Log) nextWrite() (Op, bool) {
+	if l.writing != nil {
+		return Op{}, false
+	}
+	l.putPiece()
+	if len(l.chunks) == 0 || l.chunks[0].start() >= l.want {
+		return Op{}, false
+	}
+	c := l.chunks[0]
+	if c.seg.slot.name == "" && !l.takeSlot(c.seg) {
+		return Op{}, false
+	}
+	l.chunks[0] = chunk{}
+	l.chunks = l.chunks[1:]
+	records := l.seal(&c)
+	l.writing = &c
+	op := l.op(OpWrite, c.seg.slot.name)
+	op.Off, op.N, op.Data = c.off, records, c.buf
+	return op, true
+}
+
+// seal fills in the durable position and the checksum of a chunk's records, and counts them.
+func (l *Log) seal(c *chunk) (records int64) {
+	off := 0
+	if c.off == 0 {
+		off = headerBytes
+	}
+	for off < len(c.buf) {
+		size := recordBytes(int(binary.LittleEndian.Uint32(c.buf[off+4:])))
+		sealRecord(c.buf[off:off+size], l.durable)
+		off += size
+		records++
+	}
+	return records
+}
+
+// Done takes the result of a finished operation that Next handed out. (An OpRead's goes to Entries
+// or CheckpointData, an OpScrub's to Scrubbed.) Its error is fatal: the log hands out nothing more,
+// and the process has to end, because what is on the disk is now unknown. An OpMove that failed and
+// an OpPrepare that found no space (see Full) are no error.
+func (l *Log) Done(res Result) error {
+	if l.err != nil {
+		return l.err
+	}
+	switch {
+	case res.Op.Kind == OpMove:
+		l.moveRead(res)
+		return nil
+	case res.Op.Kind == OpPrepare && errors.Is(res.Err, ErrNoSpace):
+		l.noSpace()
+		return nil
+	case res.Err != nil:
+		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+
+			"see to the disk and restart the broker, which recovers what is durable: %w", res.Op.Kind, res.Op.File, res.Op.Off, res.Err)
+		return l.err
+	}
+	switch op := res.Op; op.Kind {
+	case OpWrite:
+		l.written()
+	case OpPrepare:
+		l.prepared(slot{op.File, op.N})
+	case OpRemove:
+		l.removing = false
+		l.stats.Removed++
+		l.surplus = slices.Delete(l.surplus, 0, 1)
+	default:
+		panic(fmt.Sprintf("wal: Done of %v", op.Kind))
+	}
+	return nil
+}
+
+func (l *Log) written() {
+	c := l.writing
+	l.writing = nil
+	l.durable = c.end()
+	l.copies.settle(l.durable)
+	c.seg.slot.size = max(c.seg.slot.size, c.off+int64(len(c.buf)))
+	if len(l.spare) < maxSpare && cap(c.buf) <= 2*l.opt.FlushBytes {
+		l.spare = append(l.spare, c.buf[:0])
+	}
+	l.reclaim()
+}
+
 // add buffers a record, in the next segment if it doesn't fit this one, and returns its payload
 // for the caller to fill in before anything else happens.
 func (l *Log) add(t RecordType, kind EntryKind, g GroupID, n int) []byte {
@@ -179,112 +287,4 @@ func (l *Log) putManifest(c *chunk, runs []SegmentRun) {
 			s.freeAt = l.End()
 		}
 	}
-}
-
-// Next returns an operation to carry out, until it returns false. The caller asks again after
-// every append and every Done.
-func (l *Log) Next() (Op, bool) {
-	if l.err != nil {
-		return Op{}, false
-	}
-	if op, ok := l.nextWrite(); ok {
-		return op, true
-	}
-	if op, ok := l.nextPrepare(); ok {
-		return op, true
-	}
-	if len(l.surplus) > 0 && !l.removing {
-		l.removing = true
-		return l.op(OpRemove, l.surplus[0].name), true
-	}
-	return l.nextMove()
-}
-
-func (l *Log) op(kind OpKind, file string) Op {
-	l.lastOp++
-	return Op{ID: l.lastOp, Kind: kind, File: file}
-}
-
-// nextWrite hands out the first chunk if somebody waits for it and its segment has a file.
-func (l *Log) nextWrite() (Op, bool) {
-	if l.writing != nil {
-		return Op{}, false
-	}
-	l.putPiece()
-	if len(l.chunks) == 0 || l.chunks[0].start() >= l.want {
-		return Op{}, false
-	}
-	c := l.chunks[0]
-	if c.seg.slot.name == "" && !l.takeSlot(c.seg) {
-		return Op{}, false
-	}
-	l.chunks[0] = chunk{}
-	l.chunks = l.chunks[1:]
-	records := l.seal(&c)
-	l.writing = &c
-	op := l.op(OpWrite, c.seg.slot.name)
-	op.Off, op.N, op.Data = c.off, records, c.buf
-	return op, true
-}
-
-// seal fills in the durable position and the checksum of a chunk's records, and counts them.
-func (l *Log) seal(c *chunk) (records int64) {
-	off := 0
-	if c.off == 0 {
-		off = headerBytes
-	}
-	for off < len(c.buf) {
-		size := recordBytes(int(binary.LittleEndian.Uint32(c.buf[off+4:])))
-		sealRecord(c.buf[off:off+size], l.durable)
-		off += size
-		records++
-	}
-	return records
-}
-
-// Done takes the result of a finished operation that Next handed out. (An OpRead's goes to Entries
-// or CheckpointData, an OpScrub's to Scrubbed.) Its error is fatal: the log hands out nothing more,
-// and the process has to end, because what is on the disk is now unknown. An OpMove that failed and
-// an OpPrepare that found no space (see Full) are no error.
-func (l *Log) Done(res Result) error {
-	if l.err != nil {
-		return l.err
-	}
-	switch {
-	case res.Op.Kind == OpMove:
-		l.moveRead(res)
-		return nil
-	case res.Op.Kind == OpPrepare && errors.Is(res.Err, ErrNoSpace):
-		l.noSpace()
-		return nil
-	case res.Err != nil:
-		l.err = fmt.Errorf("the log is closed: %v of %s at offset %d failed, and what is on the disk is now unknown; "+
-			"see to the disk and restart the broker, which recovers what is durable: %w", res.Op.Kind, res.Op.File, res.Op.Off, res.Err)
-		return l.err
-	}
-	switch op := res.Op; op.Kind {
-	case OpWrite:
-		l.written()
-	case OpPrepare:
-		l.prepared(slot{op.File, op.N})
-	case OpRemove:
-		l.removing = false
-		l.stats.Removed++
-		l.surplus = slices.Delete(l.surplus, 0, 1)
-	default:
-		panic(fmt.Sprintf("wal: Done of %v", op.Kind))
-	}
-	return nil
-}
-
-func (l *Log) written() {
-	c := l.writing
-	l.writing = nil
-	l.durable = c.end()
-	l.copies.settle(l.durable)
-	c.seg.slot.size = max(c.seg.slot.size, c.off+int64(len(c.buf)))
-	if len(l.spare) < maxSpare && cap(c.buf) <= 2*l.opt.FlushBytes {
-		l.spare = append(l.spare, c.buf[:0])
-	}
-	l.reclaim()
 }
