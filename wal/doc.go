@@ -176,7 +176,7 @@
 // segment, the log reads it piece by piece (OpMove) and appends the live records again at its end:
 // entries as moved records, checkpoints as they were. Then nothing in the segment is needed. When a
 // piece has been read, the index decides what of it is still live; nothing can change between that
-// and the append. So a moved record is always a copy of what is live at that point of the log, and
+// and the append. So what was moved is always a copy of what is live at that point of the log, and
 // whatever replaces it later comes after it. The youngest copy is the right one for recovery, moved
 // or not.
 //
@@ -188,6 +188,14 @@
 // Moves come to an end. A segment is emptied only if its live records, and the manifest that leaves it
 // out, fill a small share of a segment. Damaged records aren't moved. They stay, so that the next read
 // finds the damage too.
+//
+// # Entries that shrink
+//
+// Compaction drops superseded values from a batch. Replace appends what is left of it as a moved record with the
+// same index and term. Here the younger copy has other data than the old one, and a crash between the two leaves the old
+// one. Both are right: the caller promises that the entry means the same without what it dropped. Nobody relies
+// on the new data before it is durable, because reads return the old record until then, and that record is kept like that
+// of any move. Only committed, durable entries are replaced, so no truncation can come between the two.
 //
 // # Packed entries
 //
