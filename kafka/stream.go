@@ -13,7 +13,7 @@ import (
 )
 
 // stream gives the records of a batch one after the other. Those of a compressed batch are unfolded as they are
-// wanted, so that memory holds little more than the largest of them, and nothing is unfolded behind one that is wrong.
+// wanted, so that memory holds little more than the largest of them, and nothing is unfolded after one that is wrong.
 type stream struct {
 	buf      []byte
 	from, to int           // buf[from:to] has come and isn't taken

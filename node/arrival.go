@@ -8,7 +8,7 @@ import (
 
 // Batches are checked before they are proposed: small plain ones at once, compressed and large ones by a
 // task. A producer's batches for a partition are proposed in the order in which they came, so those
-// behind one that is being checked wait for it; those of other connections and partitions go on.
+// after one that is being checked wait for it; those of other connections and partitions go on.
 
 // lane is a connection's batches for one partition.
 type lane struct {

@@ -178,7 +178,7 @@ func (c *coordinator) state(uint64) []byte {
 	return b
 }
 
-// appendTo appends a place behind one with an offset and a time.
+// appendTo appends a place after one with an offset and a time.
 func (p *place) appendTo(b []byte, offset, ms int64) []byte {
 	r := p.was
 	if r == nil {

@@ -153,7 +153,7 @@ func (l *large) serve() {
 			passed = 0
 			continue
 		case a.charge > l.memory.limit-l.memory.used:
-			passed = len(l.waiting.order) // whatever comes behind it waits, too, or it might wait for ever
+			passed = len(l.waiting.order) // whatever comes after it waits, too, or it might wait for ever
 		default:
 			l.waiting.pass()
 			passed++

@@ -164,7 +164,7 @@ func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load fu
 }
 
 // recoverDeleted ends the groups whose topic was deleted just before the broker died: the commit
-// index that covers the deletion was on the disk, the removal behind it wasn't.
+// index that covers the deletion was on the disk, the removal after it wasn't.
 func (n *Node) recoverDeleted() error {
 	for _, id := range n.log.Groups() {
 		switch {

@@ -210,7 +210,7 @@ func (ps *producers) appendTo(b []byte) []byte {
 	return b
 }
 
-// appendTo appends a window behind one with a newest batch and a time of appending.
+// appendTo appends a window after one with a newest batch and a time of appending.
 func (w *producerWindow) appendTo(b []byte, base, appended int64) []byte {
 	b = binary.AppendVarint(b, w.id)
 	b = binary.AppendVarint(b, int64(w.epoch))

@@ -18,7 +18,7 @@ import (
 
 // Producing, as idempotent clients do it (KIP-98): a partition's batches carry consecutive
 // sequences and are sent in order, up to InFlight of them before the first is answered. When one
-// comes back with an error or its connection is lost, it and all behind it are sent again, with
+// comes back with an error or its connection is lost, it and all after it are sent again, with
 // the same sequences, until they are answered. A client that gives up on a batch doesn't know its
 // fate, so it takes a new producer id and starts again at sequence 0.
 //
@@ -307,7 +307,7 @@ func (l *lane) noteAck(b *batch) {
 	l.ackedFrom = min(l.ackedFrom, b.ordinal)
 }
 
-// outOfOrder takes a refused sequence. It is right for a batch behind one that is on its way again,
+// outOfOrder takes a refused sequence. It is right for a batch after one that is on its way again,
 // and for a producer's first batch, if a later one came before it: a partition accepts any first
 // sequence of a producer that it doesn't know. Otherwise the broker forgot something.
 func (c *client) outOfOrder(l *lane, b *batch, place int) {
@@ -328,7 +328,7 @@ func (c *client) outOfOrder(l *lane, b *batch, place int) {
 	}
 }
 
-// rewind sends the batch at a place and all behind it again, after a pause.
+// rewind sends the batch at a place and all after it again, after a pause.
 func (c *client) rewind(l *lane, place int) {
 	for _, b := range l.batches[place:] {
 		b.sent = false
@@ -364,7 +364,7 @@ func (c *client) producerLost(broker int) {
 }
 
 // giveUpBatches ends the batches whose time is over. If one of them was sent, its fate is unknown,
-// and so is that of everything sent behind it.
+// and so is that of everything sent after it.
 func (c *client) giveUpBatches(l *lane) {
 	abandoned := c.world.abandoned(l.topic.plan.Name)
 	unknown := false

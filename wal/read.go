@@ -90,7 +90,7 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	}), nil
 }
 
-// beside adds to a read what lies behind its first record.
+// beside adds to a read what lies after its first record.
 func (l *Log) beside(g *group, parts []part, hi uint64, maxBytes int64, seg *segment) []part {
 	limit := min(int64(parts[0].at.off)+maxBytes, int64(l.durable-seg.base))
 	n := sort.Search(len(g.runs), func(n int) bool { return g.runs[n].end() > parts[0].first })

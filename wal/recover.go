@@ -118,7 +118,7 @@ func (r *recovery) list() error {
 }
 
 // order sorts the files by sequence number. Two may have the same one: if the first flush of a
-// segment was torn, the one that takes its place begins behind an open record, in a new epoch.
+// segment was torn, the one that takes its place begins after an open record, in a new epoch.
 func (r *recovery) order() error {
 	slices.SortFunc(r.files, func(a, b *segmentFile) int {
 		return cmp.Or(cmp.Compare(a.head.seq, b.head.seq), cmp.Compare(a.head.base, b.head.base))

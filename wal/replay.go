@@ -101,7 +101,7 @@ func (r *recovery) replay() error {
 	return nil
 }
 
-// begin adds a segment to the log, if it fits behind the one before it, in whose seal the epoch was
+// begin adds a segment to the log, if it follows the one before it, in whose seal the epoch was
 // r.epoch.
 func (r *recovery) begin(f *segmentFile, prev *segment) (*segment, error) {
 	seg := &segment{slot: f.slot, version: f.head.version, seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}

@@ -153,7 +153,7 @@ var errTable = errors.New("the segment's table contradicts itself or its records
 // tableReader decodes a table. Once something is wrong all further numbers are 0.
 type tableReader struct {
 	b   []byte
-	end int64 // of the segment's records: no place is behind it
+	end int64 // of the segment's records: no place is after it
 	bad bool
 }
 
@@ -182,7 +182,7 @@ func (t *tableReader) count(size int) int {
 	return int(n)
 }
 
-// place decodes where a record is that begins so many units of 8 bytes behind a position.
+// place decodes where a record is that begins so many units of 8 bytes after a position.
 func (t *tableReader) place(from int64, gap, size uint64) place {
 	if gap > uint64(t.end)/8 || size > uint64(t.end)/8 || size*8 < uint64(recordBytes(entryHead)) || from+int64(gap+size)*8 > t.end {
 		t.bad = true

@@ -67,7 +67,7 @@ func (d Draw) Exponential(mean int64) int64 {
 	return int64(q)
 }
 
-// Log2 is the binary logarithm of x > 0 with 16 bits behind the point, linear between powers of 2.
+// Log2 is the binary logarithm of x > 0 with 16 bits after the point, linear between powers of 2.
 func Log2(x int64) int64 { return log2fixed(uint64(x)) }
 
 func log2fixed(x uint64) int64 {
