@@ -53,6 +53,12 @@ var classOf = map[string]string{
 	"transactions":        "TransactionsCommand",
 	"acls":                "AclCommand",
 	"delegation-tokens":   "DelegationTokenCommand",
+
+	"broker-api-versions":       "BrokerApiVersionsCommand",
+	"replica-verification":      "ReplicaVerificationTool",
+	"share-consumer-perf-test":  "ShareConsumerPerformance",
+	"streams-application-reset": "StreamsResetter",
+	"client-compatibility-test": "ClientCompatibilityTest", // of Kafka's system tests
 }
 
 // toolbox is a Java process that runs tools.
@@ -141,8 +147,12 @@ func (t *toolbox) line(s step) string {
 		class = "&" + class
 	}
 	words := []string{class, s.input}
+	brokers := []string{"--bootstrap-server", t.bootstrap}
+	if tool == "replica-verification" {
+		brokers[0] = "--broker-list"
+	}
 	if subcommands[tool] {
-		words = append(words, "--bootstrap-server", t.bootstrap)
+		words = append(words, brokers...)
 	}
 	for _, word := range strings.Fields(s.args) {
 		if name, yes := strings.CutPrefix(word, "@"); yes {
@@ -151,10 +161,13 @@ func (t *toolbox) line(s step) string {
 		words = append(words, word)
 	}
 	if !subcommands[tool] {
-		words = append(words, "--bootstrap-server", t.bootstrap)
+		words = append(words, brokers...)
 	}
 	return strings.Join(words, "\t")
 }
+
+// repeats are tools that say the same thing again and again, or once of each broker; how often is chance.
+var repeats = map[string]bool{"verifiable-producer": true, "replica-verification": true, "broker-api-versions": true}
 
 // subcommands are tools that want what is about all commands before the command.
 var subcommands = map[string]bool{"features": true, "metadata-quorum": true, "transactions": true}
@@ -194,6 +207,7 @@ var (
 	roles      = regexp.MustCompile(`\b(Leader|Follower)$`)
 	offset     = regexp.MustCompile(`("offset"):\d+`)
 	producerID = regexp.MustCompile(`^\d+ `)
+	verified   = regexp.MustCompile(`-\d+ at offset \d+ `)
 	groupList  = regexp.MustCompile(`\('[^)]*'\)`)
 	noOutput   = regexp.MustCompile(`^(null|Tools\$Ended|at .*|\.\.\. \d+ more)$`)
 )
@@ -209,6 +223,8 @@ func (s *step) numbers(line string) string {
 		return offset.ReplaceAllString(line, "$1:N")
 	case strings.HasSuffix(s.args, "max-timestamp"): // which record was sent in the last millisecond
 		return number.ReplaceAllString(line, "N")
+	case s.tool == "replica-verification": // where it stood last; the producer chose which partition has more
+		return verified.ReplaceAllString(line, "-N at offset N ")
 	case s.tool == "transactions":
 		return producerID.ReplaceAllString(line, "ID ")
 	}
@@ -250,7 +266,7 @@ func (s *step) plain(said string) string {
 	if s.sorted {
 		slices.Sort(lines)
 	}
-	if s.tool == "verifiable-producer" {
+	if repeats[s.tool] {
 		lines = slices.Compact(lines)
 	}
 	return strings.Join(lines, " | ")

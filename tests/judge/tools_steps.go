@@ -264,6 +264,12 @@ var steps = []step{
 	{"consumer-perf-test", "--topic t --num-records 50", "", true},
 	{"consumer-perf-test", "--include t --num-records 50 --hide-header --timeout 5000 --group perf --from-latest", "", true},
 	{"e2e-latency", "--topic t --num-records 20 --producer-acks all --record-size 30", "", true},
+	{"broker-api-versions", "", "", true},
+	{"replica-verification", "--topics-include t --report-interval-ms 2000", "", false}, // it never ends by itself
+	{"share-consumer-perf-test", "--topic t --num-records 5 --timeout 3000", "", true},
+	{"streams-application-reset", "--application-id app --input-topics t --dry-run", "", true},
+	{"streams-application-reset", "--application-id g-old --input-topics t --to-earliest --dry-run", "", true},
+	{"client-compatibility-test", "--topic compatible --offsets-for-times-supported true --cluster-id-supported true --expect-record-too-large-exception false --num-cluster-nodes 3 --create-topics-supported true --describe-acls-supported true --describe-configs-supported true --idempotent-producer-supported true", "", false},
 	{"topics", "--delete --topic t", "", false},
 	{"topics", "--delete --topic keyed|defaults|live|dot_ted", "", false},
 	{"get-offsets", "--topic none", "", true},
