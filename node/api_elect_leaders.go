@@ -3,8 +3,6 @@
 package node
 
 import (
-	"encoding/binary"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -26,6 +24,7 @@ func (n *Node) handleElectLeaders(r *request, m kmsg.Request) {
 	n.eachAsked(r, e.all, len(req.Topics), func(i int) (string, []int32) {
 		return req.Topics[i].Topic, req.Topics[i].Partitions
 	}, e.begin, func() {
+		e.ends = n.now.Add(millis(req.TimeoutMillis))
 		e.wait.begin(req.TimeoutMillis)
 		e.check()
 	})
@@ -42,6 +41,7 @@ type election struct {
 	node *Node
 	wait *wait
 	resp *kmsg.ElectLeadersResponse
+	ends Time // nobody waits for it any more then
 	all  bool // nothing in particular is asked for
 	open []electing
 
@@ -117,6 +117,9 @@ const electionWaits = 16
 func (e *election) check() {
 	var rest []electing
 	open, n := e.open, e.node
+	if e.wait.request.over() || n.now >= e.ends {
+		return
+	}
 	n.each(e.wait.request, len(open), func(i int) {
 		el := open[i]
 		leader, _ := n.leaderOf(el.meta)
@@ -127,9 +130,11 @@ func (e *election) check() {
 		}
 		rest = append(rest, el)
 		if leader == n.self {
-			n.receivePreferred(el.meta.Group)
+			n.elect(el.meta.Group)
 		} else if peer := n.peer(leader); peer != nil {
-			peer.envelope = binary.AppendUvarint(append(peer.begin(), itemPreferred), uint64(el.meta.Group))
+			if end, known := peer.endIn(e.ends.Sub(n.now)); known {
+				peer.envelope = appendElect(peer.begin(), el.meta.Group, end)
+			}
 		}
 	}, func() {
 		if e.open = rest; len(rest) > 0 {
@@ -138,10 +143,10 @@ func (e *election) check() {
 	})
 }
 
-// receivePreferred takes another broker's wish that a group's preferred replica takes over.
-func (n *Node) receivePreferred(id GroupID) {
+// elect lets a group's preferred replica take over, if this broker leads the group.
+func (n *Node) elect(id GroupID) {
 	g, p := n.group(id), n.catalog.byGroup[id]
 	if g != nil && p != nil && g.serving {
-		g.balance(p.Replicas[0].Broker)
+		g.balance(p.Replicas[0].Broker, "on request")
 	}
 }

@@ -85,8 +85,13 @@ func (r *reader) describeItem(item byte) text {
 	case itemFounders:
 		founded, ids := r.founders()
 		return says("founders %s, founded: %v", describeBrokers(ids), founded)
-	case itemPreferred:
-		return says("preferred replica of g%d should lead", r.uvarint())
+	case itemElect:
+		g := r.uvarint()
+		r.uint64()
+		return says("preferred replica of g%d should lead", g)
+	case itemTime:
+		r.uint64()
+		return says("its time")
 	case itemMembers:
 		return says("members, %d bytes", len(r.bytes()))
 	}

@@ -25,7 +25,8 @@ import (
 //	  itemRemoved incarnation uvarint: the receiver, if it is that incarnation of its broker, was removed (removal.go)
 //	  itemWaits   u8: the sender isn't registered yet, and what it waits for (waiting.go)
 //	  itemFounders u8: 1 if the sender's cluster is founded; number uvarint, then the founders' ids (founding.go)
-//	  itemPreferred  group uvarint: its preferred replica should lead (api_elect_leaders.go)
+//	  itemElect   group uvarint, end u64: its preferred replica should lead, until then (api_elect_leaders.go)
+//	  itemTime    u64: what the sender's monotonic clock shows (request_end.go)
 //	  itemStart   incarnation, epoch (uvarints), nonce u64, began, durable (uvarints): which process of the sender this
 //	              is; the first item of each envelope (start.go)
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
@@ -55,13 +56,14 @@ const (
 	itemStart    = 15
 	itemOutdated = 16
 	itemTaken    = 17
+	itemElect    = 18
+	itemTime     = 19
 
 	itemSnapshot     = 4
 	itemPieceRequest = 5
 	itemPiece        = 6
 
-	itemPreferred = 7
-	itemMembers   = 8
+	itemMembers = 8
 )
 
 func (p *peer) addRaft(g GroupID, m *pb.Message) {
@@ -248,9 +250,13 @@ func (n *Node) receiveItem(from BrokerID, r *reader) {
 		if founded, list := r.founders(); !r.bad {
 			n.receiveFounders(from, founded, list)
 		}
-	case itemPreferred:
-		if g := GroupID(r.uvarint()); !r.bad {
-			n.receivePreferred(g)
+	case itemElect:
+		if g, end := GroupID(r.uvarint()), r.uint64(); !r.bad && !n.isOver(end) {
+			n.elect(g)
+		}
+	case itemTime:
+		if told := r.uint64(); !r.bad {
+			n.receiveTime(from, told)
 		}
 	default:
 		n.receiveOwnItem(from, item, r)

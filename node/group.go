@@ -323,6 +323,9 @@ func (g *group) transmit(m *pb.Message) {
 	p := g.node.peer(brokerOf(m.GetTo()))
 	switch {
 	case p == nil || g.canWait(m):
+	case m.GetType() == pb.MsgTimeoutNow:
+		p.endHandOver(m)
+		p.addRaft(g.id, m)
 	case m.GetType() == pb.MsgSnap:
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:

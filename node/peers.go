@@ -48,6 +48,10 @@ type peer struct {
 	clockOffset int64 // of its wall clock (clock.go), as of
 	clockAt     Time  // when it last told; 0: never
 	clockTold   Time  // when it was last told of this broker's
+
+	timeOffset uint64 // of its monotonic clock (request_end.go), as of
+	timeAt     Time   // when it told that; 0: never
+	timeNonce  uint64 // and the process of which that is
 }
 
 // addPeer makes a broker a peer.
@@ -100,6 +104,7 @@ func (n *Node) post() {
 	for _, p := range n.peers {
 		if len(p.envelope)+len(p.pieces) > 0 && (p.clockTold == 0 || n.now.Sub(p.clockTold) >= n.electionTimeout()/2) {
 			p.envelope = binary.AppendVarint(append(p.envelope, itemClock), n.wallMs)
+			p.envelope = binary.LittleEndian.AppendUint64(append(p.envelope, itemTime), n.ownTime())
 			p.clockTold = n.now
 		}
 		if len(p.envelope) > 0 {
@@ -202,6 +207,7 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	case brokerOf(m.GetFrom()) != from:
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})
 	case n.log.Short() && len(m.Entries) > 0 && !g.takeSome(m):
+	case m.GetType() == pb.MsgTimeoutNow && n.isLateHandOver(m):
 	default:
 		if wrong := g.checkMessage(m); wrong != "" {
 			n.refuseMessage(m, id, wrong)

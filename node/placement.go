@@ -187,7 +187,7 @@ func (n *Node) replicasAsWanted(g *group) {
 			n.commands.submit(command{Reassigned: &reassigned{g.id, p.goal(), p.Moves}}, func(commandResult) {})
 		}
 	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
-		g.balance(p.Replicas[0].Broker)
+		g.balance(p.Replicas[0].Broker, "")
 	}
 }
 

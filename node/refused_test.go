@@ -19,10 +19,10 @@ func TestLeadersAreChecked(t *testing.T) {
 	g := target.node.catalog.group
 	c.until("broker 2 leads the catalog", func() bool {
 		if g.serving {
-			c.nodes[1].node.catalog.group.balance(2)
+			c.nodes[1].node.catalog.group.balance(2, "")
 		}
 		if l := c.nodes[3].node.catalog.group; l.serving {
-			l.balance(2)
+			l.balance(2, "")
 		}
 		return g.lead == raftID(2, 1)
 	})

@@ -255,7 +255,7 @@ func (g *group) mostCanDecide(ids []uint64) bool {
 
 // balance hands leadership to the preferred replica, the first of the placement, when that one is alive, has room
 // and has caught up. So leaders spread over the brokers again after a failure.
-func (g *group) balance(preferred BrokerID) {
+func (g *group) balance(preferred BrokerID, why string) {
 	id := g.node.replicaOn(g, preferred)
 	if preferred == g.node.self || id == raft.None || !slices.Contains(g.conf.Voters, id) || !g.node.alive(preferred) || !g.node.hasRoom(preferred) || !g.caughtUp(id) {
 		return
@@ -263,7 +263,7 @@ func (g *group) balance(preferred BrokerID) {
 	if g.rn.BasicStatus().LeadTransferee != raft.None {
 		return
 	}
-	g.node.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(preferred)})
+	g.node.event(Event{Kind: EventLeadershipMoved, Group: g.id, Term: g.term, N: int64(preferred), Text: why})
 	g.rn.TransferLeader(id)
 	g.touch()
 }

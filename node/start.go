@@ -36,7 +36,7 @@ func (s start) append(b []byte, durable wal.LSN) []byte {
 
 func (r *reader) start() start {
 	s := start{incarnation: uint32(r.uvarint()), epoch: uint32(r.uvarint())}
-	s.nonce = uint64(r.uint32()) | uint64(r.uint32())<<32
+	s.nonce = r.uint64()
 	s.began, s.durable = wal.LSN(r.uvarint()), wal.LSN(r.uvarint())
 	return s
 }

@@ -119,6 +119,8 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.gone[e.Group] = true
 		case node.EventLogStartMoved:
 			j.checkAge(w, b, e)
+		case node.EventLeadershipMoved:
+			j.elected(w, b, e)
 		case node.EventBecameLeader:
 			delete(j.inSync[b.number], e.Group)
 			if e.Group == 0 {

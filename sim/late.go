@@ -80,6 +80,8 @@ func whatOf(c *plan.Call) string {
 		return "configure " + c.Topic
 	case plan.CallMove:
 		return fmt.Sprintf("move %s/%d to %v", c.Topic, c.Partition, c.Brokers)
+	case plan.CallElect:
+		return fmt.Sprintf("elect %s/%d", c.Topic, c.Partition)
 	case plan.CallRemove:
 		return fmt.Sprintf("remove broker %d", c.Brokers[0])
 	}
@@ -108,6 +110,20 @@ func (j *judge) changed(w *world, e node.Event) {
 	i, there := slices.BinarySearchFunc(j.changes, uint64(e.N), func(c change, index uint64) int { return cmp.Compare(c.index, index) })
 	if !there {
 		j.changes = slices.Insert(j.changes, i, change{uint64(e.N), e.Term, w.now, e.Text})
+	}
+}
+
+// elected demands that an election which a broker was asked for comes in time. Its broker tells the leader until when it counts.
+func (j *judge) elected(w *world, b *broker, e node.Event) {
+	r := j.find(b, e.Group)
+	if e.Text == "" || r == nil { // nobody asked for it
+		return
+	}
+	what := fmt.Sprintf("elect %s/%d", r.view.Topic, r.view.Partition)
+	if !slices.ContainsFunc(j.wishes, func(wish wish) bool {
+		return wish.what == what && (wish.ended == node.Never || w.now <= wish.ended+w.atItsBroker(wish))
+	}) {
+		w.fail("late-election", "at %v broker %d hands group %d over, as somebody asked, but nobody has asked for that lately: %v", plan.Duration(w.now), b.number, e.Group, j.attempts(what))
 	}
 }
 

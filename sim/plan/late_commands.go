@@ -4,7 +4,7 @@ package plan
 
 // lateCommands cuts a broker off while somebody asks it, and nobody else, to change the catalog, lets the leader of the
 // catalog stand still, or holds up what the broker says until there is another leader. Those who asked give up; others go on to change it; then the broker is back. None of what it was
-// asked may happen any more.
+// asked may happen any more. The same holds for elections.
 func (g *generator) lateCommands() {
 	g.stage(3, 3, 64*second)
 	p := g.plan
@@ -17,6 +17,13 @@ func (g *generator) lateCommands() {
 	others := g.client(false)
 	for i := range Duration(2) {
 		begin, victim := (6+30*i)*second+Duration(g.upTo(int64(second))), int(g.between(1, 3))
+		for n := range Duration(4) {
+			g.change(others, begin+(6+4*n)*second)
+		}
+		if g.chance(1, 4) {
+			g.lateElection(begin)
+			continue
+		}
 		away := Fault{Target: Target([]string{"1", "2", "3"}[victim-1])}.of(FaultIsolate, begin, 24*second)
 		switch g.pick(3) {
 		case 1:
@@ -33,8 +40,25 @@ func (g *generator) lateCommands() {
 			spec.GiveUp = spec.Timeout + 100*millisecond
 			g.change(c, begin+200*millisecond+Duration(n)*g.span(millisecond, 200*millisecond))
 		}
-		for n := range Duration(4) {
-			g.change(others, begin+(6+4*n)*second)
+	}
+}
+
+// lateElection lets a leader fail and come back, and asks for its election just when the one that took over stands still, or
+// when what others say to that one is held up. It would give way by itself, but not before it has led for some seconds.
+func (g *generator) lateElection(begin Duration) {
+	g.strike(Fault{Target: TargetLeader, Group: 1}.of(FaultPower, begin, g.span(100*millisecond, second)))
+	away := Fault{Target: TargetLeader, Group: 1}.of(FaultPause, begin+g.span(1500*millisecond, 2500*millisecond), g.span(second, 10*second))
+	if g.chance(1, 3) {
+		away.Kind = FaultClog
+	}
+	g.strike(away)
+	for home := range 3 {
+		c := g.client(false)
+		spec := &g.plan.Clients[c-1]
+		spec.Home, spec.Stays, spec.Timeout = home+1, true, g.span(200*millisecond, 500*millisecond)
+		spec.GiveUp = spec.Timeout + 100*millisecond
+		for n := range Duration(3) {
+			g.call(Call{At: away.At + (100+400*n)*millisecond, Client: c, Kind: CallElect, Topic: "t0"})
 		}
 	}
 }
