@@ -23,15 +23,10 @@ const longestAhead = 2 * time.Second
 // ownTime is what this broker tells others.
 func (n *Node) ownTime() uint64 { return n.process.nonce + uint64(n.now) }
 
-// receiveTime notes another broker's time. The largest of the last seconds was under way for the shortest.
+// receiveTime notes another broker's time. Only the last one counts: clocks may run at different speeds.
 func (n *Node) receiveTime(from BrokerID, told uint64) {
-	p := n.peer(from)
-	if p == nil {
-		return
-	}
-	offset := told - uint64(n.now)
-	if p.timeAt == 0 || n.now.Sub(p.timeAt) >= clockFresh || int64(offset-p.timeOffset) > 0 || p.timeNonce != p.start.nonce {
-		p.timeOffset, p.timeAt, p.timeNonce = offset, n.now, p.start.nonce
+	if p := n.peer(from); p != nil {
+		p.timeOffset, p.timeAt, p.timeNonce = told-uint64(n.now), n.now, p.start.nonce
 	}
 }
 
@@ -40,10 +35,11 @@ func (p *peer) endIn(d time.Duration) (uint64, bool) {
 	return p.timeOffset + uint64(p.node.now) + uint64(min(d, longestAhead)), p.timeAt != 0 && p.timeNonce == p.start.nonce
 }
 
-// isOver reports whether an end that another broker worked out has passed here.
+// isOver reports whether an end that another broker worked out has passed here. It may be a little further ahead than
+// longestAhead, if this clock is slow.
 func (n *Node) isOver(end uint64) bool {
 	left := int64(end - n.ownTime())
-	return left < 0 || left > int64(longestAhead)
+	return left < 0 || left > 2*int64(longestAhead)
 }
 
 // endHandOver lets a leader's request to take over end like that of a client: the leader itself gives it up after an election
