@@ -27,6 +27,7 @@
 //	                cold_wait.go pace.go read_index.go replicas.go insync.go checkpoint.go saving.go
 //	                snapshot.go raftlog.go
 //	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
+//	                request_end.go
 //	a partition     partition.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
 //	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
 //	                sparse.go producer.go producers.go codec.go
