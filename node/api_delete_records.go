@@ -30,28 +30,29 @@ func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 		}
 		offsets[key] = in.Offset
 	}, func() {
-		w := waitFor(r, resp, 0)
+		w, others := waitFor(r, resp, 0), false
 		n.eachPart(r, len(resp.Topics), func(i int) int {
 			w.left += len(resp.Topics[i].Partitions)
 			return len(resp.Topics[i].Partitions)
 		}, func(i, j int) {
 			t, out := resp.Topics[i].Topic, &resp.Topics[i].Partitions[j]
-			n.deleteRecords(w, t, offsets[namedPartition{t, out.Partition}], out)
-		}, func() { w.begin(req.TimeoutMillis) })
+			others = n.deleteRecords(w, t, offsets[namedPartition{t, out.Partition}], out) || others
+		}, func() { w.begin(int32(patience(others, req.TimeoutMillis).Milliseconds())) })
 	})
 }
 
-func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.DeleteRecordsResponseTopicPartition) {
+// deleteRecords reports whether Kafka would wait for other replicas.
+func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.DeleteRecordsResponseTopicPartition) bool {
 	p, offset, err := n.deletable(topic, out.Partition, below)
 	if err != nil {
 		out.ErrorCode = code(err)
 		w.done()
-		return
+		return false
 	}
 	if below >= 0 && offset <= p.start { // there already: asked for twice, or retention was faster
 		out.LowWatermark = p.start
 		w.done()
-		return
+		return false
 	}
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it is committed
 	p.group.proposeFor(w.request, logStartCommand(offset), func(result any, err error) {
@@ -62,6 +63,7 @@ func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.Delet
 		}
 		w.done()
 	})
+	return !p.group.alone()
 }
 
 // deletable finds the partition and the offset below which records are to be deleted.

@@ -103,6 +103,36 @@ func TestProduceTimeoutThatMeansNothing(t *testing.T) {
 	}
 }
 
+// The same goes for DeleteRecords: Kafka waits only for other replicas.
+func TestDeleteRecordsTimeoutThatMeansNothing(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("one", 1)
+	c.create("three", 1, 2, 3)
+	for _, row := range []struct {
+		topic   string
+		offset  int64
+		timeout int32
+		code    int16
+	}{
+		{"one", 1, 0, 0},
+		{"one", 2, -1, 0},
+		{"three", 1, 1000, 0},
+		{"three", 2, 0, kerr.RequestTimedOut.Code},
+	} {
+		lead := c.leader(row.topic)
+		c.ask(lead, produceRequest(row.topic, -1, plain("x")))
+		req := kmsg.NewPtrDeleteRecordsRequest()
+		req.Version, req.TimeoutMillis = 2, row.timeout
+		rt, rp := kmsg.NewDeleteRecordsRequestTopic(), kmsg.NewDeleteRecordsRequestTopicPartition()
+		rp.Offset = row.offset
+		rt.Topic, rt.Partitions = row.topic, append(rt.Partitions, rp)
+		req.Topics = append(req.Topics, rt)
+		if p := c.ask(lead, req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]; p.ErrorCode != row.code {
+			t.Errorf("%+v: %s", row, kafka.CodeName(p.ErrorCode))
+		}
+	}
+}
+
 // A request with acks=0 has no answer, and Kafka waits for nothing.
 func TestAcks0WithoutTimeoutKeepsTheConnection(t *testing.T) {
 	o := newOne(t, nil)

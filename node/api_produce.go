@@ -68,15 +68,15 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 		}
 	}, func() {
 		p.partitionDone()
-		r.expireAfter(p.patience(req.TimeoutMillis), p.expire)
+		r.expireAfter(patience(p.others, req.TimeoutMillis), p.expire)
 	})
 }
 
-// patience is how long the request waits for its records. In Kafka the time-out bounds the wait for other
-// replicas, so it means something only for acks=all and partitions that have others; clients leave it at 0, 1
-// or -1 elsewhere. An error for a record that is about to be written makes them write it twice.
-func (p *produce) patience(timeoutMs int32) time.Duration {
-	if p.others {
+// patience is how long a request waits for what it writes. In Kafka the time-out bounds the wait for other
+// replicas, so it means something only where a request waits for others; clients leave it at 0, 1 or -1 elsewhere.
+// An error for what is about to be written makes them write it twice.
+func patience(others bool, timeoutMs int32) time.Duration {
+	if others {
 		return millis(timeoutMs)
 	}
 	return max(millis(timeoutMs), producePatience)
