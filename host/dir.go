@@ -24,6 +24,10 @@ type dirFS struct {
 	path string
 	dir  *os.File // for SyncDir
 
+	// between is called between the stints of a read. It gives way to others, but nil while the log is opened: of this broker
+	// nobody waits for a CPU then, and each time is as long as all others of a busy machine need.
+	between func()
+
 	mu     sync.Mutex
 	files  map[string]*handle
 	unused list.List // of *handle, the longest unused first
@@ -148,8 +152,8 @@ func (h *handle) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int
 		k, err = h.f.ReadAt(p[n:min(len(p), n+stint)], off+int64(n))
-		if n += k; n < len(p) {
-			giveWay()
+		if n += k; n < len(p) && h.fs.between != nil {
+			h.fs.between()
 		}
 	}
 	return n, err

@@ -303,3 +303,28 @@ func TestABrokerAloneFormatsItsFolder(t *testing.T) {
 		t.Errorf("identity %+v, then %+v", first, f.meta)
 	}
 }
+
+// A large read yields between its stints, but not while the log is opened: a start on a busy machine waited 500 times until
+// all others had had their turn.
+func TestLargeReadsYieldOnceTheLogIsOpen(t *testing.T) {
+	d, yields := openTestDir(t), 0
+	f, err := d.Create("segment")
+	must(t, err)
+	defer f.Close()
+	data := make([]byte, 8*stint)
+	_, err = f.WriteAt(data, 0)
+	must(t, err)
+	_, err = f.ReadAt(data, 0)
+	must(t, err)
+	d.between = func() { yields++ }
+	_, err = f.ReadAt(data, 0)
+	must(t, err)
+	if yields != 7 {
+		t.Errorf("it yielded %d times between 8 stints", yields)
+	}
+	h := openBroker(t, 1)
+	defer h.close()
+	if h.fs.between == nil {
+		t.Error("a broker that runs doesn't yield")
+	}
+}

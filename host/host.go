@@ -168,6 +168,7 @@ func (h *Host) open() (err error) {
 	if err != nil {
 		return err
 	}
+	h.fs.between = giveWay
 	if err := h.folder.begun(); err != nil {
 		return err
 	}
