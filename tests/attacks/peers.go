@@ -14,6 +14,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"chronik/tests/rig"
@@ -30,7 +31,7 @@ var peerAttacks = []attack{
 
 // peerHello is what broker from says first when it looks for broker to, without its random number.
 func peerHello(from, to int) []byte {
-	b := append([]byte("CHRK"), 0, 5)
+	b := append([]byte("CHRK"), 0, 6)
 	b = binary.BigEndian.AppendUint32(b, uint32(from))
 	b = binary.BigEndian.AppendUint32(b, uint32(to))
 	b = append(append(b, 3), "rig"...)
@@ -66,6 +67,25 @@ func greet(c net.Conn, from, to int, secret string) (sent []byte, refusal string
 	}
 	refusal, err = readWelcome(c)
 	return append(hello, proof...), refusal, err
+}
+
+// guests counts those who were let in. With none an attack shows nothing: its hello may be of an older version.
+type guests struct{ atomic.Int64 }
+
+func (g *guests) greet(c net.Conn, from, to int) bool {
+	_, refusal, err := greet(c, from, to, "")
+	if err != nil || refusal != "" {
+		return false
+	}
+	g.Add(1)
+	return true
+}
+
+func (g *guests) check(err error) error {
+	if err == nil && g.Load() == 0 {
+		return errors.New("nobody was let in, so this shows nothing; see the version in peerHello")
+	}
+	return err
 }
 
 func readWelcome(c net.Conn) (refusal string, err error) {
@@ -150,14 +170,15 @@ func halfHellos(ctx context.Context, t *target) error {
 
 // announcedEnvelopes are 256 MiB that don't come, from brokers whom nobody knows and one whom all know.
 func announcedEnvelopes(ctx context.Context, t *target) error {
-	return each(ctx, 20, withConn(t, t.Peer[0], func(ctx context.Context, c net.Conn) {
-		if _, refusal, err := greet(c, 77, 1, ""); err != nil || refusal != "" {
+	var in guests
+	return in.check(each(ctx, 20, withConn(t, t.Peer[0], func(ctx context.Context, c net.Conn) {
+		if !in.greet(c, 77, 1) {
 			return
 		}
 		c.Write(append(length(256<<20), 0, 0, 0, 0))
 		c.Write(make([]byte, 100<<10))
 		waitForEnd(c)
-	}))
+	})))
 }
 
 func envelope(item []byte) []byte {
@@ -225,15 +246,16 @@ func forgedMessages(ctx context.Context, t *target) error {
 			raftMessage(group, 2, 1, math.MaxUint64, 1, 1, 1, 1),
 		)
 	}
-	return each(ctx, 2, func(ctx context.Context) {
+	var in guests
+	return in.check(each(ctx, 2, func(ctx context.Context) {
 		for _, item := range forged {
 			withConn(t, t.Peer[0], func(_ context.Context, c net.Conn) {
-				if _, refusal, err := greet(c, 2, 1, ""); err != nil || refusal != "" {
+				if !in.greet(c, 2, 1) {
 					return
 				}
 				c.Write(envelope(item))
 				_ = rig.Pause(ctx, 20*time.Millisecond)
 			})(ctx)
 		}
-	})
+	}))
 }
