@@ -109,7 +109,7 @@ func TestSpreadIsEvenAndMovesNoMoreThanItMust(t *testing.T) {
 		if slices.Max(loads)-slices.Min(loads) > 1 {
 			t.Fatalf("replicas per broker: %v", loads)
 		}
-		moved, least := 0, 0
+		moved, above, below := 0, 0, 0
 		was := newPlan(before, brokers)
 		for i, part := range p.partitions {
 			for _, b := range part.replicas {
@@ -118,9 +118,11 @@ func TestSpreadIsEvenAndMovesNoMoreThanItMust(t *testing.T) {
 				}
 			}
 		}
-		for _, b := range brokers { // what is above the even share has to go
-			least += max(0, was.load[b]-(total+len(brokers)-1)/len(brokers))
+		for _, b := range brokers { // what is above the even share has to go, and what a broker lacks has to come
+			above += max(0, was.load[b]-(total+len(brokers)-1)/len(brokers))
+			below += max(0, total/len(brokers)-was.load[b])
 		}
+		least := max(above, below)
 		if moved < least || moved > least+len(brokers)/2 {
 			t.Fatalf("%d moves from %v to %v, at least %d are needed", moved, was.load, p.load, least)
 		}
