@@ -212,7 +212,9 @@ func (g *group) advance() {
 	step.Assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
 	if !g.rn.HasReady() && len(g.decoded) > 0 { // raft has refused it
 		g.decoded = nil
-		g.unstage()
+		if g.staged == nil { // and no checkpoint of this broker's own is being staged
+			g.unstage()
+		}
 	}
 	if g.isDue() {
 		g.checkpoint()

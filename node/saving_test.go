@@ -305,3 +305,22 @@ func TestPackedReplicasAreOfTheirEntry(t *testing.T) {
 		t.Errorf("replicas %v of entry %d, want %v of %d: %v", c.conf, c.confIndex, g.conf, g.confIndex, err)
 	}
 }
+
+// A small checkpoint of another broker that raft refuses doesn't give up the large one of this broker that is being staged
+// meanwhile: its group would never write one again.
+func TestARefusedCheckpointLeavesTheOwnOne(t *testing.T) {
+	o := newOne(t, func(c *Config) { c.Log.PieceBytes = 100 })
+	o.create("t")
+	g := o.node.byID[o.node.catalog.byName["t"].Partitions[0].Group]
+	term, _ := o.node.log.Term(g.id, g.applied)
+	whole := false
+	g.stage(wal.Checkpoint{Index: g.applied, Term: term, Data: make([]byte, 2000)}, func() { whole = true })
+	g.decoded = []decoded{{index: 1}}
+	g.touch()
+	for range 100 {
+		o.step(Input{})
+	}
+	if !whole || len(g.decoded) > 0 {
+		t.Errorf("staged: %v, and %d of others are left", whole, len(g.decoded))
+	}
+}
