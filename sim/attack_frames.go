@@ -163,14 +163,7 @@ func repeated(d keyed.Draw, topic string, n int) kmsg.Request {
 		}
 		return req
 	case 4:
-		req := kmsg.NewPtrOffsetFetchRequest()
-		req.Version = 8
-		for range n {
-			g := kmsg.NewOffsetFetchRequestGroup()
-			g.Group = preyGroup
-			req.Groups = append(req.Groups, g)
-		}
-		return req
+		return repeatedOffsetFetch(n)
 	case 5:
 		req := kmsg.NewPtrDescribeConfigsRequest()
 		req.Version = 1
@@ -184,9 +177,12 @@ func repeated(d keyed.Draw, topic string, n int) kmsg.Request {
 	return repeatedMetadata(topic, n)
 }
 
-func repeatedFetch(topic string, n int) kmsg.Request {
+func repeatedFetch(topic string, n int) kmsg.Request { return fetchNaming(topic, n, 500, 1<<20) }
+
+// fetchNaming names partition 0 n times.
+func fetchNaming(topic string, n int, maxWaitMillis, minBytes int32) kmsg.Request {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 500, 1<<20, 1<<30
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, maxWaitMillis, minBytes, 1<<30
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = topic
 	for range n {
@@ -195,6 +191,17 @@ func repeatedFetch(topic string, n int) kmsg.Request {
 		t.Partitions = append(t.Partitions, p)
 	}
 	req.Topics = append(req.Topics, t)
+	return req
+}
+
+func repeatedOffsetFetch(n int) kmsg.Request {
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Version = 8
+	for range n {
+		g := kmsg.NewOffsetFetchRequestGroup()
+		g.Group = preyGroup
+		req.Groups = append(req.Groups, g)
+	}
 	return req
 }
 

@@ -12,17 +12,7 @@ import (
 
 // longPoll asks for records that nobody will write, and has time.
 func longPoll(topic string, names int) kmsg.Request {
-	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 11, 1<<31-1, 1<<30, 1<<30
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = topic
-	for range names {
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.PartitionMaxBytes, p.CurrentLeaderEpoch = 1<<30, -1
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	return req
+	return fetchNaming(topic, names, 1<<31-1, 1<<30)
 }
 
 // waiting asks for what takes a majority, the catalog or a turn.
@@ -47,14 +37,7 @@ func waiting(d keyed.Draw, topic string, names int) kmsg.Request {
 		req.Topics = append(req.Topics, t)
 		return req
 	case 3:
-		req := kmsg.NewPtrOffsetFetchRequest()
-		req.Version = 8
-		for range names {
-			g := kmsg.NewOffsetFetchRequestGroup()
-			g.Group = preyGroup
-			req.Groups = append(req.Groups, g)
-		}
-		return req
+		return repeatedOffsetFetch(names)
 	case 4:
 		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 		req.Version, req.Group, req.MemberID, req.RebalanceTimeoutMillis = 1, preyGroup+"ing", fmt.Sprint("m", d.Next().Next().Below(8)), 1000
