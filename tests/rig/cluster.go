@@ -172,6 +172,13 @@ func (c *Cluster) Lines(id int) string {
 	return filepath.Join(c.o.Dir, fmt.Sprintf("lines-%d.log", id))
 }
 
+// lastLine is the last of what a broker said; empty if it said nothing.
+func (c *Cluster) lastLine(id int) string {
+	said, _ := os.ReadFile(c.Lines(id)) // it may have said nothing yet
+	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
+	return lines[len(lines)-1]
+}
+
 // Bootstrap lists the addresses by which clients find the cluster.
 func (c *Cluster) Bootstrap() (addrs []string) {
 	for _, id := range c.members {
@@ -198,7 +205,7 @@ func (c *Cluster) RestartAll(ctx context.Context, ids []int) error {
 		select {
 		case <-p.ready:
 		case <-p.ended:
-			return fmt.Errorf("broker %d ended before it was ready: %w; see %s", id, errOf(p), c.Lines(id))
+			return fmt.Errorf("broker %d ended before it was ready: %w; its last line is %q, see %s", id, errOf(p), c.lastLine(id), c.Lines(id))
 		case <-limit:
 			return fmt.Errorf("broker %d is not ready after %v; see %s", id, readyTime, c.Lines(id))
 		case <-ctx.Done():
