@@ -328,3 +328,42 @@ func TestLargeReadsYieldOnceTheLogIsOpen(t *testing.T) {
 		t.Error("a broker that runs doesn't yield")
 	}
 }
+
+// A file that is removed while somebody reads it stays whole for that one; one that nobody reads gives back its space.
+func TestARemovedFileIsWholeForItsReaders(t *testing.T) {
+	d := openTestDir(t)
+	data := bytes.Repeat([]byte("chronik "), 5<<20/8)
+	for _, read := range []bool{false, true} {
+		f, err := d.Create("segment")
+		must(t, err)
+		_, err = f.WriteAt(data, 0)
+		must(t, err)
+		h := f.(*handle)
+		if !read {
+			must(t, f.Close())
+		}
+		other, err := os.Open(filepath.Join(d.path, "segment")) // sees what becomes of it
+		must(t, err)
+		must(t, d.Remove("segment"))
+		if _, err := os.Stat(h.f.Name()); !errors.Is(err, fs.ErrNotExist) {
+			t.Error("still there:", err)
+		}
+		info, err := other.Stat()
+		must(t, err)
+		must(t, other.Close())
+		if !read {
+			if info.Size() != 0 {
+				t.Errorf("%d bytes are kept", info.Size())
+			}
+			continue
+		}
+		got := make([]byte, len(data))
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, data) {
+			t.Error("a reader gets other bytes, or", err)
+		}
+		must(t, f.Close())
+	}
+	if err := d.Remove("segment"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

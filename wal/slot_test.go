@@ -232,3 +232,50 @@ func TestReleaseDuringAPreparation(t *testing.T) {
 		t.Fatalf("%v, full: %v", err, l.Full())
 	}
 }
+
+// syncSizes is a disk that knows how much was written to each file since its last sync, and how much that was at most.
+type syncSizes struct {
+	FS
+	most int
+}
+
+type sizedFile struct {
+	File
+	fs      *syncSizes
+	written int
+}
+
+func (d *syncSizes) Create(name string) (File, error) {
+	f, err := d.FS.Create(name)
+	return &sizedFile{File: f, fs: d}, err
+}
+
+func (f *sizedFile) WriteAt(p []byte, off int64) (int, error) {
+	f.written += len(p)
+	f.fs.most = max(f.fs.most, f.written)
+	return f.File.WriteAt(p, off)
+}
+
+func (f *sizedFile) Sync() error {
+	f.written = 0
+	return f.File.Sync()
+}
+
+// No sync of a preparation covers much: group commits beside it wait as long as it takes.
+func TestAFileIsPreparedInPieces(t *testing.T) {
+	fs := &syncSizes{FS: newDisk()}
+	const size = 3<<20 + 5000
+	if err := Do(fs, Op{Kind: OpPrepare, File: "file", N: size}).Err; err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Open("file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.Size(); err != nil || n != size {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+	if fs.most > 256<<10 {
+		t.Errorf("one sync covered %d bytes", fs.most)
+	}
+}
