@@ -4,12 +4,13 @@ package node
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// DescribeLogDirs, versions 1 to 4 (KIP-113): the replicas on this broker and their sizes. A broker
+// DescribeLogDirs, versions 1 to 5 (KIP-113): the replicas on this broker and their sizes. A broker
 // has one folder; how large its volume is, the node doesn't know.
 //
 //	v2  flexible
 //	v3  an error of the whole
 //	v4  size of the volume: -1, unknown
+//	v5  whether new replicas are kept away from the folder (KIP-1066): that can't be asked for
 func (n *Node) handleDescribeLogDirs(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeLogDirsRequest)
 	dir := kmsg.NewDescribeLogDirsResponseDir()

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// InitProducerId, versions 0 to 4, without transactions. A producer gets a new id, or with v3 its
-// own id with the next epoch (KIP-360).
+// InitProducerId, versions 0 to 5, without transactions. A producer gets a new id, or with v3 its
+// own id with the next epoch (KIP-360). Versions 4 and 5 add errors of transactions; 6 (KIP-939) isn't stable in Kafka 4.3.
 func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 	req := m.(*kmsg.InitProducerIDRequest)
 	resp := kmsg.NewPtrInitProducerIDResponse()
