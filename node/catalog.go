@@ -31,6 +31,8 @@ type catalog struct {
 	nextReplica  uint32           // numbers are never reused
 	founders     []BrokerID       // ascending; empty: begun by an earlier release
 	nextProducer int64            // first producer id that no broker got yet (KIP-98)
+	configured   []*configured    // ascending by kind and name
+	overrides    *overrides       // of it, for this broker; nil: to be worked out
 
 	sizes   topicSizes
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
@@ -138,6 +140,7 @@ type catalogState struct {
 	NextReplica  uint32
 	NextProducer int64
 	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
+	Configured   []*configured
 }
 
 // restore implements machine.
@@ -148,6 +151,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 	}
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
+	c.configured, c.overrides = s.Configured, nil
 	c.sizes.version++
 	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
@@ -167,6 +171,7 @@ func (c *catalog) adopt(received machine) {
 	from, old := received.(*catalog), c.byGroup
 	c.brokers, c.topics = from.brokers, from.topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = from.nextGroup, from.nextReplica, from.nextProducer, from.founders
+	c.configured, c.overrides = from.configured, nil
 	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
 	c.sizes.version++
 	c.installed(old)
@@ -236,6 +241,8 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		res.err = c.addPartitions(cmd.AddPartitions, cmd.MostReplicas)
 	case cmd.AlterConfigs != nil:
 		res.err = c.alterConfigs(cmd.AlterConfigs)
+	case cmd.Configure != nil:
+		res.err = c.configure(cmd.Configure, index)
 	case cmd.ProducerIDs != nil:
 		res.first = c.nextProducer
 		c.nextProducer += cmd.ProducerIDs.Count
@@ -360,10 +367,13 @@ func (c *catalog) partition(topic string, index int32) *partitionMeta {
 func (t *topicMeta) id() GroupID { return t.Partitions[0].Group }
 
 // config returns a topic's own value of a configuration.
-func (t *topicMeta) config(name string) (string, bool) {
-	i := sort.Search(len(t.Configs), func(i int) bool { return t.Configs[i].Name >= name })
-	if i < len(t.Configs) && t.Configs[i].Name == name {
-		return t.Configs[i].Value, true
+func (t *topicMeta) config(name string) (string, bool) { return findConfig(t.Configs, name) }
+
+// findConfig returns a value from a list that is ascending by name.
+func findConfig(configs []configValue, name string) (string, bool) {
+	i := sort.Search(len(configs), func(i int) bool { return configs[i].Name >= name })
+	if i < len(configs) && configs[i].Name == name {
+		return configs[i].Value, true
 	}
 	return "", false
 }

@@ -14,19 +14,40 @@ import (
 
 // snapshot implements machine. The catalog is copied at once, as far as commands change it in place.
 func (c *catalog) snapshot(uint64) pieces {
-	all := encodable(catalogState{c.brokers, []*topicMeta{}, c.nextGroup, c.nextReplica, c.nextProducer, c.founders})
+	all := encodable(catalogState{c.brokers, []*topicMeta{}, c.nextGroup, c.nextReplica, c.nextProducer, c.founders, []*configured{}})
 	topics := make([]*topicMeta, len(c.topics))
 	for i, t := range c.topics {
 		topics[i] = t.copy()
 		c.node.out.Work.Parts += len(t.Partitions) / 32
 	}
+	configured := slices.Clone(c.configured)
+	c.node.out.Work.Parts += len(configured) / 128
 	before, rest := cutList(all, "Topics")
-	return bracketed(before, len(topics), func(i int) pieces { return topics[i].pieces() }, rest)
+	between, rest := cutList(rest, "Configured")
+	return inTurn(
+		bracketed(before, len(topics), func(i int) pieces { return topics[i].pieces() }, nil),
+		bracketed(between, len(configured), func(i int) pieces {
+			return func(b []byte) ([]byte, bool) { return append(b, encodable(configured[i])...), false }
+		}, rest),
+	)
+}
+
+// inTurn writes one state after the other.
+func inTurn(first, second pieces) pieces {
+	return func(b []byte) (_ []byte, more bool) {
+		if first == nil {
+			return second(b)
+		}
+		if b, more = first(b); !more {
+			first = nil
+		}
+		return b, true
+	}
 }
 
 // state implements machine.
 func (c *catalog) state(uint64) []byte {
-	return encodable(catalogState{c.brokers, append([]*topicMeta{}, c.topics...), c.nextGroup, c.nextReplica, c.nextProducer, c.founders})
+	return encodable(catalogState{c.brokers, append([]*topicMeta{}, c.topics...), c.nextGroup, c.nextReplica, c.nextProducer, c.founders, append([]*configured{}, c.configured...)})
 }
 
 // copy returns a topic that nobody changes.

@@ -192,7 +192,7 @@ func (c *commands) renew(p *pendingCommand) bool {
 
 // grows reports whether a command makes something that needs room on the brokers' disks.
 func (c *command) grows() bool {
-	return c.CreateTopic != nil || c.AddPartitions != nil || c.Reassign != nil
+	return c.CreateTopic != nil || c.AddPartitions != nil || c.Reassign != nil || c.Configure != nil && c.Configure.Kind == configGroup
 }
 
 // fits reports whether a command may begin: while disks are full, the leader accepts none that needs room.
@@ -331,6 +331,7 @@ type command struct {
 	DeleteTopic   *deleteTopic       `json:",omitempty"`
 	AddPartitions *addPartitions     `json:",omitempty"`
 	AlterConfigs  *alterConfigs      `json:",omitempty"`
+	Configure     *configure         `json:",omitempty"`
 	ProducerIDs   *allocateProducers `json:",omitempty"`
 	Reassign      *reassign          `json:",omitempty"`
 	Reassigned    *reassigned        `json:",omitempty"`

@@ -56,6 +56,7 @@ func (c *command) check() error {
 	add(c.DeleteTopic != nil, func() string { return c.DeleteTopic.check() })
 	add(c.AddPartitions != nil, func() string { return checkReplicaLists(c.AddPartitions.Replicas) })
 	add(c.AlterConfigs != nil, func() string { return checkConfigText(c.AlterConfigs.Configs) })
+	add(c.Configure != nil, func() string { return c.Configure.check() })
 	add(c.ProducerIDs != nil, func() string { return c.ProducerIDs.check() })
 	add(c.Reassign != nil, fine) // the catalog knows which brokers there are
 	add(c.Reassigned != nil, fine)
@@ -184,6 +185,12 @@ func (c *command) what() string {
 		return "grow " + c.AddPartitions.Topic
 	case c.AlterConfigs != nil:
 		return "configure " + c.AlterConfigs.Topic
+	case c.Configure != nil && c.Configure.Kind == configGroup:
+		return "configure group " + c.Configure.Name
+	case c.Configure != nil && c.Configure.Name == "":
+		return "configure all brokers"
+	case c.Configure != nil:
+		return "configure broker " + c.Configure.Name
 	case c.Reassign != nil:
 		return fmt.Sprintf("move %s/%d to %v", c.Reassign.Topic, c.Reassign.Partition, c.Reassign.Replicas)
 	case c.Remove != nil:

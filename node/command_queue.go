@@ -112,6 +112,9 @@ func (c *command) size() int64 {
 		lists(c.AddPartitions.Replicas)
 	case c.AlterConfigs != nil:
 		configs(c.AlterConfigs.Configs)
+	case c.Configure != nil:
+		size += int64(len(c.Configure.Name))
+		configs(c.Configure.Configs)
 	case c.Reassign != nil:
 		size += 4 * int64(len(c.Reassign.Replicas))
 	}

@@ -237,6 +237,8 @@ func describeCommand(b []byte) string {
 		what = fmt.Sprintf("AddPartitions %s, %d more", c.AddPartitions.Topic, len(c.AddPartitions.Replicas))
 	case c.AlterConfigs != nil:
 		what = fmt.Sprintf("AlterConfigs %s, %d settings", c.AlterConfigs.Topic, len(c.AlterConfigs.Configs))
+	case c.Configure != nil:
+		what = fmt.Sprintf("Configure %v %s, %d settings", c.Configure.Kind, c.Configure.Name, len(c.Configure.Configs))
 	case c.ProducerIDs != nil:
 		what = fmt.Sprintf("ProducerIDs %d", c.ProducerIDs.Count)
 	case c.Reassign != nil:

@@ -23,6 +23,7 @@
 //	                errands.go start.go rival.go owner.go ending.go event.go
 //	a request       api.go conn.go lookup.go waits.go rota.go large.go answers.go arrival.go
 //	                search.go api_*.go (one API, one file), config_defs.go topic_configs.go
+//	                broker_configs.go group_configs.go
 //	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
 //	                cold_wait.go pace.go read_index.go replicas.go insync.go checkpoint.go saving.go
 //	                snapshot.go raftlog.go
@@ -32,8 +33,8 @@
 //	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
 //	                sparse.go producer.go producers.go codec.go
 //	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
-//	                catalog_state.go topic_ids.go placement.go placing.go limits.go
-//	                departure.go
+//	                catalog_state.go configured.go topic_ids.go placement.go placing.go
+//	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
 //	the disk        space.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go

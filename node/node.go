@@ -97,6 +97,7 @@ type Node struct {
 	lanes             map[lane][]*arrival // batches that are being checked, and those after them
 	deadlines         step.Deadlines
 	syncNews          []*group // whose ISR is announced to the other brokers in this step
+	throttle          int64    // bytes per second, see pace.go; 0: nobody asked for one
 	catchUpAt         Time     // the rate limit for old entries is used up to here, see pace.go
 	nextTick          Time
 	ticks             uint64   // so far
