@@ -13,11 +13,10 @@ import (
 	"chronik/kafka"
 )
 
-// AlterConfigs (versions 0 to 2) and IncrementalAlterConfigs (0 to 1, KIP-339), on any broker. Only
-// topics can be changed: a broker's configurations are its operator's, who sets them where the broker
-// runs.
+// AlterConfigs (versions 0 to 2) and IncrementalAlterConfigs (0 to 1, KIP-339): of topics, consumer groups and all brokers on
+// any broker, and of one broker on that one.
 //
-// The broker that was asked works out what the topic's configuration becomes. The command carries
+// The broker that was asked works out what the configuration becomes. The command carries
 // that, and says which configuration it was worked out from: if another change came between, it is
 // refused and worked out again. So changes through different brokers add up.
 
@@ -28,8 +27,25 @@ func unknownTopic(name string) error {
 // adminTimeout is how long requests that change the catalog and have no time-out of their own wait.
 const adminTimeout = 10 * time.Second
 
+// configKind is what the configurations of a kind of resource are.
+type configKind struct {
+	defs    []configDef
+	unknown func(name string) error
+}
+
+// configKindOf returns that of a type of resource; of another type, no configuration is known.
+func configKindOf(t kmsg.ConfigResourceType) configKind {
+	switch t {
+	case kmsg.ConfigResourceTypeBroker:
+		return configKind{brokerConfigDefs, unknownBrokerConfig}
+	case configGroup:
+		return configKind{groupConfigDefs, unknownGroupConfig}
+	}
+	return configKind{topicConfigDefs, unknownConfig}
+}
+
 // configChange works out what a configuration becomes.
-type configChange func(own []configValue) ([]configValue, error)
+type configChange func(kind configKind, own []configValue) ([]configValue, error)
 
 // resource is what has configurations.
 type resource struct {
@@ -55,7 +71,7 @@ func (n *Node) alterConfigs(r *request, req *kmsg.AlterConfigsRequest, named map
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
 		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: replaceConfigs(in.Configs)}
-		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), len(in.Configs), twice)
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
 }
 
@@ -77,24 +93,13 @@ func (n *Node) editConfigs(r *request, req *kmsg.IncrementalAlterConfigsRequest,
 		out.ResourceType, out.ResourceName = in.ResourceType, in.ResourceName
 		twice := named[resource{in.ResourceType, in.ResourceName}] > 1
 		a := &alteration{node: n, wait: w, code: &out.ErrorCode, text: &out.ErrorMessage, validate: req.ValidateOnly, change: editConfigs(in.Configs)}
-		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), settings(in.Configs), twice)
+		a.begin(in.ResourceType, in.ResourceName, len(in.Configs), twice)
 	}, func() { w.begin(int32(adminTimeout.Milliseconds())) })
-}
-
-// settings counts the edits that would set something. kafka-reassign-partitions --verify deletes the
-// brokers' throttles whether or not there are any.
-func settings(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) (count int) {
-	for i := range in {
-		if in[i].Op != kmsg.IncrementalAlterConfigOpDelete {
-			count++
-		}
-	}
-	return count
 }
 
 // replaceConfigs is AlterConfigs: what isn't named gets its default back.
 func replaceConfigs(in []kmsg.AlterConfigsRequestResourceConfig) configChange {
-	return func([]configValue) ([]configValue, error) {
+	return func(configKind, []configValue) ([]configValue, error) {
 		var out []configValue
 		for i := range in {
 			if in[i].Value == nil {
@@ -108,7 +113,7 @@ func replaceConfigs(in []kmsg.AlterConfigsRequestResourceConfig) configChange {
 
 // editConfigs is IncrementalAlterConfigs: what isn't named stays.
 func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configChange {
-	return func(own []configValue) ([]configValue, error) {
+	return func(kind configKind, own []configValue) ([]configValue, error) {
 		out := slices.Clone(own)
 		named := make(map[string]bool, len(in))
 		for i := range in {
@@ -117,7 +122,7 @@ func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configC
 				return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q is named twice", e.Name)
 			}
 			named[e.Name] = true
-			value, keep, err := editConfig(own, e)
+			value, keep, err := kind.edit(own, e)
 			if err != nil {
 				return nil, err
 			}
@@ -130,14 +135,14 @@ func editConfigs(in []kmsg.IncrementalAlterConfigsRequestResourceConfig) configC
 	}
 }
 
-// editConfig returns the new value of one configuration; keep is false if it gets its default back.
-func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) (value string, keep bool, err error) {
-	d := topicConfigDef(e.Name)
+// edit returns the new value of one configuration; keep is false if it gets its default back.
+func (k configKind) edit(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourceConfig) (value string, keep bool, err error) {
+	d := findDef(k.defs, e.Name)
 	switch {
 	case e.Op == kmsg.IncrementalAlterConfigOpDelete: // what is unknown isn't there either
 		return "", false, nil
 	case d == nil:
-		return "", false, unknownConfig(e.Name)
+		return "", false, k.unknown(e.Name)
 	case e.Value == nil:
 		return "", false, kafka.Errorf(kerr.InvalidRequest, "configuration %s has no value; delete it to get its default", e.Name)
 	case e.Op == kmsg.IncrementalAlterConfigOpSet:
@@ -147,7 +152,7 @@ func editConfig(own []configValue, e *kmsg.IncrementalAlterConfigsRequestResourc
 	case d.typ != kmsg.ConfigTypeList:
 		return "", false, kafka.Errorf(kerr.InvalidConfig, "%s is not a list; it can be set or deleted", e.Name)
 	}
-	was, ok := (&topicMeta{Configs: own}).config(e.Name)
+	was, ok := findConfig(own, e.Name)
 	if !ok {
 		was = d.value(nil, 0) // lists have constant defaults
 	}
@@ -180,7 +185,8 @@ type alteration struct {
 	code     *int16
 	text     **string
 	validate bool // only say whether it could be done
-	topic    string
+	kind     kmsg.ConfigResourceType
+	name     string
 	change   configChange
 }
 
@@ -189,38 +195,40 @@ const maxNamedConfigs = 1000
 
 var errTooManyConfigs = kafka.Errorf(kerr.InvalidRequest, "more than %d configurations of one resource are named", maxNamedConfigs)
 
-func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, named, changes int, twice bool) {
+func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, named int, twice bool) {
+	a.kind, a.name = kind, name
 	a.node.out.Work.Names += min(named, maxNamedConfigs) / 2
 	switch {
 	case named > maxNamedConfigs:
 		a.finish(errTooManyConfigs)
 	case twice:
 		a.finish(kafka.Errorf(kerr.InvalidRequest, "resource %.60q is named twice in the request", name))
-	case kind == kmsg.ConfigResourceTypeBroker:
-		a.finish(a.node.checkBrokerChange(name, changes))
-	case kind == kmsg.ConfigResourceTypeTopic && name == "":
-		a.finish(kafka.Errorf(kerr.InvalidRequest, "name a topic; there are no configurations of all topics"))
-	case kind == kmsg.ConfigResourceTypeTopic && checkTopicName(name) != nil:
-		a.finish(checkTopicName(name))
-	case kind != kmsg.ConfigResourceTypeTopic:
-		a.finish(kafka.Errorf(kerr.InvalidRequest, "configurations of type %v can't be changed here", kind))
 	default:
-		a.topic = name
+		if err := a.node.checkConfigurable(kind, name); err != nil {
+			a.finish(err)
+			return
+		}
 		a.try()
 	}
 }
 
-// checkBrokerChange takes what changes nothing.
-func (n *Node) checkBrokerChange(name string, changes int) error {
-	if name != "" {
-		if err := n.checkBrokerName(name); err != nil {
-			return err
-		}
+// checkConfigurable says whether a client can set configurations of a resource through this broker.
+func (n *Node) checkConfigurable(kind kmsg.ConfigResourceType, name string) error {
+	switch {
+	case kind == kmsg.ConfigResourceTypeBroker && name == "":
+		return nil
+	case kind == kmsg.ConfigResourceTypeBroker:
+		return n.checkBrokerName(name)
+	case kind == kmsg.ConfigResourceTypeTopic && name == "":
+		return kafka.Errorf(kerr.InvalidRequest, "name a topic; there are no configurations of all topics")
+	case kind == kmsg.ConfigResourceTypeTopic:
+		return checkTopicName(name)
+	case kind == configGroup && name == "":
+		return kafka.Errorf(kerr.InvalidRequest, "name a group; there are no configurations of all groups")
+	case kind == configGroup:
+		return checkGroupID(name)
 	}
-	if changes > 0 {
-		return kafka.Errorf(kerr.InvalidConfig, "brokers take their configuration from their own settings; change those, then restart the broker")
-	}
-	return nil
+	return kafka.Errorf(kerr.InvalidRequest, "configurations of type %v can't be changed here", kind)
 }
 
 // try sends the change, until it is applied to what it was worked out from.
@@ -234,11 +242,33 @@ func (a *alteration) try() {
 	})
 }
 
-// plan works the change out from what this broker knows. A topic that isn't known here
-// may exist all the same: the command decides, and by then it is known.
+// plan works the change out from what this broker knows.
 func (a *alteration) plan() (command, bool) {
-	cmd := &alterConfigs{Topic: a.topic}
-	t := a.node.catalog.byName[a.topic]
+	if a.kind == kmsg.ConfigResourceTypeTopic {
+		return a.planTopic()
+	}
+	_, was := a.node.catalog.findConfigured(a.kind, a.name)
+	configs, err := a.change(configKindOf(a.kind), was.Configs)
+	switch {
+	case err != nil:
+	case a.kind == configGroup:
+		err = a.node.checkGroupConfigs(configs)
+	default:
+		err = a.node.checkBrokerConfigs(configs)
+	}
+	if err != nil || a.validate || was.Changed == 0 && len(configs) == 0 { // nothing was set, and nothing is
+		a.finish(err)
+		return command{}, false
+	}
+	*a.code = kerr.RequestTimedOut.Code // until it is applied
+	return command{Configure: &configure{a.kind, a.name, was.Changed, configs}}, true
+}
+
+// planTopic does it for a topic. One that isn't known here may exist all the same: the command decides, and by then it is
+// known.
+func (a *alteration) planTopic() (command, bool) {
+	cmd := &alterConfigs{Topic: a.name}
+	t := a.node.catalog.byName[a.name]
 	if t != nil {
 		configs, err := a.worked(t)
 		if err != nil || a.validate {
@@ -247,7 +277,7 @@ func (a *alteration) plan() (command, bool) {
 		}
 		cmd.ID, cmd.Changes, cmd.Configs = t.id(), t.ConfigChanges, configs
 	} else if a.validate {
-		a.finish(unknownTopic(a.topic))
+		a.finish(unknownTopic(a.name))
 		return command{}, false
 	}
 	*a.code = kerr.RequestTimedOut.Code // until it is applied
@@ -258,7 +288,7 @@ func (a *alteration) worked(t *topicMeta) ([]configValue, error) {
 	if t.Internal {
 		return nil, kafka.Errorf(kerr.TopicAuthorizationFailed, "%s is the brokers' own", t.Name)
 	}
-	configs, err := a.change(t.Configs)
+	configs, err := a.change(configKindOf(kmsg.ConfigResourceTypeTopic), t.Configs)
 	if err != nil {
 		return nil, err
 	}

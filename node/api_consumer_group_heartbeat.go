@@ -104,7 +104,7 @@ func failedBeat(err error) *kmsg.ConsumerGroupHeartbeatResponse {
 func (g *modernGroup) answer(m *modernMember, req *kmsg.ConsumerGroupHeartbeatRequest) *kmsg.ConsumerGroupHeartbeatResponse {
 	resp := kmsg.NewPtrConsumerGroupHeartbeatResponse()
 	resp.MemberID, resp.MemberEpoch = &m.ID, m.Epoch
-	resp.HeartbeatIntervalMillis = int32(g.node.cfg.ConsumerHeartbeat.Milliseconds())
+	resp.HeartbeatIntervalMillis = int32(g.pulse().Milliseconds())
 	saysAll := req.RebalanceTimeoutMillis >= 0 && req.Topics != nil && (req.SubscribedTopicNames != nil || req.SubscribedTopicRegex != nil)
 	was := g.state().member(m.ID)
 	if !saysAll && req.MemberEpoch != joinEpoch && was != nil && req.MemberEpoch == was.Epoch && was.Owned.Equal(m.Owned) {

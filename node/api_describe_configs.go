@@ -11,7 +11,7 @@ import (
 	"chronik/kafka"
 )
 
-// DescribeConfigs, versions 0 to 4, of topics and of this broker.
+// DescribeConfigs, versions 0 to 4, of topics, of consumer groups, of this broker and of all.
 //
 //	v1  source and synonyms
 //	v3  types and documentation
@@ -73,12 +73,17 @@ func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry
 		return n.topicConfigValues(configs, len(t.Partitions[0].Replicas)), nil
 	case kmsg.ConfigResourceTypeBroker:
 		if in.ResourceName == "" {
-			return nil, nil // what was set for all brokers by a client: nothing can be
+			return n.allBrokersConfigValues(), nil
 		}
 		if err := n.checkBrokerName(in.ResourceName); err != nil {
 			return nil, err
 		}
 		return n.brokerConfigValues(), nil
+	case configGroup:
+		if in.ResourceName == "" {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "name a group; there are no configurations of all groups")
+		}
+		return n.groupConfigValues(in.ResourceName), nil
 	}
 	return nil, kafka.Errorf(kerr.InvalidRequest, "configurations of type %v are not served", in.ResourceType)
 }
@@ -94,7 +99,7 @@ func describeConfig(req *kmsg.DescribeConfigsRequest, in *kmsg.DescribeConfigsRe
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
 	first := e.synonyms[0]
 	out.Name, out.Value, out.Source, out.ConfigType = e.name, &first.value, first.source, e.typ
-	out.ReadOnly = in.ResourceType == kmsg.ConfigResourceTypeBroker
+	out.ReadOnly = e.check == nil
 	out.IsDefault = first.source == kmsg.ConfigSourceDefaultConfig
 	if req.IncludeDocumentation {
 		out.Documentation = &e.doc

@@ -12,7 +12,7 @@ import (
 
 // configResources are the types that Kafka has.
 var configResources = []kmsg.ConfigResourceType{
-	kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, 16 /* client metrics */, 32, /* group */
+	kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, 16 /* client metrics */, configGroup,
 }
 
 // ListConfigResources, versions 0 and 1 (KIP-1142): what has configurations.
@@ -41,7 +41,19 @@ func (n *Node) handleListConfigResources(r *request, m kmsg.Request) {
 	if wants(kmsg.ConfigResourceTypeTopic) {
 		topics = slices.Clone(n.catalog.topics)
 	}
-	n.each(r, len(topics), func(i int) { add(kmsg.ConfigResourceTypeTopic, topics[i].Name) }, func() {
+	var groups []*configured
+	if wants(configGroup) {
+		from, _ := n.catalog.findConfigured(configGroup, "") // no group has this name
+		groups = slices.Clone(n.catalog.configured[from:])
+	}
+	name := func(i int) {
+		if i < len(topics) {
+			add(kmsg.ConfigResourceTypeTopic, topics[i].Name)
+		} else {
+			add(configGroup, groups[i-len(topics)].Name)
+		}
+	}
+	n.each(r, len(topics)+len(groups), name, func() {
 		if wants(kmsg.ConfigResourceTypeBroker) {
 			for _, b := range n.members() {
 				n.out.Work.Names++

@@ -97,14 +97,12 @@ func (c *compactor) choose() {
 
 // compacts reports whether the partition's topic is compacted.
 func (p *partition) compacts() bool {
-	v, _ := p.meta.Topic.config(cleanupPolicyConfig)
-	return strings.Contains(v, cleanupCompact)
+	return strings.Contains(p.node.cleanupPolicy(p.meta.Topic), cleanupCompact)
 }
 
 // deletes reports whether records of the partition's topic expire.
 func (p *partition) deletes() bool {
-	v, ok := p.meta.Topic.config(cleanupPolicyConfig)
-	return !ok || strings.Contains(v, cleanupDelete)
+	return strings.Contains(p.node.cleanupPolicy(p.meta.Topic), cleanupDelete)
 }
 
 // dirty returns how much of a thousand of the partition's bytes can be compacted and wasn't yet; all if some of it

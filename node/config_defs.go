@@ -32,7 +32,13 @@ type configDef struct {
 }
 
 // static reports whether every operator says a configuration, so that there is no default.
-func (d *configDef) static() bool { return d.name == "advertised.listeners" || d.name == "broker.id" }
+func (d *configDef) static() bool {
+	switch d.name {
+	case "advertised.listeners", "broker.id", "log.dirs", "node.id":
+		return true
+	}
+	return false
+}
 
 const (
 	cleanupPolicyConfig     = "cleanup.policy"
@@ -57,12 +63,6 @@ const (
 	appendTime = "LogAppendTime"
 )
 
-func always(v string) func(*Config, int) string { return func(*Config, int) string { return v } }
-
-func decimal[T int16 | int32 | int64](of func(*Config) T) func(*Config, int) string {
-	return func(c *Config, _ int) string { return strconv.FormatInt(int64(of(c)), 10) }
-}
-
 // noEffect begins the description of configurations by which Kafka's storage is tuned. Tools and
 // applications set them, and nothing that they could rely on hangs on them here.
 const noEffect = "Taken and shown, but without effect: "
@@ -83,7 +83,7 @@ var refusedConfigs = map[string]string{
 // topicConfigDefs are the configurations of topics, ascending by name.
 var topicConfigDefs = []configDef{
 	{
-		cleanupPolicyConfig, kmsg.ConfigTypeList, always(cleanupDelete), "log.cleanup.policy", listOf(cleanupDelete, cleanupCompact),
+		cleanupPolicyConfig, kmsg.ConfigTypeList, always(cleanupDelete), defaultPolicyConfig, listOf(cleanupDelete, cleanupCompact),
 		"What happens to old records: they are deleted by age and size, or dropped when there is a newer one with the same key, or both.",
 	},
 	{
@@ -187,11 +187,11 @@ var topicConfigDefs = []configDef{
 		"Whether old records move to remote storage. There is none: all records are on the brokers.",
 	},
 	{
-		retentionBytesConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionBytes }), "log.retention.bytes", number(-1, 64),
+		retentionBytesConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionBytes }), defaultRetentionBytesConfig, number(-1, 64),
 		"Records are deleted from the start while a partition holds more bytes than this; -1: never.",
 	},
 	{
-		retentionMsConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionMs }), "log.retention.ms", number(-1, 64),
+		retentionMsConfig, kmsg.ConfigTypeLong, decimal(func(c *Config) int64 { return c.RetentionMs }), defaultRetentionMsConfig, number(-1, 64),
 		"Records older than this, in milliseconds, are deleted; -1: never.",
 	},
 	{
@@ -216,47 +216,14 @@ var topicConfigDefs = []configDef{
 	},
 }
 
-// brokerConfigDefs are the configurations of brokers, ascending by name. They are read from the
-// broker's own settings when it starts, and can't be changed by a client.
-var brokerConfigDefs = []configDef{
-	{name: "advertised.listeners", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string {
-		self := c.selfMember()
-		host := self.Host
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]" // an IPv6 address
-		}
-		return "PLAINTEXT://" + host + ":" + strconv.Itoa(int(self.Port))
-	}, doc: "Where clients reach this broker."},
-	{name: "auto.create.topics.enable", typ: kmsg.ConfigTypeBoolean, value: func(c *Config, _ int) string { return strconv.FormatBool(c.AutoCreateTopics) }, doc: "Asking for an unknown topic creates it."},
-	{name: "broker.id", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return int32(c.BrokerID) }), doc: "This broker's id."},
-	{name: "broker.rack", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string { return c.selfMember().Rack }, doc: "Where this broker is; consumers of the same rack may read from it (KIP-392)."},
-	{name: "compression.type", typ: kmsg.ConfigTypeString, value: always("producer"), doc: "Batches are kept as producers compressed them."},
-	{name: "default.replication.factor", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int16 { return c.DefaultReplicas }), doc: "Replicas of topics that are created without a number."},
-	{name: "fetch.max.bytes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.FetchMaxBytes }), doc: "The most bytes of record batches in one answer to a consumer; one batch goes out whole all the same."},
-	{name: "group.initial.rebalance.delay.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupInitialDelay.Milliseconds() }), doc: "How long a new consumer group waits for more members than the first."},
-	{name: "group.max.session.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupMaxSession.Milliseconds() }), doc: "The longest session timeout that members of consumer groups may ask for."},
-	{name: "group.max.size", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.GroupMaxSize) }), doc: "The most members of a consumer group."},
-	{name: "group.min.session.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.GroupMinSession.Milliseconds() }), doc: "The shortest session timeout that members of consumer groups may ask for."},
-	{name: "log.cleanup.policy", typ: kmsg.ConfigTypeList, value: always("delete"), doc: "The default of topics for cleanup.policy."},
-	{name: "log.message.timestamp.after.max.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.TimestampAfterMaxMs }), doc: "The default of topics for message.timestamp.after.max.ms."},
-	{name: "log.message.timestamp.before.max.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.TimestampBeforeMaxMs }), doc: "The default of topics for message.timestamp.before.max.ms."},
-	{name: "log.message.timestamp.type", typ: kmsg.ConfigTypeString, value: always(createTime), doc: "The default of topics for message.timestamp.type."},
-	{name: "log.retention.bytes", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionBytes }), doc: "The default of topics for retention.bytes."},
-	{name: "log.retention.ms", typ: kmsg.ConfigTypeLong, value: decimal(func(c *Config) int64 { return c.RetentionMs }), doc: "The default of topics for retention.ms."},
-	{name: "message.max.bytes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.MaxMessageBytes }), doc: "The largest record batch, in bytes, compressed; the default of topics for max.message.bytes."},
-	{name: "num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.DefaultPartitions }), doc: "Partitions of topics that are created without a number."},
-	{name: "offsets.retention.minutes", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return int64(c.OffsetsRetention.Minutes()) }), doc: "How long the offsets of a consumer group without members are kept."},
-	{name: "offsets.topic.num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.GroupPartitions }), doc: "Among how many coordinators consumer groups are spread."},
-	{name: "producer.id.expiration.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.ProducerExpiration.Milliseconds() }), doc: "How long a partition remembers an idempotent producer that writes nothing."},
-	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, value: always("false"), doc: "Only replicas that have every committed record can lead."},
-}
+func topicConfigDef(name string) *configDef { return findDef(topicConfigDefs, name) }
 
-func topicConfigDef(name string) *configDef {
-	i := slices.IndexFunc(topicConfigDefs, func(d configDef) bool { return d.name == name })
+func findDef(defs []configDef, name string) *configDef {
+	i := slices.IndexFunc(defs, func(d configDef) bool { return d.name == name })
 	if i < 0 {
 		return nil
 	}
-	return &topicConfigDefs[i]
+	return &defs[i]
 }
 
 // checkTopicConfig says whether a topic with that many replicas can have a configuration.

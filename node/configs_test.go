@@ -206,11 +206,12 @@ func TestChangedConfigsTakeEffect(t *testing.T) {
 	}
 }
 
-func TestBrokerConfigsCantBeChanged(t *testing.T) {
+func TestMostBrokerConfigsCantBeChanged(t *testing.T) {
 	o := newOne(t, func(c *Config) { c.MaxMessageBytes = 12345 })
 	for _, c := range []struct{ name, edit, want string }{
-		{"1", "message.max.bytes=5", "INVALID_CONFIG"},
-		{"", "message.max.bytes=5", "INVALID_CONFIG"},
+		{"1", "message.max.bytes=5", "INVALID_REQUEST"},
+		{"", "message.max.bytes=5", "INVALID_REQUEST"},
+		{"1", "no.such.key=5", "INVALID_CONFIG"},
 		{"1", "leader.replication.throttled.rate", "NONE"}, // deleted
 		{"2", "message.max.bytes=5", "INVALID_REQUEST"},
 	} {
@@ -219,7 +220,7 @@ func TestBrokerConfigsCantBeChanged(t *testing.T) {
 			t.Errorf("broker %q: %s, want %s", c.name, got, c.want)
 		}
 	}
-	if diff := cmp.Diff([]string{"advertised.listeners=PLAINTEXT://localhost:9092", "auto.create.topics.enable=true", "broker.id=1", "message.max.bytes=12345"}, o.described(kmsg.ConfigResourceTypeBroker, "1")); diff != "" {
+	if diff := cmp.Diff([]string{"advertised.listeners=PLAINTEXT://localhost:9092", "auto.create.topics.enable=true", "broker.id=1", "log.dirs=data", "message.max.bytes=12345", "node.id=1"}, o.described(kmsg.ConfigResourceTypeBroker, "1")); diff != "" {
 		t.Error(diff)
 	}
 	if got := o.described(kmsg.ConfigResourceTypeBroker, ""); len(got) > 0 {
@@ -253,7 +254,7 @@ func TestConfigSynonyms(t *testing.T) {
 // Every configuration takes its own default, its names are in order, and each has a text.
 func TestConfigRegistry(t *testing.T) {
 	cfg := newOne(t, nil).node.cfg
-	for name, defs := range map[string][]configDef{"topic": topicConfigDefs, "broker": brokerConfigDefs} {
+	for name, defs := range map[string][]configDef{"topic": topicConfigDefs, "broker": brokerConfigDefs, "group": groupConfigDefs} {
 		for i, d := range defs {
 			if i > 0 && d.name <= defs[i-1].name {
 				t.Errorf("%s: %s is out of order", name, d.name)

@@ -151,7 +151,7 @@ func (g *modernGroup) heard(m *modernMember) {
 		g.sessions[m.ID] = s
 	}
 	g.node.deadlines.Cancel(s.expires)
-	s.expires = g.node.deadlines.Add(g.node.now.Add(g.node.cfg.ConsumerSession), func() { g.fence(m.ID) })
+	s.expires = g.node.deadlines.Add(g.node.now.Add(g.session()), func() { g.fence(m.ID) })
 	switch revokes := len(m.Revoking) > 0; {
 	case !revokes:
 		g.node.deadlines.Cancel(s.revoke)

@@ -30,15 +30,37 @@ type configDefault struct {
 
 // defaultNumber returns a default that is a number. Some are asked for with every batch, so they are parsed once.
 func (n *Node) defaultNumber(d configDefault) int64 {
+	n.overrides() // if they changed, what was parsed is forgotten
 	number, ok := n.defaults[d]
 	if !ok {
-		number, _ = strconv.ParseInt(topicConfigDef(d.name).value(&n.cfg, d.replicas), 10, 64)
+		number, _ = strconv.ParseInt(n.defaultValue(topicConfigDef(d.name), d.replicas), 10, 64)
 		if n.defaults == nil {
 			n.defaults = make(map[configDefault]int64)
 		}
 		n.defaults[d] = number
 	}
 	return number
+}
+
+// defaultValue is what a configuration of a topic is without a value of the topic's own.
+func (n *Node) defaultValue(d *configDef, replicas int) string {
+	if d.broker != "" {
+		if v, ok := n.overrides().value(d.broker); ok {
+			return v
+		}
+	}
+	return d.value(&n.cfg, replicas)
+}
+
+// cleanupPolicy is what happens to a topic's old records.
+func (n *Node) cleanupPolicy(t *topicMeta) string {
+	if v, ok := t.config(cleanupPolicyConfig); ok {
+		return v
+	}
+	if v, ok := n.overrides().value(defaultPolicyConfig); ok {
+		return v
+	}
+	return cleanupDelete
 }
 
 // maxMessageBytes is the largest batch that a topic takes.
@@ -89,6 +111,13 @@ func (n *Node) withDefaults(e configEntry, builtin *Config, replicas int) config
 	if e.broker != "" {
 		name = e.broker
 	}
+	o := n.overrides()
+	if v, ok := o.broker.value(name); ok {
+		e.synonyms = append(e.synonyms, configSynonym{name, v, kmsg.ConfigSourceDynamicBrokerConfig})
+	}
+	if v, ok := o.all.value(name); ok {
+		e.synonyms = append(e.synonyms, configSynonym{name, v, kmsg.ConfigSourceDynamicDefaultBrokerConfig})
+	}
 	value, original := e.value(&n.cfg, replicas), e.value(builtin, replicas)
 	if value != original || e.static() {
 		e.synonyms = append(e.synonyms, configSynonym{name, value, kmsg.ConfigSourceStaticBrokerConfig})
@@ -97,15 +126,6 @@ func (n *Node) withDefaults(e configEntry, builtin *Config, replicas int) config
 		e.synonyms = append(e.synonyms, configSynonym{name, original, kmsg.ConfigSourceDefaultConfig})
 	}
 	return e
-}
-
-func (n *Node) brokerConfigValues() []configEntry {
-	builtin := n.cfg.builtin()
-	var out []configEntry
-	for i := range brokerConfigDefs {
-		out = append(out, n.withDefaults(configEntry{configDef: &brokerConfigDefs[i]}, builtin, 0))
-	}
-	return out
 }
 
 // topicConfigs checks the configuration of a new topic.
