@@ -5,6 +5,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -313,11 +314,28 @@ func beyondLimits(w *world, d keyed.Draw, id int, topic string, n int) kmsg.Requ
 		t.Topic, t.Count = topic, mostReplicas*plan.MaxBrokers+1
 		req.Topics = append(req.Topics, t)
 		return req
+	case x == 5:
+		return configureGroup(fmt.Sprintf("beyond%d.%d", id, d.Next().Next().Below(int64(n))), d.Next().Next().Next().Below(4))
 	}
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 5, 1000
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic, t.NumPartitions, t.ReplicationFactor = refusedTopic, mostReplicas*plan.MaxBrokers+1, 1
 	req.Topics = append(req.Topics, t)
+	return req
+}
+
+// configureGroup sets a configuration of a group, or deletes it. No group of that name is needed, and none has members.
+func configureGroup(name string, x int64) *kmsg.IncrementalAlterConfigsRequest {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeGroupConfig, name
+	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	c.Name, c.Op = "consumer.session.timeout.ms", kmsg.IncrementalAlterConfigOpDelete
+	if x > 0 {
+		c.Op, c.Value = kmsg.IncrementalAlterConfigOpSet, kmsg.StringPtr(strconv.FormatInt(45000+x, 10))
+	}
+	r.Configs = append(r.Configs, c)
+	req.Resources = append(req.Resources, r)
 	return req
 }
