@@ -104,6 +104,10 @@ var importRules = []rule{
 		"planted bugs as patches, and the test that they apply; the simulator only tells the names of its profiles",
 	},
 	{
+		"seeds/mutation", nil, nil,
+		"mutants that nobody chose: Go source in, changed source out",
+	},
+	{
 		"host",
 		[]string{
 			"chronik/node", "chronik/wal",
@@ -122,7 +126,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/sim/plan", "chronik/seeds/mutants", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

@@ -34,6 +34,9 @@ const usage = `simrun runs simulated clusters, one world per seed.
   simrun mutants [-only ID,..] [-max-seeds N] [-profile NAME] [-j P] [-json]
                                 build the planted bugs of seeds/mutants one by one, in a temporary folder, and
                                 run seeds until one fails; run it inside the source tree
+  simrun mutate [-packages P,..] [-sample N] [-seed S] [-max-seeds N] [-tests=false] [-j P] [-json]
+                                build mutants that nobody chose, small changes of the source, and count how many
+                                the tests of their package find, and how many the simulator
 
 It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
 `
@@ -55,7 +58,7 @@ func main() {
 	}
 	commands := map[string]func([]string) (failed bool, err error){
 		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
-		"soak": soakCommand, "mutants": mutantsCommand, "compare": compareCommand,
+		"soak": soakCommand, "mutants": mutantsCommand, "compare": compareCommand, "mutate": mutateCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]

@@ -157,7 +157,11 @@ func printFinding(f *finding) {
 
 // one builds a mutant and looks for it.
 func (h *hunter) one(m *mutants.Mutant, f *finding) error {
-	overlay, err := h.overlay(m)
+	changed, err := m.Apply(h.root)
+	if err != nil {
+		return err
+	}
+	overlay, err := h.overlay(changed)
 	if err != nil {
 		return err
 	}
@@ -187,12 +191,8 @@ func (h *hunter) one(m *mutants.Mutant, f *finding) error {
 	return nil
 }
 
-// overlay writes the mutant's files and the list that tells the go command to take them instead of the tree's.
-func (h *hunter) overlay(m *mutants.Mutant) (string, error) {
-	changed, err := m.Apply(h.root)
-	if err != nil {
-		return "", err
-	}
+// overlay writes a mutant's files and the list that tells the go command to take them instead of the tree's.
+func (h *hunter) overlay(changed map[string][]byte) (string, error) {
 	var list struct{ Replace map[string]string }
 	list.Replace = make(map[string]string)
 	for name, text := range changed {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -25,8 +26,9 @@ type campaign struct {
 	until   time.Time // no seed is begun later; zero: run all
 	profile string
 	workers int
-	program string   // that the workers run; "": this one
-	env     []string // of the workers
+	program string        // that the workers run; "": this one
+	env     []string      // of the workers
+	limit   time.Duration // of wall time for a seed; 0: seedTimeout
 	each    func(outcome)
 	enough  atomic.Bool  // no seed is begun any more
 	cpu     atomic.Int64 // nanoseconds that the workers took which have ended
@@ -82,7 +84,7 @@ func (c *campaign) work(next <-chan uint64, outcomes chan<- outcome) error {
 				continue
 			}
 		}
-		o, alive := w.run(seed, c.profile)
+		o, alive := w.run(seed, c.profile, cmp.Or(c.limit, seedTimeout))
 		outcomes <- o
 		if !alive {
 			c.cpu.Add(int64(w.cpu()))

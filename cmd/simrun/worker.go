@@ -115,9 +115,9 @@ func startWorker(program, profile string, env ...string) (*worker, error) {
 
 // run lets the worker run one seed. If the worker dies or hangs, that is the seed's failure, and
 // alive is false.
-func (w *worker) run(seed uint64, profile string) (o outcome, alive bool) {
+func (w *worker) run(seed uint64, profile string, limit time.Duration) (o outcome, alive bool) {
 	hung := false
-	timer := time.AfterFunc(seedTimeout, func() {
+	timer := time.AfterFunc(limit, func() {
 		hung = true
 		w.cmd.Process.Kill()
 	})
@@ -132,9 +132,9 @@ func (w *worker) run(seed uint64, profile string) (o outcome, alive bool) {
 	w.close()
 	f := &sim.Failure{Check: checkWorkerDied, Text: strings.TrimSpace(w.stderr.String())}
 	if hung {
-		f = &sim.Failure{Check: checkHang, Text: fmt.Sprintf("the seed did not end within %v of wall time", seedTimeout)}
+		f = &sim.Failure{Check: checkHang, Text: fmt.Sprintf("the seed did not end within %v of wall time", limit)}
 	}
-	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(seedTimeout)}, false
+	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(limit)}, false
 }
 
 func (w *worker) ask(seed uint64) ([]byte, error) {
