@@ -3,6 +3,8 @@
 package node
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
@@ -55,6 +57,9 @@ type machine interface {
 	leading()
 	following()
 }
+
+// unknownMachine is what to panic with where code knows each kind of machine and meets another one.
+func unknownMachine(m machine) string { return fmt.Sprintf("broken invariant: no case for %T", m) }
 
 // group is one replica of a raft group: raft's state machine, its log, and everything that waits for either.
 type group struct {

@@ -141,6 +141,9 @@ func (g *group) stale() string {
 				return "heartbeats"
 			}
 		}
+	case *catalog:
+	default:
+		panic(unknownMachine(m))
 	}
 	return ""
 }

@@ -327,8 +327,10 @@ func (g *group) emptyMachine() machine {
 		return &partition{node: aside, records: newRecords()}
 	case *coordinator:
 		return &coordinator{node: aside}
-	default:
+	case *catalog:
 		return newCatalog(aside)
+	default:
+		panic(unknownMachine(g.machine))
 	}
 }
 

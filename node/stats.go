@@ -151,6 +151,9 @@ func (s *GroupStats) add(g *group) {
 		s.Parked += m.parked.Len()
 	case *coordinator:
 		s.Parked += m.parked.Len()
+	case *catalog:
+	default:
+		panic(unknownMachine(m))
 	}
 }
 
