@@ -34,7 +34,7 @@ import (
 //	topic NAME B,B..       a topic with one partition on these brokers, the first of which leads
 //	show REGEXP            which lines are printed from now on; show only the brokers' own lines
 //	produce B TOPIC [acks=A] [producer=P seq=S] [n=N] [times=N]
-//	fetch B TOPIC OFFSET   B is the broker that is asked; the answer shows when there is one
+//	fetch B TOPIC OFFSET [D]  B is the broker that is asked, to wait for so long; the answer shows when there is one
 //	latest B TOPIC         ListOffsets for the end of the log, which has to be proven
 //	trim B TOPIC OFFSET    DeleteRecords
 //	coordinator B GROUP    FindCoordinator for a consumer group
@@ -309,7 +309,15 @@ func (s *stage) request(words []string) {
 	case "produce":
 		req, times = s.produceOf(topic, words[3:])
 	case "fetch":
-		req = fetchRequest(topic, offset())
+		f := fetchRequest(topic, offset())
+		if len(words) > 4 {
+			wait, err := time.ParseDuration(words[4])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			f.MaxWaitMillis = int32(wait.Milliseconds())
+		}
+		req = f
 	case "latest":
 		r, rt, rp := kmsg.NewPtrListOffsetsRequest(), kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
 		r.Version, rp.Timestamp = 6, -1
