@@ -90,8 +90,8 @@ func (w *frameWriter) noTags(flexible bool) {
 	}
 }
 
-// PlacedBatch is a batch as it lies in the log, and its base offset and leader epoch, which it got
-// when it was committed.
+// PlacedBatch is a batch as it lies in the log, with its base offset and leader epoch. A replica learns its offset when
+// it applies the entry; the epoch is the entry's term.
 type PlacedBatch struct {
 	Raw    []byte
 	Offset int64
@@ -101,7 +101,7 @@ type PlacedBatch struct {
 // FetchFrame makes the frame that answers a Fetch, version 4 to 18. The k-th of batches is what the
 // k-th partition of resp gets; resp itself has no RecordBatches.
 func FetchFrame(correlationID int32, resp *kmsg.FetchResponse, batches [][]PlacedBatch) Frame {
-	if hasTaggedFields(resp) { // an error somewhere, so it is small
+	if hasTaggedFields(resp) { // rare; the records of the other partitions are copied three times, see FetchCopies
 		return Frame{copiedFetch(correlationID, resp, batches)}
 	}
 	v, flexible := resp.Version, resp.IsFlexible()

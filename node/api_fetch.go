@@ -302,6 +302,16 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	a.batches[len(a.batches)-1] = batches
 }
 
+// source finds the replica here that may answer: the leader's (readable), or a follower's for a consumer of this
+// broker's rack (api_fetch_closest.go). fillGroups has its counterpart for __consumer_offsets, readableCoordinator.
+func (a *fetchAnswer) source(topic string, in *kmsg.FetchRequestTopicPartition) (*partition, error) {
+	n := a.fetch.node
+	if p := n.followerFor(topic, in.Partition); p != nil && a.fetch.req.Rack != "" && a.fetch.req.Rack == n.cfg.selfMember().Rack {
+		return p, p.group.checkEpoch(in.CurrentLeaderEpoch)
+	}
+	return n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+}
+
 // nameLeader says who leads a partition, so that the client needn't ask for metadata.
 func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTopicPartition) {
 	if meta == nil || a.fetch.req.Version < 16 || out.ErrorCode != kerr.NotLeaderForPartition.Code && out.ErrorCode != kerr.FencedLeaderEpoch.Code {

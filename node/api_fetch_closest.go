@@ -3,7 +3,6 @@
 package node
 
 import (
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -13,16 +12,6 @@ import (
 // leader to a follower in that rack, and that serves what it has applied, which is committed and will
 // never change. The consumer comes back to the leader by itself from time to time, or when the
 // follower can't help it.
-
-// source finds the replica here that may answer a fetch: the leader's, or a follower's for a consumer
-// of this broker's rack.
-func (a *fetchAnswer) source(topic string, in *kmsg.FetchRequestTopicPartition) (*partition, error) {
-	n := a.fetch.node
-	if p := n.followerFor(topic, in.Partition); p != nil && a.fetch.req.Rack != "" && a.fetch.req.Rack == n.cfg.selfMember().Rack {
-		return p, p.checkEpoch(in.CurrentLeaderEpoch)
-	}
-	return n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
-}
 
 // followerFor returns this broker's replica if it follows a leader that it hears. One that is cut off
 // would let its consumers wait for records that come elsewhere.
@@ -40,17 +29,6 @@ func (n *Node) followerFor(topic string, index int32) *partition {
 
 // follows reports whether this replica answers as a follower.
 func (p *partition) follows() bool { return p.group.role != raft.StateLeader }
-
-// checkEpoch fences clients that know of another leadership than this replica (KIP-320).
-func (p *partition) checkEpoch(epoch int32) error {
-	switch {
-	case epoch >= 0 && epoch < leaderEpoch(p.group.term):
-		return kerr.FencedLeaderEpoch
-	case epoch > leaderEpoch(p.group.term):
-		return kerr.UnknownLeaderEpoch
-	}
-	return nil
-}
 
 // redirect sends a consumer from the leader to a follower in its rack, if one is there that is well
 // and close behind.

@@ -6,8 +6,8 @@ import (
 	"chronik/kafka"
 )
 
-// Batches are checked before they are proposed: small plain ones at once, compressed and large ones by a
-// task. A producer's batches for a partition are proposed in the order in which they came, so those
+// Batches are checked before they are proposed. A step checks uncompressed ones itself, up to inlineBytes in all. Tasks
+// check the compressed ones, and the uncompressed ones that exceed that budget. A producer's batches for a partition are proposed in the order in which they came, so those
 // after one that is being checked wait for it; those of other connections and partitions go on.
 
 // lane is a connection's batches for one partition.

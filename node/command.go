@@ -61,8 +61,8 @@ var (
 	errNoRoomToGrow   = kafka.Errorf(kerr.KafkaStorageError, "the disks of a majority of the brokers are full; delete topics or records, or shorten their retention, then try again")
 )
 
-// submit queues a command. done is called when it is applied here; never, if it never is: whoever
-// waits needs a deadline of its own.
+// submit queues a command. done is called when it is applied here, or at once with an error if it can't be queued. It is
+// never called if the command is queued and never applied: whoever waits needs a deadline of its own.
 func (c *commands) submit(cmd command, done func(commandResult)) {
 	c.enqueue(cmd, nil, nil, done)
 }

@@ -20,7 +20,8 @@ func errBrokersOwn(topic string) error {
 	return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own: it can only be read; commit offsets and delete groups by their own requests", topic)
 }
 
-// readableCoordinator finds a partition of groupsTopic of which this broker may answer reads now.
+// readableCoordinator finds a partition of groupsTopic of which this broker may answer reads now, as readable does for
+// all other topics.
 func (n *Node) readableCoordinator(index, epoch int32) (*coordinator, error) {
 	meta := n.catalog.partition(groupsTopic, index)
 	if meta == nil {
@@ -30,10 +31,8 @@ func (n *Node) readableCoordinator(index, epoch int32) (*coordinator, error) {
 	switch {
 	case c == nil:
 		return nil, kerr.NotLeaderForPartition
-	case epoch >= 0 && epoch < leaderEpoch(c.group.term):
-		return nil, kerr.FencedLeaderEpoch
-	case epoch > leaderEpoch(c.group.term):
-		return nil, kerr.UnknownLeaderEpoch
+	case c.group.checkEpoch(epoch) != nil:
+		return nil, c.group.checkEpoch(epoch)
 	case brokerOf(c.group.lead) != n.self || !c.group.serving:
 		return nil, kerr.NotLeaderForPartition
 	}

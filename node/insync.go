@@ -140,8 +140,8 @@ type heardInSync struct {
 	at Time
 }
 
-// tellInSync adds news to the envelopes of this step, and at each tick some of the other groups. They come last: a
-// broker of an older release doesn't understand them, and drops what follows.
+// tellInSync adds news to the envelopes of this step, and at each tick some of the other groups. They come after what
+// raft needs: a broker that doesn't know an item drops what follows it. Only the clock items come later (post).
 func (n *Node) tellInSync() {
 	if len(n.syncNews) == 0 {
 		return

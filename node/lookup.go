@@ -77,20 +77,32 @@ func (n *Node) partitionFor(topic string, index int32) (*partition, error) {
 	return part, nil
 }
 
-// readable finds a partition of which this broker may answer reads now.
+// readable finds a partition of which this broker may answer reads now. Partitions of __consumer_offsets have
+// readableCoordinator.
 func (n *Node) readable(topic string, index int32, epoch int32) (*partition, error) {
 	p, err := n.replicaFor(topic, index)
 	switch {
 	case err != nil:
 		return nil, err
-	case p.checkEpoch(epoch) != nil: // before the question who leads, as in Kafka: a client that knows more isn't behind
-		return nil, p.checkEpoch(epoch)
+	case p.group.checkEpoch(epoch) != nil: // before the question who leads, as in Kafka: a client that knows more isn't behind
+		return nil, p.group.checkEpoch(epoch)
 	case brokerOf(p.group.lead) != n.self:
 		return nil, errLedElsewhere(topic, index)
 	case !p.leads():
 		return nil, kerr.NotLeaderForPartition // a new leader that doesn't know its high watermark yet
 	}
 	return p, nil
+}
+
+// checkEpoch fences clients that know of another leadership than this replica (KIP-320).
+func (g *group) checkEpoch(epoch int32) error {
+	switch {
+	case epoch >= 0 && epoch < leaderEpoch(g.term):
+		return kerr.FencedLeaderEpoch
+	case epoch > leaderEpoch(g.term):
+		return kerr.UnknownLeaderEpoch
+	}
+	return nil
 }
 
 // How long the answer to a request that makes partitions waits for their leaders, at most, and how

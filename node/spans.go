@@ -27,8 +27,8 @@ type span struct {
 	// appended is when its newest batch was appended, by the leader's clock of then in ms; 0: unknown.
 	appended int64
 	seen     Time // when this process applied its newest batch, or read it from a checkpoint
-	// refused are entries that hold a batch but take no offsets: duplicates and wrong sequences.
-	// Only apply can tell, so it is noted.
+	// refused are entries with data that take no offsets: duplicate batches, batches out of sequence, and batches and
+	// commands that this release can't read. Only apply can tell, so it is noted.
 	refused []uint64
 	closed  bool // the next batch begins a new span
 	empty   bool // compaction has left no record in it

@@ -16,8 +16,9 @@ import (
 )
 
 // Task is work on bytes that may take long, because a batch may unfold to much more than it has, or a frame has many
-// elements. The node never does it in a step: the world calls Do where nobody waits for it, and hands the
-// result back in a later Input. Tasks may be done in any order, and several at once.
+// elements. The world calls Do where nobody waits for it, and hands the result back in a later Input. Tasks may be done
+// in any order, and several at once. One kind of task may be done in the step itself: the check of uncompressed records,
+// up to inlineBytes in each step (arrive).
 //
 // The batch and the pieces are not to be changed by anybody until then; Keys, what is assigned and the machine belong to
 // the task.
