@@ -41,21 +41,21 @@ type fetch struct {
 	parked   []parking // where it waits
 	found    int64     // bytes that it could have by now
 	waits    bool      // it is parked, perhaps nowhere
-	reader   entryWait // of old entries
+	coldWait entryWait // of old entries
 	begun    []cursor  // per partition of the request: how far it looked when it had to wait for a read
 	woken    bool      // in node.woken
 	filling  bool      // an answer is in the making
 	again    bool      // woken while it was
 }
 
-// readers are the fetches that wait for a partition's records.
-type readers struct {
+// parkedFetches are those that wait for a partition's records.
+type parkedFetches struct {
 	parked list.List // in order of arrival
 	wakes  uint64    // how often they were woken
 }
 
-// wake lets parked fetches look again, at the end of this step.
-func (w *readers) wake(n *Node) {
+// wakeAll lets all of them look again, at the end of this step.
+func (w *parkedFetches) wakeAll(n *Node) {
 	w.wakes++
 	if w.parked.Len() == 0 {
 		return
@@ -68,7 +68,7 @@ func (w *readers) wake(n *Node) {
 
 // grown lets those look again that may have enough now, since the partition got that many bytes. A fetch of many partitions
 // that waits for many bytes would otherwise look at all of them for each batch of one.
-func (w *readers) grown(n *Node, bytes int64) {
+func (w *parkedFetches) grown(n *Node, bytes int64) {
 	w.wakes++
 	n.out.Work.Parts += w.parked.Len() / 16
 	for e := w.parked.Front(); e != nil; {
@@ -86,7 +86,7 @@ func (w *readers) grown(n *Node, bytes int64) {
 // parking is a fetch's place among those that wait for a partition's records.
 type parking struct {
 	fetch *fetch
-	at    *readers
+	at    *parkedFetches
 	wakes uint64        // of the partition, when it was looked at
 	left  int64         // so many bytes of it there is still room for in the answer
 	place *list.Element // in its list
@@ -102,7 +102,7 @@ func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	}
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
-	f.reader = entryWait{request: r, again: f.wake}
+	f.coldWait = entryWait{request: r, again: f.wake}
 	r.onEnd(f.unpark)
 	f.merge(func() {
 		f.try()
@@ -290,7 +290,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		return
 	}
 	limit, before := min(int64(in.PartitionMaxBytes), a.budget-a.bytes), a.bytes
-	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &p.readers, wakes: p.wakes, left: limit})
+	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &p.parkedFetches, wakes: p.wakes, left: limit})
 	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
 		return
 	}
@@ -364,7 +364,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 			}
 		}
 		p.skip(&c)
-		e, err := n.entry(p, c.index, &a.fetch.reader)
+		e, err := n.entry(p, c.index, &a.fetch.coldWait)
 		if err != nil {
 			return out, err
 		}

@@ -63,7 +63,7 @@ func (c *compactor) tick() {
 		return
 	}
 	if c.wrote > c.node.log.Durable() { // what a pass reads must be what the one before has left
-		c.node.log.Sync()
+		c.node.log.RequestSync()
 		return
 	}
 	c.choose()
@@ -169,7 +169,7 @@ func (c *compactor) finish() {
 	p := c.part
 	c.flushVoids()
 	p.compacted = c.cur
-	c.node.log.Sync() // reads return the old entries until the new ones are durable
+	c.node.log.RequestSync() // reads return the old entries until the new ones are durable
 	c.node.event(Event{Kind: EventCompacted, Group: p.meta.Group, N: p.compacted.base})
 	c.part, c.keys = nil, nil
 }

@@ -56,7 +56,7 @@ func (a *fetchAnswer) fillGroups(in *kmsg.FetchRequestTopicPartition, out *kmsg.
 		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
 		return
 	}
-	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &c.readers, wakes: c.wakes})
+	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &c.parkedFetches, wakes: c.wakes})
 	if in.FetchOffset == c.log.end {
 		return
 	}

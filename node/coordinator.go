@@ -36,7 +36,7 @@ type coordinator struct {
 	sweep       *step.Deadline // next look for expired offsets, on the leader
 	loads       bool           // groups are being made ready, on a new leader
 	old         bool           // it began with a checkpoint that doesn't say at which offsets records are
-	readers
+	parkedFetches
 }
 
 // Limits on what clients can make a coordinator keep.
@@ -181,7 +181,7 @@ func (c *coordinator) applyBatch(batch []byte) error {
 		c.applyRecord(&records[i])
 	}
 	c.log.expire(b.FirstTimestamp, 2*int(b.Count))
-	c.wake()
+	c.wakeFetches()
 	return nil
 }
 
@@ -213,8 +213,8 @@ func (c *coordinator) applyRecord(r *groupRecord) {
 	}
 }
 
-// wake lets parked fetches look again, at the end of this step.
-func (c *coordinator) wake() { c.readers.wake(c.node) }
+// wakeFetches lets parked fetches look again, at the end of this step.
+func (c *coordinator) wakeFetches() { c.parkedFetches.wakeAll(c.node) }
 
 // restore implements machine.
 func (c *coordinator) restore(checkpoints [][]byte) error {
@@ -285,7 +285,7 @@ func (c *coordinator) load(after string) {
 
 // following implements machine: whoever waits here has to look for the new coordinator.
 func (c *coordinator) following() {
-	c.wake()
+	c.wakeFetches()
 	c.node.deadlines.Cancel(c.sweep)
 	c.loads = false
 	c.node.out.Work.Parts += len(c.groups) / 16

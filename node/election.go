@@ -105,7 +105,7 @@ func (n *Node) handOver() {
 	n.forAll(func(g *group) { underWay = g.handOver() || underWay }, func() {
 		n.handingOver = false
 		if !underWay && n.lastLSN == 0 {
-			n.log.Sync()
+			n.log.RequestSync()
 			n.lastLSN = n.log.End()
 		}
 	})

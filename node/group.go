@@ -250,7 +250,7 @@ func (g *group) persist(m *pb.Message) {
 		g.node.event(Event{Kind: EventCommitted, Group: g.id, Term: g.term, N: int64(g.commit)})
 	}
 	if len(m.Responses) > 0 || hardTerm > g.pipe.durableTerm {
-		g.node.log.Sync()
+		g.node.log.RequestSync()
 		g.pipe.append(g.node.log.End(), hardTerm, m.Responses)
 		g.node.awaitDurable(g)
 	}
@@ -279,7 +279,7 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 	if had, _ := g.view.LastIndex(); first <= had {
 		g.node.event(Event{Kind: EventTruncated, Group: g.id, Term: g.term, N: int64(first)})
 	}
-	records := g.node.records[:0]
+	records := g.node.walEntries[:0]
 	for _, e := range ents {
 		records = append(records, toLog(e))
 	}
@@ -288,7 +288,7 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 		g.view.earn(ents)
 	}
 	clear(records)
-	g.node.records = records
+	g.node.walEntries = records
 	g.node.event(Event{Kind: EventAppended, Group: g.id, Term: g.term, N: int64(last)})
 	g.order(ents)
 }

@@ -133,7 +133,7 @@ func (g *group) stale() string {
 			return "fetches that wait for records"
 		}
 	case *coordinator:
-		if m.readers.stale() {
+		if m.parkedFetches.stale() {
 			return "fetches that wait for records of __consumer_offsets"
 		}
 		for _, of := range m.groups {
@@ -149,7 +149,7 @@ func (g *group) stale() string {
 }
 
 // stale reports whether a fetch is in it that nobody waits for.
-func (w *readers) stale() bool {
+func (w *parkedFetches) stale() bool {
 	for e := w.parked.Front(); e != nil; e = e.Next() {
 		if e.Value.(*parking).fetch.request.over() {
 			return true

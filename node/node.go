@@ -17,7 +17,7 @@ func (n *Node) Step(in *Input) *Output {
 	n.begin(in)
 	for i := range in.Results {
 		n.out.Work.Bytes += int64(len(in.Results[i].Data))
-		n.finish(in.Results[i])
+		n.takeResult(in.Results[i])
 	}
 	for i := range in.Done {
 		n.did(in.Done[i])
@@ -122,20 +122,20 @@ type Node struct {
 	waitsTellAt       Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
-	queued    []*source                // that have requests which are not begun, the next one first
-	chores    rota[*chore]             // begun
-	errands   []errand                 // begun, in turn
-	placing   placing                  // stays across steps
-	ownWork   int                      // of errands in this step
-	dirty     []*group                 // to be advanced
-	appends   []appendUnderWay         // in the order in which they become durable; stays across steps
-	woken     []*fetch                 // to be tried again
-	due       []func()                 // see later
-	records   []wal.Entry              // scratch
-	inSyncNow []BrokerID               // scratch
-	coldFor   map[GroupID][]*entryWait // stays across steps
-	inlined   int                      // bytes of records that this step looked at itself
-	hosts     *hosts                   // as of this step, see candidates
+	queued     []*source                // that have requests which are not begun, the next one first
+	chores     rota[*chore]             // begun
+	errands    []errand                 // begun, in turn
+	placing    placing                  // stays across steps
+	ownWork    int                      // of errands in this step
+	dirty      []*group                 // to be advanced
+	appends    []appendUnderWay         // in the order in which they become durable; stays across steps
+	woken      []*fetch                 // to be tried again
+	due        []func()                 // see later
+	walEntries []wal.Entry              // scratch
+	inSyncNow  []BrokerID               // scratch
+	coldFor    map[GroupID][]*entryWait // stays across steps
+	inlined    int                      // bytes of records that this step looked at itself
+	hosts      *hosts                   // as of this step, see candidates
 
 	begun       int   // requests, not answered
 	orphans     int64 // bytes, see maxOrphans
@@ -217,7 +217,7 @@ func (n *Node) ticksIn(d time.Duration) int { return int(d / n.cfg.TickInterval)
 func (n *Node) advance() {
 	limit := max(n.cfg.StepBudget, n.out.Work.Cost()+n.cfg.StepBudget/4)
 	for first := true; ; first = false {
-		n.settle(limit)
+		n.tellDurable(limit)
 		n.runErrands()
 		if len(n.dirty) == 0 || !first && n.out.Work.Cost() >= limit {
 			return
@@ -249,11 +249,11 @@ type appendUnderWay struct {
 	end   wal.LSN
 }
 
-// settle tells groups that their appends are durable: at least one group, and more until the work of this step reaches a
+// tellDurable tells groups that their appends are durable: at least one group, and more until the work of this step reaches a
 // limit.
-func (n *Node) settle(limit int) {
+func (n *Node) tellDurable(limit int) {
 	durable := n.log.Durable()
-	for first := true; n.unsettled() && (first || n.out.Work.Cost() < limit); first = false {
+	for first := true; n.hasDurable() && (first || n.out.Work.Cost() < limit); first = false {
 		n.out.Work.Advanced++
 		g := n.appends[0].group
 		n.appends[0] = appendUnderWay{}
@@ -262,8 +262,8 @@ func (n *Node) settle(limit int) {
 	}
 }
 
-// unsettled reports whether an append is durable whose group doesn't know it.
-func (n *Node) unsettled() bool { return len(n.appends) > 0 && n.appends[0].end <= n.log.Durable() }
+// hasDurable reports whether an append is durable whose group doesn't know it.
+func (n *Node) hasDurable() bool { return len(n.appends) > 0 && n.appends[0].end <= n.log.Durable() }
 
 // awaitDurable notes that a group has an append under way that ends where the log does.
 func (n *Node) awaitDurable(g *group) { n.appends = append(n.appends, appendUnderWay{g, n.log.End()}) }

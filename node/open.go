@@ -120,7 +120,7 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 	}
 	n.log.SetVote(0, 1, 0)
 	n.log.Install(0, wal.Checkpoint{Index: 1, Term: 1, Data: n.packer.encodeCheckpoint(checkpoint{conf: &pb.ConfState{Voters: voters}, state: n.catalog.snapshot(0).whole()})})
-	n.log.Sync()
+	n.log.RequestSync()
 	for end := n.log.End(); n.log.Durable() < end; {
 		op, ok := n.log.Next()
 		step.Assert(ok, "a log that was asked to sync has something to do")

@@ -14,7 +14,7 @@ type partition struct {
 	compacted  cursor // up to here this replica's entries were compacted since it opened
 	forgetting bool   // as leader: it is proposed to forget producers that were silent
 	expiring   bool   // as leader: a deletion of old records is on its way
-	readers
+	parkedFetches
 }
 
 // apply implements machine. Its result is a verdict for a batch, and the log start offset for a command.
@@ -53,10 +53,10 @@ func (p *partition) act(index uint64, o *outcome) {
 		n.event(e)
 	}
 	if o.grew > 0 {
-		p.readers.grown(n, o.grew)
+		p.parkedFetches.grown(n, o.grew)
 	}
 	if o.moved {
-		p.wake()
+		p.wakeFetches()
 	}
 }
 
@@ -98,10 +98,10 @@ func (p *partition) retain() uint64 { return p.records.retain(p.group.applied) }
 func (p *partition) leading() {}
 
 // following implements machine: clients that wait here have to look for the new leader.
-func (p *partition) following() { p.wake() }
+func (p *partition) following() { p.wakeFetches() }
 
-// wake lets parked fetches look again, at the end of this step.
-func (p *partition) wake() { p.readers.wake(p.node) }
+// wakeFetches lets parked fetches look again, at the end of this step.
+func (p *partition) wakeFetches() { p.parkedFetches.wakeAll(p.node) }
 
 // leads reports whether this broker may answer for the partition: it leads, and an entry of its own
 // term is applied, so it knows everything that was ever committed (raft paper, section 8).

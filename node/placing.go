@@ -114,10 +114,10 @@ func (n *Node) closePartition(g *group) {
 	p, c := n.partitions[g.id], n.coordinators[g.id]
 	g.close()
 	if p != nil {
-		p.wake()
+		p.wakeFetches()
 	}
 	if c != nil {
-		c.wake()
+		c.wakeFetches()
 	}
 	delete(n.partitions, g.id)
 	delete(n.coordinators, g.id)

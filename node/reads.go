@@ -18,8 +18,8 @@ func (r *reads) start(op wal.Op, took func(wal.Result)) {
 	r.took[op.ID] = took
 }
 
-// finish takes the result of one operation.
-func (n *Node) finish(res wal.Result) {
+// takeResult takes the result of one disk operation.
+func (n *Node) takeResult(res wal.Result) {
 	switch res.Op.Kind {
 	case wal.OpRead:
 		took, ok := n.reads.took[res.Op.ID]

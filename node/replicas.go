@@ -128,7 +128,7 @@ func decodeConfChange(kind pb.EntryType, data []byte) (*pb.ConfChangeV2, error) 
 // commit index after a crash goes by the old configuration, and would wait forever for the vote of a replica that is gone.
 func (g *group) confKept() bool {
 	if g.confSeen != g.confIndex {
-		g.node.log.Sync()
+		g.node.log.RequestSync()
 		g.confSeen, g.confEnd = g.confIndex, g.node.log.End()
 	}
 	return g.confEnd <= g.node.log.Durable()

@@ -140,7 +140,7 @@ func TestLargeStatesTakeManySteps(t *testing.T) {
 	if n := o.events[EventCheckpoint] - before; n != 1 {
 		t.Errorf("%d checkpoints, want the one that was due", n)
 	}
-	o.node.log.Sync()
+	o.node.log.RequestSync()
 	for range 10 {
 		o.step(Input{})
 	}

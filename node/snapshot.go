@@ -77,7 +77,7 @@ func (g *group) snapshot() *pb.Snapshot {
 	}
 	r, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
 	if err != nil {
-		g.node.log.Sync() // it isn't durable yet, and nobody else may be waiting for a sync
+		g.node.log.RequestSync() // it isn't durable yet, and nobody else may be waiting for a sync
 		return nil
 	}
 	g.setOutgoing(&outgoing{index: kept[0].Index, term: kept[0].Term, used: g.node.now})

@@ -76,7 +76,7 @@ func (n *Node) mindSpace() {
 			if g.scarce() {
 				g.makeRoom()
 			}
-		}, n.log.Sync) // segments become free when it is durable that nobody needs them
+		}, n.log.RequestSync) // segments become free when it is durable that nobody needs them
 	}
 	if !n.full {
 		return

@@ -209,7 +209,7 @@ func (n *Node) dropQueued(gone []ConnID) {
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.unsettled() || len(n.saves) > 0 && !n.packing
+	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.hasDurable() || len(n.saves) > 0 && !n.packing
 }
 
 // onceEach calls then with the elements without those that name what was named before, and with what is named more than

@@ -6,7 +6,7 @@ import "testing"
 
 // takeAll takes writes and forgets them, so that only the log's own work is measured.
 func takeAll(b *testing.B, l *Log) int64 {
-	l.Sync()
+	l.RequestSync()
 	var n int64
 	for {
 		op, ok := l.Next()

@@ -497,7 +497,7 @@ func (w *world) act() {
 	case n < 66:
 		w.pack()
 	case n < 67:
-		w.log.Sync()
+		w.log.RequestSync()
 	case n < 68:
 		w.endStaged()
 	case n < 75:
@@ -564,7 +564,7 @@ func (w *world) drain() error {
 	w.fs.room = -1
 	w.log.Retry()
 	for n := 0; ; n++ {
-		w.log.Sync() // moves append more
+		w.log.RequestSync() // moves append more
 		w.take()
 		if n > 10_000 {
 			w.t.Fatal("the log never comes to rest")

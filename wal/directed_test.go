@@ -12,7 +12,7 @@ import (
 // nextWrite returns the next OpWrite and carries out everything else.
 func nextWrite(t *testing.T, l *Log, fs FS) Op {
 	t.Helper()
-	l.Sync()
+	l.RequestSync()
 	for {
 		op, ok := l.Next()
 		if !ok {
@@ -131,7 +131,7 @@ func TestOpenSyncsTheNamesItFinds(t *testing.T) {
 	l, _ = mustOpen(t, fs, opt)
 	l.Append(1, []Entry{entry(1, 1, 3000), entry(2, 1, 3000)})
 	for l.Durable() < l.End() {
-		l.Sync()
+		l.RequestSync()
 		op, _ := l.Next()
 		if op.Kind != OpWrite {
 			t.Fatalf("%v where the file that is there should do", op.Kind)
@@ -184,7 +184,7 @@ func TestFileIsNotReusedWhileItIsRead(t *testing.T) {
 	for i := uint64(2); i < 30; i++ {
 		l.Append(1, []Entry{entry(i, 1, 1000)})
 		l.Release(1, i)
-		l.Sync()
+		l.RequestSync()
 		for op, ok := l.Next(); ok; op, ok = l.Next() {
 			if op.File == read.File && (op.Kind == OpRemove || op.Kind == OpWrite && op.Off == 0) {
 				t.Fatalf("%v of %s while it is read", op.Kind, op.File)
@@ -231,7 +231,7 @@ func TestWritesStayInTheSegment(t *testing.T) {
 			size = 10000
 		}
 		l.Append(1, []Entry{entry(i, 1, size)})
-		l.Sync()
+		l.RequestSync()
 		for op, ok := l.Next(); ok; op, ok = l.Next() {
 			if end := op.Off + int64(len(op.Data)); op.Kind == OpWrite && op.Off < 4096 && end > 4096 && size < 4096 {
 				t.Fatalf("write up to offset %d", end)
@@ -253,7 +253,7 @@ func TestGroupCommit(t *testing.T) {
 	if op, ok := l.Next(); ok {
 		t.Fatalf("%v though nobody asked", op.Kind)
 	}
-	l.Sync()
+	l.RequestSync()
 	one, ok := l.Next()
 	if !ok || one.Kind != OpWrite {
 		t.Fatal(one.Kind)
@@ -262,7 +262,7 @@ func TestGroupCommit(t *testing.T) {
 	for i := range uint64(3) {
 		l.Append(GroupID(i), []Entry{entry(1, 1, 400)})
 	}
-	l.Sync()
+	l.RequestSync()
 	if op, ok := l.Next(); ok {
 		t.Fatalf("%v while a write is under way", op.Kind)
 	}

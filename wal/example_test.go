@@ -15,7 +15,7 @@ func Example() {
 	}
 	log.Append(7, []Entry{{Index: 1, Term: 1, Kind: 1, Data: []byte("hello")}})
 	log.SetCommit(7, 1)
-	log.Sync() // somebody waits for it
+	log.RequestSync() // somebody waits for it
 	for {
 		op, more := log.Next() // one write and one sync for all that was buffered
 		if !more {

@@ -14,7 +14,7 @@ func FuzzWalk(f *testing.F) {
 	l.SetVote(7, 2, 1)
 	l.Release(7, 2)
 	fs := newDisk()
-	l.Sync()
+	l.RequestSync()
 	for op, ok := l.Next(); ok; op, ok = l.Next() {
 		if op.Kind == OpWrite {
 			f.Add(op.Data, false)

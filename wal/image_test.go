@@ -359,7 +359,7 @@ func (w *world) lastFlush(open bool) Op {
 		return Op{File: w.log.cur.slot.name, Off: w.log.cur.end - recordHead, Data: zeros[:recordHead]}
 	}
 	w.append()
-	w.log.Sync()
+	w.log.RequestSync()
 	op, _ := w.log.Next()
 	if err := w.log.Done(Do(w.fs, op)); err != nil {
 		w.t.Fatal(err)

@@ -266,9 +266,9 @@ func (l *Log) End() LSN { return l.cur.base + LSN(l.cur.end) }
 // Durable returns the position below which everything survives a power loss.
 func (l *Log) Durable() LSN { return l.durable }
 
-// Sync asks that everything appended so far becomes durable. Without it records wait for the next
+// RequestSync asks that everything appended so far becomes durable. Without it records wait for the next
 // flush that somebody asks for.
-func (l *Log) Sync() { l.want = l.End() }
+func (l *Log) RequestSync() { l.want = l.End() }
 
 // Stats counts what a Log does with its files.
 type Stats struct {

@@ -112,7 +112,7 @@ func TestFailedSyncEndsTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Append(1, []Entry{entry(2, 1, 100)})
-	l.Sync()
+	l.RequestSync()
 	if op, ok := l.Next(); ok {
 		t.Fatalf("%v after a failed sync", op.Kind)
 	}

@@ -260,7 +260,7 @@ func checkTerms(l *Log, g GroupID, mg modelGroup) error {
 // flush carries out everything that the log wants, until it wants nothing.
 func flush(l *Log, fs FS) error {
 	for {
-		l.Sync() // moves append more
+		l.RequestSync() // moves append more
 		op, ok := l.Next()
 		if !ok {
 			return nil

@@ -274,7 +274,7 @@ func TestMovesComeToRest(t *testing.T) {
 			}
 		}
 		for n := 0; ; n++ {
-			l.Sync()
+			l.RequestSync()
 			op, ok := l.Next()
 			if !ok {
 				break

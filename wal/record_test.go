@@ -190,7 +190,7 @@ func TestBytes(t *testing.T) {
 			l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
 			durable := l.Durable()
 			c.do(l)
-			l.Sync()
+			l.RequestSync()
 			op, _ := l.Next()
 			want := unhex(t, c.want)
 			start := len(op.Data) - len(want) - 20
@@ -306,7 +306,7 @@ func TestRollBytes(t *testing.T) {
 func TestWalkRefusesWhatIsNoRecord(t *testing.T) {
 	l, _ := mustOpen(t, newDisk(), Options{SegmentBytes: 4096})
 	l.Append(7, []Entry{entry(1, 1, 50), entry(2, 1, 50)})
-	l.Sync()
+	l.RequestSync()
 	op, _ := l.Next()
 	for i := range op.Data {
 		bad := bytes.Clone(op.Data)

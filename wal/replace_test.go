@@ -83,7 +83,7 @@ func TestReplaceTwice(t *testing.T) {
 		if l.Durable() == l.End() {
 			break
 		}
-		l.Sync()
+		l.RequestSync()
 		op, _ = l.Next()
 		if err := l.Done(Do(fs, op)); err != nil {
 			t.Fatal(err)

@@ -205,7 +205,7 @@ func TestPiecesAreMoved(t *testing.T) {
 		l.Append(2, []Entry{entry(i, 1, 1000)})
 		l.SetCommit(2, i)
 		l.Release(2, i)
-		l.Sync()
+		l.RequestSync()
 		for {
 			op, ok := l.Next()
 			if !ok {
