@@ -17,13 +17,13 @@
 //	step       time, ids, deadlines, asserts
 //	consumers  which member of a consumer group gets which partitions
 //
-// The files of this package, room by room:
+// A room is a set of files about one subject. The files of this package, room by room:
 //
 //	a step          node.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
 //	                errands.go start.go rival.go owner.go ending.go event.go
 //	a request       api.go conn.go lookup.go waits.go rota.go large.go answers.go arrival.go
-//	                search.go api_*.go (one API, one file), config_defs.go topic_configs.go
-//	                broker_configs.go group_configs.go
+//	                search.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
+//	                two), config_defs.go topic_configs.go broker_configs.go group_configs.go
 //	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
 //	                cold_wait.go pace.go read_index.go replicas.go insync.go checkpoint.go saving.go
 //	                snapshot.go raftlog.go
