@@ -49,7 +49,7 @@ func TestLargeAnswersToSmallRequestsAreBounded(t *testing.T) {
 		o.replies = nil
 		most = max(most, o.node.large.memory.used)
 		l := &o.node.large
-		begun = max(begun, o.node.chores.len+l.encodes.queue.len+l.encodes.taken)
+		begun = max(begun, o.node.deferred.len+l.encodes.queue.len+l.encodes.taken)
 	}
 	if most > limit || begun > limit/(5000*partitionBytes) {
 		t.Errorf("%d bytes were charged of %d, %d answers were made at once", most, limit, begun)

@@ -10,8 +10,8 @@ import (
 // check the compressed ones, and the uncompressed ones that exceed that budget. A producer's batches for a partition are proposed in the order in which they came, so those
 // after one that is being checked wait for it; those of other connections and partitions go on.
 
-// lane is a connection's batches for one partition.
-type lane struct {
+// arrivalKey names a queue: the batches of a connection for one partition.
+type arrivalKey struct {
 	conn  ConnID
 	group GroupID
 }
@@ -24,7 +24,7 @@ type arrival struct {
 	raw     []byte
 	checked bool
 	orphan  bool // its client is gone
-	// admitted: it isn't in a lane any more.
+	// admitted: it isn't in its queue any more.
 	admitted bool
 	err      error
 	propose  func()
@@ -43,11 +43,11 @@ func (n *Node) inline(size int) bool {
 	return true
 }
 
-// arrive checks a batch whose header is good, and proposes it when its turn in its lane has come.
+// arrive checks a batch whose header is good, and proposes it when its turn in its queue has come.
 func (n *Node) arrive(a *arrival) {
-	key := lane{a.request.conn.id, a.part.group.id}
-	n.lanes[key] = append(n.lanes[key], a)
-	a.request.onEnd(func() { n.leaveLane(a) })
+	key := arrivalKey{a.request.conn.id, a.part.group.id}
+	n.arrivals[key] = append(n.arrivals[key], a)
+	a.request.onEnd(func() { n.releaseArrival(a) })
 	if a.batch.Codec() == kafka.CodecNone && n.inline(len(a.raw)) {
 		task := n.checkTask(a)
 		n.checked(key, a, task.Do())
@@ -70,9 +70,9 @@ func (n *Node) arrive(a *arrival) {
 // that is cheap; nothing else counts them any more.
 const maxOrphans = 16 << 20
 
-// leaveLane lets go of a batch whose request is over. What the request was counted for may be asked for again, so
+// releaseArrival lets go of a batch whose request is over. What the request was counted for may be asked for again, so
 // nothing of it may stay behind.
-func (n *Node) leaveLane(a *arrival) {
+func (n *Node) releaseArrival(a *arrival) {
 	if a.admitted {
 		return
 	}
@@ -89,13 +89,13 @@ func (n *Node) checkTask(a *arrival) Task {
 	return Task{Kind: TaskCheck, Batch: a.raw, Demands: a.part.demands()}
 }
 
-// checked takes what the check of a batch found, and lets those go that are first in the lane.
-func (n *Node) checked(key lane, a *arrival, res TaskResult) {
+// checked takes what the check of a batch found, and lets those go that are first in the queue.
+func (n *Node) checked(key arrivalKey, a *arrival, res TaskResult) {
 	a.checked, a.err = true, res.Err
 	if a.err == nil && a.raw != nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
 		kafka.SetMaxTimestamp(a.raw, res.Time) // as Kafka does: of the header anything may be said
 	}
-	queue := n.lanes[key]
+	queue := n.arrivals[key]
 	for len(queue) > 0 && queue[0].checked {
 		first := queue[0]
 		queue[0] = nil
@@ -103,9 +103,9 @@ func (n *Node) checked(key lane, a *arrival, res TaskResult) {
 		n.admit(first)
 	}
 	if len(queue) > 0 {
-		n.lanes[key] = queue
+		n.arrivals[key] = queue
 	} else {
-		delete(n.lanes, key)
+		delete(n.arrivals, key)
 	}
 }
 

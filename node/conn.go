@@ -19,7 +19,7 @@ type conn struct {
 	from     *source
 	frames   [][]byte   // requests that are not begun, oldest first
 	queued   bool       // in node.queued
-	chores   int        // of its requests
+	deferred int        // requests of which a rest is deferred
 	queue    []*request // begun, oldest first, none of them replied
 	commands commandShare
 	parked   int   // its fetches that wait for records

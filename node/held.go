@@ -112,8 +112,8 @@ func (n *Node) staleSource() string {
 
 func (n *Node) staleLane() bool {
 	//det:ok whether there is any has no order
-	for _, lane := range n.lanes {
-		if slices.ContainsFunc(lane, func(a *arrival) bool { return a.request.over() && !a.orphan && a.raw != nil }) {
+	for _, queue := range n.arrivals {
+		if slices.ContainsFunc(queue, func(a *arrival) bool { return a.request.over() && !a.orphan && a.raw != nil }) {
 			return true
 		}
 	}

@@ -43,7 +43,7 @@ type admission struct {
 // parseLater has a large body parsed, and then serves the request. It keeps its turn to parse until there is memory for it: so
 // one at most is not charged.
 func (n *Node) parseLater(r *request, a *api, body []byte) {
-	r.conn.chores++
+	r.conn.deferred++
 	r.onEnd(func() { body = nil })
 	l := &n.large
 	l.parses.take(r.conn, func() {
@@ -79,7 +79,7 @@ func (n *Node) parseLater(r *request, a *api, body []byte) {
 func (n *Node) serveLarge(r *request, serve func()) {
 	if !r.gone {
 		r.size = max(r.size, r.charge)
-		n.chores.add(r.conn, &chore{r, func() bool { return false }, serve, 2})
+		n.deferred.add(r.conn, &deferredWork{r, func() bool { return false }, serve, 2})
 	}
 }
 
@@ -91,7 +91,7 @@ func (n *Node) handleCharged(r *request, a *api, body []byte, req kmsg.Request, 
 		n.handle(r, a, req, nil)
 		return
 	}
-	r.conn.chores++
+	r.conn.deferred++
 	r.onEnd(func() { body = nil })
 	l.admit(r, charge, func() {
 		n.serveLarge(r, func() {
@@ -186,7 +186,7 @@ func (r *request) encodeLater(answer Task) {
 	}
 	n := r.node
 	r.encoding, r.answer = encodingWaits, answer
-	r.conn.chores++
+	r.conn.deferred++
 	n.large.encodes.take(r.conn, func() {
 		if r.gone {
 			n.large.encodes.give()
@@ -211,7 +211,7 @@ func (r *request) encoded(res TaskResult) {
 		return
 	}
 	r.frame = res.Frame
-	r.conn.chores--
+	r.conn.deferred--
 	r.handOut()
 }
 

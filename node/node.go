@@ -94,7 +94,7 @@ type Node struct {
 	spaceAt           Time // not before, the log tries again
 	compactor         compactor
 	tasks             tasks
-	lanes             map[lane][]*arrival // batches that are being checked, and those after them
+	arrivals          map[arrivalKey][]*arrival // batches that are being checked, and those after them
 	deadlines         step.Deadlines
 	syncNews          []*group // whose ISR is announced to the other brokers in this step
 	throttle          int64    // bytes per second, see pace.go; 0: nobody asked for one
@@ -123,10 +123,10 @@ type Node struct {
 
 	// Work of this step, and what is left for the next.
 	queued     []*source                // that have requests which are not begun, the next one first
-	chores     rota[*chore]             // begun
-	errands    []errand                 // begun, in turn
+	deferred   rota[*deferredWork]      // begun
+	background []backgroundWork         // begun, in turn
 	placing    placing                  // stays across steps
-	ownWork    int                      // of errands in this step
+	ownWork    int                      // in the background, in this step
 	dirty      []*group                 // to be advanced
 	appends    []appendUnderWay         // in the order in which they become durable; stays across steps
 	woken      []*fetch                 // to be tried again
@@ -218,7 +218,7 @@ func (n *Node) advance() {
 	limit := max(n.cfg.StepBudget, n.out.Work.Cost()+n.cfg.StepBudget/4)
 	for first := true; ; first = false {
 		n.tellDurable(limit)
-		n.runErrands()
+		n.runBackground()
 		if len(n.dirty) == 0 || !first && n.out.Work.Cost() >= limit {
 			return
 		}

@@ -60,9 +60,9 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 
 		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
-		tasks: newTasks(),
-		large: newLarge(cfg.LargeBytes),
-		lanes: make(map[lane][]*arrival),
+		tasks:    newTasks(),
+		large:    newLarge(cfg.LargeBytes),
+		arrivals: make(map[arrivalKey][]*arrival),
 	}
 	n.autoCreated.used = now.Add(-autoCreateBurst)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)

@@ -10,7 +10,7 @@ import (
 )
 
 // The catalog says of which partitions this broker has replicas. One command may place thousands. So the catalog only
-// notes which partitions to look at, and their groups are opened and closed in pieces (errands.go). Meanwhile:
+// notes which partitions to look at, and their groups are opened and closed in pieces (background.go). Meanwhile:
 //
 //   - A replica that is to come is simply absent. Messages for it are dropped, and raft sends them again. Clients look
 //     for another leader.
@@ -27,7 +27,7 @@ const placeCost = 20
 type placing struct {
 	queue  []GroupID
 	in     map[GroupID]bool
-	active bool // its errand is under way
+	active bool // its work is under way
 }
 
 // placeLater lets this broker open or close its replica of a partition, as the catalog says. While the node opens,
@@ -44,7 +44,7 @@ func (n *Node) placeLater(id GroupID) {
 	p.queue = append(p.queue, id)
 	if !p.active {
 		p.active = true
-		n.errands = append(n.errands, n.placeNext)
+		n.background = append(n.background, n.placeNext)
 	}
 }
 

@@ -50,7 +50,7 @@ func (n *Node) mayBegin(c *conn) bool {
 		return true
 	}
 	left := n.cfg.MaxRequests - n.begun
-	return c.chores == 0 && c.parked == 0 && c.heldBytes < maxHeldBytes && n.heldBytes < n.large.memory.limit && len(c.queue) < left/shareOfRest && c.from.begun < left
+	return c.deferred == 0 && c.parked == 0 && c.heldBytes < maxHeldBytes && n.heldBytes < n.large.memory.limit && len(c.queue) < left/shareOfRest && c.from.begun < left
 }
 
 // errTooManyWaits says that a connection's share of what can wait is used up.

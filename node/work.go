@@ -11,7 +11,7 @@ type Work struct {
 	Parts    int   // partitions that were looked at or described
 	Elements int   // of arrays that were parsed or encoded
 	Entries  int   // applied
-	Walked   int   // groups that were looked at because all of them are: see errand
+	Walked   int   // groups that were looked at because all of them are: see backgroundWork
 	Advanced int   // times that a group's raft had something to do
 	Placed   int   // groups that were opened or closed
 	Saved    int   // pieces of states that were encoded or decoded for checkpoints
@@ -42,8 +42,8 @@ func (w Work) Within(budget int) bool {
 // spent reports whether this step has done what it may, or a part of that.
 func (n *Node) spent(share int) bool { return n.out.Work.Cost() >= n.cfg.StepBudget/share }
 
-// chore is the rest of a request that is too large for a step.
-type chore struct {
+// deferredWork is the rest of a request that is too large for a step.
+type deferredWork struct {
 	request *request
 	more    func() bool // does the next piece, and says whether there are more
 	then    func()
@@ -85,18 +85,18 @@ func (n *Node) eachPart(r *request, count int, begin func(i int) (parts int), do
 
 // inPieces calls more until it says that nothing is left, and then then.
 func (n *Node) inPieces(r *request, more func() bool, then func()) {
-	c := chore{r, more, then, 1}
+	c := deferredWork{r, more, then, 1}
 	if n.work(&c) {
 		return
 	}
 	rest := c
 	rest.share = 2
-	r.conn.chores++
-	n.chores.add(r.conn, &rest)
+	r.conn.deferred++
+	n.deferred.add(r.conn, &rest)
 }
 
-// work does a piece of a chore, at least one call, and reports whether it is done with.
-func (n *Node) work(c *chore) bool {
+// work does a piece of the rest of a request, at least one call, and reports whether it is done with.
+func (n *Node) work(c *deferredWork) bool {
 	for first := true; ; first = false {
 		if c.request.over() {
 			return true
@@ -125,16 +125,16 @@ func (n *Node) doDue() {
 	}
 }
 
-// resume goes on with chores, in turn, for half of the budget; the other half is for new requests.
+// resume goes on with deferred work, in turn, for half of the budget; the other half is for new requests.
 // One always gets on.
 func (n *Node) resume() {
-	for turns, first := n.chores.len, true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
-		c, _ := n.chores.next()
+	for turns, first := n.deferred.len, true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
+		c, _ := n.deferred.next()
 		if !n.work(c) {
-			n.chores.add(c.request.conn, c)
+			n.deferred.add(c.request.conn, c)
 			continue
 		}
-		c.request.conn.chores--
+		c.request.conn.deferred--
 		n.queue(c.request.conn)
 	}
 }
@@ -209,7 +209,7 @@ func (n *Node) dropQueued(gone []ConnID) {
 
 // busy reports whether there is work that this step left.
 func (n *Node) busy() bool {
-	return len(n.queued)+n.chores.len+len(n.errands)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.hasDurable() || len(n.saves) > 0 && !n.packing
+	return len(n.queued)+n.deferred.len+len(n.background)+len(n.due)+len(n.dirty)+len(n.woken) > 0 || n.hasDurable() || len(n.saves) > 0 && !n.packing
 }
 
 // onceEach calls then with the elements without those that name what was named before, and with what is named more than

@@ -8,37 +8,37 @@ import "slices"
 // them, and walks over all of them when another broker dies, when the disk becomes full, and when it stops. All this is
 // done in pieces, with a share of each step's budget. Clients can't use up that share, nor can this work use up theirs.
 
-// errand is a piece of such work. Each call does it for one group, and reports whether more is left.
-type errand func() bool
+// backgroundWork is one such work. Each call does it for one group, and reports whether more is left.
+type backgroundWork func() bool
 
 // ownShare is the part of a step's budget that the broker's own work may use, one in so many.
 const ownShare = 8
 
-// errandTurn is how many pieces of an errand are done before it is another's turn.
-const errandTurn = 64
+// backgroundTurn is how many pieces of one work are done before it is another's turn.
+const backgroundTurn = 64
 
-// runErrands goes on with the broker's own work, in turn, until its share of this step is used up. One piece is always
+// runBackground goes on with the broker's own work, in turn, until its share of this step is used up. One piece is always
 // done.
-func (n *Node) runErrands() {
+func (n *Node) runBackground() {
 	share := n.cfg.StepBudget / ownShare
-	for len(n.errands) > 0 && (n.ownWork == 0 || n.ownWork < share) {
-		e, more := n.errands[0], true
-		for turn := 0; more && turn < errandTurn && (n.ownWork == 0 || n.ownWork < share); turn++ {
+	for len(n.background) > 0 && (n.ownWork == 0 || n.ownWork < share) {
+		e, more := n.background[0], true
+		for turn := 0; more && turn < backgroundTurn && (n.ownWork == 0 || n.ownWork < share); turn++ {
 			before := n.out.Work.Cost()
 			more = e()
 			n.ownWork += max(1, n.out.Work.Cost()-before)
 		}
-		n.errands[0] = nil
-		n.errands = n.errands[1:]
+		n.background[0] = nil
+		n.background = n.background[1:]
 		if more {
-			n.errands = append(n.errands, e)
+			n.background = append(n.background, e)
 		}
 	}
 }
 
 // forEach calls do for some groups, but for those that are gone by their turn, and then then, if there is one.
 func (n *Node) forEach(groups []*group, do func(*group), then func()) {
-	n.errands = append(n.errands, func() bool {
+	n.background = append(n.background, func() bool {
 		if len(groups) > 0 {
 			g := groups[0]
 			groups = groups[1:]
