@@ -93,6 +93,7 @@ type group struct {
 	proposed []proposal  // handed to raft in this step, not yet ordered
 	ordered  []proposal  // waiting for commit
 	entries  []*pb.Entry // of pending, in the same order
+	admitted int64       // see setAdmitted
 
 	reads  readQueue
 	inSync inSync // on a serving leader
@@ -214,6 +215,9 @@ func (g *group) advance() {
 		}
 	}
 	g.probing = false
+	if !g.rn.HasReady() { // what was taken is in the log, or raft has refused it
+		g.setAdmitted(0)
+	}
 	step.Assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
 	if !g.rn.HasReady() && len(g.decoded) > 0 { // raft has refused it
 		g.decoded = nil
@@ -421,6 +425,7 @@ func (g *group) kick() {
 func (g *group) close() {
 	g.closed = true
 	g.pipe = pipeline{}
+	g.setAdmitted(0)
 	g.setOutgoing(nil)
 	g.setIncoming(nil)
 	g.decoded, g.saving = nil, nil

@@ -140,6 +140,7 @@ type Node struct {
 	begun       int   // requests, not answered
 	orphans     int64 // bytes, see maxOrphans
 	underway    int64 // bytes of proposals that are not applied yet
+	admitted    int64 // bytes that the groups have admitted, see setAdmitted
 	parkedBytes pool  // see fetch.park
 	waits       pool  // see Config.MaxWaits
 	large       large

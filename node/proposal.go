@@ -37,7 +37,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
-	if (!g.hasRoom() || !g.node.holds(int64(len(data)))) && !g.takes(data) {
+	if (g.node.full || !g.hasRoom()) && len(data) > smallEntry && (g.id != 0 || len(data) > largestCommand) {
 		done(nil, errDiskFull)
 		return
 	}
@@ -67,8 +67,10 @@ func (g *group) proposePending() {
 	if len(g.pending) == 0 {
 		return
 	}
-	pending, entries := g.pending, g.entries
-	g.pending, g.entries = nil, nil
+	entries, pending := g.admitPending()
+	if len(entries) == 0 {
+		return
+	}
 	g.proposed = pending
 	self := g.self
 	err := g.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), From: &self, Entries: entries})

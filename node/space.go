@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"chronik/kafka"
+	"chronik/wal"
 )
 
 // When the disk is full, the broker goes on. It accepts no more records, still reads and votes, and hands leadership to
@@ -21,8 +22,8 @@ import (
 //
 // Freeing space must work when all disks are full: DeleteTopics, DeleteRecords and AlterConfigs. Their entries go to the
 // reserve, and so do the checkpoints that let the log release what they deleted. They may use all but the last quarter
-// of it, which is for votes and for the log's own records. Entries that brokers had accepted before they noticed may
-// fill the current segment, but not the reserve. Otherwise a command that deletes records could wait for ever after
+// of it, which is for votes and for the log's own records. Entries that leaders had accepted before they noticed may
+// use half of it. Otherwise a command that deletes records could wait for ever after
 // entries that don't fit.
 
 var (
@@ -43,12 +44,20 @@ func (n *Node) isFull() bool {
 	if n.full {
 		left *= 2
 	}
-	return n.log.Short() && (n.log.Room()-n.log.SegmentBytes() < left || n.now < n.refusingTill)
+	return n.log.Short() && (n.left()-n.log.SegmentBytes() < left || n.now < n.refusingTill)
 }
 
-// holds reports whether the log can take that many bytes more than what is under way, without the reserve.
-func (n *Node) holds(bytes int64) bool {
-	return !n.full && (!n.log.Short() || n.log.FitsSegment(int(bytes)) && n.log.Room()-n.log.SegmentBytes() > bytes+n.underway)
+// left is how many bytes the log can still take in its files.
+func (n *Node) left() int64 {
+	room := n.room()
+	return room.Left()
+}
+
+// room returns the log's room, without that for entries that were taken and are not in the log yet.
+func (n *Node) room() wal.Room {
+	room := n.log.Room()
+	room.Reserve(n.admitted)
+	return room
 }
 
 // lookFull notices that the disk is full, or no longer is, and tells the others at once. What they send until they hear
@@ -145,56 +154,84 @@ const (
 	largestCommand = 4 << 10
 )
 
-// reserve is how many bytes the log can still take for what makes room.
-func (n *Node) reserve() int64 { return n.log.Room() - n.log.SegmentBytes()/4 }
+// share is how much must be left after an entry or a checkpoint, so that what is more urgent has room: records leave all of
+// the reserve, entries that their leader had accepted before it noticed half of it, and what deletes records a quarter. The
+// rest is for votes and for the log's own records.
+func (g *group) share(size int, accepted bool) int64 {
+	switch segment := g.node.log.SegmentBytes(); {
+	case g.id == 0 && size <= largestCommand:
+		return segment / 4
+	case accepted:
+		return segment / 2
+	default:
+		return segment
+	}
+}
 
-// takes reports whether the leader of a group accepts an entry although there is no room for records.
-func (g *group) takes(data []byte) bool {
-	return len(data) <= smallEntry || g.id == 0 && len(data) <= largestCommand && g.node.reserve() > int64(len(data))
+// admit reports whether the log has a file for an entry, and counts it in what room there is. Small ones always have one.
+func (g *group) admit(room *wal.Room, size int, accepted bool) bool {
+	return room.Take(size, g.share(size, accepted)) || size <= smallEntry
+}
+
+// admitPending returns the entries of this step for which the log has room, and their proposals. The others are refused.
+func (g *group) admitPending() (entries []*pb.Entry, taken []proposal) {
+	entries, taken = g.entries, g.pending
+	g.entries, g.pending = nil, nil
+	if !g.node.log.Short() {
+		return entries, taken
+	}
+	all, room, took := taken, g.node.room(), 0
+	for i, e := range entries {
+		if g.admit(&room, len(e.GetData()), false) {
+			entries[took], all[took] = e, all[i]
+			took++
+			continue
+		}
+		p := all[i]
+		g.node.underway -= p.size
+		g.node.later(func() { p.done(nil, errDiskFull) })
+	}
+	return entries[:took], all[:took]
+}
+
+// holdsCheckpoint reports whether the log has room for a checkpoint of so many bytes.
+func (n *Node) holdsCheckpoint(size int) bool {
+	room := n.room()
+	return room.TakeCheckpoint(size, n.log.SegmentBytes()/4)
+}
+
+// setAdmitted notes how many bytes of a leader's entries were taken and are not in the log yet. They are there soon: most
+// at the end of the step, and some later if its budget is spent.
+func (g *group) setAdmitted(bytes int64) {
+	g.node.admitted += bytes - g.admitted
+	g.admitted = bytes
 }
 
 // takeSome cuts a leader's entries down to those for which this follower has room, and reports whether any are left. The
 // leader sends the others again. A broker that can't even take the first is full, however much is left.
 func (g *group) takeSome(m *pb.Message) bool {
 	last, _ := g.view.LastIndex()
-	if m.GetTerm() < g.term || m.GetIndex() > last { // raft rejects them anyway, and the leader must hear that
+	if m.GetTerm() < g.term || m.GetIndex() > last && g.admitted == 0 { // raft rejects them anyway, and the leader must hear that
 		return true
 	}
-	bytes, took := int64(0), 0
+	room, took, bytes := g.node.room(), 0, g.admitted
 	for _, e := range m.Entries {
 		if term, err := g.view.Term(e.GetIndex()); e.GetIndex() <= last && (err != nil || term == e.GetTerm()) { // it is there
 			took++
 			continue
 		}
-		bytes += int64(len(e.GetData())) + smallEntry
-		if !g.takesAfter(m, e, bytes) {
+		if !g.admit(&room, len(e.GetData()), e.GetIndex() > m.GetCommit()) {
 			break
 		}
+		bytes += int64(len(e.GetData())) + smallEntry
 		took++
 	}
 	if took == 0 {
 		g.node.refusingTill = g.node.now.Add(g.node.electionTimeout())
 	}
+	g.setAdmitted(bytes)
 	m.Entries = m.Entries[:took]
 	return took > 0
-}
-
-// takesAfter does the same for an entry that, with those before it, has so many bytes. The leader accepted uncommitted ones
-// before it noticed that this disk is full, and a command that deletes records may come after them. Half of the reserve is
-// for those.
-func (g *group) takesAfter(m *pb.Message, e *pb.Entry, bytes int64) bool {
-	log, size := g.node.log, len(e.GetData())
-	switch {
-	case size <= smallEntry:
-		return true
-	case !log.FitsSegment(size):
-		return false
-	case g.id == 0 && size <= largestCommand:
-		return g.node.reserve() > bytes
-	case e.GetIndex() > m.GetCommit():
-		return log.Room()-log.SegmentBytes()/2 > bytes
-	}
-	return log.Room()-log.SegmentBytes() > bytes
 }
 
 // scarce reports whether this disk is full, or that of a follower. Such a follower may lack entries for which it has no
@@ -205,7 +242,7 @@ func (g *group) scarce() bool {
 
 // makeRoom releases entries that are kept only for followers that lag slightly, or because no checkpoint came after them.
 func (g *group) makeRoom() {
-	if g.closed || g.node.reserve() <= 0 {
+	if g.closed || g.node.left() <= g.node.log.SegmentBytes()/4 {
 		return
 	}
 	if kept := g.node.log.Checkpoints(g.id); len(kept) == 0 || g.machine.retain() > kept[len(kept)-1].Index+1 && g.bytesSince > 0 {

@@ -89,7 +89,7 @@ func (l *Log) sparse(s *segment) bool {
 // nextMove hands out the next read of the segment that is being emptied.
 func (l *Log) nextMove() (Op, bool) {
 	m := &l.move
-	for !m.active && m.until <= l.durable && (!l.full || l.Room() > l.opt.SegmentBytes/2) {
+	for !m.active && m.until <= l.durable && l.mayMove() {
 		if m.seg == nil && !l.findSparse() {
 			break
 		}
@@ -104,6 +104,15 @@ func (l *Log) nextMove() (Op, bool) {
 		return l.read(OpMove, off, items[len(items)-1].at.end()-off, &reading{seg: m.seg}), true
 	}
 	return Op{}, false
+}
+
+// mayMove reports whether there is room for what moves. When the disk is full, half of the reserve isn't for that.
+func (l *Log) mayMove() bool {
+	if !l.full {
+		return true
+	}
+	r := l.Room()
+	return r.Left() > l.opt.SegmentBytes/2
 }
 
 // findSparse finds the oldest segment to empty. One in which nothing is live is retired anyway.

@@ -39,9 +39,14 @@ func (l *Log) need(s *segment) int64 {
 	return max(l.opt.SegmentBytes, s.end+l.openRoom())
 }
 
-// takeSlot gives a segment a file, if one is ready.
+// takeSlot gives a segment a file, if one is ready: the smallest that is large enough.
 func (l *Log) takeSlot(s *segment) bool {
-	i := slices.IndexFunc(l.free, func(f slot) bool { return f.size >= l.need(s) })
+	i, need := -1, l.need(s)
+	for k, f := range l.free {
+		if f.size >= need && (i < 0 || f.size < l.free[i].size) {
+			i = k
+		}
+	}
 	if i < 0 {
 		return false
 	}
@@ -108,25 +113,6 @@ func (l *Log) Full() bool { return l.full }
 
 // Short says the same, and goes on where Full ends because segments became free: no more files can be made than there are.
 func (l *Log) Short() bool { return l.short }
-
-// FitsSegment reports whether a record of n bytes fits a segment with what that begins with. Otherwise it needs a file of its own.
-func (l *Log) FitsSegment(n int) bool {
-	return l.cur.preamble+int64(recordBytes(n))+2*int64(recordBytes(recordCost))+l.openRoom() <= l.opt.SegmentBytes
-}
-
-// Room returns how many bytes can still be written to files that are ready.
-func (l *Log) Room() int64 {
-	room := int64(0)
-	for _, f := range l.free {
-		room += f.size
-	}
-	for _, c := range l.segs[max(0, len(l.segs)-1-len(l.free)-len(l.chunks)):] {
-		if c.slot.name == "" {
-			room -= l.need(c)
-		}
-	}
-	return room + l.opt.SegmentBytes - l.cur.end - l.sealRoom()
-}
 
 // SegmentBytes returns the size of a segment.
 func (l *Log) SegmentBytes() int64 { return l.opt.SegmentBytes }

@@ -80,7 +80,7 @@ func (l *Log) putPiece() {
 	}
 	s := l.stages[0]
 	c := Checkpoint{s.index, s.term, s.left[:min(s.size, len(s.left))]}
-	if l.short && l.Room() < l.opt.SegmentBytes/4+int64(recordBytes(pieceHead+len(c.Data))) {
+	if r := l.Room(); l.short && !r.Take(pieceHead-entryHead+len(c.Data), l.opt.SegmentBytes/4) {
 		return
 	}
 	at := l.putPart(s.group, &c, s.is)

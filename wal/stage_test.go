@@ -292,8 +292,8 @@ func TestPiecesLeaveTheReserve(t *testing.T) {
 	fs.room = 0
 	l.Stage(1, Checkpoint{2, 1, someState[:200_000]})
 	mustFlush(t, l, fs)
-	if l.Staged(1) || l.Room() < opt.SegmentBytes/4 || l.Room() > opt.SegmentBytes/4+1000 {
-		t.Fatalf("%d bytes are left", l.Room())
+	if r := l.Room(); l.Staged(1) || r.Left() < opt.SegmentBytes/4 || r.Left() > opt.SegmentBytes/4+1000 {
+		t.Fatalf("%d bytes are left", r.Left())
 	}
 	l.SetVote(1, 9, 1)
 	mustFlush(t, l, fs)
