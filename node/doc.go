@@ -36,7 +36,7 @@
 //	                catalog_state.go configured.go topic_ids.go placement.go placing.go
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
-//	the disk        space.go damage.go
+//	the disk        space.go admission.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go
 //
 // For some rooms a test checks what they may use of the others (TestRooms, ADR 12).

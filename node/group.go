@@ -93,7 +93,10 @@ type group struct {
 	proposed []proposal  // handed to raft in this step, not yet ordered
 	ordered  []proposal  // waiting for commit
 	entries  []*pb.Entry // of pending, in the same order
-	admitted int64       // see setAdmitted
+
+	admitted admitted
+	noFile   bool          // in Node.noFile
+	late     []*pb.Message // appends that wait for a file, in order
 
 	reads  readQueue
 	inSync inSync // on a serving leader
@@ -216,7 +219,7 @@ func (g *group) advance() {
 	}
 	g.probing = false
 	if !g.rn.HasReady() { // what was taken is in the log, or raft has refused it
-		g.setAdmitted(0)
+		g.setAdmitted(admitted{})
 	}
 	step.Assert(len(g.proposed) == 0, "raft orders a proposal in the step that accepts it")
 	if !g.rn.HasReady() && len(g.decoded) > 0 { // raft has refused it
@@ -425,7 +428,8 @@ func (g *group) kick() {
 func (g *group) close() {
 	g.closed = true
 	g.pipe = pipeline{}
-	g.setAdmitted(0)
+	g.setAdmitted(admitted{})
+	g.late = nil
 	g.setOutgoing(nil)
 	g.setIncoming(nil)
 	g.decoded, g.saving = nil, nil

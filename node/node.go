@@ -88,10 +88,11 @@ type Node struct {
 	makingGroupsTopic bool
 	autoCreated       rateLimit
 	scrubber          scrubber
-	full              bool // the disk, as of the last tick
-	emptying          bool // leaderships are being given away because it is
-	refusingTill      Time // entries of leaders have been refused for want of room
-	spaceAt           Time // not before, the log tries again
+	full              bool     // the disk, as of the last tick
+	emptying          bool     // leaderships are being given away because it is
+	noFile            []*group // that wait until the log has tried to make a file
+	refusingTill      Time     // entries of leaders have been refused for want of room
+	spaceAt           Time     // not before, the log tries again
 	compactor         compactor
 	tasks             tasks
 	arrivals          map[arrivalKey][]*arrival // batches that are being checked, and those after them
@@ -137,12 +138,12 @@ type Node struct {
 	inlined    int                      // bytes of records that this step looked at itself
 	hosts      *hosts                   // as of this step, see candidates
 
-	begun       int   // requests, not answered
-	orphans     int64 // bytes, see maxOrphans
-	underway    int64 // bytes of proposals that are not applied yet
-	admitted    int64 // bytes that the groups have admitted, see setAdmitted
-	parkedBytes pool  // see fetch.park
-	waits       pool  // see Config.MaxWaits
+	begun       int      // requests, not answered
+	orphans     int64    // bytes, see maxOrphans
+	underway    int64    // bytes of proposals that are not applied yet
+	admitted    admitted // by all groups
+	parkedBytes pool     // see fetch.park
+	waits       pool     // see Config.MaxWaits
 	large       large
 	heldBytes   int64 // of answers that wait for an earlier one of their connection
 

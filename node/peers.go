@@ -206,7 +206,6 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	case g.closed:
 	case brokerOf(m.GetFrom()) != from:
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})
-	case n.log.Short() && len(m.Entries) > 0 && !g.takeSome(m):
 	case m.GetType() == pb.MsgTimeoutNow && n.isLateHandOver(m):
 	default:
 		if wrong := g.checkMessage(m); wrong != "" {
@@ -215,6 +214,10 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 		}
 		if t := m.GetType(); id == 0 && (t == pb.MsgApp || t == pb.MsgHeartbeat) {
 			n.removal.ledAt = n.now
+		}
+		if m.GetType() == pb.MsgApp {
+			g.receiveAppend(m)
+			return
 		}
 		g.step(m)
 	}

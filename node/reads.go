@@ -32,6 +32,7 @@ func (n *Node) takeResult(res wal.Result) {
 		if err := n.log.Done(res); err != nil {
 			n.endFor(EndDisk, err)
 		}
+		n.retryAppends()
 		n.repair(n.log.Damages())
 	}
 }

@@ -239,6 +239,10 @@
 // proposed before, and for the records that free space. The world's FS has to wrap ErrNoSpace for ENOSPC
 // and the like; the caller of the log has to stop appending, and to call Retry from time to time.
 //
+// What is appended without a file waits, and all that comes after it. So the caller should append no
+// entry before Room has a place for it, and should wait for the next OpPrepare instead; Ask has a file
+// made for an entry that is larger than a segment.
+//
 // # What is on the disk if we die here
 //
 // At most one OpWrite is under way, and it only writes after the last durable record. So the

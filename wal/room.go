@@ -57,7 +57,7 @@ func (r *Room) Left() int64 {
 
 // Take puts an entry or a checkpoint of n bytes there, if so much is left after it. Otherwise it changes nothing.
 func (r *Room) Take(n int, leave int64) bool {
-	after, size := *r, recordRoom(n)
+	after, size := *r, EntryRoom(n)
 	after.end += size
 	if limit := r.log.opt.SegmentBytes; after.end > limit {
 		after.end = r.log.beginRoom() + size
@@ -72,8 +72,9 @@ func (r *Room) Take(n int, leave int64) bool {
 	return true
 }
 
-// Reserve takes n bytes out of the room, as if they could be divided anyhow.
-func (r *Room) Reserve(n int64) {
+// Reserve takes n bytes out of the room, as if they could be divided anyhow, and the largest files for so many large records.
+func (r *Room) Reserve(n int64, large int) {
+	r.left = max(r.left-large, 0)
 	for segment := r.log.opt.SegmentBytes; n > 0; {
 		fits := min(n, max(segment-r.end, 0))
 		if r.end, n = r.end+fits, n-fits; n == 0 {
@@ -102,8 +103,8 @@ func (r *Room) TakeCheckpoint(n int, leave int64) bool {
 	return true
 }
 
-// recordRoom is what an entry or a checkpoint of n bytes needs in a segment and in its table.
-func recordRoom(n int) int64 {
+// EntryRoom is what an entry or a checkpoint of n bytes needs in a segment and in its table.
+func EntryRoom(n int) int64 {
 	return int64(recordBytes(entryHead+n)) + int64(recordBytes(recordCost))
 }
 
@@ -112,4 +113,13 @@ func recordRoom(n int) int64 {
 func (l *Log) beginRoom() int64 {
 	states := int64(len(l.order) * recordBytes(stateBytes+16))
 	return max(l.cur.preamble+l.cur.preamble/4, headerBytes+states) + int64(recordBytes(manifestRow*len(l.segs))) + int64(recordBytes(recordCost)) + l.openRoom()
+}
+
+// Ask has a file made for an entry of n bytes that is larger than a segment, before that is appended. What is appended
+// without a file keeps all that comes after it waiting. If there is no space, Short says so.
+func (l *Log) Ask(n int) {
+	size := l.beginRoom() + EntryRoom(n)
+	if size > l.opt.SegmentBytes && !slices.ContainsFunc(l.free, func(f slot) bool { return f.size >= size }) {
+		l.asked = max(l.asked, size+l.opt.SegmentBytes/8) // the next beginning may be larger
+	}
 }

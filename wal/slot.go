@@ -75,9 +75,9 @@ func (l *Log) nextPrepare() (Op, bool) {
 // wanted reports whether another file is wanted, and of what size. After one for which there was no space, one is wanted
 // to find out whether there is again.
 func (l *Log) wanted() (size int64, yes bool) {
-	size = l.opt.SegmentBytes
+	size = max(l.opt.SegmentBytes, l.asked)
 	if len(l.chunks) > 0 && l.chunks[0].seg.slot.name == "" {
-		size = l.need(l.chunks[0].seg)
+		size = max(size, l.need(l.chunks[0].seg))
 	}
 	return size, len(l.free) < minFree || size > l.opt.SegmentBytes || l.short && l.retry
 }
@@ -85,7 +85,7 @@ func (l *Log) wanted() (size int64, yes bool) {
 // noSpace is called when a preparation found no space. If it isn't wanted any more, because a segment
 // became free meanwhile, that is nobody's concern: no later one would end it.
 func (l *Log) noSpace() {
-	l.preparing, l.retry, l.short = false, false, true
+	l.preparing, l.retry, l.short, l.asked = false, false, true, 0
 	if _, l.full = l.wanted(); l.full {
 		l.move.look = true
 	}
@@ -102,7 +102,16 @@ func (l *Log) prepared(s slot) {
 			return
 		}
 	}
-	l.addSlot(s)
+	if l.asked == 0 || s.size < l.asked {
+		l.addSlot(s)
+		return
+	}
+	l.asked = 0
+	if len(l.free) == maxFree {
+		l.surplus = append(l.surplus, l.free[0])
+		l.free = slices.Delete(l.free, 0, 1)
+	}
+	l.free = append(l.free, s)
 }
 
 // Full says that there was no space on the disk for the next file. The log goes on as long as it has

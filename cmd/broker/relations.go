@@ -58,7 +58,7 @@ func (s *settings) warn(w io.Writer, memory int64) {
 			show(s.HotBytes, byteUnits), show(s.CacheBytes, byteUnits), show(s.InflightBytes, byteUnits), plan>>20, memory>>20)
 	}
 	if n := int64(s.MaxMessageBytes); n > s.SegmentBytes {
-		fmt.Fprintf(w, "broker: max_message_bytes (%s) exceeds segment_bytes (%s): such a batch takes a log file of its own, and if it comes when the disk is full, nothing can be deleted before there is space\n", show(n, byteUnits), show(s.SegmentBytes, byteUnits))
+		fmt.Fprintf(w, "broker: max_message_bytes (%s) exceeds segment_bytes (%s): such a batch takes a log file of its own; if only its leader's disk has space for one, the records of that partition can't be deleted before others have, only its topic\n", show(n, byteUnits), show(s.SegmentBytes, byteUnits))
 	}
 	if s.RetentionMs > 0 && s.RetentionMs < minute {
 		fmt.Fprintf(w, "broker: %s is %s: records of topics that don't say otherwise are deleted that soon\n", s.where("retention_ms"), show(s.RetentionMs, milliUnits))
