@@ -24,8 +24,8 @@ const (
 )
 
 // share is how much must be left after an entry or a checkpoint, so that what is more urgent has room: records leave all of
-// the reserve, those that were accepted before anybody knew half of it, and what deletes records a quarter. The rest is for
-// votes and for the log's own records.
+// the reserve, those that were accepted before anybody knew half of it, checkpoints of this broker three eighths, and what
+// deletes records a quarter. The rest is for votes and for the log's own records.
 func (g *group) share(size int, accepted bool) int64 {
 	switch segment := g.node.log.SegmentBytes(); {
 	case g.id == 0 && size <= largestCommand:
@@ -72,10 +72,10 @@ func (n *Node) left() int64 {
 	return room.Left()
 }
 
-// holdsCheckpoint reports whether the log has room for a checkpoint of so many bytes.
-func (n *Node) holdsCheckpoint(size int) bool {
+// holdsCheckpoint reports whether the log has room for a checkpoint of so many bytes, and so much is left after it.
+func (n *Node) holdsCheckpoint(size int, leave int64) bool {
 	room := n.room()
-	return room.TakeCheckpoint(size, n.log.SegmentBytes()/4)
+	return room.TakeCheckpoint(size, leave)
 }
 
 // admit reports whether the log has a file for an entry, and counts it in what room there is. Small ones always have one.

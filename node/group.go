@@ -106,6 +106,7 @@ type group struct {
 	saving                  *saving   // the one that is being written
 	staged                  func()    // goes on when the data of a large one is in the log
 	toSave                  bool      // in node.saves, and not begun
+	saveAt                  Time      // not before: there was no room for one
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches

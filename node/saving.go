@@ -70,7 +70,7 @@ func (n *Node) savesAtOnce(size int) bool {
 // checkpoint schedules a checkpoint, for this step or a later one. Once it is in the log, entries and checkpoints that
 // it makes superfluous are released.
 func (g *group) checkpoint() {
-	if !g.toSave && g.saving == nil && !g.closed {
+	if !g.toSave && g.saving == nil && !g.closed && g.node.now >= g.saveAt {
 		g.toSave = true
 		g.node.saves = append(g.node.saves, g)
 	}
@@ -153,10 +153,13 @@ func (g *group) encode(s *saving) {
 	})
 }
 
-// keep puts a checkpoint into the log, unless the group is gone or gets one from another broker.
+// keep puts a checkpoint into the log, unless the group is gone or gets one from another broker, or the disk is full and
+// there is no room for it.
 func (g *group) keep(s *saving, data []byte) {
 	switch {
 	case g.saving != s:
+	case g.node.log.Short() && !g.node.holdsCheckpoint(len(data), 3*g.node.log.SegmentBytes()/8): // what deletes records needs the rest
+		g.saving, g.saveAt = nil, g.node.now.Add(spaceRetry)
 	case !g.node.log.Large(len(data)):
 		g.kept(s, data)
 	case g.incoming != nil && g.incoming.staged || len(g.decoded) > 0:

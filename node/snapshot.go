@@ -253,7 +253,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if n.log.Short() && !n.holdsCheckpoint(int(size)) || g.incoming == nil && n.snapshotsIn >= maxSnapshots {
+	if n.log.Short() && !n.holdsCheckpoint(int(size), n.log.SegmentBytes()/4) || g.incoming == nil && n.snapshotsIn >= maxSnapshots {
 		return
 	}
 	g.setIncoming(&incoming{from: from, size: size, sum: sum, got: n.now, message: message})

@@ -173,3 +173,34 @@ func TestNothingGrowsOnFullDisks(t *testing.T) {
 		}
 	}
 }
+
+// Checkpoints on a full disk leave the last quarter of the reserve, however often one is wanted.
+func TestCheckpointsLeaveRoom(t *testing.T) {
+	c := newMany(t, 1, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 1)
+	c.create("u", 1)
+	for i := range 500 { // a state of some size
+		if p := c.ask(1, produceRequest("u", -1, batch(int64(i*7919+1), 0, 0, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 {
+			t.Fatalf("error %d", p.ErrorCode)
+		}
+	}
+	for range 100 { // some segments
+		c.try("t")
+	}
+	c.fill("t")
+	n := c.nodes[1].node
+	for i := range 30 {
+		c.deleteRecords("u", int64(i+1))
+		n.group(n.catalog.partition("u", 0).Group).checkpoint()
+		c.round()
+	}
+	if left := n.left(); left < n.log.SegmentBytes()/5 {
+		t.Errorf("%d bytes are left of a segment of %d", left, n.log.SegmentBytes())
+	}
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version, req.TimeoutMillis, req.TopicNames = 4, 5000, []string{"t"}
+	if e := c.ask(1, req).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; e != 0 {
+		t.Errorf("DeleteTopics is answered with error %d", e)
+	}
+	c.goesOn("u")
+}
