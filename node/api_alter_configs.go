@@ -242,7 +242,8 @@ func (a *alteration) try() {
 	})
 }
 
-// plan works the change out from what this broker knows.
+// plan works the change out from what this broker knows. Even a change of nothing is decided by the catalog: what it
+// deletes may have been set through another broker a moment ago.
 func (a *alteration) plan() (command, bool) {
 	if a.kind == kmsg.ConfigResourceTypeTopic {
 		return a.planTopic()
@@ -256,7 +257,7 @@ func (a *alteration) plan() (command, bool) {
 	default:
 		err = a.node.checkBrokerConfigs(configs)
 	}
-	if err != nil || a.validate || was.Changed == 0 && len(configs) == 0 { // nothing was set, and nothing is
+	if err != nil || a.validate {
 		a.finish(err)
 		return command{}, false
 	}

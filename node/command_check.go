@@ -186,7 +186,7 @@ func (c *command) what() string {
 	case c.AlterConfigs != nil:
 		return "configure " + c.AlterConfigs.Topic
 	case c.Configure != nil && c.Configure.Kind == configGroup:
-		return "configure group " + c.Configure.Name
+		return fmt.Sprintf("configure group %.60q", c.Configure.Name)
 	case c.Configure != nil && c.Configure.Name == "":
 		return "configure all brokers"
 	case c.Configure != nil:

@@ -232,3 +232,50 @@ func TestThrottleOfCopies(t *testing.T) {
 		t.Error("what was sent at another rate still counts")
 	}
 }
+
+// Changes through different brokers add up, and one that deletes what was set through another a moment ago does so, though
+// its broker may not know of it yet.
+func TestConfiguredThroughSeveralBrokers(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	edits := []string{"consumer.session.timeout.ms", "consumer.heartbeat.interval.ms", "consumer.assignment.interval.ms"}
+	values := []string{"=50000", "=6000", "=0"}
+	change := func(id BrokerID, edit string) {
+		t.Helper()
+		r := c.ask(id, editRequest(configGroup, "g", edit)).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
+		if r.ErrorCode != 0 {
+			t.Fatalf("%s: %s", edit, *r.ErrorMessage)
+		}
+	}
+	answers := c.askAtOnce(func(i int) kmsg.Request { return editRequest(configGroup, "g", edits[i]+values[i]) }, c.ids...)
+	for _, a := range answers {
+		if r := a.(*kmsg.IncrementalAlterConfigsResponse).Resources[0]; r.ErrorCode != 0 {
+			t.Error(*r.ErrorMessage)
+		}
+	}
+	c.until("all brokers know all three", func() bool {
+		for _, id := range c.ids {
+			if _, g := c.nodes[id].node.catalog.findConfigured(configGroup, "g"); len(g.Configs) != 3 {
+				return false
+			}
+		}
+		return true
+	})
+	for i, edit := range edits {
+		change(c.ids[i], edit)
+	}
+	leader := brokerOf(c.nodes[1].node.catalog.group.lead)
+	behind, other := leader%3+1, (leader+1)%3+1
+	c.nodes[behind].cut = true
+	change(other, edits[0]+values[0])
+	c.nodes[behind].cut = false
+	change(behind, edits[0])
+	c.until("it is deleted everywhere", func() bool {
+		for _, id := range c.ids {
+			if len(c.nodes[id].node.catalog.configured) > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
