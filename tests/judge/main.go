@@ -77,6 +77,8 @@ var (
 		{"metadata", metadataScene},
 		{"topics", topicsScene},
 		{"configs", configsScene},
+		{"group configs", groupConfigsScene},
+		{"broker configs", brokerConfigsScene},
 		{"replicas", replicasScene},
 	}
 	ofThreeBrokers = []scene{
@@ -115,6 +117,7 @@ func parse(text string) (answers []answer) {
 }
 
 func init() {
+	maps.Copy(deliberate, deliberateConfigured)
 	maps.Copy(deliberate, deliberateThree)
 	maps.Copy(deliberate, deliberateTools)
 }

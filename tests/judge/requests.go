@@ -267,7 +267,7 @@ func findCoordinator(kind int8, keys ...string) *kmsg.FindCoordinatorRequest {
 
 func initProducer(id int64, epoch int16) *kmsg.InitProducerIDRequest {
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.Version, req.ProducerID, req.ProducerEpoch, req.TransactionTimeoutMillis = 4, id, epoch, 60_000
+	req.Version, req.ProducerID, req.ProducerEpoch, req.TransactionTimeoutMillis = 5, id, epoch, 60_000
 	return req
 }
 
@@ -365,7 +365,7 @@ func listReassignments(topic string, partitions ...int32) *kmsg.ListPartitionRea
 
 func logDirs(topic string, partitions ...int32) *kmsg.DescribeLogDirsRequest {
 	req := kmsg.NewPtrDescribeLogDirsRequest()
-	req.Version = 4
+	req.Version = 5
 	t := kmsg.NewDescribeLogDirsRequestTopic()
 	t.Topic, t.Partitions = topic, partitions
 	req.Topics = append(req.Topics, t)
