@@ -33,7 +33,7 @@ type compactor struct {
 	choosing bool       // a partition
 	read     uint64     // the operation under way, 0 if none
 
-	first  cursor // where both passes begin
+	first  cursor // where the second pass begins
 	cur    cursor // before the next entry
 	end    uint64 // one past the last entry
 	keys   *Keys  // the newest offset of each key

@@ -14,8 +14,8 @@ import (
 //
 //   - A replica that is to come is simply absent. Messages for it are dropped, and raft sends them again. Clients look
 //     for another leader.
-//   - A replica that is to go is like one on a broker that lags behind the catalog. No client finds it, since clients
-//     name topics.
+//   - A replica that is to go is like one on a broker that lags behind the catalog. Clients find it as a follower, or not
+//     at all if its topic is gone.
 //   - What was created and deleted meanwhile is never opened, because placeGroup looks at the newest catalog.
 //
 // In the log a group still begins and ends after the command that says so.

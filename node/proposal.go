@@ -31,7 +31,7 @@ var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait alrea
 var errNotLeader = errors.New("this broker does not lead the partition")
 
 // propose queues an entry for the log. done is called once: with the result of apply, or with errNotLeader, errDiskFull
-// or errTooMuchUnderway. The latter two, and errNotLeader if this replica doesn't lead, come before propose returns.
+// or errTooMuchUnderway. It may be called before propose returns.
 func (g *group) propose(data []byte, done func(result any, err error)) {
 	if g.role != raft.StateLeader {
 		done(nil, errNotLeader)
