@@ -45,6 +45,7 @@ type disk struct {
 	failWrites int // so many of the next writes fail
 	failSyncs  int
 	full       bool // no file can be made or grow
+	covered    int  // the most bytes that a sync made durable since this was set to 0, in whole pages
 }
 
 type dirent struct {

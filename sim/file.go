@@ -136,6 +136,7 @@ func (f *file) Sync() error {
 		return errInjected
 	}
 	f.grow()
+	f.disk.covered = max(f.disk.covered, len(f.dirtyPages)*pageBytes)
 	for _, i := range f.dirtyPages {
 		f.durable[i] = f.pages[i]
 	}

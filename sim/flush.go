@@ -28,3 +28,14 @@ func (w *world) checkWrite(b *broker, op wal.Op) {
 		w.fail("large-write", "broker %d writes %d bytes of pieces of states at once; a piece has %d", b.number, pieces, most)
 	}
 }
+
+// preparedAtOnce is how many bytes of a new file one sync may cover.
+const preparedAtOnce = 256 << 10
+
+// checkPrepared fails a run in which the preparation of a file syncs much at once: a device lets every group commit wait
+// meanwhile. (A simulated sync takes as long whatever it covers.)
+func (w *world) checkPrepared(b *broker, op wal.Op) {
+	if op.Kind == wal.OpPrepare && b.disk.covered > preparedAtOnce {
+		w.fail("large-sync", "broker %d prepares %s of %d bytes and syncs %d of them at once", b.number, op.File, op.N, b.disk.covered)
+	}
+}

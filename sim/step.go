@@ -186,7 +186,9 @@ func (w *world) finishOp(e event) {
 	if b.disk.failSyncs > 0 || b.disk.failWrites > 0 {
 		b.diskFault = true
 	}
+	b.disk.covered = 0
 	res := wal.Do(b.disk, e.op)
+	w.checkPrepared(b, e.op)
 	w.note(evOp, b, hashOf(res.Data)^e.op.ID)
 	b.mail.results = append(b.mail.results, res)
 	if e.op.Kind != wal.OpWrite || b.stray {
