@@ -204,3 +204,45 @@ func TestCheckpointsLeaveRoom(t *testing.T) {
 	}
 	c.goesOn("u")
 }
+
+// A broker on a full disk takes a small checkpoint all the same. It tells it of deleted records for which it never had room.
+func TestFullFollowerTakesACheckpoint(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 1, 2, 3)
+	c.nodes[3].full = true
+	taken := int64(0)
+	for range 150 {
+		if p := c.try("t"); p.ErrorCode == 0 {
+			taken = p.BaseOffset + 1
+		}
+	}
+	if !c.nodes[3].node.full {
+		t.Fatal("broker 3 has room")
+	}
+	c.deleteRecords("t", taken)
+	replica := func(id BrokerID) *group {
+		n := c.nodes[id].node
+		return n.group(n.catalog.partition("t", 0).Group)
+	}
+	c.until("broker 3 has what the leader has", func() bool { return replica(3).applied >= replica(c.leader("t")).applied })
+	if c.nodes[3].events[EventSnapshotInstalled] == 0 {
+		t.Error("it had room for all entries")
+	}
+}
+
+// A broker with room doesn't count for a majority as long as it may have to catch up: it may be full by the time that it has.
+func TestFarBehindDoesNotCount(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 3, 1, 2)
+	c.nodes[2].cut, c.nodes[3].full = true, true
+	for range 200 {
+		if c.try("t"); c.nodes[3].node.full && c.leader("t") == 1 {
+			break
+		}
+	}
+	for range 5 {
+		if p := c.try("t"); p.ErrorCode != kerr.KafkaStorageError.Code {
+			t.Errorf("error %d", p.ErrorCode)
+		}
+	}
+}
