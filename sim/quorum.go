@@ -44,7 +44,7 @@ func (w *world) quorums() bool {
 // quorum says whether the brokers that aren't frozen can decide in a group, whichever of the
 // configurations that replicas know is in force. (Raft's replicas go by what they have applied.) Where
 // the partition was to be moved they have to be able to decide, too: its leader may take the last step
-// before it notices that others are dead.
+// before it notices that others are dead. The same holds without a broker whose removal is under way.
 func (w *world) quorum(g groupInfo) bool {
 	for _, brokers := range w.destinations(g) {
 		up := 0
@@ -65,7 +65,8 @@ func (w *world) quorum(g groupInfo) bool {
 		if r := w.judge.find(b, g.id); r != nil && !b.away && len(r.view.Voters) > 0 {
 			some = true
 			conf := checker.Config{Voters: replicaIDs(r.view.Voters), Outgoing: replicaIDs(r.view.Outgoing)}
-			if !conf.Quorum(awake) || slices.ContainsFunc(replicaIDs(r.view.Learners), func(id checker.ReplicaID) bool { return !awake(id) }) {
+			left := without(w.removals(), conf)
+			if !conf.Quorum(awake) || !left.Quorum(awake) || slices.ContainsFunc(replicaIDs(r.view.Learners), func(id checker.ReplicaID) bool { return !awake(id) }) {
 				return false // learners may be made voters any time
 			}
 		}
@@ -86,6 +87,29 @@ func (w *world) destinations(g groupInfo) (all [][]int) {
 		}
 	}
 	return all
+}
+
+// removals lists the brokers that calls which are under way may remove from the cluster.
+func (w *world) removals() (brokers []int) {
+	for _, c := range w.clients {
+		for _, p := range c.serial.queue {
+			if p.call.Kind == plan.CallRemove {
+				brokers = append(brokers, p.call.Brokers[0])
+			}
+		}
+	}
+	return brokers
+}
+
+// without returns a configuration without brokers that are being removed. A group whose only voter is there stays as it is:
+// its broker isn't removed before it has moved.
+func without(brokers []int, conf checker.Config) checker.Config {
+	gone := func(id checker.ReplicaID) bool { return slices.Contains(brokers, int(id.Broker())) }
+	left := checker.Config{Voters: slices.DeleteFunc(slices.Clone(conf.Voters), gone), Outgoing: slices.DeleteFunc(slices.Clone(conf.Outgoing), gone)}
+	if len(left.Voters) == 0 {
+		return conf
+	}
+	return left
 }
 
 // probeQuorums demands that each partition takes a record without the frozen brokers.
