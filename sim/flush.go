@@ -30,7 +30,7 @@ func (w *world) checkWrite(b *broker, op wal.Op) {
 }
 
 // preparedAtOnce is how many bytes of a new file one sync may cover.
-const preparedAtOnce = 256 << 10
+const preparedAtOnce = 512 << 10
 
 // checkPrepared fails a run in which the preparation of a file syncs much at once: a device lets every group commit wait
 // meanwhile. (A simulated sync takes as long whatever it covers.)

@@ -46,7 +46,7 @@ type Result struct {
 }
 
 // zeros is what a prepared segment is filled with, a piece at a time.
-var zeros [256 << 10]byte
+var zeros [512 << 10]byte
 
 // Do carries out one Op and blocks until it is done. It is the only code that writes a log's
 // files after Open, in production and in the simulator.

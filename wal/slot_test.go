@@ -275,7 +275,7 @@ func TestAFileIsPreparedInPieces(t *testing.T) {
 	if n, err := f.Size(); err != nil || n != size {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
-	if fs.most > 256<<10 {
+	if fs.most > 512<<10 {
 		t.Errorf("one sync covered %d bytes", fs.most)
 	}
 }
