@@ -103,6 +103,36 @@ func TestReleaseOnAFullDisk(t *testing.T) {
 	}
 }
 
+// Where every segment has a few records that stay, nothing becomes free before some segments are emptied.
+func TestSegmentsAreEmptiedOnAFullDisk(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+	fs.room = 60_000
+	m := model{}
+	for i := 0; !l.Full(); i++ {
+		g := GroupID(1)
+		if i%4 == 0 {
+			g = 2
+		}
+		s, _ := l.State(g)
+		e := entry(s.Last+1, 1, 1000)
+		l.Append(g, []Entry{e})
+		m = m.append(g, e)
+		mustFlush(t, l, fs)
+	}
+	l.Release(1, m[1].State.Last)
+	m = m.release(1, m[1].State.Last)
+	for range 5 { // the next piece moves when the last one is durable
+		mustFlush(t, l, fs)
+	}
+	if l.Full() {
+		t.Errorf("%+v", l.Stats())
+	}
+	if d := diff(m, mustLoad(t, l, fs)); d != "" {
+		t.Fatal(d)
+	}
+}
+
 // A broker whose disk is full can be started again and again, and serves what it has.
 func TestOpenOnAFullDisk(t *testing.T) {
 	fs := newDisk()
