@@ -246,3 +246,36 @@ func TestFarBehindDoesNotCount(t *testing.T) {
 		}
 	}
 }
+
+// A replica on a full disk lacks records and can't get them. It doesn't become a voter before there is space: if one of two
+// voters lacks records, a command that deletes them isn't committed either.
+func TestFullReplicaDoesNotVote(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 1, 2)
+	c.create("u", 3)
+	c.nodes[3].full = true
+	for range 200 {
+		if c.try("u"); c.nodes[3].node.full {
+			break
+		}
+	}
+	taken := int64(0)
+	for range 5 {
+		if p := c.try("t"); p.ErrorCode == 0 {
+			taken = p.BaseOffset + 1
+		}
+	}
+	if !c.nodes[3].node.full || taken == 0 {
+		t.Fatalf("broker 3 is full: %v, %d records are taken", c.nodes[3].node.full, taken)
+	}
+	c.reassign("t", 1, 3)
+	for range 400 { // 2 s, in which replicas are compared ten times
+		c.round()
+	}
+	c.deleteRecords("t", taken)
+	if c.replicas("t") != nil {
+		t.Error("broker 3 has become a voter")
+	}
+	c.nodes[3].full = false
+	c.until("broker 3 votes", func() bool { return slices.Equal(c.replicas("t"), []BrokerID{1, 3}) })
+}
