@@ -133,10 +133,10 @@ func (g *group) hasRoom() bool {
 	return 2*room > len(g.conf.Voters)
 }
 
-// scarce reports whether this disk is full, or that of a follower. Such a follower may lack entries for which it has no
-// room, although their records are deleted already. Once they are released here, it gets a checkpoint instead.
+// scarce reports whether this disk is full, or that of a follower, a learner too. Such a follower may lack entries for which it
+// has no room, although their records are deleted already. Once they are released here, it gets a checkpoint instead.
 func (g *group) scarce() bool {
-	return g.node.log.Short() || g.role == raft.StateLeader && slices.ContainsFunc(g.conf.Voters, func(id uint64) bool { return !g.node.hasRoom(brokerOf(id)) })
+	return g.node.log.Short() || g.role == raft.StateLeader && slices.ContainsFunc(g.peers, func(b BrokerID) bool { return !g.node.hasRoom(b) })
 }
 
 // makeRoom releases entries that are kept only for followers that lag slightly, or because no checkpoint came after them.

@@ -230,6 +230,24 @@ func TestFullFollowerTakesACheckpoint(t *testing.T) {
 	}
 }
 
+// A replica that joins counts as well, although it doesn't vote: as long as it lacks deleted records for which it has no room,
+// its broker takes no records at all.
+func TestFullLearnerTakesACheckpoint(t *testing.T) {
+	c := newMany(t, 2, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 1)
+	c.create("u", 2)
+	taken := int64(0)
+	for range 150 {
+		taken = c.try("t").BaseOffset + 1
+	}
+	c.nodes[2].full = true
+	c.reassign("t", 1, 2)
+	c.until("broker 2 is full", func() bool { return c.nodes[2].node.full })
+	c.deleteRecords("t", taken)
+	c.until("broker 2 has a replica", func() bool { return slices.Equal(c.replicas("t"), []BrokerID{1, 2}) })
+	c.goesOn("u")
+}
+
 // A broker with room doesn't count for a majority as long as it may have to catch up: it may be full by the time that it has.
 func TestFarBehindDoesNotCount(t *testing.T) {
 	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
