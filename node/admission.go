@@ -152,7 +152,7 @@ func after(m *pb.Message, took int) *pb.Message {
 // takes returns how many of a leader's entries this follower has room for, or has already.
 func (g *group) takes(m *pb.Message) int {
 	last, _ := g.view.LastIndex()
-	if m.GetTerm() < g.term || m.GetIndex() > last && g.admitted == (admitted{}) { // raft rejects them anyway, and the leader must hear that
+	if len(m.Entries) == 0 || m.GetTerm() < g.term || m.GetIndex() > last && g.admitted == (admitted{}) { // raft rejects them anyway, and the leader must hear that
 		return len(m.Entries)
 	}
 	room, took := g.node.room(), g.admitted

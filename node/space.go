@@ -20,8 +20,8 @@ import (
 //
 // Freeing space must work when all disks are full: DeleteTopics, DeleteRecords and AlterConfigs. Their entries go to the
 // reserve, and so do the checkpoints that let the log release what they deleted. They may use all but the last quarter
-// of it, which is for votes and for the log's own records; checkpoints leave an eighth more. Entries that leaders had accepted before they noticed may
-// use half of it. Otherwise a command that deletes records could wait for ever after
+// of it, which is for votes and for the log's own records; checkpoints leave an eighth more. Entries that leaders had
+// accepted before they noticed may use half of it. Otherwise a command that deletes records could wait for ever after
 // entries that don't fit.
 
 var (

@@ -39,8 +39,8 @@ type fate struct {
 type mutator struct {
 	hunter
 	tests     bool
-	limit     time.Duration        // of the tests of a package
-	baselines map[string]*verdicts // of this build, by profile
+	limit     time.Duration       // of the tests of a package
+	baselines map[string]verdicts // of this build, by profile
 }
 
 func mutateCommand(args []string) (bool, error) {
@@ -67,7 +67,7 @@ func mutateCommand(args []string) (bool, error) {
 	}
 	m := &mutator{
 		hunter: hunter{root: root, most: max(*most, 4), workers: max(*workers, 1)},
-		tests:  *tests, limit: *limit, baselines: make(map[string]*verdicts),
+		tests:  *tests, limit: *limit, baselines: make(map[string]verdicts),
 	}
 	if m.temp, err = os.MkdirTemp("", "mutate"); err != nil {
 		return false, err
@@ -94,10 +94,12 @@ func (m *mutator) all(list []mutation.Mutant, sample int, asJSON bool) error {
 		if asJSON {
 			json.NewEncoder(os.Stdout).Encode(f)
 		} else {
-			fmt.Println(f.line())
+			fmt.Println(f.line(m.tests))
 		}
 	}
-	printScores(os.Stdout, fates, broken, m.tests)
+	if !asJSON {
+		printScores(os.Stdout, fates, broken, m.tests)
+	}
 	return nil
 }
 
@@ -134,7 +136,7 @@ func (m *mutator) one(mutant *mutation.Mutant) (*fate, error) {
 
 // unitTests runs the tests of a package with an overlay, and says which fails.
 func (m *mutator) unitTests(overlay, dir string) (string, error) {
-	cmd := exec.Command("go", "test", "-count=1", "-failfast", "-timeout", m.limit.String(), "-overlay", overlay, "./"+dir)
+	cmd := exec.Command("go", "test", "-count=1", "-failfast", "-vet=off", "-timeout", m.limit.String(), "-overlay", overlay, "./"+dir)
 	cmd.Dir = m.root
 	out, err := cmd.CombinedOutput()
 	_, name, failed := bytes.Cut(out, []byte("--- FAIL: "))
@@ -142,12 +144,14 @@ func (m *mutator) unitTests(overlay, dir string) (string, error) {
 	switch {
 	case err == nil:
 		return "", nil
+	case bytes.Contains(out, []byte("[build failed]")):
+		return "", errNoBuild
 	case bytes.Contains(out, []byte("panic: test timed out")):
 		return fmt.Sprintf("not done in %v", m.limit), nil
 	case failed:
 		return string(bytes.Fields(name)[0]), nil
 	case errors.As(err, &exit):
-		return "the tests end", nil // a panic outside a test, or one that vet finds
+		return "the tests end", nil // by a panic outside a test
 	}
 	return "", err
 }
@@ -201,7 +205,7 @@ const mutantTimeout = 40 * time.Second
 // baseline is what this build makes of seeds.
 func (m *mutator) baseline(profile string, seeds seedRange) (verdicts, error) {
 	if known := m.baselines[profile]; known != nil {
-		return *known, nil
+		return known, nil
 	}
 	got, err := m.until("", profile, seeds)
 	if err != nil {
@@ -212,13 +216,16 @@ func (m *mutator) baseline(profile string, seeds seedRange) (verdicts, error) {
 			return nil, fmt.Errorf("seed %d of %s fails without any mutant: %s", s, profile, v)
 		}
 	}
-	m.baselines[profile] = &got
+	m.baselines[profile] = got
 	return got, nil
 }
 
-func (f *fate) line() string {
+func (f *fate) line(tested bool) string {
 	tests, simulator := f.Tests, fmt.Sprintf("%s (%s)", f.Check, f.In)
-	if tests == "" {
+	switch {
+	case !tested:
+		tests = "not run"
+	case tests == "":
 		tests = "-"
 	}
 	if f.Check == "" {

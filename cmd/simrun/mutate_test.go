@@ -29,7 +29,7 @@ func TestScores(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if line := fates[3].line(); !strings.HasPrefix(line, "ALIVE ") {
+	if line := fates[3].line(true); !strings.HasPrefix(line, "ALIVE ") {
 		t.Error(line)
 	}
 }
