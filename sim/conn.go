@@ -29,6 +29,7 @@ type conn struct {
 	toBroker    node.Time // arrival of the last frame
 	toClient    node.Time
 	frames      uint64
+	onTheWay    int // answers, if features are noted
 }
 
 // asked is a request that waits for its answer.
@@ -37,6 +38,7 @@ type asked struct {
 	resp        kmsg.Response // of the version that was asked for
 	done        func(resp kmsg.Response)
 	deadline    node.Time
+	by          role // of the broker that answered, if features are noted
 }
 
 // connect opens a connection and says hello, as every client does.
@@ -74,7 +76,7 @@ func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
 		deadline := w.now + patience
-		cn.asked = append(cn.asked, asked{cn.correlation, resp, done, deadline})
+		cn.asked = append(cn.asked, asked{correlation: cn.correlation, resp: resp, done: done, deadline: deadline})
 		cn.client.wakeAt(deadline)
 	}
 	w.sendFrame(cn, evRequest, frame)
@@ -100,6 +102,9 @@ func (w *world) arrive(e event) {
 		return
 	}
 	if e.kind == evRequest {
+		if w.features != nil && cn.client != nil {
+			w.features.asked(b, e.frame)
+		}
 		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.host(), Frame: e.frame})
 		return
 	}
@@ -134,6 +139,9 @@ func (w *world) reply(b *broker, r node.Reply) {
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
 	if len(frame) > 0 {
+		if w.features != nil {
+			w.features.replied(cn, b)
+		}
 		w.schedule(event{at: t, kind: evReply, broker: b, conn: cn, frame: frame})
 	}
 	if r.Close { // the host tells the node of the end of every connection, its own doing too
@@ -160,6 +168,9 @@ func (w *world) receive(e event) {
 	}
 	if id != a.correlation {
 		w.fail("protocol", "broker %d answered request %d of a connection, but %d is first in line", e.broker.number, id, a.correlation)
+	}
+	if w.features != nil {
+		w.features.answered(cn, &a)
 	}
 	a.done(a.resp)
 	cn.client.advance()

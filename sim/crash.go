@@ -39,6 +39,9 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 		st := b.node.Stats()
 		w.hotReads, w.cachedReads = w.hotReads+st.HotHits, w.cachedReads+st.CacheHits
 		b.node = nil
+		if w.features != nil && b.first == nil {
+			w.features.down(b, power, unsynced)
+		}
 		b.mail.clear()
 		b.in = node.Input{}
 		w.dropConns(b, power)

@@ -138,6 +138,9 @@ func (w *world) begin(i int, b *broker) {
 	}
 	w.result.Faults[k].Fired++
 	w.noteFault(f, b, "begins")
+	if w.features != nil {
+		w.features.fault(w, f, b)
+	}
 	w.holdUp(f, b)
 	if w.takeEffect(f, b) {
 		w.result.Faults[k].Mattered++

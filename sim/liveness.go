@@ -176,6 +176,9 @@ func (w *world) finish() {
 	w.hash.word(uint64(w.now))
 	w.hash.word(uint64(r.Steps))
 	r.Hash = uint64(w.hash)
+	if w.features != nil {
+		r.Features = w.features.names(r, &w.plan.Knobs)
+	}
 	if r.Failure == nil && len(w.brokers) > 1 && r.Draws == 0 {
 		r.Failure = &Failure{
 			Check: "determinism", At: w.now,

@@ -33,6 +33,7 @@ type Result struct {
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered
 	Events    []int64      // node events seen, by node.EventKind
 	Checks    []checker.Evaluation
+	Features  []string `json:",omitempty"` // if they were asked for, see features.go
 }
 
 // ListCount says what became of wrong lists of members.

@@ -67,6 +67,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 			break
 		}
 		w.result.Events[e.Kind]++
+		if w.features != nil {
+			w.features.event(b, &e)
+		}
 		if e.Kind == node.EventBrokerRemoved && e.N > 0 && int(e.N) <= len(w.brokers) {
 			o := w.brokers[e.N-1]
 			o.removed = max(o.removed, uint32(e.Term))

@@ -48,6 +48,7 @@ type world struct {
 	verifier *client // of the liveness phase
 	asked    int     // calls given to it
 	judge    *judge
+	features *features // nil: nobody wants them
 
 	// Of a soak. Other runs have one epoch.
 	epoch                 int
@@ -57,7 +58,8 @@ type world struct {
 
 // Options of a run that do not change it.
 type Options struct {
-	Trace func(line string) // is given one line for each event; nil: no trace
+	Features bool              // say in the result what the run was like
+	Trace    func(line string) // is given one line for each event; nil: no trace
 }
 
 // Run carries out a plan. It never fails itself: whatever goes wrong inside, panics included, is the
@@ -136,6 +138,9 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		w.brokers = append(w.brokers, b)
 	}
 	w.judge = newJudge(w)
+	if opt.Features {
+		w.features = newFeatures()
+	}
 	return w
 }
 
