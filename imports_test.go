@@ -87,6 +87,12 @@ var importRules = []rule{
 		"seeds in, plans out: plain data; of the node it knows the names of the events that faults wait for",
 	},
 	{
+		"sim/hunt",
+		[]string{"chronik/sim/plan", "chronik/sim/keyed"},
+		[]string{"cmp", "fmt", "hash/crc64", "slices", "strings"},
+		"breeds plans from what their runs were like; who runs them, and where they are kept, is the caller's business",
+	},
+	{
 		"sim/keyed", nil,
 		[]string{"math/bits"},
 		"what is drawn depends on its key alone",

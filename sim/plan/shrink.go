@@ -9,7 +9,7 @@ import "slices"
 // end the search early. What is left out of a plan changes no other decision in it, since every one
 // is keyed.
 func Shrink(p *Plan, fails func(*Plan) bool) *Plan {
-	s := shrinker{best: p.clone(), fails: fails}
+	s := shrinker{best: p.Clone(), fails: fails}
 	for {
 		before := len(s.best.Bytes())
 		s.faults()
@@ -28,7 +28,8 @@ type shrinker struct {
 	fails func(*Plan) bool
 }
 
-func (p *Plan) clone() *Plan {
+// Clone copies the plan. Anchors, lists of brokers and the watcher are shared: they are replaced, never changed in place.
+func (p *Plan) Clone() *Plan {
 	c := *p
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
 	c.Members, c.Turns = slices.Clone(p.Members), slices.Clone(p.Turns)
@@ -40,7 +41,7 @@ func (p *Plan) clone() *Plan {
 
 // try keeps a change if the plan can still be run and fails in the same way.
 func (s *shrinker) try(change func(*Plan)) bool {
-	p := s.best.clone()
+	p := s.best.Clone()
 	change(p)
 	if p.Validate() != nil || !s.fails(p) {
 		return false
