@@ -89,7 +89,7 @@ var importRules = []rule{
 	{
 		"sim/hunt",
 		[]string{"chronik/sim/plan", "chronik/sim/keyed"},
-		[]string{"cmp", "fmt", "hash/crc64", "slices", "strings"},
+		[]string{"cmp", "fmt", "hash/crc64", "slices", "strconv", "strings"},
 		"breeds plans from what their runs were like; who runs them, and where they are kept, is the caller's business",
 	},
 	{
