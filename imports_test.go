@@ -132,7 +132,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/sim/hunt", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

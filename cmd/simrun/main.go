@@ -38,6 +38,11 @@ const usage = `simrun runs simulated clusters, one world per seed.
                                 build mutants that nobody chose, small changes of the source, and count how many
                                 the tests of their package find, and how many the simulator
 
+  simrun hunt [-for 1h | -runs N] [-profile NAME,..|all] [-corpus DIR] [-seed S] [-j P]
+                                breed plans: those whose runs show something new are kept, and changed
+  simrun hunt -merge -corpus DIR FROM...
+                                make one corpus of several, with as few plans as show everything
+
 It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
 `
 
@@ -59,6 +64,7 @@ func main() {
 	commands := map[string]func([]string) (failed bool, err error){
 		"run": runCommand, "replay": replayCommand, "meta": metaCommand, "plan": planCommand, "shrink": shrinkCommand,
 		"soak": soakCommand, "mutants": mutantsCommand, "compare": compareCommand, "mutate": mutateCommand,
+		"hunt":            huntCommand,
 		workerCommandName: workerCommand,
 	}
 	command, ok := commands[args[0]]

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"chronik/sim"
@@ -20,7 +21,7 @@ import (
 )
 
 // A process runs one simulation at a time, because the raft library's source of randomness is
-// global. So simrun starts itself again as workers: a seed per line in, an outcome per line out.
+// global. So simrun starts itself again as workers: a seed or a plan per line in, an outcome per line out.
 
 const workerCommandName = "worker"
 
@@ -39,6 +40,7 @@ type outcome struct {
 	// Again is the trace hash of a second run of a failing seed. It must be that of the first.
 	Again  uint64
 	WallNs int64
+	CPUNs  int64 // of the process, from the line that came in to the outcome
 }
 
 func workerCommand(args []string) (bool, error) {
@@ -49,16 +51,15 @@ func workerCommand(args []string) (bool, error) {
 		debug.SetGCPercent(400) // a run's garbage is small, and collecting it often costs a quarter of the time
 	}
 	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, longestLine)
 	out := json.NewEncoder(os.Stdout)
 	for in.Scan() {
-		seed, err := strconv.ParseUint(in.Text(), 10, 64)
+		began := processTime()
+		o, err := runLine(in.Text(), args[0])
 		if err != nil {
 			return false, err
 		}
-		o, err := runSeed(seed, args[0])
-		if err != nil {
-			return false, err
-		}
+		o.CPUNs = int64(processTime() - began)
 		if err := out.Encode(o); err != nil {
 			return false, err
 		}
@@ -66,19 +67,51 @@ func workerCommand(args []string) (bool, error) {
 	return false, in.Err()
 }
 
+// longestLine bounds the bytes of a plan that a worker is given.
+const longestLine = 64 << 20
+
+// processTime is how much processor time this process has taken.
+func processTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// runLine runs a seed, or a plan, of which it also says what its run was like.
+func runLine(line, profile string) (outcome, error) {
+	if strings.HasPrefix(line, "{") {
+		p, err := plan.Parse([]byte(line))
+		if err != nil {
+			return outcome{}, err
+		}
+		return runPlan(p, sim.Options{Features: true}), nil
+	}
+	seed, err := strconv.ParseUint(line, 10, 64)
+	if err != nil {
+		return outcome{}, err
+	}
+	return runSeed(seed, profile)
+}
+
 func runSeed(seed uint64, profile string) (outcome, error) {
 	p, err := plan.Generate(seed, profile)
 	if err != nil {
 		return outcome{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
+	return runPlan(p, sim.Options{}), nil
+}
+
+func runPlan(p *plan.Plan, opt sim.Options) outcome {
 	began := time.Now()
-	o := outcome{Result: sim.Run(p, sim.Options{})}
+	o := outcome{Result: sim.Run(p, opt)}
 	o.WallNs = int64(time.Since(began))
 	o.Again = o.Result.Hash
 	if o.Result.Failure != nil {
 		o.Again = sim.Run(p, sim.Options{}).Hash
 	}
-	return o, nil
+	return o
 }
 
 // worker is a process that runs seeds.
@@ -116,12 +149,17 @@ func startWorker(program, profile string, env ...string) (*worker, error) {
 // run lets the worker run one seed. If the worker dies or hangs, that is the seed's failure, and
 // alive is false.
 func (w *worker) run(seed uint64, profile string, limit time.Duration) (o outcome, alive bool) {
+	return w.runLine(strconv.FormatUint(seed, 10), seed, profile, limit)
+}
+
+// runLine is run for a seed or a plan; seed and profile say what it is.
+func (w *worker) runLine(what string, seed uint64, profile string, limit time.Duration) (o outcome, alive bool) {
 	hung := false
 	timer := time.AfterFunc(limit, func() {
 		hung = true
 		w.cmd.Process.Kill()
 	})
-	line, err := w.ask(seed)
+	line, err := w.ask(what)
 	if err == nil {
 		err = json.Unmarshal(line, &o)
 	}
@@ -137,8 +175,8 @@ func (w *worker) run(seed uint64, profile string, limit time.Duration) (o outcom
 	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(limit)}, false
 }
 
-func (w *worker) ask(seed uint64) ([]byte, error) {
-	if _, err := fmt.Fprintln(w.in, seed); err != nil {
+func (w *worker) ask(what string) ([]byte, error) {
+	if _, err := fmt.Fprintln(w.in, what); err != nil {
 		return nil, err
 	}
 	return w.out.ReadBytes('\n')
