@@ -33,6 +33,9 @@ type search struct {
 }
 
 func huntCommand(args []string) (bool, error) {
+	if slices.Contains(args, "-compare") {
+		return compareHuntCommand(args)
+	}
 	flags := flag.NewFlagSet("hunt", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	duration := flags.Duration("for", 0, "how long")
@@ -121,7 +124,10 @@ func (s *search) run(runs uint64, limit time.Duration, seed uint64, profiles []s
 
 // round runs some plans, and learns from them in the order in which they were bred.
 func (s *search) round(n int) error {
-	plans := s.breed(n)
+	plans := make([]*plan.Plan, n)
+	for i := range plans {
+		plans[i] = s.Next()
+	}
 	outcomes, err := s.outcomes(plans)
 	if err != nil {
 		return err
@@ -137,14 +143,6 @@ func (s *search) round(n int) error {
 		s.Learn(plans[i], o.Result.Features, o.Result.Steps)
 	}
 	return nil
-}
-
-func (s *search) breed(n int) []*plan.Plan {
-	plans := make([]*plan.Plan, n)
-	for i := range plans {
-		plans[i] = s.Next()
-	}
-	return plans
 }
 
 // outcomes runs plans on all workers.

@@ -40,6 +40,8 @@ const usage = `simrun runs simulated clusters, one world per seed.
 
   simrun hunt [-for 1h | -runs N] [-profile NAME,..|all] [-corpus DIR] [-seed S] [-j P]
                                 breed plans: those whose runs show something new are kept, and changed
+  simrun hunt -compare -mutants ID,.. [-repeats 10] [-for 60s] [-profile NAME] [-corpus DIR] [-j P] [-json]
+                                race a hunt against plain seeds, on planted bugs, with equal processor time
   simrun hunt -merge -corpus DIR FROM...
                                 make one corpus of several, with as few plans as show everything
 

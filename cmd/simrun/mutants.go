@@ -168,11 +168,9 @@ func (h *hunter) one(m *mutants.Mutant, f *finding) error {
 	if packages, run, ok := m.Test(); ok {
 		return h.test(overlay, packages, run, f)
 	}
-	program := filepath.Join(h.temp, "simrun")
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./cmd/simrun")
-	build.Dir = h.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building it: %w: %s", err, out)
+	program, err := h.build(overlay)
+	if err != nil {
+		return err
 	}
 	if m.Plan != "" {
 		if err := h.replay(program, m.Plan, f); err != nil {
@@ -189,6 +187,17 @@ func (h *hunter) one(m *mutants.Mutant, f *finding) error {
 		}
 	}
 	return nil
+}
+
+// build builds simrun with a mutant.
+func (h *hunter) build(overlay string) (program string, err error) {
+	program = filepath.Join(h.temp, "simrun")
+	build := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./cmd/simrun")
+	build.Dir = h.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building it: %w: %s", err, out)
+	}
+	return program, nil
 }
 
 // overlay writes a mutant's files and the list that tells the go command to take them instead of the tree's.

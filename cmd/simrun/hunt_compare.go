@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"chronik/seeds/mutants"
+	"chronik/sim/hunt"
+	"chronik/sim/plan"
+)
+
+// comparison races a hunt against plain seeds: on the same mutant, in worlds of the same profile, with the same processor
+// time. A trial is one worker's. It ends with the first failure, or when the time is used up; what the hunt itself takes counts.
+type comparison struct {
+	corpus  string // that hunts begin with; "": none
+	profile string // "": the mutant's own
+	repeats int
+	limit   time.Duration
+	workers int
+	asJSON  bool
+}
+
+// trial is one search for one mutant.
+type trial struct {
+	Hunt  bool          `json:"hunt"` // else plain seeds
+	Nth   int           `json:"nth"`
+	Found string        `json:"found_by"` // the check; "": nothing failed
+	Runs  int           `json:"runs"`
+	CPU   time.Duration `json:"cpu_ns"`
+}
+
+func compareHuntCommand(args []string) (bool, error) {
+	flags := flag.NewFlagSet("hunt -compare", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Bool("compare", true, "")
+	only := flags.String("mutants", "", "ids, separated by commas")
+	c := comparison{}
+	flags.StringVar(&c.corpus, "corpus", "", "folder of a corpus that hunts begin with")
+	flags.StringVar(&c.profile, "profile", "", "profile of all worlds")
+	flags.IntVar(&c.repeats, "repeats", 10, "trials of each sort")
+	flags.DurationVar(&c.limit, "for", time.Minute, "processor time of a trial")
+	flags.IntVar(&c.workers, "j", runtime.NumCPU(), "trials at a time")
+	flags.BoolVar(&c.asJSON, "json", false, "print each trial as a line of JSON")
+	if err := parse(flags, args, 0); err != nil {
+		return false, err
+	}
+	if *only == "" || c.repeats < 1 {
+		return false, fmt.Errorf("%w: hunt -compare needs -mutants ID,.. and at least one repetition", errUsage)
+	}
+	if c.profile != "" {
+		if err := checkProfile(c.profile); err != nil {
+			return false, err
+		}
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return false, err
+	}
+	all, err := mutants.Load(filepath.Join(root, "seeds", "mutants"))
+	if err != nil {
+		return false, err
+	}
+	if all, err = selected(all, *only); err != nil {
+		return false, err
+	}
+	temp, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(temp)
+	fmt.Printf("%-26s %-10s %-24s %-24s %s\n", "mutant", "profile", "seeds: found, median s", "hunt: found, median s", "runs in a trial, median: seeds, hunt")
+	h := &hunter{root: root, temp: temp}
+	for _, m := range all {
+		if err := c.one(h, m); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// one races on one mutant.
+func (c *comparison) one(h *hunter, m *mutants.Mutant) error {
+	changed, err := m.Apply(h.root)
+	if err != nil {
+		return err
+	}
+	overlay, err := h.overlay(changed)
+	if err != nil {
+		return err
+	}
+	program, err := h.build(overlay)
+	if err != nil {
+		return err
+	}
+	profile := cmp.Or(c.profile, m.Profile)
+	if err := checkProfile(profile); err != nil {
+		return fmt.Errorf("mutant %s: %w", m.ID, err)
+	}
+	jobs, errs := make(chan *trial), make(chan error)
+	for range c.workers {
+		go func() {
+			var failed error
+			for t := range jobs {
+				if failed == nil {
+					failed = c.try(program, profile, t)
+				}
+			}
+			errs <- failed
+		}()
+	}
+	var sorts [2][]*trial
+	for n := range c.repeats {
+		for sort := range sorts {
+			t := &trial{Hunt: sort == 1, Nth: n + 1}
+			sorts[sort] = append(sorts[sort], t)
+			jobs <- t
+		}
+	}
+	close(jobs)
+	for range c.workers {
+		err = errors.Join(err, <-errs)
+	}
+	if err == nil {
+		c.print(m, profile, sorts)
+	}
+	return err
+}
+
+func (c *comparison) print(m *mutants.Mutant, profile string, sorts [2][]*trial) {
+	if c.asJSON {
+		for _, t := range slices.Concat(sorts[0], sorts[1]) {
+			json.NewEncoder(os.Stdout).Encode(struct {
+				Mutant  string `json:"mutant"`
+				Profile string `json:"profile"`
+				*trial
+			}{m.ID, profile, t})
+		}
+	}
+	var cells [2]string
+	var runs [2]int
+	for i, trials := range sorts {
+		found := 0
+		var times []float64
+		var counts []int
+		for _, t := range trials {
+			x := c.limit.Seconds() + 1
+			if t.Found != "" {
+				found++
+				x = t.CPU.Seconds()
+			}
+			times, counts = append(times, x), append(counts, t.Runs)
+		}
+		slices.Sort(times)
+		slices.Sort(counts)
+		median := fmt.Sprintf("%.1f", times[(len(times)-1)/2])
+		if times[(len(times)-1)/2] > c.limit.Seconds() {
+			median = fmt.Sprintf("over %.0f", c.limit.Seconds())
+		}
+		cells[i] = fmt.Sprintf("%d of %d, %s", found, len(trials), median)
+		runs[i] = counts[(len(counts)-1)/2]
+	}
+	fmt.Printf("%-26s %-10s %-24s %-24s %d, %d\n", m.ID, profile, cells[0], cells[1], runs[0], runs[1])
+}
+
+// try runs one trial.
+func (c *comparison) try(program, profile string, t *trial) error {
+	w, err := startWorker(program, profile)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if !t.Hunt {
+		return c.plain(w, profile, t)
+	}
+	h := hunt.New(uint64(t.Nth), []string{profile})
+	if c.corpus != "" {
+		if _, err := loadCorpus(c.corpus, h); err != nil {
+			return err
+		}
+	}
+	return c.bred(w, h, t)
+}
+
+// plain runs seeds, those of each trial in a range of their own.
+func (c *comparison) plain(w *worker, profile string, t *trial) error {
+	for seed := uint64(t.Nth)*1_000_000 + 1; t.CPU < c.limit && t.Found == ""; seed++ {
+		o, alive := w.runLine(strconv.FormatUint(seed, 10), seed, profile, seedTimeout)
+		if !t.take(o, alive) {
+			break
+		}
+	}
+	return nil
+}
+
+// bred hunts, in rounds as simrun hunt does.
+func (c *comparison) bred(w *worker, h *hunt.Hunt, t *trial) error {
+	for t.CPU < c.limit && t.Found == "" {
+		began := time.Now()
+		var plans []*plan.Plan
+		for range roundSize {
+			plans = append(plans, h.Next())
+		}
+		t.CPU += time.Since(began)
+		var outcomes []outcome
+		for _, p := range plans {
+			began := time.Now()
+			line, err := json.Marshal(p)
+			if err != nil {
+				return err
+			}
+			t.CPU += time.Since(began)
+			o, alive := w.runLine(string(line), p.Seed, p.Profile, seedTimeout)
+			if !t.take(o, alive) || t.Found != "" || t.CPU >= c.limit {
+				return nil
+			}
+			outcomes = append(outcomes, o)
+		}
+		began = time.Now()
+		for i, o := range outcomes {
+			h.Learn(plans[i], o.Result.Features, o.Result.Steps)
+		}
+		t.CPU += time.Since(began)
+	}
+	return nil
+}
+
+// take adds a run to a trial, and says whether the worker can go on.
+func (t *trial) take(o outcome, alive bool) bool {
+	t.Runs++
+	t.CPU += time.Duration(o.CPUNs)
+	if o.Result.Failure != nil {
+		t.Found = strings.TrimSpace(o.Result.Failure.Check)
+	}
+	return alive
+}
