@@ -74,7 +74,7 @@ var importRules = []rule{
 	{
 		"sim",
 		[]string{
-			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed",
+			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed", "chronik/sim/matrix",
 			"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 		},
 		nil,
@@ -91,6 +91,12 @@ var importRules = []rule{
 		[]string{"chronik/sim/plan", "chronik/sim/keyed"},
 		[]string{"cmp", "fmt", "hash/crc64", "slices", "strconv", "strings"},
 		"breeds plans from what their runs were like; who runs them, and where they are kept, is the caller's business",
+	},
+	{
+		"sim/matrix",
+		[]string{"chronik/node", "chronik/kafka", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{"fmt", "reflect", "slices", "strconv", "strings"},
+		"which answers clients got; of the node it knows which versions are served",
 	},
 	{
 		"sim/keyed", nil,
@@ -132,7 +138,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/sim/hunt", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/sim/hunt", "chronik/sim/matrix", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

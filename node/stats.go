@@ -312,6 +312,18 @@ func APIs() []string {
 	return names
 }
 
+// VersionRange is which versions of a kind of request are served.
+type VersionRange struct{ Key, First, Last int16 }
+
+// Versions are those of the kinds of request, in the order of APIs.
+func Versions() []VersionRange {
+	var all []VersionRange
+	for _, a := range apiTable() {
+		all = append(all, VersionRange{a.key.Int16(), max(a.min, a.served), a.max})
+	}
+	return all
+}
+
 // APIOf returns the position in APIs of a request, -1 for a frame that is of none of them. It may be
 // called concurrently.
 func APIOf(frame []byte) int {

@@ -35,6 +35,7 @@ type conn struct {
 // asked is a request that waits for its answer.
 type asked struct {
 	correlation int32
+	req         kmsg.Request
 	resp        kmsg.Response // of the version that was asked for
 	done        func(resp kmsg.Response)
 	deadline    node.Time
@@ -76,8 +77,10 @@ func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
 		deadline := w.now + patience
-		cn.asked = append(cn.asked, asked{correlation: cn.correlation, resp: resp, done: done, deadline: deadline})
+		cn.asked = append(cn.asked, asked{correlation: cn.correlation, req: req, resp: resp, done: done, deadline: deadline})
 		cn.client.wakeAt(deadline)
+	} else {
+		w.cells.Sent(req)
 	}
 	w.sendFrame(cn, evRequest, frame)
 }
@@ -172,6 +175,7 @@ func (w *world) receive(e event) {
 	if w.features != nil {
 		w.features.answered(cn, &a)
 	}
+	w.cells.Answered(a.req, a.resp)
 	a.done(a.resp)
 	cn.client.advance()
 }

@@ -173,6 +173,7 @@ func (w *world) finish() {
 	r.Virtual = w.now
 	r.Draws = w.random.draws
 	r.Checks = w.judge.cluster.Evaluations()
+	r.Cells, r.Unlisted = w.cells.Reached(), w.cells.Unlisted()
 	w.hash.word(uint64(w.now))
 	w.hash.word(uint64(r.Steps))
 	r.Hash = uint64(w.hash)

@@ -7,6 +7,7 @@ import (
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/matrix"
 	"chronik/sim/plan"
 )
 
@@ -33,7 +34,9 @@ type Result struct {
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered
 	Events    []int64      // node events seen, by node.EventKind
 	Checks    []checker.Evaluation
-	Features  []string `json:",omitempty"` // if they were asked for, see features.go
+	Features  []string      `json:",omitempty"` // if they were asked for, see features.go
+	Cells     []matrix.Cell // that clients reached
+	Unlisted  []string      // outcomes that no cell is for
 }
 
 // ListCount says what became of wrong lists of members.

@@ -10,6 +10,7 @@ import (
 	"chronik/kafka"
 	"chronik/node"
 	"chronik/sim/keyed"
+	"chronik/sim/matrix"
 	"chronik/sim/plan"
 )
 
@@ -19,6 +20,7 @@ type world struct {
 	seed    keyed.Seed
 	options Options
 	result  *Result
+	cells   *matrix.Counter
 
 	now       node.Time
 	heap      eventHeap
@@ -101,7 +103,7 @@ func (w *world) protect(f func()) (failure *Failure) {
 func newWorld(p *plan.Plan, opt Options) *world {
 	s := keyed.Seed(p.Seed)
 	w := &world{
-		plan: p, seed: s, options: opt, hash: 1,
+		plan: p, seed: s, options: opt, hash: 1, cells: matrix.New(),
 		random: raftRandom{seed: s},
 		net: network{
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type campaign struct {
 	env     []string      // of the workers
 	limit   time.Duration // of wall time for a seed; 0: seedTimeout
 	each    func(outcome)
+	cells   []string     // that have to be reached
 	enough  atomic.Bool  // no seed is begun any more
 	cpu     atomic.Int64 // nanoseconds that the workers took which have ended
 }
@@ -106,6 +108,7 @@ func runCommand(args []string) (bool, error) {
 	profile := flags.String("profile", "default", "profile")
 	workers := flags.Int("j", runtime.NumCPU(), "worker processes")
 	asJSON := flags.Bool("json", false, "print the summary as one line of JSON")
+	cells := flags.String("cells", "", "a file of cells that have to be reached")
 	if err := parse(flags, args, 0); err != nil {
 		return false, err
 	}
@@ -126,6 +129,10 @@ func runCommand(args []string) (bool, error) {
 		c.until = began.Add(*duration)
 	}
 	if err := checkProfile(*profile); err != nil {
+		return false, err
+	}
+	var err error
+	if c.cells, err = readCells(*cells); err != nil {
 		return false, err
 	}
 	return runCampaign(c, began, *duration, *asJSON)
@@ -167,6 +174,10 @@ func runCampaign(c *campaign, began time.Time, limit time.Duration, asJSON bool)
 	}
 	if s.Seeds > s.Failed && s.Acked == 0 {
 		fmt.Println("FAIL check vacuous: no record was acknowledged in the whole campaign, so it proves nothing")
+		s.Failed++
+	}
+	if lost := s.lost(c.cells); len(lost) > 0 {
+		fmt.Printf("FAIL check cells: no client came to %s; a part of the workload is lost, or the file of cells is out of date\n", strings.Join(lost, ", "))
 		s.Failed++
 	}
 	s.WallSeconds = int64(time.Since(began)+500*time.Millisecond) / int64(time.Second)

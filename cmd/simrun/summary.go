@@ -35,6 +35,10 @@ type summary struct {
 	NeverSeen      []string         `json:"events_never_seen"`
 	Checks         map[string]int64 `json:"checks"`
 	NeverChecked   []string         `json:"checks_never_evaluated"`
+	Cells          map[string]int64 `json:"cells"`      // how often clients reached them
+	CellSeeds      map[string]int64 `json:"cell_seeds"` // in how many seeds
+	NeverReached   []string         `json:"cells_never_reached"`
+	Unlisted       []string         `json:"outcomes_unlisted"` // that package matrix doesn't know
 
 	virtualNs int64
 	wallNs    int64
@@ -54,6 +58,7 @@ func newSummary(profile string) *summary {
 		Profile: profile, Failures: []failure{},
 		Faults: make(map[string]int64), FaultsMattered: make(map[string]int64),
 		Events: make(map[string]int64), Checks: make(map[string]int64),
+		Cells: make(map[string]int64), CellSeeds: make(map[string]int64), Unlisted: []string{},
 	}
 }
 
@@ -83,6 +88,15 @@ func (s *summary) add(o outcome) {
 	for _, c := range r.Checks {
 		s.Checks[c.Check] += c.Count
 	}
+	for _, c := range r.Cells {
+		s.Cells[c.Name] += c.Count
+		s.CellSeeds[c.Name]++
+	}
+	for _, name := range r.Unlisted {
+		if !slices.Contains(s.Unlisted, name) {
+			s.Unlisted = append(s.Unlisted, name)
+		}
+	}
 	if f := r.Failure; f != nil {
 		s.Failed++
 		s.Failures = append(s.Failures, failure{r.Seed, f.Check, f.Text, o.Again == r.Hash})
@@ -102,7 +116,10 @@ func zeros(counts map[string]int64) []string {
 	return names
 }
 
-func (s *summary) printJSON(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
+func (s *summary) printJSON(w io.Writer) error {
+	s.NeverReached = s.neverReached()
+	return json.NewEncoder(w).Encode(s)
+}
 
 func (s *summary) print(w io.Writer, workers int) {
 	fmt.Fprintf(w, "%d seeds (%d..%d) of profile %s, %d failed\n", s.Seeds, s.FirstSeed, s.LastSeed, s.Profile, s.Failed)
@@ -117,6 +134,7 @@ func (s *summary) print(w io.Writer, workers int) {
 	fmt.Fprintf(w, "faults: %s\n", strings.Join(faults, ", "))
 	fmt.Fprintf(w, "events never seen: %s\n", orNone(s.NeverSeen))
 	fmt.Fprintf(w, "invariants never evaluated: %s\n", orNone(s.NeverChecked))
+	s.printCells(w)
 }
 
 func orNone(names []string) string {
