@@ -22,7 +22,7 @@ func (c *client) sendTrim(cn *conn, p *pendingCall) {
 	c.world.judge.trimmed[name] = true
 	p.start = c.world.judge.starts[name]
 	req := kmsg.NewPtrDeleteRecordsRequest()
-	req.Version = 2
+	req.Version = c.version(kmsg.DeleteRecords, 2, 0)
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewDeleteRecordsRequestTopic()
 	rt.Topic = p.call.Topic
@@ -69,7 +69,7 @@ func (c *client) trimRefused(p *pendingCall) {
 
 func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Version = 5
+	req.Version = c.version(kmsg.CreateTopics, 5, 0)
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic = t.plan.Name
@@ -107,9 +107,10 @@ func configsOf(t *plan.Topic) (list []kmsg.CreateTopicsRequestTopicConfig) {
 
 func (c *client) sendDelete(cn *conn, p *pendingCall, t *topicView) {
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.Version = 5
+	req.Version = c.version(kmsg.DeleteTopics, 5, 0)
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	req.TopicNames = []string{t.plan.Name}
+	req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &t.plan.Name}} // since version 6
 	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
 		topics := resp.(*kmsg.DeleteTopicsResponse).Topics
 		if len(topics) != 1 {
@@ -139,7 +140,7 @@ func (c *client) administered(p *pendingCall, code, refusal int16) {
 // sendMove asks for other replicas of a partition.
 func (c *client) sendMove(cn *conn, p *pendingCall) {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
-	req.Version = int16(c.spec.ID % 2)
+	req.Version = c.version(kmsg.AlterPartitionAssignments, int16(c.spec.ID%2), 0)
 	req.AllowReplicationFactorChange = true
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewAlterPartitionAssignmentsRequestTopic()
@@ -196,7 +197,7 @@ func (c *client) retryElsewhere(p *pendingCall) {
 // sendElect asks that the preferred replica leads.
 func (c *client) sendElect(cn *conn, p *pendingCall) {
 	req := kmsg.NewPtrElectLeadersRequest()
-	req.Version = 2
+	req.Version = c.version(kmsg.ElectLeaders, 2, 0)
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewElectLeadersRequestTopic()
 	rt.Topic, rt.Partitions = p.call.Topic, []int32{p.call.Partition}

@@ -18,6 +18,7 @@ const harmlessConfig = "flush.ms"
 
 func (c *client) sendConfigure(cn *conn, p *pendingCall) {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Version = c.version(kmsg.IncrementalAlterConfigs, 0, 0)
 	rr := kmsg.NewIncrementalAlterConfigsRequestResource()
 	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeTopic, p.call.Topic
 	rc := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
@@ -35,6 +36,7 @@ func (c *client) sendConfigure(cn *conn, p *pendingCall) {
 
 func (c *client) sendGrow(cn *conn, p *pendingCall) {
 	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.Version = c.version(kmsg.CreatePartitions, 0, 0)
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
 	rt := kmsg.NewCreatePartitionsRequestTopic()
 	rt.Topic, rt.Count = p.call.Topic, int32(p.call.Offset)

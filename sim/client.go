@@ -47,7 +47,7 @@ type client struct {
 // topicView is what the client knows of a topic.
 type topicView struct {
 	plan       *plan.Topic
-	id         [16]byte // for members of consumer groups
+	id         [16]byte // noTopicID: not known
 	stale      bool     // to be asked for
 	partitions []partitionView
 }
@@ -271,7 +271,7 @@ func (c *client) disconnected(cn *conn) {
 // retriable says that a call can be made again after the error code, perhaps elsewhere.
 func retriable(code int16) bool {
 	switch code {
-	case kerr.NotLeaderForPartition.Code, kerr.LeaderNotAvailable.Code, kerr.UnknownTopicOrPartition.Code,
+	case kerr.NotLeaderForPartition.Code, kerr.LeaderNotAvailable.Code, kerr.UnknownTopicOrPartition.Code, kerr.UnknownTopicID.Code,
 		kerr.RequestTimedOut.Code, kerr.NotEnoughReplicas.Code, kerr.NotEnoughReplicasAfterAppend.Code,
 		kerr.OffsetNotAvailable.Code, kerr.UnknownLeaderEpoch.Code, kerr.FencedLeaderEpoch.Code,
 		kerr.NotController.Code, kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code,

@@ -52,7 +52,7 @@ func (w *world) connect(c *client, b *broker) *conn {
 	}
 	b.conns = append(b.conns, cn)
 	req := kmsg.NewPtrApiVersionsRequest()
-	req.Version = 3
+	req.Version = c.version(kmsg.ApiVersions, 3, 0)
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "sim", "1"
 	cn.ask(w, req, func(resp kmsg.Response) { c.hello(cn, resp.(*kmsg.ApiVersionsResponse)) })
 	return cn

@@ -30,4 +30,5 @@ const (
 	domainAttack
 	domainTask
 	domainLie
+	domainQuiz
 )

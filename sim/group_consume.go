@@ -394,7 +394,7 @@ func (m *member) fetchedOne(f *memberFetch, i int, p *kmsg.FetchResponseTopicPar
 		m.unexpected("Fetch", code)
 	}
 	call := &pendingCall{call: &plan.Call{Topic: o.topic.plan.Name, Partition: o.partition}}
-	records, next := m.client.records(call, p.RecordBatches)
+	records, next := m.client.records(call, noTopicID, p.RecordBatches)
 	w.judge.memberFetched(m, o.name, checker.Fetch{
 		Span:   checker.Span{Client: int64(m.client.spec.ID), Call: int64(f.began), Return: int64(w.now)},
 		Offset: from, LeaderEpoch: f.epochs[i], Records: records, HighWatermark: p.HighWatermark, LogStart: p.LogStartOffset,

@@ -29,6 +29,7 @@ type judge struct {
 	starts    map[string]int64                                      // the newest answer to a deletion of records, by partition; look-up only
 	trimmed   map[string]bool                                       // partitions of which somebody tried to delete records, or that do it themselves; look-up only
 	producers map[producerKey]bool                                  // ids given out; look-up only
+	sent      map[int]*sentTo                                       // by produce call, of clients that name topics by id; look-up only
 	moves     map[string][]move                                     // of a partition; look-up only
 	compacted []*compacted
 	founded   []int                  // whom the founders listed that the cluster was founded by; nil: it isn't yet
@@ -81,6 +82,7 @@ func newJudge(w *world) *judge {
 		gone:      make(map[node.GroupID]bool),
 		deleted:   make(map[node.GroupID]int64),
 		producers: make(map[producerKey]bool),
+		sent:      make(map[int]*sentTo),
 		moves:     make(map[string][]move),
 	}
 	for _, t := range w.plan.Topics {

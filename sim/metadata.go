@@ -61,10 +61,14 @@ func (c *client) askMetadata() {
 	}
 	t := c.staleTopic()
 	req := kmsg.NewPtrMetadataRequest()
-	req.Version = 9
+	usual, least := int16(9), int16(4) // before that, topics are always created
 	if c.member != nil {
-		req.Version = 12 // has topic ids
+		usual = 12 // has topic ids
 	}
+	if t.plan.Auto {
+		least = 1 // names the controller
+	}
+	req.Version = c.version(kmsg.Metadata, usual, least)
 	rt := kmsg.NewMetadataRequestTopic()
 	rt.Topic = kmsg.StringPtr(t.plan.Name)
 	req.Topics = append(req.Topics, rt)
@@ -85,9 +89,9 @@ func (c *client) learn(t *topicView, m *kmsg.MetadataResponse) {
 	c.checkBrokers(m)
 	complete := len(m.Topics) == 1 && m.Topics[0].ErrorCode == 0 && len(m.Topics[0].Partitions) > 0
 	if complete {
-		t.id = m.Topics[0].TopicID
+		c.learnID(t, m.Topics[0].TopicID)
 		for _, p := range m.Topics[0].Partitions {
-			known := c.learnPartition(t, &p)
+			known := c.learnPartition(t, m.Version, &p)
 			complete = complete && (known || !c.waitsFor(t, p.Partition))
 		}
 	}
@@ -113,7 +117,7 @@ func (c *client) waitsFor(t *topicView, partition int32) bool {
 }
 
 // learnPartition says whether it learned a leader.
-func (c *client) learnPartition(t *topicView, p *kmsg.MetadataResponseTopicPartition) bool {
+func (c *client) learnPartition(t *topicView, version int16, p *kmsg.MetadataResponseTopicPartition) bool {
 	if t.plan.Grows && int(p.Partition) >= len(t.partitions) {
 		return true
 	}
@@ -124,7 +128,7 @@ func (c *client) learnPartition(t *topicView, p *kmsg.MetadataResponseTopicParti
 	switch {
 	case p.ErrorCode != 0 || p.Leader < 1:
 		return false
-	case p.LeaderEpoch < v.epoch:
+	case p.LeaderEpoch < v.epoch && version >= 7: // before that there are no epochs
 		return false // from a broker that is behind
 	}
 	if c.brokerNumber(p.Leader) == 0 {

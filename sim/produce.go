@@ -13,6 +13,7 @@ import (
 	"chronik/checker"
 	"chronik/kafka"
 	"chronik/node"
+	"chronik/sim/keyed"
 	"chronik/sim/plan"
 )
 
@@ -28,7 +29,8 @@ type producerState struct {
 	id      int64 // -1: none yet
 	epoch   int16
 	known   bool
-	asked   int // broker that is asked for one; 0: none
+	bump    bool // the next epoch of id is asked for, not another id
+	asked   int  // broker that is asked for one; 0: none
 	retryAt node.Time
 }
 
@@ -37,12 +39,12 @@ type lane struct {
 	topic     *topicView
 	partition int32
 	batches   []*batch
-	enqueued  int       // batches so far
-	sequence  int32     // of the next batch that is numbered
-	retryAt   node.Time // nothing is sent before
-	sure      bool      // the last answer from this leader was good; until then one batch at a time
-	acked     int64     // producer id of the last batch that was acknowledged
-	ackedFrom int       // the first batch that was, under that id
+	enqueued  int         // batches so far
+	sequence  int32       // of the next batch that is numbered
+	retryAt   node.Time   // nothing is sent before
+	sure      bool        // the last answer from this leader was good; until then one batch at a time
+	acked     producerKey // of the last batch that was acknowledged
+	ackedFrom int         // the first batch that was, under that id
 }
 
 // batch is one produce call.
@@ -69,7 +71,7 @@ func (c *client) lane(t *topicView, partition int32) *lane {
 			return l
 		}
 	}
-	l := &lane{topic: t, partition: partition, acked: -1}
+	l := &lane{topic: t, partition: partition, acked: producerKey{id: -1}, sequence: c.firstSequence()}
 	c.lanes = append(c.lanes, l)
 	return l
 }
@@ -91,9 +93,12 @@ func (c *client) enqueue(call *plan.Call) {
 func (c *client) produce() {
 	for _, l := range c.lanes {
 		c.giveUpBatches(l)
-		if len(l.batches) > 0 && c.producerReady() {
+		if len(l.batches) > 0 && c.producerReady() && !c.spec.Joint {
 			c.sendLane(l)
 		}
+	}
+	if c.spec.Joint {
+		c.sendJoint()
 	}
 }
 
@@ -112,9 +117,13 @@ func (c *client) producerReady() bool {
 	}
 	p.asked = cn.broker.number
 	req := kmsg.NewPtrInitProducerIDRequest()
-	req.Version = 4
+	req.Version = c.version(kmsg.InitProducerID, 4, 0)
 	req.TransactionTimeoutMillis = 60_000
 	req.ProducerID, req.ProducerEpoch = -1, -1
+	if p.bump {
+		req.Version = max(req.Version, 3)
+		req.ProducerID, req.ProducerEpoch = p.id, p.epoch
+	}
 	cn.ask(c.world, req, func(resp kmsg.Response) { c.gotProducer(resp.(*kmsg.InitProducerIDResponse)) })
 	return false
 }
@@ -130,96 +139,92 @@ func (c *client) gotProducer(r *kmsg.InitProducerIDResponse) {
 		c.wakeAt(p.retryAt)
 		return
 	}
+	if p.bump && (r.ProducerID != p.id || r.ProducerEpoch != p.epoch+1) {
+		c.world.fail("producer-id", "client %d asks for the epoch after %d of producer %d, and gets producer %d, epoch %d", c.spec.ID, p.epoch, p.id, r.ProducerID, r.ProducerEpoch)
+	}
+	p.bump = false
 	c.world.judge.producerID(c.world, c, r.ProducerID, r.ProducerEpoch)
 	p.id, p.epoch, p.known = r.ProducerID, r.ProducerEpoch, true
 }
 
 // sendLane sends the lane's next batches while its window is open.
 func (c *client) sendLane(l *lane) {
+	cn := c.route(l)
+	if cn == nil {
+		return
+	}
+	for b := c.nextBatch(l); b != nil; b = c.nextBatch(l) {
+		c.sendBatches(cn, []sending{{lane: l, batch: b}})
+	}
+}
+
+// route returns the connection over which a lane's batches go now, nil if there is none.
+func (c *client) route(l *lane) *conn {
 	v := &l.topic.partitions[l.partition]
 	if l.topic.stale || v.leader == 0 {
 		l.topic.stale = true
 		c.askMetadata()
-		return
+		return nil
 	}
 	if c.world.now < l.retryAt {
 		c.wakeAt(l.retryAt)
-		return
+		return nil
 	}
-	cn := c.conn(v.leader)
-	if cn == nil {
-		return
-	}
+	return c.conn(v.leader)
+}
+
+// nextBatch returns the lane's next batch that can be sent, nil if there is none or its window is full.
+func (c *client) nextBatch(l *lane) *batch {
 	window := c.spec.InFlight
 	if !l.sure && c.spec.Idempotent && !c.spec.Eager {
 		window = 1
 	}
-	for i := 0; i < len(l.batches); i++ {
-		b := l.batches[i]
+	for _, b := range l.batches {
 		if b.ordinal >= l.batches[0].ordinal+window {
-			return // an answered batch in between still fills the broker's memory of this producer
+			return nil // an answered batch in between still fills the broker's memory of this producer
 		}
-		if first := l.batches[0]; first.numbered && first.producer != c.producerOf(b) {
-			return // sequences keep the order of one producer id only
+		if first := l.batches[0]; first.numbered && first.key() != c.producerOf(b) {
+			return nil // sequences keep the order of one epoch of a producer only
 		}
 		if !b.sent {
-			c.sendBatch(cn, l, b)
-			if b.call.Acks == 0 && !c.spec.Idempotent {
-				c.endBatch(l, b, checker.Unknown, -1) // nobody will answer
-				i--
-			}
+			return b
 		}
 	}
+	return nil
 }
 
-// producerOf is the producer id that a batch was sent under or would be.
-func (c *client) producerOf(b *batch) int64 {
+// key is under which producer and epoch a batch was sent.
+func (b *batch) key() producerKey { return producerKey{b.producer, b.epoch} }
+
+// producerOf is the producer that a batch was sent under or would be.
+func (c *client) producerOf(b *batch) producerKey {
 	if b.numbered {
-		return b.producer
+		return b.key()
 	}
-	return c.producer.id
+	return producerKey{c.producer.id, c.producer.epoch}
 }
 
-func (c *client) sendBatch(cn *conn, l *lane, b *batch) {
-	w := c.world
+// firstSequence is the first of a new producer id.
+func (c *client) firstSequence() int32 {
+	if c.spec.Wraps == 0 {
+		return 0
+	}
+	return 1<<31 - 1 - c.spec.Wraps
+}
+
+// number gives a batch that is sent for the first time its place among those of its producer.
+func (c *client) number(l *lane, b *batch) {
 	if !b.numbered && c.spec.Idempotent {
 		b.numbered = true
 		b.producer, b.epoch, b.sequence = c.producer.id, c.producer.epoch, l.sequence
 		l.sequence = int32((int64(l.sequence) + int64(len(b.values))) & (1<<31 - 1))
 	}
-	b.sent, b.maybe, b.broker = true, true, cn.broker.number
-	b.attempt++
-	req := kmsg.NewPtrProduceRequest()
-	req.Version = c.produceVersion()
-	req.Acks = b.call.Acks
-	if c.spec.Idempotent {
-		req.Acks = -1
-	}
-	req.TimeoutMillis = int32(c.timeout() / millisecond)
-	if req.Acks != -1 && b.call.ID%2 == 1 { // left alone, as Kafka doesn't look at it
-		req.TimeoutMillis = int32(b.call.ID%6)/2 - 1
-	}
-	b.at = w.now
-	rt := kmsg.NewProduceRequestTopic()
-	rt.Topic = l.topic.plan.Name
-	rp := kmsg.NewProduceRequestTopicPartition()
-	rp.Partition = l.partition
-	rp.Records = c.encode(b)
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	attempt := b.attempt
-	if w.tracing() {
-		w.tracef("client %d  call %d goes to broker %d, conn %d: producer %d sequence %d attempt %d", c.spec.ID, b.call.ID, b.broker, cn.id, b.producer, b.sequence, attempt)
-	}
-	if req.Acks == 0 {
-		cn.ask(w, req, nil)
-		return
-	}
-	cn.ask(w, req, func(resp kmsg.Response) { c.produced(l, b, attempt, resp.(*kmsg.ProduceResponse)) })
 }
 
 // produceVersion is one of the versions in use, by client.
-func (c *client) produceVersion() int16 { return [...]int16{9, 7, 3, 8}[c.spec.ID%4] }
+func (c *client) produceVersion() int16 {
+	return c.version(kmsg.Produce, [...]int16{9, 7, 3, 8}[c.spec.ID%4], 0)
+}
 
 // encode builds the record batch.
 func (c *client) encode(b *batch) []byte {
@@ -230,7 +235,10 @@ func (c *client) encode(b *batch) []byte {
 			spec.Records[i].Key = strconv.AppendInt(nil, int64(keyOf(id, keys)), 10)
 		}
 	}
-	spec.FirstTimestamp = unixEpochMs + int64(b.began)/1e6
+	spec.FirstTimestamp = unixEpochMs + int64(b.began)/1e6 + c.skewOf(b.values[0])
+	for i, id := range b.values {
+		spec.Records[i].TimestampDelta = c.skewOf(id) - c.skewOf(b.values[0])
+	}
 	if b.numbered {
 		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = b.producer, b.epoch, b.sequence
 	}
@@ -251,14 +259,34 @@ func (c *client) encode(b *batch) []byte {
 func (c *client) codec(call *plan.Call) kafka.Codec {
 	codec := kafka.Codec(call.ID % 8)
 	switch {
-	case codec == kafka.CodecZstd && c.produceVersion() < 7, codec > kafka.CodecZstd:
+	case codec == kafka.CodecZstd && !c.zstd(), codec > kafka.CodecZstd:
 		return kafka.CodecNone
 	}
 	return codec
 }
 
+// zstd says that all versions of Produce that the client speaks have zstd.
+func (c *client) zstd() bool {
+	switch c.spec.Versions {
+	case "":
+		return c.produceVersion() >= 7
+	case plan.VersionsNewest:
+		return true
+	}
+	return false
+}
+
+// skewOf is by how many ms a record's timestamp differs from when its call began.
+func (c *client) skewOf(id checker.RecordID) int64 {
+	ms := uint64(c.spec.Skew / millisecond)
+	if ms == 0 {
+		return 0
+	}
+	return int64(keyed.Mix(uint64(id))%(2*ms+1)) - int64(ms)
+}
+
 // produced takes the answer to one attempt.
-func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceResponse) {
+func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResponseTopicPartition) {
 	place := -1
 	for i, o := range l.batches {
 		if o == b {
@@ -268,10 +296,6 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 	if place < 0 {
 		return // given up before
 	}
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		c.world.fail("protocol", "a produce request for one partition is answered with %d topics", len(resp.Topics))
-	}
-	r := &resp.Topics[0].Partitions[0]
 	if c.world.tracing() {
 		c.world.tracef("client %d  call %d attempt %d is answered %s", c.spec.ID, b.call.ID, attempt, kafka.CodeName(r.ErrorCode))
 	}
@@ -301,8 +325,8 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, resp *kmsg.ProduceR
 }
 
 func (l *lane) noteAck(b *batch) {
-	if l.acked != b.producer {
-		l.acked, l.ackedFrom = b.producer, b.ordinal
+	if l.acked != b.key() {
+		l.acked, l.ackedFrom = b.key(), b.ordinal
 	}
 	l.ackedFrom = min(l.ackedFrom, b.ordinal)
 }
@@ -314,7 +338,7 @@ func (c *client) outOfOrder(l *lane, b *batch, place int) {
 	switch {
 	case place > 0:
 		c.rewind(l, place)
-	case l.acked == b.producer && l.ackedFrom < b.ordinal:
+	case l.acked == b.key() && l.ackedFrom < b.ordinal:
 		c.world.fail("sequence", "client %d, call %d: producer %d's sequence %d on %s is refused as out of order, though the batch before it was acknowledged",
 			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
 	case !c.spec.Eager:
@@ -389,20 +413,27 @@ func (c *client) fate(b *batch) checker.Outcome {
 	return checker.Failed
 }
 
-// newProducer gives up the producer id. Other lanes' batches that were sent under it keep it, with
-// their sequences; what was not sent yet gets the new one, from sequence 0.
+// newProducer gives up the producer id, or its epoch. Other lanes' batches that were sent under it keep it, with
+// their sequences; what was not sent yet gets the new one, from its first sequence, which is 0 for another epoch.
 func (c *client) newProducer() {
-	c.producer.known = false
+	first, p := c.firstSequence(), &c.producer
+	if p.bump = p.bump || p.known && c.spec.Bumps && p.epoch < lastEpoch; p.bump {
+		first = 0
+	}
+	p.known = false
 	for _, l := range c.lanes {
 		for _, b := range l.batches {
 			if b.numbered && !b.maybe {
 				panic("a batch is numbered when it is sent")
 			}
 		}
-		l.sequence = 0
+		l.sequence = first
 		l.sure = false
 	}
 }
+
+// lastEpoch is the last that clients use of a producer id.
+const lastEpoch = 1<<15 - 3
 
 // endBatch records what the client knows of a produce call.
 func (c *client) endBatch(l *lane, b *batch, outcome checker.Outcome, offset int64) {

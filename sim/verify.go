@@ -35,6 +35,7 @@ func (w *world) verify() {
 	w.ask(v, plan.CallLatest, nil)
 	w.waitFor("each partition tells its end", w.patience())
 	w.readAll(v)
+	w.quiz(v)
 }
 
 // ask gives the verifier a call for each partition (create: for each topic) that nobody deletes.
@@ -113,6 +114,7 @@ func (w *world) readAll(v *client) {
 func (w *world) readPartition(v *client, t *topicView, i int) {
 	p, name := &t.partitions[i], partitionName(t.plan.Name, int32(i))
 	w.judge.histories.Truths[name] = &checker.Truth{Start: p.position}
+	w.readings[name] = &reading{epochs: make(map[int64]int16)}
 	for limit := w.now + 4*w.patience(); p.position < p.end; {
 		if w.now > limit {
 			w.fail("liveness", "a fresh client reads %s up to offset %d of %d and comes no further", name, p.position, p.end)

@@ -33,7 +33,8 @@ type world struct {
 	consumers []*member
 	attackers []*attacker
 	watchers  []*watcher
-	conns     uint64 // made so far
+	readings  map[string]*reading // by partition, of the verifier; look-up only
+	conns     uint64              // made so far
 
 	doomed      map[string]bool // topics that some call deletes, or gives more partitions: their records may go any time
 	clocksRight bool            // of most brokers, all the time
@@ -108,7 +109,8 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		net: network{
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
-		doomed: make(map[string]bool),
+		doomed:   make(map[string]bool),
+		readings: make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),
 

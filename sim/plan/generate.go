@@ -80,6 +80,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.seconds()
 	g.heldCommands()
 	g.states()
+	g.habits()
 	return g.checked(), nil
 }
 

@@ -2,6 +2,8 @@
 
 package plan
 
+import "slices"
+
 // clients draws producers, consumers and those that ask for ends, and their calls.
 func (g *generator) clients() {
 	p := g.plan
@@ -73,6 +75,54 @@ func (g *generator) client(idempotent bool) int {
 	c.GiveUp = c.Timeout + g.span(2*second, 60*second)
 	p.Clients = append(p.Clients, c)
 	return c.ID
+}
+
+// remade has a topic that is deleted made again and deleted again, while others produce to it and read from it.
+func (g *generator) remade() {
+	p := g.plan
+	for _, c := range slices.Clone(p.Calls) {
+		if c.Kind == CallDelete && c.Topic != "churn" {
+			for i := range g.between(1, 4) {
+				again := Call{At: Duration(g.between(int64(c.At), int64(max(p.Safety, c.At)))), Client: c.Client, Kind: CallCreate, Topic: c.Topic}
+				if i%2 == 1 {
+					again.Kind = CallDelete
+				}
+				g.call(again)
+			}
+			return
+		}
+	}
+}
+
+// habits gives some clients in half of all worlds what clients have that aren't the usual one: other versions, several
+// partitions in a request, the next epoch of a producer id, sequences that wrap, timestamps in any order.
+func (g *generator) habits() {
+	if !g.chance(1, 2) {
+		return
+	}
+	if g.chance(1, 2) {
+		g.remade()
+	}
+	share := g.between(1, 3) // thirds of the clients
+	versions := []string{VersionsOldest, VersionsNewest, VersionsAny}
+	speaks, joins, bumps, wraps, skews := g.chance(1, 2), g.chance(1, 2), g.chance(1, 2), g.chance(1, 3), g.chance(1, 2)
+	for i := range g.plan.Clients {
+		if g.pick(3) >= share {
+			continue
+		}
+		c := &g.plan.Clients[i]
+		if speaks {
+			c.Versions = versions[g.pick(3)]
+		}
+		c.Joint = joins && g.chance(2, 3)
+		c.Bumps = bumps && c.Idempotent && g.chance(2, 3)
+		if wraps && c.Idempotent {
+			c.Wraps = int32(g.wide(1, 200))
+		}
+		if skews && g.chance(2, 3) {
+			c.Skew = g.span(millisecond, 10*second)
+		}
+	}
 }
 
 func (g *generator) longestTimeout() Duration {

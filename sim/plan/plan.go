@@ -148,7 +148,20 @@ type Client struct {
 	GiveUp     Duration `json:"give_up"`         // of a call, retries included; its outcome is unknown then
 	Stays      bool     `json:"stays,omitempty"` // asks its home to administer, whoever is the controller
 	Home       int      `json:"home"`            // the broker that is asked for metadata first
+
+	Versions string   `json:"versions,omitempty"` // of its requests: see the constants; "": those of usual clients
+	Joint    bool     `json:"joint,omitempty"`    // puts what it has for all partitions that a broker leads into one request
+	Bumps    bool     `json:"bumps,omitempty"`    // takes the next epoch of its producer id (KIP-360) instead of a new id
+	Wraps    int32    `json:"wraps,omitempty"`    // sequences begin so many before the last one there is; 0: at 0
+	Skew     Duration `json:"skew,omitempty"`     // timestamps of records are up to so much before or after the call
 }
+
+// Which versions of its requests a client speaks.
+const (
+	VersionsOldest = "oldest" // the first that brokers serve
+	VersionsNewest = "newest" // the last
+	VersionsAny    = "any"    // each request another one
+)
 
 // FounderCount is how many brokers found the cluster.
 func (p *Plan) FounderCount() int {

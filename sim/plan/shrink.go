@@ -121,6 +121,9 @@ func (s *shrinker) shorter() {
 // plain sets clocks and knobs to what they are in a plain world, one by one.
 func (s *shrinker) plain() {
 	s.try(func(p *Plan) { clear(p.Clocks) })
+	for i := range s.best.Clients {
+		s.habits(i)
+	}
 	for _, change := range []func(*Knobs){
 		func(k *Knobs) { k.HotEntries = 10_000 },
 		func(k *Knobs) { k.CacheBytes = 64 << 20 },
@@ -136,5 +139,22 @@ func (s *shrinker) plain() {
 		func(k *Knobs) { k.LinkInOrder = true },
 	} {
 		s.try(func(p *Plan) { change(&p.Knobs) })
+	}
+}
+
+// habits makes a client a usual one, as far as the plan still fails.
+func (s *shrinker) habits(i int) {
+	for _, change := range []func(*Client){
+		func(c *Client) { c.Versions, c.Joint, c.Bumps, c.Wraps, c.Skew = "", false, false, 0, 0 },
+		func(c *Client) { c.Versions = "" },
+		func(c *Client) { c.Joint = false },
+		func(c *Client) { c.Bumps = false },
+		func(c *Client) { c.Wraps = 0 },
+		func(c *Client) { c.Skew = 0 },
+	} {
+		plainer := s.best.Clients[i]
+		if change(&plainer); plainer != s.best.Clients[i] {
+			s.try(func(p *Plan) { p.Clients[i] = plainer })
+		}
 	}
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node"
+	"chronik/sim/plan"
+)
+
+// served is which versions brokers serve, by key.
+var served = func() (byKey []node.VersionRange) {
+	for _, r := range node.Versions() {
+		for len(byKey) <= int(r.Key) {
+			byKey = append(byKey, node.VersionRange{})
+		}
+		byKey[r.Key] = r
+	}
+	return byKey
+}()
+
+// version is that of the client's next request of a kind: usual, unless the client speaks others, and at least so much.
+func (c *client) version(key kmsg.Key, usual, least int16) int16 {
+	r := served[key]
+	switch c.spec.Versions {
+	case plan.VersionsOldest:
+		return max(r.First, least)
+	case plan.VersionsNewest:
+		return r.Last
+	case plan.VersionsAny:
+		return int16(c.draw().Between(int64(max(r.First, least)), int64(r.Last)))
+	}
+	return usual
+}
+
+// noTopicID is the id of a topic whose id isn't known.
+var noTopicID [16]byte
+
+// The first versions that name topics by their ids.
+const (
+	produceByID = 13
+	fetchByID   = 13
+)
+
+// byName is a version that names topics, if the id of one isn't known.
+func byName(version, byID int16, topics ...*topicView) int16 {
+	for _, t := range topics {
+		if t.id == noTopicID {
+			return min(version, byID-1)
+		}
+	}
+	return version
+}
+
+// learnID takes a topic's id. It changes only if the topic is deleted and made again: then everything begins anew.
+func (c *client) learnID(t *topicView, id [16]byte) {
+	if id == noTopicID || id == t.id {
+		return
+	}
+	if t.id != noTopicID {
+		if !c.world.doomed[t.plan.Name] {
+			c.world.fail("metadata", "client %d: topic %s has id %x, and had %x, though nobody deletes it", c.spec.ID, t.plan.Name, id, t.id)
+		}
+		for i := range t.partitions {
+			t.partitions[i] = partitionView{epoch: -1}
+		}
+	}
+	t.id = id
+}
+
+// sentTo is to which topics a produce call was sent that named them by id.
+type sentTo struct {
+	ids   [][16]byte
+	named bool // an attempt named the topic, and so whichever had that name
+}
+
+// produces notes where an attempt of a produce call goes.
+func (j *judge) produces(c *client, call int, id [16]byte) {
+	if c.spec.Versions == "" {
+		return
+	}
+	s := j.sent[call]
+	if s == nil {
+		s = &sentTo{}
+		j.sent[call] = s
+	}
+	s.ids, s.named = append(s.ids, id), s.named || id == noTopicID
+}
+
+// checkTopic demands that what is read from the topic with an id was sent to it.
+func (c *client) checkTopic(id [16]byte, call int) {
+	s := c.world.judge.sent[call]
+	if id == noTopicID || s == nil || s.named {
+		return
+	}
+	for _, o := range s.ids {
+		if o == id {
+			return
+		}
+	}
+	c.world.fail("wrong-topic", "client %d reads from the topic with id %x a record of call %d, which was sent to the topics with ids %x only", c.spec.ID, id, call, s.ids)
+}
