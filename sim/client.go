@@ -36,6 +36,7 @@ type client struct {
 	moving   string   // a partition that is on the move, as the verifier was told
 	member   *member  // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
 	watcher  *watcher // that this is; nil: another client
+	asks     *asks    // of one that makes the plan's asks; nil: another client
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -120,6 +121,9 @@ func (c *client) advance() {
 		}
 		if c.watcher != nil {
 			c.watcher.fetch()
+		}
+		if c.asks != nil {
+			c.advanceAsks()
 		}
 		if !c.again {
 			break
@@ -262,6 +266,9 @@ func (c *client) disconnected(cn *conn) {
 	}
 	if c.nextBroker == b {
 		c.nextBroker = b%len(c.world.brokers) + 1
+	}
+	if c.asks != nil {
+		c.dropAsks(b)
 	}
 	c.refresh(b)
 	c.producerLost(b)

@@ -30,5 +30,6 @@ const (
 	domainAttack
 	domainTask
 	domainLie
+	domainAsk
 	domainQuiz
 )

@@ -34,6 +34,7 @@ const (
 	evTask                            // task of broker's incarnation is done
 	evList                            // list index of the plan is mended
 	evOperated                        // broker, which an operator took down, is started again
+	evAsk                             // an asker makes ask index of the plan
 )
 
 // event is something that will happen at a virtual time.

@@ -46,6 +46,8 @@ func (w *world) settle() {
 		w.waitForRepairs()
 		w.converge()
 	}
+	w.checkSettings()
+	w.checkOldIDs()
 	w.readReplicas()
 	w.checkStored()
 	w.expire()

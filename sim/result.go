@@ -29,6 +29,7 @@ type Result struct {
 	Undecided int64
 	Draws     uint64       // of the raft library from crypto/rand
 	Faults    []FaultCount // in the order of plan.FaultKinds
+	Asks      int64        // that were sent
 	Lies      int64        // messages that no broker sent
 	Lists     ListCount
 	Attacks   []FaultCount // by the order of attackKinds; one that got answers mattered

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/node"
@@ -65,8 +67,18 @@ func (c *client) learnID(t *topicView, id [16]byte) {
 		for i := range t.partitions {
 			t.partitions[i] = partitionView{epoch: -1}
 		}
+		c.world.noteIDs(t.id, id)
 	}
 	t.id = id
+}
+
+// noteIDs notes that a topic had one id and has another, as somebody learned; from whom says nothing about their order.
+func (w *world) noteIDs(ids ...[16]byte) {
+	for _, id := range ids {
+		if !slices.Contains(w.seenIDs, id) {
+			w.seenIDs = append(w.seenIDs, id)
+		}
+	}
 }
 
 // sentTo is to which topics a produce call was sent that named them by id.

@@ -33,6 +33,11 @@ type world struct {
 	consumers []*member
 	attackers []*attacker
 	watchers  []*watcher
+	askers    []*client
+	topicIDs  map[string][16]byte // as askers know them; look-up only
+	simple    []simpleWrite       // by asks
+	settings  []settingWrite      // likewise
+	seenIDs   [][16]byte          // that topics had which were made again, old ones and new ones
 	readings  map[string]*reading // by partition, of the verifier; look-up only
 	conns     uint64              // made so far
 
@@ -160,6 +165,7 @@ func (w *world) start() {
 	for i := range w.plan.Clients {
 		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
 	}
+	w.newAskers()
 	w.newMembers()
 	if w.plan.Watcher != nil {
 		w.watch("one who watches "+watchedTopic, w.plan.Watcher)
@@ -181,6 +187,9 @@ func (w *world) beginEpoch() {
 	}
 	for i := range w.plan.Attacks {
 		w.schedule(event{at: w.epochBegan + at(w.plan.Attacks[i].At), kind: evAttack, index: i})
+	}
+	for i := range w.plan.Asks {
+		w.schedule(event{at: w.epochBegan + at(w.plan.Asks[i].At), kind: evAsk, index: i})
 	}
 	w.arm()
 }
@@ -282,6 +291,8 @@ func (w *world) handle(e event) {
 		w.finishTask(e)
 	case evList:
 		w.mendList(&w.plan.Lists[e.index])
+	case evAsk:
+		w.beginAsk(e.index)
 	case evOperated:
 		w.operated(e.broker)
 	}

@@ -81,6 +81,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.heldCommands()
 	g.states()
 	g.habits()
+	g.asks()
 	return g.checked(), nil
 }
 

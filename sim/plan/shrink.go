@@ -35,6 +35,7 @@ func (p *Plan) Clone() *Plan {
 	c.Members, c.Turns = slices.Clone(p.Members), slices.Clone(p.Turns)
 	c.Attacks = slices.Clone(p.Attacks)
 	c.Lies, c.Lists = slices.Clone(p.Lies), slices.Clone(p.Lists)
+	c.Asks = slices.Clone(p.Asks)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
 }
@@ -78,6 +79,7 @@ func (s *shrinker) calls() {
 		}
 	}
 	fewer(func(p *Plan) *[]List { return &p.Lists }, s)
+	fewer(func(p *Plan) *[]Ask { return &p.Asks }, s)
 	fewer(func(p *Plan) *[]Attack { return &p.Attacks }, s)
 	for i := range s.best.Attacks {
 		for s.best.Attacks[i].Count > 1 && s.try(func(p *Plan) { p.Attacks[i].Count /= 2 }) {

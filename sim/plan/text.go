@@ -43,15 +43,18 @@ func (p *Plan) Bytes() []byte {
 		}
 		return ""
 	}
-	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies)+len(p.Lists) > 0))
+	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies)+len(p.Lists)+len(p.Asks) > 0))
 	if len(p.Attacks) > 0 {
-		lines(&b, "attacks", p.Attacks, then(len(p.Lies)+len(p.Lists) > 0))
+		lines(&b, "attacks", p.Attacks, then(len(p.Lies)+len(p.Lists)+len(p.Asks) > 0))
 	}
 	if len(p.Lies) > 0 {
-		lines(&b, "lies", p.Lies, then(len(p.Lists) > 0))
+		lines(&b, "lies", p.Lies, then(len(p.Lists)+len(p.Asks) > 0))
 	}
 	if len(p.Lists) > 0 {
-		lines(&b, "lists", p.Lists, "")
+		lines(&b, "lists", p.Lists, then(len(p.Asks) > 0))
+	}
+	if len(p.Asks) > 0 {
+		lines(&b, "asks", p.Asks, "")
 	}
 	b.WriteString("}\n")
 	return b.Bytes()

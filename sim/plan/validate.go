@@ -68,6 +68,9 @@ func (p *Plan) Validate() error {
 	if err := p.validateLists(); err != nil {
 		return err
 	}
+	if err := p.validateAsks(); err != nil {
+		return err
+	}
 	return p.validateFaults()
 }
 
