@@ -83,7 +83,7 @@ var importRules = []rule{
 	{
 		"sim/plan",
 		[]string{"chronik/node", "chronik/sim/keyed"},
-		[]string{"bytes", "encoding/json", "errors", "fmt", "io", "slices", "strconv", "time"},
+		[]string{"bytes", "encoding/json", "errors", "fmt", "io", "slices", "strconv", "strings", "time"},
 		"seeds in, plans out: plain data; of the node it knows the names of the events that faults wait for",
 	},
 	{

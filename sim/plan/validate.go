@@ -53,23 +53,10 @@ func (p *Plan) Validate() error {
 	if err := p.validateCalls(clients); err != nil {
 		return err
 	}
-	if err := p.validateMembers(); err != nil {
-		return err
-	}
-	if err := p.validateWatcher(); err != nil {
-		return err
-	}
-	if err := p.validateAttacks(); err != nil {
-		return err
-	}
-	if err := p.validateLies(); err != nil {
-		return err
-	}
-	if err := p.validateLists(); err != nil {
-		return err
-	}
-	if err := p.validateAsks(); err != nil {
-		return err
+	for _, validate := range []func() error{p.validateMembers, p.validateWatcher, p.validateAttacks, p.validateLies, p.validateLists, p.validateAsks} {
+		if err := validate(); err != nil {
+			return err
+		}
 	}
 	return p.validateFaults()
 }
