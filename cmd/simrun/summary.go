@@ -22,7 +22,7 @@ type summary struct {
 	Failures       []failure        `json:"failures"`
 	VirtualSeconds int64            `json:"virtual_seconds"`
 	WallSeconds    int64            `json:"wall_seconds"`
-	CPUMillis      int64            `json:"cpu_milliseconds"` // of all workers, inside runs
+	CPUMillis      int64            `json:"cpu_milliseconds"` // processor time that all workers took for the seeds
 	Steps          int64            `json:"steps"`
 	Messages       int64            `json:"messages"`
 	DiskOps        int64            `json:"disk_ops"`
@@ -41,7 +41,7 @@ type summary struct {
 	Unlisted       []string         `json:"outcomes_unlisted"` // that package matrix doesn't know
 
 	virtualNs int64
-	wallNs    int64
+	cpuNs     int64
 }
 
 // failure is one failing seed.
@@ -70,8 +70,8 @@ func (s *summary) add(o outcome) {
 	s.LastSeed = max(s.LastSeed, r.Seed)
 	s.Seeds++
 	s.virtualNs += int64(r.Virtual)
-	s.wallNs += o.WallNs
-	s.VirtualSeconds, s.CPUMillis = s.virtualNs/1e9, s.wallNs/1e6
+	s.cpuNs += o.CPUNs
+	s.VirtualSeconds, s.CPUMillis = s.virtualNs/1e9, s.cpuNs/1e6
 	s.Steps += r.Steps
 	s.Messages += r.Messages
 	s.DiskOps += r.DiskOps
@@ -123,7 +123,7 @@ func (s *summary) printJSON(w io.Writer) error {
 
 func (s *summary) print(w io.Writer, workers int) {
 	fmt.Fprintf(w, "%d seeds (%d..%d) of profile %s, %d failed\n", s.Seeds, s.FirstSeed, s.LastSeed, s.Profile, s.Failed)
-	fmt.Fprintf(w, "%d virtual seconds in %d s with %d workers: %d virtual seconds per second and core inside runs\n",
+	fmt.Fprintf(w, "%d virtual seconds in %d s with %d workers: %d virtual seconds per core second\n",
 		s.VirtualSeconds, s.WallSeconds, workers, s.VirtualSeconds*1000/max(s.CPUMillis, 1))
 	fmt.Fprintf(w, "%d steps, %d messages, %d disk operations, %d calls answered, %d records acknowledged, %d crashes\n",
 		s.Steps, s.Messages, s.DiskOps, s.Ops, s.Acked, s.Crashes)

@@ -38,9 +38,8 @@ const (
 type outcome struct {
 	Result *sim.Result
 	// Again is the trace hash of a second run of a failing seed. It must be that of the first.
-	Again  uint64
-	WallNs int64
-	CPUNs  int64 // of the process, from the line that came in to the outcome
+	Again uint64
+	CPUNs int64 // processor time of the process, from the line that came in to the outcome; its garbage collector is in it
 }
 
 func workerCommand(args []string) (bool, error) {
@@ -104,9 +103,7 @@ func runSeed(seed uint64, profile string) (outcome, error) {
 }
 
 func runPlan(p *plan.Plan, opt sim.Options) outcome {
-	began := time.Now()
 	o := outcome{Result: sim.Run(p, opt)}
-	o.WallNs = int64(time.Since(began))
 	o.Again = o.Result.Hash
 	if o.Result.Failure != nil {
 		o.Again = sim.Run(p, sim.Options{}).Hash
@@ -120,6 +117,7 @@ type worker struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	stderr bytes.Buffer
+	told   int64 // CPUNs of its outcomes
 }
 
 func startWorker(program, profile string, env ...string) (*worker, error) {
@@ -165,6 +163,7 @@ func (w *worker) runLine(what string, seed uint64, profile string, limit time.Du
 	}
 	timer.Stop()
 	if err == nil {
+		w.told += o.CPUNs
 		return o, true
 	}
 	w.close()
@@ -172,7 +171,7 @@ func (w *worker) runLine(what string, seed uint64, profile string, limit time.Du
 	if hung {
 		f = &sim.Failure{Check: checkHang, Text: fmt.Sprintf("the seed did not end within %v of wall time", limit)}
 	}
-	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, WallNs: int64(limit)}, false
+	return outcome{Result: &sim.Result{Seed: seed, Profile: profile, Failure: f}, CPUNs: int64(w.cpu()) - w.told}, false
 }
 
 func (w *worker) ask(what string) ([]byte, error) {
