@@ -24,7 +24,7 @@ type compacted struct {
 // essence is what compaction leaves of an entry: replicas may have its batch with other records missing.
 // In a world without compacted topics it is all of it.
 func (w *world) essence(data []byte) []byte {
-	if !slices.ContainsFunc(w.plan.Topics, func(t plan.Topic) bool { return t.Keys > 0 }) {
+	if !w.compacts {
 		return data
 	}
 	b, err := kafka.ParseBatch(data)

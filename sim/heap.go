@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"chronik/node"
-	"chronik/wal"
 )
 
 // eventKind says what an event does when its time comes.
@@ -52,8 +51,8 @@ type event struct {
 	pieces      [][]byte // evMessage: as the sender holds them
 	from        int      // evMessage: sending broker
 	hash        uint64
-	op          wal.Op
-	task        node.Task
+	op          uint64     // evOp: id, of one in broker.ops
+	task        *node.Task // evTask
 }
 
 // eventHeap orders events by (time, order of scheduling). Events lie in a slab, so that sifting

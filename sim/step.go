@@ -5,7 +5,6 @@ package sim
 import (
 	"slices"
 
-	"chronik/kafka"
 	"chronik/node"
 	"chronik/sim/plan"
 	"chronik/wal"
@@ -135,8 +134,6 @@ func (w *world) send(b *broker, m node.Envelope) {
 	}
 }
 
-func hashOfPieces(pieces [][]byte) uint64 { return hashOf(kafka.Frame(pieces).Bytes()) }
-
 // startOp lets an operation take its time at the disk.
 func (w *world) startOp(b *broker, op wal.Op) {
 	b.opCount++
@@ -156,7 +153,7 @@ func (w *world) startOp(b *broker, op wal.Op) {
 		mean *= 10
 	}
 	end := w.now + span(d, mean*plan.Duration(1+b.slowness)) + 1
-	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op, hash: h})
+	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op.ID, hash: h})
 	if op.Kind == wal.OpWrite {
 		w.checkWrite(b, op)
 		w.observe(w.anchor(plan.WorldWriteIssued), b)
@@ -177,29 +174,26 @@ func (w *world) finishOp(e event) {
 		w.schedule(e)
 		return
 	}
-	for i := range b.ops {
-		if b.ops[i].ID == e.op.ID {
-			b.ops = slices.Delete(b.ops, i, i+1)
-			break
-		}
-	}
-	if hashOf(e.op.Data) != e.hash {
-		w.fail("aliasing", "broker %d changed the bytes of write %d while it was under way", b.number, e.op.ID)
+	i := slices.IndexFunc(b.ops, func(op wal.Op) bool { return op.ID == e.op })
+	op := b.ops[i]
+	b.ops = slices.Delete(b.ops, i, i+1)
+	if hashOf(op.Data) != e.hash {
+		w.fail("aliasing", "broker %d changed the bytes of write %d while it was under way", b.number, op.ID)
 	}
 	if b.disk.failSyncs > 0 || b.disk.failWrites > 0 {
 		b.diskFault = true
 	}
 	b.disk.covered = 0
-	res := wal.Do(b.disk, e.op)
-	w.checkPrepared(b, e.op)
-	w.note(evOp, b, hashOf(res.Data)^e.op.ID)
+	res := wal.Do(b.disk, op)
+	w.checkPrepared(b, op)
+	w.note(evOp, b, hashOf(res.Data)^op.ID)
 	b.mail.results = append(b.mail.results, res)
-	if e.op.Kind != wal.OpWrite || b.stray {
+	if op.Kind != wal.OpWrite || b.stray {
 		return
 	}
-	w.judge.written(w, b, e.op)
+	w.judge.written(w, b, op)
 	if res.Err == nil {
-		b.lastFile = e.op.File
+		b.lastFile = op.File
 		w.observe(w.anchor(plan.WorldWriteSynced), b)
 	}
 }

@@ -11,20 +11,20 @@ import (
 
 func (w *world) startTask(b *broker, t node.Task) {
 	b.taskCount++
-	h := hashOfTask(t)
+	h := hashOfTask(&t)
 	w.note(evTask, b, h^t.ID<<8^uint64(t.Kind))
 	mean := w.plan.Knobs.StepCost + 100*microsecond
 	d := w.seed.Draw(domainTask, uint64(b.number), b.taskCount)
 	if d.Next().Ratio(1, 10) {
 		mean *= 100
 	}
-	w.schedule(event{at: w.now + span(d, mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: t, hash: h})
+	w.schedule(event{at: w.now + span(d, mean) + 1, kind: evTask, broker: b, incarnation: b.incarnation, task: &t, hash: h})
 }
 
 // hashOfTask is of what nobody may change before the task is done: its batch or pieces, and the answer that it encodes.
-func hashOfTask(t node.Task) uint64 {
+func hashOfTask(t *node.Task) uint64 {
 	if t.Kind == node.TaskEncode {
-		return hashOf(t.Do().Frame.Bytes())
+		return hashOfPieces(t.Do().Frame)
 	}
 	h := hashOf(t.Batch)
 	for _, p := range t.Pieces {
@@ -39,10 +39,17 @@ func (w *world) finishTask(e event) {
 	if b.node == nil || b.incarnation != e.incarnation {
 		return
 	}
-	if hashOfTask(e.task) != e.hash {
-		w.fail("aliasing", "broker %d changed what task %d looked at", b.number, e.task.ID)
+	h := uint64(0)
+	if e.task.Kind != node.TaskEncode {
+		h = hashOfTask(e.task)
 	}
 	res := e.task.Do()
-	w.note(evTask, b, hashOf(res.Batch)^hashOf(res.Frame.Bytes())^res.ID)
+	if e.task.Kind == node.TaskEncode {
+		h = hashOfPieces(res.Frame) // as hashOfTask, without encoding it twice
+	}
+	if h != e.hash {
+		w.fail("aliasing", "broker %d changed what task %d looked at", b.number, e.task.ID)
+	}
+	w.note(evTask, b, hashOf(res.Batch)^hashOfPieces(res.Frame)^res.ID)
 	b.mail.done = append(b.mail.done, res)
 }

@@ -44,6 +44,41 @@ func hashOf(b []byte) uint64 {
 	return uint64(h)
 }
 
+// hashOfPieces is that of all the bytes in one piece.
+func hashOfPieces(pieces [][]byte) uint64 {
+	if len(pieces) == 1 {
+		return hashOf(pieces[0])
+	}
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	h := hasher(1)
+	h.word(uint64(n))
+	var word [8]byte // the bytes that don't fill 8 yet
+	filled := 0
+	for _, p := range pieces {
+		if filled > 0 {
+			k := copy(word[filled:], p)
+			filled, p = filled+k, p[k:]
+			if filled < len(word) {
+				continue
+			}
+			h.word(binary.LittleEndian.Uint64(word[:]))
+		}
+		for len(p) >= 8 {
+			h.word(binary.LittleEndian.Uint64(p))
+			p = p[8:]
+		}
+		filled = copy(word[:], p)
+	}
+	if filled > 0 {
+		clear(word[filled:])
+		h.word(binary.LittleEndian.Uint64(word[:]))
+	}
+	return uint64(h)
+}
+
 // tracing says that somebody wants lines; nothing is formatted otherwise.
 func (w *world) tracing() bool { return w.options.Trace != nil }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	//det:ok only the stack of a failed run is taken, which is shown and neither hashed nor compared
 	"runtime/debug"
+	"slices"
 
 	"chronik/kafka"
 	"chronik/node"
@@ -44,6 +45,7 @@ type world struct {
 	doomed      map[string]bool // topics that some call deletes, or gives more partitions: their records may go any time
 	clocksRight bool            // of most brokers, all the time
 
+	compacts    bool            // some topic is compacted
 	secondStarts uint64
 	held         []hold // by time
 
@@ -122,6 +124,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		anchored: make([][]int, len(plan.AnchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
+		compacts:    slices.ContainsFunc(p.Topics, func(t plan.Topic) bool { return t.Keys > 0 }),
 			Faults: make([]FaultCount, len(plan.FaultKinds)),
 			Events: make([]int64, len(plan.EventNames())),
 
