@@ -129,10 +129,22 @@ func compressor(codec Codec, out *bytes.Buffer) (io.WriteCloser, error) {
 	return nil, fmt.Errorf("codec %d is unknown", codec)
 }
 
+// Compressor compresses one thing after the other. It keeps the tables of the codecs, which are far larger than most of
+// what is compressed with them; what comes of it doesn't depend on what was compressed before.
+type Compressor struct {
+	used [CodecZstd + 1]resetWriter
+}
+
+// resetWriter is a compressor that can begin anew.
+type resetWriter interface {
+	io.WriteCloser
+	Reset(out io.Writer)
+}
+
 // Compress returns bytes that unfold to b.
-func Compress(codec Codec, b []byte) ([]byte, error) {
+func (c *Compressor) Compress(codec Codec, b []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := compressor(codec, &out)
+	w, err := c.writer(codec, &out)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +153,19 @@ func Compress(codec Codec, b []byte) ([]byte, error) {
 	}
 	err = w.Close()
 	return out.Bytes(), err
+}
+
+// writer returns a compressor that was used before, if there is one and it can be.
+func (c *Compressor) writer(codec Codec, out *bytes.Buffer) (io.WriteCloser, error) {
+	if codec >= 0 && int(codec) < len(c.used) && c.used[codec] != nil {
+		c.used[codec].Reset(out)
+		return c.used[codec], nil
+	}
+	w, err := compressor(codec, out)
+	if again, ok := w.(resetWriter); ok && err == nil {
+		c.used[codec] = again
+	}
+	return w, err
 }
 
 type plainWriter struct{ *bytes.Buffer }

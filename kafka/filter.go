@@ -128,8 +128,8 @@ func EmptyBatch(b Batch) []byte {
 }
 
 // CompressBatch returns an uncompressed batch with its records compressed.
-func CompressBatch(raw []byte, codec Codec) ([]byte, error) {
-	records, err := Compress(codec, raw[batchHeaderBytes:])
+func (c *Compressor) CompressBatch(raw []byte, codec Codec) ([]byte, error) {
+	records, err := c.Compress(codec, raw[batchHeaderBytes:])
 	if err != nil {
 		return nil, err
 	}

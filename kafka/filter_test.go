@@ -16,7 +16,7 @@ import (
 
 // compressed packs the records of an uncompressed batch.
 func compressed(t interface{ Fatal(...any) }, raw []byte, codec Codec) []byte {
-	out, err := CompressBatch(raw, codec)
+	out, err := new(Compressor).CompressBatch(raw, codec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestUnpackingEndsEarly(t *testing.T) {
 }
 
 func TestXerialSnappy(t *testing.T) {
-	block, _ := Compress(CodecSnappy, []byte("hello, hello, hello"))
+	block, _ := new(Compressor).Compress(CodecSnappy, []byte("hello, hello, hello"))
 	framed := append([]byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1}, binary.BigEndian.AppendUint32(nil, uint32(len(block)))...)
 	framed = append(framed, block...)
 	framed = append(framed, framed[xerialHead:]...)

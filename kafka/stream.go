@@ -24,7 +24,7 @@ type stream struct {
 	err      error // why no more comes; io.EOF at the end
 }
 
-// streamBytes is how much is unfolded at once as long as records are no larger.
+// streamBytes is how much is unfolded at once at most, as long as records are no larger.
 const streamBytes = 32 << 10
 
 // records begins with the records of a batch, of which at most limit bytes are unfolded: what a few kilobytes can
@@ -37,7 +37,8 @@ func records(codec Codec, b []byte, limit int) (stream, error) {
 	if err != nil {
 		return stream{}, err
 	}
-	return stream{buf: make([]byte, streamBytes), codec: codec, unfold: unfold, limit: limit}, nil
+	size := min(streamBytes, max(512, 4*len(b))) // most batches are small
+	return stream{buf: make([]byte, size), codec: codec, unfold: unfold, limit: limit}, nil
 }
 
 func (s *stream) close() {

@@ -11,7 +11,7 @@ import (
 )
 
 func compressed(codec kafka.Codec, values ...string) []byte {
-	raw, err := kafka.CompressBatch(plain(values...), codec)
+	raw, err := new(kafka.Compressor).CompressBatch(plain(values...), codec)
 	if err != nil {
 		panic(err)
 	}
@@ -80,7 +80,7 @@ func packed(t *testing.T, codec kafka.Codec, first int64) []byte {
 	spec := kafka.NewBatchSpec(records...)
 	spec.FirstTimestamp = first
 	raw := kafka.AppendBatch(nil, spec)
-	raw, err := kafka.CompressBatch(raw, codec)
+	raw, err := new(kafka.Compressor).CompressBatch(raw, codec)
 	if err != nil {
 		t.Fatal(err)
 	}

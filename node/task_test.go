@@ -115,7 +115,7 @@ func (h *held) fetch1(topic string, offset int64) []byte {
 func TestBrokenBatchesAreRefused(t *testing.T) {
 	o := newOne(t, nil)
 	o.create("t")
-	bomb, err := kafka.CompressBatch(plain(string(make([]byte, 17<<20))), kafka.CodecGzip)
+	bomb, err := new(kafka.Compressor).CompressBatch(plain(string(make([]byte, 17<<20))), kafka.CodecGzip)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestShortChecksAreQuick(t *testing.T) {
 		size, limit int
 		quick       bool
 	}{{1000, 1 << 20, true}, {1000, 500, true}, {quickUnfold * 2, quickUnfold / 2, true}, {quickUnfold * 2, 1 << 20, false}} {
-		raw, err := kafka.CompressBatch(kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: make([]byte, c.size)})), kafka.CodecGzip)
+		raw, err := new(kafka.Compressor).CompressBatch(kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: make([]byte, c.size)})), kafka.CodecGzip)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -117,7 +117,7 @@ func (a *asking) produce() kmsg.Request {
 		raw[16] = byte(a.pick(2))
 	case "old-zstd":
 		req.Version = min(a.spec.Version, 6)
-		raw, _ = kafka.CompressBatch(kafka.AppendBatch(nil, spec), kafka.CodecZstd)
+		raw, _ = a.world.codecs.CompressBatch(kafka.AppendBatch(nil, spec), kafka.CodecZstd)
 	case "no-key":
 		if a.topic.Keys == 0 {
 			return nil
@@ -134,7 +134,7 @@ func (a *asking) produce() kmsg.Request {
 		raw = kafka.AppendBatch(nil, spec)
 	}
 	if codec := kafka.Codec(a.pick(4)); a.what() == "no-key" && codec != kafka.CodecNone {
-		raw, _ = kafka.CompressBatch(raw, codec)
+		raw, _ = a.world.codecs.CompressBatch(raw, codec)
 	}
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic, t.TopicID = a.named(), a.id()

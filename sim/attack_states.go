@@ -3,9 +3,7 @@
 package sim
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -73,14 +71,9 @@ func anotherGroup(d keyed.Draw, first bool) kmsg.Request {
 
 // compressed makes a batch one with gzip.
 func compressed(raw []byte) []byte {
-	const attributes, checksum, covered, records = 21, 17, 21, 61
-	packed, err := kafka.Compress(kafka.CodecGzip, raw[records:])
+	packed, err := new(kafka.Compressor).CompressBatch(raw, kafka.CodecGzip)
 	if err != nil {
 		panic(err) // gzip takes any bytes
 	}
-	out := append(raw[:records:records], packed...)
-	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
-	binary.BigEndian.PutUint16(out[attributes:], uint16(kafka.CodecGzip))
-	binary.BigEndian.PutUint32(out[checksum:], crc32.Checksum(out[covered:], crc32.MakeTable(crc32.Castagnoli)))
-	return out
+	return packed
 }

@@ -247,7 +247,7 @@ func (c *client) encode(b *batch) []byte {
 	if codec == kafka.CodecNone {
 		return raw
 	}
-	raw, err := kafka.CompressBatch(raw, codec)
+	raw, err := c.world.codecs.CompressBatch(raw, codec)
 	if err != nil {
 		panic(err) // a buffer takes everything
 	}

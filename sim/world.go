@@ -27,6 +27,7 @@ type world struct {
 	heap      eventHeap
 	hash      hasher
 	random    raftRandom
+	codecs    kafka.Compressor
 	net       network
 	brokers   []*broker
 	extra     []*broker // second processes with the id of one of them
