@@ -3,9 +3,8 @@
 package sim
 
 import (
-	"fmt"
+	"bytes"
 	"strconv"
-	"strings"
 
 	"chronik/checker"
 	"chronik/sim/keyed"
@@ -22,8 +21,15 @@ func keyOf(id checker.RecordID, keys int) int { return int(keyed.Mix(uint64(id))
 
 // value spells a record: its id in 16 hexadecimal digits, over and over.
 func value(id checker.RecordID, size int) []byte {
-	text := fmt.Sprintf("%016x", uint64(id))
-	return []byte(strings.Repeat(text, size/len(text)+1)[:size])
+	const digits = "0123456789abcdef"
+	v := make([]byte, size)
+	for i := range min(size, plan.MinValue) {
+		v[i] = digits[uint64(id)>>(60-4*i)&15]
+	}
+	for n := plan.MinValue; n < size; n *= 2 { // doubles what is there
+		copy(v[n:], v[:n])
+	}
+	return v
 }
 
 // parseValue is the inverse of value; false if any byte is not what was sent.
@@ -32,10 +38,5 @@ func parseValue(v []byte) (checker.RecordID, bool) {
 		return 0, false
 	}
 	id, err := strconv.ParseUint(string(v[:plan.MinValue]), 16, 64)
-	for i := plan.MinValue; i < len(v) && err == nil; i++ {
-		if v[i] != v[i-plan.MinValue] {
-			return 0, false
-		}
-	}
-	return checker.RecordID(id), err == nil
+	return checker.RecordID(id), err == nil && bytes.Equal(v[plan.MinValue:], v[:len(v)-plan.MinValue])
 }
