@@ -231,6 +231,10 @@ func (r *recovery) setLast(f *segmentFile, data []byte, end, sealAt int64) error
 func (r *recovery) cut(f *segmentFile, data []byte, from int64, epoch uint32) {
 	to := from
 	for off := from; off+recordHead <= int64(len(data)); off += 8 {
+		if n := zerosAt(data, off+8); n > 0 { // no position
+			off += n - 8
+			continue
+		}
 		b := data[off:]
 		if plausible(b, f.head.base+LSN(off)) && binary.LittleEndian.Uint32(b[24:]) == epoch {
 			n := int64(binary.LittleEndian.Uint32(b[4:]))
@@ -242,11 +246,27 @@ func (r *recovery) cut(f *segmentFile, data []byte, from int64, epoch uint32) {
 	}
 }
 
+// zerosAt returns how many bytes from an offset on are zero, counted in blocks of 64: most of a new segment is.
+func zerosAt(data []byte, off int64) (n int64) {
+	u64 := binary.LittleEndian.Uint64
+	for b := data[off:]; len(b) >= 64 && u64(b) == 0; b = b[64:] {
+		if u64(b[8:])|u64(b[16:])|u64(b[24:])|u64(b[32:])|u64(b[40:])|u64(b[48:])|u64(b[56:]) != 0 {
+			break
+		}
+		n += 64
+	}
+	return n
+}
+
 // findRecord returns the offset of the first valid record at from or later that says that
 // everything up to a position beyond after was durable; -1 if there is none. The records' place
 // in the log is checked against base if that is known.
 func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
 	for off := from; off+recordHead <= int64(len(data)); off += 8 {
+		if n := zerosAt(data, off+16); n > 0 { // no durable position
+			off += n - 8
+			continue
+		}
 		b := data[off:]
 		durable := LSN(binary.LittleEndian.Uint64(b[16:]))
 		if durable <= after {
