@@ -112,7 +112,9 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &n.cfg.ClusterID
 	resp.ControllerID = n.controller()
-	for _, m := range n.liveBrokers() {
+	live := n.liveBrokers()
+	resp.Brokers = make([]kmsg.MetadataResponseBroker, 0, len(live))
+	for _, m := range live {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
 		if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded
@@ -222,7 +224,10 @@ func (n *Node) describePartition(p *partitionMeta) kmsg.MetadataResponseTopicPar
 		out.ErrorCode = kerr.LeaderNotAvailable.Code
 	}
 	inSync := n.inSyncOf(p, leader, epoch)
-	for _, b := range brokersOf(p.Replicas) {
+	out.Replicas = make([]int32, 0, len(p.Replicas))
+	out.ISR = make([]int32, 0, len(p.Replicas))
+	for _, r := range p.Replicas {
+		b := r.Broker
 		out.Replicas = append(out.Replicas, int32(b))
 		alive := b == leader || n.alive(b)
 		if alive && slices.Contains(inSync, b) {

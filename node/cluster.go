@@ -27,7 +27,7 @@ var errJoining = kafka.Errorf(kerr.NotController, "this broker is joining the cl
 // members lists all brokers of the cluster, ascending: those that registered, and the others in this one's
 // configuration. A broker that was only mentioned by others is contacted, but counts for nothing until it registers.
 func (n *Node) members() []*Member {
-	var all []*Member
+	all := make([]*Member, 0, len(n.catalog.brokers)+n.configured)
 	for _, b := range n.catalog.brokers {
 		if !b.Removed {
 			all = append(all, &b.Member)
@@ -62,13 +62,10 @@ func (n *Node) member(id BrokerID) *Member {
 // A broker that only restarts stays in the list. Newer versions of librdkafka drop a broker that is missing from one
 // answer, and if it was the coordinator of a group, they wait for ever.
 func (n *Node) liveBrokers() []*Member {
-	var live []*Member
-	for _, m := range n.members() {
-		if p := n.peer(m.ID); p == nil || n.now.Sub(p.heard) < brokerSession {
-			live = append(live, m)
-		}
-	}
-	return live
+	return slices.DeleteFunc(n.members(), func(m *Member) bool {
+		p := n.peer(m.ID)
+		return p != nil && n.now.Sub(p.heard) >= brokerSession
+	})
 }
 
 // brokerSession is how long a dead broker stays in metadata, Kafka's broker.session.timeout.ms.

@@ -129,6 +129,7 @@ type Node struct {
 	placing    placing                  // stays across steps
 	ownWork    int                      // in the background, in this step
 	dirty      []*group                 // to be advanced
+	advanced   []*group                 // scratch: the array of dirty before
 	appends    []appendUnderWay         // in the order in which they become durable; stays across steps
 	woken      []*fetch                 // to be tried again
 	due        []func()                 // see later
@@ -225,24 +226,36 @@ func (n *Node) advance() {
 			return
 		}
 		dirty := n.dirty
-		n.dirty = nil
-		slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
-		for i, g := range dirty {
-			if i > 0 && n.out.Work.Cost() >= limit {
-				n.dirty = append(n.dirty, dirty[i:]...)
-				return
-			}
-			g.dirty = false
-			if n.byID[g.id] != g {
-				continue // deleted
-			}
-			n.out.Changed = append(n.out.Changed, g.id)
-			before := g.view.hotBytes
-			g.advance()
-			n.hotBytes += g.view.hotBytes - before
-			n.noteHot(g)
+		n.dirty, n.advanced = n.advanced[:0], nil
+		more := n.advanceEach(dirty, limit)
+		clear(dirty)
+		n.advanced = dirty
+		if !more {
+			return
 		}
 	}
+}
+
+// advanceEach advances groups until the work of this step reaches a limit, and puts the rest off. It reports whether none
+// is left.
+func (n *Node) advanceEach(dirty []*group, limit int) bool {
+	slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+	for i, g := range dirty {
+		if i > 0 && n.out.Work.Cost() >= limit {
+			n.dirty = append(n.dirty, dirty[i:]...)
+			return false
+		}
+		g.dirty = false
+		if n.byID[g.id] != g {
+			continue // deleted
+		}
+		n.out.Changed = append(n.out.Changed, g.id)
+		before := g.view.hotBytes
+		g.advance()
+		n.hotBytes += g.view.hotBytes - before
+		n.noteHot(g)
+	}
+	return true
 }
 
 // appendUnderWay is an append of a group that isn't durable: where it ends.
