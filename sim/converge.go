@@ -17,10 +17,10 @@ const mostBehind = 8 << 20
 // converge demands that all replicas of each group come to the same state.
 func (w *world) converge() {
 	var why string
-	if !w.runUntil(w.now+w.patience(), func() bool {
+	if !w.runUntil(w.now+w.patience(), w.afterSteps(func() bool {
 		why = w.difference()
 		return why == ""
-	}) {
+	})) {
 		w.fail("liveness", "replicas don't become equal: %s", why)
 	}
 	w.compareStates()

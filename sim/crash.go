@@ -18,6 +18,8 @@ import (
 // says whether the crash could make a difference. A power loss also hits a broker that is down:
 // what its killed process left unsynced may go.
 func (w *world) crash(b *broker, power bool, down node.Time) bool {
+	w.brokersDid++
+	w.disksDid++
 	up, unsynced := b.node != nil, b.disk.unsynced() || len(b.ops) > 0
 	for _, op := range b.ops {
 		b.disk.dieDuring(op)
@@ -91,6 +93,8 @@ func (w *world) restart(e event) {
 
 // boot recovers a broker from its disk.
 func (w *world) boot(b *broker) {
+	w.brokersDid++
+	w.disksDid++
 	b.incarnation++
 	b.raftDraws = 0
 	clear(b.dials[:])

@@ -46,10 +46,10 @@ func (w *world) settleMembers() {
 		longest = max(longest, m.spec.Session+m.spec.Rebalance+w.plan.Knobs.GroupDelay)
 	}
 	why := ""
-	if !w.runUntil(w.now+2*w.patience()+3*at(longest), func() bool {
+	if !w.runUntil(w.now+2*w.patience()+3*at(longest), w.afterAnswers(func() bool {
 		why = w.unsettled()
 		return why == ""
-	}) {
+	})) {
 		w.fail("liveness", "%s, though all faults had ended %v before", why, plan.Duration(w.now-w.healedAt))
 	}
 	w.finalOffsets()

@@ -19,6 +19,10 @@ type rotten struct {
 	index  uint64
 	file   string // where the bit is
 	off    int64
+
+	// What moved found when that was last looked for, as counted by disksDid.
+	wasMoved bool
+	lookedAt int64
 }
 
 // rot changes a bit of a committed entry on a broker's disk. The fault atlas: the entry is durable on
@@ -88,7 +92,7 @@ func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d keyed.Draw) 
 	if !b.disk.rot(op.File, off, byte(1)<<d.Next().Next().Below(8)) {
 		return false
 	}
-	w.rotten = append(w.rotten, rotten{b, r.group, r.view.Self, index, op.File, off})
+	w.rotten = append(w.rotten, rotten{broker: b, group: r.group, self: r.view.Self, index: index, file: op.File, off: off})
 	if w.tracing() {
 		w.tracef("%s  entry %d of group %d rots", w.column(b), index, r.group)
 	}
@@ -127,12 +131,14 @@ func (w *world) isRotten(self uint64, g node.GroupID) bool {
 // moved says whether the damaged entry is read from elsewhere: the log may have been about to move it. The
 // log's own checks are not asked.
 func (w *world) moved(r *rotten) bool {
-	log, _, err := wal.Open(r.broker.disk.image(), w.config(r.broker).Log)
-	if err != nil {
-		return false
+	if d := w.disksDid; r.lookedAt != d {
+		r.lookedAt, r.wasMoved = d, false
+		if log, _, err := wal.Open(r.broker.disk.image(), w.config(r.broker).Log); err == nil {
+			op, err := log.Read(r.group, r.index, r.index+1, 1)
+			r.wasMoved = err == nil && (op.File != r.file || r.off < op.Off || r.off >= op.Off+op.N)
+		}
 	}
-	op, err := log.Read(r.group, r.index, r.index+1, 1)
-	return err == nil && (op.File != r.file || r.off < op.Off || r.off >= op.Off+op.N)
+	return r.wasMoved
 }
 
 // waitForRepairs demands that every damaged replica is found out and replaced, unless it let go of the

@@ -13,6 +13,7 @@ import (
 // step tells a broker what happened and does what it wants.
 func (w *world) step(b *broker) {
 	b.steps++
+	w.brokersDid++
 	w.result.Steps++
 	in := b.fill(w.stepLimit(b))
 	in.Now, in.UnixMs, in.Stop = b.local(w.now), b.unixMs(w.now), b.stopBy != 0
@@ -184,6 +185,7 @@ func (w *world) finishOp(e event) {
 		b.diskFault = true
 	}
 	b.disk.covered = 0
+	w.disksDid++
 	res := wal.Do(b.disk, op)
 	w.checkPrepared(b, op)
 	w.note(evOp, b, hashOf(res.Data)^op.ID)

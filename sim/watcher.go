@@ -179,10 +179,10 @@ func (w *world) settleWatchers() {
 	fresh := w.watch("one who reads it from the start", &plan.Watcher{Timeout: second, Home: 1})
 	fresh.fresh = true
 	why := ""
-	if !w.runUntil(w.now+2*w.patience(), func() bool {
+	if !w.runUntil(w.now+2*w.patience(), w.afterAnswers(func() bool {
 		why = w.unwatched(began)
 		return why == ""
-	}) {
+	})) {
 		w.fail("watched-offsets", "%s, %v after all faults ended", why, plan.Duration(w.now-w.healedAt))
 	}
 	w.watchers = w.watchers[:len(w.watchers)-1]
@@ -200,13 +200,15 @@ func (v *watcher) stop() {
 
 // unwatched says what a watcher sees otherwise than OffsetFetch says; "" if nothing.
 func (w *world) unwatched(began node.Time) string {
-	want := w.committedOffsets()
 	for _, v := range w.watchers {
 		for i := range v.parts {
 			if v.parts[i].caughtUp < began {
 				return fmt.Sprintf("%s has come to offset %d of %s/%d and not to its end", v.name, v.parts[i].position, watchedTopic, i)
 			}
 		}
+	}
+	want := w.committedOffsets()
+	for _, v := range w.watchers {
 		seen := make(map[string]string)
 		for i := range v.parts {
 			if err := seeOffsets(seen, v.parts[i].newest); err != nil {

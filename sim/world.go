@@ -45,8 +45,8 @@ type world struct {
 
 	doomed      map[string]bool // topics that some call deletes, or gives more partitions: their records may go any time
 	clocksRight bool            // of most brokers, all the time
-
 	compacts    bool            // some topic is compacted
+
 	secondStarts uint64
 	held         []hold // by time
 
@@ -60,6 +60,9 @@ type world struct {
 	asked    int     // calls given to it
 	judge    *judge
 	features *features // nil: nobody wants them
+
+	// Counts of what can change brokers (steps, starts, ends), the bytes on disks, and clients.
+	brokersDid, disksDid, clientsDid int64
 
 	// Of a soak. Other runs have one epoch.
 	epoch                 int
@@ -121,11 +124,11 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		readings: make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),
+		compacts:    slices.ContainsFunc(p.Topics, func(t plan.Topic) bool { return t.Keys > 0 }),
 
 		anchored: make([][]int, len(plan.AnchorNames())),
 		result: &Result{
 			Seed: p.Seed, Profile: p.Profile,
-		compacts:    slices.ContainsFunc(p.Topics, func(t plan.Topic) bool { return t.Keys > 0 }),
 			Faults: make([]FaultCount, len(plan.FaultKinds)),
 			Events: make([]int64, len(plan.EventNames())),
 
@@ -234,6 +237,23 @@ func (w *world) runUntil(end node.Time, done func() bool) bool {
 	return false
 }
 
+// afterSteps makes a condition that depends on nothing but brokers: it is looked at only after one of them did something.
+func (w *world) afterSteps(done func() bool) func() bool { return unless(&w.brokersDid, done) }
+
+// afterAnswers is the same for what depends on nothing but clients.
+func (w *world) afterAnswers(done func() bool) func() bool { return unless(&w.clientsDid, done) }
+
+// unless looks at a condition again only when a count is another one than then.
+func unless(count *int64, done func() bool) func() bool {
+	last, was := int64(-1), false
+	return func() bool {
+		if *count != last {
+			last, was = *count, done()
+		}
+		return was
+	}
+}
+
 // nextBroker returns the broker that steps next, and when.
 func (w *world) nextBroker() (*broker, node.Time) {
 	var next *broker
@@ -255,6 +275,11 @@ func (w *world) handle(e event) {
 	if e.conn != nil && e.conn.attacker != nil && (e.kind == evReply || e.kind == evConnLost) {
 		w.attackRead(e)
 		return
+	}
+	switch e.kind {
+	case evMessage, evOp, evTask, evRequest, evHangup, evLost:
+	default:
+		w.clientsDid++
 	}
 	switch e.kind {
 	case evMessage:
