@@ -77,8 +77,11 @@ func (n *Node) placeGroup(id GroupID) {
 		n.closePartition(g)
 		g = nil
 	}
-	if here && g == nil {
+	switch {
+	case here && g == nil:
 		n.placeNew(meta, replica)
+	case g != nil:
+		g.arrangeReplicas()
 	}
 }
 

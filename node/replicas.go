@@ -144,12 +144,19 @@ func (w *wanted) has(id uint64) bool {
 	return slices.Contains(w.voters, id) || slices.Contains(w.learners, id)
 }
 
-// replicaCheck is how often a leader compares its group's replicas with what is wanted.
+// replicaCheck is how often a leader compares its group's replicas with what is wanted. It also does so when the catalog
+// changes, and after each step.
 const replicaCheck = 200 * time.Millisecond
 
-// tickReplicas lets the leader take the next step towards the wanted replicas.
 func (g *group) tickReplicas() {
-	if g.confTicks--; g.confTicks > 0 || !g.serving || g.node.stopping {
+	if g.confTicks--; g.confTicks <= 0 {
+		g.arrangeReplicas()
+	}
+}
+
+// arrangeReplicas lets the leader take the next step towards the wanted replicas.
+func (g *group) arrangeReplicas() {
+	if !g.serving || g.node.stopping {
 		return
 	}
 	g.confTicks = max(1, int(replicaCheck/g.node.cfg.TickInterval))
@@ -161,7 +168,8 @@ func (g *group) tickReplicas() {
 	case g.addLearners(want):
 	case g.promote(want):
 	case g.leave(want):
-	case !g.confKept(): // wait
+	case !g.confKept():
+		g.confTicks = 1 // wait for a sync
 	default:
 		g.node.replicasAsWanted(g)
 	}

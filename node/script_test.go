@@ -397,8 +397,12 @@ func (s *stage) state(topic string) {
 			s.printed = append(s.printed, fmt.Sprintf("%d  has no replica", id))
 			continue
 		}
-		s.printed = append(s.printed, fmt.Sprintf("%d  t%d leader %d, entries i%d..%d c%d, offsets %d..%d, voters %s", id, v.Term, v.Lead,
-			v.FirstIndex, v.LastIndex, v.Commit, v.LogStart, v.HighWatermark, replicaNumbers(v.Voters)))
+		moving := ""
+		if p := s.nodes[id].node.catalog.partition(topic, 0); p != nil && p.moving() {
+			moving = ", moving"
+		}
+		s.printed = append(s.printed, fmt.Sprintf("%d  t%d leader %d, entries i%d..%d c%d, offsets %d..%d, voters %s%s", id, v.Term, v.Lead,
+			v.FirstIndex, v.LastIndex, v.Commit, v.LogStart, v.HighWatermark, replicaNumbers(v.Voters), moving))
 	}
 }
 
