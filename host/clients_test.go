@@ -440,3 +440,24 @@ func TestACleanStopThatTakesTooLongIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// Clients that come again and again don't get all of the CPU: after a burst a listener takes one a millisecond.
+func TestConnectionsArePaced(t *testing.T) {
+	var pace acceptPace
+	now := time.Unix(1000, 0)
+	for i := range acceptBurst {
+		if d := pace.rest(now); d != 0 {
+			t.Fatalf("connection %d of a burst has to wait %v", i, d)
+		}
+	}
+	start := now
+	for range 100 {
+		now = now.Add(pace.rest(now))
+	}
+	if got := now.Sub(start); got != 100*time.Second/acceptRate {
+		t.Errorf("100 more connections took %v", got)
+	}
+	if d := pace.rest(now.Add(time.Minute)); d != 0 {
+		t.Errorf("a connection after a quiet minute has to wait %v", d)
+	}
+}

@@ -56,9 +56,31 @@ func listen(addr, what, key string) (net.Listener, error) {
 	return l, nil
 }
 
+// acceptRate is how many connections a listener takes in a second once it has taken acceptBurst more than that. A
+// connection costs tens of microseconds, refused or not, so clients that come again and again as fast as they can would use
+// up the CPU. They wait in the kernel's queue instead, and so does who comes after them: 1 s behind 1,000.
+const (
+	acceptRate  = 1000
+	acceptBurst = 1000
+)
+
+// acceptPace is when the next connection is due at acceptRate. It falls behind by at most acceptBurst connections.
+type acceptPace struct{ due time.Time }
+
+// rest is how long to wait before the next connection after one at now.
+func (p *acceptPace) rest(now time.Time) time.Duration {
+	const each = time.Second / acceptRate
+	if earliest := now.Add(-acceptBurst * each); p.due.Before(earliest) {
+		p.due = earliest
+	}
+	p.due = p.due.Add(each)
+	return max(0, p.due.Sub(now))
+}
+
 // acceptAll calls use for each new connection until the listener is closed. Trouble such as too
 // many open files is waited out.
 func acceptAll(l net.Listener, lines *teller, quit <-chan struct{}, use func(net.Conn)) {
+	var pace acceptPace
 	for {
 		sock, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -74,6 +96,7 @@ func acceptAll(l net.Listener, lines *teller, quit <-chan struct{}, use func(net
 			continue
 		}
 		use(sock)
+		time.Sleep(pace.rest(time.Now()))
 	}
 }
 

@@ -32,7 +32,8 @@ type attack struct {
 	// prepare runs in the attacker's process before anything is measured, and returns what then goes on until its
 	// context ends.
 	prepare func(ctx context.Context, t *target) (func(ctx context.Context) error, error)
-	// beside, if there, runs in this process while the attack goes on.
+	// beside, if there, runs in this process while the attack goes on, and in each quiet window, because what it costs
+	// is not the attack's doing.
 	beside func(ctx context.Context, c *rig.Cluster) error
 }
 
@@ -254,7 +255,7 @@ func (m *measurement) quietly(ctx context.Context) (rig.Latency, error) {
 	}
 	windows := make([]rig.Latency, m.o.windows)
 	for i := range windows {
-		if err := rig.Pause(ctx, m.o.quiet); err != nil {
+		if err := m.quietWindow(ctx); err != nil {
 			return rig.Latency{}, err
 		}
 		var err error
@@ -264,6 +265,17 @@ func (m *measurement) quietly(ctx context.Context) (rig.Latency, error) {
 	}
 	slices.SortFunc(windows, func(a, b rig.Latency) int { return cmp.Compare(a.P99, b.P99) })
 	return windows[len(windows)/2], nil
+}
+
+// quietWindow lasts as long as the attack will, if something goes on beside it that takes a part of that time.
+func (m *measurement) quietWindow(ctx context.Context) error {
+	if m.a.beside == nil {
+		return rig.Pause(ctx, m.o.quiet)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.a.beside(ctx, m.c) }()
+	err := rig.Pause(ctx, m.o.each)
+	return cmp.Or(<-ended, err)
 }
 
 // strike attacks to the end.
