@@ -29,8 +29,8 @@ const checkpointVersion = 1
 
 var errCheckpoint = errors.New("malformed checkpoint")
 
-// packer compresses checkpoints. Its codecs cost memory, so each is created when it is first needed.
-type packer struct {
+// Packer compresses checkpoints. Its codecs cost memory, so each is created when it is first needed.
+type Packer struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
 }
@@ -38,7 +38,7 @@ type packer struct {
 // maxStateBytes bounds the memory that decompressing one received checkpoint may take.
 const maxStateBytes = 1 << 30
 
-func (p *packer) pack(b []byte) []byte {
+func (p *Packer) pack(b []byte) []byte {
 	if p.enc == nil {
 		enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
 		step.Assert(err == nil, "a zstd encoder needs nothing: %v", err)
@@ -47,7 +47,7 @@ func (p *packer) pack(b []byte) []byte {
 	return p.enc.EncodeAll(b, nil)
 }
 
-func (p *packer) unpack(b []byte) ([]byte, error) {
+func (p *Packer) unpack(b []byte) ([]byte, error) {
 	if p.dec == nil {
 		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxStateBytes))
 		step.Assert(err == nil, "a zstd decoder needs nothing: %v", err)
@@ -57,7 +57,7 @@ func (p *packer) unpack(b []byte) ([]byte, error) {
 }
 
 // encodeCheckpoint returns the bytes of a checkpoint.
-func (p *packer) encodeCheckpoint(c checkpoint) []byte { return p.pack(append(c.head(), c.state...)) }
+func (p *Packer) encodeCheckpoint(c checkpoint) []byte { return p.pack(append(c.head(), c.state...)) }
 
 // head is what comes before the state.
 func (c *checkpoint) head() []byte {
@@ -71,7 +71,7 @@ type checkpoint struct {
 	state     []byte
 }
 
-func (p *packer) decodeCheckpoint(data []byte) (checkpoint, error) {
+func (p *Packer) decodeCheckpoint(data []byte) (checkpoint, error) {
 	b, err := p.unpack(data)
 	if err != nil {
 		return checkpoint{}, fmt.Errorf("%w: %w", errCheckpoint, err)
@@ -89,7 +89,7 @@ func (p *packer) decodeCheckpoint(data []byte) (checkpoint, error) {
 }
 
 // decode decodes a checkpoint and builds its state in a machine that nobody uses yet.
-func (p *packer) decode(data []byte, into machine) (checkpoint, error) {
+func (p *Packer) decode(data []byte, into machine) (checkpoint, error) {
 	c, err := p.decodeCheckpoint(data)
 	if err != nil {
 		return c, err
@@ -100,7 +100,7 @@ func (p *packer) decode(data []byte, into machine) (checkpoint, error) {
 }
 
 // repack replaces the replicas in a checkpoint.
-func (p *packer) repack(data []byte, conf *pb.ConfState, confIndex uint64) ([]byte, error) {
+func (p *Packer) repack(data []byte, conf *pb.ConfState, confIndex uint64) ([]byte, error) {
 	c, err := p.decodeCheckpoint(data)
 	if err != nil {
 		return nil, err

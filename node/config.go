@@ -160,6 +160,10 @@ type Config struct {
 	RetainBytes int64
 
 	Log wal.Options
+
+	// Packer is for a process with many brokers of which one at a time does anything, tasks included: they share it. nil:
+	// this broker's own, and one for each task.
+	Packer *Packer
 }
 
 // validate fills in defaults and reports what an operator has to mend.

@@ -108,7 +108,7 @@ type Node struct {
 	ready             bool     // registered in the catalog
 	configured        int      // so many of cfg.Members are from the configuration; other brokers mentioned the rest
 	tellMembers       bool     // the world has to hear of the brokers
-	packer            packer
+	packer            *Packer
 	saves             []*group // that want a checkpoint, or are writing one
 	packing           bool     // a task compresses one
 	staging           []*group // whose large checkpoints are being put into the log

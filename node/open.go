@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -63,6 +64,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		tasks:    newTasks(),
 		large:    newLarge(cfg.LargeBytes),
 		arrivals: make(map[arrivalKey][]*arrival),
+		packer:   cmp.Or(cfg.Packer, &Packer{}),
 	}
 	n.autoCreated.used = now.Add(-autoCreateBurst)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)

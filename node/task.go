@@ -4,6 +4,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -39,6 +40,7 @@ type Task struct {
 	machine    machine             // TaskDecode: empty, and nobody's
 	conf       *pb.ConfState       // TaskRepack
 	confIndex  uint64              // TaskRepack
+	packer     *Packer             // see Config.Packer
 
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
@@ -110,11 +112,11 @@ func (t *Task) Do() TaskResult {
 	case TaskEncode:
 		t.encode(&res)
 	case TaskPack:
-		res.Batch = new(packer).pack(bytes.Join(t.Pieces, nil))
+		res.Batch = cmp.Or(t.packer, new(Packer)).pack(bytes.Join(t.Pieces, nil))
 	case TaskRepack:
-		res.Batch, res.Err = new(packer).repack(t.Batch, t.conf, t.confIndex)
+		res.Batch, res.Err = cmp.Or(t.packer, new(Packer)).repack(t.Batch, t.conf, t.confIndex)
 	case TaskDecode:
-		res.checkpoint, res.Err = new(packer).decode(t.Batch, t.machine)
+		res.checkpoint, res.Err = cmp.Or(t.packer, new(Packer)).decode(t.Batch, t.machine)
 	}
 	return res
 }
@@ -219,7 +221,7 @@ func newTasks() tasks {
 // start hands a task to the world; done is called with its result. The world may have changed by then.
 func (n *Node) start(t Task, done func(TaskResult)) {
 	n.tasks.last++
-	t.ID = n.tasks.last
+	t.ID, t.packer = n.tasks.last, n.cfg.Packer
 	n.tasks.pending[t.ID] = done
 	n.out.Tasks = append(n.out.Tasks, t)
 }

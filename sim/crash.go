@@ -201,6 +201,7 @@ func (w *world) config(b *broker) node.Config {
 		cfg.Log.PieceBytes = int(d.Next().Between(100, 2000)) // states are many pieces
 		cfg.Log.ReadBytes = 4 << 10                           // and what is moved at once is little
 	}
+	cfg.Log.Scratch, cfg.Packer = &w.scratch, &w.packer
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
 	return cfg

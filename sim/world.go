@@ -13,6 +13,7 @@ import (
 	"chronik/sim/keyed"
 	"chronik/sim/matrix"
 	"chronik/sim/plan"
+	"chronik/wal"
 )
 
 // world is a run under way: one thread, one heap of events, one virtual clock.
@@ -28,6 +29,8 @@ type world struct {
 	hash      hasher
 	random    raftRandom
 	codecs    kafka.Compressor
+	scratch   wal.Scratch
+	packer    node.Packer
 	net       network
 	brokers   []*broker
 	extra     []*broker // second processes with the id of one of them

@@ -55,7 +55,13 @@ type Options struct {
 	// Owner says whose log this is; opaque to the log, all zeros for nobody's. It stands in the header of each
 	// segment, and Open refuses a file with another one, see ForeignError.
 	Owner Owner
+	// Scratch keeps the memory that Open reads files into for the next Open, if it isn't nil: for a process that opens many
+	// logs, one after the other.
+	Scratch *Scratch
 }
+
+// Scratch is memory of an Open that has ended.
+type Scratch struct{ last, other []byte }
 
 func (o *Options) validate() error {
 	if o.SegmentBytes == 0 {

@@ -36,7 +36,7 @@ type recovery struct {
 	blank []*segmentFile // no valid header
 
 	last    *segmentFile // the segment that the log ends in
-	data    []byte       // its content
+	data    []byte       // its content; until it is found, of the one that was looked at
 	end     int64        // where the log ends in it
 	durable LSN          // highest durable position that a record speaks of
 	epoch   uint32       // of the last record
@@ -73,6 +73,10 @@ func Open(fs FS, opt Options) (*Log, Report, error) {
 		move:     mover{look: true},
 		nextSlot: 1,
 	}}
+	if s := opt.Scratch; s != nil {
+		r.data, r.buf = s.last, s.other
+		defer func() { s.last, s.other = r.data, r.buf }()
+	}
 	for _, step := range []func() error{
 		r.list, r.findLast, r.findLive, r.strays, r.replay, // read
 		r.bootstrap, r.write,
@@ -173,10 +177,11 @@ const (
 func (r *recovery) findLast() error {
 	for n := len(r.files) - 1; n >= 0; n-- {
 		f := r.files[n]
-		data, err := r.read(f, nil, wholeFile)
+		data, err := r.read(f, r.data, wholeFile)
 		if err != nil {
 			return err
 		}
+		r.data = data
 		whole := false
 		end, sealAt, err := r.walk(f, data, func(k int, off int64, _ int, rec *Record) error {
 			whole = whole || k == int(f.head.groups)
@@ -192,7 +197,7 @@ func (r *recovery) findLast() error {
 			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
 		}
 		if whole {
-			return r.setLast(f, data, end, sealAt)
+			return r.setLast(f, end, sealAt)
 		}
 		if r.drop != nil {
 			return corrupt(f.slot.name, end, fmt.Errorf("segment %d is incomplete though segment %d follows it", f.head.seq, r.drop.head.seq))
@@ -206,12 +211,12 @@ func (r *recovery) findLast() error {
 	return nil
 }
 
-func (r *recovery) setLast(f *segmentFile, data []byte, end, sealAt int64) error {
-	r.last, r.data, r.end, f.sealAt = f, data, end, sealAt
+func (r *recovery) setLast(f *segmentFile, end, sealAt int64) error {
+	r.last, r.end, f.sealAt = f, end, sealAt
 	d := r.drop
 	if d == nil {
 		if sealAt == 0 {
-			r.cut(f, data, end, r.epoch)
+			r.cut(f, r.data, end, r.epoch)
 		}
 		return nil
 	}
