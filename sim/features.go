@@ -25,7 +25,7 @@ import (
 //
 //	pair partition leader truncated > voted      at one broker and in one group: the event before, or the last one that isn't
 //	                                             frequent, then the event itself
-//	asked ListOffsets of an outrun leader x8     a request reached such a broker, 8 to 15 times
+//	asked ListOffsets of outrun leader of ... x2 a request reached such a broker, 2 or 3 times; x4: more often
 //	answer Fetch NOT_LEADER_FOR_PARTITION by ... and what it said
 //	fault pause at a new leader of the catalog   whom a fault hit
 //	anchor kill after voted                      what it waited for
@@ -348,7 +348,7 @@ func (f *features) names(r *Result, k *plan.Knobs) []string {
 	//det:ok the names are sorted below
 	for x, n := range f.counts {
 		if (x.kind == featureAsked || x.kind == featureAnswer) && x.role >= roleNew {
-			x.bucket = uint8(bits.Len32(n))
+			x.bucket = uint8(min(bits.Len32(n), 3))
 		}
 		all = append(all, x.String())
 	}

@@ -22,10 +22,11 @@ import (
 	"chronik/sim/plan"
 )
 
-// comparison races a hunt against plain seeds: on the same mutant, in worlds of the same profile, with the same processor
+// comparison races hunts against plain seeds: on the same mutant, in worlds of the same profile, with the same processor
 // time. A trial is one worker's. It ends with the first failure, or when the time is used up; what the hunt itself takes counts.
+// A corpus that was bred on the code without the bug is how a project would use it; what it took doesn't count.
 type comparison struct {
-	corpus  string // that hunts begin with; "": none
+	corpus  string // that further hunts begin with; "": there are none
 	profile string // "": the mutant's own
 	repeats int
 	limit   time.Duration
@@ -33,9 +34,18 @@ type comparison struct {
 	asJSON  bool
 }
 
+// arms are the ways to search that are compared.
+var arms = []string{"seeds", "hunt", "hunt with corpus"}
+
+const (
+	armSeeds = iota
+	armHunt
+	armCorpus
+)
+
 // trial is one search for one mutant.
 type trial struct {
-	Hunt  bool          `json:"hunt"` // else plain seeds
+	Arm   int           `json:"arm"` // see arms
 	Nth   int           `json:"nth"`
 	Found string        `json:"found_by"` // the check; "": nothing failed
 	Runs  int           `json:"runs"`
@@ -48,7 +58,7 @@ func compareHuntCommand(args []string) (bool, error) {
 	flags.Bool("compare", true, "")
 	only := flags.String("mutants", "", "ids, separated by commas")
 	c := comparison{}
-	flags.StringVar(&c.corpus, "corpus", "", "folder of a corpus that hunts begin with")
+	flags.StringVar(&c.corpus, "corpus", "", "folder of a corpus that further hunts begin with")
 	flags.StringVar(&c.profile, "profile", "", "profile of all worlds")
 	flags.IntVar(&c.repeats, "repeats", 10, "trials of each sort")
 	flags.DurationVar(&c.limit, "for", time.Minute, "processor time of a trial")
@@ -81,7 +91,7 @@ func compareHuntCommand(args []string) (bool, error) {
 		return false, err
 	}
 	defer os.RemoveAll(temp)
-	fmt.Printf("%-26s %-10s %-24s %-24s %s\n", "mutant", "profile", "seeds: found, median s", "hunt: found, median s", "runs in a trial, median: seeds, hunt")
+	fmt.Println("mutant                   profile  search            found   median core s  median runs")
 	h := &hunter{root: root, temp: temp}
 	for _, m := range all {
 		if err := c.one(h, m); err != nil {
@@ -121,11 +131,14 @@ func (c *comparison) one(h *hunter, m *mutants.Mutant) error {
 			errs <- failed
 		}()
 	}
-	var sorts [2][]*trial
+	var trials []*trial
 	for n := range c.repeats {
-		for sort := range sorts {
-			t := &trial{Hunt: sort == 1, Nth: n + 1}
-			sorts[sort] = append(sorts[sort], t)
+		for arm := range arms {
+			if arm == armCorpus && c.corpus == "" {
+				continue
+			}
+			t := &trial{Arm: arm, Nth: n + 1}
+			trials = append(trials, t)
 			jobs <- t
 		}
 	}
@@ -134,46 +147,50 @@ func (c *comparison) one(h *hunter, m *mutants.Mutant) error {
 		err = errors.Join(err, <-errs)
 	}
 	if err == nil {
-		c.print(m, profile, sorts)
+		c.print(m, profile, trials)
 	}
 	return err
 }
 
-func (c *comparison) print(m *mutants.Mutant, profile string, sorts [2][]*trial) {
-	if c.asJSON {
-		for _, t := range slices.Concat(sorts[0], sorts[1]) {
-			json.NewEncoder(os.Stdout).Encode(struct {
-				Mutant  string `json:"mutant"`
-				Profile string `json:"profile"`
-				*trial
-			}{m.ID, profile, t})
-		}
-	}
-	var cells [2]string
-	var runs [2]int
-	for i, trials := range sorts {
+func (c *comparison) print(m *mutants.Mutant, profile string, trials []*trial) {
+	for arm, name := range arms {
 		found := 0
-		var times []float64
-		var counts []int
+		var times []time.Duration
+		var runs []int
 		for _, t := range trials {
-			x := c.limit.Seconds() + 1
-			if t.Found != "" {
-				found++
-				x = t.CPU.Seconds()
+			if t.Arm != arm {
+				continue
 			}
-			times, counts = append(times, x), append(counts, t.Runs)
+			if c.asJSON {
+				json.NewEncoder(os.Stdout).Encode(struct {
+					Mutant  string `json:"mutant"`
+					Profile string `json:"profile"`
+					*trial
+				}{m.ID, profile, t})
+			}
+			runs, times = append(runs, t.Runs), append(times, t.CPU)
+			if t.Found == "" {
+				times[len(times)-1] = never
+			} else {
+				found++
+			}
+		}
+		if len(times) == 0 {
+			continue
 		}
 		slices.Sort(times)
-		slices.Sort(counts)
-		median := fmt.Sprintf("%.1f", times[(len(times)-1)/2])
-		if times[(len(times)-1)/2] > c.limit.Seconds() {
+		slices.Sort(runs)
+		middle := (len(times) - 1) / 2
+		median := fmt.Sprintf("%.1f", times[middle].Seconds())
+		if times[middle] == never {
 			median = fmt.Sprintf("over %.0f", c.limit.Seconds())
 		}
-		cells[i] = fmt.Sprintf("%d of %d, %s", found, len(trials), median)
-		runs[i] = counts[(len(counts)-1)/2]
+		fmt.Printf("%-24s %-8s %-16s %3d/%-3d %14s %12d\n", m.ID, profile, name, found, len(times), median, runs[middle])
 	}
-	fmt.Printf("%-26s %-10s %-24s %-24s %d, %d\n", m.ID, profile, cells[0], cells[1], runs[0], runs[1])
 }
+
+// never is longer than all trials.
+const never = time.Duration(1<<63 - 1)
 
 // try runs one trial.
 func (c *comparison) try(program, profile string, t *trial) error {
@@ -182,11 +199,11 @@ func (c *comparison) try(program, profile string, t *trial) error {
 		return err
 	}
 	defer w.close()
-	if !t.Hunt {
+	if t.Arm == armSeeds {
 		return c.plain(w, profile, t)
 	}
 	h := hunt.New(uint64(t.Nth), []string{profile})
-	if c.corpus != "" {
+	if t.Arm == armCorpus {
 		if _, err := loadCorpus(c.corpus, h); err != nil {
 			return err
 		}

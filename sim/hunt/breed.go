@@ -30,7 +30,7 @@ func (h *Hunt) breed(d *draws, f *feature, parent *Kept) *plan.Plan {
 		total += c.weight
 	}
 	var done []string
-	for n := b.wide(1, 8); n > 0; n-- {
+	for n := b.wide(1, 5); n > 0; n-- {
 		x := b.pick(total)
 		c := changes[slices.IndexFunc(changes, func(c change) bool { x -= c.weight; return x < 0 })]
 		before := b.plan.Clone()

@@ -31,6 +31,7 @@ var changes = []change{
 	{"repeat a fault", 2, (*breeder).repeatFault},
 	{"another target", 2, (*breeder).otherTarget},
 	{"a knob", 2, (*breeder).knob},
+	{"other clocks", 2, (*breeder).otherClocks},
 	{"splice", 2, (*breeder).splice},
 	{"pin a client", 2, (*breeder).pinClient},
 	{"crowd calls", 4, (*breeder).crowdCalls},
@@ -213,7 +214,7 @@ func (b *breeder) group() uint64 {
 func (b *breeder) knob() {
 	k, o := &b.plan.Knobs, b.sibling().Knobs
 	small := b.lets() // then little may be retained, as nothing else is let go
-	switch b.pick(14) {
+	switch b.pick(15) {
 	case 0:
 		k.HotEntries = o.HotEntries
 	case 1:
@@ -244,6 +245,15 @@ func (b *breeder) knob() {
 		k.WriteLatency, k.ReadLatency = o.WriteLatency, o.ReadLatency
 	case 13:
 		k.RestartTime, k.StepCost = o.RestartTime, o.StepCost
+	case 14:
+		k.Tick, k.ElectionTicks, k.HeartbeatTicks = o.Tick, o.ElectionTicks, o.HeartbeatTicks
+	}
+}
+
+// otherClocks takes the clocks of a new plan. Where ages are judged they were drawn with care.
+func (b *breeder) otherClocks() {
+	if o := b.sibling(); o.Brokers == b.plan.Brokers && b.plan.Knobs.ClockPatience == 0 && o.Knobs.ClockPatience == 0 {
+		b.plan.Clocks = slices.Clone(o.Clocks)
 	}
 }
 
@@ -303,31 +313,45 @@ func (b *breeder) moment() plan.Duration {
 	return b.within()
 }
 
-// crowdCalls repeats some calls in quick succession.
+// crowdCalls repeats some calls in quick succession, most often while a fault lasts, and about one partition.
 func (b *breeder) crowdCalls() {
-	from, gap := b.moment(), b.span(millisecond, 200*millisecond)
-	id := nextID(b.plan.Calls, func(c *plan.Call) int { return c.ID })
 	some := b.someCalls()
 	if len(some) == 0 {
 		return
 	}
-	for n := range b.wide(4, 64) {
+	id := nextID(b.plan.Calls, func(c *plan.Call) int { return c.ID })
+	many := b.wide(8, 64)
+	from, gap := b.moment(), b.span(millisecond, 200*millisecond)
+	if f := b.someFault(b.plan); f != nil && f.After == nil && b.chance(3, 4) {
+		from = f.At
+		gap = max(min(f.For, 5*second)/plan.Duration(many), 100*microsecond) / microsecond * microsecond
+	}
+	one, like := b.chance(3, 4), b.plan.Calls[some[0]]
+	for n := range many {
 		if len(b.plan.Calls) >= mostCalls {
 			return
 		}
 		c := b.plan.Calls[some[b.below(len(some))]]
+		if one {
+			c.Topic, c.Partition = like.Topic, like.Partition
+		}
 		c.ID, c.At = id+int(n), min(from+plan.Duration(n)*gap, b.plan.Safety)
 		b.plan.Calls = append(b.plan.Calls, c)
 	}
 }
 
-// someCalls are the places of a few ordinary calls.
+// someCalls are the places of a few ordinary calls, of several kinds if there are.
 func (b *breeder) someCalls() (places []int) {
 	if len(b.plan.Calls) == 0 {
 		return nil
 	}
 	for range 16 {
-		if i := b.below(len(b.plan.Calls)); ordinary(&b.plan.Calls[i]) && !slices.Contains(places, i) {
+		i := b.below(len(b.plan.Calls))
+		c := &b.plan.Calls[i]
+		alike := func(place int) bool {
+			return b.plan.Calls[place].Kind == c.Kind && b.plan.Calls[place].Client == c.Client
+		}
+		if ordinary(c) && !slices.ContainsFunc(places, alike) {
 			places = append(places, i)
 		}
 		if len(places) == 4 {

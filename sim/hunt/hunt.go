@@ -51,16 +51,41 @@ type feature struct {
 	best  []*Kept
 }
 
-// kind is the features whose first word is the same. One is drawn before a feature is, so that those with many features
-// don't crowd out the others.
+// kind is a sort of features. One is drawn before a feature is, so that those with many features don't crowd out the others.
 type kind struct {
-	name     string
+	number   int // see kindOf
 	weight   int64
 	features []*feature
 }
 
-// weights say how much a kind of feature is worth: a request that meets a deposed leader is closer to a bug than a knob.
-var weights = map[string]int64{"asked": 4, "answer": 4, "pair": 6, "fault": 2, "anchor": 1, "count": 1, "knob": 1}
+// The kinds: requests that meet a leader which shouldn't answer, or not yet; then by the first word. A request that meets a deposed
+// leader is closer to a bug than a knob is; but the catalog is asked everywhere, and may be told what is old.
+var weights = []struct {
+	name   string
+	weight int64
+}{
+	{"outrun leader", 8},
+	{"deposed leader", 6},
+	{"new leader", 4},
+	{"pair", 8},
+	{"fault", 2},
+	{"asked", 1},
+	{"answer", 1},
+	{"anchor", 1},
+	{"count", 1},
+	{"knob", 1},
+}
+
+// kindOf is the place of a feature's kind among the weights, -1 if nobody knows it.
+func kindOf(name string) int {
+	first, rest, _ := strings.Cut(name, " ")
+	for i, w := range weights {
+		if w.name == first || (first == "asked" || first == "answer") && strings.Contains(rest, w.name) && !strings.Contains(rest, "of catalog") {
+			return i
+		}
+	}
+	return -1
+}
 
 // New begins a search among the worlds of some profiles.
 func New(seed uint64, profiles []string) *Hunt {
@@ -145,11 +170,15 @@ func (h *Hunt) add(name string) *feature {
 	f := &feature{name: name}
 	h.byName[name] = f
 	h.features = append(h.features, f)
-	first, _, _ := strings.Cut(name, " ")
-	i := slices.IndexFunc(h.kinds, func(k *kind) bool { return k.name == first })
+	n := kindOf(name)
+	i := slices.IndexFunc(h.kinds, func(k *kind) bool { return k.number == n })
 	if i < 0 {
 		i = len(h.kinds)
-		h.kinds = append(h.kinds, &kind{name: first, weight: max(weights[first], 1)})
+		k := &kind{number: n, weight: 1}
+		if n >= 0 {
+			k.weight = weights[n].weight
+		}
+		h.kinds = append(h.kinds, k)
 	}
 	h.kinds[i].features = append(h.kinds[i].features, f)
 	return f
