@@ -665,6 +665,9 @@ func TestCrashes(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "incarnations") {
 			for range rapid.IntRange(0, 400).Draw(t, "actions") {
 				w.act()
+				if err := w.log.Check(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			w.crash()
 			w.reopen()

@@ -263,7 +263,7 @@ func flush(l *Log, fs FS) error {
 		l.RequestSync() // moves append more
 		op, ok := l.Next()
 		if !ok {
-			return nil
+			return l.Check()
 		}
 		if err := l.Done(Do(fs, op)); err != nil {
 			return err
