@@ -2,7 +2,10 @@
 
 package step
 
-import "container/heap"
+import (
+	"container/heap"
+	"fmt"
+)
 
 // Deadlines calls functions at a time, ordered by (time, order of arrival).
 type Deadlines struct {
@@ -78,4 +81,14 @@ func (h *deadlineHeap) Pop() any {
 	*h = old[:len(old)-1]
 	d.pos = -1
 	return d
+}
+
+// Check looks at the order of deadlines, and whether each knows its place.
+func (d *Deadlines) Check() error {
+	for i, dl := range d.heap {
+		if dl.pos != i || i > 0 && d.heap.Less(i, (i-1)/2) {
+			return fmt.Errorf("the deadline at position %d says %d, and is due at %d", i, dl.pos, dl.At)
+		}
+	}
+	return nil
 }
