@@ -103,6 +103,7 @@ func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
 	f.coldWait = entryWait{request: r, again: f.wake}
+	r.fetch = f
 	r.onEnd(f.unpark)
 	f.merge(func() {
 		f.try()

@@ -41,6 +41,7 @@ type request struct {
 
 	settled bool // it is answered
 
+	fetch    *fetch   // what it asks for, if it is one
 	charge   int64    // of large.memory
 	encoding encoding // of its answer by a task; 0 if none is needed
 	answer   Task     // which waits for its turn
