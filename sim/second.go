@@ -104,8 +104,12 @@ func (w *world) sendBack(b *broker, m node.Envelope) {
 	if i < 0 {
 		return
 	}
-	if t, _ := w.net.arrivals(w.now, b.number, int(m.To)); t != node.Never {
+	t, again := w.net.arrivals(w.now, b.number, int(m.To))
+	if t != node.Never {
 		w.schedule(event{at: t, kind: evMessage, broker: w.extra[i], from: b.number, pieces: m.Pieces, hash: hashOfPieces(m.Pieces)})
+	}
+	if again != node.Never { // it comes only once
+		w.net.links[b.number][m.To].queued--
 	}
 }
 
