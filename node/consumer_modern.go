@@ -84,6 +84,9 @@ func (g *modernGroup) commit(d *draft, done func(error)) {
 		if err == nil && d.epoch != d.state.Epoch {
 			g.node.event(Event{Kind: EventGroupGeneration, Group: g.of.coordinator.group.id, N: int64(d.state.Epoch), Text: g.of.id})
 		}
+		for i := 0; err == nil && i < len(d.removed); i++ {
+			g.forget(d.removed[i])
+		}
 		done(err)
 		g.goOn()
 	})
@@ -357,8 +360,7 @@ func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) 
 			}
 			back := *old
 			back.ID, back.Epoch, back.Previous = req.MemberID, joinEpoch, joinEpoch
-			d.remove(old.ID)
-			g.forget(old.ID)
+			d.remove(old.ID) // its session goes on until that is committed: this heartbeat may yet be refused
 			d.put(&back)
 			return &back, nil
 		}

@@ -270,6 +270,22 @@ func TestModernStaticMembers(t *testing.T) {
 	o.expect("INVALID_REQUEST", dynamic.say(awayEpoch))
 }
 
+// A static member that is away keeps its session when the one that comes in its place is refused. Without one it would keep its
+// partitions for ever.
+func TestModernStaticMemberWhoseHeirIsRefused(t *testing.T) {
+	o := newModernGroups(t)
+	a, b, heir := o.modern(11), o.modern(12), o.modern(22)
+	one, two, bad := "one", "two", "("
+	a.instance, b.instance, heir.instance, heir.regex = &one, &two, &two, &bad
+	o.expect("NONE", a.beat(), b.beat(), a.beat(), a.beat(), b.beat(), b.say(awayEpoch))
+	o.expect("INVALID_REGULAR_EXPRESSION", heir.beat())
+	for range 5 {
+		o.pass(500 * time.Millisecond)
+		o.expect("NONE", a.beat())
+	}
+	o.want("nobody came in its place", "p0 p1 p2 p3 p4 p5", a.has())
+}
+
 // TestModernSubscriptions: by name, by regular expression, and when topics come, grow and go.
 func TestModernSubscriptions(t *testing.T) {
 	o := newModernGroups(t)
