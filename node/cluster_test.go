@@ -112,6 +112,7 @@ func (c *many) round() {
 		m.in = Input{}
 		in.Now, in.UnixMs = c.now, c.unixMs+m.aheadMs
 		out := m.node.Step(&in)
+		checkNotes(c.t, m.node, out)
 		if c.watch != nil {
 			c.watch(&in, out)
 		}

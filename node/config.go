@@ -88,8 +88,7 @@ type Config struct {
 	// (producer.id.expiration.ms). Default 1 day.
 	ProducerExpiration time.Duration
 
-	// CheckStates is for tests: a state that was written in pieces is compared with the same written at once, and what is
-	// counted at each change with a sum.
+	// CheckStates is for tests: a state that was written in pieces is compared with the same written at once.
 	CheckStates bool
 
 	// MaxGroupOffsets bounds the offsets that a group may have, default 100000, and GroupOffsetBytes what those of all groups

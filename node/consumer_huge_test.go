@@ -205,6 +205,7 @@ func TestAnAbsurdAssignmentIsRefused(t *testing.T) {
 func TestManyGroupsChangeTheirCoordinator(t *testing.T) {
 	const groups, members = 20_000, 3
 	o := newGroups(t, nil)
+	o.byHand = true
 	c := o.coordinator()
 	value := classicOf(members, 10)
 	for begin := 0; begin < groups; begin += 1000 {

@@ -48,6 +48,7 @@ func TestUnknownRecordsOfGroups(t *testing.T) {
 	}
 	for name, r := range records {
 		o := newGroups(t, nil)
+		o.byHand = true
 		if o.node.catalog.byName["t"] == nil {
 			o.create("t")
 		}

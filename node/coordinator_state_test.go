@@ -78,6 +78,7 @@ func TestUnfinishedRebalanceIsForgotten(t *testing.T) {
 // TestLostLeadership: whoever waits for the coordinator is sent away when it no longer is one.
 func TestLostLeadership(t *testing.T) {
 	o := newGroups(t, nil)
+	o.byHand = true
 	a, b := o.consumer(11), o.consumer(12)
 	o.stable(a, b)
 	joinB := o.begin(12, b.joinRequest(9))

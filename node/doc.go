@@ -31,13 +31,14 @@
 //	                request_end.go
 //	a partition     partition.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
 //	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
-//	                sparse.go producer.go producers.go codec.go
+//	                sparse.go producer.go producers.go records_check.go codec.go
 //	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
 //	                catalog_state.go configured.go topic_ids.go placement.go placing.go
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
 //	the disk        space.go admission.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go
+//	what is noted   check.go check_*.go (is it what it stands for? Each type's own method check)
 //
 // For some rooms a test checks what they may use of the others (TestRooms, ADR 12).
 //

@@ -75,6 +75,7 @@ type one struct {
 	total, longest Work          // of steps: all together, and the one that did most
 	slowest        time.Duration // of the steps
 	look           func(*Output) // at each step; nil: nobody does
+	byHand         bool          // the test changes states by hand, so what is noted of them isn't checked
 	t              *testing.T
 	dir            memDir
 	cfg            Config
@@ -143,6 +144,9 @@ func (o *one) tick(in Input) bool {
 	begun := time.Now()
 	out := o.node.Step(&in)
 	o.slowest = max(o.slowest, time.Since(begun))
+	if !o.byHand {
+		checkNotes(o.t, o.node, out)
+	}
 	o.results, o.done = nil, nil
 	o.tally(out.Work)
 	if o.look != nil {

@@ -188,9 +188,6 @@ func (n *Node) tick() {
 	}
 	n.nextTick = n.now.Add(n.cfg.TickInterval)
 	n.ticks++
-	if n.cfg.CheckStates {
-		n.checkHot()
-	}
 	n.tickFounding()
 	n.ticking = true
 	n.ticked = append(n.ticked[:0], n.groups...)
@@ -318,17 +315,6 @@ func (n *Node) evict() {
 	}
 }
 
-// checkHot compares the bytes of hot entries, as they are counted, with what the groups have.
-func (n *Node) checkHot() {
-	sum := int64(0)
-	for _, g := range n.groups {
-		for i := range g.view.hot {
-			sum += entryBytes(g.view.hot[i])
-		}
-	}
-	step.Assert(sum == n.hotBytes, "the groups have %d bytes of hot entries, %d are counted", sum, n.hotBytes)
-}
-
 // mostStuck is how many groups with nothing to evict are looked at in a step. The next step goes on.
 const mostStuck = 100
 
@@ -389,7 +375,10 @@ func (n *Node) end(in *Input) *Output {
 	if n.busy() {
 		n.out.Wake = n.now
 	}
-	n.out.End = n.ended
+	if n.out.End = n.ended; n.ended == nil {
+		err := n.checkCounts()
+		step.Assert(err == nil, "what a step leaves is counted: %v", err)
+	}
 	n.out.Stopped = n.stopping && (n.now >= n.stopBy || n.lastLSN > 0 && n.log.Durable() >= n.lastLSN)
 	return &n.out
 }

@@ -61,6 +61,7 @@ func TestSilentProducersAreForgotten(t *testing.T) {
 // However many producers are silent, an entry names only so many of them.
 func TestManyProducersAreForgottenInPieces(t *testing.T) {
 	o := newOne(t, func(cfg *Config) { cfg.ProducerExpiration = time.Second })
+	o.byHand = true
 	o.create("t")
 	o.produce("t", batch(1, 0, 0, "x"))
 	p := o.node.partitions[o.node.catalog.partition("t", 0).Group]

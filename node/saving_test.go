@@ -109,6 +109,7 @@ func (o *one) partitionOf(topic string) (*group, *partition) {
 func TestLargeStatesTakeManySteps(t *testing.T) {
 	const ids = 100_000
 	o := newOne(t, func(c *Config) { c.CheckpointEntries, c.CheckStates, c.Log.SegmentBytes = 8, true, 16<<20 })
+	o.byHand = true
 	o.create("t")
 	g, p := o.partitionOf("t")
 	for id := range int64(ids) {

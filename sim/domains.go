@@ -32,4 +32,5 @@ const (
 	domainLie
 	domainAsk
 	domainQuiz
+	domainCheck
 )

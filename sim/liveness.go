@@ -54,6 +54,7 @@ func (w *world) settle() {
 	if len(w.attackers) > 0 {
 		w.checkBounded()
 	}
+	w.checkAllNotes()
 	w.judge.checkChanges(w)
 	w.judgeHistories()
 	w.expected()

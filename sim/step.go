@@ -21,6 +21,7 @@ func (w *world) step(b *broker) {
 	w.random.turn(b)
 	out := b.node.Step(in)
 	w.random.done(b)
+	w.checkNotes(b, out)
 	w.note(0, b, uint64(in.Now))
 	if w.tracing() {
 		w.traceStep(b, in, out)
