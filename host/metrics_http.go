@@ -21,6 +21,7 @@ import (
 //	/healthz  one line: is this broker ready, and what does it lead
 //	/groups   one line per raft group, those with the greatest lag first
 //	/steps    (POST) the longest steps since it was last asked for
+//	/check    (POST) does what the broker has noted agree with what it summarises
 //
 // It answers from before the log is recovered until the broker has ended.
 func (h *Host) serveMetrics(addr string) error {
@@ -37,6 +38,7 @@ func (h *Host) serveMetrics(addr string) error {
 	mux.Handle("GET /healthz", &page{make: h.serveHealth})
 	mux.Handle("GET /groups", &page{make: h.serveGroups})
 	mux.HandleFunc("POST /steps", h.serveSteps)
+	mux.Handle("POST /check", &page{make: h.serveCheck})
 	h.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
@@ -103,6 +105,25 @@ func (h *Host) serveGroups(w http.ResponseWriter, _ *http.Request) {
 	}
 	if left := len(all) - maxGroups; left > 0 {
 		fmt.Fprintf(w, "and %d more\n", left)
+	}
+}
+
+// serveCheck has the loop compare everything that the node has noted. Nothing else happens meanwhile.
+func (h *Host) serveCheck(w http.ResponseWriter, _ *http.Request) {
+	var wrong error
+	groups, began := 0, time.Now()
+	ok := h.metrics.ask(answerTime, func(n *node.Node) {
+		began = time.Now()
+		wrong, groups = n.Check(true), len(n.Groups())
+	})
+	switch took := time.Since(began).Round(time.Microsecond); {
+	case !ok:
+		http.Error(w, "the loop does not answer: it recovers, is stuck, or has ended", http.StatusServiceUnavailable)
+	case wrong != nil:
+		h.cfg.Log.Error("what the broker has noted is wrong (a bug)", "what", wrong)
+		http.Error(w, "wrong, which is a bug: "+wrong.Error(), http.StatusInternalServerError)
+	default:
+		fmt.Fprintf(w, "right: %d groups and all that waits, in %v\n", groups, took)
 	}
 }
 

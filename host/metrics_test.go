@@ -198,6 +198,21 @@ func TestGroupsWithoutALeaderAreListedFirst(t *testing.T) {
 	}
 }
 
+func TestCheckOnRequest(t *testing.T) {
+	h := openBroker(t, 1)
+	run(t, h)
+	waitFor(t, "the loop", func() bool { return scrape(t, h)["chronik_loop_answers"] == 1 })
+	resp, err := http.Post("http://"+h.httpAddr.String()+"/check", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 || !regexp.MustCompile(`^right: 1 groups and all that waits, in `).Match(text) {
+		t.Errorf("/check is %d %q, %v", resp.StatusCode, text, err)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	for _, c := range []struct {
 		v                  node.Stats
