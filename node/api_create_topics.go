@@ -22,8 +22,43 @@ func (n *Node) handleCreateTopics(r *request, m kmsg.Request) {
 	req := m.(*kmsg.CreateTopicsRequest)
 	onceEach(r, req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic }, func(once []kmsg.CreateTopicsRequestTopic, twice map[string]bool) {
 		req.Topics = once
-		n.createTopics(r, req, twice)
+		if n.partitionsIn(req, twice) > maxPartitions {
+			n.refuseCreation(r, req)
+		} else {
+			n.createTopics(r, req, twice)
+		}
 	})
+}
+
+// partitionsIn counts the partitions that a request asks for, without those of topics that it names twice.
+func (n *Node) partitionsIn(req *kmsg.CreateTopicsRequest, twice map[string]bool) (total int) {
+	n.out.Work.Elements += len(req.Topics) / 16
+	for i := range req.Topics {
+		switch t := &req.Topics[i]; {
+		case twice[t.Topic]:
+		case len(t.ReplicaAssignment) > 0:
+			total += len(t.ReplicaAssignment)
+		case t.NumPartitions == -1:
+			total += int(n.cfg.DefaultPartitions)
+		default:
+			total += max(0, int(t.NumPartitions))
+		}
+	}
+	return total
+}
+
+// refuseCreation refuses a request that asks for too many partitions, all of it and whatever else is wrong, as
+// Kafka does (ReplicationControlManager.validateTotalNumberOfPartitions).
+func (n *Node) refuseCreation(r *request, req *kmsg.CreateTopicsRequest) {
+	err := kafka.Errorf(kerr.PolicyViolation, "more than %d partitions in one request; create them with several", maxPartitions)
+	resp := kmsg.NewPtrCreateTopicsResponse()
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
+	n.each(r, len(req.Topics), func(i int) {
+		out := &resp.Topics[i]
+		*out = kmsg.NewCreateTopicsResponseTopic()
+		out.Topic, out.ErrorCode, out.ErrorMessage = req.Topics[i].Topic, code(err), errorText(err)
+		out.NumPartitions, out.ReplicationFactor = -1, -1
+	}, func() { r.reply(resp) })
 }
 
 func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map[string]bool) {
@@ -89,7 +124,7 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, in *kmsg.CreateTopics
 	return &createTopic{Name: in.Topic, Replicas: placement, Configs: configs, Distinct: true}, nil
 }
 
-// maxPartitions bounds one topic, so that a typing error can't take the cluster down.
+// maxPartitions bounds one topic, and all that one request creates, so that a typing error can't take the cluster down.
 const maxPartitions = 10000
 
 func (n *Node) plannedPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID, error) {

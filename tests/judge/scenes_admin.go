@@ -93,6 +93,12 @@ func topicsScene(s *session) {
 		req.Topics = nil
 		return req
 	}())
+	s.row("10001 partitions", onlyCheck(createTopic("t-new", 10001, 1)))
+	many := onlyCheck(createTopic("t-new", 5001, 1))
+	many.Topics = append(many.Topics, createTopic("a/b", 5000, 1).Topics...)
+	s.row("10001 partitions of two topics, one with a bad name", many)
+	many.Topics = append(many.Topics[:1], many.Topics[0], many.Topics[0])
+	s.row("15003 partitions, one name three times", many)
 	late := createTopic("t-late", 1, 1)
 	late.TimeoutMillis = -1
 	s.row("a time-out of -1", onlyCheck(late))
