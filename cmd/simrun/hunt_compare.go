@@ -126,6 +126,7 @@ func (c *comparison) one(h *hunter, m *mutants.Mutant) error {
 			for t := range jobs {
 				if failed == nil {
 					failed = c.try(program, profile, t)
+					c.printTrial(m, profile, t)
 				}
 			}
 			errs <- failed
@@ -152,45 +153,52 @@ func (c *comparison) one(h *hunter, m *mutants.Mutant) error {
 	return err
 }
 
+// printTrial prints a line of JSON as soon as a trial is over, so that an interrupted comparison isn't lost.
+func (c *comparison) printTrial(m *mutants.Mutant, profile string, t *trial) {
+	if c.asJSON {
+		json.NewEncoder(os.Stdout).Encode(struct {
+			Mutant  string `json:"mutant"`
+			Profile string `json:"profile"`
+			*trial
+		}{m.ID, profile, t})
+	}
+}
+
 func (c *comparison) print(m *mutants.Mutant, profile string, trials []*trial) {
 	for arm, name := range arms {
+		var times, runs []int64
 		found := 0
-		var times []time.Duration
-		var runs []int
 		for _, t := range trials {
 			if t.Arm != arm {
 				continue
 			}
-			if c.asJSON {
-				json.NewEncoder(os.Stdout).Encode(struct {
-					Mutant  string `json:"mutant"`
-					Profile string `json:"profile"`
-					*trial
-				}{m.ID, profile, t})
-			}
-			runs, times = append(runs, t.Runs), append(times, t.CPU)
+			runs = append(runs, int64(t.Runs))
 			if t.Found == "" {
-				times[len(times)-1] = never
+				times = append(times, never)
 			} else {
+				times = append(times, int64(t.CPU/time.Millisecond))
 				found++
 			}
 		}
 		if len(times) == 0 {
 			continue
 		}
-		slices.Sort(times)
-		slices.Sort(runs)
-		middle := (len(times) - 1) / 2
-		median := fmt.Sprintf("%.1f", times[middle].Seconds())
-		if times[middle] == never {
-			median = fmt.Sprintf("over %.0f", c.limit.Seconds())
+		text := fmt.Sprintf("%.1f", float64(middle(times))/1000)
+		if middle(times) >= never/2 {
+			text = fmt.Sprintf("over %.0f", c.limit.Seconds())
 		}
-		fmt.Printf("%-24s %-8s %-16s %3d/%-3d %14s %12d\n", m.ID, profile, name, found, len(times), median, runs[middle])
+		fmt.Printf("%-24s %-8s %-16s %3d/%-3d %14s %12d\n", m.ID, profile, name, found, len(times), text, middle(runs))
 	}
 }
 
-// never is longer than all trials.
-const never = time.Duration(1<<63 - 1)
+// never is longer than all trials, in milliseconds.
+const never = int64(1) << 60
+
+// middle is the median of some numbers: the mean of the middle two.
+func middle(numbers []int64) int64 {
+	slices.Sort(numbers)
+	return (numbers[(len(numbers)-1)/2] + numbers[len(numbers)/2]) / 2
+}
 
 // try runs one trial.
 func (c *comparison) try(program, profile string, t *trial) error {
