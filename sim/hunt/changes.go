@@ -403,6 +403,7 @@ func (b *breeder) thinOut() {
 		p.Turns = slices.DeleteFunc(p.Turns, func(t plan.Turn) bool { return t.Kind != plan.TurnStart && b.chance(1, 2) })
 		p.Attacks = slices.DeleteFunc(p.Attacks, func(plan.Attack) bool { return b.chance(1, 2) })
 		p.Lies = slices.DeleteFunc(p.Lies, func(plan.Lie) bool { return b.chance(1, 2) })
+		p.Asks = slices.DeleteFunc(p.Asks, func(plan.Ask) bool { return b.chance(1, 2) })
 	}
 }
 
@@ -428,6 +429,7 @@ func (b *breeder) shorten() {
 	}
 	p.Attacks = slices.DeleteFunc(p.Attacks, func(a plan.Attack) bool { return a.At > end })
 	p.Lies = slices.DeleteFunc(p.Lies, func(l plan.Lie) bool { return l.At > end })
+	p.Asks = slices.DeleteFunc(p.Asks, func(a plan.Ask) bool { return a.At > end })
 	for i := range p.Lists {
 		p.Lists[i].For, p.Lists[i].Ahead = min(p.Lists[i].For, end), min(p.Lists[i].Ahead, end)
 	}
