@@ -160,7 +160,8 @@ func (a *asking) finalSettings(resp *kmsg.DescribeConfigsResponse) {
 	}
 }
 
-// checkSetting demands that a setting is one that was written last, or may have been.
+// checkSetting demands that a setting is one that was written last, or may have been: what was acknowledged while the broker
+// was asked may not have been there yet.
 func (a *asking) checkSetting(topic, name, value string) {
 	possible := []settingWrite{{topic: topic, name: name}}
 	for _, x := range a.world.settings {
@@ -170,7 +171,7 @@ func (a *asking) checkSetting(topic, name, value string) {
 	}
 	for _, x := range possible {
 		if x.value == value && !slices.ContainsFunc(possible, func(y settingWrite) bool {
-			return x.ended != node.Never && y.from >= x.ended && y.ended != node.Never && y != x
+			return x.ended != node.Never && y.from >= x.ended && y.ended <= a.sentAt && y != x
 		}) {
 			return
 		}
