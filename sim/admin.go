@@ -85,6 +85,8 @@ func (c *client) sendCreate(cn *conn, p *pendingCall, t *topicView) {
 	}))
 }
 
+const tenYearsMs = 315_360_000_000
+
 // configsOf lists what a topic is configured with.
 func configsOf(t *plan.Topic) (list []kmsg.CreateTopicsRequestTopicConfig) {
 	set := func(name, value string) {
@@ -97,6 +99,9 @@ func configsOf(t *plan.Topic) (list []kmsg.CreateTopicsRequestTopicConfig) {
 	}
 	if t.RetentionMs > 0 {
 		set("retention.ms", strconv.FormatInt(t.RetentionMs, 10))
+	}
+	if t.Recent {
+		set("message.timestamp.before.max.ms", strconv.Itoa(tenYearsMs))
 	}
 	if t.Keys > 0 {
 		set("cleanup.policy", "compact")

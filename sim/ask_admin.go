@@ -4,8 +4,12 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/sim/plan"
 )
 
 // Asks of administrators. They are refused, or only ask what would be.
@@ -39,16 +43,16 @@ func (a *asking) adminRequest() kmsg.Request {
 		return req
 	case "CreateACLs":
 		req := kmsg.NewPtrCreateACLsRequest()
-		req.Creations = append(req.Creations, kmsg.NewCreateACLsRequestCreation())
+		req.Creations = append(req.Creations, kmsg.NewCreateACLsRequestCreation())[a.pick(2):]
 		return req
 	case "DeleteACLs":
 		req := kmsg.NewPtrDeleteACLsRequest()
-		req.Filters = append(req.Filters, kmsg.NewDeleteACLsRequestFilter())
+		req.Filters = append(req.Filters, kmsg.NewDeleteACLsRequestFilter())[a.pick(2):]
 		return req
 	case "AlterReplicaLogDirs":
 		req := kmsg.NewPtrAlterReplicaLogDirsRequest()
 		d := kmsg.NewAlterReplicaLogDirsRequestDir()
-		d.Dir = []string{"", "nowhere"}[a.pick(2)]
+		d.Dir = []string{"data", "data", "nowhere"}[a.pick(3)]
 		t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
 		t.Topic, t.Partitions = []string{a.spec.Topic, noSuchTopic}[a.pick(4)/3], []int32{a.spec.Partition}
 		d.Topics = append(d.Topics, t)
@@ -177,14 +181,30 @@ func (a *asking) oddResource() (kind kmsg.ConfigResourceType, name string) {
 	return kmsg.ConfigResourceTypeTopic, noSuchTopic
 }
 
+// otherResource has configurations, and is no topic.
+func (a *asking) otherResource() (kind kmsg.ConfigResourceType, name string) {
+	switch a.pick(4) {
+	case 0:
+		return kmsg.ConfigResourceTypeBroker, ""
+	case 1:
+		return kmsg.ConfigResourceTypeBroker, strconv.Itoa(a.broker)
+	case 2:
+		return kmsg.ConfigResourceTypeGroupConfig, strings.Repeat("g", 1<<15-1)
+	}
+	return kmsg.ConfigResourceTypeGroupConfig, "asks-a"
+}
+
 func (a *asking) alterOdd() kmsg.Request {
 	req := kmsg.NewPtrAlterConfigsRequest()
 	r := kmsg.NewAlterConfigsRequestResource()
 	c := kmsg.NewAlterConfigsRequestResourceConfig()
 	c.Name, c.Value = "retention.ms", kmsg.StringPtr("1000")
-	switch a.pick(4) {
+	switch a.pick(5) {
 	case 0:
 		r.ResourceType, r.ResourceName = a.oddResource()
+	case 4:
+		req.ValidateOnly = true
+		r.ResourceType, r.ResourceName = a.otherResource()
 	case 1: // only whether it could be
 		req.ValidateOnly = true
 		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, a.spec.Topic
@@ -208,9 +228,12 @@ func (a *asking) editOdd() kmsg.Request {
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()
 	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
 	c.Name, c.Value = "retention.ms", kmsg.StringPtr("1000")
-	switch a.pick(6) {
+	switch a.pick(7) {
 	case 0:
 		r.ResourceType, r.ResourceName = a.oddResource()
+	case 6:
+		req.ValidateOnly = true
+		r.ResourceType, r.ResourceName = a.otherResource()
 	case 1: // only whether it could be
 		req.ValidateOnly = true
 		r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, a.spec.Topic
@@ -236,7 +259,16 @@ func (a *asking) electOdd() kmsg.Request {
 	req.TimeoutMillis = 1000
 	t := kmsg.NewElectLeadersRequestTopic()
 	t.Topic, t.Partitions = noSuchTopic, []int32{0, 1}
-	switch a.pick(3) {
+	if a.what() == "any" { // it may lead to something
+		t.Topic, t.Partitions = a.spec.Topic, []int32{a.spec.Partition}
+		a.world.judge.wished(a.world, &plan.Call{Kind: plan.CallElect, Topic: a.spec.Topic, Partition: a.spec.Partition}, a.broker)
+		req.Topics = append(req.Topics, t)
+		return req
+	}
+	switch a.pick(4) {
+	case 2: // nobody is elected without an election
+		req.Version, req.ElectionType = max(a.spec.Version, 1), 1
+		return req
 	case 0:
 		req.Version, req.ElectionType = max(a.spec.Version, 1), 1
 		t.Topic = a.spec.Topic

@@ -18,6 +18,9 @@ func (a *asking) describeRequest() kmsg.Request {
 	case "ApiVersions":
 		req := kmsg.NewPtrApiVersionsRequest()
 		req.ClientSoftwareName, req.ClientSoftwareVersion = []string{"sim", "no name"}[a.pick(3)/2], "1"
+		if a.what() == "newer" { // than any that there is
+			req.ClientSoftwareName, req.Version = "sim", 9
+		}
 		return req
 	case "DescribeConfigs":
 		return a.describeConfigs()
@@ -35,7 +38,7 @@ func (a *asking) describeRequest() kmsg.Request {
 		return req
 	case "DescribeQuorum":
 		req := kmsg.NewPtrDescribeQuorumRequest()
-		for _, name := range []string{"__cluster_metadata", noSuchTopic}[a.pick(2):] {
+		for _, name := range [][]string{{"__cluster_metadata"}, {noSuchTopic}, {"__cluster_metadata", noSuchTopic}}[a.pick(3)] {
 			t := kmsg.NewDescribeQuorumRequestTopic()
 			t.Topic, t.Partitions = name, []kmsg.DescribeQuorumRequestTopicPartition{kmsg.NewDescribeQuorumRequestTopicPartition()}
 			req.Topics = append(req.Topics, t)
@@ -104,6 +107,12 @@ func (a *asking) metadata() kmsg.Request {
 		add(kmsg.StringPtr("a/b"), noTopicID)
 		add(topic, noTopicID)
 		req.IncludeClusterAuthorizedOperations, req.IncludeTopicAuthorizedOperations = true, true
+	}
+	if a.topic.Auto { // it may be created
+		req.AllowAutoTopicCreation = a.pick(2) == 1
+		if a.what() == "odd" || a.what() == "twice" {
+			return req
+		}
 	}
 	if req.Version == 0 {
 		req.Version = max(a.spec.Version, 4) // before that, topics are created

@@ -84,6 +84,9 @@ func (a *asking) oddGroup() string {
 // groupNames are the askers' group, maybe twice, and one of the plan's.
 func (a *asking) groupNames() []string {
 	names := []string{a.oddGroup()}
+	if a.pick(3) == 0 {
+		return names
+	}
 	if a.pick(2) == 1 {
 		names = append(names, names[0], "nobody's")
 	}
@@ -107,6 +110,11 @@ func (a *asking) joinOdd() kmsg.Request {
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 1000, 1000
 	p := kmsg.NewJoinGroupRequestProtocol()
 	p.Name = "range"
+	if a.pick(2) == 1 {
+		said := kmsg.NewConsumerMemberMetadata()
+		said.Topics = []string{a.spec.Topic}
+		p.Metadata = said.AppendTo(nil)
+	}
 	req.Protocols = append(req.Protocols, p)
 	switch a.pick(6) {
 	case 0:
@@ -273,7 +281,7 @@ func (a *asking) offsetFetch(simple bool) kmsg.Request {
 func (a *asking) deleteGroups(simple bool) kmsg.Request {
 	req := kmsg.NewPtrDeleteGroupsRequest()
 	if !simple {
-		req.Groups = []string{a.oddGroup(), "nobody's"}
+		req.Groups = []string{a.oddGroup(), "nobody's"}[:1+a.pick(2)]
 		return req
 	}
 	req.Groups = []string{a.group}

@@ -123,6 +123,11 @@ func (a *asking) produce() kmsg.Request {
 			return nil
 		}
 		spec.Records[0].Key = nil
+	case "bad-time":
+		if !a.topic.Recent {
+			return nil
+		}
+		spec.FirstTimestamp = 1000
 	case "nothing":
 		raw = []byte{}
 	case "gap", "zombie":
@@ -133,7 +138,7 @@ func (a *asking) produce() kmsg.Request {
 	if raw == nil {
 		raw = kafka.AppendBatch(nil, spec)
 	}
-	if codec := kafka.Codec(a.pick(4)); a.what() == "no-key" && codec != kafka.CodecNone {
+	if codec := kafka.Codec(a.pick(4)); (a.what() == "no-key" || a.what() == "bad-time") && codec != kafka.CodecNone {
 		raw, _ = a.world.codecs.CompressBatch(raw, codec)
 	}
 	t := kmsg.NewProduceRequestTopic()
@@ -188,7 +193,7 @@ func (a *asking) fetch() kmsg.Request {
 	case "fenced", "future":
 		req.Version = max(a.spec.Version, fetchWithEpoch)
 	case "diverging":
-		p.LastFetchedEpoch = 1 << 30
+		p.LastFetchedEpoch, p.FetchOffset = max(a.epoch, 1)-int32(a.pick(2)), 1<<39
 		req.Version = max(a.spec.Version, 12)
 	case "no-such-id":
 		req.Version = max(a.spec.Version, fetchByID)
@@ -199,6 +204,19 @@ func (a *asking) fetch() kmsg.Request {
 		req.IsolationLevel = int8(a.pick(2))
 	}
 	t.Partitions = append(t.Partitions, p)
+	if a.what() == "several" {
+		t.Partitions = append(t.Partitions, p)
+		for i := range a.topic.Partitions {
+			if p.Partition = i; i != a.spec.Partition {
+				t.Partitions = append(t.Partitions, p)
+			}
+		}
+		groups := kmsg.NewFetchRequestTopic()
+		groups.Topic, groups.TopicID = ownTopic, [16]byte{15: 0xfb}
+		p.Partition = 0
+		groups.Partitions = append(groups.Partitions, p)
+		req.Topics = append(req.Topics, groups)
+	}
 	req.Topics = append(req.Topics, t)
 	return req
 }
@@ -364,6 +382,9 @@ func (a *asking) learned(resp *kmsg.MetadataResponse) {
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		if spec := a.planned(t.Topic, t.ErrorCode); spec != nil {
+			if id, known := a.world.topicIDs[spec.Name]; known && id != t.TopicID && t.TopicID != noTopicID {
+				a.world.noteIDs(id, t.TopicID)
+			}
 			if t.TopicID != noTopicID {
 				a.world.topicIDs[spec.Name] = t.TopicID
 			}

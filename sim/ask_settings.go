@@ -193,6 +193,11 @@ func (w *world) checkOldIDs() {
 
 // finalIDs is about the ids that topics had, and about all topics of the plan by their names.
 func (a *asking) finalIDs(resp *kmsg.MetadataResponse) {
+	for i, id := range a.world.seenIDs {
+		if t := &resp.Topics[i]; t.ErrorCode == 0 && t.TopicID != id {
+			a.world.fail("topic-id", "broker %d is asked for the topic with id %x when all is over, and answers with topic %s, whose id is %x", a.broker, id, textOf(t.Topic), t.TopicID)
+		}
+	}
 	for i := range resp.Topics {
 		for j := range resp.Topics {
 			x, y := &resp.Topics[i], &resp.Topics[j]

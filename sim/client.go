@@ -32,11 +32,14 @@ type client struct {
 
 	producer producerState
 	lanes    []*lane // one per partition produced to
-	serial   serialState
-	moving   string   // a partition that is on the move, as the verifier was told
-	member   *member  // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
-	watcher  *watcher // that this is; nil: another client
-	asks     *asks    // of one that makes the plan's asks; nil: another client
+
+	lingerUntil node.Time // a joint client waits for more batches; 0: it doesn't
+
+	serial  serialState
+	moving  string   // a partition that is on the move, as the verifier was told
+	member  *member  // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	watcher *watcher // that this is; nil: another client
+	asks    *asks    // of one that makes the plan's asks; nil: another client
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -59,6 +62,7 @@ type partitionView struct {
 	epoch    int32 // leader epoch, never back (KIP-320); -1: unknown
 	position int64 // next offset to fetch
 	end      int64 // as the verifier was told
+	nearest  int   // broker from which the leader wants it read; 0: the leader
 }
 
 func newClient(w *world, spec *plan.Client) *client {
@@ -161,6 +165,7 @@ func (c *client) rearm() {
 	}
 	next = c.sooner(next, c.askAgain)
 	next = c.sooner(next, c.producer.retryAt)
+	next = c.sooner(next, c.lingerUntil)
 	for _, l := range c.lanes {
 		if len(l.batches) > 0 {
 			next = c.sooner(next, l.batches[0].began+at(c.spec.GiveUp))

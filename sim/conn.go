@@ -76,6 +76,9 @@ func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func
 	if done != nil {
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
+		if req.Key() == int16(kmsg.ApiVersions) && req.GetVersion() > served[kmsg.ApiVersions].Last {
+			resp.SetVersion(0) // which tells a newer client what is spoken here (KIP-511)
+		}
 		deadline := w.now + patience
 		cn.asked = append(cn.asked, asked{correlation: cn.correlation, req: req, resp: resp, done: done, deadline: deadline})
 		cn.client.wakeAt(deadline)
@@ -174,6 +177,9 @@ func (w *world) receive(e event) {
 	}
 	if w.features != nil {
 		w.features.answered(cn, &a)
+	}
+	if cn.client.asks != nil {
+		cn.client.asks.unlisted = len(w.cells.Unlisted())
 	}
 	w.cells.Answered(a.req, a.resp)
 	a.done(a.resp)

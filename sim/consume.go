@@ -127,6 +127,9 @@ func (c *client) sendSerial(p *pendingCall) {
 	t := c.topic(p.call.Topic)
 	v := &t.partitions[p.call.Partition]
 	to := v.leader
+	if p.call.Kind == plan.CallFetch && v.nearest > 0 {
+		to = v.nearest
+	}
 	if administers(p.call) {
 		if to = c.controller; c.spec.Stays {
 			to = c.spec.Home
@@ -227,6 +230,7 @@ func (c *client) sendFetch(cn *conn, p *pendingCall) {
 	req.MaxWaitMillis = int32(c.draw().LogUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4)))
 	req.MinBytes = 1
 	req.MaxBytes = 1 << 20
+	req.Rack = rackName(c.spec.Rack)
 	bytes := int32(c.draw().LogUniform(1, 1<<20))
 	if c.spec.Joint && p.call.ID%4 == 0 { // named twice: the last counts
 		again := list[0]
@@ -253,6 +257,11 @@ func (c *client) fetched(p *pendingCall, version int16, list []fetching, resp *k
 		c.world.fail("protocol", "a fetch of %d partitions is answered with %d", len(list), answered)
 	}
 	c.fetchedOthers(p, version, list[1:], resp)
+	if c.sentElsewhere(&list[0], p.broker, r) {
+		c.serial.retryAt, p.broker = 0, 0
+		c.again = true
+		return
+	}
 	if !c.takeFetched(p, &list[0], version, r) {
 		c.retrySerial(p)
 		return

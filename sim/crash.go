@@ -154,7 +154,7 @@ func (w *world) config(b *broker) node.Config {
 		ClusterID:         "sim",
 		BrokerID:          node.BrokerID(b.number),
 		Incarnation:       b.diskNumber,
-		Members:           w.members(b),
+		Members:           w.inRacks(w.members(b)),
 		Seed:              uint64(w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 1<<63)),
 		AutoCreateTopics:  true,
 		MaxMessageBytes:   plan.MaxBatchBytes,

@@ -36,9 +36,9 @@ func (m *member) stepClassic() {
 
 func (m *member) joinVersion() int16 {
 	if m.spec.Instance != "" {
-		return [...]int16{9, 5, 7, 8}[m.spec.ID%4]
+		return m.version(kmsg.JoinGroup, [...]int16{9, 5, 7, 8}[m.spec.ID%4], 5)
 	}
-	return [...]int16{9, 2, 5, 4}[m.spec.ID%4]
+	return m.version(kmsg.JoinGroup, [...]int16{9, 2, 5, 4}[m.spec.ID%4], 5)
 }
 
 func (m *member) join(cn *conn) {
@@ -95,7 +95,7 @@ func (m *member) rejoin() { m.phase, m.leads, m.sharing = phaseJoin, false, nil 
 
 func (m *member) sync(cn *conn) {
 	req := kmsg.NewPtrSyncGroupRequest()
-	req.Version = [...]int16{5, 3, 4, 3}[m.spec.ID%4]
+	req.Version = m.version(kmsg.SyncGroup, [...]int16{5, 3, 4, 3}[m.spec.ID%4], 3)
 	req.Group, req.Generation, req.MemberID, req.InstanceID = m.spec.Group, m.epoch, m.id, m.instance()
 	req.ProtocolType, req.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
 	if m.leads {
@@ -191,7 +191,7 @@ func (m *member) assigned(assignment []byte) (names []string) {
 
 func (m *member) beatClassic(cn *conn) {
 	req := kmsg.NewPtrHeartbeatRequest()
-	req.Version = [...]int16{4, 3, 4, 3}[m.spec.ID%4]
+	req.Version = m.version(kmsg.Heartbeat, [...]int16{4, 3, 4, 3}[m.spec.ID%4], 3)
 	req.Group, req.Generation, req.MemberID, req.InstanceID = m.spec.Group, m.epoch, m.id, m.instance()
 	m.busy = true
 	m.beatAt = m.world.now + at(m.spec.Beat)
@@ -224,7 +224,7 @@ func (m *member) leave() {
 		return
 	}
 	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Version = [...]int16{5, 1, 4, 3}[m.spec.ID%4]
+	req.Version = m.version(kmsg.LeaveGroup, [...]int16{5, 1, 4, 3}[m.spec.ID%4], 3)
 	req.Group, req.MemberID = m.spec.Group, m.id
 	req.Members = []kmsg.LeaveGroupRequestMember{{MemberID: m.id}}
 	m.own(nil)

@@ -75,7 +75,7 @@ func (m *member) offsetFetch() *kmsg.OffsetFetchRequest {
 		in.Topics = append(in.Topics, rt)
 	}
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Version = [...]int16{8, 1, 5, 7}[m.spec.ID%4]
+	req.Version = min(m.version(kmsg.OffsetFetch, [...]int16{8, 1, 5, 7}[m.spec.ID%4], 1), 9) // version 10 names topics by their ids
 	if m.spec.Modern {
 		req.Version = [...]int16{9, 10}[m.spec.ID%2]
 	}
@@ -247,9 +247,9 @@ func (m *member) commitVersion() int16 {
 	case m.spec.Modern:
 		return [...]int16{9, 10}[m.spec.ID%2]
 	case m.spec.Instance != "":
-		return [...]int16{8, 7, 9, 8}[m.spec.ID%4]
+		return min(m.version(kmsg.OffsetCommit, [...]int16{8, 7, 9, 8}[m.spec.ID%4], 7), 9)
 	}
-	return [...]int16{8, 2, 6, 9}[m.spec.ID%4]
+	return min(m.version(kmsg.OffsetCommit, [...]int16{8, 2, 6, 9}[m.spec.ID%4], 7), 9) // later ones name topics by their ids
 }
 
 func (m *member) committed(c *staleCommit, places []int, resp *kmsg.OffsetCommitResponse) {

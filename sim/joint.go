@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/checker"
+	"chronik/node"
 	"chronik/sim/plan"
 )
 
@@ -23,6 +24,9 @@ type sending struct {
 
 // sendJoint sends what can be sent, a request for each broker, with a batch of each partition.
 func (c *client) sendJoint() {
+	if !c.lingered() {
+		return
+	}
 	for {
 		type request struct {
 			conn *conn
@@ -59,6 +63,26 @@ func (c *client) sendJoint() {
 			c.sendBatches(r.conn, r.list)
 		}
 	}
+}
+
+// lingered waits a little from the first batch that can be sent on, so that others come to it, as linger.ms does.
+func (c *client) lingered() bool {
+	waits := false
+	for _, l := range c.lanes {
+		waits = waits || c.nextBatch(l) != nil
+	}
+	if !waits {
+		c.lingerUntil = 0
+		return false
+	}
+	if c.lingerUntil == 0 {
+		c.lingerUntil = c.world.now + node.Time(c.draw().Below(int64(100*millisecond)))
+	}
+	if c.world.now < c.lingerUntil {
+		c.wakeAt(c.lingerUntil)
+		return false
+	}
+	return true
 }
 
 // sendBatches sends batches of different partitions in one request.
@@ -234,6 +258,9 @@ func (c *client) fetchedOthers(p *pendingCall, version int16, others []fetching,
 		if r == nil {
 			c.world.fail("protocol", "the answer to a fetch says nothing of %s", partitionName(f.topic.plan.Name, f.partition))
 		}
+		if c.sentElsewhere(f, p.broker, r) {
+			continue
+		}
 		call := *p.call
 		call.Topic, call.Partition = f.topic.plan.Name, f.partition
 		other := *p
@@ -269,10 +296,32 @@ func (c *client) takeFetched(p *pendingCall, f *fetching, version int16, r *kmsg
 	if f.id == f.topic.id || f.id == noTopicID {
 		v.position = max(v.position, next)
 	}
+	epoch := f.epoch
+	if p.broker != v.leader {
+		epoch = -1 // a follower's high watermark is behind its leader's
+	}
 	w.judge.fetched(w, c, p, checker.Fetch{
-		Span: c.span(p), Offset: f.position, LeaderEpoch: f.epoch,
+		Span: c.span(p), Offset: f.position, LeaderEpoch: epoch,
 		Records: records, HighWatermark: r.HighWatermark, LogStart: r.LogStartOffset,
 	})
+	return true
+}
+
+// sentElsewhere notes where a partition is read next: at a replica in the client's rack, if the leader says so, and at the leader
+// again after an error, and from time to time.
+func (c *client) sentElsewhere(f *fetching, broker int, r *kmsg.FetchResponseTopicPartition) bool {
+	v := &f.topic.partitions[f.partition]
+	if broker == v.nearest && (r.ErrorCode != 0 || c.draw().Ratio(1, 8)) {
+		v.nearest = 0
+	}
+	n := int(r.PreferredReadReplica)
+	if r.ErrorCode != 0 || n < 0 {
+		return false
+	}
+	if c.spec.Rack == 0 || c.brokerNumber(r.PreferredReadReplica) == 0 || c.world.rackOf(n) != rackName(c.spec.Rack) || n == broker {
+		c.world.fail("nearest-replica", "client %d of rack %d is sent from broker %d to broker %d of rack %q to read %s", c.spec.ID, c.spec.Rack, broker, n, c.world.rackOf(n), partitionName(f.topic.plan.Name, f.partition))
+	}
+	v.nearest = n
 	return true
 }
 

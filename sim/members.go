@@ -4,6 +4,7 @@ package sim
 
 import (
 	"slices"
+	"strconv"
 
 	"chronik/checker"
 	"chronik/node"
@@ -35,6 +36,28 @@ func (w *world) members(b *broker) []node.Member {
 // machine is where a broker is, for clients and for other brokers.
 func machine(number int) node.Member {
 	return node.Member{ID: node.BrokerID(number), Host: host(number), Port: 9092, Peer: host(number)}
+}
+
+// rackOf is the rack in which a broker is; "" if the plan has none.
+func (w *world) rackOf(number int) string {
+	if w.plan.Racks == 0 {
+		return ""
+	}
+	return rackName(1 + number%w.plan.Racks)
+}
+
+func (w *world) inRacks(members []node.Member) []node.Member {
+	for i := range members {
+		members[i].Rack = w.rackOf(int(members[i].ID))
+	}
+	return members
+}
+
+func rackName(rack int) string {
+	if rack == 0 {
+		return ""
+	}
+	return "r" + strconv.Itoa(rack)
 }
 
 // dial notes at which machines a broker looks for the others.

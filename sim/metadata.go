@@ -134,6 +134,9 @@ func (c *client) learnPartition(t *topicView, version int16, p *kmsg.MetadataRes
 	if c.brokerNumber(p.Leader) == 0 {
 		c.world.fail("metadata", "leader %d of %s/%d is no broker", p.Leader, t.plan.Name, p.Partition)
 	}
+	if v.leader != int(p.Leader) {
+		v.nearest = 0
+	}
 	v.leader, v.epoch = int(p.Leader), p.LeaderEpoch
 	return true
 }

@@ -265,17 +265,6 @@ func (c *client) codec(call *plan.Call) kafka.Codec {
 	return codec
 }
 
-// zstd says that all versions of Produce that the client speaks have zstd.
-func (c *client) zstd() bool {
-	switch c.spec.Versions {
-	case "":
-		return c.produceVersion() >= 7
-	case plan.VersionsNewest:
-		return true
-	}
-	return false
-}
-
 // skewOf is by how many ms a record's timestamp differs from when its call began.
 func (c *client) skewOf(id checker.RecordID) int64 {
 	ms := uint64(c.spec.Skew / millisecond)
@@ -304,6 +293,9 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResp
 		l.sure = true
 		l.noteAck(b)
 		c.endBatch(l, b, checker.OK, r.BaseOffset)
+		if c.spec.Bumps && c.producer.known && c.draw().Ratio(1, 8) { // as clients do after errors that these never get
+			c.newProducer()
+		}
 	case code == kerr.DuplicateSequenceNumber.Code:
 		l.noteAck(b)
 		c.endBatch(l, b, checker.OK, -1)

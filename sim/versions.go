@@ -36,6 +36,34 @@ func (c *client) version(key kmsg.Key, usual, least int16) int16 {
 	return usual
 }
 
+// version is that of a member's next request about its group. Static members need the versions that have their names.
+func (m *member) version(key kmsg.Key, usual, withName int16) int16 {
+	r := served[key]
+	if m.spec.Instance != "" {
+		r.First = withName
+	}
+	switch m.spec.Versions {
+	case plan.VersionsOldest:
+		return r.First
+	case plan.VersionsNewest:
+		return r.Last
+	case plan.VersionsAny:
+		return int16(m.client.draw().Between(int64(r.First), int64(r.Last)))
+	}
+	return usual
+}
+
+// zstd says that all versions of Produce that the client speaks have zstd.
+func (c *client) zstd() bool {
+	switch c.spec.Versions {
+	case "":
+		return c.produceVersion() >= 7
+	case plan.VersionsNewest:
+		return true
+	}
+	return false
+}
+
 // noTopicID is the id of a topic whose id isn't known.
 var noTopicID [16]byte
 

@@ -112,7 +112,7 @@ func (v *visit) metadata(req *kmsg.MetadataRequest) {
 		v.when(t.Topic == nil && req.Version >= 12, "by-id")
 		v.when(i > 0 && t.Topic != nil && req.Topics[i-1].Topic != nil && *t.Topic == *req.Topics[i-1].Topic, "topic-twice")
 	}
-	v.when(req.AllowAutoTopicCreation && len(req.Topics) > 0, "may-create")
+	v.when((req.AllowAutoTopicCreation || req.Version < 4) && len(req.Topics) > 0, "may-create")
 }
 
 // groupOptions is the part of requests about consumer groups.

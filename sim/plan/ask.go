@@ -28,8 +28,8 @@ type AskKind string
 // AskKinds lists them: those of records and offsets, of consumer groups, of administrators, and those that only ask.
 var AskKinds = []AskKind{
 	"Produce/too-large", "Produce/corrupt", "Produce/bad-acks", "Produce/transactional", "Produce/old-format", "Produce/old-zstd", "Produce/no-key",
-	"Produce/nothing", "Produce/brokers-own", "Produce/no-such-topic", "Produce/no-such-id", "Produce/gap", "Produce/zombie",
-	"Fetch/plain", "Fetch/session", "Fetch/beyond", "Fetch/fenced", "Fetch/future", "Fetch/diverging", "Fetch/no-such-topic", "Fetch/no-such-id", "Fetch/brokers-own", "Fetch/rack",
+	"Produce/nothing", "Produce/brokers-own", "Produce/no-such-topic", "Produce/no-such-id", "Produce/gap", "Produce/zombie", "Produce/bad-time",
+	"Fetch/plain", "Fetch/session", "Fetch/beyond", "Fetch/fenced", "Fetch/future", "Fetch/diverging", "Fetch/no-such-topic", "Fetch/no-such-id", "Fetch/brokers-own", "Fetch/rack", "Fetch/several",
 	"ListOffsets/any", "ListOffsets/twice", "ListOffsets/fenced", "ListOffsets/future", "ListOffsets/no-such-time", "ListOffsets/no-such-topic",
 	"OffsetForLeaderEpoch/any", "OffsetForLeaderEpoch/fenced", "OffsetForLeaderEpoch/future", "OffsetForLeaderEpoch/no-such-topic",
 	"DeleteRecords/beyond", "DeleteRecords/no-such-topic", "DeleteRecords/brokers-own",
@@ -40,10 +40,10 @@ var AskKinds = []AskKind{
 	"OffsetCommit/simple", "OffsetFetch/simple", "OffsetDelete/simple", "DeleteGroups/simple",
 	"ConsumerGroupHeartbeat/odd", "DescribeGroups/any", "ListGroups/any", "ConsumerGroupDescribe/any",
 
-	"CreateTopics/odd", "CreatePartitions/odd", "DeleteTopics/odd", "AlterConfigs/odd", "IncrementalAlterConfigs/odd", "AlterConfigs/harmless", "IncrementalAlterConfigs/harmless", "ElectLeaders/odd", "AlterPartitionAssignments/odd",
+	"CreateTopics/odd", "CreatePartitions/odd", "DeleteTopics/odd", "AlterConfigs/odd", "IncrementalAlterConfigs/odd", "AlterConfigs/harmless", "IncrementalAlterConfigs/harmless", "ElectLeaders/odd", "ElectLeaders/any", "AlterPartitionAssignments/odd",
 	"UnregisterBroker/odd", "CreateACLs/any", "DeleteACLs/any", "AlterReplicaLogDirs/any",
 
-	"ApiVersions/any", "DescribeConfigs/any", "DescribeLogDirs/any", "ListPartitionReassignments/any", "DescribeQuorum/any", "DescribeCluster/any", "DescribeProducers/any",
+	"ApiVersions/any", "ApiVersions/newer", "DescribeConfigs/any", "DescribeLogDirs/any", "ListPartitionReassignments/any", "DescribeQuorum/any", "DescribeCluster/any", "DescribeProducers/any",
 	"ListConfigResources/any", "DescribeTopicPartitions/any", "DescribeACLs/any",
 }
 
@@ -81,8 +81,11 @@ func (g *generator) asks() {
 	if !g.chance(1, 3) {
 		return
 	}
-	var kinds []AskKind
+	kinds := slices.Clone(askFamilies[g.pick(int64(len(askFamilies)))])
 	for range g.wide(2, 64) {
+		if len(kinds) > 0 && g.chance(1, 2) {
+			break
+		}
 		kinds = append(kinds, AskKinds[g.pick(int64(len(AskKinds)))])
 	}
 	for range g.wide(4, 100) {
@@ -98,4 +101,12 @@ func (g *generator) asks() {
 		}
 		p.Asks = append(p.Asks, a)
 	}
+}
+
+// askFamilies are kinds that mean something together.
+var askFamilies = [][]AskKind{
+	nil, nil, nil,
+	{"OffsetCommit/simple", "OffsetCommit/simple", "OffsetFetch/simple", "OffsetFetch/simple", "OffsetFetch/simple", "OffsetDelete/simple", "DeleteGroups/simple"},
+	{"AlterConfigs/harmless", "IncrementalAlterConfigs/harmless", "IncrementalAlterConfigs/harmless", "DescribeConfigs/any"},
+	{"JoinGroup/odd", "OffsetDelete/odd", "DeleteGroups/odd", "DescribeGroups/any", "LeaveGroup/odd", "Heartbeat/odd", "SyncGroup/odd", "OffsetCommit/odd", "OffsetFetch/odd"},
 }

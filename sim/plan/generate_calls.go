@@ -77,20 +77,33 @@ func (g *generator) client(idempotent bool) int {
 	return c.ID
 }
 
-// remade has a topic that is deleted made again and deleted again, while others produce to it and read from it.
+// remade has a topic that is deleted made again and deleted again, while others produce to it and read from it, and somebody
+// asks for its id.
 func (g *generator) remade() {
 	p := g.plan
-	for _, c := range slices.Clone(p.Calls) {
-		if c.Kind == CallDelete && c.Topic != "churn" && !p.Topic(c.Topic).Auto { // whoever asks about that makes it
-			for i := range g.between(1, 4) {
-				again := Call{At: Duration(g.between(int64(c.At), int64(max(p.Safety, c.At)))), Client: c.Client, Kind: CallCreate, Topic: c.Topic}
-				if i%2 == 1 {
-					again.Kind = CallDelete
-				}
-				g.call(again)
-			}
-			return
+	i := slices.IndexFunc(p.Calls, func(c Call) bool { return c.Kind == CallDelete && !p.Topic(c.Topic).Auto }) // whoever asks about one that is Auto makes it
+	if i < 0 {
+		return
+	}
+	first := p.Calls[i]
+	later := func() Duration { return Duration(g.between(int64(first.At), int64(max(p.Safety, first.At)))) }
+	for n := range g.between(1, 4) {
+		again := Call{At: later(), Client: first.Client, Kind: CallCreate, Topic: first.Topic}
+		if n%2 == 1 {
+			again.Kind = CallDelete
 		}
+		g.call(again)
+	}
+	for range g.wide(2, 32) {
+		c := Call{At: later(), Client: p.Clients[g.pick(int64(len(p.Clients)))].ID, Kind: CallFetch, Topic: first.Topic}
+		if g.chance(1, 2) {
+			c.Kind, c.Records, c.Size = CallProduce, int(g.wide(1, 4)), MinValue
+			c.Acks = g.acks(c.Client)
+		}
+		g.call(c)
+	}
+	for range 8 {
+		p.Asks = append(p.Asks, Ask{ID: len(p.Asks) + 1, At: later(), Kind: "Metadata/all", Version: 12, Topic: first.Topic})
 	}
 }
 
@@ -103,8 +116,21 @@ func (g *generator) habits() {
 	if g.chance(1, 2) {
 		g.remade()
 	}
+	p := g.plan
+	racks := g.chance(1, 3)
+	if racks {
+		p.Racks = int(g.between(1, 3))
+	}
+	for i := range p.Topics {
+		t := &p.Topics[i]
+		t.Recent = !t.Auto && !g.prof.clumsy && g.chance(1, 4)
+	}
+	for i := range p.Members {
+		if m := &p.Members[i]; !m.Modern && g.chance(1, 2) {
+			m.Versions = versions[g.pick(4)]
+		}
+	}
 	share := g.between(1, 3) // thirds of the clients
-	versions := []string{VersionsOldest, VersionsNewest, VersionsAny}
 	speaks, joins, bumps, wraps, skews := g.chance(1, 2), g.chance(1, 2), g.chance(1, 2), g.chance(1, 3), g.chance(1, 2)
 	for i := range g.plan.Clients {
 		if g.pick(3) >= share {
@@ -112,12 +138,15 @@ func (g *generator) habits() {
 		}
 		c := &g.plan.Clients[i]
 		if speaks {
-			c.Versions = versions[g.pick(3)]
+			c.Versions = versions[1+g.pick(3)]
 		}
 		c.Joint = joins && g.chance(2, 3)
 		c.Bumps = bumps && c.Idempotent && g.chance(2, 3)
 		if wraps && c.Idempotent {
 			c.Wraps = int32(g.wide(1, 200))
+		}
+		if racks {
+			c.Rack = int(g.upTo(int64(p.Racks)))
 		}
 		if skews && g.chance(2, 3) {
 			c.Skew = g.span(millisecond, 10*second)

@@ -22,6 +22,8 @@ type Member struct {
 	Commit    Duration `json:"commit"`  // between commits
 	Timeout   Duration `json:"timeout"` // of one request on the wire
 	Home      int      `json:"home"`    // the broker that is asked first
+
+	Versions string `json:"versions,omitempty"` // of its group's requests, in the classic protocol; as Client.Versions
 }
 
 // Kinds of Turn.
@@ -48,6 +50,9 @@ const ShortestSession = second
 func (p *Plan) validateMembers() error {
 	ids, modern := make(map[int]bool), make(map[string]bool)
 	for _, m := range p.Members {
+		if !slices.Contains(versions, m.Versions) {
+			return fmt.Errorf("member %d: versions must be one of %q", m.ID, versions)
+		}
 		if m.ID < 1 || ids[m.ID] || m.Group == "" || m.Session < ShortestSession || m.Rebalance < millisecond || m.Beat < millisecond ||
 			m.Commit < millisecond || m.Timeout < millisecond || m.Home < 1 || m.Home > p.Brokers {
 			return fmt.Errorf("member %d: id must be unique and positive, group not empty, session at least %v, the other times at least 1ms, home a broker", m.ID, ShortestSession)

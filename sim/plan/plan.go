@@ -60,7 +60,8 @@ type Plan struct {
 	// Expect names events of the node that have to happen in the run: what a scenario is about. A run
 	// in which one doesn't proves nothing, and fails.
 	Expect  []string `json:"expect,omitempty"`
-	Safety  Duration `json:"safety"` // how long faults last; then everything is healed and judged
+	Safety  Duration `json:"safety"`          // how long faults last; then everything is healed and judged
+	Racks   int      `json:"racks,omitempty"` // brokers are in so many, in turn; 0: in none
 	Knobs   Knobs    `json:"knobs"`
 	Clocks  []Clock  `json:"clocks"` // one per broker
 	Topics  []Topic  `json:"topics"`
@@ -130,8 +131,9 @@ type Topic struct {
 	Partitions int32  `json:"partitions"`
 	Replicas   int16  `json:"replicas"`
 	Auto       bool   `json:"auto"`
-	Grows      bool   `json:"grows,omitempty"` // it may get more partitions, which nobody uses
-	Late       bool   `json:"late,omitempty"`  // nobody makes it before the liveness phase
+	Grows      bool   `json:"grows,omitempty"`  // it may get more partitions, which nobody uses
+	Late       bool   `json:"late,omitempty"`   // nobody makes it before the liveness phase
+	Recent     bool   `json:"recent,omitempty"` // records whose timestamps are ten years behind are refused
 
 	RetentionBytes int64 `json:"retention_bytes,omitempty"` // retention.bytes; 0: the broker's default, for ever
 	RetentionMs    int64 `json:"retention_ms,omitempty"`    // retention.ms, likewise
@@ -155,6 +157,7 @@ type Client struct {
 	Bumps    bool     `json:"bumps,omitempty"`    // takes the next epoch of its producer id (KIP-360) instead of a new id
 	Wraps    int32    `json:"wraps,omitempty"`    // sequences begin so many before the last one there is; 0: at 0
 	Skew     Duration `json:"skew,omitempty"`     // timestamps of records are up to so much before or after the call
+	Rack     int      `json:"rack,omitempty"`     // in which it is, from 1, and reads from a replica there if the leader says so; 0: it doesn't say
 }
 
 // Which versions of its requests a client speaks.
@@ -163,6 +166,8 @@ const (
 	VersionsNewest = "newest" // the last
 	VersionsAny    = "any"    // each request another one
 )
+
+var versions = []string{"", VersionsOldest, VersionsNewest, VersionsAny}
 
 // FounderCount is how many brokers found the cluster.
 func (p *Plan) FounderCount() int {

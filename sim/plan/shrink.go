@@ -105,6 +105,9 @@ func (s *shrinker) unused() {
 	fewer(func(p *Plan) *[]Client { return &p.Clients }, s)
 	fewer(func(p *Plan) *[]Member { return &p.Members }, s)
 	s.try(func(p *Plan) { p.Watcher = nil })
+	if s.best.Racks > 0 {
+		s.try(func(p *Plan) { p.Racks = 0 })
+	}
 	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
 	for s.try(func(p *Plan) {
 		p.Brokers--
@@ -147,12 +150,13 @@ func (s *shrinker) plain() {
 // habits makes a client a usual one, as far as the plan still fails.
 func (s *shrinker) habits(i int) {
 	for _, change := range []func(*Client){
-		func(c *Client) { c.Versions, c.Joint, c.Bumps, c.Wraps, c.Skew = "", false, false, 0, 0 },
+		func(c *Client) { c.Versions, c.Joint, c.Bumps, c.Wraps, c.Skew, c.Rack = "", false, false, 0, 0, 0 },
 		func(c *Client) { c.Versions = "" },
 		func(c *Client) { c.Joint = false },
 		func(c *Client) { c.Bumps = false },
 		func(c *Client) { c.Wraps = 0 },
 		func(c *Client) { c.Skew = 0 },
+		func(c *Client) { c.Rack = 0 },
 	} {
 		plainer := s.best.Clients[i]
 		if change(&plainer); plainer != s.best.Clients[i] {

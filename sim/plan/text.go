@@ -27,6 +27,9 @@ func (p *Plan) Bytes() []byte {
 		field("expect", p.Expect, ",")
 	}
 	field("safety", p.Safety, ",")
+	if p.Racks > 0 {
+		field("racks", p.Racks, ",")
+	}
 	field("knobs", p.Knobs, ",")
 	if p.Watcher != nil {
 		field("watcher", p.Watcher, ",")

@@ -42,8 +42,8 @@ func (p *Plan) Validate() error {
 			c.Home < 1 || c.Home > p.Brokers {
 			return fmt.Errorf("client %d: id must be unique and positive, in_flight positive, give_up >= timeout >= 1ms, home a broker", c.ID)
 		}
-		if !slices.Contains([]string{"", VersionsOldest, VersionsNewest, VersionsAny}, c.Versions) || c.Wraps < 0 || c.Skew < 0 {
-			return fmt.Errorf("client %d: versions must be empty, oldest, newest or any, wraps and skew not negative", c.ID)
+		if !slices.Contains(versions, c.Versions) || c.Wraps < 0 || c.Skew < 0 || c.Rack < 0 {
+			return fmt.Errorf("client %d: versions must be one of %q, wraps, skew and rack not negative", c.ID, versions)
 		}
 		clients[c.ID] = true
 	}
