@@ -283,7 +283,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		return
 	}
 	ahead := in.FetchOffset > p.highWatermark
-	if in.FetchOffset < p.logStart() || ahead && !p.follows() {
+	if in.FetchOffset < p.logStart() || ahead && !p.mayLag() {
 		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
 		return
 	}
@@ -337,8 +337,8 @@ func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTop
 // diverged answers a client whose last record is of an epoch that ended earlier here: it has to
 // truncate what it has (KIP-595).
 func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition) bool {
-	if in.LastFetchedEpoch < 0 || a.fetch.req.Version < 12 || p.follows() && in.FetchOffset > p.highWatermark {
-		return false // a follower can't judge what it hasn't applied yet
+	if in.LastFetchedEpoch < 0 || a.fetch.req.Version < 12 || p.mayLag() && in.FetchOffset > p.highWatermark {
+		return false // who hasn't applied something yet can't judge it
 	}
 	epoch, end := p.epochEnd(in.LastFetchedEpoch)
 	if epoch == in.LastFetchedEpoch && end >= in.FetchOffset {

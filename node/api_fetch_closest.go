@@ -30,6 +30,10 @@ func (n *Node) followerFor(topic string, index int32) *partition {
 // follows reports whether this replica answers as a follower.
 func (p *partition) follows() bool { return p.group.role != raft.StateLeader }
 
+// mayLag reports whether others may have applied, and shown to clients, what this replica hasn't: as a follower it can't know,
+// and as the leader it knows of entries that are committed while its own disk doesn't have them yet.
+func (p *partition) mayLag() bool { return p.follows() || p.group.applied < p.group.commit }
+
 // redirect sends a consumer from the leader to a follower in its rack, if one is there that is well
 // and close behind.
 func (a *fetchAnswer) redirect(p *partition, out *kmsg.FetchResponseTopicPartition) bool {
