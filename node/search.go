@@ -3,6 +3,8 @@
 package node
 
 import (
+	"math"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,13 +19,16 @@ type search struct {
 	list      *listOffsets
 	part      *partition
 	timestamp int64
+	largest   bool  // the newest record of all is looked for
+	above     int64 // largest: no record is as new as this; 0: nothing is known yet
+	misses    int   // largest: so many times no record was as new
 	out       *kmsg.ListOffsetsResponseTopicPartition
 	reader    entryWait
 }
 
 // listByTime answers the first record that is as new as a timestamp, or the newest of all.
 func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *kmsg.ListOffsetsResponseTopicPartition) {
-	s := &search{node: n, list: l, part: p, timestamp: timestamp, out: out}
+	s := &search{node: n, list: l, part: p, timestamp: timestamp, largest: timestamp == timestampMax, out: out}
 	n.tasks.finds.take(l.request.conn, s.begin)
 }
 
@@ -46,18 +51,45 @@ func (s *search) begin() {
 		s.end()
 		return
 	}
-	timestamp := s.timestamp
-	if timestamp == timestampMax {
-		timestamp = p.newest()
-	}
 	s.node.out.Work.Parts += p.places() / 64
-	c, ok := p.seekTime(timestamp)
+	if s.largest {
+		if s.above == 0 {
+			s.above = p.newestBelow(math.MaxInt64) + 1
+		}
+		if s.timestamp = p.newestBelow(s.above); s.misses == mostMisses {
+			s.timestamp = -1 // any record, then those that are newer
+		}
+	}
+	c, ok := p.seekTime(s.timestamp)
 	if !ok {
 		s.end()
 		return
 	}
-	s.timestamp = timestamp
 	s.from(c)
+}
+
+// mostMisses bounds how often the whole partition is looked through in vain.
+const mostMisses = 3
+
+// lower goes on with the next smaller time that a span may have, if the newest of all is looked for and there is none as new as
+// the last one: records that were deleted or compacted still count in the times of their spans.
+func (s *search) lower() {
+	if s.largest && s.out.Offset < 0 && s.timestamp >= 0 && s.out.ErrorCode == 0 {
+		s.above = s.timestamp
+		s.misses++
+		s.begin()
+		return
+	}
+	s.end()
+}
+
+// higher says whether a newer record than the one that was found may come after it.
+func (s *search) higher() bool {
+	if !s.largest || s.out.Timestamp+1 >= s.above {
+		return false
+	}
+	s.timestamp = s.out.Timestamp + 1
+	return true
 }
 
 // from looks for the record from a cursor on.
@@ -82,19 +114,26 @@ func (s *search) from(c cursor) {
 		found := func(res TaskResult) bool { return s.found(b, base, leaderEpoch(e.GetTerm()), res) }
 		if b.Codec() != kafka.CodecNone || !n.inline(len(e.Data)) {
 			n.start(task, func(res TaskResult) {
-				if found(res) {
-					s.end()
-				} else {
+				switch {
+				case !found(res):
 					s.again(c)
+				case s.higher():
+					s.again(at)
+				default:
+					s.end()
 				}
 			})
 			return
 		}
 		if found(task.Do()) {
+			if s.higher() {
+				c = at
+				continue
+			}
 			break
 		}
 	}
-	s.end()
+	s.lower()
 }
 
 // found takes what was found in a batch, and says whether that is the answer. A batch that can't be

@@ -74,11 +74,13 @@ func (s *spans) trim(start int64) {
 	}
 }
 
-// newest returns the largest timestamp of all.
-func (p *records) newest() int64 {
+// newestBelow returns the largest timestamp of a span that is less than a limit, -1 if there is none.
+func (p *records) newestBelow(limit int64) int64 {
 	newest := int64(-1)
 	for i := range p.spans {
-		newest = max(newest, p.spans[i].newest)
+		if n := p.spans[i].newest; n < limit {
+			newest = max(newest, n)
+		}
 	}
 	return newest
 }

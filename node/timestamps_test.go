@@ -169,3 +169,26 @@ func TestUnsetMaxTimestamp(t *testing.T) {
 		t.Errorf("the log starts at %d: old records are still there", p.LogStartOffset)
 	}
 }
+
+// What was deleted still counts in the time of its span, and the newest record is another one.
+func TestNewestRecordAfterADeletion(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	now := int64(o.now) / 1e6
+	for _, deltas := range [][]int64{{0, 500, 20}, {10, 30, 5}, {40}, {7}} {
+		spec := kafka.NewBatchSpec()
+		for _, ms := range deltas {
+			spec.Records = append(spec.Records, kafka.Record{Value: []byte("v"), TimestampDelta: ms})
+		}
+		spec.FirstTimestamp = now
+		if _, e := o.produce("t", kafka.AppendBatch(nil, spec)); e != "NONE" {
+			t.Fatal(e)
+		}
+	}
+	for _, c := range []struct{ below, newest int64 }{{0, 1}, {1, 1}, {2, 6}, {6, 6}, {7, 7}, {8, -1}} {
+		o.deleteRecords("t", c.below)
+		if got := o.offsetAt("t", timestampMax); got != c.newest {
+			t.Errorf("after the deletion of all below %d the newest record is said to be at %d instead of %d", c.below, got, c.newest)
+		}
+	}
+}
