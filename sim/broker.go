@@ -60,6 +60,12 @@ type broker struct {
 	stalledUntil node.Time // the disk finishes nothing before
 	slowness     int64     // the disk takes 1+slowness times as long
 	diskFault    bool      // a write or sync was made to fail in this incarnation
+	cutRate      int64     // of 1000 frames, in which connections of clients break
+	bitsRate     int64     // of 1000 frames with a batch, in which a bit changes
+	tornRate     int64     // of 1000 messages to it, that arrive damaged
+	stepRate     int64     // its steps take so many times as long; 0: as long as they do
+	stillMs      int64     // what its wall clock shows while it stands still, in ms
+	still        int       // so many faults keep its wall clock still
 	silentUntil  node.Time // nothing passes between it and its clients before
 	full         int       // so many faults fill its disk
 	lastFile     string    // that was written
@@ -164,5 +170,8 @@ func (b *broker) virtual(l node.Time) node.Time {
 const unixEpochMs = 1_700_000_000_000
 
 func (b *broker) unixMs(t node.Time) int64 {
+	if b.still > 0 {
+		return b.stillMs
+	}
 	return unixEpochMs + int64(t)/1e6 + b.clock.OffsetMs + b.unixOffsetMs
 }

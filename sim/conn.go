@@ -29,7 +29,9 @@ type conn struct {
 	toBroker    node.Time // arrival of the last frame
 	toClient    node.Time
 	frames      uint64
-	onTheWay    int // answers, if features are noted
+	faulty      uint64 // counts frames that a fault may have hit
+	wrongBits   int    // answers in which a bit changed
+	onTheWay    int    // answers, if features are noted
 }
 
 // asked is a request that waits for its answer.
@@ -107,7 +109,12 @@ func (w *world) arrive(e event) {
 	if !slices.Contains(b.conns, cn) { // the broker's end is closed
 		return
 	}
+	if e.kind == evRequest && w.cutInFrame(b, cn) {
+		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
+		return
+	}
 	if e.kind == evRequest {
+		e.frame = w.withWrongBit(b, cn, e.frame)
 		if w.features != nil && cn.client != nil {
 			w.features.asked(b, e.frame)
 		}
@@ -144,6 +151,10 @@ func (w *world) reply(b *broker, r node.Reply) {
 	w.observe(w.anchor(plan.WorldReplied), b)
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
+	if w.cutInFrame(b, cn) {
+		w.schedule(event{at: t, kind: evConnLost, conn: cn})
+		return
+	}
 	if len(frame) > 0 {
 		if w.features != nil {
 			w.features.replied(cn, b)
@@ -182,6 +193,7 @@ func (w *world) receive(e event) {
 		cn.client.asks.unlisted = len(w.cells.Unlisted())
 	}
 	w.cells.Answered(a.req, a.resp)
+	w.changeBit(e.broker, cn, a.resp)
 	a.done(a.resp)
 	cn.client.advance()
 }

@@ -33,4 +33,6 @@ const (
 	domainAsk
 	domainQuiz
 	domainCheck
+	domainClogs
+	domainDamage
 )

@@ -205,9 +205,37 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		b.unixOffsetMs += f.Rate
 		return f.Rate != 0
 	}
+	if w.disturb(f, b, +1) { // of some of them it shows later, see matters
+		return (f.Kind == plan.FaultFreeze || f.Kind == plan.FaultSlow) && b.node != nil
+	}
 	w.net.change(f, b, +1, w.now+at(f.For))
+	return f.Kind != plan.FaultRing || len(w.brokers) > 3
+}
+
+// disturb switches on (+1) or off (-1) what concerns one broker and acts on some frames, messages or steps only.
+func (w *world) disturb(f *plan.Fault, b *broker, by int64) bool {
+	switch f.Kind {
+	case plan.FaultCut:
+		b.cutRate += by * f.Rate
+	case plan.FaultBits:
+		b.bitsRate += by * f.Rate
+	case plan.FaultTorn:
+		b.tornRate += by * f.Rate
+	case plan.FaultSlow:
+		b.stepRate += by * max(f.Rate, 1)
+	case plan.FaultFreeze:
+		if b.still == 0 {
+			b.stillMs = b.unixMs(w.now)
+		}
+		b.still += int(by)
+	default:
+		return false
+	}
 	return true
 }
+
+// matters notes that a fault that is on made a difference.
+func (w *world) matters(kind plan.FaultKind) { w.result.Faults[kind.Index()].Mattered++ }
 
 func (w *world) slowDisk(f *plan.Fault, b *broker) bool {
 	if f.Kind == plan.FaultStall {
@@ -243,6 +271,8 @@ func (w *world) end(i int, b *broker) {
 	case plan.FaultSlowDisk:
 		b.slowness -= max(f.Rate, 1)
 	default:
-		w.net.change(f, b, -1, w.now)
+		if !w.disturb(f, b, -1) {
+			w.net.change(f, b, -1, w.now)
+		}
 	}
 }

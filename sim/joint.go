@@ -292,6 +292,9 @@ func (c *client) takeFetched(p *pendingCall, f *fetching, version int16, r *kmsg
 	case r.ErrorCode != 0:
 		c.unexpected(p.call, r.ErrorCode, "the fetch")
 	}
+	if c.wrongSum(p.broker, r.RecordBatches) {
+		return false
+	}
 	records, next := c.records(p, f.id, r.RecordBatches)
 	if f.id == f.topic.id || f.id == noTopicID {
 		v.position = max(v.position, next)

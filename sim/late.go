@@ -182,7 +182,7 @@ func (w *world) atItsBroker(wish wish) node.Time {
 		longest += w.patience() / 2
 	}
 	for _, h := range w.held {
-		if (h.kind == plan.FaultPause || h.kind == plan.FaultSilence) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
+		if (h.kind == plan.FaultPause || h.kind == plan.FaultSilence || h.kind == plan.FaultSlow) && h.broker == wish.broker && h.from <= wish.ended+longest && h.to >= wish.from {
 			longest += max(0, h.to-max(h.from, wish.ended))
 		}
 	}
@@ -200,10 +200,14 @@ type hold struct {
 func (w *world) holdUp(f *plan.Fault, b *broker) {
 	h := hold{f.Kind, 0, w.now, w.now + at(f.For)}
 	switch f.Kind {
-	case plan.FaultPause, plan.FaultSilence, plan.FaultClog, plan.FaultStall, plan.FaultSlowDisk, plan.FaultStop:
+	case plan.FaultPause, plan.FaultSilence, plan.FaultClog, plan.FaultStall, plan.FaultSlowDisk, plan.FaultStop, plan.FaultClogs:
 		h.broker = b.number
+	case plan.FaultSlow: // what has come by then waits for its turn
+		h.broker, h.to = b.number, h.to+node.Time(2*second)
 	case plan.FaultTail:
 		h.to += node.Time(4 * second)
+	case plan.FaultNarrow:
+		h.to += mostDelayed
 	default:
 		return
 	}

@@ -92,6 +92,7 @@ func (w *world) heal() {
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
 		b.full, b.disk.full = 0, false
+		b.cutRate, b.bitsRate, b.tornRate, b.stepRate, b.still = 0, 0, 0, 0, 0
 		b.dieAt = 0
 		if b.stopBy != 0 {
 			w.crash(b, false, 0)

@@ -16,7 +16,7 @@ func quietNetwork(brokers int) *network {
 // send lets n messages leave broker 1 for broker 2 and delivers them at once.
 func send(n *network, count int) (arrived, twice int, arrivals []node.Time) {
 	for range count {
-		first, second := n.arrivals(0, 1, 2)
+		first, second := n.arrivals(0, 1, 2, 0)
 		if first != node.Never {
 			arrived++
 			arrivals = append(arrivals, first)
@@ -40,6 +40,8 @@ func TestPartitionsCutTheRightLinks(t *testing.T) {
 		{plan.Fault{Kind: plan.FaultReceives}, "2-1 3-1 "},
 		{plan.Fault{Kind: plan.FaultLink, Peer: 3}, "1-3 3-1 "},
 		{plan.Fault{Kind: plan.FaultHalves, Rate: 0b010}, "1-2 2-1 2-3 3-2 "},
+		{plan.Fault{Kind: plan.FaultBridge, Rate: 0b010, Peer: 3}, "1-2 2-1 "},
+		{plan.Fault{Kind: plan.FaultRing}, ""}, // three brokers are neighbours all
 	} {
 		n := quietNetwork(3)
 		n.change(&c.fault, one, +1, 0)
@@ -65,7 +67,7 @@ func cutLinks(n *network) string {
 			if a == b {
 				continue
 			}
-			if first, _ := n.arrivals(0, a, b); first == node.Never {
+			if first, _ := n.arrivals(0, a, b, 0); first == node.Never {
 				s += string(rune('0'+a)) + "-" + string(rune('0'+b)) + " "
 			}
 		}
@@ -129,7 +131,7 @@ func TestClogEndsInABurst(t *testing.T) {
 			t.Fatalf("a message arrives at %v through a link that is clogged until %v", a, end)
 		}
 	}
-	if first, _ := n.arrivals(0, 2, 1); first >= end {
+	if first, _ := n.arrivals(0, 2, 1, 0); first >= end {
 		t.Error("the other direction is clogged, too")
 	}
 }
@@ -138,7 +140,7 @@ func TestLinksAreBounded(t *testing.T) {
 	n := quietNetwork(2)
 	arrived := 0
 	for range 2 * linkCap {
-		if first, _ := n.arrivals(0, 1, 2); first != node.Never {
+		if first, _ := n.arrivals(0, 1, 2, 0); first != node.Never {
 			arrived++
 		}
 	}

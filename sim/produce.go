@@ -276,7 +276,7 @@ func (c *client) skewOf(id checker.RecordID) int64 {
 
 // produced takes the answer to one attempt.
 func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResponseTopicPartition) {
-	place := -1
+	w, place := c.world, -1
 	for i, o := range l.batches {
 		if o == b {
 			place = i
@@ -305,10 +305,12 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResp
 		c.outOfOrder(l, b, place)
 	case code == kerr.RequestTimedOut.Code && b.call.Acks == 1 && !c.spec.Idempotent && c.world.now < b.at.Add(20*time.Second):
 		c.unexpected(b.call, code, "a produce request with acks=1, whose time-out means nothing,")
-	case retriable(code) && c.spec.Idempotent:
+	case code == kerr.CorruptMessage.Code && !w.plan.Has(plan.FaultBits):
+		c.unexpected(b.call, code, "the produce request")
+	case (retriable(code) || code == kerr.CorruptMessage.Code) && c.spec.Idempotent:
 		l.topic.stale = true
 		c.rewind(l, place)
-	case retriable(code):
+	case retriable(code), code == kerr.CorruptMessage.Code:
 		l.topic.stale = true
 		c.endBatch(l, b, checker.Unknown, -1)
 	default:

@@ -69,7 +69,7 @@ func (w *world) heardByAll(b *broker) bool {
 		if o.diskNumber == 0 || o.leaving {
 			continue
 		}
-		sound := o.disk.failSyncs+o.disk.failWrites == 0 && o.dieAt == 0 && o.stopBy == 0 && o.pausedUntil <= w.now && o.stalledUntil <= w.now && o.slowness == 0
+		sound := o.disk.failSyncs+o.disk.failWrites == 0 && o.dieAt == 0 && o.stopBy == 0 && o.pausedUntil <= w.now && o.stalledUntil <= w.now && o.slowness == 0 && o.tornRate == 0 && o.stepRate == 0
 		if o.node == nil || !o.node.Ready() || !sound || o != b && !o.node.Hears(node.BrokerID(b.number)) {
 			return false
 		}
@@ -82,7 +82,7 @@ func (w *world) heardByAll(b *broker) bool {
 func (n *network) troubled() bool {
 	for a := range n.links {
 		for b := range n.links[a] {
-			if l := &n.links[a][b]; l.cut > 0 || l.clogs > 0 {
+			if l := &n.links[a][b]; l.cut > 0 || l.clogs > 0 || l.narrows > 0 {
 				return true
 			}
 		}
@@ -104,7 +104,7 @@ func (w *world) sendBack(b *broker, m node.Envelope) {
 	if i < 0 {
 		return
 	}
-	t, again := w.net.arrivals(w.now, b.number, int(m.To))
+	t, again := w.net.arrivals(w.now, b.number, int(m.To), 0)
 	if t != node.Never {
 		w.schedule(event{at: t, kind: evMessage, broker: w.extra[i], from: b.number, pieces: m.Pieces, hash: hashOfPieces(m.Pieces)})
 	}

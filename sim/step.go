@@ -27,7 +27,7 @@ func (w *world) step(b *broker) {
 		w.traceStep(b, in, out)
 	}
 	b.wake = max(b.virtual(out.Wake), w.now+1)
-	b.busyUntil = w.now + span(w.seed.Draw(domainStep, uint64(b.number), b.steps), w.plan.Knobs.StepCost)
+	b.busyUntil = w.now + span(w.seed.Draw(domainStep, uint64(b.number), b.steps), w.plan.Knobs.StepCost*plan.Duration(1+b.stepRate))
 	if !out.Work.Within(b.budget) {
 		w.fail("step-budget", "broker %d did more in one step than its budget allows: %+v, in all %d of %d", b.number, out.Work, out.Work.Cost(), b.budget)
 	}
@@ -127,7 +127,11 @@ func (w *world) send(b *broker, m node.Envelope) {
 	if b.first != nil {
 		way = b.incarnation
 	}
-	first, second := w.net.arrivals(w.now, from, to)
+	size := 0
+	for _, p := range m.Pieces {
+		size += len(p)
+	}
+	first, second := w.net.arrivals(w.now, from, to, size)
 	w.note(evMessage, b, h^uint64(first))
 	for _, t := range [...]node.Time{first, second} {
 		if t != node.Never {

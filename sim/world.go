@@ -357,7 +357,7 @@ func (w *world) deliver(e event) {
 		w.fail("aliasing", "bytes that broker %d sent to broker %d were changed after sending: somebody writes into a shared slice", e.from, b.number)
 	}
 	w.note(evMessage, b, e.hash)
-	if b.node == nil || len(b.mail.messages) >= mailCap {
+	if b.node == nil || len(b.mail.messages) >= mailCap || w.tornOnTheWay(b, e.from) {
 		return
 	}
 	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), Via: e.incarnation, Data: data})

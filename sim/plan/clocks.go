@@ -13,7 +13,7 @@ const (
 
 // right says that a broker's wall clock is never far from virtual time.
 func (p *Plan) right(broker int) bool {
-	jumps := func(f Fault) bool { return f.Kind == FaultClockJump && !f.spares(broker) }
+	jumps := func(f Fault) bool { return (f.Kind == FaultClockJump || f.Kind == FaultFreeze) && !f.spares(broker) }
 	offset := p.Clocks[broker-1].OffsetMs
 	return max(offset, -offset) <= rightOffsetMs && !slices.ContainsFunc(p.Faults, jumps)
 }

@@ -44,6 +44,16 @@ const (
 
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
 
+	FaultCut    FaultKind = "cut"         // its client connections break in the middle of Rate of 1000 frames, either way
+	FaultBits   FaultKind = "wrong-bits"  // a bit of a batch changes in Rate of 1000 frames between it and clients that have one
+	FaultTorn   FaultKind = "wrong-sum"   // Rate of 1000 messages to it arrive damaged: they are lost, and the connection breaks
+	FaultNarrow FaultKind = "narrow"      // its links carry Rate bytes in a millisecond
+	FaultRing   FaultKind = "ring"        // each broker reaches only its two neighbours
+	FaultBridge FaultKind = "bridge"      // the brokers fall into two parts as in halves, and Peer alone reaches both
+	FaultClogs  FaultKind = "clogs"       // as clog, but each link ends at a time of its own
+	FaultSlow   FaultKind = "slow-steps"  // its steps take Rate times as long
+	FaultFreeze FaultKind = "clock-stops" // its wall clock stands still, and leaps when that is over
+
 	FaultJoin     FaultKind = "join"           // it joins, if it isn't in the cluster, with an empty disk
 	FaultOldCopy  FaultKind = "old-copy"       // after For it dies and comes back with the folder as it was before, if the others know better
 	FaultSecond   FaultKind = "second-process" // after For another process starts with its id, if all hear from it: Rate 1: with an empty folder, else with a copy
@@ -62,6 +72,7 @@ var FaultKinds = []FaultKind{
 	FaultFull, FaultRot,
 	FaultOldCopy,
 	FaultSecond,
+	FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
 }
 
 // drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
@@ -83,14 +94,15 @@ func (k FaultKind) known() bool { return k.Index() >= 0 }
 
 // Everywhere says that a kind is about all links and has no target.
 func (k FaultKind) Everywhere() bool {
-	return k == FaultLoss || k == FaultDup || k == FaultTail || k == FaultHalves
+	return k == FaultLoss || k == FaultDup || k == FaultTail || k == FaultHalves || k == FaultRing || k == FaultBridge
 }
 
 // Lasts says that something has to be undone when For is over; restarts are scheduled by crash.
 func (k FaultKind) Lasts() bool {
 	switch k {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
-		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond:
+		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond,
+		FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze:
 		return true
 	}
 	return false
@@ -103,7 +115,7 @@ type Fault struct {
 	At     Duration  `json:"at"` // since the start, or since the event that After waits for
 	After  *Anchor   `json:"after,omitempty"`
 	Target Target    `json:"target"`
-	Peer   int       `json:"peer,omitempty"`  // link: the other broker
+	Peer   int       `json:"peer,omitempty"`  // link: the other broker; bridge: the one between
 	Group  uint64    `json:"group,omitempty"` // leader, follower: of this raft group
 	For    Duration  `json:"for"`             // downtime, or how long it lasts
 	Rate   int64     `json:"rate,omitempty"`  // see the kind

@@ -82,6 +82,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.states()
 	g.habits()
 	g.asks()
+	g.moreFaults()
 	return g.checked(), nil
 }
 

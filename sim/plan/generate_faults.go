@@ -139,13 +139,60 @@ func (g *generator) rate(f *Fault) {
 		f.Rate = g.between(min(1, n-1), int64(1)<<n-2)
 	case FaultLoss, FaultDup, FaultTail:
 		f.Rate = g.wide(1, 500)
-	case FaultSlowDisk:
+	case FaultSlowDisk, FaultSlow:
 		f.Rate = g.wide(1, 100)
-	case FaultClockJump:
-		f.Rate = g.skew(1 << 36)
+	case FaultCut, FaultBits, FaultTorn:
+		f.Rate = g.wide(1, 200)
+	case FaultNarrow:
+		f.Rate = g.wide(8, 4096)
+	case FaultBridge:
+		f.Rate, f.Peer = g.between(min(1, n-1), int64(1)<<n-2), int(g.between(1, n))
+	case FaultClockJump, FaultFreeze:
+		if f.Kind == FaultClockJump {
+			f.Rate = g.skew(1 << 36)
+		}
 		if g.wrongClocks > 0 { // the others stay right
 			f.Target, f.Group = Target(strconv.Itoa(int(g.between(1, int64(g.wrongClocks))))), 0
 			f.At, f.After, f.Times = Duration(g.upTo(int64(g.plan.Safety))/1000*1000), nil, 0
+		}
+	}
+}
+
+// moreKinds are drawn by themselves, last, so that the other draws of a seed stay what they were: each where the profile has
+// a kind that is like it.
+var moreKinds = []struct{ kind, like FaultKind }{
+	{FaultCut, FaultReset},
+	{FaultBits, FaultReset},
+	{FaultTorn, FaultLoss},
+	{FaultNarrow, FaultTail},
+	{FaultRing, FaultHalves},
+	{FaultBridge, FaultHalves},
+	{FaultClogs, FaultClog},
+	{FaultSlow, FaultPause},
+	{FaultFreeze, FaultClockJump},
+}
+
+// moreFaults draws some of up to three of them for a third of the worlds that have faults.
+func (g *generator) moreFaults() {
+	if g.prof.faults == 0 || !g.chance(1, 3) {
+		return
+	}
+	var kinds []FaultKind
+	for _, k := range moreKinds {
+		for _, o := range g.prof.kinds {
+			if o == k.like && (k.kind != FaultRing || g.plan.Brokers > 3) {
+				kinds = append(kinds, k.kind)
+				break
+			}
+		}
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	for range g.between(1, 3) {
+		kind := kinds[g.pick(int64(len(kinds)))]
+		for range g.wide(1, 6) {
+			g.fault(kind, g.chance(1, 2))
 		}
 	}
 }

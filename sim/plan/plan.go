@@ -182,6 +182,11 @@ func (p *Plan) Leaves(broker int) bool {
 	return slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Kind == CallRemove && slices.Contains(c.Brokers, broker) })
 }
 
+// Has says whether the plan has a fault of a kind.
+func (p *Plan) Has(kind FaultKind) bool {
+	return slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == kind })
+}
+
 // mostReplicas is how many replicas a topic can have from the beginning to the end.
 func (p *Plan) mostReplicas() int {
 	stay := 0

@@ -123,8 +123,11 @@ func (p *Plan) validateFaults() error {
 		if f.Kind == FaultJoin && !number {
 			return fmt.Errorf("fault %d: join needs a broker's number as its target", f.ID)
 		}
-		if f.Kind == FaultLink && (f.Peer < 1 || f.Peer > p.Brokers) {
-			return fmt.Errorf("fault %d: link needs a peer", f.ID)
+		if (f.Kind == FaultLink || f.Kind == FaultBridge) && (f.Peer < 1 || f.Peer > p.Brokers) {
+			return fmt.Errorf("fault %d: link and bridge need a peer", f.ID)
+		}
+		if f.Kind == FaultNarrow && f.Rate < 1 {
+			return fmt.Errorf("fault %d: narrow needs a rate", f.ID)
 		}
 		if a := f.After; a != nil && (a.Count < 1 || a.Broker < 0 || a.Broker > p.Brokers || !anchorKnown(a.Event)) {
 			return fmt.Errorf("fault %d: bad anchor: count from 1, broker 0 to %d, event one of %v", f.ID, p.Brokers, AnchorNames())
