@@ -11,37 +11,6 @@ import (
 	"chronik/node/consumers"
 )
 
-// check compares the partition's index of offsets with the entries in memory.
-func (p *partition) check() error {
-	if p.group.machine != machine(p) {
-		return fmt.Errorf("the partition isn't that of its group")
-	}
-	if err := p.records.check(p.group.applied); err != nil {
-		return err
-	}
-	if len(p.spans) == 0 {
-		return nil
-	}
-	// The newest span that lies in memory as a whole, and those after it, take as many offsets as their entries.
-	i := len(p.spans) - 1
-	if p.spans[i].index < p.group.view.hotFirst() {
-		return nil
-	}
-	for i > 0 && p.spans[i-1].index >= p.group.view.hotFirst() {
-		i--
-	}
-	c := cursor{p.spans[i].index, p.spans[i].base}
-	for ; c.index <= p.group.applied; p.take(&c, p.group.view.entry(c.index)) {
-		for i+1 < len(p.spans) && p.spans[i+1].index <= c.index {
-			i++
-			if p.spans[i].index != c.index || p.spans[i].base != c.base {
-				return fmt.Errorf("span %d begins at entry %d and offset %d, by its entries at %d and %d", i, p.spans[i].index, p.spans[i].base, c.index, c.base)
-			}
-		}
-	}
-	return differ("the offset after the last record", p.highWatermark, c.base)
-}
-
 // check compares the groups of a coordinator with the log of them, and with what is counted of them.
 func (c *coordinator) check() error {
 	err := cmp.Or(

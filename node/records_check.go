@@ -54,6 +54,8 @@ func (ps *producers) check(end, appended int64) error {
 			return fmt.Errorf("producer %d is not where the list of producers says", w.id)
 		case before != nil && w.last().base <= before.last().base:
 			return fmt.Errorf("producer %d wrote at offset %d, and comes after one that wrote at %d", w.id, w.last().base, before.last().base)
+		case before != nil && (w.seen < before.seen || w.appended < before.appended && before.appended != stampUnknown):
+			return fmt.Errorf("producer %d wrote before the one that comes before it, and would expire too late", w.id)
 		case w.gone && !ps.isToWrite(w):
 			return fmt.Errorf("producer %d is forgotten, is not to be written, and is still there", w.id)
 		case !w.gone && ps.byID[w.id] != w:

@@ -10,7 +10,7 @@ import (
 )
 
 // allEvery is after how many steps, in the mean, everything that a broker has noted is compared with what it summarises.
-const allEvery = 128
+const allEvery = 256
 
 // checkNotes compares what a broker keeps beside the truth with the truth: after each step what the step changed, after some
 // of them everything.
