@@ -118,7 +118,7 @@ func (n *Node) checkGroups() error {
 		}
 		all.bytes += g.admitted.bytes
 		all.large += g.admitted.large
-		out += btoi(g.outgoing != nil)
+		out += btoi(g.outgoing.underWay())
 		in += btoi(g.incoming != nil)
 	}
 	return cmp.Or(

@@ -110,6 +110,8 @@ type group struct {
 	bytesBefore, bytesSince int64     // applied between the two newest checkpoints, and since the newest
 	outgoing                *outgoing // a checkpoint that followers fetch from here
 	incoming                *incoming // one that this replica fetches
+	offer                   *incoming // one that it will fetch when there is a place
+	awaitsPlace             bool      // in node.awaitPlace
 	decoded                 []decoded // fetched ones, until raft has accepted or refused them
 	careful                 bool      // old entries are read one by one, because one of them is damaged
 	unreadable              []uint64  // entries that can't be read back, and of which there is no other copy
@@ -229,6 +231,7 @@ func (g *group) advance() {
 			g.unstage()
 		}
 	}
+	g.endOutgoing()
 	if g.isDue() {
 		g.checkpoint()
 	}
@@ -432,6 +435,7 @@ func (g *group) close() {
 	g.setAdmitted(admitted{})
 	g.late = nil
 	g.setOutgoing(nil)
+	g.offer = nil
 	g.setIncoming(nil)
 	g.decoded, g.saving = nil, nil
 	g.abdicate()

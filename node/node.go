@@ -114,6 +114,8 @@ type Node struct {
 	staging           []*group // whose large checkpoints are being put into the log
 	snapshotsOut      int      // checkpoints that followers fetch, and that are fetched from leaders, under way
 	snapshotsIn       int
+	awaitPlace        []*group // that have a checkpoint for a follower, when there is a place
+	offered           []*group // with an offer
 	reads             reads
 	stopping          bool
 	stopBy            Time    // at the latest

@@ -22,9 +22,6 @@ import (
 //
 // The follower gets the *oldest* checkpoint of the log. The entries after it, which hold the records, are all
 // in the leader's log and follow.
-//
-// At most maxSnapshots are under way per broker in each direction; the rest wait.
-const maxSnapshots = 2
 
 // minPiece is the smallest size of a piece in bytes, unless it is the last one.
 const minPiece = 256
@@ -37,6 +34,8 @@ type outgoing struct {
 	confIndex   uint64
 	data        []byte // what followers fetch: the state with these replicas; nil while it is encoded
 	used        Time   // when it last made progress: a follower asked for a piece, or a read or task began or ended
+	offered     bool   // raft has told a follower of it
+	done        bool   // no follower fetches it any more. Only the entries after it are still kept for a while, since they come next
 }
 
 // incoming is a checkpoint on its way to this replica.
@@ -59,7 +58,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (g *group) snapshot() *pb.Snapshot {
 	kept := g.node.log.Checkpoints(g.id)
 	step.Assert(len(kept) > 0, "a log that doesn't begin at entry 1 has a checkpoint: group %d", g.id)
-	if o := g.outgoing; o != nil && o.index == kept[0].Index {
+	if o := g.outgoing; o.underWay() && o.index == kept[0].Index {
 		if o.read == nil {
 			return nil
 		}
@@ -69,10 +68,11 @@ func (g *group) snapshot() *pb.Snapshot {
 		if o.data == nil {
 			return nil
 		}
-		o.used = g.node.now
+		o.used, o.offered = g.node.now, true
 		return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &o.index, Term: &o.term, ConfState: o.conf}}
 	}
-	if g.outgoing == nil && g.node.snapshotsOut >= maxSnapshots {
+	if !g.outgoing.underWay() && g.node.snapshotsOut >= maxSnapshots {
+		g.awaitPlace()
 		return nil
 	}
 	r, err := g.node.log.ReadCheckpoint(g.id, kept[0].Index)
@@ -107,16 +107,9 @@ func (n *Node) readOutgoing(id GroupID, index uint64, r *wal.CheckpointRead) {
 
 // setOutgoing and setIncoming count the checkpoints under way of all groups.
 func (g *group) setOutgoing(o *outgoing) {
-	g.node.snapshotsOut += btoi(o != nil) - btoi(g.outgoing != nil)
+	g.node.snapshotsOut += btoi(o.underWay()) - btoi(g.outgoing.underWay())
 	g.outgoing = o
-}
-
-func (g *group) setIncoming(in *incoming) {
-	if g.incoming != nil && g.incoming.staged {
-		g.unstage()
-	}
-	g.node.snapshotsIn += btoi(in != nil) - btoi(g.incoming != nil)
-	g.incoming = in
+	g.node.givePlaces()
 }
 
 // repack encodes what followers fetch: the state with the replicas of today, for raft refuses a snapshot that
@@ -174,7 +167,7 @@ func (n *Node) tookOutgoing(id GroupID, index uint64, data []byte, err error) {
 
 // tickSnapshots asks again for pieces that didn't come, and gives up checkpoints that make no progress.
 func (g *group) tickSnapshots() {
-	now, patience := g.node.now, 4*g.node.electionTimeout()
+	now, patience := g.node.now, g.node.snapshotPatience()
 	if in := g.incoming; in != nil {
 		switch {
 		case in.whole:
@@ -253,10 +246,18 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if n.log.Short() && !n.holdsCheckpoint(int(size), n.log.SegmentBytes()/4) || g.incoming == nil && n.snapshotsIn >= maxSnapshots {
+	if n.log.Short() && !n.holdsCheckpoint(int(size), n.log.SegmentBytes()/4) {
 		return
 	}
-	g.setIncoming(&incoming{from: from, size: size, sum: sum, got: n.now, message: message})
+	in := &incoming{from: from, size: size, sum: sum, got: n.now, message: message}
+	if g.incoming == nil && n.snapshotsIn >= maxSnapshots {
+		if g.offer == nil {
+			n.offered = append(n.offered, g)
+		}
+		g.offer = in
+		return
+	}
+	g.setIncoming(in)
 	g.askPiece()
 }
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"testing"
+)
+
+// TestCheckpointsTakeTurns is a broker that needs checkpoints of many partitions. Few are under way at a time, and each lets the
+// next one begin as soon as it is there. They waited for a time-out of four election timeouts each.
+func TestCheckpointsTakeTurns(t *testing.T) {
+	const partitions = 12
+	c := newMany(t, 3, small)
+	name := func(i int) string { return fmt.Sprintf("t%d", i) }
+	for i := range partitions {
+		c.create(name(i), int32(1+i%2), int32(2-i%2), 3)
+		c.until("it isn't led by 3", func() bool { l := c.leader(name(i)); return l == 1 || l == 2 })
+	}
+	c.nodes[3].cut = true
+	first, _ := values(0, 100)
+	more, _ := values(100, 20)
+	for i := range partitions {
+		c.produce(name(i), first...)
+		c.deleteRecords(name(i), 80)
+		c.produce(name(i), more...)
+	}
+	c.nodes[3].cut = false
+	began := c.now
+	c.until("the broker has caught up", func() bool {
+		for i := range partitions {
+			if v, ok := c.view(3, name(i)); !ok || v.HighWatermark != 120 {
+				return false
+			}
+		}
+		return true
+	})
+	if installed := c.nodes[3].events[EventSnapshotInstalled]; installed < partitions {
+		t.Fatalf("only %d checkpoints were fetched", installed)
+	}
+	if took, patience := c.now.Sub(began), c.nodes[3].node.snapshotPatience(); took > patience {
+		t.Errorf("it took %v; a checkpoint that makes no progress is given up after %v", took, patience)
+	}
+	for id, m := range c.nodes {
+		if s := m.node.Stats(); s.SnapshotsIn+s.SnapshotsOut > 0 {
+			t.Errorf("broker %d: %d checkpoints come and %d go", id, s.SnapshotsIn, s.SnapshotsOut)
+		}
+	}
+}
