@@ -351,6 +351,7 @@ func (g *group) transmit(m *pb.Message) {
 			p.clockTold = 0 // tell it this clock again: as leader it stamps records, and it may have started just now
 		}
 		p.addRaft(g.id, m)
+		g.node.out.Work.Sent += len(m.Entries)
 	}
 }
 

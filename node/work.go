@@ -16,6 +16,8 @@ type Work struct {
 	Placed   int   // groups that were opened or closed
 	Saved    int   // pieces of states that were encoded or decoded for checkpoints
 	Bytes    int64 // of requests, answers, messages, results and applied entries
+
+	Sent int // entries that were sent to followers; they cost nothing by themselves
 }
 
 // StepBudget is the default of Config.StepBudget. The unit is about a microsecond. A produced batch may meet such a step

@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"slices"
+
 	"chronik/node"
 	"chronik/sim/plan"
 	"chronik/wal"
@@ -45,7 +47,11 @@ type broker struct {
 	conns       []*conn                  // open ones
 
 	in   node.Input // of the next step, reused
+	idle []bool     // of its messages, see mailbox
 	mail mailbox
+
+	stirred    bool // the last step had another cause than a clock
+	unfinished bool // and left work for the next one
 
 	bootedAt    node.Time
 	busyUntil   node.Time // the last step takes that long
@@ -80,12 +86,17 @@ type mailbox struct {
 	requests []node.Request
 	hangups  []node.ConnID
 	messages []node.Message
+	idle     []bool // of messages: nothing but clocks caused them
 	results  []wal.Result
 	done     []node.TaskResult
 	lost     []node.BrokerID
 }
 
 const mailCap = 4096
+
+func (m *mailbox) message(in node.Message, idle bool) {
+	m.messages, m.idle = append(m.messages, in), append(m.idle, idle)
+}
 
 func (m *mailbox) empty() bool {
 	return len(m.requests) == 0 && len(m.hangups) == 0 && len(m.messages) == 0 && len(m.results) == 0 && len(m.done) == 0 && len(m.lost) == 0
@@ -97,7 +108,7 @@ func (m *mailbox) clear() {
 	clear(m.results)
 	clear(m.done)
 	m.requests, m.hangups, m.messages, m.results = m.requests[:0], m.hangups[:0], m.messages[:0], m.results[:0]
-	m.lost, m.done = m.lost[:0], m.done[:0]
+	m.lost, m.done, m.idle = m.lost[:0], m.done[:0], m.idle[:0]
 }
 
 // take moves at most limit items from a queue to the end of in.
@@ -123,10 +134,17 @@ func (b *broker) fill(limit int) *node.Input {
 	}
 	in.Requests, m.requests = take(in.Requests[:0], m.requests, limit)
 	in.Messages, m.messages = take(in.Messages[:0], m.messages, limit)
+	b.idle, m.idle = take(b.idle[:0], m.idle, limit)
 	in.Results, m.results = take(in.Results[:0], m.results, limit)
 	in.Done, m.done = take(in.Done[:0], m.done, limit)
 	in.Lost, m.lost = take(in.Lost[:0], m.lost, len(m.lost))
 	return in
+}
+
+// isStirred says that a step has another cause than a clock: something that came, or what an earlier step left.
+func (b *broker) isStirred(in *node.Input) bool {
+	return len(in.Requests)+len(in.Hangups)+len(in.Results)+len(in.Done)+len(in.Lost) > 0 || slices.Contains(b.idle, false) ||
+		b.unfinished && b.stirred
 }
 
 // nextStep returns when the broker takes its next step; node.Never while it is down.

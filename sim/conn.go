@@ -42,6 +42,8 @@ type asked struct {
 	done        func(resp kmsg.Response)
 	deadline    node.Time
 	by          role // of the broker that answered, if features are noted
+	at          node.Time
+	rested      node.Time // how long the world had been at rest then
 }
 
 // connect opens a connection and says hello, as every client does.
@@ -82,7 +84,7 @@ func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func
 			resp.SetVersion(0) // which tells a newer client what is spoken here (KIP-511)
 		}
 		deadline := w.now + patience
-		cn.asked = append(cn.asked, asked{correlation: cn.correlation, req: req, resp: resp, done: done, deadline: deadline})
+		cn.asked = append(cn.asked, asked{correlation: cn.correlation, req: req, resp: resp, done: done, deadline: deadline, at: w.now, rested: w.rest.total})
 		cn.client.wakeAt(deadline)
 	} else {
 		w.cells.Sent(req)

@@ -36,6 +36,7 @@ func (w *world) crash(b *broker, power bool, down node.Time) bool {
 	b.crashes++
 	w.note(evRestart, b, uint64(down))
 	if up {
+		w.disturbed()
 		b.diedAt = w.now
 		w.result.Crashes++
 		st := b.node.Stats()
@@ -122,6 +123,8 @@ func (w *world) boot(b *broker) {
 	}
 	b.node = n
 	b.wake = w.now
+	b.stirred, b.unfinished = true, true
+	w.disturbed()
 	b.busyUntil = w.now + span(w.seed.Draw(domainRestart, uint64(b.number), b.incarnation), w.plan.Knobs.RestartTime)
 	w.note(evRestart, b, b.incarnation)
 	if w.tracing() {

@@ -141,6 +141,7 @@ func (w *world) begin(i int, b *broker) {
 	if w.features != nil {
 		w.features.fault(w, f, b)
 	}
+	w.disturbed()
 	w.holdUp(f, b)
 	if w.takeEffect(f, b) {
 		w.result.Faults[k].Mattered++
@@ -253,6 +254,7 @@ func (w *world) end(i int, b *broker) {
 		return // everything was undone at once
 	}
 	w.noteFault(f, b, "ends")
+	w.disturbed()
 	switch f.Kind {
 	case plan.FaultRefuse:
 		b.refusing--

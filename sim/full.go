@@ -35,6 +35,7 @@ func (w *world) wayOut() {
 		w.askToTrim()
 		w.waitFor("with all disks full, records can be deleted and are taken again", w.patience())
 	}
+	w.disturbed()
 	for _, b := range w.brokers {
 		b.disk.full = false
 	}

@@ -50,6 +50,7 @@ type event struct {
 	frame       []byte
 	pieces      [][]byte // evMessage: as the sender holds them
 	from        int      // evMessage: sending broker
+	idle        bool     // evMessage: nothing but a clock caused it
 	hash        uint64
 	op          uint64     // evOp: id, of one in broker.ops
 	task        *node.Task // evTask

@@ -57,6 +57,8 @@ type seenReplica struct {
 	group node.GroupID
 	view  node.View
 	stale bool // the cluster has to look again, even if the view is the same
+
+	lag lag
 }
 
 // groupInfo is a group that some broker had a replica of.
@@ -123,7 +125,10 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.checkAge(w, b, e)
 		case node.EventLeadershipMoved:
 			j.elected(w, b, e)
+		case node.EventLostLeadership, node.EventReplicasChanged, node.EventReady:
+			w.disturbed()
 		case node.EventBecameLeader:
+			w.disturbed()
 			delete(j.inSync[b.number], e.Group)
 			if e.Group == 0 {
 				j.leadsCatalog(w, b)

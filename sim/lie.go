@@ -32,7 +32,7 @@ func (w *world) tell(index, nth int) {
 	if w.tracing() {
 		w.tracef("%s  lie %d: broker %d, %s, %d bytes", w.column(b), l.ID, l.From, l.Kind, len(data))
 	}
-	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(l.From), Data: data})
+	b.mail.message(node.Message{From: node.BrokerID(l.From), Data: data}, false)
 }
 
 // Raft's messages, by their numbers in envelopes.

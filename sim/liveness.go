@@ -83,6 +83,7 @@ func (w *world) founding() bool {
 // heal ends all faults and starts all brokers of the cluster.
 func (w *world) heal() {
 	w.healing, w.healedAt = true, w.now
+	w.disturbed()
 	for _, a := range w.attackers {
 		w.endAttack(a)
 	}

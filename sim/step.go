@@ -17,6 +17,7 @@ func (w *world) step(b *broker) {
 	w.result.Steps++
 	in := b.fill(w.stepLimit(b))
 	in.Now, in.UnixMs, in.Stop = b.local(w.now), b.unixMs(w.now), b.stopBy != 0
+	b.stirred = b.isStirred(in)
 	b.wake = node.Never
 	w.random.turn(b)
 	out := b.node.Step(in)
@@ -25,6 +26,11 @@ func (w *world) step(b *broker) {
 	w.note(0, b, uint64(in.Now))
 	if w.tracing() {
 		w.traceStep(b, in, out)
+	}
+	b.unfinished = out.Wake <= in.Now
+	// A clock may let a request begin that waited for the end of another one, or entries be sent that the rate limit held back.
+	if b.stirred = b.stirred || out.Work.Requests+out.Work.Sent > 0; b.stirred {
+		w.stir()
 	}
 	b.wake = max(b.virtual(out.Wake), w.now+1)
 	b.busyUntil = w.now + span(w.seed.Draw(domainStep, uint64(b.number), b.steps), w.plan.Knobs.StepCost*plan.Duration(1+b.stepRate))
@@ -62,6 +68,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	}
 	if !b.stray {
 		w.judge.observe(w, b, out)
+		w.noteChanged(out.Changed)
+		if out.Work.Placed > 0 {
+			w.disturbed()
+		}
 	}
 	for _, e := range out.Events {
 		if b.first != nil {
@@ -133,9 +143,12 @@ func (w *world) send(b *broker, m node.Envelope) {
 	}
 	first, second := w.net.arrivals(w.now, from, to, size)
 	w.note(evMessage, b, h^uint64(first))
+	if first == node.Never {
+		w.disturbed()
+	}
 	for _, t := range [...]node.Time{first, second} {
 		if t != node.Never {
-			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, incarnation: way, pieces: m.Pieces, hash: h})
+			w.schedule(event{at: t, kind: evMessage, broker: w.brokers[to-1], from: from, idle: !b.stirred, incarnation: way, pieces: m.Pieces, hash: h})
 		}
 	}
 }

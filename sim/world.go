@@ -66,6 +66,7 @@ type world struct {
 
 	// Counts of what can change brokers (steps, starts, ends), the bytes on disks, and clients.
 	brokersDid, disksDid, clientsDid int64
+	rest                             rest
 
 	// Of a soak. Other runs have one epoch.
 	epoch                 int
@@ -213,7 +214,26 @@ func (w *world) clientByID(id int) *client {
 	panic("a valid plan knows the clients of its calls")
 }
 
-func (w *world) schedule(e event) { w.heap.push(e) }
+func (w *world) schedule(e event) {
+	if e.brings() {
+		w.rest.underWay++
+		w.stir()
+	} else if e.kind == evMessage {
+		w.rest.idle++
+	}
+	w.heap.push(e)
+}
+
+// due takes out the next event.
+func (w *world) due() event {
+	e := w.heap.pop()
+	if e.brings() {
+		w.rest.underWay--
+	} else if e.kind == evMessage {
+		w.rest.idle--
+	}
+	return e
+}
 
 // runUntil lets the world run until done says so or a time has come; it says whether done did.
 func (w *world) runUntil(end node.Time, done func() bool) bool {
@@ -223,20 +243,20 @@ func (w *world) runUntil(end node.Time, done func() bool) bool {
 			if h > end {
 				break
 			}
-			w.now = max(w.now, h)
-			w.handle(w.heap.pop())
+			w.pass(h)
+			w.handle(w.due())
 			continue
 		}
 		if t > end {
 			break
 		}
-		w.now = max(w.now, t)
+		w.pass(t)
 		w.step(b)
 	}
 	if done() {
 		return true
 	}
-	w.now = end
+	w.pass(end)
 	return false
 }
 
@@ -358,9 +378,12 @@ func (w *world) deliver(e event) {
 	}
 	w.note(evMessage, b, e.hash)
 	if b.node == nil || len(b.mail.messages) >= mailCap || w.tornOnTheWay(b, e.from) {
+		if b.node != nil { // it is lost
+			w.disturbed()
+		}
 		return
 	}
-	b.mail.messages = append(b.mail.messages, node.Message{From: node.BrokerID(e.from), Via: e.incarnation, Data: data})
+	b.mail.message(node.Message{From: node.BrokerID(e.from), Via: e.incarnation, Data: data}, e.idle)
 }
 
 func (w *world) hearLost(e event) {
