@@ -36,7 +36,7 @@ func count(ids []ReplicaID, has func(ReplicaID) bool) (n int) {
 // that names it.
 func (c *Cluster) Configured(id ReplicaID, group uint64, conf Config) *Violation {
 	g := c.group(group)
-	conf.Voters, conf.Outgoing = slices.Sorted(slices.Values(conf.Voters)), slices.Sorted(slices.Values(conf.Outgoing))
+	conf.Voters, conf.Outgoing = sorted(conf.Voters), sorted(conf.Outgoing)
 	at, known := slices.BinarySearchFunc(g.configs, conf.Index, func(o Config, index uint64) int { return cmp.Compare(o.Index, index) })
 	if known {
 		c.counts[ConfigEqual]++
@@ -45,6 +45,7 @@ func (c *Cluster) Configured(id ReplicaID, group uint64, conf Config) *Violation
 		}
 		return nil
 	}
+	conf.Voters, conf.Outgoing = slices.Clone(conf.Voters), slices.Clone(conf.Outgoing) // the caller's arrays may be used again
 	g.configs = slices.Insert(g.configs, at, conf)
 	for i := max(at-1, 0); i < min(at+1, len(g.configs)-1); i++ {
 		if bad := c.overlap(g, &g.configs[i], &g.configs[i+1]); bad != nil {
@@ -52,6 +53,16 @@ func (c *Cluster) Configured(id ReplicaID, group uint64, conf Config) *Violation
 		}
 	}
 	return nil
+}
+
+// sorted returns the replicas in order, copied if they aren't.
+func sorted(ids []ReplicaID) []ReplicaID {
+	if slices.IsSorted(ids) {
+		return ids
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return ids
 }
 
 // overlap checks that no majority of a configuration can decide behind the back of one of the next.

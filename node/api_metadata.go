@@ -139,7 +139,10 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 		name string
 		id   [16]byte
 	}
-	named := make(map[topicKey]bool) // one that is named twice is answered once, as in Kafka
+	var named map[topicKey]bool // one that is named twice is answered once, as in Kafka
+	if len(req.Topics) > 1 {
+		named = make(map[topicKey]bool)
+	}
 	var t *topicMeta
 	n.eachPart(r, count, func(i int) int {
 		var out kmsg.MetadataResponseTopic
@@ -153,7 +156,9 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 			if named[key] {
 				return 0
 			}
-			named[key] = true
+			if named != nil {
+				named[key] = true
+			}
 			if t, out = n.metadataTopic(req, &req.Topics[i]); t == nil && refused[key.name] != nil {
 				out.ErrorCode = code(refused[key.name])
 			}

@@ -298,8 +298,9 @@ func (c *catalog) wantedFor(g GroupID) *wanted {
 	if p == nil {
 		return nil
 	}
-	w := &wanted{}
-	for _, r := range p.goal() {
+	goal := p.goal()
+	w := &wanted{voters: make([]uint64, 0, len(goal))}
+	for _, r := range goal {
 		w.voters = append(w.voters, r.id())
 	}
 	return w
@@ -312,7 +313,7 @@ const maxCatalogVoters = 5
 // yet keep theirs.
 func (c *catalog) wantedHere() *wanted {
 	w := &wanted{}
-	var ids []uint64
+	ids := make([]uint64, 0, len(c.group.conf.Voters)+len(c.brokers))
 	for _, id := range c.group.conf.Voters {
 		if c.broker(brokerOf(id)) == nil {
 			ids = append(ids, id)

@@ -44,7 +44,7 @@ type request struct {
 	fetch    *fetch   // what it asks for, if it is one
 	charge   int64    // of large.memory
 	encoding encoding // of its answer by a task; 0 if none is needed
-	answer   Task     // which waits for its turn
+	answer   *Task    // which waits for its turn
 
 	hangup bool // close the connection after the reply
 	left   bool // the reply was handed out

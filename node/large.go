@@ -185,7 +185,7 @@ func (r *request) encodeLater(answer Task) {
 		return
 	}
 	n := r.node
-	r.encoding, r.answer = encodingWaits, answer
+	r.encoding, r.answer = encodingWaits, &answer
 	r.conn.deferred++
 	n.large.encodes.take(r.conn, func() {
 		if r.gone {
@@ -193,8 +193,8 @@ func (r *request) encodeLater(answer Task) {
 			return
 		}
 		r.encoding = encodingNow
-		n.start(r.answer, r.encoded)
-		r.answer = Task{}
+		n.start(*r.answer, r.encoded)
+		r.answer = nil
 	})
 }
 
@@ -217,7 +217,7 @@ func (r *request) encoded(res TaskResult) {
 
 // abandonAnswer lets go of what is held for a request whose connection is gone; while a task works on it, it is held on.
 func (r *request) abandonAnswer() {
-	r.answer = Task{}
+	r.answer = nil
 	if r.encoding == encodingNow {
 		r.node.large.orphans += r.charge
 		r.conn.from.large -= r.charge

@@ -66,12 +66,15 @@ func (n *Node) addPeer(id BrokerID) {
 // begin returns the peer's envelope, started if it is empty.
 func (p *peer) begin() []byte {
 	if len(p.pieces) == 0 && len(p.envelope) == 0 {
-		p.envelope = append(p.envelope, envelopeVersion)
+		p.envelope = append(make([]byte, 0, usualEnvelope), envelopeVersion)
 		p.toldDurable = p.node.log.Durable()
 		p.envelope = p.node.process.append(p.envelope, p.toldDurable)
 	}
 	return p.envelope
 }
+
+// usualEnvelope is room for one raft message without entries, or two.
+const usualEnvelope = 256
 
 // referAbove is the size from which on data becomes a piece of its own. Copying less is cheaper than one piece more.
 const referAbove = 4 << 10

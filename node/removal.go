@@ -75,8 +75,11 @@ func (n *Node) lookRemoved() {
 // took it out of group 0 has been outvoted by two at least; one that took part has the entry of its removal, with its
 // commit index, before the change that takes it out.
 func (n *Node) isOut() bool {
+	if len(n.removal.toldBy) == 0 { // as nearly always
+		return false
+	}
 	if n.wasRemoved() {
-		return len(n.removal.toldBy) > 0
+		return true
 	}
 	others, told := 0, 0
 	for _, m := range n.members() { // one that was removed while it joined has no catalog yet

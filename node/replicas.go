@@ -178,9 +178,11 @@ func (g *group) arrangeReplicas() {
 // addLearners adds missing replicas as learners.
 func (g *group) addLearners(want *wanted) bool {
 	var changes []*pb.ConfChangeSingle
-	for _, id := range append(slices.Clone(want.voters), want.learners...) {
-		if !slices.Contains(g.conf.Voters, id) && !slices.Contains(g.conf.Learners, id) {
-			changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
+	for _, ids := range [...][]uint64{want.voters, want.learners} {
+		for _, id := range ids {
+			if !slices.Contains(g.conf.Voters, id) && !slices.Contains(g.conf.Learners, id) {
+				changes = append(changes, change(pb.ConfChangeAddLearnerNode, id))
+			}
 		}
 	}
 	return g.proposeConf(changes, pb.ConfChangeTransitionAuto)

@@ -73,7 +73,7 @@ func (w *world) attacked(a *plan.Attack) *broker {
 
 func (w *world) attackConn(a *attacker, b *broker) *conn {
 	w.conns++
-	cn := &conn{id: node.ConnID(w.conns), attacker: a, broker: b, incarnation: b.incarnation, open: true}
+	cn := &conn{id: node.ConnID(w.conns), attacker: a, broker: b, incarnation: b.incarnation, from: attackersHost, open: true}
 	b.conns = append(b.conns, cn)
 	a.conns = append(a.conns, cn)
 	return cn

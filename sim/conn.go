@@ -22,6 +22,7 @@ type conn struct {
 	attacker    *attacker // nil: a client's
 	broker      *broker
 	incarnation uint64 // of the broker that it was made to
+	from        string // the address that it comes from
 	open        bool   // as the client believes
 	ready       bool   // ApiVersions was answered
 	correlation int32
@@ -49,7 +50,7 @@ type asked struct {
 // connect opens a connection and says hello, as every client does.
 func (w *world) connect(c *client, b *broker) *conn {
 	w.conns++
-	cn := &conn{id: node.ConnID(w.conns), client: c, broker: b, incarnation: b.incarnation, open: true}
+	cn := &conn{id: node.ConnID(w.conns), client: c, broker: b, incarnation: b.incarnation, from: c.host(), open: true}
 	if b.node == nil || b.refusing > 0 {
 		w.schedule(event{at: w.now + cn.latency(w), kind: evConnLost, conn: cn})
 		return cn
@@ -120,20 +121,18 @@ func (w *world) arrive(e event) {
 		if w.features != nil && cn.client != nil {
 			w.features.asked(b, e.frame)
 		}
-		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.host(), Frame: e.frame})
+		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.from, Frame: e.frame})
 		return
 	}
 	b.forget(cn)
 	b.mail.hangups = append(b.mail.hangups, cn.id)
 }
 
-// host is the address that a connection comes from. All attackers share one.
-func (cn *conn) host() string {
-	if cn.client == nil {
-		return "/10.0.1.1"
-	}
-	return "/10.0.0." + strconv.Itoa(cn.client.spec.ID%256)
-}
+// attackersHost is the address that all attackers share.
+const attackersHost = "/10.0.1.1"
+
+// host is the address of a client.
+func (c *client) host() string { return "/10.0.0." + strconv.Itoa(c.spec.ID%256) }
 
 func (b *broker) forget(cn *conn) {
 	if i := slices.Index(b.conns, cn); i >= 0 {

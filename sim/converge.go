@@ -47,40 +47,51 @@ func (w *world) compareStates() {
 	}
 }
 
-// difference says what still differs between replicas; "" if nothing does.
+// difference says what still differs between replicas; "" if nothing does. The group that differed before is looked at first.
 func (w *world) difference() string {
-	for _, g := range w.judge.groups {
-		leader := w.leader(g.id)
-		switch {
-		case w.judge.gone[g.id]:
-			continue
-		case leader == nil:
-			return fmt.Sprintf("group %d has no leader", g.id)
+	groups := w.judge.groups
+	if w.differs < len(groups) {
+		if why := w.differenceIn(groups[w.differs]); why != "" {
+			return why
 		}
-		v, _ := leader.node.Inspect(g.id)
-		all := append(replicaIDs(v.Voters), replicaIDs(v.Learners)...)
-		for _, id := range all {
-			b := w.brokers[id.Broker()-1]
-			if b.node == nil {
-				return fmt.Sprintf("group %d counts on broker %v, which has left", g.id, id)
-			}
-			o, ok := b.node.Inspect(g.id)
-			if why := unequal(&v, &o, ok && o.Self == uint64(id) && !o.Closed); why != "" {
-				return fmt.Sprintf("group %d: %s", g.id, why)
-			}
-		}
-		for _, b := range w.brokers {
-			if b.node != nil && !slices.ContainsFunc(all, func(id checker.ReplicaID) bool { return int(id.Broker()) == b.number }) {
-				if _, ok := b.node.Inspect(g.id); ok {
-					return fmt.Sprintf("broker %d keeps a replica of group %d that has moved elsewhere", b.number, g.id)
-				}
-			}
-		}
-		if why := w.notInSync(g, v.Voters); why != "" {
+	}
+	for i, g := range groups {
+		if why := w.differenceIn(g); why != "" {
+			w.differs = i
 			return why
 		}
 	}
 	return ""
+}
+
+func (w *world) differenceIn(g groupInfo) string {
+	leader := w.leader(g.id)
+	switch {
+	case w.judge.gone[g.id]:
+		return ""
+	case leader == nil:
+		return fmt.Sprintf("group %d has no leader", g.id)
+	}
+	v, _ := leader.node.Inspect(g.id)
+	all := append(replicaIDs(v.Voters), replicaIDs(v.Learners)...)
+	for _, id := range all {
+		b := w.brokers[id.Broker()-1]
+		if b.node == nil {
+			return fmt.Sprintf("group %d counts on broker %v, which has left", g.id, id)
+		}
+		o, ok := b.node.Inspect(g.id)
+		if why := unequal(&v, &o, ok && o.Self == uint64(id) && !o.Closed); why != "" {
+			return fmt.Sprintf("group %d: %s", g.id, why)
+		}
+	}
+	for _, b := range w.brokers {
+		if b.node != nil && !slices.ContainsFunc(all, func(id checker.ReplicaID) bool { return int(id.Broker()) == b.number }) {
+			if _, ok := b.node.Inspect(g.id); ok {
+				return fmt.Sprintf("broker %d keeps a replica of group %d that has moved elsewhere", b.number, g.id)
+			}
+		}
+	}
+	return w.notInSync(g, v.Voters)
 }
 
 func unequal(v, o *node.View, ok bool) string {

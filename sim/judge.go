@@ -48,6 +48,7 @@ type judge struct {
 		world  *world
 		all    bool
 	}
+	ids    []checker.ReplicaID // scratch
 	entry  func(index uint64) (uint64, []byte, bool)
 	record func(*wal.Record)
 }
@@ -205,8 +206,10 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 	}
 	b.alone = b.alone || len(v.Voters) == 1 && int(checker.ReplicaID(v.Voters[0]).Broker()) == b.number
 	if (r.stale || v.ConfIndex != r.view.ConfIndex) && len(v.Voters) > 0 {
+		j.ids = appendReplicaIDs(appendReplicaIDs(j.ids[:0], v.Voters), v.Outgoing)
+		voters := len(v.Voters)
 		w.violated(j.cluster.Configured(checker.ReplicaID(v.Self), uint64(g), checker.Config{
-			Index: v.ConfIndex, Voters: replicaIDs(v.Voters), Outgoing: replicaIDs(v.Outgoing),
+			Index: v.ConfIndex, Voters: j.ids[:voters:voters], Outgoing: j.ids[voters:],
 		}))
 	}
 	r.view, r.stale = v, false
@@ -230,11 +233,14 @@ func sameView(a, b *node.View) bool {
 }
 
 func replicaIDs(raftIDs []uint64) []checker.ReplicaID {
-	out := make([]checker.ReplicaID, len(raftIDs))
-	for i, id := range raftIDs {
-		out[i] = checker.ReplicaID(id)
+	return appendReplicaIDs(make([]checker.ReplicaID, 0, len(raftIDs)), raftIDs)
+}
+
+func appendReplicaIDs(ids []checker.ReplicaID, raftIDs []uint64) []checker.ReplicaID {
+	for _, id := range raftIDs {
+		ids = append(ids, checker.ReplicaID(id))
 	}
-	return out
+	return ids
 }
 
 // forgetClosed drops replicas that a broker no longer has, after it opened or closed some.

@@ -62,6 +62,7 @@ type world struct {
 	verifier *client // of the liveness phase
 	asked    int     // calls given to it
 	judge    *judge
+	differs  int       // the group, by judge.groups, that was last seen to differ between replicas
 	features *features // nil: nobody wants them
 
 	// Counts of what can change brokers (steps, starts, ends), the bytes on disks, and clients.
