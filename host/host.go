@@ -48,6 +48,9 @@ type Config struct {
 	Join bool
 
 	Metrics string // host:port for /metrics and /healthz; empty: none
+	// CheckOnRequest lets POST /check on the metrics port compare all that the node has noted with what it stands for. The
+	// loop does nothing else meanwhile.
+	CheckOnRequest bool
 
 	Limits Limits
 	Log    *slog.Logger

@@ -21,7 +21,7 @@ import (
 //	/healthz  one line: is this broker ready, and what does it lead
 //	/groups   one line per raft group, those with the greatest lag first
 //	/steps    (POST) the longest steps since it was last asked for
-//	/check    (POST) does what the broker has noted agree with what it summarises
+//	/check    (POST) does what the broker has noted agree with what it summarises; see Config.CheckOnRequest
 //
 // It answers from before the log is recovered until the broker has ended.
 func (h *Host) serveMetrics(addr string) error {
@@ -110,6 +110,10 @@ func (h *Host) serveGroups(w http.ResponseWriter, _ *http.Request) {
 
 // serveCheck has the loop compare everything that the node has noted. Nothing else happens meanwhile.
 func (h *Host) serveCheck(w http.ResponseWriter, _ *http.Request) {
+	if !h.cfg.CheckOnRequest {
+		http.Error(w, "not allowed: the broker does nothing else meanwhile. Set check_on_request = true and restart it", http.StatusForbidden)
+		return
+	}
 	var wrong error
 	groups, began := 0, time.Now()
 	ok := h.metrics.ask(answerTime, func(n *node.Node) {

@@ -199,17 +199,24 @@ func TestGroupsWithoutALeaderAreListedFirst(t *testing.T) {
 }
 
 func TestCheckOnRequest(t *testing.T) {
-	h := openBroker(t, 1)
-	run(t, h)
-	waitFor(t, "the loop", func() bool { return scrape(t, h)["chronik_loop_answers"] == 1 })
-	resp, err := http.Post("http://"+h.httpAddr.String()+"/check", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 200 || !regexp.MustCompile(`^right: 1 groups and all that waits, in `).Match(text) {
-		t.Errorf("/check is %d %q, %v", resp.StatusCode, text, err)
+	for _, c := range []struct {
+		allowed bool
+		status  int
+		text    string
+	}{{false, 403, `^not allowed: .*check_on_request`}, {true, 200, `^right: 1 groups and all that waits, in `}} {
+		h := openBroker(t, 1)
+		h.cfg.CheckOnRequest = c.allowed
+		run(t, h)
+		waitFor(t, "the loop", func() bool { return scrape(t, h)["chronik_loop_answers"] == 1 })
+		resp, err := http.Post("http://"+h.httpAddr.String()+"/check", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != c.status || !regexp.MustCompile(c.text).Match(text) {
+			t.Errorf("/check is %d %q, %v", resp.StatusCode, text, err)
+		}
 	}
 }
 

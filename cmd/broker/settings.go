@@ -27,6 +27,7 @@ type settings struct {
 	Join              bool
 	Rack              string
 	AutoCreateTopics  bool
+	CheckOnRequest    bool
 	AutoCreateRate    int64
 	DefaultPartitions int
 	DefaultReplicas   int
@@ -121,6 +122,7 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 
 // topicsFlags: topics, and how long their records live.
 func (s *settings) topicsFlags(fs *flag.FlagSet) {
+	fs.BoolVar(&s.CheckOnRequest, "check-on-request", false, "POST /check on the metrics port compares all that the broker has noted with what it stands for; anyone who reaches it can slow the broker down")
 	fs.BoolVar(&s.AutoCreateTopics, "auto-create-topics", true, "create a topic when a client first asks for it")
 	number(fs, &s.AutoCreateRate, "auto-create-topics-per-second", 10, between(1, 1000000).or(-1), "topics per second that this broker creates because clients ask for them; after a quiet time, up to 10 seconds' worth at once; -1: no limit")
 	number(fs, &s.DefaultPartitions, "default-partitions", 1, between(1, 10000), "partitions of a topic whose creator does not say how many")
@@ -214,7 +216,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		return host.Config{}, err
 	}
 	cfg := host.Config{
-		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics,
+		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics, CheckOnRequest: s.CheckOnRequest,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
 			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes,
