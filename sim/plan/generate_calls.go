@@ -94,6 +94,12 @@ func (g *generator) remade() {
 		}
 		g.call(again)
 	}
+	g.call(Call{At: max(first.At, p.Safety*9/10), Client: first.Client, Kind: CallCreate, Topic: first.Topic}) // so that there mostly is one in the end
+	for i := range p.Calls {
+		if c := &p.Calls[i]; c.Kind == CallDelete && c.Topic == first.Topic && c.At > p.Safety*8/10 {
+			c.Kind = CallCreate
+		}
+	}
 	for range g.wide(2, 32) {
 		c := Call{At: later(), Client: p.Clients[g.pick(int64(len(p.Clients)))].ID, Kind: CallFetch, Topic: first.Topic}
 		if g.chance(1, 2) {
@@ -102,7 +108,7 @@ func (g *generator) remade() {
 		}
 		g.call(c)
 	}
-	for range 8 {
+	for range 16 {
 		p.Asks = append(p.Asks, Ask{ID: len(p.Asks) + 1, At: later(), Kind: "Metadata/all", Version: 12, Topic: first.Topic})
 	}
 }
