@@ -29,6 +29,7 @@ type rest struct {
 	at        bool           // the world is at rest now
 	total     node.Time      // for so long it was at rest
 	quietAt   node.Time      // what the last disturbance led to is over then
+	lastAt    node.Time      // that was then
 	disturbed int            // so often
 	sound     bool           // no fault was on when it was last found at rest
 	changed   []node.GroupID // since it was last looked who lags, each once
@@ -49,7 +50,7 @@ func (e *event) brings() bool {
 func (w *world) disturbed() {
 	k := &w.plan.Knobs
 	w.rest.quietAt = max(w.rest.quietAt, w.now+node.Time(k.Tick)*node.Time(k.ElectionTicks))
-	w.rest.news = true
+	w.rest.news, w.rest.lastAt = true, w.now
 	w.rest.disturbed++
 }
 
@@ -145,10 +146,24 @@ func (cn *conn) overdue(w *world) string {
 		return ""
 	}
 	a := &cn.asked[0]
-	if w.rest.total-a.rested < mayRest(a.resp.Key())+w.resent() {
+	key := a.resp.Key()
+	if w.rest.total-a.rested < mayRest(key)+w.resent() || asksCatalog(key) && w.now < w.rest.lastAt+node.Time(sentAgain) {
 		return ""
 	}
 	return fmt.Sprintf("client %d asked for %s at %v", cn.client.spec.ID, kmsg.NameForKey(a.resp.Key()), plan.Duration(a.at))
+}
+
+// sentAgain is how long after a disturbance brokers may wait before they repeat a command for the catalog that was lost, by the
+// slowest of their clocks. Commands behind it wait as well.
+const sentAgain = 5 * second
+
+// asksCatalog says that a request may need a command for the catalog.
+func asksCatalog(key int16) bool {
+	switch kmsg.Key(key) {
+	case kmsg.Produce, kmsg.ListOffsets, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.ConsumerGroupHeartbeat, kmsg.ApiVersions:
+		return false
+	}
+	return true
 }
 
 // mayRest is how long a request may wait for clocks. Those that wait for records or for other members are the broker's to judge
