@@ -75,4 +75,5 @@ func (n *Node) dropGroup(g *group) {
 	n.groups = n.groups[:last]
 	delete(n.byID, g.id)
 	n.hotBytes -= g.view.hotBytes
+	n.dropHot(g)
 }

@@ -121,6 +121,7 @@ type group struct {
 	closed     bool     // the replica is gone
 	dirty      bool     // in node.dirty
 	hot        bool     // in node.hot
+	hotAt      int      // where
 	position   int      // in node.groups
 	rolled     uint64   // the newest segment of the log that tickCheckpoint has looked at
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader

@@ -303,11 +303,8 @@ func (n *Node) evict() {
 	for stuck := 0; n.hotBytes > n.cfg.HotBytes && stuck < min(len(n.hot), mostStuck); {
 		i := n.evictFrom % len(n.hot)
 		g := n.hot[i]
-		if len(g.view.hot) == 0 || n.byID[g.id] != g {
-			g.hot = false
-			last := len(n.hot) - 1
-			n.hot[i], n.hot[last] = n.hot[last], nil
-			n.hot = n.hot[:last]
+		if len(g.view.hot) == 0 {
+			n.dropHot(g)
 			continue
 		}
 		n.evictFrom++
@@ -323,9 +320,21 @@ const mostStuck = 100
 // noteHot notes that a group has entries in memory, if it does. So idle groups are never looked at.
 func (n *Node) noteHot(g *group) {
 	if !g.hot && len(g.view.hot) > 0 {
-		g.hot = true
+		g.hot, g.hotAt = true, len(n.hot)
 		n.hot = append(n.hot, g)
 	}
+}
+
+// dropHot takes a group out of those with entries in memory, whose order means nothing.
+func (n *Node) dropHot(g *group) {
+	if !g.hot {
+		return
+	}
+	last := len(n.hot) - 1
+	n.hot[g.hotAt] = n.hot[last]
+	n.hot[g.hotAt].hotAt = g.hotAt
+	n.hot[last], n.hot = nil, n.hot[:last]
+	g.hot = false
 }
 
 func (n *Node) evictOne(g *group) bool {
