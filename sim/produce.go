@@ -327,15 +327,16 @@ func (l *lane) noteAck(b *batch) {
 
 // outOfOrder takes a refused sequence. It is right for a batch after one that is on its way again,
 // and for a producer's first batch, if a later one came before it: a partition accepts any first
-// sequence of a producer that it doesn't know. Otherwise the broker forgot something.
+// sequence of a producer that it doesn't know. So it is for a topic that was deleted and made again. Otherwise the broker
+// forgot something.
 func (c *client) outOfOrder(l *lane, b *batch, place int) {
 	switch {
 	case place > 0:
 		c.rewind(l, place)
-	case l.acked == b.key() && l.ackedFrom < b.ordinal:
+	case l.acked == b.key() && l.ackedFrom < b.ordinal && !c.world.doomed[b.call.Topic]:
 		c.world.fail("sequence", "client %d, call %d: producer %d's sequence %d on %s is refused as out of order, though the batch before it was acknowledged",
 			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
-	case !c.spec.Eager:
+	case !c.spec.Eager && !c.world.doomed[b.call.Topic]:
 		c.world.fail("sequence", "client %d, call %d: producer %d's first sequence %d on %s is refused as out of order, though nothing else was sent before it was answered",
 			c.spec.ID, b.call.ID, b.producer, b.sequence, partitionName(b.call.Topic, b.call.Partition))
 	default:
