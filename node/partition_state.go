@@ -128,7 +128,8 @@ func (p *records) restoreOne(b []byte, newest bool, now Time) error {
 	case version == 3:
 		part = &scan{b: r.bytes()}
 	}
-	p.spans = append(p.spans, readSpans(r, version, now)...)
+	newer := readSpans(r, version, now)
+	p.spans = append(p.spans.without(newer), newer...)
 	if version >= 3 && newest {
 		p.producers = readProducers(part, now)
 	} else if version >= 3 {
@@ -138,6 +139,15 @@ func (p *records) restoreOne(b []byte, newest bool, now Time) error {
 		return fmt.Errorf("%w: it doesn't end where its numbers say", errState)
 	}
 	return nil
+}
+
+// without returns the spans but for those that newer ones replace. A checkpoint that replaced another one has the spans since
+// the one before both; after a crash both may be there.
+func (s spans) without(newer spans) spans {
+	for len(s) > 0 && len(newer) > 0 && s[len(s)-1].index >= newer[0].index {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 func readSpans(r *scan, version uint64, now Time) spans {

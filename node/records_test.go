@@ -92,6 +92,35 @@ func TestManyProducers(t *testing.T) {
 	}
 }
 
+// After a crash a checkpoint may be there together with the one that it replaced. What both say of spans counts once.
+func TestStateBesideTheOneItReplaced(t *testing.T) {
+	p := newRecords()
+	batch := func(index uint64) {
+		b, err := kafka.ParseBatch(kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.append(index, &b, 0)
+	}
+	states := [][]byte{p.state(0)}
+	for index := uint64(2); index <= 200; index++ {
+		if batch(index); index%90 == 0 {
+			states = append(states, p.state(0)) // the next one replaces it
+		}
+	}
+	states = append(states, p.state(0))
+	q := newRecords()
+	if err := q.restore(states, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.check(200); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(q.state(0), p.state(0)) {
+		t.Error("what was restored differs")
+	}
+}
+
 // The states of earlier releases, which have windows by id, can be read.
 func TestProducersOfEarlierReleases(t *testing.T) {
 	old := []byte{
