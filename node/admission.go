@@ -152,7 +152,9 @@ func after(m *pb.Message, took int) *pb.Message {
 // takes returns how many of a leader's entries this follower has room for, or has already.
 func (g *group) takes(m *pb.Message) int {
 	last, _ := g.view.LastIndex()
-	if len(m.Entries) == 0 || m.GetTerm() < g.term || m.GetIndex() > last && g.admitted == (admitted{}) { // raft rejects them anyway, and the leader must hear that
+	// Raft takes nothing of a message that is outdated, leaves a gap, or begins below the commit index, and the leader must hear
+	// that.
+	if len(m.Entries) == 0 || m.GetTerm() < g.term || m.GetIndex() > last && g.admitted == (admitted{}) || m.GetIndex() < g.commit {
 		return len(m.Entries)
 	}
 	room, took := g.node.room(), g.admitted
