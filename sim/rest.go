@@ -197,6 +197,7 @@ func (w *world) lookWhoLags() {
 // lag is how a replica that is behind its leader comes closer.
 type lag struct {
 	since     node.Time // it was behind while nothing was under way; 0: it isn't
+	goal      uint64    // what its leader had then
 	disturbed int       // rest.disturbed then
 	last      uint64    // entry that it has, when last looked at
 	steps     int       // it had come closer so often while it was looked at and nothing was under way
@@ -247,8 +248,8 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 		r.lag = lag{}
 		return false
 	}
-	if l := &r.lag; l.since == 0 || l.disturbed != w.rest.disturbed {
-		*l = lag{since: w.now, disturbed: w.rest.disturbed}
+	if l := &r.lag; l.since == 0 || l.disturbed != w.rest.disturbed || o.LastIndex >= l.goal { // it may always lack what is new
+		*l = lag{since: w.now, goal: v.LastIndex, disturbed: w.rest.disturbed}
 	} else if l.last < o.LastIndex {
 		l.steps++
 	}
