@@ -38,6 +38,7 @@ type View struct {
 	Applied       uint64
 	DurableTerm   uint64 // term that would survive a power loss now
 	HotFirst      uint64 // entries from here on are in memory
+	Offers        bool   // followers are offered a checkpoint
 	HighWatermark int64  // partitions: next offset to be given; -1 for group 0
 	LogStart      int64  // partitions: first offset that can be read; -1 for group 0
 	Topic         string // partitions
@@ -76,7 +77,7 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	v := View{
 		Group: id, Self: g.self, Closed: g.closed, Term: g.term, Vote: g.vote, Lead: brokerOf(g.lead), Role: roleOf(g.role),
 		FirstIndex: st.First, LastIndex: st.Last, Commit: g.commit, Applied: g.applied,
-		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), HighWatermark: -1, LogStart: -1,
+		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), Offers: g.outgoing != nil, HighWatermark: -1, LogStart: -1,
 		Replicas: g.peers, ConfIndex: g.confIndex, Begins: g.begins,
 		Voters: g.conf.GetVoters(), Outgoing: g.conf.GetVotersOutgoing(), Learners: g.conf.GetLearners(),
 	}

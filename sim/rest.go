@@ -241,7 +241,8 @@ func (w *world) heartbeats() node.Time {
 	return node.Time(k.Tick) * node.Time(4*k.HeartbeatTicks)
 }
 
-// lagsBehind looks at one replica. A checkpoint that changes while it is fetched is given up after four election timeouts.
+// lagsBehind looks at one replica. An offered checkpoint that doesn't arrive, or that changes while it is fetched, is given up
+// after four election timeouts.
 func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *node.View) bool {
 	o, ok := b.node.Inspect(v.Group)
 	if !ok || o.Self != uint64(id) || o.Closed || o.LastIndex == v.LastIndex {
@@ -257,7 +258,7 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 		w.fail("late", "broker %d lacks entries of group %d, has those to %d of %d, and goes on only when a clock moves it: %d times since %v", b.number, v.Group, o.LastIndex, v.LastIndex, r.lag.steps, plan.Duration(r.lag.since))
 	}
 	may := w.resent()
-	if o.LastIndex+1 < v.FirstIndex {
+	if o.LastIndex+1 < v.FirstIndex || v.Offers {
 		may = 5 * node.Time(w.plan.Knobs.Tick) * node.Time(w.plan.Knobs.ElectionTicks)
 	}
 	if w.isQuiet() && w.now-r.lag.since >= may {
