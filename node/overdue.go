@@ -121,3 +121,6 @@ func (g *classicGroup) overdue() bool {
 	}
 	return len(g.members) > 0
 }
+
+// Crowded reports whether requests wait for memory that others hold, until those have what they asked for.
+func (n *Node) Crowded() bool { return n.large.waiting.len > 0 }

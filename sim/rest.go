@@ -133,6 +133,9 @@ func (w *world) lookWhoWaits() {
 			w.fail("late", "nothing is under way, and broker %d could go on: %s", b.number, why)
 		}
 		for _, cn := range b.conns {
+			if b.node.Crowded() {
+				break
+			}
 			if why := cn.overdue(w); why != "" {
 				w.fail("late", "nothing is under way, and broker %d owes an answer: %s", b.number, why)
 			}
