@@ -81,7 +81,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 
 // recover opens group 0, and then the partitions that it knows of.
 func (n *Node) recover(load func(wal.Op) wal.Result) error {
-	if _, ok := n.log.State(0); !ok && n.cfg.Incarnation == founder {
+	if st, _ := n.log.State(0); st.Last == 0 && n.cfg.Incarnation == founder { // a power loss may have left a part of it
 		if err := n.found(load); err != nil {
 			return err
 		}
