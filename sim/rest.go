@@ -68,7 +68,7 @@ func (w *world) pass(next node.Time) {
 	}
 	if r.news && r.underWay == 0 && w.isAtRest() {
 		r.at = true
-		sound, paces := w.isSound(), w.paces()
+		sound, paces := w.isSound(), w.plan.Knobs.CatchUpRate > 0 || w.paces()
 		if sound && !r.sound { // it may have become so just now
 			w.disturbed()
 		}
@@ -119,6 +119,7 @@ func (w *world) isHeard(b *broker) bool {
 }
 
 // paces says that a follower waits for old entries because others are not to be disturbed; requests may need it for a majority.
+// Where the pace is a knob that is looked for all the time: between two entries nobody may wait, and nothing is under way.
 func (w *world) paces() bool {
 	return slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.node != nil && b.node.Paces() })
 }
@@ -217,7 +218,7 @@ func (w *world) lags(g node.GroupID) bool {
 		return false
 	}
 	v, _ := leader.node.Inspect(g)
-	if w.isQuiet() && w.resent() == 0 && (v.Commit != v.LastIndex || v.Applied != v.LastIndex) {
+	if w.plan.Profile == "calm" && w.isQuiet() && w.resent() == 0 && (v.Commit != v.LastIndex || v.Applied != v.LastIndex) {
 		w.fail("late", "nothing is under way, and broker %d, which leads group %d, has entries to %d, commit index %d, applied %d", leader.number, g, v.LastIndex, v.Commit, v.Applied)
 	}
 	lags := false
@@ -244,7 +245,7 @@ func (w *world) heartbeats() node.Time {
 	return node.Time(k.Tick) * node.Time(4*k.HeartbeatTicks)
 }
 
-// lagsBehind looks at one replica. An offered checkpoint that doesn't arrive, or that changes while it is fetched, is given up
+// lagsBehind looks at one replica. It may lag for some heartbeats, and not longer. An offered checkpoint that doesn't arrive, or that changes while it is fetched, is given up
 // after four election timeouts.
 func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *node.View) bool {
 	o, ok := b.node.Inspect(v.Group)
@@ -260,7 +261,7 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 	if r.lag.last = o.LastIndex; r.lag.steps > mostSteps {
 		w.fail("late", "broker %d lacks entries of group %d, has those to %d of %d, and goes on only when a clock moves it: %d times since %v", b.number, v.Group, o.LastIndex, v.LastIndex, r.lag.steps, plan.Duration(r.lag.since))
 	}
-	may := w.resent()
+	may := w.heartbeats() // a read of old entries may come too early for the pace
 	if o.LastIndex+1 < v.FirstIndex || v.Offers {
 		may = 5 * node.Time(w.plan.Knobs.Tick) * node.Time(w.plan.Knobs.ElectionTicks)
 	}
