@@ -29,9 +29,10 @@ func (n *Node) Overdue() string {
 	return ""
 }
 
-// Paces reports whether old entries of some group wait until the rate limit allows them to be sent to followers (pace.go).
+// Paces reports whether old entries of some group wait until the rate limit allows them to be sent to followers (pace.go), or
+// whatever is to be written until there is space on the disk again, which is tried once a second.
 func (n *Node) Paces() bool {
-	return slices.ContainsFunc(n.groups, func(g *group) bool { return g.view.waits })
+	return n.log.Short() || slices.ContainsFunc(n.groups, func(g *group) bool { return g.view.waits })
 }
 
 func (g *group) overdue() string {
