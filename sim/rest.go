@@ -68,14 +68,16 @@ func (w *world) pass(next node.Time) {
 	}
 	if r.news && r.underWay == 0 && w.isAtRest() {
 		r.at = true
-		sound, paces := w.isSound(), w.plan.Knobs.CatchUpRate > 0 || w.paces()
+		sound, paces := w.isSound(), w.paces()
 		if sound && !r.sound { // it may have become so just now
 			w.disturbed()
 		}
 		r.sound = sound
 		r.news = !sound || paces || !w.isQuiet() // looks again
 		if sound && !paces {
-			w.lookWhoLags()
+			if w.plan.Knobs.CatchUpRate == 0 { // with a low rate limit nothing is under way between two entries
+				w.lookWhoLags()
+			}
 			if !r.news && len(r.changed) == 0 { // who lags and may can't answer
 				w.lookWhoWaits()
 			}
@@ -119,7 +121,6 @@ func (w *world) isHeard(b *broker) bool {
 }
 
 // paces says that a follower waits for old entries because others are not to be disturbed; requests may need it for a majority.
-// Where the pace is a knob that is looked for all the time: between two entries nobody may wait, and nothing is under way.
 func (w *world) paces() bool {
 	return slices.ContainsFunc(w.brokers, func(b *broker) bool { return b.node != nil && b.node.Paces() })
 }
@@ -133,10 +134,10 @@ func (w *world) lookWhoWaits() {
 		if why := b.node.Overdue(); why != "" {
 			w.fail("late", "nothing is under way, and broker %d could go on: %s", b.number, why)
 		}
+		if b.node.Crowded() {
+			continue
+		}
 		for _, cn := range b.conns {
-			if b.node.Crowded() {
-				break
-			}
 			if why := cn.overdue(w); why != "" {
 				w.fail("late", "nothing is under way, and broker %d owes an answer: %s", b.number, why)
 			}
