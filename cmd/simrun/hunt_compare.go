@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -75,15 +74,8 @@ func compareHuntCommand(args []string) (bool, error) {
 			return false, err
 		}
 	}
-	root, err := moduleRoot()
+	root, all, err := plantedBugs(*only)
 	if err != nil {
-		return false, err
-	}
-	all, err := mutants.Load(filepath.Join(root, "seeds", "mutants"))
-	if err != nil {
-		return false, err
-	}
-	if all, err = selected(all, *only); err != nil {
 		return false, err
 	}
 	temp, err := os.MkdirTemp("", "mutants")

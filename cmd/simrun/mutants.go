@@ -59,19 +59,24 @@ func mutantsCommand(args []string) (bool, error) {
 			return false, err
 		}
 	}
-	root, err := moduleRoot()
+	root, all, err := plantedBugs(*only)
 	if err != nil {
-		return false, err
-	}
-	all, err := mutants.Load(filepath.Join(root, "seeds", "mutants"))
-	if err != nil {
-		return false, err
-	}
-	if all, err = selected(all, *only); err != nil {
 		return false, err
 	}
 	h := &hunter{root: root, profile: *profile, most: max(*most, 1), workers: max(*workers, 1)}
 	return h.all(all, *asJSON)
+}
+
+// plantedBugs loads those that are wanted, and returns the root of the tree as well.
+func plantedBugs(only string) (root string, all []*mutants.Mutant, err error) {
+	if root, err = moduleRoot(); err != nil {
+		return "", nil, err
+	}
+	if all, err = mutants.Load(filepath.Join(root, "seeds", "mutants")); err != nil {
+		return "", nil, err
+	}
+	all, err = selected(all, only)
+	return root, all, err
 }
 
 // moduleRoot finds the source tree that the working folder is in.
