@@ -145,7 +145,7 @@ func (w *wanted) has(id uint64) bool {
 }
 
 // replicaCheck is how often a leader compares its group's replicas with what is wanted. It also does so when the catalog
-// changes, and after each step.
+// moves the group, and when a step of the move is applied.
 const replicaCheck = 200 * time.Millisecond
 
 func (g *group) tickReplicas() {
