@@ -601,3 +601,23 @@ func TestDurableBeforeSeen(t *testing.T) {
 		t.Error("the next replica goes on with the life of the one before")
 	}
 }
+
+// TestReplicaThatWroteNothing lets a replica come and go without a record. The next one is what a start finds.
+func TestReplicaThatWroteNothing(t *testing.T) {
+	d := &disk{broker: 1}
+	d.lifeOf(10)
+	next := d.lifeOf(40)
+	if d.survivor() == next {
+		t.Error("the next replica survives a power loss before its first record")
+	}
+	next = d.lifeOf(40)
+	d.life(50).log.put(1, mirrored{Entry: Entry{Term: 1}, known: true})
+	if d.survivor() != next {
+		t.Error("a replica that never wrote anything survives in place of the next one")
+	}
+	last := d.lifeOf(60) // the end of the one before isn't durable, and it has an entry
+	d.life(70).log.put(1, mirrored{Entry: Entry{Term: 2}, known: true})
+	if d.survivor() == last {
+		t.Error("a replica whose removal never became durable is taken for removed")
+	}
+}

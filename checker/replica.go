@@ -79,6 +79,9 @@ type life struct {
 	cutAfter uint64 // durable entries after this one may be gone through a snapshot; 0: none may
 }
 
+// blank reports whether nothing of a replica was ever durable.
+func (l *life) blank() bool { return len(l.log.entries) == 0 && l.vote == ballot{} }
+
 // begin adds the life of a replica whose records begin at a position.
 func (d *disk) begin(begins uint64) *life {
 	l := &life{begins: begins, log: newMirror(1)}
@@ -86,10 +89,17 @@ func (d *disk) begin(begins uint64) *life {
 	return l
 }
 
-// life returns the one to which a record at a position of the log belongs.
+// life returns the one to which a durable record at a position of the log belongs. A log is recovered
+// in order, so all that is before that position is durable, too: a replica before this one of which
+// nothing is there wrote nothing, and its removal didn't, either.
 func (d *disk) life(at uint64) *life {
 	for i := len(d.lives) - 1; i >= 0; i-- {
 		if l := d.lives[i]; l.begins <= at && !(l.removed && at >= l.ends) {
+			for _, before := range d.lives[:i] {
+				if before.blank() && !before.removed {
+					before.removed, before.ends = true, before.begins
+				}
+			}
 			return l
 		}
 	}
