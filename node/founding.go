@@ -21,6 +21,7 @@ type founding struct {
 	list []BrokerID      // of this broker, ascending; empty: it isn't known, or nothing is to be founded
 	open bool            // not all others have told the same list yet; until then the catalog's group stands still
 	said []contradiction // reported to the operator, the oldest first
+	ends error           // others wait for this broker, which lists only itself; see endFounding
 }
 
 // contradiction is a broker whose list differs, and what was said of it.
@@ -126,11 +127,20 @@ func (n *Node) contradicted(from BrokerID, founded bool, list []BrokerID) {
 	text := fmt.Sprintf("broker %d founds a cluster of the brokers %s, this broker one of %s: they can't be one cluster. %s",
 		from, listBrokers(list), listBrokers(n.founding.list), n.contradictionAdvice(from, founded))
 	n.tellContradiction(contradiction{from, text, n.now})
-	if len(n.founding.list) == 1 && slices.Contains(list, n.self) && !n.Holds() {
-		n.endFor(EndFounders, fmt.Errorf("the broker stopped, because its members list only itself, and broker %d lists it as a founder of the cluster of the brokers %s, which waits for it. "+
+	if len(n.founding.list) == 1 && slices.Contains(list, n.self) {
+		n.founding.ends = fmt.Errorf("the broker stopped, because its members list only itself, and broker %d lists it as a founder of the cluster of the brokers %s, which waits for it. "+
 			"Nothing was written here. If it belongs to them, empty its data folder, write the same members as there, and run: broker format -config FILE. If not, mend the members of broker %d",
-			from, listBrokers(list), from))
+			from, listBrokers(list), from)
 	}
+}
+
+// endFounding ends a broker that lists only itself and for which others wait, unless it holds something. This is decided at
+// the end of the step that hears of them, because the same step may answer a client.
+func (n *Node) endFounding() {
+	if n.founding.ends != nil && !n.Holds() {
+		n.endFor(EndFounders, n.founding.ends)
+	}
+	n.founding.ends = nil
 }
 
 func (n *Node) contradictionAdvice(from BrokerID, founded bool) string {
@@ -163,7 +173,8 @@ const contradictionsToldEvery = time.Minute
 // Holds reports whether a client may rely on something that it got from this broker's cluster. What an earlier process has
 // given to clients isn't known.
 func (n *Node) Holds() bool {
-	return n.catalog.nextGroup > 1 || n.producerIDs.given || len(n.catalog.brokers) > 1 || n.process.epoch > 1
+	c := n.catalog
+	return c.nextGroup > 1 || n.producerIDs.given || len(c.brokers) > 1 || len(c.configured) > 0 || n.process.epoch > 1
 }
 
 func listBrokers(list []BrokerID) string {

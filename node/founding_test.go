@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // founders makes brokers that found a cluster, each with a list of its own.
@@ -160,5 +164,41 @@ func TestContradictionNamesBothLists(t *testing.T) {
 	}
 	if !strings.Contains(text, "of the brokers 2, 3, this broker one of 1, 2, 3") || !strings.Contains(text, "of the brokers 1, 2, 3, this broker one of 2, 3") {
 		t.Errorf("told: %s", text)
+	}
+}
+
+// A founder that lists only itself, and that others wait for, ends only if it has answered nothing that a client may rely
+// on, in whatever step it hears of them: the one that answers, too.
+func TestSoleFounderWithAnAnswerStays(t *testing.T) {
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.TimeoutMillis = 7, 10000
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "t", 1, 1
+	create.Topics = append(create.Topics, topic)
+	id := kmsg.NewPtrInitProducerIDRequest()
+	id.Version = 4
+	for _, req := range []kmsg.Request{create, id, editRequest(configGroup, "g", "consumer.session.timeout.ms=50000")} {
+		ended, stayed := 0, 0
+		for rounds := range 60 {
+			c := founders(t, map[BrokerID][]BrokerID{1: {1}})
+			m := c.nodes[1]
+			m.mayEnd = true
+			m.in.Requests = []Request{{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "test", req)}}
+			c.rounds(rounds)
+			m.in.Messages = []Message{{From: 2, Data: []byte{envelopeVersion, itemFounders, 0, 2, 1, 2}}}
+			c.round()
+			answered := len(m.replies) > 0
+			switch {
+			case m.end != nil && answered:
+				t.Fatalf("%T is answered within %d rounds, and then the broker ends: %v", req, rounds, m.end)
+			case m.end != nil:
+				ended++
+			case answered:
+				stayed++
+			}
+		}
+		if ended == 0 || stayed == 0 {
+			t.Errorf("%T: the broker ended %d times and stayed %d times", req, ended, stayed)
+		}
 	}
 }

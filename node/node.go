@@ -46,6 +46,7 @@ func (n *Node) Step(in *Input) *Output {
 	n.doDue()
 	n.save()
 	n.evict()
+	n.endFounding()
 	n.flush()
 	n.lookFull()
 	n.post()
