@@ -37,8 +37,10 @@ const (
 	clockSlew  = 100              // by a hundredth of the time that passes
 )
 
-// offsetOf returns the offset of a wall clock.
-func (n *Node) offsetOf(unixMs int64) int64 { return unixMs - int64(n.now)/int64(time.Millisecond) }
+// offsetOf returns the offset of a wall clock. One at the end of all times must not overflow.
+func (n *Node) offsetOf(unixMs int64) int64 {
+	return min(max(unixMs, 0), maxStamp) - int64(n.now)/int64(time.Millisecond)
+}
 
 // tellTime looks at the clocks and sets the time of this step.
 func (n *Node) tellTime(wallMs int64) {
@@ -59,10 +61,11 @@ func (n *Node) tellTime(wallMs int64) {
 // vouchedOffsets returns the largest offset such that a majority of all brokers shows it or a later time, and the
 // smallest such that a majority shows it or an earlier time; ok is false if a majority wasn't heard of. While
 // most clocks are right, some right clock shows the first or a later time, and some the second or an earlier one.
+// Brokers that aren't registered don't count, neither as some of all nor as heard.
 func (n *Node) vouchedOffsets() (earliest, latest int64, ok bool) {
 	offsets := append(make([]int64, 0, 8), n.offsetOf(n.wallMs))
 	for _, p := range n.peers {
-		if p.clockAt != 0 && n.now.Sub(p.clockAt) < clockFresh {
+		if p.clockAt != 0 && n.now.Sub(p.clockAt) < clockFresh && (len(n.catalog.brokers) == 0 || n.catalog.broker(p.id) != nil) {
 			offsets = append(offsets, p.clockOffset)
 		}
 	}
@@ -120,6 +123,16 @@ func (n *Node) stampMs() int64 {
 		offset = max(offset, n.clock.earliest.vouched)
 	}
 	return min(max(offset+int64(n.now)/int64(time.Millisecond), 0), maxStamp-1)
+}
+
+// earliestMs is the earliest time that it may be, as stampMs is the latest. Until a jump back is believed it is the time
+// that the jump led to.
+func (n *Node) earliestMs() int64 {
+	offset := min(n.clock.earliest.offset, n.clock.latest.offset)
+	if n.clock.isVouch {
+		offset = min(offset, n.clock.latest.vouched)
+	}
+	return max(offset+int64(n.now)/int64(time.Millisecond), 0)
 }
 
 // receiveClock notes what another broker's wall clock shows. The message was under way for a while, so it

@@ -3,8 +3,13 @@
 package node
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // pass lets a time go by.
@@ -106,5 +111,55 @@ func TestJumpOfMostClocks(t *testing.T) {
 	c.pass(20 * time.Second)
 	if got := c.kept(); got != 0 {
 		t.Errorf("%d records although most clocks agreed for half a minute", got)
+	}
+}
+
+// A wrong clock makes no records too old or too new: of two brokers, or of three while one is away, and in the first hour, in
+// which most clocks are believed at once.
+func TestWrongClockRefusesNoRecord(t *testing.T) {
+	for _, off := range []int64{math.MinInt64 / 2, -50 * 365 * 24 * 3_600_000, 50 * 365 * 24 * 3_600_000, math.MaxInt64 / 2} {
+		for brokers := 2; brokers <= 3; brokers++ {
+			c := newMany(t, brokers, func(cfg *Config) { cfg.TimestampBeforeMaxMs = 24 * 3_600_000 })
+			c.create("t", 1, 2)
+			leader := c.leader("t")
+			c.nodes[3-leader].aheadMs = off
+			if brokers == 3 {
+				c.kill(3)
+			}
+			send := func(ms int64) string {
+				spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("v")})
+				spec.FirstTimestamp = ms
+				p := c.ask(leader, produceRequest("t", -1, kafka.AppendBatch(nil, spec))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+				return kafka.CodeName(p.ErrorCode)
+			}
+			for range 30 {
+				c.pass(200 * time.Millisecond)
+				if code := send(c.unixMs); code != "NONE" {
+					t.Fatalf("of %d brokers one has a clock %d ms off, and a record of now is answered %s", brokers, off, code)
+				}
+			}
+			c.nodes[3-leader].aheadMs = 0
+			c.pass(4 * time.Second)
+			for _, ms := range []int64{c.unixMs - 2*24*3_600_000, c.unixMs + 2*3_600_000} {
+				if code := send(ms); code != "INVALID_TIMESTAMP" {
+					t.Errorf("with right clocks a record of %d ms later is answered %s", ms-c.unixMs, code)
+				}
+			}
+		}
+	}
+}
+
+// A broker that isn't registered says nothing about the time: the majority is one of those that are.
+func TestClocksOfStrangers(t *testing.T) {
+	o := newOne(t, nil)
+	o.pass(5e9)
+	want := o.node.clock.earliest.offset
+	o.node.addPeer(2)
+	for range 100 {
+		o.node.receiveClock(2, 1e15)
+		o.pass(1e8)
+	}
+	if got := o.node.clock; got.earliest.offset != want || got.latest.offset != want {
+		t.Errorf("the time was %d, and is %d to %d", want, got.earliest.offset, got.latest.offset)
 	}
 }

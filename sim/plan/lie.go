@@ -53,6 +53,11 @@ func (p *Plan) validateLies() error {
 	return nil
 }
 
+// ClockLies reports whether some broker lies about its clock: with one away, or of two, nobody can be sure of the time.
+func (p *Plan) ClockLies() bool {
+	return slices.ContainsFunc(p.Lies, func(l Lie) bool { return l.Kind == LieClock && l.From <= p.Brokers })
+}
+
 // lies draws what one broker, or one stranger, says that isn't so.
 func (g *generator) lies() {
 	p := g.plan
