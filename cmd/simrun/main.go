@@ -34,7 +34,7 @@ const usage = `simrun runs simulated clusters, one world per seed.
   simrun mutants [-only ID,..] [-max-seeds N] [-profile NAME] [-j P] [-json]
                                 build the planted bugs of seeds/mutants one by one, in a temporary folder, and
                                 run seeds until one fails; run it inside the source tree
-  simrun mutate [-packages P,..] [-sample N] [-seed S] [-max-seeds N] [-tests=false] [-j P] [-json]
+  simrun mutate [-packages P,..] [-from K] [-sample N] [-seed S] [-max-seeds N] [-tests=false] [-j P] [-json]
                                 build mutants that nobody chose, small changes of the source, and count how many
                                 the tests of their package find, and how many the simulator
 

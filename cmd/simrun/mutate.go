@@ -15,7 +15,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"chronik/seeds/mutation"
@@ -35,24 +38,34 @@ type fate struct {
 	Differ uint64 `json:"differ"`
 }
 
-// mutator counts what the simulator and the tests of packages find.
+// mutator counts what the simulator and the tests of packages find. All mutants are in one program, and in one test
+// program of each package; the environment of a process says which is to run.
 type mutator struct {
 	hunter
-	tests     bool
-	limit     time.Duration       // of the tests of a package
-	baselines map[string]verdicts // of this build, by profile
+	lanes   int                // mutants at a time
+	tests   map[string]*tester // by package; nil: the tests aren't run
+	program string             // simrun with all mutants
+
+	baselines sync.Mutex
+	baseline  map[string]verdicts // of this build, by profile
+}
+
+// tester is the test program of a package.
+type tester struct {
+	program, dir string
+	limit        time.Duration // of wall time
 }
 
 func mutateCommand(args []string) (bool, error) {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	packages := flags.String("packages", "node/...,wal,kafka", "packages, separated by commas")
-	sample := flags.Int("sample", 20, "how many mutants")
+	from := flags.Int("from", 0, "how many of the sample are left out, those of an earlier count")
+	sample := flags.Int("sample", 20, "how many mutants, with those left out")
 	seed := flags.Uint64("seed", 1, "of the sample")
 	most := flags.Uint64("max-seeds", 100, "seeds of default, and a quarter of them of each other profile")
 	tests := flags.Bool("tests", true, "run the unit tests, too")
-	limit := flags.Duration("test-limit", 10*time.Minute, "of the tests of a package")
-	workers := flags.Int("j", runtime.NumCPU(), "worker processes")
+	workers := flags.Int("j", runtime.NumCPU(), "mutants at a time")
 	asJSON := flags.Bool("json", false, "print a line of JSON for each mutant")
 	if err := parse(flags, args, 0); err != nil {
 		return false, err
@@ -66,88 +79,153 @@ func mutateCommand(args []string) (bool, error) {
 		return false, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	m := &mutator{
-		hunter: hunter{root: root, most: max(*most, 4), workers: max(*workers, 1)},
-		tests:  *tests, limit: *limit, baselines: make(map[string]verdicts),
+		hunter: hunter{root: root, most: max(*most, 4), workers: 1},
+		lanes:  max(*workers, 1), baseline: make(map[string]verdicts),
 	}
 	if m.temp, err = os.MkdirTemp("", "mutate"); err != nil {
 		return false, err
 	}
 	defer os.RemoveAll(m.temp)
-	return false, m.all(mutation.Shuffled(all, *seed), *sample, *asJSON)
+	list, broken, err := m.build(mutation.Shuffled(all, *seed), *sample, *tests)
+	if err != nil {
+		return false, err
+	}
+	return false, m.all(list, min(max(*from, 0), len(list)), broken, *asJSON)
 }
 
-// all tries mutants until a sample of those that build is complete, and prints the scores. That some survive is no
-// failure of the command.
-func (m *mutator) all(list []mutation.Mutant, sample int, asJSON bool) error {
-	var fates []*fate
-	broken := 0
-	for i := 0; i < len(list) && len(fates) < sample; i++ {
-		f, err := m.one(&list[i])
-		if errors.Is(err, errNoBuild) {
-			broken++
+// build puts a sample of mutants into one program. It returns those, and how many it left out because they don't build.
+func (m *mutator) build(all []mutation.Mutant, sample int, tests bool) (list []mutation.Mutant, broken int, err error) {
+	next := min(sample, len(all))
+	for list = slices.Clone(all[:next]); ; {
+		files, err := mutation.Schemata(m.root, list)
+		if err != nil {
+			return nil, 0, err
+		}
+		overlay, err := m.overlay(files)
+		if err != nil {
+			return nil, 0, err
+		}
+		m.program = filepath.Join(m.temp, "simrun")
+		out, err := m.compile("build", overlay, m.program, "./cmd/simrun")
+		if err == nil {
+			return list, broken, m.testPrograms(overlay, list, tests)
+		}
+		bad := mutation.Broken(string(out))
+		if len(bad) == 0 {
+			return nil, 0, fmt.Errorf("building the mutants: %w: %s", err, out)
+		}
+		for _, i := range slices.Backward(bad) {
+			list = slices.Delete(list, i, i+1)
+		}
+		broken += len(bad)
+		more := min(len(bad), len(all)-next)
+		list = append(list, all[next:next+more]...)
+		next += more
+	}
+}
+
+// compile runs the go command, which is to list all errors.
+func (m *mutator) compile(what, overlay, program, pkg string) ([]byte, error) {
+	args := []string{what, "-gcflags=chronik/...=-e", "-overlay", overlay, "-o", program, pkg}
+	if what == "test" {
+		args = slices.Insert(args, 1, "-c")
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = m.root
+	return cmd.CombinedOutput()
+}
+
+// testPrograms builds the tests of the packages that have mutants, and runs them without a mutant.
+func (m *mutator) testPrograms(overlay string, list []mutation.Mutant, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	m.tests = make(map[string]*tester)
+	for i := range list {
+		dir := path.Dir(list[i].File)
+		if m.tests[dir] != nil {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", list[i].ID(), err)
+		t := &tester{filepath.Join(m.temp, strings.ReplaceAll(dir, "/", "+")+".test"), filepath.Join(m.root, dir), 10 * time.Minute}
+		if out, err := m.compile("test", overlay, t.program, "./"+dir); err != nil {
+			return fmt.Errorf("building the tests of %s: %w: %s", dir, err, out)
 		}
-		fates = append(fates, f)
-		if asJSON {
-			json.NewEncoder(os.Stdout).Encode(f)
-		} else {
-			fmt.Println(f.line(m.tests))
+		m.tests[dir] = t
+		if _, err := os.Stat(t.program); err != nil {
+			continue // it has no tests
 		}
-	}
-	if !asJSON {
-		printScores(os.Stdout, fates, broken, m.tests)
+		began := time.Now()
+		if failed, err := t.run(0); err != nil || failed != "" {
+			return fmt.Errorf("the tests of %s fail without any mutant: %s: %w", dir, failed, err)
+		}
+		t.limit = 20*time.Second + 5*time.Since(began)
 	}
 	return nil
 }
 
-var errNoBuild = errors.New("it doesn't build")
-
-// one builds a mutant, runs the tests of its package and then seeds.
-func (m *mutator) one(mutant *mutation.Mutant) (*fate, error) {
-	text, err := mutant.Apply(m.root)
-	if err != nil {
-		return nil, err
+// all tries mutants from a place of the list on, and prints what came of each in their order, and the scores. That some
+// survive is no failure of the command.
+func (m *mutator) all(list []mutation.Mutant, from, broken int, asJSON bool) error {
+	fates, errs := make([]*fate, len(list)), make([]error, len(list))
+	done := make([]chan struct{}, len(list))
+	for i := range done {
+		done[i] = make(chan struct{})
 	}
-	overlay, err := m.overlay(map[string][]byte{mutant.File: text})
-	if err != nil {
-		return nil, err
+	next := atomic.Int64{}
+	next.Store(int64(from))
+	for range m.lanes {
+		go func() {
+			for i := int(next.Add(1)) - 1; i < len(list); i = int(next.Add(1)) - 1 {
+				fates[i], errs[i] = m.one(&list[i], i+1)
+				close(done[i])
+			}
+		}()
 	}
-	program := filepath.Join(m.temp, "simrun")
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./cmd/simrun")
-	build.Dir = m.root
-	if err := build.Run(); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return nil, errNoBuild
+	for i := from; i < len(list); i++ {
+		<-done[i]
+		if errs[i] != nil {
+			return fmt.Errorf("%s: %w", list[i].ID(), errs[i])
 		}
-		return nil, err
+		if asJSON {
+			json.NewEncoder(os.Stdout).Encode(fates[i])
+		} else {
+			fmt.Println(fates[i].line(m.tests != nil))
+		}
 	}
+	if !asJSON {
+		printScores(os.Stdout, fates[from:], broken, m.tests != nil)
+	}
+	return nil
+}
+
+// one runs the tests of a mutant's package and then seeds.
+func (m *mutator) one(mutant *mutation.Mutant, number int) (*fate, error) {
 	f := &fate{ID: mutant.ID(), Change: mutant.Change()}
-	if m.tests {
-		if f.Tests, err = m.unitTests(overlay, path.Dir(mutant.File)); err != nil {
+	if m.tests != nil {
+		var err error
+		if f.Tests, err = m.tests[path.Dir(mutant.File)].run(number); err != nil {
 			return nil, err
 		}
 	}
-	return f, m.simulate(program, f)
+	return f, m.simulate(number, f)
 }
 
-// unitTests runs the tests of a package with an overlay, and says which fails.
-func (m *mutator) unitTests(overlay, dir string) (string, error) {
-	cmd := exec.Command("go", "test", "-count=1", "-failfast", "-vet=off", "-timeout", m.limit.String(), "-overlay", overlay, "./"+dir)
-	cmd.Dir = m.root
+// environment activates a mutant; 0: none.
+func environment(number int) string { return mutation.ActiveVariable + "=" + strconv.Itoa(number) }
+
+// run runs the tests with a mutant, and says which fails.
+func (t *tester) run(number int) (string, error) {
+	cmd := exec.Command(t.program, "-test.failfast", "-test.timeout", t.limit.String())
+	cmd.Dir = t.dir
+	cmd.Env = append(os.Environ(), environment(number))
 	out, err := cmd.CombinedOutput()
 	_, name, failed := bytes.Cut(out, []byte("--- FAIL: "))
 	var exit *exec.ExitError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, os.ErrNotExist): // the package has no tests
 		return "", nil
-	case bytes.Contains(out, []byte("[build failed]")):
-		return "", errNoBuild
 	case bytes.Contains(out, []byte("panic: test timed out")):
-		return fmt.Sprintf("not done in %v", m.limit), nil
+		return fmt.Sprintf("not done in %v", t.limit), nil
 	case failed:
 		return string(bytes.Fields(name)[0]), nil
 	case errors.As(err, &exit):
@@ -157,14 +235,14 @@ func (m *mutator) unitTests(overlay, dir string) (string, error) {
 }
 
 // simulate runs seeds of default and then of the other profiles until one fails.
-func (m *mutator) simulate(program string, f *fate) error {
+func (m *mutator) simulate(number int, f *fate) error {
 	profiles := append([]string{"default"}, slices.DeleteFunc(plan.Profiles(), func(p string) bool { return p == "default" })...)
 	for _, p := range profiles {
 		seeds := seedRange{1, m.most}
 		if p != "default" {
 			seeds.last = m.most / 4
 		}
-		mine, err := m.until(program, p, seeds)
+		mine, err := m.until(number, p, seeds)
 		if err != nil {
 			return err
 		}
@@ -175,7 +253,7 @@ func (m *mutator) simulate(program string, f *fate) error {
 				return nil
 			}
 		}
-		base, err := m.baseline(p, seeds)
+		base, err := m.without(p, seeds)
 		if err != nil {
 			return err
 		}
@@ -184,10 +262,10 @@ func (m *mutator) simulate(program string, f *fate) error {
 	return nil
 }
 
-// until runs seeds until one fails.
-func (m *mutator) until(program, profile string, seeds seedRange) (verdicts, error) {
+// until runs seeds with a mutant until one fails.
+func (m *mutator) until(number int, profile string, seeds seedRange) (verdicts, error) {
 	got := make(verdicts)
-	c := &campaign{seeds: seeds, profile: profile, workers: m.workers, program: program, limit: mutantTimeout}
+	c := &campaign{seeds: seeds, profile: profile, workers: m.workers, program: m.program, env: []string{environment(number)}, limit: mutantTimeout}
 	c.each = func(o outcome) {
 		v := verdict{hash: o.Result.Hash}
 		if o.Result.Failure != nil {
@@ -202,12 +280,14 @@ func (m *mutator) until(program, profile string, seeds seedRange) (verdicts, err
 // mutantTimeout is how much wall time a seed of a mutant may take: many never end.
 const mutantTimeout = 40 * time.Second
 
-// baseline is what this build makes of seeds.
-func (m *mutator) baseline(profile string, seeds seedRange) (verdicts, error) {
-	if known := m.baselines[profile]; known != nil {
+// without is what comes of seeds without a mutant.
+func (m *mutator) without(profile string, seeds seedRange) (verdicts, error) {
+	m.baselines.Lock()
+	defer m.baselines.Unlock()
+	if known := m.baseline[profile]; known != nil {
 		return known, nil
 	}
-	got, err := m.until("", profile, seeds)
+	got, err := m.until(0, profile, seeds)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +296,7 @@ func (m *mutator) baseline(profile string, seeds seedRange) (verdicts, error) {
 			return nil, fmt.Errorf("seed %d of %s fails without any mutant: %s", s, profile, v)
 		}
 	}
-	m.baselines[profile] = got
+	m.baseline[profile] = got
 	return got, nil
 }
 
