@@ -95,8 +95,7 @@ func (c *conn) readLarge(in *bufio.Reader, n int) (frame []byte, held claim, err
 			return nil, held, net.ErrClosed
 		}
 		p.begun = p.begun.Add(time.Since(waits)) // that it waited for us isn't held against it
-		grown := make([]byte, size)
-		copy(grown, frame)
+		grown := grow(frame, size)
 		if err := p.read(in, grown[len(frame):]); err != nil {
 			return nil, held, err
 		}
@@ -105,6 +104,16 @@ func (c *conn) readLarge(in *bufio.Reader, n int) (frame []byte, held claim, err
 			return frame, held, nil
 		}
 	}
+}
+
+// grow returns a larger buffer that begins with the bytes of a frame. It copies in stints: Go can't stop a thread that copies,
+// and as soon as its collector wants to, everybody who allocates waits for the end of tens of megabytes.
+func grow(frame []byte, size int) []byte {
+	grown := make([]byte, size)
+	for at := 0; at < len(frame); at += stint {
+		copy(grown[at:], frame[at:min(at+stint, len(frame))])
+	}
+	return grown
 }
 
 // nextSize is how large the buffer of a frame of n bytes becomes when it is full with so many.

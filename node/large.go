@@ -235,12 +235,64 @@ func (t *Task) encode(res *TaskResult) {
 		res.Frame = kafka.FetchFrame(t.Header.CorrelationID, fetch, t.Batches)
 		return
 	}
-	elements := c.elements(t.Response, 1<<40)
-	res.Frame = kafka.Frame{kafka.AppendResponse(make([]byte, 0, elements*encodedBytes), t.Header.CorrelationID, t.Response)}
+	most := headerBytes + c.encodedMost(reflect.ValueOf(t.Response).Elem())
+	res.Frame = kafka.Frame{kafka.AppendResponse(make([]byte, 0, most), t.Header.CorrelationID, t.Response)}
 }
 
-// encodedBytes is about what an element takes in a frame.
-const encodedBytes = 64
+// headerBytes is what the header of an answer takes in a frame, at most.
+const headerBytes = 5
+
+// encodedMost returns no less than what a struct takes in a frame, so that a frame never grows while it is written. To copy
+// tens of megabytes to a larger place is one stretch of machine code, in which Go can't stop the thread; as soon as the
+// collector wants to, everybody who allocates waits for its end.
+//
+// What has no texts and lists takes no less in memory than in a frame, and nor do lengths and what says that there is nothing.
+func (c *counters) encodedMost(v reflect.Value) int {
+	return int(v.Type().Size()) + c.encodedBeside(v)
+}
+
+// encodedBeside is the part of encodedMost that doesn't lie in the struct itself.
+func (c *counters) encodedBeside(v reflect.Value) (n int) {
+	l := c.layout(v.Type())
+	for _, i := range l.texts {
+		n += textOf(v.Field(i)).Len()
+	}
+	for _, i := range l.values {
+		list := v.Field(i)
+		elem := list.Type().Elem()
+		n += list.Len() * int(elem.Size())
+		if elem.Kind() == reflect.String || elem.Kind() == reflect.Slice {
+			for j := range list.Len() {
+				n += list.Index(j).Len()
+			}
+		}
+	}
+	for _, i := range l.lists {
+		list := v.Field(i)
+		for j := range list.Len() {
+			n += c.encodedMost(list.Index(j))
+		}
+	}
+	for _, i := range l.inner {
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			n += c.encodedBeside(f)
+		} else if !f.IsNil() {
+			n += c.encodedMost(f.Elem())
+		}
+	}
+	return n
+}
+
+// textOf returns a text field's text; empty if it is null.
+func textOf(f reflect.Value) reflect.Value {
+	switch {
+	case f.Kind() != reflect.Pointer:
+		return f
+	case f.IsNil():
+		return reflect.ValueOf("")
+	}
+	return f.Elem()
+}
 
 // elements counts the elements of an answer; what it returns is above most if there are more than that. A kilobyte of text
 // counts as one.
@@ -260,14 +312,7 @@ func (c *counters) elements(resp kmsg.Response, most int) int {
 func (c *counters) weigh(v reflect.Value, left *int) {
 	l := c.layout(v.Type())
 	for _, i := range l.texts {
-		f := v.Field(i)
-		if f.Kind() == reflect.Pointer {
-			if f.IsNil() {
-				continue
-			}
-			f = f.Elem()
-		}
-		*left -= f.Len() >> 10
+		*left -= textOf(v.Field(i)).Len() >> 10
 	}
 	for _, i := range l.values {
 		*left -= v.Field(i).Len()

@@ -4,9 +4,13 @@ package node
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/kafka"
 )
 
 // metadataOf asks for so many topics that aren't there.
@@ -94,5 +98,56 @@ func TestALargeRequestWaitsForMemory(t *testing.T) {
 	}
 	if h.finish(3); len(h.replies) != 2 || h.held().Requests != 0 {
 		t.Errorf("%d answers", len(h.replies))
+	}
+}
+
+// full puts something into every field, and long texts or none into those that have some.
+func full(v reflect.Value, long bool) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() && v.Type().Field(i).Type != reflect.TypeFor[kmsg.Tags]() && v.Type().Field(i).Name != "Version" {
+				full(v.Field(i), long)
+			}
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
+		for i := range v.Len() {
+			full(v.Index(i), long)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		full(v.Elem(), long)
+	case reflect.String:
+		if long {
+			v.SetString(strings.Repeat("x", 1000))
+		}
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(-2) // nowhere the default, which is left out of tagged fields
+	}
+}
+
+// A frame doesn't grow while it is written: no answer takes more than is expected, with texts or without, in any version.
+func TestFramesDoNotGrow(t *testing.T) {
+	for _, api := range apiTable() {
+		if api.key == kmsg.Fetch { // kafka.FetchFrame writes it
+			continue
+		}
+		for version := api.min; version <= api.max; version++ {
+			for _, long := range []bool{false, true} {
+				resp := kmsg.ResponseForKey(int16(api.key))
+				full(reflect.ValueOf(resp).Elem(), long)
+				resp.SetVersion(version)
+				var c counters
+				most := headerBytes + c.encodedMost(reflect.ValueOf(resp).Elem())
+				if size := len(kafka.AppendResponse(nil, 1, resp)); size > most {
+					t.Errorf("%s version %d takes %d bytes, but at most %d are expected", api.key.Name(), version, size, most)
+				}
+				task := Task{Kind: TaskEncode, Header: kafka.Header{Key: int16(api.key), Version: version}, Response: resp}
+				if res := task.Do(); cap(res.Frame[0]) < most {
+					t.Errorf("%s version %d: the frame has room for %d bytes of %d", api.key.Name(), version, cap(res.Frame[0]), most)
+				}
+			}
+		}
 	}
 }

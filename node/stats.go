@@ -243,6 +243,7 @@ type layout struct {
 	lists  []int // fields that are lists of structs
 	texts  []int // strings, pointers to strings, and bytes
 	values []int // lists of anything else
+	inner  []int // structs, and pointers to them
 }
 
 func (c *counters) walk(key int16, v reflect.Value) {
@@ -274,6 +275,8 @@ func (c *counters) layout(t reflect.Type) *layout {
 			l.texts = append(l.texts, i)
 		case f.Type.Kind() == reflect.Slice:
 			l.values = append(l.values, i)
+		case f.Type.Kind() == reflect.Struct, f.Type.Kind() == reflect.Pointer && f.Type.Elem().Kind() == reflect.Struct:
+			l.inner = append(l.inner, i)
 		}
 	}
 	if c.layouts == nil {
