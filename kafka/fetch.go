@@ -101,7 +101,7 @@ type PlacedBatch struct {
 // FetchFrame makes the frame that answers a Fetch, version 4 to 18. The k-th of batches is what the
 // k-th partition of resp gets; resp itself has no RecordBatches.
 func FetchFrame(correlationID int32, resp *kmsg.FetchResponse, batches [][]PlacedBatch) Frame {
-	if hasTaggedFields(resp) { // rare; the records of the other partitions are copied three times, see FetchCopies
+	if hasTaggedFields(resp) { // rare; the records of the other partitions are copied twice, see FetchCopies
 		return Frame{copiedFetch(correlationID, resp, batches)}
 	}
 	v, flexible := resp.Version, resp.IsFlexible()
@@ -167,7 +167,7 @@ func FetchCopies(resp *kmsg.FetchResponse, batches [][]PlacedBatch) (bytes, part
 	if hasTaggedFields(resp) {
 		for _, of := range batches {
 			for i := range of {
-				bytes += 3 * len(of[i].Raw)
+				bytes += 2 * len(of[i].Raw)
 			}
 		}
 	}
@@ -204,20 +204,45 @@ func hasTaggedFields(resp *kmsg.FetchResponse) bool {
 	return len(resp.Brokers) > 0
 }
 
-// copiedFetch does without pieces.
+// copiedFetch does without pieces. Its buffers don't grow while they are written: a copy of many megabytes is a stretch in which
+// Go can't stop the thread.
 func copiedFetch(correlationID int32, resp *kmsg.FetchResponse, batches [][]PlacedBatch) []byte {
+	room := fetchBytes(resp, batches)
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
-			var all []byte
+			size := 0
+			for k := range batches[0] {
+				size += len(batches[0][k].Raw)
+			}
+			all := make([]byte, 0, size) // null would confuse some clients
 			for _, b := range batches[0] {
 				at := len(all)
 				all = append(all, b.Raw...)
 				SetBaseOffset(all[at:], b.Offset)
 				SetLeaderEpoch(all[at:], b.Epoch)
 			}
-			resp.Topics[i].Partitions[j].RecordBatches = append([]byte{}, all...) // null would confuse some clients
+			resp.Topics[i].Partitions[j].RecordBatches = all
+			room += size
 			batches = batches[1:]
 		}
 	}
-	return AppendResponse(nil, correlationID, resp)
+	return AppendResponse(make([]byte, 0, room+taggedRoom(resp)), correlationID, resp)
+}
+
+// taggedBytes is what the tagged fields of a partition take at most, and a broker without its texts.
+const taggedBytes = 64
+
+// taggedRoom is enough for the tagged fields of an answer.
+func taggedRoom(resp *kmsg.FetchResponse) int {
+	n := taggedBytes * (1 + len(resp.Brokers))
+	for i := range resp.Topics {
+		n += taggedBytes * len(resp.Topics[i].Partitions)
+	}
+	for i := range resp.Brokers {
+		n += len(resp.Brokers[i].Host)
+		if rack := resp.Brokers[i].Rack; rack != nil {
+			n += len(*rack)
+		}
+	}
+	return n
 }

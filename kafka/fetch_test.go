@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +33,9 @@ func TestFetchFrame(t *testing.T) {
 				batches = append(batches, drawPlaced(t))
 			}
 			resp.Topics = append(resp.Topics, topic)
+		}
+		if resp.Version >= 16 && rapid.Bool().Draw(t, "brokers") {
+			resp.Brokers = append(resp.Brokers, kmsg.FetchResponseBroker{NodeID: 3, Host: strings.Repeat("h", 300), Port: 9092, Rack: kmsg.StringPtr("rack")})
 		}
 		var before [][]byte
 		for _, of := range batches {
@@ -65,7 +69,7 @@ func drawFetched(t *rapid.T) kmsg.FetchResponseTopicPartition {
 	p.PreferredReadReplica = rapid.Int32().Draw(t, "preferred")
 	p.RecordBatches = []byte{}
 	if rapid.IntRange(0, 20).Draw(t, "tagged") == 0 {
-		p.CurrentLeader.LeaderID = 3
+		p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.SnapshotID.Epoch = 3, 5, 7
 		p.DivergingEpoch.Epoch = rapid.Int32Range(-1, 5).Draw(t, "diverging")
 	}
 	return p
@@ -78,6 +82,27 @@ func drawPlaced(t *rapid.T) (batches []PlacedBatch) {
 		batches = append(batches, PlacedBatch{raw, rapid.Int64().Draw(t, "offset"), rapid.Int32().Draw(t, "epoch")})
 	}
 	return batches
+}
+
+// There is room for all tagged fields.
+func TestTaggedFieldsHaveRoom(t *testing.T) {
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Version = 18
+	for range 10 {
+		broker := kmsg.FetchResponseBroker{NodeID: 3, Host: strings.Repeat("h", 300), Port: 9092, Rack: kmsg.StringPtr(strings.Repeat("r", 200))}
+		resp.Brokers = append(resp.Brokers, broker)
+	}
+	topic := kmsg.NewFetchResponseTopic()
+	for range 100 {
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.CurrentLeader.LeaderID, p.DivergingEpoch.Epoch, p.SnapshotID.Epoch = 1, 2, 3
+		topic.Partitions = append(topic.Partitions, p)
+	}
+	resp.Topics = append(resp.Topics, topic)
+	batches := make([][]PlacedBatch, 100)
+	if size, room := len(copiedFetch(1, resp, batches)), fetchBytes(resp, batches)+taggedRoom(resp); size > room {
+		t.Errorf("the answer has %d bytes, but there was room for %d", size, room)
+	}
 }
 
 // A large batch is not copied.
