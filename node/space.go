@@ -66,7 +66,7 @@ func (n *Node) mindSpace() {
 	n.retryAppends()
 	if n.now >= n.spaceAt && (n.log.Short() || slices.ContainsFunc(n.peers, func(p *peer) bool { return p.fullTill > n.now })) {
 		n.spaceAt = n.now.Add(spaceRetry)
-		n.log.Retry()
+		n.log.Retry(n.full)
 		n.forAll(func(g *group) {
 			if g.scarce() {
 				g.makeRoom()

@@ -110,6 +110,43 @@ func TestWayOutOfFullDisks(t *testing.T) {
 	}
 }
 
+// Of two topics that fill the disks side by side one is deleted. That gives half of all room back, though no file is free of
+// the other.
+func TestWayOutBetweenOtherRecords(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.CheckpointBytes, cfg.RetentionMs = 100_000, -1 })
+	c.create("t", 1, 2, 3)
+	c.create("u", 1, 2, 3)
+	for range 60 {
+		c.try("t")
+		c.try("u")
+	}
+	for _, m := range c.nodes {
+		m.full = true
+	}
+	kept := int64(0)
+	for full := 0; full < 2; { // both are refused
+		full = 0
+		for _, topic := range []string{"t", "u"} {
+			p := c.try(topic)
+			full += btoi(p.ErrorCode == kerr.KafkaStorageError.Code && c.allFull())
+			if topic == "u" && p.ErrorCode == 0 {
+				kept = p.BaseOffset + 1
+			}
+		}
+	}
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version, req.TimeoutMillis, req.TopicNames = 4, 5000, []string{"t"}
+	if e := c.ask(2, req).(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; e != 0 {
+		t.Errorf("DeleteTopics is answered with error %d", e)
+	}
+	for taken := range kept / 2 {
+		c.goesOn("u")
+		if t.Failed() {
+			t.Fatalf("%d records were kept, and then %d taken", kept, taken)
+		}
+	}
+}
+
 // A broker learns that its disk is full only when a file can't be made. What comes before must not take more than the files
 // that there are, or what deletes records waits behind it.
 func TestWayOutAfterABurst(t *testing.T) {

@@ -518,7 +518,10 @@ func (w *world) act() {
 	}
 	if w.chance(20) {
 		w.fs.room = -1
-		w.log.Retry()
+		w.log.Retry(false)
+	}
+	if w.chance(20) {
+		w.log.Retry(w.chance(2)) // on a disk that may be full
 	}
 	if w.chance(12) {
 		if err := w.drain(); err != nil {
@@ -562,7 +565,7 @@ func reads(o Op) bool { return o.Kind == OpRead || o.Kind == OpMove || o.Kind ==
 
 func (w *world) drain() error {
 	w.fs.room = -1
-	w.log.Retry()
+	w.log.Retry(false)
 	for n := 0; ; n++ {
 		w.log.RequestSync() // moves append more
 		w.take()

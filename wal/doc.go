@@ -186,7 +186,9 @@
 // exists, and reads look for it there.
 //
 // Moves come to an end. A segment is emptied only if its live records, and the manifest that leaves it
-// out, fill a small share of a segment. Damaged records aren't moved. They stay, so that the next read
+// out, fill a small share of a segment; or, while the caller refuses records because the disk is full, if a
+// quarter of a segment is gained. A move on a full disk is begun only if there is room for all that is live in the
+// segment: part of a move takes room and frees nothing. Damaged records aren't moved. They stay, so that the next read
 // finds the damage too.
 //
 // # Entries that shrink

@@ -124,7 +124,6 @@ func (l *Log) addEntry(g *group, index, term uint64, seg *segment, at place) {
 func (l *Log) overlay(g *group, r run) {
 	r.seg.enlist(g)
 	r.seg.live += r.bytes()
-	r.seg.table += runCost
 	for k, before := 0, (place{}); k < len(r.at); k++ {
 		r.seg.table += entryCost(r.at[k], before)
 		before = r.at[k]
@@ -151,6 +150,8 @@ func (l *Log) overlay(g *group, r run) {
 	if i > 0 && parts[0].first == r.first && r.continues(&g.runs[i-1]) {
 		g.runs[i-1].at = append(g.runs[i-1].at, r.at...)
 		parts = parts[1:]
+	} else {
+		r.seg.table += runCost
 	}
 	g.runs = slices.Replace(g.runs, i, j, parts...)
 }

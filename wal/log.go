@@ -118,6 +118,7 @@ type Log struct {
 	full      bool   // the last one found no space, and another is wanted
 	short     bool   // the last one found no space
 	retry     bool   // it may be tried again
+	refusing  bool   // the caller takes no records, see Retry
 	asked     int64  // size of a file that is wanted for an entry that is to come, see Ask; 0: none
 	removing  bool   // an OpRemove is under way
 	nextSlot  int

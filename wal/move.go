@@ -10,12 +10,17 @@ import (
 
 // A segment that has hardly anything live in it is emptied: that is read and appended again,
 // so that nothing in the segment is needed and its file is free. One piece is read at a time, and the
-// next one when what was moved is durable; that is asked for by others, never by the move.
+// next one when what was moved is durable; that is asked for by others, and by the move only when the disk is full.
 
+// When the disk is full, files are wanted at once. As long as the caller takes records all the same, two files become free
+// for each that moves fill. When it refuses them, any gain is worth it, and the segment with the least live is the next.
 const (
-	moveShare = 8 // a segment is emptied when about 1/8 of it is live
-	moveAge   = 4 // and it is so many segments old
-	fullShare = 3 // when the disk is full, its file is wanted at once, also if 1/3 is live
+	moveShare  = 8  // a segment is emptied when about 1/8 of it is live
+	moveAge    = 4  // and it is so many segments old
+	fullShare  = 3  // when the disk is full, also if 1/3 is live
+	leastGain  = 4  // and when records are refused, if 1/4 isn't
+	rollGain   = 6  // the current segment ends for that if 1/6 was live, and isn't any more
+	moveLeaves = 16 // 1/16 of a segment is left for others
 )
 
 // mover is how far the log is with emptying a segment.
@@ -73,23 +78,29 @@ type item struct {
 
 // sparse says that a segment should be emptied when it is old enough: if what is live in it, and the
 // manifest without it, fill only a small share of what a segment holds besides its beginning. So
-// several segments are emptied for each one that moves fill, and moves come to an end.
+// several segments are emptied for each one that moves fill, and moves come to an end. When records are refused, three
+// may be filled for four.
 func (l *Log) sparse(s *segment) bool {
 	if l.cur == nil { // recovery
 		return false
 	}
-	share := int64(moveShare)
-	if l.full {
-		share = fullShare
-	}
 	cost := s.live + int64(recordBytes(manifestRow*len(l.segs)))
-	return (s.live > 0 || s == l.cur) && cost <= (l.opt.SegmentBytes-l.cur.preamble)/share
+	limit := l.opt.SegmentBytes - l.cur.preamble
+	switch {
+	case l.full && l.refusing:
+		limit -= limit / leastGain
+	case l.full:
+		limit /= fullShare
+	default:
+		limit /= moveShare
+	}
+	return (s.live > 0 || s == l.cur) && cost <= limit
 }
 
 // nextMove hands out the next read of the segment that is being emptied.
 func (l *Log) nextMove() (Op, bool) {
 	m := &l.move
-	for !m.active && m.until <= l.durable && l.mayMove() {
+	for !m.active && m.until <= l.durable {
 		if m.seg == nil && !l.findSparse() {
 			break
 		}
@@ -106,34 +117,40 @@ func (l *Log) nextMove() (Op, bool) {
 	return Op{}, false
 }
 
-// mayMove reports whether there is room for what moves. When the disk is full, half of the reserve isn't for that.
-func (l *Log) mayMove() bool {
-	if !l.full {
-		return true
-	}
-	r := l.Room()
-	return r.Left() > l.opt.SegmentBytes/2
+// roomToMove reports whether there is room for what is live in a segment, and a bit is left for others. Only when all of it
+// was moved does its file become free, so it must not be begun otherwise. Records can't be divided, but what fits the rest
+// of the current segment in all does so one by one, and what fits a new one does so whatever of it the current one takes.
+func (l *Log) roomToMove(s *segment, r *Room) bool {
+	segment := l.opt.SegmentBytes
+	need := s.live + int64(s.table) + int64(recordBytes(manifestRow*len(l.segs))) + segment/moveLeaves
+	return r.missing == 0 && (r.end+need <= segment || r.left > 0 && l.beginRoom()+need <= segment)
 }
 
-// findSparse finds the oldest segment to empty. One in which nothing is live is retired anyway.
+// findSparse finds a segment to empty: the oldest, or one with the least live if the disk is full. One in which nothing is
+// live is retired anyway.
 func (l *Log) findSparse() bool {
 	m := &l.move
 	if !m.look {
 		return false
 	}
+	room := l.Room()
 	for _, s := range l.segs {
 		age := uint64(moveAge)
 		if l.full {
 			age = 1
 		}
 		old := s.seq+age <= l.cur.seq && l.sparse(s)
-		if (old || s.spoiled) && s != l.cur && s.live != s.stuck && s.base+LSN(s.end) <= l.durable {
+		switch {
+		case !old && !s.spoiled, s == l.cur, s.live == s.stuck, s.base+LSN(s.end) > l.durable, l.full && !l.roomToMove(s, &room):
+		case !l.full:
 			m.seg, m.from = s, 0
 			return true
+		case m.seg == nil || s.live < m.seg.live:
+			m.seg, m.from = s, 0
 		}
 	}
-	m.look = false
-	return false
+	m.look = m.seg != nil
+	return m.look
 }
 
 // items lists what is live in a segment from an offset on, in the order of the places, as much as
@@ -194,7 +211,12 @@ func (l *Log) moveRead(res Result) {
 	if err != nil || r.seg != m.seg {
 		return
 	}
-	for _, it := range m.seg.items(res.Op.Off, res.Op.N) {
+	items := m.seg.items(res.Op.Off, res.Op.N)
+	if l.full && !l.fileFor(items) { // others have used the room meanwhile
+		m.seg, m.look = nil, false
+		return
+	}
+	for _, it := range items {
 		if int64(it.at.off) < res.Op.Off || it.at.end() > m.from {
 			break
 		}
@@ -210,6 +232,20 @@ func (l *Log) moveRead(res Result) {
 	}
 	m.until = l.End()
 	l.retire()
+	if l.full {
+		l.RequestSync() // nothing else may be written
+	}
+}
+
+// fileFor reports whether there is a file for all of these. A record without one keeps waiting all that comes after it.
+func (l *Log) fileFor(items []item) bool {
+	r := l.Room()
+	for _, it := range items {
+		if !r.take(int64(it.at.size)+int64(recordBytes(recordCost)), 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // verifyItem compares a record to what the index says is there.

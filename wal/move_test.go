@@ -387,3 +387,28 @@ func TestOverlay(t *testing.T) {
 		t.Fatal(g.runs[2].at)
 	}
 }
+
+// Entries that were moved one by one take no more of a table than those that were appended so.
+func TestTableOfMovedEntries(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+	for i := range uint64(25) {
+		l.Append(1, []Entry{entry(i+1, 1, 10)})
+	}
+	was := l.cur.table
+	mustFlush(t, l, fs)
+	for s := l.cur; s.live > 0 && l.cur.seq < 20; {
+		g := GroupID(2)
+		st, _ := l.State(g)
+		l.Append(g, []Entry{entry(st.Last+1, 1, 1000)})
+		l.Release(g, st.Last+1)
+		mustFlush(t, l, fs)
+	}
+	moved := l.groups[1].runs[0].seg
+	if moved != l.cur {
+		t.Fatal("the entries lie in a segment that has ended")
+	}
+	if moved.table > was+2*(groupCost+runCost+20) {
+		t.Errorf("the table takes %d bytes, and %d before", moved.table, was)
+	}
+}

@@ -56,8 +56,10 @@ func (r *Room) Left() int64 {
 }
 
 // Take puts an entry or a checkpoint of n bytes there, if so much is left after it. Otherwise it changes nothing.
-func (r *Room) Take(n int, leave int64) bool {
-	after, size := *r, EntryRoom(n)
+func (r *Room) Take(n int, leave int64) bool { return r.take(EntryRoom(n), leave) }
+
+func (r *Room) take(size, leave int64) bool {
+	after := *r
 	after.end += size
 	if limit := r.log.opt.SegmentBytes; after.end > limit {
 		after.end = r.log.beginRoom() + size

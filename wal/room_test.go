@@ -60,7 +60,7 @@ func TestRoomOfPieces(t *testing.T) {
 	committed(l, 1, 3)
 	mustFlush(t, l, fs)
 	fs.room = 0
-	l.Retry()
+	l.Retry(false)
 	mustFlush(t, l, fs)
 	room := l.Room()
 	if room.Take(20_000, 0) {

@@ -126,11 +126,17 @@ func (l *Log) Short() bool { return l.short }
 // SegmentBytes returns the size of a segment.
 func (l *Log) SegmentBytes() int64 { return l.opt.SegmentBytes }
 
-// Retry makes Next hand out the preparation that found no space once more. It also ends the current segment if hardly
-// anything in it is live: only the file of a segment that has ended can become free.
-func (l *Log) Retry() {
-	l.retry = true
-	if l.full && len(l.free) > 0 && l.durable == l.End() && l.cur.end > l.opt.SegmentBytes/2 && l.sparse(l.cur) {
+// Retry makes Next hand out the preparation that found no space once more. It also ends the current segment if there is
+// something to gain: only the file of a segment that has ended can become free. refusing says that the caller takes no
+// records for want of room, so that room is worth more.
+func (l *Log) Retry(refusing bool) {
+	l.retry, l.refusing = true, refusing
+	if !l.full || l.durable != l.End() || l.cur.end <= l.opt.SegmentBytes/2 || !l.sparse(l.cur) {
+		return
+	}
+	r := l.Room()
+	gone := l.cur.end - l.cur.preamble - l.cur.live
+	if r.end = l.opt.SegmentBytes; gone > l.opt.SegmentBytes/rollGain && l.roomToMove(l.cur, &r) { // it will be moved to the next
 		l.roll()
 	}
 }

@@ -59,7 +59,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%d preparations without Retry", n)
 	}
 	for range 3 {
-		l.Retry()
+		l.Retry(false)
 		if n := prepares(t, l, fs); n != 1 || !l.Full() {
 			t.Fatalf("%d preparations after Retry", n)
 		}
@@ -71,7 +71,7 @@ func TestFullDisk(t *testing.T) {
 	if prepares(t, l, fs) != 0 || !l.Full() {
 		t.Fatal("the log asks the disk all the time")
 	}
-	l.Retry()
+	l.Retry(false)
 	if n := prepares(t, l, fs); n < 1 || l.Full() {
 		t.Fatal("still full")
 	}
@@ -133,6 +133,79 @@ func TestSegmentsAreEmptiedOnAFullDisk(t *testing.T) {
 	}
 }
 
+// fillMixed fills the disk with entries of groups 1 and 2, of which two of five are group 1's.
+func fillMixed(t *testing.T, l *Log, fs *disk) model {
+	t.Helper()
+	fs.room = 200_000
+	m := model{}
+	for i := 0; !l.Full(); i++ {
+		g := GroupID(2)
+		if i%5 < 2 {
+			g = 1
+		}
+		s, _ := l.State(g)
+		e := entry(s.Last+1, 1, 700)
+		l.Append(g, []Entry{e})
+		m = m.append(g, e)
+		mustFlush(t, l, fs)
+	}
+	return m
+}
+
+// Two fifths of each segment are released. While records are refused that is worth moving the rest, otherwise not.
+func TestDenseSegmentsAreEmptiedWhenRecordsAreRefused(t *testing.T) {
+	for _, refusing := range []bool{false, true} {
+		fs := newDisk()
+		l, _ := mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+		m := fillMixed(t, l, fs)
+		l.Release(1, m[1].State.Last+1)
+		m = m.release(1, m[1].State.Last+1)
+		mustFlush(t, l, fs)
+		for range 20 {
+			l.Retry(refusing)
+			mustFlush(t, l, fs)
+		}
+		room := l.Room()
+		if goesOn := room.Left() > 2*l.SegmentBytes(); goesOn != refusing {
+			t.Errorf("refusing records: %v, %d bytes are left, %+v", refusing, room.Left(), l.Stats())
+		}
+		moved := l.Stats().Moved
+		for range 20 {
+			l.Retry(refusing)
+			mustFlush(t, l, fs)
+		}
+		if got := l.Stats().Moved; got != moved {
+			t.Errorf("%d bytes were moved, and then %d more, though nothing changed", moved, got-moved)
+		}
+		if d := diff(m, mustLoad(t, l, fs)); d != "" {
+			t.Fatal(d)
+		}
+	}
+}
+
+// Even if hardly anything is left of the reserve, segments in which hardly anything is live become free.
+func TestSegmentsAreEmptiedIntoTheLastRoom(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 16 << 10})
+	fs.room = 60_000
+	for room := l.Room(); room.Left() > l.SegmentBytes()/4; room = l.Room() { // ignores Full
+		for g, size := range []int{2000, 8} {
+			s, _ := l.State(GroupID(g + 1))
+			l.Append(GroupID(g+1), []Entry{entry(s.Last+1, 1, size)})
+		}
+		mustFlush(t, l, fs)
+	}
+	s, _ := l.State(1)
+	l.Release(1, s.Last+1)
+	for range 20 {
+		l.Retry(true)
+		mustFlush(t, l, fs)
+	}
+	if l.Full() || l.Stats().Moved == 0 {
+		t.Errorf("%+v", l.Stats())
+	}
+}
+
 // A broker whose disk is full can be started again and again, and serves what it has.
 func TestOpenOnAFullDisk(t *testing.T) {
 	fs := newDisk()
@@ -161,7 +234,7 @@ func TestOpenOnAFullDisk(t *testing.T) {
 		}
 	}
 	fs.room = -1
-	l.Retry()
+	l.Retry(false)
 	prepares(t, l, fs)
 	e := entry(m[1].State.Last+1, 2, 1000)
 	l.Append(1, []Entry{e})
@@ -213,7 +286,7 @@ func largeRecordOnAFullDisk(t *testing.T, empty bool) {
 		t.Fatal("it was written")
 	}
 	fs.room = -1
-	l.Retry()
+	l.Retry(false)
 	for l.Durable() < l.End() {
 		op := nextWrite(t, l, fs)
 		if size := len(fs.names[op.File].data); op.Off+int64(len(op.Data)) > int64(size) {

@@ -298,7 +298,7 @@ func TestPiecesLeaveTheReserve(t *testing.T) {
 	l.SetVote(1, 9, 1)
 	mustFlush(t, l, fs)
 	fs.room = -1
-	l.Retry()
+	l.Retry(false)
 	mustFlush(t, l, fs)
 	if !l.Staged(1) {
 		t.Error("it didn't go on")
