@@ -33,7 +33,9 @@ func (w *world) wayOut() {
 	if w.fill() {
 		w.emptied = true
 		w.askToTrim()
+		w.trimPrey()
 		w.waitFor("with all disks full, records can be deleted and are taken again", w.patience())
+		w.verifier.topics = w.verifier.topics[:len(w.plan.Topics)]
 	}
 	w.disturbed()
 	for _, b := range w.brokers {
@@ -61,6 +63,19 @@ func (w *world) fill() bool {
 		}
 	}
 	return false
+}
+
+// trimPrey has what hostile clients wrote deleted, too: it may be more than all the rest.
+func (w *world) trimPrey() {
+	is := func(g groupInfo) bool { return g.topic == preyTopic && !w.judge.gone[g.id] }
+	if !slices.ContainsFunc(w.judge.groups, is) {
+		return
+	}
+	t := &plan.Topic{Name: preyTopic, Partitions: 1}
+	w.verifier.topics = append(w.verifier.topics, &topicView{plan: t, stale: true, partitions: []partitionView{{epoch: -1}}})
+	call := w.verifierCall(plan.CallTrim, t.Name, 0)
+	call.Offset = -1
+	w.verifier.begin(call)
 }
 
 // askToTrim has all records of all partitions deleted.
