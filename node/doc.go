@@ -37,7 +37,7 @@
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
 //	the disk        space.go admission.go damage.go
-//	for people      describe*.go stats.go inspect.go held.go overdue.go
+//	for people      describe*.go stats.go inspect.go held.go overdue.go leftovers.go
 //	what is noted   check.go check_*.go (is it what it stands for? Each type's own method check)
 //
 // For some rooms a test checks what they may use of the others (TestRooms, ADR 12).

@@ -38,7 +38,7 @@ func (w *world) verify() {
 	w.quiz(v)
 }
 
-// ask gives the verifier a call for each partition (create: for each topic) that nobody deletes.
+// ask gives the verifier a call for each partition (create and delete: for each topic) that nobody deletes.
 func (w *world) ask(v *client, kind string, want func(*plan.Topic) bool) {
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
@@ -46,7 +46,7 @@ func (w *world) ask(v *client, kind string, want func(*plan.Topic) bool) {
 			continue
 		}
 		for p := range t.Partitions {
-			if kind == plan.CallCreate && p > 0 {
+			if p > 0 && (kind == plan.CallCreate || kind == plan.CallDelete) {
 				break
 			}
 			v.begin(w.verifierCall(kind, t.Name, p))

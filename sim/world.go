@@ -93,6 +93,7 @@ func Run(p *plan.Plan, opt Options) *Result {
 		w.start()
 		w.runUntil(at(p.Safety), func() bool { return false })
 		w.settle()
+		w.empty()
 	})
 	w.finish()
 	return w.result
