@@ -18,6 +18,7 @@ func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewDeleteRecordsResponseTopic()
 		t.Topic = req.Topics[i].Topic
+		t.Partitions = make([]kmsg.DeleteRecordsResponseTopicPartition, 0, len(req.Topics[i].Partitions)) // growing it would copy megabytes in a step
 		resp.Topics = append(resp.Topics, t)
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {

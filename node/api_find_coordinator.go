@@ -64,6 +64,7 @@ func (n *Node) answerSeekers() {
 func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	if req.Version >= 4 {
+		resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, 0, len(req.CoordinatorKeys)) // growing it would copy megabytes in a step
 		n.each(r, len(req.CoordinatorKeys), func(i int) {
 			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(req.CoordinatorKeys[i], req.CoordinatorType))
 		}, func() { r.reply(resp) })

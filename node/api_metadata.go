@@ -135,6 +135,7 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 		list = slices.Clone(n.catalog.topics)
 		count = len(list)
 	}
+	resp.Topics = make([]kmsg.MetadataResponseTopic, 0, count) // growing it would copy megabytes in a step
 	type topicKey struct {
 		name string
 		id   [16]byte

@@ -12,6 +12,7 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = req.Topics[i].Topic
+		t.Partitions = make([]kmsg.OffsetForLeaderEpochResponseTopicPartition, 0, len(req.Topics[i].Partitions)) // growing it would copy megabytes in a step
 		resp.Topics = append(resp.Topics, t)
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {

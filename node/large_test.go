@@ -151,3 +151,33 @@ func TestFramesDoNotGrow(t *testing.T) {
 		}
 	}
 }
+
+// The list of a large answer has its size from the beginning. Growing, it would be copied again and again, each time in one step.
+func TestListsDoNotGrow(t *testing.T) {
+	const n = 5000
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.Version, find.CoordinatorKeys = 4, make([]string, n)
+	epochs := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	epochs.Version = 4
+	epochs.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "t", Partitions: make([]kmsg.OffsetForLeaderEpochRequestTopicPartition, n)}}
+	for _, req := range []kmsg.Request{metadataOf(n), find, epochs} {
+		h := &held{one: newOne(t, nil)}
+		h.send(1, 1, req)
+		h.finish(0)
+		for i := 0; len(h.tasks) < 2 && i < 100; i++ {
+			h.step(Input{})
+		}
+		size := 0
+		switch resp := h.tasks[1].Response.(type) {
+		case *kmsg.MetadataResponse:
+			size = cap(resp.Topics)
+		case *kmsg.FindCoordinatorResponse:
+			size = cap(resp.Coordinators)
+		case *kmsg.OffsetForLeaderEpochResponse:
+			size = cap(resp.Topics[0].Partitions)
+		}
+		if size != n {
+			t.Errorf("%T: there is room for %d", req, size)
+		}
+	}
+}
