@@ -27,7 +27,7 @@ var outcomesOf = map[string]string{
 	"JoinGroup": `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE INVALID_GROUP_ID GROUP_MAX_SIZE_REACHED
 		INVALID_SESSION_TIMEOUT INVALID_REQUEST UNKNOWN_MEMBER_ID MEMBER_ID_REQUIRED@4 INCONSISTENT_GROUP_PROTOCOL FENCED_INSTANCE_ID@5 REBALANCE_IN_PROGRESS static@5`,
 	"Heartbeat":  `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS INVALID_GROUP_ID UNKNOWN_MEMBER_ID ILLEGAL_GENERATION FENCED_INSTANCE_ID@3 REBALANCE_IN_PROGRESS COORDINATOR_NOT_AVAILABLE`,
-	"LeaveGroup": `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS INVALID_GROUP_ID UNKNOWN_MEMBER_ID FENCED_INSTANCE_ID@3 several-members@3`,
+	"LeaveGroup": `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE INVALID_GROUP_ID UNKNOWN_MEMBER_ID FENCED_INSTANCE_ID@3 several-members@3`,
 	"SyncGroup": `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS COORDINATOR_NOT_AVAILABLE INVALID_GROUP_ID UNKNOWN_MEMBER_ID ILLEGAL_GENERATION FENCED_INSTANCE_ID@3
 		REBALANCE_IN_PROGRESS INCONSISTENT_GROUP_PROTOCOL@5 UNKNOWN_SERVER_ERROR`,
 	"DescribeGroups":             `OK NOT_COORDINATOR COORDINATOR_LOAD_IN_PROGRESS INVALID_GROUP_ID GROUP_ID_NOT_FOUND@6 dead members several-groups group-twice`,
@@ -80,8 +80,7 @@ var unreachable = []struct{ api, class, outcomes, why string }{
 	{"AlterConfigs", "", "REQUEST_TIMED_OUT", "after ten seconds, and askers wait for five"},
 	{"IncrementalAlterConfigs", "", "REQUEST_TIMED_OUT", "the same"},
 	{"UnregisterBroker", "", "REQUEST_TIMED_OUT", "the same"},
-	{"OffsetCommit", "", "COORDINATOR_NOT_AVAILABLE", "after five seconds, or a group that is being deleted; clients wait for less"},
-	{"OffsetDelete", "", "COORDINATOR_NOT_AVAILABLE", "the same"},
+	{"OffsetDelete", "", "COORDINATOR_NOT_AVAILABLE", "after five seconds, or a group that is being deleted; clients wait for less"},
 	{"DeleteGroups", "", "COORDINATOR_NOT_AVAILABLE", "the same"},
 	{"JoinGroup", "", "COORDINATOR_NOT_AVAILABLE", "only while a group is being deleted that somebody joins; nobody deletes groups that others join"},
 	{"SyncGroup", "", "COORDINATOR_NOT_AVAILABLE", "the same"},
