@@ -118,12 +118,32 @@ func (l *Log) nextMove() (Op, bool) {
 }
 
 // roomToMove reports whether there is room for what is live in a segment, and a bit is left for others. Only when all of it
-// was moved does its file become free, so it must not be begun otherwise. Records can't be divided, but what fits the rest
-// of the current segment in all does so one by one, and what fits a new one does so whatever of it the current one takes.
+// was moved does its file become free, so it must not be begun otherwise. What fits the rest of the current segment in all
+// does so record by record. Otherwise a new one takes it, and what the rest can't take may be lost, as much as the largest
+// record: all of this must be less than the file that becomes free, or moves would never end.
 func (l *Log) roomToMove(s *segment, r *Room) bool {
 	segment := l.opt.SegmentBytes
 	need := s.live + int64(s.table) + int64(recordBytes(manifestRow*len(l.segs))) + segment/moveLeaves
-	return r.missing == 0 && (r.end+need <= segment || r.left > 0 && l.beginRoom()+need <= segment)
+	switch rest := segment - r.end; {
+	case r.missing > 0:
+		return false
+	case need <= rest:
+		return true
+	case r.left == 0 || l.beginRoom()+need > segment:
+		return false
+	default:
+		return l.beginRoom()+need+min(max(rest, 0), s.largest()+int64(recordBytes(recordCost))) <= segment
+	}
+}
+
+// largest is the size of the largest record of a segment that is live.
+func (s *segment) largest() (size int64) {
+	s.eachRow(func(_ item, at []place) {
+		for _, p := range at {
+			size = max(size, int64(p.size))
+		}
+	})
+	return size
 }
 
 // findSparse finds a segment to empty: the oldest, or one with the least live if the disk is full. One in which nothing is
@@ -237,7 +257,8 @@ func (l *Log) moveRead(res Result) {
 	}
 }
 
-// fileFor reports whether there is a file for all of these. A record without one keeps waiting all that comes after it.
+// fileFor reports whether there is a file for all of these, and for the manifest without their segment. A record without one
+// keeps waiting all that comes after it.
 func (l *Log) fileFor(items []item) bool {
 	r := l.Room()
 	for _, it := range items {
@@ -245,7 +266,7 @@ func (l *Log) fileFor(items []item) bool {
 			return false
 		}
 	}
-	return true
+	return r.take(int64(recordBytes(manifestRow*len(l.segs))), 0)
 }
 
 // verifyItem compares a record to what the index says is there.

@@ -52,6 +52,53 @@ func TestRoomIsKept(t *testing.T) {
 	})
 }
 
+// On a full disk segments are emptied into what room there is, and nothing that is written then waits for a file, however
+// much is live where. And moves come to an end.
+func TestMovesLeaveNothingWithoutAFile(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fs := newDisk()
+		opt := Options{SegmentBytes: rapid.SampledFrom([]int64{5000, 16384}).Draw(t, "segment"), PieceBytes: 300, ReadBytes: 2000}
+		l, _ := mustOpen(t, fs, opt)
+		groups := rapid.IntRange(1, 8).Draw(t, "groups")
+		fs.room = rapid.IntRange(0, 10*int(opt.SegmentBytes)).Draw(t, "room")
+		for range rapid.IntRange(1, 60).Draw(t, "rounds") {
+			g := GroupID(rapid.IntRange(1, groups).Draw(t, "group"))
+			s, _ := l.State(g)
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0:
+				if room := l.Room(); s.Last > 0 && room.Left() > opt.SegmentBytes/8 {
+					l.Release(g, rapid.Uint64Range(s.First, s.Last+1).Draw(t, "release"))
+				}
+			case 1:
+				l.Retry(rapid.Bool().Draw(t, "refusing"))
+			default:
+				size := rapid.IntRange(0, int(opt.SegmentBytes)/2).Draw(t, "size")
+				for room := l.Room(); room.Take(size, opt.SegmentBytes/4); room = l.Room() {
+					s, _ = l.State(g)
+					l.Append(g, []Entry{entry(s.Last+1, 1, size)})
+					if rapid.Bool().Draw(t, "enough") {
+						break
+					}
+				}
+			}
+			l.RequestSync()
+			for n := 0; ; n++ {
+				op, ok := l.Next()
+				if !ok {
+					break
+				}
+				if err := l.Done(Do(fs, op)); err != nil || n > 2000 {
+					t.Fatalf("after %d operations: %v", n, err)
+				}
+				l.RequestSync() // moves append more
+			}
+			if l.Durable() != l.End() {
+				t.Fatalf("%d bytes wait for a file", l.End()-l.Durable())
+			}
+		}
+	})
+}
+
 // A large checkpoint takes the room of its pieces: it needn't fit a segment.
 func TestRoomOfPieces(t *testing.T) {
 	fs := newDisk()
