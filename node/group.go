@@ -296,8 +296,10 @@ func (g *group) appendEntries(ents []*pb.Entry) {
 		records = append(records, toLog(e))
 	}
 	g.view.append(ents, records)
+	g.node.out.Work.Appended += len(ents)
 	if g.role == raft.StateLeader {
 		g.view.earn(ents)
+		g.node.out.Work.Owed += len(ents) * (len(g.peers) - 1)
 	}
 	clear(records)
 	g.node.walEntries = records

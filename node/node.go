@@ -194,6 +194,7 @@ func (n *Node) tick() {
 	n.tickFounding()
 	n.ticking = true
 	n.ticked = append(n.ticked[:0], n.groups...)
+	n.out.Work.Ticked += len(n.ticked)
 	n.forEach(n.ticked, (*group).tick, func() { n.ticking = false })
 	n.commands.tick()
 	n.compactor.tick()

@@ -17,7 +17,12 @@ type Work struct {
 	Saved    int   // pieces of states that were encoded or decoded for checkpoints
 	Bytes    int64 // of requests, answers, messages, results and applied entries
 
-	Sent int // entries that were sent to followers; they cost nothing by themselves
+	// What there is to be done, which costs nothing by itself.
+	Ticked   int // groups of a tick, each to be looked at once
+	Owed     int // copies of entries that this broker appended as a leader: one for each follower
+	Appended int // entries
+
+	Sent int // copies of entries; they cost nothing by themselves either
 }
 
 // StepBudget is the default of Config.StepBudget. The unit is about a microsecond. A produced batch may meet such a step

@@ -50,6 +50,7 @@ type broker struct {
 	idle []bool     // of its messages, see mailbox
 	mail mailbox
 
+	spent      spent
 	stirred    bool // the last step had another cause than a clock
 	unfinished bool // and left work for the next one
 

@@ -8,7 +8,7 @@ import (
 	"chronik/sim/plan"
 )
 
-// empty is the end of a run. All clients go, and then all topics are deleted. What brokers hold must go with what it is about
+// empty is the end of a run. All clients go, the cluster is idle for a while (idle.go), and then all topics are deleted. What brokers hold must go with what it is about
 // (check leak). A table that keeps something of each connection, request, member, topic or group that ever was would fill
 // their memory, and no call would show it.
 func (w *world) empty() {
@@ -24,6 +24,7 @@ func (w *world) empty() {
 		v.client.watcher = nil
 	}
 	w.everybodyGoes("all clients are gone")
+	w.idle()
 	w.doomed = make(map[string]bool) // nobody else asks for a topic any more
 	w.ask(w.verifier, plan.CallDelete, nil)
 	w.waitFor("all topics are deleted", w.patience())

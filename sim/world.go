@@ -92,6 +92,7 @@ func Run(p *plan.Plan, opt Options) *Result {
 	w.result.Failure = w.protect(func() {
 		w.start()
 		w.runUntil(at(p.Safety), func() bool { return false })
+		w.checkWork()
 		w.settle()
 		w.empty()
 	})
