@@ -43,7 +43,10 @@ func (w *world) readReplicas() {
 		}
 		c := &compacted{partition: partitionName(g.topic, g.partition), keys: t.Keys}
 		c.truths = append(c.truths, w.judge.histories.Truths[c.partition])
-		leader := w.leader(g.id)
+		var leader *broker
+		if !w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { leader = w.leader(g.id); return leader != nil })) { // it may be moving
+			w.fail("liveness", "%s has no leader", c.partition)
+		}
 		v, _ := leader.node.Inspect(g.id)
 		replicas := slices.Clone(v.Replicas)
 		for _, b := range replicas {
