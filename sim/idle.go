@@ -109,6 +109,9 @@ const idleTicks = 12
 // so are checkpoints for which there was no room; messages arrive that a fault has held up; and followers hear of the last
 // commits by heartbeats.
 func (w *world) idle() {
+	if w.busyByItself() {
+		return
+	}
 	k := &w.plan.Knobs
 	tick := node.Time(k.Tick)
 	w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return !w.paces() && !w.heldUp() }))
@@ -121,7 +124,7 @@ func (w *world) idle() {
 		b.spent = spent{}
 	}
 	w.runUntil(w.now+tick*idleTicks, func() bool { return false })
-	if w.result.Events[node.EventNewTerm] != terms || w.busyByItself() {
+	if w.result.Events[node.EventNewTerm] != terms {
 		return
 	}
 	for _, b := range w.brokers {
