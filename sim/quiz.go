@@ -107,17 +107,28 @@ func (c *client) sendByTime(cn *conn, p *pendingCall) {
 	rt.Topic, rp.Partition, rp.CurrentLeaderEpoch, rp.Timestamp = p.call.Topic, p.call.Partition, -1, p.call.Offset
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+	c.question(cn, p, req, func(resp kmsg.Response) (int16, func() int64) {
 		r := &resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+		return r.ErrorCode, func() int64 {
+			c.world.checkByTime(p.call, r)
+			return r.Offset
+		}
+	})
+}
+
+// question sends a request again until it is answered. read returns the answer's error code, and what checks an answer without
+// one and returns its offset.
+func (c *client) question(cn *conn, p *pendingCall, req kmsg.Request, read func(kmsg.Response) (code int16, check func() (offset int64))) {
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+		code, check := read(resp)
 		switch {
-		case retriable(r.ErrorCode):
+		case retriable(code):
 			c.retrySerial(p)
 			return
-		case r.ErrorCode != 0:
-			c.unexpected(p.call, r.ErrorCode, "ListOffsets")
+		case code != 0:
+			c.unexpected(p.call, code, kmsg.NameForKey(req.Key()))
 		}
-		c.world.checkByTime(p.call, r)
-		c.world.judge.answered(c.world, c, p, r.Offset)
+		c.world.judge.answered(c.world, c, p, check())
 		c.endSerial(p)
 	}))
 }
@@ -170,19 +181,13 @@ func (c *client) sendByEpoch(cn *conn, p *pendingCall) {
 	rt.Topic, rp.Partition, rp.CurrentLeaderEpoch, rp.LeaderEpoch = p.call.Topic, p.call.Partition, -1, int32(p.call.Offset)
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+	c.question(cn, p, req, func(resp kmsg.Response) (int16, func() int64) {
 		r := &resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]
-		switch {
-		case retriable(r.ErrorCode):
-			c.retrySerial(p)
-			return
-		case r.ErrorCode != 0:
-			c.unexpected(p.call, r.ErrorCode, "OffsetForLeaderEpoch")
+		return r.ErrorCode, func() int64 {
+			c.world.checkByEpoch(p.call, r.LeaderEpoch, r.EndOffset)
+			return r.EndOffset
 		}
-		c.world.checkByEpoch(p.call, r.LeaderEpoch, r.EndOffset)
-		c.world.judge.answered(c.world, c, p, r.EndOffset)
-		c.endSerial(p)
-	}))
+	})
 }
 
 // checkByEpoch compares where an epoch is said to end with the records.
