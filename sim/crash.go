@@ -118,6 +118,10 @@ func (w *world) boot(b *broker) {
 		return
 	}
 	b.disk.fuse = -1
+	if err != nil && w.plan.Beyond() {
+		w.refused(b, err.Error())
+		return
+	}
 	if err != nil {
 		w.fail("recovery", "broker %d does not start, though no durable byte was touched: %v", b.number, err)
 	}

@@ -25,6 +25,7 @@ import (
 //     were synced, so that they are read until the power fails (ext4 and XFS do one or the other)
 //   - a failing write that wrote a part
 //   - recovery that dies at its k-th call
+//   - a sync that is reported and keeps nothing, as by a device whose write cache loses its power; only beyond what is survivable
 //   - a full disk: files can't be made and can't grow, what is there can be written
 //   - a durable bit that changes (rot.go says which may)
 //   - slow and stalled operations (see world.startOp)
@@ -45,6 +46,8 @@ type disk struct {
 	failWrites int // so many of the next writes fail
 	failSyncs  int
 	full       bool // no file can be made or grow
+	phantom    int  // so many faults are on by which a sync is reported and keeps nothing
+	unkept     int  // pages that such syncs should have made durable
 	covered    int  // the most bytes that a sync made durable since this was set to 0, in whole pages
 }
 
@@ -146,6 +149,9 @@ func (d *disk) Remove(name string) error {
 func (d *disk) SyncDir() error {
 	if d.blow() {
 		return errCrashed
+	}
+	if d.phantom > 0 {
+		return nil
 	}
 	d.durable = append(d.durable[:0], d.cached...)
 	return nil

@@ -165,10 +165,6 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		return w.join(b)
 	case plan.FaultRot:
 		return w.rot(b, f)
-	case plan.FaultFull:
-		b.full++
-		b.disk.full = true
-		return true
 	case plan.FaultOldCopy:
 		w.copyFolder(b)
 		return false // see end
@@ -196,12 +192,8 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		return true
 	case plan.FaultSlowDisk, plan.FaultStall:
 		return w.slowDisk(f, b)
-	case plan.FaultSyncError:
-		b.disk.failSyncs++
-		return true
-	case plan.FaultWriteErr:
-		b.disk.failWrites++
-		return true
+	case plan.FaultSyncError, plan.FaultWriteErr, plan.FaultFull, plan.FaultPhantom:
+		return b.breakDisk(f.Kind)
 	case plan.FaultClockJump:
 		b.unixOffsetMs += f.Rate
 		return f.Rate != 0
@@ -238,6 +230,23 @@ func (w *world) disturb(f *plan.Fault, b *broker, by int64) bool {
 // matters notes that a fault that is on made a difference.
 func (w *world) matters(kind plan.FaultKind) { w.result.Faults[kind.Index()].Mattered++ }
 
+// breakDisk lets calls of a broker's disk fail, or seem to succeed.
+func (b *broker) breakDisk(kind plan.FaultKind) bool {
+	switch kind {
+	case plan.FaultSyncError:
+		b.disk.failSyncs++
+	case plan.FaultWriteErr:
+		b.disk.failWrites++
+	case plan.FaultFull:
+		b.full++
+		b.disk.full = true
+	case plan.FaultPhantom:
+		b.disk.phantom++
+		return false // see end
+	}
+	return true
+}
+
 func (w *world) slowDisk(f *plan.Fault, b *broker) bool {
 	if f.Kind == plan.FaultStall {
 		b.stalledUntil = max(b.stalledUntil, w.now+at(f.For))
@@ -270,6 +279,13 @@ func (w *world) end(i int, b *broker) {
 	case plan.FaultFull:
 		b.full--
 		b.disk.full = b.full > 0
+	case plan.FaultPhantom:
+		b.disk.phantom--
+		if b.disk.unkept > 0 {
+			b.disk.unkept = 0
+			w.matters(f.Kind)
+		}
+		w.crash(b, true, span(w.seed.Draw(domainRestart, uint64(b.number), b.crashes), second))
 	case plan.FaultSlowDisk:
 		b.slowness -= max(f.Rate, 1)
 	default:

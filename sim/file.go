@@ -135,6 +135,11 @@ func (f *file) Sync() error {
 		}
 		return errInjected
 	}
+	if f.disk.phantom > 0 {
+		f.disk.unkept += len(f.dirtyPages)
+		f.clean()
+		return nil
+	}
 	f.grow()
 	f.disk.covered = max(f.disk.covered, len(f.dirtyPages)*pageBytes)
 	for _, i := range f.dirtyPages {

@@ -27,6 +27,10 @@ func (w *world) settle() {
 	w.mendLists()
 	w.heal()
 	w.healMembers()
+	if w.plan.Beyond() {
+		w.settleBeyond()
+		return
+	}
 	w.waitForStrays()
 	if w.founded() && w.joined() && w.seed.Draw(domainHeal, uint64(w.epoch), 0).Ratio(1, 2) {
 		w.freeze()
@@ -92,7 +96,7 @@ func (w *world) heal() {
 		b.refusing, b.slowness = 0, 0
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
-		b.full, b.disk.full = 0, false
+		b.full, b.disk.full, b.disk.phantom = 0, false, 0
 		b.cutRate, b.bitsRate, b.tornRate, b.stepRate, b.still = 0, 0, 0, 0, 0
 		b.dieAt = 0
 		if b.stopBy != 0 {

@@ -117,7 +117,7 @@ func (w *world) join(b *broker) bool {
 
 // loseDisk lets a broker die and come back with an empty disk, if no record can be lost by that.
 func (w *world) loseDisk(b *broker, down node.Time) bool {
-	if b.diskNumber == 0 || b.leaving || w.founding() || !w.begun(b) || !w.spare(b) {
+	if b.diskNumber == 0 || b.leaving || !w.plan.Beyond() && (w.founding() || !w.begun(b) || !w.spare(b)) {
 		return false
 	}
 	w.crash(b, true, down)

@@ -72,14 +72,26 @@ func (f *Failure) String() string {
 // stop ends a run from anywhere inside it, by panic; Run catches it.
 type stop struct{ failure *Failure }
 
-// fail ends the run.
+// fail ends the run. A promise that this world can't keep is no failure of it.
 func (w *world) fail(check, format string, args ...any) {
+	if w.plan.Beyond() && !keptBeyond(check) {
+		if w.tracing() {
+			w.tracef("%s is given up: %s", check, fmt.Sprintf(format, args...))
+		}
+		panic(stop{})
+	}
 	panic(stop{&Failure{Check: check, Text: fmt.Sprintf(format, args...), At: w.now}})
 }
 
-// violated ends the run if v is a violation.
+// violated ends the run if v is a violation, unless the world is beyond what a cluster survives.
 func (w *world) violated(v *checker.Violation) {
-	if v != nil {
+	switch {
+	case v == nil:
+	case w.plan.Beyond():
+		if w.tracing() {
+			w.tracef("%s is given up: %s", v.Check, violationText(v))
+		}
+	default:
 		w.fail(v.Check, "%s", violationText(v))
 	}
 }

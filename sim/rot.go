@@ -34,6 +34,9 @@ func (w *world) rot(b *broker, f *plan.Fault) bool {
 		return false
 	}
 	d := w.seed.Draw(domainRot, uint64(f.ID), w.armedOf(f).fired)
+	if w.plan.Beyond() {
+		return b.disk.rotAnywhere(d)
+	}
 	seen := w.judge.seen[b.number]
 	for range seen {
 		d = d.Next()

@@ -106,16 +106,20 @@ func (w *world) ended(b *broker, end *node.End) {
 		w.strayEnded(b, end)
 		return
 	}
-	if end.Kind == node.EndTaken && w.mayBeTaken(b) {
+	if end.Kind == node.EndTaken && !w.plan.Beyond() && w.mayBeTaken(b) {
 		w.crash(b, false, node.Time(second))
 		return
 	}
-	if end.OutOfCluster() {
+	if end.OutOfCluster() && !w.plan.Beyond() {
 		w.outOfCluster(b, end)
 		return
 	}
-	if end.Kind == node.EndFounders {
+	if end.Kind == node.EndFounders && !w.plan.Beyond() {
 		w.founderEnded(b, end)
+		return
+	}
+	if w.plan.Beyond() {
+		w.refused(b, end.Error())
 		return
 	}
 	if !b.diskFault {

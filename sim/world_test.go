@@ -90,17 +90,23 @@ func TestMailboxIsCutShort(t *testing.T) {
 func TestEveryFaultFiresAndMatters(t *testing.T) {
 	const seeds = 600
 	fired, mattered := make([]int64, len(plan.FaultKinds)), make([]int64, len(plan.FaultKinds))
-	for s := range uint64(seeds) {
-		if s >= 100 && !slices.Contains(mattered, 0) {
-			return
-		}
-		r := Run(mustGenerate(t, s, "default"), Options{})
+	run := func(s uint64, profile string) {
+		r := Run(mustGenerate(t, s, profile), Options{})
 		if r.Failure != nil {
-			t.Errorf("seed %d: %v", s, r.Failure)
+			t.Errorf("seed %d of %s: %v", s, profile, r.Failure)
 		}
 		for i, f := range r.Faults {
 			fired[i] += f.Fired
 			mattered[i] += f.Mattered
+		}
+	}
+	for s := range uint64(seeds) {
+		if s >= 100 && !slices.Contains(mattered, 0) {
+			return
+		}
+		run(s, "default")
+		if s%25 == 0 {
+			run(s, "beyond")
 		}
 	}
 	for i, k := range plan.FaultKinds {

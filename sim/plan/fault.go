@@ -54,6 +54,8 @@ const (
 	FaultSlow   FaultKind = "slow-steps"  // its steps take Rate times as long
 	FaultFreeze FaultKind = "clock-stops" // its wall clock stands still, and leaps when that is over
 
+	FaultPhantom FaultKind = "phantom-sync" // beyond only: its disk says that it synced and keeps nothing durable; after For the power fails
+
 	FaultJoin     FaultKind = "join"           // it joins, if it isn't in the cluster, with an empty disk
 	FaultOldCopy  FaultKind = "old-copy"       // after For it dies and comes back with the folder as it was before, if the others know better
 	FaultSecond   FaultKind = "second-process" // after For another process starts with its id, if all hear from it: Rate 1: with an empty folder, else with a copy
@@ -73,6 +75,7 @@ var FaultKinds = []FaultKind{
 	FaultOldCopy,
 	FaultSecond,
 	FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
+	FaultPhantom,
 }
 
 // drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
@@ -102,7 +105,8 @@ func (k FaultKind) Lasts() bool {
 	switch k {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
 		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond,
-		FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze:
+		FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
+		FaultPhantom:
 		return true
 	}
 	return false

@@ -67,15 +67,19 @@ func TestParseRefuses(t *testing.T) {
 // one that a plan may hold, and is drawn.
 func TestGeneratorDrawsEverything(t *testing.T) {
 	seen := make(map[string]bool)
-	for s := range uint64(3000) {
-		for _, f := range mustGenerate(t, s, "default").Faults {
-			seen[string(f.Kind)] = true
-			seen[string(f.Target)] = true
-			if f.After != nil {
-				seen[f.After.Event] = true
+	draw := func(profile string, seeds uint64) {
+		for s := range seeds {
+			for _, f := range mustGenerate(t, s, profile).Faults {
+				seen[string(f.Kind)] = true
+				seen[string(f.Target)] = true
+				if f.After != nil {
+					seen[f.After.Event] = true
+				}
 			}
 		}
 	}
+	draw("default", 3000)
+	draw(beyond, 30)
 	want := append(FaultNames(), anchors...)
 	want = append(want, "1", "2", "3", "4", "5", "leader", "follower", "here", "all")
 	for _, name := range want {

@@ -100,7 +100,23 @@ var profiles = []profile{
 			FaultIsolate, FaultPeers, FaultRefuse,
 		},
 	},
+	{ // more than a cluster survives
+		name: beyond, brokers: []int{3, 3, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
+		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, groups: 25, members: 3,
+		kinds: []FaultKind{
+			FaultPhantom, FaultPhantom, FaultPhantom, FaultPhantom, FaultPhantom, FaultPower, FaultPower, FaultPower, FaultRot, FaultRot, FaultLoseDisk, FaultLoseDisk, FaultOldCopy,
+			FaultKill, FaultStop, FaultPause, FaultIsolate, FaultLoss,
+		},
+	},
 }
+
+// beyond is the profile whose worlds break what a cluster relies on: most disks, or all, lose what they had, keep nothing of
+// what they said was synced, or change a bit anywhere.
+const beyond = "beyond"
+
+// Beyond says that acknowledged records may be lost in this world. What still holds: no broker panics or invents data, and
+// each one that can't go on says why.
+func (p *Plan) Beyond() bool { return p.Profile == beyond }
 
 // staleKinds are the faults that depose leaders which go on for a while.
 var staleKinds = []FaultKind{FaultIsolate, FaultSends, FaultReceives, FaultHalves, FaultLink, FaultPause, FaultSlowDisk, FaultStall}

@@ -108,6 +108,9 @@ func (p *Plan) validateFaults() error {
 		if f.ID < 1 || ids[f.ID] || f.At < 0 || f.For < 0 || f.Times < 0 {
 			return fmt.Errorf("fault %d: id must be unique and positive, at, for and times not negative", f.ID)
 		}
+		if f.Kind == FaultPhantom && !p.Beyond() {
+			return fmt.Errorf("fault %d: no cluster survives %s; use it in profile %s", f.ID, f.Kind, beyond)
+		}
 		ids[f.ID] = true
 		if !f.Kind.known() {
 			return fmt.Errorf("fault %d: unknown kind %q", f.ID, f.Kind)
