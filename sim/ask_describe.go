@@ -203,20 +203,33 @@ func (a *asking) describePartitions() kmsg.Request {
 	case 2, 3, 4:
 		add(a.spec.Topic)
 	}
-	if n := a.pick(4); n < 2 {
-		req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: a.spec.Topic, Partition: int32(n) - 1}
+	if a.pick(2) == 0 {
+		req.Cursor = &kmsg.DescribeTopicPartitionsRequestCursor{Topic: a.spec.Topic, Partition: int32(a.pick(int64(a.topic.Partitions)+1)) - 1}
 	}
 	return req
 }
 
-// described demands that a topic that is described as a whole has the partitions of the plan.
-func (a *asking) described(resp *kmsg.DescribeTopicPartitionsResponse) {
+// described demands that a topic has the partitions of the plan from the cursor on: all of them, or those before the place
+// where the next page begins.
+func (a *asking) described(req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) {
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
-		spec := a.planned(t.Topic, t.ErrorCode)
-		if spec == nil || resp.NextCursor != nil && resp.NextCursor.Topic == spec.Name || len(t.Partitions) == 0 || t.Partitions[0].Partition != 0 {
+		spec, first := a.planned(t.Topic, t.ErrorCode), int32(0)
+		if spec == nil {
 			continue
 		}
-		a.checkCount(spec, len(t.Partitions))
+		if c := req.Cursor; c != nil && c.Topic == spec.Name {
+			first = max(0, c.Partition)
+		}
+		for j := range t.Partitions {
+			if t.Partitions[j].Partition != first+int32(j) {
+				a.world.fail("metadata", "ask %d: from partition %d on, broker %d shows partition %d of topic %s at place %d", a.spec.ID, first, a.broker, t.Partitions[j].Partition, spec.Name, j)
+			}
+		}
+		if end := int(first) + len(t.Partitions); resp.NextCursor == nil || resp.NextCursor.Topic != spec.Name {
+			a.checkCount(spec, end)
+		} else if int(resp.NextCursor.Partition) != end {
+			a.world.fail("metadata", "ask %d: broker %d shows partitions %d to %d of topic %s, and goes on with %d", a.spec.ID, a.broker, first, end-1, spec.Name, resp.NextCursor.Partition)
+		}
 	}
 }

@@ -330,7 +330,7 @@ func (a *asking) check(req kmsg.Request, resp kmsg.Response) {
 		}
 		a.configured(resp)
 	case *kmsg.DescribeTopicPartitionsResponse:
-		a.described(resp)
+		a.described(req.(*kmsg.DescribeTopicPartitionsRequest), resp)
 	}
 }
 
