@@ -75,10 +75,11 @@ func (p *Plan) validateAsks() error {
 	return nil
 }
 
-// asks draws asks for a third of all worlds, of some kinds.
+// asks draws asks for a third of all worlds, of some kinds; for all of a profile that is about them, and half of the time of
+// all kinds.
 func (g *generator) asks() {
-	p := g.plan
-	if !g.chance(1, 3) {
+	p, most := g.plan, int64(100)
+	if !g.chance(1, 3) && !g.prof.asks {
 		return
 	}
 	kinds := slices.Clone(askFamilies[g.pick(int64(len(askFamilies)))])
@@ -88,7 +89,13 @@ func (g *generator) asks() {
 		}
 		kinds = append(kinds, AskKinds[g.pick(int64(len(AskKinds)))])
 	}
-	for range g.wide(4, 100) {
+	if g.prof.asks {
+		most = 500
+		if g.chance(1, 2) {
+			kinds = AskKinds
+		}
+	}
+	for range g.wide(most/25, most) {
 		kind := kinds[g.pick(int64(len(kinds)))]
 		t, r := &p.Topics[g.pick(int64(len(p.Topics)))], kind.versions()
 		a := Ask{

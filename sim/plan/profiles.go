@@ -26,6 +26,7 @@ type profile struct {
 	seconds    int64                    // of 100 worlds, so many have a second process with a broker's id
 	states     int64                    // of 100 worlds, so many have states of many hundreds of things
 	clumsy     bool                     // clocks that are years off
+	asks       bool                     // all worlds ask much
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
@@ -87,6 +88,10 @@ var profiles = []profile{
 		name: "full", brokers: []int{3, 3, 5, 1}, topics: 2, partitions: 3, clients: 3, calls: 600,
 		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
 		kinds: []FaultKind{FaultFull, FaultFull, FaultFull, FaultKill, FaultPower, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
+	},
+	{ // requests that usual clients seldom make
+		name: "asks", brokers: []int{3, 3, 1, 5}, topics: 3, partitions: 4, clients: 2, calls: 100,
+		safety: [2]Duration{5 * second, 20 * second}, faults: 6, kinds: drawnKinds, groups: 50, members: 3, asks: true,
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
