@@ -277,7 +277,7 @@ func (m *member) committed(c *staleCommit, places []int, resp *kmsg.OffsetCommit
 	}
 	m.tracef("commit of %d offsets in %d is answered %d", len(codes), c.generation, worst)
 	switch {
-	case worst == 0 || worst == kerr.UnknownTopicOrPartition.Code || c.generation != m.epoch || fateOf(worst) == checker.Failed:
+	case worst == 0 || c.generation != m.epoch || fateOf(worst) == checker.Failed:
 		// What is wrong with the member it is told in its heartbeat.
 	default:
 		m.trouble(worst, "OffsetCommit")
@@ -290,7 +290,8 @@ func fateOf(code int16) checker.Outcome {
 	case 0:
 		return checker.OK
 	case kerr.IllegalGeneration.Code, kerr.UnknownMemberID.Code, kerr.FencedInstanceID.Code, kerr.RebalanceInProgress.Code,
-		kerr.StaleMemberEpoch.Code, kerr.FencedMemberEpoch.Code, kerr.GroupIDNotFound.Code, kerr.UnknownTopicOrPartition.Code:
+		kerr.StaleMemberEpoch.Code, kerr.FencedMemberEpoch.Code, kerr.GroupIDNotFound.Code, kerr.UnknownTopicOrPartition.Code,
+		kerr.UnknownTopicID.Code: // of a broker whose catalog is behind
 		return checker.Failed
 	}
 	return checker.Unknown
