@@ -122,19 +122,23 @@ func (g *modernGroup) answer(m *modernMember, req *kmsg.ConsumerGroupHeartbeatRe
 	return resp
 }
 
-// ownedBy returns the partitions that a member says it owns, and whether it says so. Topics that don't
-// exist any more are left out.
-func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned consumers.Assignment, told bool) {
-	var all []consumers.Slot
+// ownedBy returns the partitions that a member says it owns, and whether these are all. Topics that were deleted are left
+// out, and those of which this broker's catalog doesn't know yet.
+func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned consumers.Assignment, all bool) {
+	var slots []consumers.Slot
+	all = req.Topics != nil
 	for i := range req.Topics {
-		if t := n.catalog.byID[req.Topics[i].TopicID]; t != nil {
-			for _, p := range req.Topics[i].Partitions {
-				all = append(all, consumers.Slot{Topic: t.id(), Partition: p})
-			}
+		t := n.catalog.byID[req.Topics[i].TopicID]
+		if t == nil {
+			all = false
+			continue
+		}
+		for _, p := range req.Topics[i].Partitions {
+			slots = append(slots, consumers.Slot{Topic: t.id(), Partition: p})
 		}
 	}
-	slices.SortFunc(all, consumers.Slot.Compare)
-	return consumers.AssignmentOf(slices.Compact(all)), req.Topics != nil
+	slices.SortFunc(slots, consumers.Slot.Compare)
+	return consumers.AssignmentOf(slices.Compact(slots)), all
 }
 
 func (n *Node) describeMember(m *modernMember) kmsg.ConsumerGroupDescribeResponseGroupMember {

@@ -315,9 +315,9 @@ func (g *modernGroup) progress(d *draft, r *request, req *kmsg.ConsumerGroupHear
 			done(nil, err)
 			return
 		}
-		owned, told := g.node.ownedBy(req)
+		owned, all := g.node.ownedBy(req)
 		m := d.state.member(m.ID)
-		if next := d.state.reconcile(m, owned, told); !next.same(m) {
+		if next := d.state.reconcile(m, owned, all); !next.same(m) {
 			d.put(next)
 			m = next
 		}
@@ -346,8 +346,8 @@ func (g *modernGroup) sender(d *draft, req *kmsg.ConsumerGroupHeartbeatRequest) 
 		if err != nil {
 			return nil, err
 		}
-		owned, told := g.node.ownedBy(req)
-		lost := req.MemberEpoch == m.Previous && told && len(owned.Minus(m.Owned)) == 0 // our answer
+		owned, _ := g.node.ownedBy(req)
+		lost := req.MemberEpoch == m.Previous && req.Topics != nil && len(owned.Minus(m.Owned)) == 0 // our answer
 		if req.MemberEpoch != m.Epoch && !(lost && req.MemberEpoch < m.Epoch) {
 			return nil, kerr.FencedMemberEpoch
 		}

@@ -289,10 +289,10 @@ func (s *modernState) preferred() string {
 }
 
 // reconcile decides what a member may own now. It first gives up what it shall not own any more, and
-// stays in its epoch until it has said that it did. Then it gets what its target holds and no other
+// stays in its epoch until it has said that it did: by all that it owns. Then it gets what its target holds and no other
 // member still has.
-func (s *modernState) reconcile(m *modernMember, owned consumers.Assignment, told bool) *modernMember {
-	if len(m.Revoking) > 0 && (!told || len(owned.And(m.Revoking)) > 0) {
+func (s *modernState) reconcile(m *modernMember, owned consumers.Assignment, all bool) *modernMember {
+	if len(m.Revoking) > 0 && (!all || len(owned.And(m.Revoking)) > 0) {
 		return m
 	}
 	if m.settled(s) {
@@ -301,7 +301,7 @@ func (s *modernState) reconcile(m *modernMember, owned consumers.Assignment, tol
 	next := *m
 	next.Owned = m.Owned.And(m.Target)
 	next.Revoking = nil
-	if left := m.Owned.Minus(next.Owned); len(left) > 0 && (!told || len(owned.And(left)) > 0) {
+	if left := m.Owned.Minus(next.Owned); len(left) > 0 && (!all || len(owned.And(left)) > 0) {
 		next.Revoking = left
 		return &next
 	}

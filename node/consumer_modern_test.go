@@ -223,6 +223,24 @@ func TestModernMemberHasToRevokeInTime(t *testing.T) {
 	o.want("b has all", "p0 p1 p2 p3 p4 p5", b.has())
 }
 
+// TestModernMemberNamesAnUnknownTopic is a coordinator that doesn't know a topic of which the member has partitions: its catalog
+// may be behind. The member has to say that it gave them up before it comes to the next epoch.
+func TestModernMemberNamesAnUnknownTopic(t *testing.T) {
+	o := newModernGroups(t)
+	o.createPartitions("q", 1)
+	a := o.modern(11)
+	a.topics = []string{"p", "q"}
+	o.expect("NONE", a.beat(), a.beat())
+	o.want("a has all", "p0 p1 p2 p3 p4 p5 q0", a.has())
+	said := a.request() // with q, which is gone when it arrives
+	epoch := a.epoch
+	o.expect("NONE", o.deleteByID(o.idOf("q")))
+	o.expect("NONE", a.take(o.begin(a.conn, said).wait(5*time.Second).(*kmsg.ConsumerGroupHeartbeatResponse)))
+	o.want("it has to give up q first", fmt.Sprint(epoch, " p0 p1 p2 p3 p4 p5"), fmt.Sprint(a.epoch, " ", a.has()))
+	o.expect("NONE", a.beat())
+	o.want("next epoch", epoch+1, a.epoch)
+}
+
 func TestModernSurvivesItsCoordinator(t *testing.T) {
 	o := newModernGroups(t)
 	a, b := o.modern(11), o.modern(12)
