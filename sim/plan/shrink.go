@@ -117,10 +117,39 @@ func (s *shrinker) unused() {
 	}
 }
 
-// shorter halves the safety phase.
+// shorter halves the safety phase, but lets all that is kept begin in it: in the liveness phase it would disturb the judging.
 func (s *shrinker) shorter() {
-	for s.best.Safety > millisecond && s.try(func(p *Plan) { p.Safety /= 2 }) {
+	for {
+		half := max(s.best.Safety/2, s.best.lastBegins()+millisecond)
+		if half >= s.best.Safety || !s.try(func(p *Plan) { p.Safety = half }) {
+			return
+		}
 	}
+}
+
+// lastBegins returns the last time at which something begins that has a time.
+func (p *Plan) lastBegins() (last Duration) {
+	for i := range p.Calls {
+		last = max(last, p.Calls[i].At)
+	}
+	for i := range p.Turns {
+		last = max(last, p.Turns[i].At)
+	}
+	for i := range p.Asks {
+		last = max(last, p.Asks[i].At)
+	}
+	for i := range p.Attacks {
+		last = max(last, p.Attacks[i].At)
+	}
+	for i := range p.Lies {
+		last = max(last, p.Lies[i].At)
+	}
+	for i := range p.Faults {
+		if p.Faults[i].After == nil {
+			last = max(last, p.Faults[i].At)
+		}
+	}
+	return last
 }
 
 // plain sets clocks and knobs to what they are in a plain world, one by one.
