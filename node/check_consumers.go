@@ -192,7 +192,7 @@ func (g *classicGroup) check() error {
 		broken(!timed || g.timer.Waits(), fmt.Sprintf("a rebalance ends: state %v", g.state)),
 		broken((g.state == groupEmpty) == (len(g.members) == 0) || g.state == groupPreparing, fmt.Sprintf("state %v goes with %d members", g.state, len(g.members))),
 		broken(len(g.members) == 0 || g.byID[g.leader] != nil, "the leader is a member"),
-		bounded("offsets on their way into the log", int64(g.offsets), int64(g.commits)*maxRecords),
+		broken(g.offsets == 0 || g.offsets > 0 && g.commits > 0, fmt.Sprintf("%d offsets are on their way into the log in %d commits", g.offsets, g.commits)),
 		bounded("commits on their way into the log", int64(g.commits), 1<<62),
 	)
 }
