@@ -74,9 +74,22 @@ type stored struct {
 	entries uint64 // that there are
 	records int    // that they are in
 	live    int    // batches with records in them
+	sizes   []int  // of these
 	bytes   int64  // of all entries
 	largest int64  // of them
 	others  int    // changes of replicas, commands, and terms that begin
+}
+
+// sequence is what tells a producer's batch from its others. A retry may come into the log, and is refused when it is applied:
+// it has no offset, and no bytes that count until it is compacted beside others.
+type sequence struct {
+	producer int64
+	epoch    int16
+	base     int32
+}
+
+func sequenceOf(b *kafka.Batch) sequence {
+	return sequence{b.ProducerID, b.ProducerEpoch, b.BaseSequence}
 }
 
 // checkCompacted demands that a replica stores hardly more than a batch for each key and what lies between two of them,
@@ -86,12 +99,28 @@ func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, first uint6
 	newest := w.plan.Knobs.RetainEntries
 	most := keys + newest + 1
 	name := partitionName(g.topic, g.partition)
-	if s.live > most {
+	if s.live > most+s.tooFew() {
 		w.fail("stored", "broker %d stores %d batches of %s with records in them, which has %d keys and keeps its newest %d entries", b.number, s.live, name, keys, newest)
 	}
 	if most = 2*(most+s.others) + w.places(g.topic, s.entries) + 8; s.records > most {
 		w.fail("stored", "broker %d stores %d records for the %d entries of %s, of which %d batches are not empty; at most %d are to be expected", b.number, s.records, s.entries, name, s.live, most)
 	}
+}
+
+// tooFew is how many of the batches at most have too few bytes to be compacted: min.cleanable.dirty.ratio is 0.01 here.
+func (s *stored) tooFew() (count int) {
+	sum, all := 0, 0
+	for _, n := range s.sizes {
+		all += n
+	}
+	slices.Sort(s.sizes)
+	for _, n := range s.sizes {
+		if sum += n; 100*sum >= all {
+			break
+		}
+		count++
+	}
+	return count
 }
 
 // places is how many places in the index of a partition there were at most: one for 64 batches, for 64 KiB, and for each
@@ -124,6 +153,7 @@ func (w *world) stored(b *broker, log *wal.Log, g node.GroupID, first uint64) (s
 	first = max(first, st.First)
 	s.entries = st.Last + 1 - first
 	term := st.PrevTerm
+	seen := make(map[sequence]bool) // look-up only
 	for next := first; next <= st.Last; {
 		op, err := log.Read(g, next, st.Last+1, 1<<20)
 		if err != nil {
@@ -142,8 +172,10 @@ func (w *world) stored(b *broker, log *wal.Log, g node.GroupID, first uint64) (s
 			batch, err := kafka.ParseBatch(e.Data)
 			isBatch := e.Last == 0 && e.Kind == 0 && len(e.Data) > 0 && e.Data[0] == 0 && err == nil
 			switch {
+			case isBatch && batch.Count > 0 && batch.ProducerID >= 0 && seen[sequenceOf(&batch)]: // it was refused when it was applied
 			case isBatch && batch.Count > 0:
-				s.live++
+				seen[sequenceOf(&batch)] = true
+				s.live, s.sizes = s.live+1, append(s.sizes, len(e.Data))
 			case e.Kind != 0 || e.Last == 0 && len(e.Data) > 0 && !isBatch:
 				s.others++
 			}
