@@ -35,6 +35,12 @@ func (n *Node) Paces() bool {
 	return n.log.Short() || slices.ContainsFunc(n.groups, func(g *group) bool { return g.view.waits })
 }
 
+// KeepsOut reports whether a second process speaks under the id of another broker, and isn't listened to: it may be the next
+// start, and late messages of the one before have just arrived (rival.go).
+func (n *Node) KeepsOut() bool {
+	return slices.ContainsFunc(n.peers, func(p *peer) bool { return p.rivalHeard != 0 && n.now.Sub(p.rivalHeard) < n.rivalTime() })
+}
+
 func (g *group) overdue() string {
 	switch {
 	case len(g.pending) > 0:
