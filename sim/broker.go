@@ -73,6 +73,7 @@ type broker struct {
 	stepRate     int64     // its steps take so many times as long; 0: as long as they do
 	stillMs      int64     // what its wall clock shows while it stands still, in ms
 	still        int       // so many faults keep its wall clock still
+	changedDisk  node.Time // when an operation that isn't a read was begun
 	refusals     int       // beyond: how often it said that it can't go on
 	silentUntil  node.Time // nothing passes between it and its clients before
 	full         int       // so many faults fill its disk

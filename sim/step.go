@@ -166,6 +166,9 @@ func (w *world) startOp(b *broker, op wal.Op) {
 	w.note(evOp, b, h^op.ID<<8^uint64(op.Kind))
 	b.ops = append(b.ops, op)
 	mean := w.plan.Knobs.WriteLatency
+	if op.Kind != wal.OpRead {
+		b.changedDisk = w.now
+	}
 	switch op.Kind {
 	case wal.OpRead:
 		mean = w.plan.Knobs.ReadLatency
