@@ -106,20 +106,20 @@ func (w *world) ended(b *broker, end *node.End) {
 		w.strayEnded(b, end)
 		return
 	}
-	if end.Kind == node.EndTaken && !w.plan.Beyond() && w.mayBeTaken(b) {
+	if w.plan.Beyond() {
+		w.refused(b, end.Error())
+		return
+	}
+	if end.Kind == node.EndTaken && w.mayBeTaken(b) {
 		w.crash(b, false, node.Time(second))
 		return
 	}
-	if end.OutOfCluster() && !w.plan.Beyond() {
+	if end.OutOfCluster() {
 		w.outOfCluster(b, end)
 		return
 	}
-	if end.Kind == node.EndFounders && !w.plan.Beyond() {
+	if end.Kind == node.EndFounders {
 		w.founderEnded(b, end)
-		return
-	}
-	if w.plan.Beyond() {
-		w.refused(b, end.Error())
 		return
 	}
 	if !b.diskFault {

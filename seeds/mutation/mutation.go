@@ -232,12 +232,8 @@ func Shuffled(all []Mutant, seed uint64) []Mutant {
 	return all
 }
 
-// Apply returns the file of a mutant as it is with the change.
-func (m *Mutant) Apply(root string) ([]byte, error) {
-	source, err := os.ReadFile(filepath.Join(root, m.File))
-	if err != nil {
-		return nil, err
-	}
+// in returns the source of the mutant's file with the change.
+func (m *Mutant) in(source []byte) ([]byte, error) {
 	if m.End > len(source) || string(source[m.Start:m.End]) != m.Before {
 		return nil, fmt.Errorf("%s changed since its mutants were listed", m.File)
 	}

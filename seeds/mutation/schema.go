@@ -100,12 +100,13 @@ func schema(name string, source []byte, list []Mutant, numbers []int) (text []by
 			if m.Start < offset(decl.Body.Lbrace) || m.End > offset(decl.Body.End()) {
 				continue
 			}
-			if m.End > len(source) || string(source[m.Start:m.End]) != m.Before {
-				return nil, "", fmt.Errorf("%s changed since its mutants were listed", m.File)
+			changed, err := m.in(source)
+			if err != nil {
+				return nil, "", err
 			}
 			fmt.Fprintf(&asks, " case %d: %s;", i+1, f.call(i+1))
-			fmt.Fprintf(&copies, "\n//line mutant%d:1\n%s%s%s%s\n", i+1, f.header(fmt.Sprintf("%s__m%d", decl.Name.Name, i+1)),
-				source[offset(decl.Body.Lbrace):m.Start], m.Text, source[m.End:offset(decl.Body.End())])
+			fmt.Fprintf(&copies, "\n//line mutant%d:1\n%s%s\n", i+1, f.header(fmt.Sprintf("%s__m%d", decl.Name.Name, i+1)),
+				changed[offset(decl.Body.Lbrace):offset(decl.Body.End())+len(changed)-len(source)])
 		}
 		if asks.Len() == 0 {
 			continue
