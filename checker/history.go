@@ -48,6 +48,8 @@ type Record struct {
 	Offset      int64    `json:"offset"`
 	Value       RecordID `json:"value"`
 	LeaderEpoch int32    `json:"leader_epoch"`
+	// Marker says that it is none of a client's, but ends a transaction: what follows from its content is its Value.
+	Marker bool `json:"marker,omitempty"`
 }
 
 // Fetch is an answered read of records. Failed ones say nothing and are not recorded.
@@ -115,7 +117,7 @@ type CatalogCall struct {
 type Histories struct {
 	Partitions []History // ascending by name
 	Catalog    []CatalogCall
-	Groups     []ConsumerGroup   // ascending by name
+	Groups     []ConsumerGroup // ascending by name
 	Truths     map[string]*Truth // by partition; a partition without one is judged by observations only
 }
 
