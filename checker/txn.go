@@ -43,7 +43,7 @@ const (
 func CheckTransactions(h *Transactions) *Violation {
 	t := &txns{h: h, logs: map[string]*txnLog{}, sends: map[RecordID]sendID{}, fates: make([]fate, len(h.Txns)), witness: make([]string, len(h.Txns))}
 	for _, check := range []func() *Violation{
-		t.index, t.readLogs, t.checkGrants, t.checkFates, t.checkFenced, t.checkStable, t.checkReads,
+		t.index, t.readLogs, t.checkGrants, t.checkFates, t.checkFenced, t.checkStable, t.checkReads, t.checkOffsets, t.checkChains,
 	} {
 		if v := check(); v != nil {
 			return v
