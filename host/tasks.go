@@ -98,25 +98,30 @@ func (t *tasks) put(class int, task node.Task) {
 }
 
 func (t *tasks) work(worker int) {
+	var tools node.Tools
 	for {
 		task, ok := t.pop(worker)
 		if !ok {
 			return
 		}
+		task.Tools = &tools
 		t.mail.done(task.Do())
 	}
 }
 
 // checkQuickly checks batches, and leaves to others those that take long.
 func (t *tasks) checkQuickly() {
+	var tools node.Tools
 	for {
 		task, ok := t.pop(quickWorker)
 		if !ok {
 			return
 		}
+		task.Tools = &tools
 		if res, done := task.DoQuickly(); done {
 			t.mail.done(res)
 		} else {
+			task.Tools = nil
 			t.put(taskChecks, task)
 		}
 	}

@@ -195,20 +195,26 @@ const AnyTime = math.MaxInt64
 // the header says with offset deltas 0, 1, 2, ..., and meet the demands. It returns the largest timestamp of them in
 // ms, of which the header may say anything. The error is an *Error with the code that Kafka answers, or *BadRecords.
 func CheckRecords(raw []byte, d Demands) (newest int64, err error) {
-	b, all, err := unpack(raw, d.Unfold)
+	return (*Decompressor)(nil).CheckRecords(raw, d)
+}
+
+// CheckRecords is as the function of that name.
+func (d *Decompressor) CheckRecords(raw []byte, want Demands) (newest int64, err error) {
+	b, all, err := d.unpack(raw, want.Unfold)
 	if err != nil {
 		return 0, err
 	}
 	defer all.close()
+	all.heads = true
 	newest = math.MinInt64
 	bad := &BadRecords{}
 	err = b.eachRecord(&all, func(r record) error {
 		ms := b.FirstTimestamp + r.timestampDelta
 		newest = max(newest, ms)
 		switch {
-		case d.Keyed && r.key == nil:
+		case want.Keyed && r.key == nil:
 			bad.add(r, errNoKey)
-		case ms >= 0 && (ms < d.Oldest || ms > d.Newest):
+		case ms >= 0 && (ms < want.Oldest || ms > want.Newest):
 			bad.add(r, errTimestamp)
 		}
 		return nil

@@ -13,34 +13,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
-
-// maxZstdWindow is the largest window that encoders choose at their highest levels.
-const maxZstdWindow = 128 << 20
-
-// decompressor reads what b unfolds to, of which limit bytes are wanted at most.
-func decompressor(codec Codec, b []byte, limit int) (io.ReadCloser, error) {
-	switch codec {
-	case CodecGzip:
-		r, err := gzip.NewReader(bytes.NewReader(b))
-		if err != nil {
-			return nil, corruptRecords(codec, err)
-		}
-		return r, nil
-	case CodecSnappy:
-		return newSnappyReader(b, limit)
-	case CodecLZ4:
-		return io.NopCloser(lz4.NewReader(bytes.NewReader(b))), nil
-	case CodecZstd:
-		r, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(max(uint64(limit), maxZstdWindow)))
-		if err != nil {
-			return nil, corruptRecords(codec, err)
-		}
-		return r.IOReadCloser(), nil
-	}
-	return nil, Errorf(kerr.UnsupportedCompressionType, "codec %d is unknown", codec)
-}
 
 // xerial is how snappy is framed by the Java client and librdkafka: this magic, two versions, then
 // blocks, each after its length. Other clients send one bare block.
@@ -59,14 +32,17 @@ type snappyReader struct {
 	unread []byte // of it
 }
 
-func newSnappyReader(b []byte, limit int) (io.ReadCloser, error) {
+// begin begins to read b, keeping the buffer for a block.
+func (r *snappyReader) begin(b []byte, limit int) error {
+	*r = snappyReader{rest: b, limit: limit, buf: r.buf}
 	if !bytes.HasPrefix(b, xerial) {
-		return &snappyReader{rest: b, limit: limit}, nil
+		return nil
 	}
 	if len(b) < xerialHead {
-		return nil, corruptRecords(CodecSnappy, io.ErrUnexpectedEOF)
+		return corruptRecords(CodecSnappy, io.ErrUnexpectedEOF)
 	}
-	return &snappyReader{rest: b[xerialHead:], framed: true, limit: limit}, nil
+	r.rest, r.framed = b[xerialHead:], true
+	return nil
 }
 
 // Read implements io.Reader.
@@ -107,9 +83,6 @@ func (r *snappyReader) take() (block []byte, err error) {
 	block, r.rest = r.rest[4:end], r.rest[end:]
 	return block, nil
 }
-
-// Close implements io.Closer.
-func (r *snappyReader) Close() error { return nil }
 
 // compressor writes to out what unfolds to what is written to it; it must be closed.
 func compressor(codec Codec, out *bytes.Buffer) (io.WriteCloser, error) {

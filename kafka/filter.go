@@ -16,7 +16,12 @@ import (
 // bytes. delta is the record's place in the batch, from 0 to LastOffsetDelta; after compaction some
 // are missing. Key and value are valid until fn returns.
 func Unpack(raw []byte, limit int, fn func(delta, timestamp int64, key, value []byte) error) error {
-	b, all, err := unpack(raw, limit)
+	return (*Decompressor)(nil).Unpack(raw, limit, fn)
+}
+
+// Unpack is as the function of that name.
+func (d *Decompressor) Unpack(raw []byte, limit int, fn func(delta, timestamp int64, key, value []byte) error) error {
+	b, all, err := d.unpack(raw, limit)
 	if err != nil {
 		return err
 	}
@@ -29,12 +34,11 @@ func Unpack(raw []byte, limit int, fn func(delta, timestamp int64, key, value []
 // Filter returns a batch without the records for which keep is false; it asks once for each. The rest keep their
 // offsets: the batch still takes as many, even if nothing is left in it. The result is raw itself if nothing
 // is dropped. It is compressed as raw was.
-func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value []byte) bool) ([]byte, error) {
-	b, all, err := unpack(raw, limit)
+func (d *Decompressor) Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value []byte) bool) ([]byte, error) {
+	b, all, err := d.unpack(raw, limit)
 	if err != nil {
 		return nil, err
 	}
-	defer all.close()
 	var kept bits
 	count := int32(0)
 	err = b.each(&all, func(r record, _ []byte) error {
@@ -44,10 +48,11 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 		}
 		return nil
 	})
+	all.close() // for the second stream
 	if err != nil || count == b.Count {
 		return raw, err
 	}
-	rest, err := b.rest(raw, limit, &kept, count)
+	rest, err := d.rest(b, raw, limit, &kept, count)
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +68,11 @@ func Filter(raw []byte, limit int, keep func(delta, timestamp int64, key, value 
 }
 
 // rest unfolds a batch once more and packs the records that are kept, so that memory never holds them unfolded.
-func (b Batch) rest(raw []byte, limit int, kept *bits, count int32) ([]byte, error) {
+func (d *Decompressor) rest(b Batch, raw []byte, limit int, kept *bits, count int32) ([]byte, error) {
 	if count == 0 {
 		return nil, nil
 	}
-	all, err := records(b.Codec(), raw[batchHeaderBytes:], limit)
+	all, err := d.records(b.Codec(), raw[batchHeaderBytes:], limit)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +147,7 @@ func (c *Compressor) CompressBatch(raw []byte, codec Codec) ([]byte, error) {
 }
 
 // unpack begins with the records of a batch.
-func unpack(raw []byte, limit int) (Batch, stream, error) {
+func (d *Decompressor) unpack(raw []byte, limit int) (Batch, stream, error) {
 	b, err := ParseBatch(raw)
 	if err != nil {
 		return b, stream{}, err
@@ -150,7 +155,7 @@ func unpack(raw []byte, limit int) (Batch, stream, error) {
 	if b.Count == 0 {
 		return b, stream{err: io.EOF}, nil
 	}
-	all, err := records(b.Codec(), raw[batchHeaderBytes:], limit)
+	all, err := d.records(b.Codec(), raw[batchHeaderBytes:], limit)
 	return b, all, err
 }
 

@@ -52,7 +52,7 @@ func TestFilterProperties(t *testing.T) {
 		want := unpacked(t, raw)
 		for range 2 {
 			drop := rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "drop")
-			out, err := Filter(raw, 1<<20, func(delta, _ int64, _, _ []byte) bool { return !drop[delta] })
+			out, err := new(Decompressor).Filter(raw, 1<<20, func(delta, _ int64, _, _ []byte) bool { return !drop[delta] })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestBombsAreRefused(t *testing.T) {
 
 // unfolded is what the records of a batch unfold to.
 func unfolded(codec Codec, b []byte, limit int) (string, error) {
-	all, err := records(codec, b, limit)
+	all, err := new(Decompressor).records(codec, b, limit)
 	if err != nil {
 		return "", err
 	}
@@ -136,7 +136,7 @@ func TestUnpackingEndsEarly(t *testing.T) {
 	for codec := CodecGzip; codec <= CodecZstd; codec++ {
 		raw := compressed(t, AppendBatch(nil, spec), codec)
 		binary.BigEndian.PutUint32(raw[57:], 1) // records in it, of three
-		_, all, err := unpack(raw, 2<<20)
+		_, all, err := new(Decompressor).unpack(raw, 2<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,6 +173,6 @@ func FuzzUnpack(f *testing.F) {
 		f.Add(compressed(f, AppendBatch(nil, spec), codec))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		_, _ = Filter(raw, 1<<16, func(delta, _ int64, _, _ []byte) bool { return delta%2 == 0 })
+		_, _ = new(Decompressor).Filter(raw, 1<<16, func(delta, _ int64, _, _ []byte) bool { return delta%2 == 0 })
 	})
 }

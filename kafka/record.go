@@ -113,10 +113,7 @@ func Records(raw []byte, fn func(offset, timestamp int64, key, value []byte) err
 	if b.Codec() != CodecNone {
 		return Errorf(kerr.UnsupportedCompressionType, "records are compressed with codec %d, which is not decompressed here", b.Codec())
 	}
-	all, err := records(CodecNone, raw[batchHeaderBytes:], 0)
-	if err != nil {
-		return err
-	}
+	all := plainRecords(raw[batchHeaderBytes:])
 	return b.eachRecord(&all, func(r record) error {
 		timestamp := b.FirstTimestamp + r.timestampDelta
 		if b.IsLogAppendTime() {

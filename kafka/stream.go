@@ -18,32 +18,25 @@ type stream struct {
 	buf      []byte
 	from, to int           // buf[from:to] has come and isn't taken
 	codec    Codec         // of what is still to be unfolded
-	unfold   io.ReadCloser // nil: everything has come
+	unfold   io.Reader     // nil: everything has come
+	lender   *Decompressor // whose buffers these are, until close
 	limit    int           // bytes that may come
 	came     int
 	err      error // why no more comes; io.EOF at the end
+	heads    bool  // of large records only their heads are wanted
 }
 
 // streamBytes is how much is unfolded at once at most, as long as records are no larger.
 const streamBytes = 32 << 10
 
-// records begins with the records of a batch, of which at most limit bytes are unfolded: what a few kilobytes can
-// unfold to is not the sender's to decide.
-func records(codec Codec, b []byte, limit int) (stream, error) {
-	if codec == CodecNone {
-		return stream{buf: b, to: len(b), err: io.EOF}, nil
-	}
-	unfold, err := decompressor(codec, b, limit)
-	if err != nil {
-		return stream{}, err
-	}
-	size := min(streamBytes, max(512, 4*len(b))) // most batches are small
-	return stream{buf: make([]byte, size), codec: codec, unfold: unfold, limit: limit}, nil
-}
+// plainRecords begins with records that aren't compressed.
+func plainRecords(b []byte) stream { return stream{buf: b, to: len(b), err: io.EOF} }
 
+// close lets go of the stream's buffers. Nothing that it gave is valid after that.
 func (s *stream) close() {
-	if s.unfold != nil {
-		s.unfold.Close()
+	if s.lender != nil {
+		s.lender.giveBack(s)
+		s.lender = nil
 	}
 }
 
@@ -55,13 +48,90 @@ func (s *stream) next() (one record, bytes []byte, ok bool) {
 		s.fill(binary.MaxVarintLen64)
 		n, head = binary.Varint(s.buf[s.from:s.to])
 	}
-	if head <= 0 || n <= 0 || n > math.MaxInt32 || !s.fill(head+int(n)) {
+	if head <= 0 || n <= 0 || n > math.MaxInt32 {
+		return record{}, nil, false
+	}
+	if s.unfold != nil && int(n) > s.limit-s.came+s.to-s.from-head {
+		s.err = tooLarge(s.limit) // whether it says the truth or not
+		return record{}, nil, false
+	}
+	if s.heads && s.unfold != nil && n > streamBytes {
+		s.from += head
+		one, ok = s.skim(int(n))
+		return one, nil, ok
+	}
+	if !s.fill(head + int(n)) {
 		return record{}, nil, false
 	}
 	bytes = s.buf[s.from : s.from+head+int(n)]
 	s.from += len(bytes)
 	one, ok = parseRecord(bytes[head:])
 	return one, bytes, ok
+}
+
+// skim takes a record of n bytes after its length without holding it whole: its key and value are empty or nil.
+func (s *stream) skim(n int) (one record, ok bool) {
+	in := skimmer{stream: s, left: n}
+	in.skip(1)
+	one.timestampDelta = in.varint()
+	one.offsetDelta = in.varint()
+	one.key = in.nullable()
+	one.value = in.nullable()
+	headers := in.varint()
+	if headers < 0 {
+		return record{}, false
+	}
+	for ; headers > 0 && !in.bad; headers-- {
+		if in.nullable() == nil {
+			return record{}, false
+		}
+		in.nullable()
+	}
+	return one, !in.bad && in.left == 0
+}
+
+// skimmer reads a record like reader, but passes over what is in it.
+type skimmer struct {
+	stream *stream
+	left   int // bytes of the record
+	bad    bool
+}
+
+func (in *skimmer) varint() int64 {
+	s := in.stream
+	s.fill(min(in.left, binary.MaxVarintLen64))
+	v, n := binary.Varint(s.buf[s.from:min(s.to, s.from+in.left)])
+	if n <= 0 {
+		in.bad = true
+		return 0
+	}
+	s.from, in.left = s.from+n, in.left-n
+	return v
+}
+
+// nullable passes over bytes after their length as a varint; nil for the length -1 of null.
+func (in *skimmer) nullable() []byte {
+	n := in.varint()
+	if in.bad || n == -1 {
+		return nil
+	}
+	if n < -1 || n > int64(in.left) {
+		in.bad = true
+		return nil
+	}
+	in.skip(int(n))
+	return []byte{}
+}
+
+func (in *skimmer) skip(n int) {
+	s := in.stream
+	for ; n > 0 && !in.bad; in.bad = !s.fill(1) {
+		some := min(n, s.to-s.from)
+		s.from, in.left, n = s.from+some, in.left-some, n-some
+		if n == 0 {
+			return
+		}
+	}
 }
 
 // trouble returns why unfolding failed; otherwise if it didn't.
@@ -88,8 +158,10 @@ func (s *stream) makeRoom() {
 	case s.from > 0:
 		s.to = copy(s.buf, s.buf[s.from:s.to])
 		s.from = 0
+	case cap(s.buf) >= 2*len(s.buf):
+		s.buf = s.buf[:2*len(s.buf)]
 	default:
-		s.buf = append(s.buf, make([]byte, len(s.buf))...)
+		s.buf = append(s.buf, make([]byte, len(s.buf))...)[:2*len(s.buf)]
 	}
 }
 

@@ -45,6 +45,19 @@ type Task struct {
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
 	Batches  [][]kafka.PlacedBatch // TaskEncode of a fetch: per partition
+
+	// Tools are those of whoever does the task, and are set there; nil: none.
+	Tools *Tools
+}
+
+// Tools are what one who does one task at a time keeps between them. What comes of a task doesn't depend on them.
+type Tools struct{ unfolds kafka.Decompressor }
+
+func (t *Tools) decompressor() *kafka.Decompressor {
+	if t == nil {
+		return nil
+	}
+	return &t.unfolds
 }
 
 // TaskKind says what a task is.
@@ -86,22 +99,22 @@ func (t *Task) Do() TaskResult {
 	res := TaskResult{ID: t.ID, At: -1, Time: -1}
 	switch t.Kind {
 	case TaskCheck:
-		res.Time, res.Err = kafka.CheckRecords(t.Batch, t.Demands)
+		res.Time, res.Err = t.Tools.decompressor().CheckRecords(t.Batch, t.Demands)
 	case TaskFind:
-		res.Err = kafka.Unpack(t.Batch, t.Limit, func(delta, ms int64, _, _ []byte) error {
+		res.Err = t.Tools.decompressor().Unpack(t.Batch, t.Limit, func(delta, ms int64, _, _ []byte) error {
 			if res.At < 0 && ms >= t.Since && delta >= t.From {
 				res.At, res.Time = delta, ms
 			}
 			return nil
 		})
 	case TaskKeys:
-		res.Err = kafka.Unpack(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) error {
+		res.Err = t.Tools.decompressor().Unpack(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) error {
 			res.Bytes += int64(len(key) + len(value))
 			t.Keys.note(key, t.Base+delta)
 			return nil
 		})
 	case TaskKeep:
-		res.Batch, res.Err = kafka.Filter(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) bool {
+		res.Batch, res.Err = t.Tools.decompressor().Filter(t.Batch, t.Limit, func(delta, _ int64, key, value []byte) bool {
 			res.Bytes += int64(len(key) + len(value))
 			return t.keep(delta, key, value)
 		})

@@ -43,6 +43,7 @@ func (w *world) finishTask(e event) {
 	if e.task.Kind != node.TaskEncode {
 		h = hashOfTask(e.task)
 	}
+	e.task.Tools = &w.tools
 	res := e.task.Do()
 	if e.task.Kind == node.TaskEncode {
 		h = hashOfPieces(res.Frame) // as hashOfTask, without encoding it twice

@@ -29,6 +29,7 @@ type world struct {
 	hash      hasher
 	random    raftRandom
 	codecs    kafka.Compressor
+	tools     node.Tools
 	scratch   wal.Scratch
 	packer    node.Packer
 	net       network
