@@ -17,7 +17,9 @@ func (n *Node) handleDescribeACLs(r *request, _ kmsg.Request) {
 
 func (n *Node) handleCreateACLs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrCreateACLsResponse()
-	n.each(r, len(m.(*kmsg.CreateACLsRequest).Creations), func(int) {
+	count := len(m.(*kmsg.CreateACLsRequest).Creations)
+	resp.Results = make([]kmsg.CreateACLsResponseResult, 0, count)
+	n.each(r, count, func(int) {
 		out := kmsg.NewCreateACLsResponseResult()
 		out.ErrorCode, out.ErrorMessage = kerr.SecurityDisabled.Code, &noACLs
 		resp.Results = append(resp.Results, out)
@@ -26,7 +28,9 @@ func (n *Node) handleCreateACLs(r *request, m kmsg.Request) {
 
 func (n *Node) handleDeleteACLs(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrDeleteACLsResponse()
-	n.each(r, len(m.(*kmsg.DeleteACLsRequest).Filters), func(int) {
+	count := len(m.(*kmsg.DeleteACLsRequest).Filters)
+	resp.Results = make([]kmsg.DeleteACLsResponseResult, 0, count)
+	n.each(r, count, func(int) {
 		out := kmsg.NewDeleteACLsResponseResult()
 		out.ErrorCode, out.ErrorMessage = kerr.SecurityDisabled.Code, &noACLs
 		resp.Results = append(resp.Results, out)

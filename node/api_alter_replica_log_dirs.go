@@ -17,12 +17,14 @@ func (n *Node) handleAlterReplicaLogDirs(r *request, m kmsg.Request) {
 	n.eachPart(r, len(req.Dirs), func(i int) int { return len(req.Dirs[i].Topics) }, func(i, j int) {
 		places = append(places, place{i, j})
 	}, func() {
+		resp.Topics = make([]kmsg.AlterReplicaLogDirsResponseTopic, 0, len(places))
 		topic := func(i int) *kmsg.AlterReplicaLogDirsRequestDirTopic {
 			return &req.Dirs[places[i].dir].Topics[places[i].topic]
 		}
 		n.eachPart(r, len(places), func(i int) int {
 			out := kmsg.NewAlterReplicaLogDirsResponseTopic()
 			out.Topic = topic(i).Topic
+			out.Partitions = make([]kmsg.AlterReplicaLogDirsResponseTopicPartition, 0, len(topic(i).Partitions))
 			resp.Topics = append(resp.Topics, out)
 			return len(topic(i).Partitions)
 		}, func(i, j int) {

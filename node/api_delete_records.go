@@ -14,6 +14,7 @@ import (
 func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DeleteRecordsRequest)
 	resp := kmsg.NewPtrDeleteRecordsResponse()
+	resp.Topics = make([]kmsg.DeleteRecordsResponseTopic, 0, len(req.Topics))
 	offsets := make(map[namedPartition]int64)
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewDeleteRecordsResponseTopic()

@@ -15,13 +15,17 @@ func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 		producers   []int64
 	}
 	var places []place // of partitions whose producers are to be described
+	resp.Topics = make([]kmsg.DescribeProducersResponseTopic, 0, len(req.Topics))
+	asked := 0 // partitions of the topic under way
 	n.eachAsked(r, false, len(req.Topics), func(i int) (string, []int32) {
+		asked = len(req.Topics[i].Partitions)
 		return req.Topics[i].Topic, req.Topics[i].Partitions
 	}, func(key namedPartition, _ *partitionMeta) {
 		last := len(resp.Topics) - 1
 		if last < 0 || resp.Topics[last].Topic != key.topic {
 			t := kmsg.NewDescribeProducersResponseTopic()
 			t.Topic = key.topic
+			t.Partitions = make([]kmsg.DescribeProducersResponseTopicPartition, 0, asked)
 			resp.Topics = append(resp.Topics, t)
 			last++
 		}

@@ -19,10 +19,12 @@ const metadataTopic = "__cluster_metadata"
 func (n *Node) handleDescribeQuorum(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeQuorumRequest)
 	resp := kmsg.NewPtrDescribeQuorumResponse()
+	resp.Topics = make([]kmsg.DescribeQuorumResponseTopic, 0, len(req.Topics))
 	named := make(map[namedPartition]bool)
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewDescribeQuorumResponseTopic()
 		t.Topic = req.Topics[i].Topic
+		t.Partitions = make([]kmsg.DescribeQuorumResponseTopicPartition, 0, len(req.Topics[i].Partitions))
 		resp.Topics = append(resp.Topics, t)
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {

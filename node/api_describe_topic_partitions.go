@@ -31,6 +31,7 @@ func (n *Node) handleDescribeTopicPartitions(r *request, m kmsg.Request) {
 		return
 	}
 	n.each(r, len(req.Topics), p.note, func() {
+		p.resp.Topics = make([]kmsg.DescribeTopicPartitionsResponseTopic, 0, len(p.names))
 		n.inPieces(r, p.more, func() { r.reply(p.resp) })
 	})
 }

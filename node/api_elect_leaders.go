@@ -21,7 +21,9 @@ func (n *Node) handleElectLeaders(r *request, m kmsg.Request) {
 	}
 	e := &election{node: n, resp: resp, all: req.Topics == nil, unclean: req.ElectionType == uncleanElection}
 	e.wait = waitFor(r, resp, 0)
+	resp.Topics = make([]kmsg.ElectLeadersResponseTopic, 0, len(req.Topics))
 	n.eachAsked(r, e.all, len(req.Topics), func(i int) (string, []int32) {
+		e.asked = len(req.Topics[i].Partitions)
 		return req.Topics[i].Topic, req.Topics[i].Partitions
 	}, e.begin, func() {
 		e.ends = n.now.Add(millis(req.TimeoutMillis))
@@ -44,6 +46,8 @@ type election struct {
 	ends Time // nobody waits for it any more then
 	all  bool // nothing in particular is asked for
 	open []electing
+
+	asked int // partitions of the topic under way
 
 	unclean bool
 }
@@ -94,6 +98,7 @@ func (e *election) answer(key namedPartition, result int16) electing {
 	if last < 0 || e.resp.Topics[last].Topic != key.topic {
 		t := kmsg.NewElectLeadersResponseTopic()
 		t.Topic = key.topic
+		t.Partitions = make([]kmsg.ElectLeadersResponseTopicPartition, 0, e.asked)
 		e.resp.Topics = append(e.resp.Topics, t)
 		last++
 	}

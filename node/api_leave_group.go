@@ -22,6 +22,7 @@ func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
 	if req.Version < 3 {
 		resp.ErrorCode = code(live.leave(out, req.MemberID, nil))
 	}
+	resp.Members = make([]kmsg.LeaveGroupResponseMember, 0, len(req.Members))
 	n.each(r, len(req.Members), func(i int) {
 		in := &req.Members[i]
 		member := kmsg.NewLeaveGroupResponseMember()

@@ -32,6 +32,7 @@ func (n *Node) handleOffsetDelete(r *request, m kmsg.Request) {
 			d.fail(err)
 			return
 		}
+		d.resp.Topics = make([]kmsg.OffsetDeleteResponseTopic, 0, len(req.Topics))
 		n.eachPart(r, len(req.Topics), func(int) int { return len(d.patterns) }, d.match, func() {
 			n.eachPart(r, len(req.Topics), d.begin, d.add, d.commit)
 		})
@@ -71,6 +72,7 @@ func (d *offsetDelete) match(i, pattern int) {
 func (d *offsetDelete) begin(i int) int {
 	out := kmsg.NewOffsetDeleteResponseTopic()
 	out.Topic = d.req.Topics[i].Topic
+	out.Partitions = make([]kmsg.OffsetDeleteResponseTopicPartition, 0, len(d.req.Topics[i].Partitions))
 	d.resp.Topics = append(d.resp.Topics, out)
 	d.subscribed = d.names[out.Topic]
 	return len(d.req.Topics[i].Partitions)

@@ -9,6 +9,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	resp.Topics = make([]kmsg.OffsetForLeaderEpochResponseTopic, 0, len(req.Topics))
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = req.Topics[i].Topic
