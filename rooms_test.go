@@ -26,7 +26,7 @@ type room struct {
 var rooms = []room{
 	{
 		"node",
-		[]string{"records.go", "records_age.go", "partition_state.go", "spans.go", "sparse.go", "producer.go", "producers.go", "records_check.go"},
+		[]string{"records.go", "records_age.go", "partition_state.go", "spans.go", "sparse.go", "producer.go", "producers.go", "records_txn.go", "records_check.go"},
 		[]string{"Time", "pieces", "scan"},
 		"what a partition's entries build, the same on every replica: it can't reach a clock, the world, the disk or another room",
 	},

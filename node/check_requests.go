@@ -184,7 +184,7 @@ func (n *Node) checkFetches() error {
 		var err error
 		switch m := g.machine.(type) {
 		case *partition:
-			err = look(&m.parkedFetches, "partition", g.id)
+			err = cmp.Or(look(&m.parkedFetches, "partition", g.id), look(&m.stable, "partition", g.id))
 		case *coordinator:
 			err = look(&m.parkedFetches, "coordinator", g.id)
 		case *catalog:

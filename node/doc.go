@@ -29,9 +29,10 @@
 //	                snapshot.go snapshot_places.go raftlog.go
 //	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
 //	                request_end.go
-//	a partition     partition.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
+//	a partition     partition.go marker.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
 //	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
-//	                sparse.go producer.go producers.go records_check.go codec.go
+//	                sparse.go producer.go producers.go records_txn.go records_check.go
+//	                codec.go
 //	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
 //	                catalog_state.go configured.go topic_ids.go placement.go placing.go
 //	                limits.go departure.go

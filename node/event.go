@@ -60,6 +60,8 @@ const (
 	EventOffsetCommit                // Group, Text = consumer group, N = offsets that go into the log
 	EventEntryRefused                // Group, N = entry, Text = why it changes nothing, on any replica
 	EventProducersGone               // Group, N = idempotent producers that were silent for too long and are forgotten
+	EventTransactionEnded            // Group, N = offset of the marker
+	EventMarkerIgnored               // Group, N = producer id: a marker that ends nothing, came before, or is of an older epoch
 
 	EventKinds // how many there are
 )
@@ -126,6 +128,8 @@ var eventNames = [EventKinds]string{
 	EventGroupExpired:      "group expired",
 	EventOffsetCommit:      "offset commit",
 	EventEntryRefused:      "entry refused",
+	EventTransactionEnded:  "transaction ended",
+	EventMarkerIgnored:     "marker ignored",
 }
 
 // String returns the event's name, e.g. "became leader".

@@ -129,7 +129,7 @@ func (g *group) stale() string {
 	}
 	switch m := g.machine.(type) {
 	case *partition:
-		if m.stale() {
+		if m.parkedFetches.stale() || m.stable.stale() {
 			return "fetches that wait for records"
 		}
 	case *coordinator:

@@ -154,7 +154,7 @@ func (g *group) leftovers() (string, int) {
 	switch m := g.machine.(type) {
 	case *partition:
 		if left == 0 {
-			what, left = "fetches that wait", m.parked.Len()
+			what, left = "fetches that wait", m.parked.Len()+m.stable.parked.Len()
 		}
 	case *coordinator:
 		if left == 0 {

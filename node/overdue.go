@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -54,7 +55,7 @@ func (g *group) overdue() string {
 	}
 	switch m := g.machine.(type) {
 	case *partition:
-		return m.parkedFetches.overdue()
+		return cmp.Or(m.parkedFetches.overdue(), m.stable.overdue())
 	case *coordinator:
 		for _, of := range m.groups {
 			if of.classic != nil && of.classic.overdue() {

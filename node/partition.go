@@ -11,10 +11,12 @@ type partition struct {
 	group *group
 	meta  *partitionMeta
 	records
-	compacted  cursor // up to here this replica's entries were compacted since it opened
-	forgetting bool   // as leader: it is proposed to forget producers that were silent
-	expiring   bool   // as leader: a deletion of old records is on its way
-	parkedFetches
+	compacted     cursor // up to here this replica's entries were compacted since it opened
+	forgetting    bool   // as leader: it is proposed to forget producers that were silent
+	expiring      bool   // as leader: a deletion of old records is on its way
+	markers       markers
+	parkedFetches               // of those who read all records,
+	stable        parkedFetches // and of those who read only to the last stable offset
 }
 
 // apply implements machine. Its result is a verdict for a batch, and the log start offset for a command.
@@ -37,6 +39,10 @@ func (p *partition) act(index uint64, o *outcome) {
 	switch {
 	case o.refused != nil:
 		e.Kind, e.N, e.Text = EventEntryRefused, int64(index), o.refused.Error()
+	case o.marker && o.ended:
+		e.Kind, e.N = EventTransactionEnded, o.verdict.offset
+	case o.marker:
+		e.Kind, e.N = EventMarkerIgnored, o.producer
 	case o.verdict.err != nil:
 		e.Kind, e.N = EventSequenceRefused, o.producer
 	case o.verdict.duplicate:
@@ -52,8 +58,17 @@ func (p *partition) act(index uint64, o *outcome) {
 	if e.Kind != EventInvalid {
 		n.event(e)
 	}
+	if o.marker {
+		p.markers.note(o.producer)
+	}
 	if o.grew > 0 {
 		p.parkedFetches.grown(n, o.grew)
+		if len(p.open) == 0 && !o.ended {
+			p.stable.grown(n, o.grew)
+		}
+	}
+	if o.stable {
+		p.stable.wakeAll(n)
 	}
 	if o.moved {
 		p.wakeFetches()
@@ -101,7 +116,10 @@ func (p *partition) leading() {}
 func (p *partition) following() { p.wakeFetches() }
 
 // wakeFetches lets parked fetches look again, at the end of this step.
-func (p *partition) wakeFetches() { p.parkedFetches.wakeAll(p.node) }
+func (p *partition) wakeFetches() {
+	p.parkedFetches.wakeAll(p.node)
+	p.stable.wakeAll(p.node)
+}
 
 // leads reports whether this broker may answer for the partition: it leads, and an entry of its own
 // term is applied, so it knows everything that was ever committed (raft paper, section 8).

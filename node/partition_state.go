@@ -11,25 +11,27 @@ import (
 
 // The bytes of a partition's checkpoint. All numbers are varints.
 //
-//	version, high watermark, log start, time of the last append (since version 2)
+//	version, high watermark, log start, time of the last append (since version 2), number of markers without an offset
+//	(since version 5)
 //	leader epochs:  number, then epoch and start each
 //	producers:      before version 4. In version 3 with their length, as below; earlier: number, then by id: id, epoch,
 //	                number of batches, then first, last, base, timestamp each
 //	spans:          number, then base, index, bytes, count, newest, time of append (since version 2),
 //	                number of refused, then those
+//	aborted:        since version 5: see transactions.appendAborted
 //	producers:      since version 4, to the end: see producers.pieces
 //
-// The spans are those since the checkpoint before; everything else is whole. So a partition opens
+// The spans, and the aborted transactions, are those since the checkpoint before; everything else is whole. So a partition opens
 // with the spans of all its checkpoints and the rest of the newest.
 //
 // In version 1 newest was the largest timestamp of the span and all before it.
-const partitionStateVersion = 4
+const partitionStateVersion = 5
 
 var errState = errors.New("malformed state of a partition")
 
 // snapshot writes a checkpoint in pieces; since is the entry of the one before.
 func (p *records) snapshot(since uint64) pieces {
-	head := p.spans.appendSince(p.appendHead(nil), since)
+	head := p.appendSince(p.appendHead(nil), since)
 	next := p.producers.pieces()
 	return func(b []byte) (_ []byte, more bool) {
 		if head != nil {
@@ -42,7 +44,13 @@ func (p *records) snapshot(since uint64) pieces {
 
 // state writes the same at once.
 func (p *records) state(since uint64) []byte {
-	return p.producers.appendTo(p.spans.appendSince(p.appendHead(nil), since))
+	return p.producers.appendTo(p.appendSince(p.appendHead(nil), since))
+}
+
+// appendSince appends the spans that begin after an entry, and the transactions that were aborted in them.
+func (p *records) appendSince(b []byte, since uint64) []byte {
+	b, from := p.spans.appendSince(b, since, p.highWatermark)
+	return p.appendAborted(b, from)
 }
 
 // appendHead appends what comes before the spans.
@@ -51,6 +59,7 @@ func (p *records) appendHead(b []byte) []byte {
 	b = binary.AppendVarint(b, p.highWatermark)
 	b = binary.AppendVarint(b, p.start)
 	b = binary.AppendVarint(b, p.appended)
+	b = binary.AppendVarint(b, p.unplaced)
 	b = binary.AppendUvarint(b, uint64(len(p.epochs)))
 	for _, e := range p.epochs {
 		b = binary.AppendVarint(b, int64(e.epoch))
@@ -60,15 +69,18 @@ func (p *records) appendHead(b []byte) []byte {
 }
 
 // appendSince appends the spans that begin after an entry, and closes the last one: what comes later
-// belongs to the next checkpoint.
-func (s *spans) appendSince(b []byte, since uint64) []byte {
+// belongs to the next checkpoint. It returns the first offset in them, or else the end.
+func (s *spans) appendSince(b []byte, since uint64, end int64) (_ []byte, from int64) {
 	first, _ := slices.BinarySearchFunc(*s, since+1, func(sp span, index uint64) int {
 		if sp.index < index {
 			return -1
 		}
 		return 1
 	})
-	b = binary.AppendUvarint(b, uint64(len(*s)-first))
+	b, from = binary.AppendUvarint(b, uint64(len(*s)-first)), end
+	if first < len(*s) {
+		from = (*s)[first].base
+	}
 	for i := first; i < len(*s); i++ {
 		sp := &(*s)[i]
 		b = binary.AppendVarint(b, sp.base)
@@ -85,17 +97,20 @@ func (s *spans) appendSince(b []byte, since uint64) []byte {
 	if n := len(*s); n > 0 {
 		(*s)[n-1].closed = true
 	}
-	return b
+	return b, from
 }
 
 // restore takes the states of the checkpoints that are there, oldest first.
 func (p *records) restore(checkpoints [][]byte, now Time) error {
-	p.spans = nil
+	p.spans, p.transactions = nil, transactions{}
 	for i, b := range checkpoints {
 		if err := p.restoreOne(b, i == len(checkpoints)-1, now); err != nil {
 			return err
 		}
 	}
+	p.reopen()
+	p.index()
+	p.prune(p.start)
 	return nil
 }
 
@@ -104,6 +119,7 @@ func (p *records) restore(checkpoints [][]byte, now Time) error {
 func (p *records) adopt(q *records) {
 	p.highWatermark, p.start, p.appended = q.highWatermark, q.highWatermark, q.appended
 	p.spans, p.epochs, p.producers = nil, q.epochs, q.producers
+	p.transactions = transactions{open: q.open, gone: q.gone, unplaced: q.unplaced}
 }
 
 // restoreOne takes one checkpoint. What it says of producers counts only if it is the newest.
@@ -116,6 +132,10 @@ func (p *records) restoreOne(b []byte, newest bool, now Time) error {
 	p.highWatermark, p.start = r.varint(), r.varint()
 	if version >= 2 {
 		p.appended = r.varint()
+	}
+	p.unplaced = 0
+	if version >= 5 {
+		p.unplaced = r.varint()
 	}
 	p.epochs = nil
 	for range r.count(2) {
@@ -130,6 +150,13 @@ func (p *records) restoreOne(b []byte, newest bool, now Time) error {
 	}
 	newer := readSpans(r, version, now)
 	p.spans = append(p.spans.without(newer), newer...)
+	if version >= 5 {
+		from := p.highWatermark
+		if len(newer) > 0 {
+			from = newer[0].base
+		}
+		p.readAborted(r, from)
+	}
 	if version >= 3 && newest {
 		p.producers = readProducers(part, now)
 	} else if version >= 3 {

@@ -13,17 +13,31 @@ import (
 // leader knows what the old one accepted.
 type producerWindow struct {
 	id       int64
-	appended int64 // when its newest batch was appended, in ms; 0: unknown
-	seen     Time  // when this process applied that, or read it from a checkpoint
-	epoch    int16
-	batches  []sequencedBatch // newest last, at least one and at most windowBatches
+	appended int64            // when its newest batch was appended, in ms; 0: unknown
+	seen     Time             // when this process applied that, or read it from a checkpoint
+	at       int64            // when it changed last, in the order of all changes (records.turn)
+	number   uint64           // of the newest decision whose marker came; 0: none had a number
+	began    int64            // first offset of its open transaction, -1: none is open
+	batches  []sequencedBatch // newest last, at most windowBatches; none if the newest thing of its epoch is a marker
 
-	before, after *producerWindow // in producers' list
-	gone          bool            // it stays there only until it is written into a checkpoint
+	coordinatorEpoch int32 // of the newest marker, -1: none came
+	epoch            int16
+
+	gone          bool            // it stays in producers' list only until it is written into a checkpoint
+	before, after *producerWindow // there
 }
 
-// last returns the newest batch.
-func (w *producerWindow) last() *sequencedBatch { return &w.batches[len(w.batches)-1] }
+func newWindow(id int64, epoch int16) *producerWindow {
+	return &producerWindow{id: id, epoch: epoch, began: -1, coordinatorEpoch: -1}
+}
+
+// last returns the newest batch, nil if there is none.
+func (w *producerWindow) last() *sequencedBatch {
+	if len(w.batches) == 0 {
+		return nil
+	}
+	return &w.batches[len(w.batches)-1]
+}
 
 // windowBatches is how many batches a client may have in flight (max.in.flight of an idempotent
 // producer), so how far back a retry can reach.
@@ -49,13 +63,17 @@ type verdict struct {
 //   - one of the last five batches again: a duplicate, answered with its old offset;
 //   - a producer that the partition doesn't know is accepted at any sequence;
 //   - a new epoch has to start at sequence 0, an old one is fenced;
-//   - otherwise the sequence must follow the last one; it wraps from 2^31-1 to 0.
+//   - otherwise the sequence must follow the last one, and be 0 after a marker that began the epoch; it wraps from
+//     2^31-1 to 0;
+//   - while a transaction of the producer is open, nothing else of it is taken, nor anything of its next epoch.
 func (w *producerWindow) judge(b *kafka.Batch) verdict {
 	switch {
 	case w == nil:
 		return verdict{}
 	case b.ProducerEpoch < w.epoch:
 		return verdict{err: kafka.Errorf(kerr.InvalidProducerEpoch, "producer %d has epoch %d here, the batch epoch %d", b.ProducerID, w.epoch, b.ProducerEpoch)}
+	case b.ProducerEpoch > w.epoch && w.began >= 0:
+		return verdict{err: kafka.Errorf(kerr.InvalidTxnState, "a transaction of producer %d in epoch %d is open, the batch is of epoch %d", b.ProducerID, w.epoch, b.ProducerEpoch)}
 	case b.ProducerEpoch > w.epoch:
 		if b.BaseSequence != 0 {
 			return verdict{err: kafka.Errorf(kerr.OutOfOrderSequenceNumber, "producer %d begins epoch %d at sequence %d instead of 0", b.ProducerID, b.ProducerEpoch, b.BaseSequence)}
@@ -67,7 +85,14 @@ func (w *producerWindow) judge(b *kafka.Batch) verdict {
 			return verdict{offset: old.base, duplicate: true, timestamp: old.timestamp}
 		}
 	}
-	if newest := w.last().last; b.BaseSequence != nextSequence(newest) {
+	newest := int32(-1)
+	if last := w.last(); last != nil {
+		newest = last.last
+	}
+	switch {
+	case w.began >= 0 && !b.IsTransactional():
+		return verdict{err: kafka.Errorf(kerr.InvalidTxnState, "a transaction of producer %d is open, the batch is none of it", b.ProducerID)}
+	case b.BaseSequence != nextSequence(newest):
 		return verdict{err: kafka.Errorf(kerr.OutOfOrderSequenceNumber, "producer %d sent sequence %d after %d", b.ProducerID, b.BaseSequence, newest)}
 	}
 	return verdict{}

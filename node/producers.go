@@ -9,12 +9,10 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"chronik/kafka"
 )
 
-// producers are the idempotent producers that a partition remembers, in the order of their newest batches. So whoever
-// was silent for longest is found at once, and a checkpoint needs no sorting.
+// producers are the idempotent producers that a partition remembers, in the order of their newest batches and markers. So
+// whoever was silent for longest is found at once, and a checkpoint needs no sorting.
 //
 // While a checkpoint is being written, a window that is about to change before it is written leaves a copy of itself in
 // its place in the list, which is gone in all other respects.
@@ -22,25 +20,26 @@ type producers struct {
 	byID           map[int64]*producerWindow
 	oldest, newest *producerWindow
 	toWrite        *producerWindow // into a checkpoint, with those after it
-	writeUntil     int64           // but not those whose newest batch is at this offset or later
+	writeUntil     int64           // but not those that changed at this turn or later
 }
 
 func newProducers() producers { return producers{byID: make(map[int64]*producerWindow)} }
 
-// add notes a batch that a producer's window has accepted.
-func (ps *producers) add(b *kafka.Batch, base, appended int64, now Time) {
-	w := ps.byID[b.ProducerID]
+// touch returns the window of a producer that has sent a batch or ended a transaction, for it to be noted: a new one in
+// that epoch if there is none.
+func (ps *producers) touch(id int64, epoch int16, turn, appended int64, now Time) *producerWindow {
+	w := ps.byID[id]
 	if w == nil {
-		w = &producerWindow{id: b.ProducerID, epoch: b.ProducerEpoch}
-		ps.byID[b.ProducerID] = w
+		w = newWindow(id, epoch)
+		ps.byID[id] = w
 	} else if ps.isToWrite(w) {
 		w = ps.replace(w)
 	} else {
 		ps.unlink(w)
 	}
-	w.add(b, base)
-	w.appended, w.seen = appended, now
+	w.at, w.appended, w.seen = turn, appended, now
 	ps.link(w)
+	return w
 }
 
 // link puts a window at the end of the list.
@@ -67,10 +66,10 @@ func (ps *producers) unlink(w *producerWindow) {
 	w.before, w.after = nil, nil
 }
 
-// forget forgets a producer, unless it has written since.
-func (ps *producers) forget(id, newest int64) bool {
+// forget forgets a producer, unless it was heard of since a turn, or has a transaction open.
+func (ps *producers) forget(id, turn int64) bool {
 	w := ps.byID[id]
-	if w == nil || w.last().base != newest {
+	if w == nil || w.at != turn || w.began >= 0 {
 		return false
 	}
 	if w.gone = ps.isToWrite(w); !w.gone {
@@ -82,12 +81,12 @@ func (ps *producers) forget(id, newest int64) bool {
 
 // isToWrite reports whether a window belongs to a checkpoint for which it isn't written yet.
 func (ps *producers) isToWrite(w *producerWindow) bool {
-	return ps.toWrite != nil && w.last().base >= ps.toWrite.last().base && w.last().base < ps.writeUntil
+	return ps.toWrite != nil && w.at >= ps.toWrite.at && w.at < ps.writeUntil
 }
 
 // replace leaves a window where it is until it is written, and returns one that takes its place in all other respects.
 func (ps *producers) replace(w *producerWindow) *producerWindow {
-	next := &producerWindow{id: w.id, epoch: w.epoch}
+	next := &producerWindow{id: w.id, epoch: w.epoch, number: w.number, began: w.began, coordinatorEpoch: w.coordinatorEpoch}
 	next.batches = append(make([]sequencedBatch, 0, windowBatches), w.batches...)
 	w.gone, ps.byID[w.id] = true, next
 	return next
@@ -113,11 +112,15 @@ func (p *records) describeProducer(id int64) (a kmsg.DescribeProducersResponseTo
 	if w == nil {
 		return a, false
 	}
-	newest := w.last()
 	a = kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
 	a.ProducerID, a.ProducerEpoch = w.id, int32(w.epoch)
-	a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
-	a.CoordinatorEpoch, a.CurrentTxnStartOffset = -1, -1
+	a.LastSequence, a.LastTimestamp = -1, -1
+	if newest := w.last(); newest != nil {
+		a.LastSequence, a.LastTimestamp = newest.last, newest.timestamp
+	} else if w.appended != stampUnknown {
+		a.LastTimestamp = w.appended // of a marker
+	}
+	a.CoordinatorEpoch, a.CurrentTxnStartOffset = w.coordinatorEpoch, w.began
 	return a, true
 }
 
@@ -127,21 +130,29 @@ func (p *records) describeProducer(id int64) (a kmsg.DescribeProducersResponseTo
 // same entry whatever their own clocks and settings say. A producer that comes back is taken like a new one, at any
 // sequence, as Kafka does it.
 
-// commandForget is an entry's kind (retention.go): number of producers (uvarint), then id and offset of the newest batch
-// of each (varints). One that has written since stays.
+// commandForget is an entry's kind (retention.go): number of producers (uvarint), then id and turn of the newest change of
+// each (varints). One that was heard of since stays. Until there were transactions, the turn was the offset of the newest
+// batch; it still is in a partition without a marker that took no offset.
 const commandForget = 2
 
-// maxForget bounds the producers in one such entry, so the work of a step. A leader looks once in a second.
-const maxForget = 4096
+// maxForget bounds the producers in one such entry, so the work of a step, and maxOpenLooked those that are passed over since
+// they have a transaction open. A leader looks once in a second.
+const (
+	maxForget     = 4096
+	maxOpenLooked = 4096
+)
 
 // silent returns the command that forgets the producers that were silent for so many ms, nil if there are none.
 func (p *records) silent(a age, ms int64) []byte {
-	list, count := []byte(nil), 0
-	for w := p.producers.oldest; w != nil && count < maxForget && a.over(w.appended, w.seen, ms); w = w.after {
-		if w.gone {
+	list, count, open := []byte(nil), 0, 0
+	for w := p.producers.oldest; w != nil && count < maxForget && open < maxOpenLooked && a.over(w.appended, w.seen, ms); w = w.after {
+		if w.began >= 0 {
+			open++
+		}
+		if w.gone || w.began >= 0 {
 			continue
 		}
-		list = binary.AppendVarint(binary.AppendVarint(list, w.id), w.last().base)
+		list = binary.AppendVarint(binary.AppendVarint(list, w.id), w.at)
 		count++
 	}
 	if count == 0 {
@@ -152,7 +163,7 @@ func (p *records) silent(a age, ms int64) []byte {
 
 // applyForget applies such an entry. It returns how many producers it names, and how many of them are forgotten.
 func (p *records) applyForget(r *scan) (named, forgotten int, ok bool) {
-	type silent struct{ id, newest int64 }
+	type silent struct{ id, turn int64 }
 	var all []silent
 	for range r.count(2) {
 		all = append(all, silent{r.varint(), r.varint()})
@@ -161,7 +172,7 @@ func (p *records) applyForget(r *scan) (named, forgotten int, ok bool) {
 		return 0, 0, false
 	}
 	for _, w := range all {
-		if p.producers.forget(w.id, w.newest) {
+		if p.producers.forget(w.id, w.turn) {
 			forgotten++
 		}
 	}
@@ -173,14 +184,14 @@ func (ps *producers) pieces() pieces {
 	head, base, appended := binary.AppendUvarint(nil, uint64(len(ps.byID))), int64(0), int64(0)
 	ps.toWrite, ps.writeUntil = ps.oldest, math.MaxInt64
 	if ps.newest != nil {
-		ps.writeUntil = ps.newest.last().base + 1
+		ps.writeUntil = ps.newest.at + 1
 	}
 	return func(b []byte) (_ []byte, more bool) {
 		if head != nil {
 			b, head = append(b, head...), nil
 		} else if w := ps.toWrite; w != nil {
-			b = w.appendTo(b, base, appended)
-			base, appended = w.last().base, w.appended
+			b, base = w.appendTo(b, base, appended)
+			appended = w.appended
 			ps.wrote(w)
 		}
 		return b, ps.toWrite != nil
@@ -189,7 +200,7 @@ func (ps *producers) pieces() pieces {
 
 // wrote goes on to the window after one that was written.
 func (ps *producers) wrote(w *producerWindow) {
-	if ps.toWrite = w.after; ps.toWrite != nil && ps.toWrite.last().base >= ps.writeUntil {
+	if ps.toWrite = w.after; ps.toWrite != nil && ps.toWrite.at >= ps.writeUntil {
 		ps.toWrite = nil
 	}
 	if w.gone {
@@ -203,19 +214,33 @@ func (ps *producers) appendTo(b []byte) []byte {
 	base, appended := int64(0), int64(0)
 	for w := ps.oldest; w != nil; w = w.after {
 		if !w.gone {
-			b = w.appendTo(b, base, appended)
-			base, appended = w.last().base, w.appended
+			b, base = w.appendTo(b, base, appended)
+			appended = w.appended
 		}
 	}
 	return b
 }
 
-// appendTo appends a window after one with a newest batch and a time of appending.
-func (w *producerWindow) appendTo(b []byte, base, appended int64) []byte {
+// What follows the batches of a window, if their number says so: what it knows of transactions, and its turn if that isn't
+// the offset of its newest batch.
+const (
+	windowHasTransactions = 8
+	windowHasTurn         = 16
+)
+
+// appendTo appends a window after others with a newest batch and a time of appending, and returns the newest batch.
+func (w *producerWindow) appendTo(b []byte, base, appended int64) ([]byte, int64) {
+	count := uint64(len(w.batches))
+	if w.number > 0 || w.began >= 0 || w.coordinatorEpoch >= 0 {
+		count |= windowHasTransactions
+	}
+	if last := w.last(); last == nil || last.base != w.at {
+		count |= windowHasTurn
+	}
 	b = binary.AppendVarint(b, w.id)
 	b = binary.AppendVarint(b, int64(w.epoch))
 	b = binary.AppendVarint(b, w.appended-appended)
-	b = binary.AppendUvarint(b, uint64(len(w.batches)))
+	b = binary.AppendUvarint(b, count)
 	timestamp := w.appended
 	for _, s := range w.batches {
 		b = binary.AppendVarint(b, int64(s.first))
@@ -224,7 +249,15 @@ func (w *producerWindow) appendTo(b []byte, base, appended int64) []byte {
 		b = binary.AppendVarint(b, s.timestamp-timestamp)
 		base, timestamp = s.base, s.timestamp
 	}
-	return b
+	if count&windowHasTransactions != 0 {
+		b = binary.AppendUvarint(b, w.number)
+		b = binary.AppendVarint(b, int64(w.coordinatorEpoch))
+		b = binary.AppendVarint(b, w.began)
+	}
+	if count&windowHasTurn != 0 {
+		b = binary.AppendVarint(b, w.at-base)
+	}
+	return b, base
 }
 
 // readProducers reads what they write.
@@ -234,10 +267,11 @@ func readProducers(r *scan, now Time) producers {
 	count := r.count(4)
 	ps.byID = make(map[int64]*producerWindow, count)
 	for range count {
-		w := &producerWindow{id: r.varint(), epoch: int16(r.varint()), seen: now}
+		w := newWindow(r.varint(), int16(r.varint()))
 		appended += r.varint()
-		w.appended = appended
-		batches, timestamp := r.count(4), appended
+		w.appended, w.seen = appended, now
+		flags, timestamp := r.uvarint(), appended
+		batches := flags % windowHasTransactions
 		w.batches = make([]sequencedBatch, 0, min(batches, windowBatches))
 		for range batches {
 			s := sequencedBatch{first: int32(r.varint())}
@@ -245,6 +279,13 @@ func readProducers(r *scan, now Time) producers {
 			base, timestamp = base+r.varint(), timestamp+r.varint()
 			s.base, s.timestamp = base, timestamp
 			w.batches = append(w.batches, s)
+		}
+		w.at = base
+		if flags&windowHasTransactions != 0 {
+			w.number, w.coordinatorEpoch, w.began = r.uvarint(), int32(r.varint()), r.varint()
+		}
+		if flags&windowHasTurn != 0 {
+			w.at += r.varint()
 		}
 		ps.restore(w, r)
 	}
@@ -255,7 +296,8 @@ func readProducers(r *scan, now Time) producers {
 func readProducersBefore(r *scan, now Time) producers {
 	var all []*producerWindow
 	for range r.count(3) {
-		w := &producerWindow{id: r.varint(), epoch: int16(r.varint()), seen: now}
+		w := newWindow(r.varint(), int16(r.varint()))
+		w.seen = now
 		for range r.count(4) {
 			w.batches = append(w.batches, sequencedBatch{int32(r.varint()), int32(r.varint()), r.varint(), r.varint()})
 		}
@@ -263,9 +305,10 @@ func readProducersBefore(r *scan, now Time) producers {
 			r.fail()
 			break
 		}
+		w.at = w.last().base
 		all = append(all, w)
 	}
-	slices.SortFunc(all, func(a, b *producerWindow) int { return cmp.Compare(a.last().base, b.last().base) })
+	slices.SortFunc(all, func(a, b *producerWindow) int { return cmp.Compare(a.at, b.at) })
 	ps := newProducers()
 	for _, w := range all {
 		ps.restore(w, r)
@@ -273,10 +316,9 @@ func readProducersBefore(r *scan, now Time) producers {
 	return ps
 }
 
-// restore takes a window that was read. They are in the order of their newest batches.
+// restore takes a window that was read. They are in the order of their turns.
 func (ps *producers) restore(w *producerWindow, r *scan) {
-	if len(w.batches) == 0 || len(w.batches) > windowBatches || ps.byID[w.id] != nil ||
-		ps.newest != nil && ps.newest.last().base >= w.last().base {
+	if len(w.batches) > windowBatches || ps.byID[w.id] != nil || w.began < -1 || ps.newest != nil && ps.newest.at >= w.at {
 		r.fail()
 		return
 	}

@@ -23,6 +23,7 @@ type records struct {
 	spans         spans
 	epochs        []epochStart
 	producers     producers
+	transactions
 }
 
 // newRecords returns the state of a partition without entries.
@@ -38,6 +39,9 @@ type epochStart struct {
 type outcome struct {
 	verdict   verdict // of a batch
 	producer  int64   // whose batch it was
+	marker    bool    // it was one
+	ended     bool    // that ended a transaction
+	stable    bool    // and by that moved the last stable offset
 	grew      int64   // bytes of the batch, if it got offsets
 	moved     bool    // the log's start moved
 	named     int     // producers that were to be forgotten
@@ -58,6 +62,9 @@ func (p *records) apply(index uint64, epoch int32, data []byte, now Time) outcom
 	if err != nil {
 		p.spans.refuse(index, p.highWatermark)
 		return outcome{verdict: verdict{err: err}, refused: err}
+	}
+	if b.IsControl() {
+		return p.applyMarker(index, &b, data, now)
 	}
 	v := verdict{}
 	if b.IsIdempotent() {
@@ -87,6 +94,7 @@ func (p *records) applyCommand(index uint64, data []byte) (o outcome) {
 	if offset = min(offset, p.highWatermark); offset > p.start {
 		p.start = offset
 		p.spans.trim(offset)
+		p.prune(offset)
 		o.moved = true
 	}
 	return o
@@ -108,18 +116,26 @@ const stampUnknown = maxStamp
 
 // append gives a batch its offsets.
 func (p *records) append(index uint64, b *kafka.Batch, now Time) int64 {
-	base := p.highWatermark
-	appended := b.BaseOffset
-	if appended != stampUnknown {
-		p.appended = max(p.appended, appended)
-		appended = p.appended
-	}
+	base, appended := p.highWatermark, p.appendedAt(b)
 	p.spans.add(index, base, b, appended, now)
 	if b.IsIdempotent() {
-		p.producers.add(b, base, appended, now)
+		w := p.producers.touch(b.ProducerID, b.ProducerEpoch, p.turn(), appended, now)
+		if w.add(b, base); b.IsTransactional() && w.began < 0 {
+			w.began = base
+			p.begin(w.id, base)
+		}
 	}
 	p.highWatermark += b.Offsets()
 	return base
+}
+
+// appendedAt returns when a batch was appended. Times never fall from one to the next.
+func (p *records) appendedAt(b *kafka.Batch) int64 {
+	if b.BaseOffset == stampUnknown {
+		return stampUnknown
+	}
+	p.appended = max(p.appended, b.BaseOffset)
+	return p.appended
 }
 
 func (p *records) noteEpoch(epoch int32) {

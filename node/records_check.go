@@ -17,7 +17,52 @@ func (p *records) check(applied uint64) error {
 	if err := p.spans.check(p.highWatermark, applied); err != nil {
 		return err
 	}
-	return p.producers.check(p.highWatermark, p.appended)
+	if err := p.producers.check(p.turn(), p.appended); err != nil {
+		return err
+	}
+	return p.checkTransactions()
+}
+
+// checkTransactions compares the open transactions with the producers' windows, and looks at the order of the aborted ones.
+func (p *records) checkTransactions() error {
+	open, gone := 0, 0
+	for i, t := range p.open {
+		w := p.producers.byID[t.producer]
+		switch {
+		case i > 0 && t.first <= p.open[i-1].first || i == 0 && t.ended || t.first >= p.highWatermark:
+			return fmt.Errorf("the transaction that began at offset %d is at place %d; the log ends at %d", t.first, i, p.highWatermark)
+		case t.ended:
+			gone++
+		case w == nil || w.began != t.first:
+			return fmt.Errorf("a transaction of producer %d is open since offset %d, and it doesn't know", t.producer, t.first)
+		}
+	}
+	for w := p.producers.oldest; w != nil; w = w.after {
+		if !w.gone && w.began >= 0 {
+			open++
+		}
+	}
+	if open != len(p.open)-gone || gone != p.gone {
+		return fmt.Errorf("%d producers have a transaction open, in the list are %d, and %d that ended, of which %d are counted", open, len(p.open)-gone, gone, p.gone)
+	}
+	places := make(map[int64]int, len(p.abortedFor))
+	for i, a := range p.aborted {
+		of := p.abortedFor[a.producer]
+		if k := places[a.producer]; k >= len(of) || of[k] != a || k > 0 && a.first <= of[k-1].last {
+			return fmt.Errorf("the aborted transaction %+v of its producer isn't found: %+v", a, of)
+		}
+		places[a.producer]++
+		if a.first >= a.last || a.last >= p.highWatermark || a.last < p.start || i > 0 && a.last <= p.aborted[i-1].last {
+			return fmt.Errorf("the aborted transaction %+v is at place %d; the log begins at %d and ends at %d", a, i, p.start, p.highWatermark)
+		}
+	}
+	//det:ok whether all are right has no order
+	for id, of := range p.abortedFor {
+		if places[id] != len(of) {
+			return fmt.Errorf("producer %d has %d aborted transactions, and %d in the order of all", id, len(of), places[id])
+		}
+	}
+	return nil
 }
 
 // check looks at the order of spans: each begins where the one before ends, and lists its own entries.
@@ -44,7 +89,7 @@ func (s spans) check(end int64, applied uint64) error {
 }
 
 // check compares the list of producers with the index, and looks at the order in which they wrote.
-func (ps *producers) check(end, appended int64) error {
+func (ps *producers) check(end, appended int64) error { // end: a turn that is to come
 	count, before := 0, (*producerWindow)(nil)
 	toWrite := ps.toWrite == nil
 	for w := ps.oldest; w != nil; before, w = w, w.after {
@@ -52,8 +97,8 @@ func (ps *producers) check(end, appended int64) error {
 		switch {
 		case w.before != before:
 			return fmt.Errorf("producer %d is not where the list of producers says", w.id)
-		case before != nil && w.last().base <= before.last().base:
-			return fmt.Errorf("producer %d wrote at offset %d, and comes after one that wrote at %d", w.id, w.last().base, before.last().base)
+		case before != nil && w.at <= before.at:
+			return fmt.Errorf("producer %d was heard of at turn %d, and comes after one that was at %d", w.id, w.at, before.at)
 		case before != nil && (w.seen < before.seen || w.appended < before.appended && before.appended != stampUnknown):
 			return fmt.Errorf("producer %d wrote before the one that comes before it, and would expire too late", w.id)
 		case w.gone && !ps.isToWrite(w):
@@ -76,11 +121,11 @@ func (ps *producers) check(end, appended int64) error {
 
 // check looks at a producer's window: its sequences follow each other, and so do the offsets.
 func (w *producerWindow) check(end, appended int64) error {
-	if len(w.batches) == 0 || len(w.batches) > windowBatches || w.appended > appended && w.appended != stampUnknown {
+	if len(w.batches) > windowBatches || w.appended > appended && w.appended != stampUnknown {
 		return fmt.Errorf("%d batches, the last of %d; the partition's is of %d", len(w.batches), w.appended, appended)
 	}
 	for i, b := range w.batches {
-		if b.base < 0 || b.base >= end || i > 0 && (b.base <= w.batches[i-1].base || b.first != nextSequence(w.batches[i-1].last)) {
+		if b.base < 0 || b.base > w.at || w.at >= end || i > 0 && (b.base <= w.batches[i-1].base || b.first != nextSequence(w.batches[i-1].last)) {
 			return fmt.Errorf("batch %d has sequence %d and offset %d", i, b.first, b.base)
 		}
 	}

@@ -141,5 +141,5 @@ func TestProducersOfEarlierReleases(t *testing.T) {
 
 // addFor notes a batch of one record.
 func (ps *producers) addFor(id, base int64, sequence int32) {
-	ps.add(&kafka.Batch{ProducerID: id, BaseSequence: sequence, Count: 1}, base, 1, 0)
+	ps.touch(id, 0, base, 1, 0).add(&kafka.Batch{ProducerID: id, BaseSequence: sequence, Count: 1}, base)
 }

@@ -148,7 +148,7 @@ func (s *GroupStats) add(g *group) {
 	s.Proposals += len(g.pending) + len(g.ordered)
 	switch m := g.machine.(type) {
 	case *partition:
-		s.Parked += m.parked.Len()
+		s.Parked += m.parked.Len() + m.stable.parked.Len()
 	case *coordinator:
 		s.Parked += m.parked.Len()
 	case *catalog:
