@@ -142,7 +142,7 @@ func (w *frameWriter) fetched(p *kmsg.FetchResponseTopicPartition, version int16
 	if version >= 5 {
 		w.int64(p.LogStartOffset)
 	}
-	w.null(flexible) // there are no transactions
+	w.aborted(p.AbortedTransactions, flexible)
 	if version >= 11 {
 		w.int32(p.PreferredReadReplica)
 	}
@@ -159,6 +159,20 @@ func (w *frameWriter) fetched(p *kmsg.FetchResponseTopicPartition, version int16
 		w.refer(b.Raw[lengthEnd+4:])
 	}
 	w.noTags(flexible)
+}
+
+// aborted writes which transactions among the records were aborted; nil: the client didn't ask.
+func (w *frameWriter) aborted(all []kmsg.FetchResponseTopicPartitionAbortedTransaction, flexible bool) {
+	if all == nil {
+		w.null(flexible)
+		return
+	}
+	w.length(len(all), flexible, 4)
+	for i := range all {
+		w.int64(all[i].ProducerID)
+		w.int64(all[i].FirstOffset)
+		w.noTags(flexible)
+	}
 }
 
 // FetchCopies is about how many bytes are written to make a FetchFrame, and into how many partitions.
@@ -179,6 +193,9 @@ func fetchBytes(resp *kmsg.FetchResponse, batches [][]PlacedBatch) int {
 	n := 64
 	for i := range resp.Topics {
 		n += 32 + len(resp.Topics[i].Topic)
+		for j := range resp.Topics[i].Partitions {
+			n += abortedBytes * len(resp.Topics[i].Partitions[j].AbortedTransactions)
+		}
 	}
 	for _, of := range batches {
 		n += 64
@@ -190,6 +207,8 @@ func fetchBytes(resp *kmsg.FetchResponse, batches [][]PlacedBatch) int {
 	}
 	return n
 }
+
+const abortedBytes = 17 // of an aborted transaction in an answer
 
 // hasTaggedFields says that a response says where a client should go instead, or truncate.
 func hasTaggedFields(resp *kmsg.FetchResponse) bool {

@@ -68,6 +68,12 @@ func drawFetched(t *rapid.T) kmsg.FetchResponseTopicPartition {
 	p.HighWatermark, p.LastStableOffset, p.LogStartOffset = rapid.Int64().Draw(t, "high"), rapid.Int64().Draw(t, "stable"), rapid.Int64().Draw(t, "start")
 	p.PreferredReadReplica = rapid.Int32().Draw(t, "preferred")
 	p.RecordBatches = []byte{}
+	if rapid.Bool().Draw(t, "committed") {
+		p.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+		for range rapid.IntRange(0, 3).Draw(t, "aborted") {
+			p.AbortedTransactions = append(p.AbortedTransactions, kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: rapid.Int64().Draw(t, "producer"), FirstOffset: 9})
+		}
+	}
 	if rapid.IntRange(0, 20).Draw(t, "tagged") == 0 {
 		p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch, p.SnapshotID.Epoch = 3, 5, 7
 		p.DivergingEpoch.Epoch = rapid.Int32Range(-1, 5).Draw(t, "diverging")

@@ -13,7 +13,8 @@ import (
 
 // Fetch, versions 4 to 18.
 //
-//	v4  isolation level: there are no transactions, so both levels see the same
+//	v4  isolation level: with read_committed nothing from the last stable offset on, and a list of the aborted
+//	    transactions of which records or markers are in the answer. Clients leave those records out
 //	v5  log start offset
 //	v7  sessions (KIP-227): there are none; every answer has session 0. A request within a session,
 //	    by its epoch, gets FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests. With
@@ -237,6 +238,7 @@ type fetchAnswer struct {
 	redirected bool              // a partition is better read elsewhere
 	missing    bool              // a batch has to be read from the log first
 	cut        bool              // there is more, but this step has done enough
+	aborted    abortedList       // of the partition under way
 	made       int64             // bytes of records that were put into form for it
 }
 
@@ -278,7 +280,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		a.nameLeader(n.catalog.partition(topic, in.Partition), out)
 		return
 	}
-	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = p.highWatermark, p.highWatermark, p.logStart()
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = p.highWatermark, p.lastStable(), p.logStart()
 	if a.diverged(p, in, out) {
 		return
 	}
@@ -290,12 +292,20 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	if a.redirect(p, out) {
 		return
 	}
-	limit, before := min(int64(in.PartitionMaxBytes), a.budget-a.bytes), a.bytes
-	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: &p.parkedFetches, wakes: p.wakes, left: limit})
-	if in.FetchOffset >= p.highWatermark || limit <= 0 && a.bytes > 0 {
-		return
+	limit := min(int64(in.PartitionMaxBytes), a.budget-a.bytes)
+	end, at := p.endFor(a.fetch.req.IsolationLevel)
+	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: at, wakes: at.wakes, left: limit})
+	a.aborted = newAbortedList(p, a.fetch.req.IsolationLevel)
+	if in.FetchOffset < end && (limit > 0 || a.bytes == 0) {
+		a.fillRecords(p, in, out, limit, end)
 	}
-	batches, err := a.read(p, in.FetchOffset, limit)
+	out.AbortedTransactions = a.aborted.list
+}
+
+// fillRecords adds a partition's records up to an end.
+func (a *fetchAnswer) fillRecords(p *partition, in *kmsg.FetchRequestTopicPartition, out *kmsg.FetchResponseTopicPartition, limit, end int64) {
+	before := a.bytes
+	batches, err := a.read(p, in.FetchOffset, end, limit)
 	a.fetch.parked[len(a.fetch.parked)-1].left -= a.bytes - before
 	if err != nil && len(batches) == 0 {
 		out.ErrorCode, a.failed = code(err), true
@@ -349,14 +359,14 @@ func (a *fetchAnswer) diverged(p *partition, in *kmsg.FetchRequestTopicPartition
 	return true
 }
 
-// read returns whole batches from the one that holds offset on, at least one unless this answer has
+// read returns whole batches from the one that holds offset on, up to an end, at least one unless this answer has
 // some already. Batches that compaction left without records are of no use to clients, and some stop at them; but
 // if nothing else is left, the last brings the client to the end.
-func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.PlacedBatch, err error) {
+func (a *fetchAnswer) read(p *partition, offset, end, limit int64) (out []kafka.PlacedBatch, err error) {
 	number, size := len(a.batches)-1, int64(0)
 	n := a.fetch.node
 	var empty []kafka.PlacedBatch
-	for c, looked := a.fetch.begin(number, p, offset), 0; c.base < p.highWatermark; looked++ {
+	for c, looked := a.fetch.begin(number, p, offset), 0; c.base < end; looked++ {
 		if looked%entriesAPart == entriesAPart-1 {
 			n.out.Work.Parts++
 			if n.spent(1) {
@@ -381,6 +391,9 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 			continue
 		}
 		if b.Count == 0 {
+			if a.aborted.mustEnd(&b, base) {
+				return out, nil
+			}
 			empty = append(empty[:0], kafka.PlacedBatch{Raw: e.GetData(), Offset: base, Epoch: leaderEpoch(e.GetTerm())})
 			continue
 		}
@@ -390,6 +403,7 @@ func (a *fetchAnswer) read(p *partition, offset, limit int64) (out []kafka.Place
 			return out, nil
 		}
 		a.bytes += int64(b.Size())
+		a.aborted.add(&b, base)
 		out = append(out, kafka.PlacedBatch{Raw: e.GetData(), Offset: base, Epoch: leaderEpoch(e.GetTerm())})
 	}
 	if len(empty) > 0 {

@@ -22,7 +22,8 @@ const (
 
 // ListOffsets, versions 1 to 11.
 //
-//	v2  isolation level: there are no transactions, so both levels see the same
+//	v2  isolation level: with read_committed the latest offset is the last stable one, and no record from there on is
+//	    found by its time
 //	v4  current leader epoch, and the leader epoch of the record that is answered
 //	v5  OFFSET_NOT_AVAILABLE while a new leader doesn't know its high watermark (KIP-207)
 //	v6  flexible
@@ -36,6 +37,7 @@ const (
 type listOffsets struct {
 	request *request
 	resp    *kmsg.ListOffsetsResponse
+	level   int8                   // of isolation
 	left    int                    // partitions without a result, and one until all have been looked at
 	named   map[namedPartition]int // how often
 }
@@ -45,7 +47,7 @@ const listOffsetsTimeout = 10 * time.Second
 
 func (n *Node) handleListOffsets(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListOffsetsRequest)
-	l := &listOffsets{request: r, resp: kmsg.NewPtrListOffsetsResponse(), left: 1}
+	l := &listOffsets{request: r, resp: kmsg.NewPtrListOffsetsResponse(), level: req.IsolationLevel, left: 1}
 	l.resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	l.named = make(map[namedPartition]int)
 	parts := func(i int) int { return len(req.Topics[i].Partitions) }
@@ -116,7 +118,8 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	p.group.readIndex(l.request, func(err error) {
 		switch {
 		case err == nil:
-			out.ErrorCode, out.Offset, out.LeaderEpoch = 0, p.highWatermark, leaderEpoch(p.group.term)
+			out.ErrorCode, out.LeaderEpoch = 0, leaderEpoch(p.group.term)
+			out.Offset, _ = p.endFor(l.level)
 		case errors.Is(err, errTooManyWaits):
 			out.ErrorCode = kerr.LeaderNotAvailable.Code // retriable for every client
 		default:

@@ -52,6 +52,9 @@ func (a *fetchAnswer) fillGroups(in *kmsg.FetchRequestTopicPartition, out *kmsg.
 		return
 	}
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = c.log.end, c.log.end, c.log.start()
+	if a.fetch.req.IsolationLevel == readCommitted {
+		out.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	}
 	if in.FetchOffset < 0 || in.FetchOffset > c.log.end {
 		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
 		return

@@ -29,7 +29,7 @@
 //	                snapshot.go snapshot_places.go raftlog.go
 //	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
 //	                request_end.go
-//	a partition     partition.go marker.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
+//	a partition     partition.go marker.go isolation.go retention.go timestamps.go compaction.go packing.go voids.go; its state,
 //	                which knows nothing of a broker: records.go records_age.go partition_state.go spans.go
 //	                sparse.go producer.go producers.go records_txn.go records_check.go
 //	                codec.go

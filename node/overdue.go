@@ -103,7 +103,7 @@ func (f *fetch) overdue() string {
 			default:
 				var p *partition
 				if p, err = n.readable(name, in.Partition, in.CurrentLeaderEpoch); err == nil {
-					end = p.highWatermark
+					end, _ = p.endFor(f.req.IsolationLevel)
 				}
 			}
 			switch {

@@ -32,10 +32,13 @@ func (n *Node) listByTime(l *listOffsets, p *partition, timestamp int64, out *km
 	n.tasks.finds.take(l.request.conn, s.begin)
 }
 
-// end ends the search; its answer is in out.
+// end ends the search; its answer is in out. What the client may not read yet it isn't told of, as in Kafka.
 func (s *search) end() {
 	s.node.tasks.finds.give()
 	if !s.list.request.settled {
+		if end, _ := s.part.endFor(s.list.level); s.out.Offset >= end {
+			s.out.Offset, s.out.Timestamp, s.out.LeaderEpoch = -1, -1, -1
+		}
 		s.list.done()
 	}
 }
