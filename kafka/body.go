@@ -56,6 +56,7 @@ var shapes = map[int16]struct {
 	24: {5, "s-3 l-3 h-3 [-3 s *i ] [4- s l h b [ s *i ] ]"},                                                    // AddPartitionsToTxn
 	25: {4, "s l h s"},                                                                                          // AddOffsetsToTxn
 	26: {5, "s l h b"},                                                                                          // EndTxn
+	27: {2, "[ l h b [ s *i ] i b2- ]"},                                                                         // WriteTxnMarkers
 	28: {6, "s s l h i3- s3- s3- [ s-5 u6- [ i l i2- s ] ]"},                                                    // TxnOffsetCommit
 	29: {3, "b s b1- s s b b"},                                                                                  // DescribeAcls
 	30: {3, "[ b s b1- s s b b ]"},                                                                              // CreateAcls

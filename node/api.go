@@ -45,6 +45,7 @@ func apiTable() []api {
 		{key: kmsg.DeleteRecords, min: 0, max: 2, handle: (*Node).handleDeleteRecords},
 		{key: kmsg.InitProducerID, min: 0, max: 5, handle: (*Node).handleInitProducerID},
 		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, handle: (*Node).handleOffsetForLeaderEpoch},
+		{key: kmsg.WriteTxnMarkers, min: 1, max: 2, handle: (*Node).handleWriteTxnMarkers},
 		{key: kmsg.DescribeACLs, min: 0, max: 3, handle: (*Node).handleDescribeACLs},
 		{key: kmsg.CreateACLs, min: 0, max: 3, handle: (*Node).handleCreateACLs},
 		{key: kmsg.DeleteACLs, min: 0, max: 3, handle: (*Node).handleDeleteACLs},

@@ -5,7 +5,7 @@ package node
 import "github.com/twmb/franz-go/pkg/kmsg"
 
 // DescribeProducers, version 0 (KIP-664), on any broker with a replica, as in Kafka: the idempotent producers that
-// it knows. There are no transactions. A partition that is named twice is described once.
+// it knows, and their open transactions. A partition that is named twice is described once.
 func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeProducersRequest)
 	resp := kmsg.NewPtrDescribeProducersResponse()
