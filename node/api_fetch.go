@@ -374,7 +374,9 @@ func (a *fetchAnswer) read(p *partition, offset, end, limit int64) (out []kafka.
 				return out, nil
 			}
 		}
-		p.skip(&c)
+		if p.skip(&c, end) && len(a.aborted.within) > 0 {
+			return out, nil // there may have been a marker, see abortedList.mustEnd
+		}
 		e, err := n.entry(p, c.index, &a.fetch.coldWait)
 		if err != nil {
 			return out, err

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ import (
 //
 // A tombstone, a record without a value, is itself dropped once it is older than delete.retention.ms. Until
 // then a consumer that lags far behind has time to see it.
+//
+// Records of aborted transactions are dropped at once, and their keys don't count. Nothing is compacted from the first
+// open transaction on. A transaction's marker is dropped like a tombstone; what apply reads of it stays in the header
+// of the empty batch (kafka.SpentMarker).
 type compactor struct {
 	node     *Node
 	part     *partition // nil: idle
@@ -121,6 +126,7 @@ func (p *partition) compactionEnd() uint64 {
 	end := applied + 1 - min(applied, uint64(n.cfg.RetainEntries))
 	rolls := min(n.topicNumber(t, segmentMsConfig), n.topicNumber(t, maxCompactionLagConfig))
 	end = p.compactable(n.age(), end, applied, n.cfg.RetainBytes, rolls, n.topicNumber(t, minCompactionLagConfig))
+	end = p.decided(end)
 	st, _ := n.log.State(p.group.id)
 	return min(end, st.Commit+1) // the log replaces nothing above it
 }
@@ -140,7 +146,7 @@ func (c *compactor) begin(p *partition) {
 func (c *compactor) readNext() {
 	g := c.part.group
 	first, _ := g.view.FirstIndex()
-	c.part.skip(&c.cur)
+	c.part.skip(&c.cur, math.MaxInt64)
 	switch {
 	case g.closed || c.node.partitions[g.id] != c.part || c.cur.index < first:
 		c.part = nil // gone, or the log's start has moved on
@@ -210,11 +216,15 @@ func (c *compactor) next() {
 		}
 		e := toRaft(next)
 		b, base, ok := c.part.take(&c.cur, e)
-		if ok && b.Count > 0 {
+		switch {
+		case !ok, b.Count == 0, b.IsControl() && c.oldTombstones(e), c.part.isAborted(&b, base):
+			c.passVoid(next)
+		case b.IsControl():
+			c.passMarker(next)
+		default:
 			c.look(e, base)
 			return
 		}
-		c.passVoid(next)
 	}
 	if !c.second && c.keys.full() {
 		c.end = c.cur.index // more keys don't fit; what comes after is for another time
@@ -225,7 +235,7 @@ func (c *compactor) next() {
 	}
 }
 
-// oldTombstones reports whether the tombstones of a batch have been there for delete.retention.ms. That goes by when it
+// oldTombstones reports whether the tombstones of a batch, or the marker that it is, have been there for delete.retention.ms. That goes by when it
 // was appended, which is the same on all replicas, and not by what its producer claims.
 func (c *compactor) oldTombstones(e *pb.Entry) bool {
 	b, err := kafka.ParseBatch(e.Data)

@@ -27,7 +27,7 @@ func (p *partition) endFor(level int8) (int64, *parkedFetches) {
 type abortedList struct {
 	part   *partition // nil: the client doesn't want to know
 	list   []kmsg.FetchResponseTopicPartitionAbortedTransaction
-	listed map[int64]int64 // by producer: the first offset of its last one
+	within map[int64]int64 // by producer: the first offset of one that is listed, and whose marker the answer hasn't
 }
 
 func newAbortedList(p *partition, level int8) abortedList {
@@ -52,16 +52,19 @@ func (l *abortedList) add(b *kafka.Batch, base int64) {
 	if !ok {
 		return
 	}
-	if last, some := l.listed[b.ProducerID]; some && last == first {
+	if last, some := l.within[b.ProducerID]; !some || last != first {
+		a := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		a.ProducerID, a.FirstOffset = b.ProducerID, first
+		l.list = append(l.list, a)
+	}
+	if b.IsControl() {
+		delete(l.within, b.ProducerID)
 		return
 	}
-	if l.listed == nil {
-		l.listed = make(map[int64]int64)
+	if l.within == nil {
+		l.within = make(map[int64]int64)
 	}
-	l.listed[b.ProducerID] = first
-	a := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
-	a.ProducerID, a.FirstOffset = b.ProducerID, first
-	l.list = append(l.list, a)
+	l.within[b.ProducerID] = first
 }
 
 // mustEnd reports whether the answer must end before a batch without records: it was the marker of a transaction that is
@@ -71,6 +74,6 @@ func (l *abortedList) mustEnd(b *kafka.Batch, base int64) bool {
 		return false
 	}
 	first, ok := l.of(b, base)
-	last, some := l.listed[b.ProducerID]
+	last, some := l.within[b.ProducerID]
 	return ok && some && last == first
 }

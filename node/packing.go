@@ -66,7 +66,7 @@ func (c *compactor) passPacked(e *wal.Entry) error {
 	return nil
 }
 
-// passVoid does the same for an entry without records that is in a record of its own.
+// passVoid does the same for an entry in a record of its own without records, or with none that anybody is to read.
 func (c *compactor) passVoid(e *wal.Entry) {
 	c.note(0, false)
 	if !c.second {
@@ -77,10 +77,28 @@ func (c *compactor) passVoid(e *wal.Entry) {
 	case isVoid(e):
 		c.pack(false, *e)
 	case isBatch(toRaft(e)) && err == nil: // its header alone says why
-		e.Data = kafka.EmptyBatch(refused)
+		e.Data = emptied(refused, e.Data)
 		c.pack(true, *e)
 	default:
 		c.flushVoids()
+	}
+}
+
+// emptied returns a batch without its records, which means the same to apply.
+func emptied(b kafka.Batch, raw []byte) []byte {
+	if b.IsControl() {
+		if spent, err := kafka.SpentMarker(raw); err == nil {
+			return spent
+		}
+	}
+	return kafka.EmptyBatch(b)
+}
+
+// passMarker does the same for a marker that stays.
+func (c *compactor) passMarker(e *wal.Entry) {
+	if c.second {
+		c.flushVoids()
+		c.note(len(e.Data), true)
 	}
 }
 

@@ -92,6 +92,23 @@ func (t *transactions) abortedAt(producer, offset int64) (a abortedTransaction, 
 	return all[i], true
 }
 
+// isAborted reports whether a batch of records is part of an aborted transaction.
+func (t *transactions) isAborted(b *kafka.Batch, base int64) bool {
+	if !b.IsTransactional() || b.IsControl() {
+		return false
+	}
+	_, ok := t.abortedAt(b.ProducerID, base)
+	return ok
+}
+
+// decided returns the entry up to which no transaction is open, at most end. It goes by whole spans.
+func (p *records) decided(end uint64) uint64 {
+	if len(p.open) == 0 {
+		return end
+	}
+	return min(end, p.seek(p.lastStable()).index)
+}
+
 // prune forgets aborted transactions of which nothing can be read any more.
 func (t *transactions) prune(start int64) {
 	for len(t.aborted) > 0 && t.aborted[0].last < start {

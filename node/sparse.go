@@ -37,15 +37,16 @@ func (s spans) holding(index uint64) int {
 	return sort.Search(len(s), func(i int) bool { return s[i].index > index }) - 1
 }
 
-// skip moves a cursor past spans without records.
-func (p *records) skip(c *cursor) {
+// skip moves a cursor past spans without records, but not to an end, and reports whether there was one.
+func (p *records) skip(c *cursor, end int64) (skipped bool) {
 	i := p.spans.holding(c.index)
 	if i < 0 || p.spans[i].index != c.index {
-		return
+		return false
 	}
-	for ; i+1 < len(p.spans) && p.spans[i].empty; i++ {
-		*c = cursor{p.spans[i+1].index, p.spans[i+1].base}
+	for ; i+1 < len(p.spans) && p.spans[i].empty && p.spans[i+1].base < end; i++ {
+		*c, skipped = cursor{p.spans[i+1].index, p.spans[i+1].base}, true
 	}
+	return skipped
 }
 
 // worthReading returns the entry up to which a read from an entry on, of so many bytes at most, is of use: the next
