@@ -48,6 +48,8 @@ type Record struct {
 	Offset      int64    `json:"offset"`
 	Value       RecordID `json:"value"`
 	LeaderEpoch int32    `json:"leader_epoch"`
+	// Marker says that it is none of a client's, but ends a transaction: what follows from its content is its Value.
+	Marker bool `json:"marker,omitempty"`
 }
 
 // Fetch is an answered read of records. Failed ones say nothing and are not recorded.
@@ -115,7 +117,8 @@ type CatalogCall struct {
 type Histories struct {
 	Partitions []History // ascending by name
 	Catalog    []CatalogCall
-	Groups     []ConsumerGroup   // ascending by name
+	Groups     []ConsumerGroup // ascending by name
+	Txns       Transactions
 	Truths     map[string]*Truth // by partition; a partition without one is judged by observations only
 }
 
@@ -128,7 +131,7 @@ func (h *Histories) Partition(name string) *History {
 	return &h.Partitions[at]
 }
 
-// line is one line of the text form: a partition and one call, a catalog call, or a consumer group.
+// line is one line of the text form: a partition and one call, a catalog call, a consumer group, or transactions.
 type line struct {
 	Partition string       `json:"partition,omitempty"`
 	Produce   *Produce     `json:"produce,omitempty"`
@@ -138,6 +141,7 @@ type line struct {
 	Catalog   *CatalogCall `json:"catalog,omitempty"`
 
 	Group *ConsumerGroup `json:"consumers,omitempty"`
+	Txns  *Transactions  `json:"transactions,omitempty"`
 }
 
 // Write writes the histories as text, one JSON object on each line.
@@ -171,6 +175,9 @@ func (h *Histories) Write(w io.Writer) error {
 	for i := range h.Groups {
 		put(line{Group: &h.Groups[i]})
 	}
+	if len(h.Txns.Txns) > 0 {
+		put(line{Txns: &h.Txns})
+	}
 	return errors.Join(failed, out.Flush())
 }
 
@@ -202,8 +209,12 @@ func (h *Histories) add(l line) error {
 		*h.ConsumerGroup(l.Group.Group) = *l.Group
 		return nil
 	}
+	if l.Txns != nil {
+		h.Txns.join(l.Txns)
+		return nil
+	}
 	if l.Partition == "" {
-		return errors.New("neither a partition, a catalog call nor a consumer group")
+		return errors.New("neither a partition, a catalog call, a consumer group nor transactions")
 	}
 	p := h.Partition(l.Partition)
 	switch {

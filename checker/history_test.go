@@ -72,7 +72,7 @@ func TestHistoriesLiteral(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"partition":"t-0"}`:            "object 1: no call",
-		`{}`:                             "neither a partition, a catalog call nor a consumer group",
+		`{}`:                             "neither a partition, a catalog call, a consumer group nor transactions",
 		`{"catalog":{}} {"partition":1}`: "object 2",
 		`{"partition":"t-0","end":`:      "unexpected EOF",
 	} {

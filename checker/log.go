@@ -106,6 +106,7 @@ type copied struct {
 
 const (
 	noOwner      = -1
+	nobody       = -2 // of a marker
 	unknownEpoch = math.MinInt32
 	unplaced     = -1
 )
@@ -171,9 +172,18 @@ func (l *log) putTruth(truth *Truth) *Violation {
 			return violation(EpochForward, nil, "the record at offset %d has leader epoch %d after leader epoch %d", r.Offset, r.LeaderEpoch, epoch)
 		}
 		epoch = r.LeaderEpoch
-		*l.at(r.Offset) = slot{value: r.Value, owner: noOwner, epoch: r.LeaderEpoch, set: true}
+		*l.at(r.Offset) = slotOf(r)
 	}
 	return nil
+}
+
+// slotOf is a slot with a record of which isn't known yet who sent it.
+func slotOf(r Record) slot {
+	s := slot{value: r.Value, owner: noOwner, epoch: r.LeaderEpoch, set: true}
+	if r.Marker {
+		s.owner = nobody
+	}
+	return s
 }
 
 // putAcks places the acknowledged batches.
@@ -192,6 +202,8 @@ func (l *log) putAcks() *Violation {
 				return violation(AckedLost, produces(i), "%s was acknowledged, but the log ends at offset %d", l.produce(i), l.end)
 			case !s.set:
 				*s = slot{value: value, epoch: unknownEpoch, set: true}
+			case s.owner == nobody:
+				return violation(AckedLost, produces(i), "%s was acknowledged, but offset %d holds the end of a transaction", l.produce(i), offset)
 			case s.owner != noOwner:
 				return violation(OneRecordAtOffset, produces(i, int(s.owner)), "offset %d was acknowledged twice: %s, and %s", offset, l.produce(int(s.owner)), l.produce(i))
 			case s.value != value:
@@ -222,8 +234,8 @@ func (l *log) putFetches() *Violation {
 			case !s.set && l.covers(r.Offset):
 				return violation(FetchUncommitted, fetches(i), "%s returned record %d at offset %d, but the log ends at offset %d", l.fetch(i), r.Value, r.Offset, l.end)
 			case !s.set:
-				*s = slot{value: r.Value, owner: noOwner, epoch: r.LeaderEpoch, set: true}
-			case s.value != r.Value:
+				*s = slotOf(r)
+			case s.value != r.Value || r.Marker != (s.owner == nobody):
 				return violation(OneRecordAtOffset, fetches(i), "%s returned record %d at offset %d, which holds record %d", l.fetch(i), r.Value, r.Offset, s.value)
 			case s.epoch == unknownEpoch:
 				s.epoch = r.LeaderEpoch
@@ -377,7 +389,7 @@ func (l *log) checkReads() *Violation {
 
 // between checks that a reported end does not lie inside a batch.
 func (l *log) between(offset int64, by CallID) *Violation {
-	if !l.has(offset) || !l.has(offset-1) || l.at(offset).owner == noOwner || l.at(offset).pos == 0 {
+	if !l.has(offset) || !l.has(offset-1) || l.at(offset).owner < 0 || l.at(offset).pos == 0 {
 		return nil
 	}
 	owner := int(l.at(offset).owner)

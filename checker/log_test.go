@@ -73,7 +73,7 @@ func (s *script) produce(client, call, returned, base int64, outcome Outcome, va
 func (s *script) fetch(call, returned, from, watermark int64, values ...RecordID) *script {
 	f := Fetch{Span: Span{9, call, returned}, Offset: from, HighWatermark: watermark, LeaderEpoch: 1}
 	for i, v := range values {
-		f.Records = append(f.Records, Record{from + int64(i), v, 1})
+		f.Records = append(f.Records, Record{Offset: from + int64(i), Value: v, LeaderEpoch: 1})
 	}
 	s.h.Fetches = append(s.h.Fetches, f)
 	return s
@@ -87,7 +87,7 @@ func (s *script) end(call, returned, offset int64) *script {
 func (s *script) is(values ...RecordID) *script {
 	s.truth = &Truth{}
 	for i, v := range values {
-		s.truth.Records = append(s.truth.Records, Record{int64(i), v, 1})
+		s.truth.Records = append(s.truth.Records, Record{Offset: int64(i), Value: v, LeaderEpoch: 1})
 	}
 	return s
 }
