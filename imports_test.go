@@ -61,6 +61,12 @@ var importRules = []rule{
 		"who of a consumer group gets what; it runs beside the loop, so it may reach nothing of the broker",
 	},
 	{
+		"node/txn",
+		[]string{"chronik/kafka", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{"encoding/binary", "errors", "fmt", "math", "slices", "sort"},
+		"what becomes of a transaction: it may reach nothing of a broker, so replicas that apply the same commands agree",
+	},
+	{
 		"node/step", nil,
 		[]string{"container/heap", "fmt", "time"},
 		"the floor of the rooms below node: time is a number in it",
