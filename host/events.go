@@ -67,6 +67,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventReplicasChanged:   {slog.LevelInfo, "the replicas of a group changed", "voters"},
 	node.EventSnapshotInstalled: {slog.LevelInfo, "took a checkpoint from the leader of a group", "entry"},
 	node.EventGroupMemberLost:   {slog.LevelInfo, "a member of a consumer group was silent for too long", ""},
+	node.EventTxnTimedOut:       {slog.LevelWarn, "a transaction took longer than its client's transaction.timeout.ms and is aborted", ""},
 	node.EventGroupExpired:      {slog.LevelInfo, "a consumer group without members expired with its offsets", ""},
 	node.EventInSyncChanged:     {slog.LevelDebug, "other replicas are in sync than before", "in_sync"},
 	node.EventProposalLost:      {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},

@@ -97,7 +97,7 @@ func (g *growth) place(t *topicMeta) ([][]BrokerID, error) {
 	more := int(g.in.Count) - have
 	switch {
 	case t.Internal:
-		return nil, kafka.Errorf(kerr.InvalidRequest, "%s can't grow: groups would lose their coordinators", t.Name)
+		return nil, kafka.Errorf(kerr.InvalidRequest, "%s can't grow: groups or transactional ids would lose their coordinators", t.Name)
 	case more <= 0:
 		return nil, kafka.Errorf(kerr.InvalidPartitions, "topic %q has %d partitions already; their number can only grow, not become %d", t.Name, have, g.in.Count)
 	case g.in.Count > maxPartitions:

@@ -104,8 +104,8 @@ func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, in *kmsg.CreateTopics
 	if err := checkTopicName(in.Topic); err != nil {
 		return nil, err
 	}
-	if in.Topic == groupsTopic {
-		return nil, kafka.Errorf(kerr.InvalidTopicException, "%s is made by the brokers when the first consumer group needs it", groupsTopic)
+	if isBrokersOwn(in.Topic) {
+		return nil, kafka.Errorf(kerr.InvalidTopicException, "%s is made by the brokers when the first client needs it", in.Topic)
 	}
 	if req.ValidateOnly && n.catalog.byName[in.Topic] != nil { // otherwise the command decides: we may lag
 		return nil, kafka.Errorf(kerr.TopicAlreadyExists, "topic %q exists", in.Topic)

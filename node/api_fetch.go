@@ -264,8 +264,12 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	*out = kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = in.Partition, -1, -1, -1
 	out.PreferredReadReplica = -1
-	if err == nil && topic == groupsTopic {
+	switch {
+	case err == nil && topic == groupsTopic:
 		a.fillGroups(in, out)
+		return
+	case err == nil && topic == transactionsTopic:
+		a.fillTransactions(in, out)
 		return
 	}
 	var p *partition

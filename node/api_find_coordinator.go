@@ -15,16 +15,24 @@ import (
 //	v4  many keys (KIP-699)
 //	v6  coordinators of share groups: there are none
 //
-// The first one creates the topic of which the coordinators are the partitions.
+// The first one of its type creates the topic of which the coordinators are the partitions.
 func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 	req := m.(*kmsg.FindCoordinatorRequest)
-	if n.catalog.byName[groupsTopic] != nil || req.CoordinatorType != 0 || n.joining() {
-		n.answerCoordinators(r, req)
+	if t := int(req.CoordinatorType); t == 0 && n.catalog.byName[n.seekers[t].topic] == nil && !n.joining() {
+		s := &n.seekers[t]
+		s.waiting.add(r, seeker{r, req})
+		r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
+		n.createOwnTopic(s)
 		return
 	}
-	n.groupsTopicFor.add(r, seeker{r, req})
-	r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
-	n.createGroupsTopic()
+	n.answerCoordinators(r, req)
+}
+
+// seekers are clients that wait for the first coordinators of a type.
+type seekers struct {
+	topic   string
+	waiting waiters[seeker]
+	making  bool // the command is under way
 }
 
 // seeker is a client that waits for the first coordinators.
@@ -33,26 +41,30 @@ type seeker struct {
 	req     *kmsg.FindCoordinatorRequest
 }
 
-// createGroupsTopic makes the topic, unless that is under way or another broker is faster.
-func (n *Node) createGroupsTopic() {
-	if n.makingGroupsTopic {
+// createOwnTopic makes the topic, unless that is under way or another broker is faster.
+func (n *Node) createOwnTopic(s *seekers) {
+	if s.making {
 		return
 	}
-	placement, err := n.placeOwn(n.cfg.GroupPartitions, n.defaultReplicas())
+	partitions := n.cfg.GroupPartitions
+	if s.topic == transactionsTopic {
+		partitions = n.cfg.TransactionPartitions
+	}
+	placement, err := n.placeOwn(partitions, n.defaultReplicas())
 	if err != nil { // too few brokers are there now; clients ask again
-		n.answerSeekers()
+		n.answerSeekers(s)
 		return
 	}
-	cmd := &createTopic{Name: groupsTopic, Replicas: placement, Internal: true}
-	n.makingGroupsTopic = true
+	cmd := &createTopic{Name: s.topic, Replicas: placement, Internal: true}
+	s.making = true
 	n.commands.submit(command{CreateTopic: cmd}, func(commandResult) {
-		n.makingGroupsTopic = false
-		n.answerSeekers()
+		s.making = false
+		n.answerSeekers(s)
 	})
 }
 
-func (n *Node) answerSeekers() {
-	for _, s := range n.groupsTopicFor.all() {
+func (n *Node) answerSeekers(s *seekers) {
+	for _, s := range s.waiting.all() {
 		n.later(func() {
 			if !s.request.over() { // for one that is gone it would be work for nothing
 				n.answerCoordinators(s.request, s.req)
@@ -89,17 +101,21 @@ func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 }
 
 func (n *Node) coordinatorMember(key string, kind int8) (*Member, error) {
+	var meta *partitionMeta
+	var err error
 	switch kind {
 	case 0:
+		if err = checkGroupID(key); err == nil {
+			meta = n.coordinatorPartition(key)
+		}
 	case 1: // the one error of this request on which librdkafka gives up; the others do so on any
-		return nil, kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "transactions are not served; use a producer without a transactional id")
+		err = kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "transactions are not served; use a producer without a transactional id")
 	default:
-		return nil, kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
+		err = kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
 	}
-	if err := checkGroupID(key); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	meta := n.coordinatorPartition(key)
 	if meta == nil {
 		return nil, kerr.CoordinatorNotAvailable
 	}

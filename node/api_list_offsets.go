@@ -85,8 +85,12 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 		l.done()
 		return
 	}
-	if topic == groupsTopic {
+	switch topic {
+	case groupsTopic:
 		n.listGroups(l, in, out)
+		return
+	case transactionsTopic:
+		n.listTransactions(l, in, out)
 		return
 	}
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)

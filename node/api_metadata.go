@@ -76,7 +76,7 @@ const maxAutoCreate = 20
 
 // canCreate reports whether a topic doesn't exist, and has a name that clients may give one.
 func (n *Node) canCreate(name string) bool {
-	return n.catalog.byName[name] == nil && checkTopicName(name) == nil && name != groupsTopic
+	return n.catalog.byName[name] == nil && checkTopicName(name) == nil && !isBrokersOwn(name)
 }
 
 // autoCreate makes a topic. A limit that refuses it is told to the operator, since the answer to the client has no room for

@@ -28,6 +28,10 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 }
 
 func (n *Node) epochEnd(topic string, in *kmsg.OffsetForLeaderEpochRequestTopicPartition) (int32, int64, error) {
+	if topic == transactionsTopic {
+		_, err := n.readableTransactions(in.Partition, in.CurrentLeaderEpoch)
+		return in.LeaderEpoch, 0, err
+	}
 	if topic == groupsTopic {
 		c, err := n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch)
 		if err != nil {

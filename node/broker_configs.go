@@ -93,6 +93,9 @@ var brokerConfigDefs = []configDef{
 	{name: "producer.id.expiration.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.ProducerExpiration.Milliseconds() }), doc: "How long a partition remembers an idempotent producer that writes nothing."},
 	{name: "replica.alter.log.dirs.io.max.bytes.per.second", typ: kmsg.ConfigTypeLong, value: always("9223372036854775807"), check: number(0, 64), doc: noEffect + "a broker has one folder."},
 	{name: "sasl.kerberos.min.time.before.relogin", typ: kmsg.ConfigTypeLong, value: always("60000"), check: number(math.MinInt64, 64), doc: noKerberos},
+	{name: "transaction.max.timeout.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return c.TransactionMaxTimeout.Milliseconds() }), doc: "How long a transaction may ask to take."},
+	{name: "transaction.state.log.num.partitions", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return c.TransactionPartitions }), doc: "Among how many coordinators transactional ids are spread."},
+	{name: "transactional.id.expiration.ms", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int64 { return min(c.TransactionalIDExpiration.Milliseconds(), math.MaxInt32) }), doc: "How long a transactional id that nobody uses is known."},
 	{name: "unclean.leader.election.enable", typ: kmsg.ConfigTypeBoolean, value: always("false"), doc: "Only replicas that have every committed record can lead."},
 }
 

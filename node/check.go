@@ -70,8 +70,8 @@ func (n *Node) checkCounts() error {
 	const any = 1<<63 - 1
 	groups, none := len(n.groups), len(n.conns) == 0
 	switch {
-	case groups != len(n.byID), groups != len(n.partitions)+len(n.coordinators)+1:
-		return fmt.Errorf("%d groups, %d by id: %d partitions, %d coordinators and the catalog", groups, len(n.byID), len(n.partitions), len(n.coordinators))
+	case groups != len(n.byID), groups != len(n.partitions)+len(n.coordinators)+len(n.transactions)+1:
+		return fmt.Errorf("%d groups, %d by id: %d partitions, %d and %d coordinators and the catalog", groups, len(n.byID), len(n.partitions), len(n.coordinators), len(n.transactions))
 	case n.hotBytes < 0 || len(n.hot) == 0 && n.hotBytes != 0:
 		return differ("bytes of hot entries", n.hotBytes, 0)
 	case n.underway < 0 || n.admitted.bytes < 0 || n.admitted.large < 0:

@@ -36,6 +36,8 @@ func (g *group) check(all bool) error {
 		return m.check()
 	case *coordinator:
 		return m.check()
+	case *txnCoordinator:
+		return m.check()
 	case *catalog: // it has no replica's part, see Node.Check
 		return nil
 	default:

@@ -142,7 +142,8 @@ func (n *Node) checkWaiters() error {
 	p := &n.producerIDs
 	return cmp.Or(
 		broken(p.waiting.len() == 0 || p.asked && p.next == p.end && len(p.spare) == 0, "who waits for a producer id waits for the catalog"),
-		broken(n.groupsTopicFor.len() == 0 || n.makingGroupsTopic, "who waits for the coordinators' topic waits for its command"),
+		broken(n.seekers[0].waiting.len() == 0 || n.seekers[0].making, "who waits for the topic of groups waits for its command"),
+		broken(n.seekers[1].waiting.len() == 0 || n.seekers[1].making, "who waits for the topic of transactions waits for its command"),
 	)
 }
 
@@ -187,6 +188,8 @@ func (n *Node) checkFetches() error {
 			err = cmp.Or(look(&m.parkedFetches, "partition", g.id), look(&m.stable, "partition", g.id))
 		case *coordinator:
 			err = look(&m.parkedFetches, "coordinator", g.id)
+		case *txnCoordinator:
+			err = look(&m.parkedFetches, "coordinator of transactions", g.id)
 		case *catalog:
 		default:
 			panic(unknownMachine(m))

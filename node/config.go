@@ -84,6 +84,14 @@ type Config struct {
 	// default 10 min.
 	OffsetsRetention     time.Duration
 	OffsetsCheckInterval time.Duration
+	// TransactionPartitions is the number of coordinators among which transactional ids are spread: the partitions of
+	// __transaction_state, if this broker creates it. Default 8. MaxTransactionalIDs bounds those of one of them, default 20000.
+	TransactionPartitions int32
+	MaxTransactionalIDs   int
+	// TransactionMaxTimeout bounds how long a transaction may ask to take (transaction.max.timeout.ms), default 15 min, and
+	// TransactionalIDExpiration is how long an id that nobody uses is known (transactional.id.expiration.ms), default 7 days.
+	TransactionMaxTimeout     time.Duration
+	TransactionalIDExpiration time.Duration
 	// ProducerExpiration is how long a partition remembers an idempotent producer that writes nothing
 	// (producer.id.expiration.ms). Default 1 day.
 	ProducerExpiration time.Duration
@@ -224,6 +232,10 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ConsumerHeartbeat, 5*time.Second)
 	setDefault(&c.OffsetsRetention, 7*24*time.Hour)
 	setDefault(&c.OffsetsCheckInterval, 10*time.Minute)
+	setDefault(&c.TransactionPartitions, 8)
+	setDefault(&c.MaxTransactionalIDs, 20_000)
+	setDefault(&c.TransactionMaxTimeout, 15*time.Minute)
+	setDefault(&c.TransactionalIDExpiration, 7*24*time.Hour)
 	setDefault(&c.ProducerExpiration, 24*time.Hour)
 	setDefault(&c.StepBudget, StepBudget)
 	setDefault(&c.MaxRequests, 1<<16)

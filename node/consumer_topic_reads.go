@@ -15,9 +15,12 @@ import (
 // of each key there is the newest record, and for a day the tombstones of keys that were removed. Nobody but the
 // coordinators writes to it.
 
-// errBrokersOwn refuses what would change the brokers' own topic.
+// isBrokersOwn reports whether a topic of that name is the brokers' own.
+func isBrokersOwn(name string) bool { return name == groupsTopic || name == transactionsTopic }
+
+// errBrokersOwn refuses what would change a topic of the brokers' own.
 func errBrokersOwn(topic string) error {
-	return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own: it can only be read; commit offsets and delete groups by their own requests", topic)
+	return kafka.Errorf(kerr.InvalidTopicException, "%s is the brokers' own: it can only be read; what is in it is changed by requests of its own", topic)
 }
 
 // readableCoordinator finds a partition of groupsTopic of which this broker may answer reads now, as readable does for

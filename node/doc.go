@@ -16,6 +16,7 @@
 //
 //	step       time, ids, deadlines, asserts
 //	consumers  which member of a consumer group gets which partitions
+//	txn        what a coordinator of transactions knows, and how that changes
 //
 // A room is a set of files about one subject. The files of this package, room by room:
 //
@@ -37,6 +38,7 @@
 //	                catalog_state.go configured.go topic_ids.go placement.go placing.go
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
+//	transactions    transactions.go transactions_*.go txn_verify.go produce_txn.go
 //	the disk        space.go admission.go damage.go
 //	for people      describe*.go stats.go inspect.go held.go overdue.go leftovers.go
 //	what is noted   check.go check_*.go (is it what it stands for? Each type's own method check)

@@ -34,6 +34,12 @@ import (
 //	              must end (rival.go)
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (cluster.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
+//	  itemMarker  coordinator's group, group, producer id, epoch, the coordinator's leader epoch, number of the decision
+//	              (uvarints), commit u8: the end of a transaction, for a group that the receiver leads (transactions_markers.go)
+//	  itemMarked  coordinator's group, group, number (uvarints), error code (varint): the answer to an itemMarker
+//	  itemJoin    number uvarint, transactional id (length uvarint, bytes), producer id, epoch, group (uvarints), add u8: does
+//	              a group take part in a transaction (txn_verify.go)
+//	  itemJoined  number uvarint, error code (varint): the answer to an itemJoin
 //
 // From and to are raft ids. A message to a replica that this broker doesn't have, or no longer has, is dropped, even if
 // the broker has another replica of the same group.
@@ -64,6 +70,11 @@ const (
 	itemPiece        = 6
 
 	itemMembers = 8
+
+	itemMarker = 20
+	itemMarked = 21
+	itemJoin   = 22
+	itemJoined = 23
 )
 
 func (p *peer) addRaft(g GroupID, m *pb.Message) {
@@ -278,6 +289,14 @@ func (n *Node) receiveOwnItem(from BrokerID, item byte, r *reader) {
 		n.receivePieceRequest(from, r)
 	case itemPiece:
 		n.receivePiece(from, r)
+	case itemMarker:
+		n.receiveMarker(from, r)
+	case itemMarked:
+		n.receiveMarked(r)
+	case itemJoin:
+		n.receiveJoin(from, r)
+	case itemJoined:
+		n.receiveJoined(r)
 	default:
 		r.fail()
 	}

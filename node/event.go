@@ -62,6 +62,7 @@ const (
 	EventProducersGone               // Group, N = idempotent producers that were silent for too long and are forgotten
 	EventTransactionEnded            // Group, N = offset of the marker
 	EventMarkerIgnored               // Group, N = producer id: a marker that ends nothing, came before, or is of an older epoch
+	EventTxnTimedOut                 // Group, Text = transactional id whose transaction took too long and is aborted
 
 	EventKinds // how many there are
 )
@@ -128,6 +129,7 @@ var eventNames = [EventKinds]string{
 	EventGroupExpired:      "group expired",
 	EventOffsetCommit:      "offset commit",
 	EventEntryRefused:      "entry refused",
+	EventTxnTimedOut:       "transaction timed out",
 	EventTransactionEnded:  "transaction ended",
 	EventMarkerIgnored:     "marker ignored",
 }

@@ -54,7 +54,7 @@ func (n *Node) stale() string {
 		return "a large request that waits for memory"
 	case n.producerIDs.waiting.stale():
 		return "requests for producer ids"
-	case n.groupsTopicFor.stale(), n.catalog.leaving.stale():
+	case n.seekers[0].waiting.stale(), n.seekers[1].waiting.stale(), n.catalog.leaving.stale():
 		return "requests that wait for the catalog"
 	case n.staleLane():
 		return "batches that are being checked"
@@ -123,7 +123,7 @@ func (n *Node) staleLane() bool {
 // stale is the same for what waits in one group.
 func (g *group) stale() string {
 	for _, w := range slices.Concat(g.reads.asked, g.reads.waiting) {
-		if w.done != nil && w.request.over() {
+		if w.done != nil && w.request != nil && w.request.over() {
 			return "reads that wait for a majority"
 		}
 	}
@@ -140,6 +140,10 @@ func (g *group) stale() string {
 			if of.modern != nil && of.modern.waiting.stale() {
 				return "heartbeats"
 			}
+		}
+	case *txnCoordinator:
+		if m.parkedFetches.stale() {
+			return "fetches that wait for records of __transaction_state"
 		}
 	case *catalog:
 	default:

@@ -58,7 +58,10 @@ func (n *Node) leftOfClients() (string, int) {
 		{"commands", q.waiting() + btoi(n.commands.underWay != nil)},
 		{"commands of connections", int(q.count.used) + len(q.clients.lines)},
 		{"requests for producer ids", n.producerIDs.waiting.len()},
-		{"requests that wait for the topic of groups", n.groupsTopicFor.len()},
+		{"requests that wait for the topic of groups", n.seekers[0].waiting.len()},
+		{"requests that wait for the topic of transactions", n.seekers[1].waiting.len()},
+		{"questions to coordinators of transactions", len(n.joins.open) + n.joinsIn},
+		{"markers of transactions", len(n.markersIn)},
 		{"requests that wait for brokers to leave", n.catalog.leaving.len()},
 		{"lanes of batches that are checked", len(n.arrivals)},
 	})
@@ -84,21 +87,22 @@ func (n *Node) leftOfWork() (string, int) {
 	})
 }
 
-// lasting is how many deadlines there are at most that no client has a part in: the next look at the offsets of each coordinator.
-func (n *Node) lasting() int { return len(n.coordinators) }
+// lasting is how many deadlines there are at most that no client has a part in: the next look at the offsets of each coordinator,
+// and at the transactional ids of each.
+func (n *Node) lasting() int { return len(n.coordinators) + len(n.transactions) }
 
 func (n *Node) leftOfGroups() (string, int) {
 	known, waits := 0, 0
 	for _, g := range n.groups {
-		p, c := n.partitions[g.id], n.coordinators[g.id]
-		known += btoi(n.byID[g.id] == g && (g.id == 0 || p != nil && p.group == g || c != nil && c.group == g))
+		p, c, t := n.partitions[g.id], n.coordinators[g.id], n.transactions[g.id]
+		known += btoi(n.byID[g.id] == g && (g.id == 0 || p != nil && p.group == g || c != nil && c.group == g || t != nil && t.group == g))
 		waits += btoi(g.id != 0 && n.catalog.byGroup[g.id] == nil)
 	}
 	return firstOf([]leftover{
 		{"groups whose partition is gone", waits},
 		{"groups that aren't found", len(n.groups) - known},
 		{"groups that are found and gone", len(n.byID) - len(n.groups)},
-		{"partitions without a group", len(n.partitions) + len(n.coordinators) + 1 - len(n.groups)},
+		{"partitions without a group", len(n.partitions) + len(n.coordinators) + len(n.transactions) + 1 - len(n.groups)},
 		{"groups in the log that are gone", len(n.log.Groups()) - len(n.groups)},
 	})
 }
@@ -162,6 +166,13 @@ func (g *group) leftovers() (string, int) {
 		}
 		for i := 0; i < len(m.groups) && left == 0; i++ {
 			what, left = m.groups[i].leftovers()
+		}
+	case *txnCoordinator:
+		if left == 0 {
+			what, left = firstOf([]leftover{
+				{"fetches that wait", m.parked.Len()},
+				{"transactions that nobody ends", len(m.live)},
+			})
 		}
 	case *catalog:
 	default:

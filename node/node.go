@@ -75,55 +75,57 @@ type Node struct {
 	founding     founding
 	partitions   map[GroupID]*partition
 	coordinators map[GroupID]*coordinator
+	transactions map[GroupID]*txnCoordinator
 	peers        []*peer // ascending by id
 	process      start   // this one
 	conns        map[ConnID]*conn
 	sources      map[string]*source
 
-	counters       counters // for Stats
-	commands       commands
-	producerIDs    producerIDs
-	memberIDs      uint64 // of consumer groups, given out since Open
-	groupsTopicFor waiters[seeker]
-	// makingGroupsTopic: the command is under way.
-	makingGroupsTopic bool
-	autoCreated       rateLimit
-	scrubber          scrubber
-	full              bool     // the disk, as of the last tick
-	emptying          bool     // leaderships are being given away because it is
-	noFile            []*group // that wait until the log has tried to make a file
-	refusingTill      Time     // entries of leaders have been refused for want of room
-	spaceAt           Time     // not before, the log tries again
-	compactor         compactor
-	tasks             tasks
-	arrivals          map[arrivalKey][]*arrival // batches that are being checked, and those after them
-	deadlines         step.Deadlines
-	syncNews          []*group // whose ISR is announced to the other brokers in this step
-	throttle          int64    // bytes per second, see pace.go; 0: nobody asked for one
-	catchUpAt         Time     // the rate limit for old entries is used up to here, see pace.go
-	nextTick          Time
-	ticks             uint64   // so far
-	ticking           bool     // the groups are being ticked
-	ticked            []*group // scratch: those that are
-	handingOver       bool     // leaderships are, because this broker stops
-	ready             bool     // registered in the catalog
-	configured        int      // so many of cfg.Members are from the configuration; other brokers mentioned the rest
-	tellMembers       bool     // the world has to hear of the brokers
-	packer            *Packer
-	saves             []*group // that want a checkpoint, or are writing one
-	packing           bool     // a task compresses one
-	staging           []*group // whose large checkpoints are being put into the log
-	snapshotsOut      int      // checkpoints that followers fetch, and that are fetched from leaders, under way
-	snapshotsIn       int
-	awaitPlace        []*group // that have a checkpoint for a follower, when there is a place
-	offered           []*group // with an offer
-	reads             reads
-	stopping          bool
-	stopBy            Time    // at the latest
-	lastLSN           wal.LSN // stopped when this is durable; 0 while leadership is on its way
-	ended             *End
-	removal           removal // from the cluster, of this broker
-	waitsTellAt       Time    // not before, it says what it waits for (waiting.go)
+	counters     counters // for Stats
+	commands     commands
+	producerIDs  producerIDs
+	memberIDs    uint64     // of consumer groups, given out since Open
+	seekers      [2]seekers // of coordinators, by type
+	joins        joinTable
+	joinsIn      int                    // questions of other brokers that are not answered yet
+	markersIn    map[markerKey]BrokerID // from other brokers, on their way into the log here
+	autoCreated  rateLimit
+	scrubber     scrubber
+	full         bool     // the disk, as of the last tick
+	emptying     bool     // leaderships are being given away because it is
+	noFile       []*group // that wait until the log has tried to make a file
+	refusingTill Time     // entries of leaders have been refused for want of room
+	spaceAt      Time     // not before, the log tries again
+	compactor    compactor
+	tasks        tasks
+	arrivals     map[arrivalKey][]*arrival // batches that are being checked, and those after them
+	deadlines    step.Deadlines
+	syncNews     []*group // whose ISR is announced to the other brokers in this step
+	throttle     int64    // bytes per second, see pace.go; 0: nobody asked for one
+	catchUpAt    Time     // the rate limit for old entries is used up to here, see pace.go
+	nextTick     Time
+	ticks        uint64   // so far
+	ticking      bool     // the groups are being ticked
+	ticked       []*group // scratch: those that are
+	handingOver  bool     // leaderships are, because this broker stops
+	ready        bool     // registered in the catalog
+	configured   int      // so many of cfg.Members are from the configuration; other brokers mentioned the rest
+	tellMembers  bool     // the world has to hear of the brokers
+	packer       *Packer
+	saves        []*group // that want a checkpoint, or are writing one
+	packing      bool     // a task compresses one
+	staging      []*group // whose large checkpoints are being put into the log
+	snapshotsOut int      // checkpoints that followers fetch, and that are fetched from leaders, under way
+	snapshotsIn  int
+	awaitPlace   []*group // that have a checkpoint for a follower, when there is a place
+	offered      []*group // with an offer
+	reads        reads
+	stopping     bool
+	stopBy       Time    // at the latest
+	lastLSN      wal.LSN // stopped when this is durable; 0 while leadership is on its way
+	ended        *End
+	removal      removal // from the cluster, of this broker
+	waitsTellAt  Time    // not before, it says what it waits for (waiting.go)
 
 	// Work of this step, and what is left for the next.
 	queued     []*source                // that have requests which are not begun, the next one first

@@ -53,6 +53,9 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		byID:         make(map[GroupID]*group),
 		partitions:   make(map[GroupID]*partition),
 		coordinators: make(map[GroupID]*coordinator),
+		transactions: make(map[GroupID]*txnCoordinator),
+		joins:        joinTable{open: make(map[uint64]*join)},
+		markersIn:    make(map[markerKey]BrokerID),
 		conns:        make(map[ConnID]*conn),
 		sources:      make(map[string]*source),
 
@@ -71,6 +74,8 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
 	n.catalog = newCatalog(n)
+	n.joins.node = n
+	n.seekers[0].topic, n.seekers[1].topic = groupsTopic, transactionsTopic
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
 	for _, m := range cfg.Members {
 		n.addPeer(m.ID)
@@ -139,8 +144,11 @@ func (n *Node) openPartition(meta *partitionMeta, load func(wal.Op) wal.Result) 
 	if !ok || !n.catalog.knowsThisIncarnation() {
 		return nil
 	}
-	if meta.Topic.Name == groupsTopic {
+	switch meta.Topic.Name {
+	case groupsTopic:
 		return n.openCoordinator(meta, replica, load)
+	case transactionsTopic:
+		return n.openTransactions(meta, replica, load)
 	}
 	p := &partition{node: n, meta: meta, records: newRecords()}
 	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, p, load)
@@ -161,6 +169,18 @@ func (n *Node) openCoordinator(meta *partitionMeta, replica replicaMeta, load fu
 	}
 	c.group = g
 	n.coordinators[meta.Group] = c
+	n.addGroup(g)
+	return nil
+}
+
+func (n *Node) openTransactions(meta *partitionMeta, replica replicaMeta, load func(wal.Op) wal.Result) error {
+	m := newTxnCoordinator(n)
+	g, err := n.openGroup(meta.Group, replica.id(), meta.Founders, m, load)
+	if err != nil {
+		return err
+	}
+	m.group = g
+	n.transactions[meta.Group] = m
 	n.addGroup(g)
 	return nil
 }

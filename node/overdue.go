@@ -63,6 +63,8 @@ func (g *group) overdue() string {
 			}
 		}
 		return m.parkedFetches.overdue()
+	case *txnCoordinator:
+		return m.overdue()
 	case *catalog:
 		return ""
 	default:
@@ -93,6 +95,8 @@ func (f *fetch) overdue() string {
 			end := int64(0)
 			switch {
 			case err != nil:
+			case name == transactionsTopic:
+				_, err = n.readableTransactions(in.Partition, in.CurrentLeaderEpoch)
 			case name == groupsTopic:
 				var c *coordinator
 				if c, err = n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch); err == nil {

@@ -114,7 +114,7 @@ func (n *Node) placeAll() {
 // is in the log before the removal, so a restart can't find a group removed that it should have.
 func (n *Node) closePartition(g *group) {
 	n.out.Work.Placed++
-	p, c := n.partitions[g.id], n.coordinators[g.id]
+	p, c, t := n.partitions[g.id], n.coordinators[g.id], n.transactions[g.id]
 	g.close()
 	if p != nil {
 		p.wakeFetches()
@@ -122,6 +122,10 @@ func (n *Node) closePartition(g *group) {
 	if c != nil {
 		c.wakeFetches()
 	}
+	if t != nil {
+		t.wakeAll(n)
+	}
+	delete(n.transactions, g.id)
 	delete(n.partitions, g.id)
 	delete(n.coordinators, g.id)
 	n.dropGroup(g)

@@ -31,7 +31,9 @@ type indexRead struct {
 func (w *indexRead) end(err error) {
 	if done := w.done; done != nil {
 		w.done = nil
-		w.request.giveWaits(1)
+		if w.request != nil {
+			w.request.giveWaits(1)
+		}
 		done(err)
 	}
 }
@@ -50,17 +52,19 @@ func (g *group) readIndex(r *request, done func(err error)) {
 	case !g.serving:
 		done(errNotLeader)
 		return
-	case !r.takeWaits(1):
+	case r != nil && !r.takeWaits(1):
 		done(errTooManyWaits)
 		return
 	}
 	w := &indexRead{r, done}
-	r.onEnd(func() {
-		if w.done != nil {
-			w.done = nil
-			r.giveWaits(1)
-		}
-	})
+	if r != nil {
+		r.onEnd(func() {
+			if w.done != nil {
+				w.done = nil
+				r.giveWaits(1)
+			}
+		})
+	}
 	g.reads.waiting = append(g.reads.waiting, w)
 	g.reads.start(g)
 }

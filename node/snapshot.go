@@ -328,6 +328,8 @@ func (g *group) emptyMachine() machine {
 		return &partition{node: aside, records: newRecords()}
 	case *coordinator:
 		return &coordinator{node: aside}
+	case *txnCoordinator:
+		return newTxnCoordinator(aside)
 	case *catalog:
 		return newCatalog(aside)
 	default:

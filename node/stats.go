@@ -151,6 +151,8 @@ func (s *GroupStats) add(g *group) {
 		s.Parked += m.parked.Len() + m.stable.parked.Len()
 	case *coordinator:
 		s.Parked += m.parked.Len()
+	case *txnCoordinator:
+		s.Parked += m.parked.Len()
 	case *catalog:
 	default:
 		panic(unknownMachine(m))

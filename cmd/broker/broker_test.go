@@ -76,6 +76,8 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.GroupMinSession, want.Node.GroupMaxSession, want.Node.GroupInitialDelay = 6*time.Second, 30*time.Minute, 3*time.Second
 	want.Node.ConsumerSession, want.Node.ConsumerHeartbeat = 45*time.Second, 5*time.Second
 	want.Node.AutoCreateTopicsPerSecond = 10
+	want.Node.TransactionPartitions, want.Node.MaxTransactionalIDs = 8, 20000
+	want.Node.TransactionMaxTimeout, want.Node.TransactionalIDExpiration = 15*time.Minute, 7*24*time.Hour
 	want.Node.MaxGroups, want.Node.OffsetMetadataBytes = 20000, 4096
 	want.Node.MaxGroupOffsets, want.Node.GroupOffsetBytes = 100_000, 64<<20
 	want.Node.MaxRequests, want.Node.MaxWaits, want.Node.ParkedBytes, want.Node.LargeBytes = 65536, 524288, 32<<20, 64<<20

@@ -60,6 +60,10 @@ type settings struct {
 	ConsumerBeatMs    int64
 	OffsetsKeptMs     int64
 	ProducersKeptMs   int64
+	TxnPartitions     int
+	TxnIDs            int
+	TxnMaxMs          int64
+	TxnIDsKeptMs      int64
 	RaftLogRetention  int
 	CheckpointEntries int
 	CheckpointBytes   int64
@@ -134,6 +138,10 @@ func (s *settings) topicsFlags(fs *flag.FlagSet) {
 	number(fs, &s.StampBeforeMs, "message-timestamp-before-max-ms", -1, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie behind the broker's time, unless their topic says otherwise; -1: no limit")
 	number(fs, &s.StampAfterMs, "message-timestamp-after-max-ms", hour, millis(1, forEver).or(-1), "milliseconds that timestamps of producers may lie ahead of the broker's time, unless their topic says otherwise; -1: no limit")
 	number(fs, &s.ClockPatienceMs, "clock-patience-ms", hour, millis(1000, 30*day), "milliseconds that the clocks of most brokers must agree on a jump before records are deleted by it; the same after a start")
+	number(fs, &s.TxnPartitions, "transaction-partitions", 8, between(1, 10000), "coordinators among which transactional ids are spread; takes effect only when the first transactional producer begins")
+	number(fs, &s.TxnIDs, "max-transactional-ids-per-coordinator", 20000, between(1, 1000000), "most transactional ids of each of the transaction_partitions coordinators")
+	number(fs, &s.TxnMaxMs, "transaction-max-timeout-ms", 15*minute, millis(1, 20*day), "longest transaction timeout in milliseconds that a producer may ask for (transaction.timeout.ms); its coordinator aborts what takes longer than asked for")
+	number(fs, &s.TxnIDsKeptMs, "transactional-id-expiration-ms", 7*day, millis(1000, 100*365*day), "milliseconds after which a transactional id that nobody uses is forgotten")
 	number(fs, &s.ProducersKeptMs, "producer-id-expiration-ms", day, millis(1000, 100*365*day), "milliseconds after which an idempotent producer that writes nothing is forgotten")
 }
 
@@ -229,6 +237,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			MaxMessageBytes:        int32(s.MaxMessageBytes),
 			RetentionMs:            s.RetentionMs, RetentionBytes: s.RetentionBytes,
 			TimestampBeforeMaxMs: unbounded(s.StampBeforeMs), TimestampAfterMaxMs: unbounded(s.StampAfterMs), ClockPatience: ms(s.ClockPatienceMs),
+			TransactionPartitions: int32(s.TxnPartitions), MaxTransactionalIDs: s.TxnIDs, TransactionMaxTimeout: ms(s.TxnMaxMs), TransactionalIDExpiration: ms(s.TxnIDsKeptMs),
 			GroupPartitions: int32(s.GroupPartitions), GroupMaxSize: s.GroupMaxSize, MaxGroups: s.MaxGroups, OffsetMetadataBytes: s.OffsetTextBytes,
 			MaxGroupOffsets: s.GroupOffsets, GroupOffsetBytes: s.OffsetBytes,
 			MaxRequests: s.WaitingRequests, MaxWaits: s.WaitingPartitions, ParkedBytes: s.LongPollBytes, LargeBytes: s.LargeBytes, GroupInitialDelay: ms(s.GroupDelayMs),
