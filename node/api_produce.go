@@ -25,7 +25,7 @@ import (
 //
 // Every batch becomes one entry of its partition's log. acks 1 and all answer after the entry is
 // committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
-// Transactions are not served: batches of transactional producers are refused.
+// A batch of a transaction waits until the coordinator knows that its partition takes part (produce_txn.go).
 
 // acksAll is what a producer says that wants all replicas in sync to have its records.
 const acksAll = -1
@@ -64,7 +64,7 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 		if err != nil {
 			p.refuse(in, out, err)
 		} else {
-			n.producePartition(p, topic, in, out, req.TransactionID != nil)
+			n.producePartition(p, topic, in, out, req.TransactionID)
 		}
 	}, func() {
 		p.partitionDone()
@@ -90,10 +90,10 @@ func (p *produce) refuse(in *kmsg.ProduceRequestTopicPartition, out *kmsg.Produc
 }
 
 // producePartition puts one batch on its way: to be checked, then into the log.
-func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, transactional bool) {
+func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, txnID *string) {
 	*out = kmsg.NewProduceResponseTopicPartition()
 	out.Partition, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = in.Partition, -1, -1, -1
-	part, b, err := n.producible(p, topic, in, transactional)
+	part, b, err := n.producible(p, topic, in, txnID)
 	if meta := n.catalog.partition(topic, in.Partition); meta != nil && code(err) == kerr.NotLeaderForPartition.Code {
 		p.notLeader(out, meta)
 		return
@@ -104,7 +104,7 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 	}
 	p.others = p.others || p.acks == acksAll && !part.group.alone()
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
-	n.arrive(&arrival{
+	a := &arrival{
 		request: p.request, part: part, batch: b, raw: in.Records,
 		propose: func() { n.proposeBatch(p, part, in.Records, out) },
 		refuse: func(err error) {
@@ -114,7 +114,11 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 			}
 			p.partitionFailed(out, err)
 		},
-	})
+	}
+	if b.IsTransactional() {
+		a.txnID = *txnID
+	}
+	n.arrive(a)
 }
 
 // proposeBatch puts a checked batch on its way into the log.
@@ -151,7 +155,7 @@ func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.P
 }
 
 // producible finds the partition for a batch and says why it can't take it, but for what is wrong inside it.
-func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, transactional bool) (*partition, kafka.Batch, error) {
+func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, txnID *string) (*partition, kafka.Batch, error) {
 	if p.acks < acksAll || p.acks > 1 {
 		return nil, kafka.Batch{}, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
 	}
@@ -163,8 +167,10 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 	switch {
 	case err != nil:
 		return nil, b, err
-	case transactional || b.IsTransactional():
-		return nil, b, kafka.Errorf(kerr.InvalidTxnState, "transactions are not served")
+	case b.IsTransactional() && txnID == nil:
+		return nil, b, kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "a batch of a transaction, and no transactional id")
+	case b.IsTransactional() && checkTransactionalID(*txnID) != nil:
+		return nil, b, checkTransactionalID(*txnID)
 	case int32(len(in.Records)) > n.maxMessageBytes(part.meta.Topic):
 		return nil, b, kafka.Errorf(kerr.MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(in.Records), n.maxMessageBytes(part.meta.Topic))
 	case b.Codec() == kafka.CodecZstd && p.request.header.Version < 7:

@@ -22,8 +22,10 @@ type arrival struct {
 	part    *partition
 	batch   kafka.Batch
 	raw     []byte
+	txnID   string // of its transaction; "": it is in none
 	checked bool
-	orphan  bool // its client is gone
+	asks    asked // the coordinator of its transaction
+	orphan  bool  // its client is gone
 	// admitted: it isn't in its queue any more.
 	admitted bool
 	err      error
@@ -95,8 +97,13 @@ func (n *Node) checked(key arrivalKey, a *arrival, res TaskResult) {
 	if a.err == nil && a.raw != nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
 		kafka.SetMaxTimestamp(a.raw, res.Time) // as Kafka does: of the header anything may be said
 	}
+	n.letGo(key)
+}
+
+// letGo lets those go that are first in a queue: checked, and known to be part of their transactions.
+func (n *Node) letGo(key arrivalKey) {
 	queue := n.arrivals[key]
-	for len(queue) > 0 && queue[0].checked {
+	for len(queue) > 0 && queue[0].checked && !n.waitsForCoordinator(key, queue[0]) {
 		first := queue[0]
 		queue[0] = nil
 		queue = queue[1:]

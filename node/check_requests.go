@@ -228,7 +228,7 @@ func (n *Node) checkArrivals() error {
 	orphans := int64(0)
 	//det:ok a sum has no order
 	for key, queue := range n.arrivals {
-		if len(queue) == 0 || queue[0].checked {
+		if len(queue) == 0 || queue[0].checked && queue[0].asks != askedNow {
 			return fmt.Errorf("a batch for group %d is checked, and not proposed", key.group)
 		}
 		for _, a := range queue {

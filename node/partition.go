@@ -11,12 +11,13 @@ type partition struct {
 	group *group
 	meta  *partitionMeta
 	records
-	compacted     cursor // up to here this replica's entries were compacted since it opened
-	forgetting    bool   // as leader: it is proposed to forget producers that were silent
-	expiring      bool   // as leader: a deletion of old records is on its way
 	markers       markers
-	parkedFetches               // of those who read all records,
-	stable        parkedFetches // and of those who read only to the last stable offset
+	parkedFetches                     // of those who read all records,
+	stable        parkedFetches       // and of those who read only to the last stable offset
+	compacted     cursor              // up to here this replica's entries were compacted since it opened
+	forgetting    bool                // as leader: it is proposed to forget producers that were silent
+	expiring      bool                // as leader: a deletion of old records is on its way
+	joined        map[int64]joinedTxn // as leader, by producer id (produce_txn.go)
 }
 
 // apply implements machine. Its result is a verdict for a batch, and the log start offset for a command.

@@ -303,17 +303,3 @@ func (m *txnCoordinator) adopt(received machine) { m.ids = received.(*txnCoordin
 
 // retain implements machine: what is in the state needs no entries.
 func (m *txnCoordinator) retain() uint64 { return m.group.applied + 1 }
-
-// ownTransactions lists the coordinators of transactions that this broker leads.
-func (n *Node) ownTransactions() (own []*txnCoordinator) {
-	t := n.catalog.byName[transactionsTopic]
-	if t == nil {
-		return nil
-	}
-	for _, p := range t.Partitions {
-		if m := n.transactions[p.Group]; m != nil && brokerOf(m.group.lead) == n.self {
-			own = append(own, m)
-		}
-	}
-	return own
-}

@@ -235,7 +235,7 @@ var askAnswers = map[plan.AskKind]string{
 	"Produce/too-large":     "MESSAGE_TOO_LARGE",
 	"Produce/corrupt":       "CORRUPT_MESSAGE",
 	"Produce/bad-acks":      "INVALID_REQUIRED_ACKS",
-	"Produce/transactional": "INVALID_TXN_STATE",
+	"Produce/transactional": "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
 	"Produce/old-format":    "INVALID_RECORD",
 	"Produce/old-zstd":      "UNSUPPORTED_COMPRESSION_TYPE",
 	"Produce/no-key":        "INVALID_RECORD",

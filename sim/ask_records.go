@@ -111,7 +111,10 @@ func (a *asking) produce() kmsg.Request {
 	case "bad-acks":
 		req.Acks = 2
 	case "transactional":
-		req.TransactionID = kmsg.StringPtr("asks")
+		spec.Attributes, spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = kafka.TransactionalFlag, 1<<41, 0, 0
+		if a.pick(2) == 0 {
+			req.TransactionID = kmsg.StringPtr("asks")
+		}
 	case "old-format":
 		raw = kafka.AppendBatch(nil, spec)
 		raw[16] = byte(a.pick(2))
