@@ -13,7 +13,7 @@ import (
 //
 //	v2  null topics mean all
 //	v3  flexible from v6; v5 leader epoch
-//	v7  require stable: there are no transactions, so every offset is
+//	v7  require stable: an offset that a transaction is about to change is UNSTABLE_OFFSET_COMMIT
 //	v8  many groups (KIP-709)
 //	v9  member id and epoch, of groups of the new protocol
 //	v10 topic ids
@@ -24,7 +24,7 @@ import (
 // INVALID_REQUEST, since all the offsets of a group can be asked for by its name.
 func (n *Node) handleOffsetFetch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetFetchRequest)
-	f := &offsetFetch{node: n, request: r, version: req.Version, groups: req.Groups, resp: kmsg.NewPtrOffsetFetchResponse(), left: 1}
+	f := &offsetFetch{node: n, request: r, version: req.Version, stable: req.RequireStable, groups: req.Groups, resp: kmsg.NewPtrOffsetFetchResponse(), left: 1}
 	if req.Version < 8 {
 		f.groups = []kmsg.OffsetFetchRequestGroup{oneGroup(req)}
 	}
@@ -41,6 +41,7 @@ type offsetFetch struct {
 	node    *Node
 	request *request
 	version int16
+	stable  bool // is demanded of offsets
 	groups  []kmsg.OffsetFetchRequestGroup
 	resp    *kmsg.OffsetFetchResponse
 	reads   map[*coordinator]*offsetRead
@@ -248,7 +249,10 @@ func (f *offsetFetch) addPart(partition int32) {
 	g := &f.resp.Groups[f.group-1]
 	t := &g.Topics[len(g.Topics)-1]
 	out := noOffset(partition)
-	if out.ErrorCode = f.topicCode; out.ErrorCode == 0 {
+	if out.ErrorCode = f.topicCode; out.ErrorCode == 0 && f.stable && f.stored.unstable(t.Topic, partition) {
+		out.ErrorCode = kerr.UnstableOffsetCommit.Code
+	}
+	if out.ErrorCode == 0 {
 		if o := f.stored.find(t.Topic, partition); o != nil && !f.node.orphaned(t.Topic, o) {
 			text := o.metadata
 			out.Offset, out.LeaderEpoch, out.Metadata = o.offset, o.leaderEpoch, &text

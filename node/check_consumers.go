@@ -20,7 +20,11 @@ func (c *coordinator) check() error {
 	if err != nil {
 		return err
 	}
-	bytes, places := int64(0), 0
+	bytes, err := c.txns.check(c)
+	if err != nil {
+		return err
+	}
+	places := 0
 	for _, g := range c.groups {
 		if g.coordinator != c {
 			return fmt.Errorf("group %q is of another coordinator", g.id)

@@ -63,7 +63,7 @@ func (g *consumerGroup) since() int64 {
 // expired reports whether a group without members can go: since it lost them, and since each commit,
 // the time of retention is over. Without offsets there is nothing to retain.
 func (g *consumerGroup) expired() bool {
-	if !g.idle() || g.stored.empty() {
+	if !g.idle() || g.stored.empty() || g.stored.waiting > 0 {
 		return false
 	}
 	if len(g.stored.topics) > 0 && !g.coordinator.node.clock.earliest.known {

@@ -38,6 +38,10 @@ type storedGroup struct {
 
 	place  *place         // of metadata
 	topics []topicOffsets // ascending by name
+
+	// Offsets that are pending (consumer_txn.go): how many for each partition, and in all.
+	pending map[namedPartition]int
+	waiting int
 }
 
 type topicOffsets struct {
@@ -57,7 +61,7 @@ type committedOffset struct {
 }
 
 func (s *storedGroup) empty() bool {
-	return s.metadata == nil && s.modern == nil && len(s.topics) == 0
+	return s.metadata == nil && s.modern == nil && len(s.topics) == 0 && s.waiting == 0
 }
 
 // topic returns the position of a topic, and whether it is there.

@@ -141,9 +141,10 @@ func (p *place) entry() kafka.Record {
 //
 //	version, end of the log, number of places
 //	by place: offset and time less those of the one before, key and value with their lengths; no value: a tombstone
+//	since version 2: number of producers of transactions, then those (offsetProducer.appendTo)
 //
 // Until the log could be read, a checkpoint was a row of batches, which begin with 0, or nothing.
-const groupsStateVersion = 1
+const groupsStateVersion = 2
 
 func (c *coordinator) appendHead(b []byte) []byte {
 	b = append(b, groupsStateVersion)
@@ -154,16 +155,25 @@ func (c *coordinator) appendHead(b []byte) []byte {
 // snapshot implements machine.
 func (c *coordinator) snapshot(uint64) pieces {
 	head, offset, ms := c.appendHead(nil), int64(0), int64(0)
+	producers := c.txns.all()
+	c.node.out.Work.Parts += len(producers) / 32
+	tail := binary.AppendUvarint(nil, uint64(len(producers)))
 	c.log.beginWriting()
 	return func(b []byte) (_ []byte, more bool) {
-		if head != nil {
+		switch p := c.log.nextToWrite(); {
+		case head != nil:
 			b, head = append(b, head...), nil
-		} else if p := c.log.nextToWrite(); p != nil {
+		case p != nil:
 			b = p.appendTo(b, offset, ms)
 			offset, ms = p.offset, p.ms
 			c.log.wrote(p)
+		case tail != nil:
+			b, tail = append(b, tail...), nil
+		default:
+			b = producers[0].appendTo(b)
+			producers = producers[1:]
 		}
-		return b, c.log.nextToWrite() != nil
+		return b, c.log.nextToWrite() != nil || tail != nil || len(producers) > 0
 	}
 }
 
@@ -175,6 +185,11 @@ func (c *coordinator) state(uint64) []byte {
 		offset, ms = p.offset, p.ms
 		return true
 	})
+	producers := c.txns.all()
+	b = binary.AppendUvarint(b, uint64(len(producers)))
+	for i := range producers {
+		b = producers[i].appendTo(b)
+	}
 	return b
 }
 
@@ -195,8 +210,9 @@ var errGroupsState = errors.New("malformed state of a coordinator of consumer gr
 
 func (c *coordinator) restoreLog(b []byte) error {
 	r := newReader(b)
-	if version := r.byte(); version != groupsStateVersion {
-		return fmt.Errorf("%w: version %d, this broker knows %d; start a newer release", errGroupsState, version, groupsStateVersion)
+	version := r.byte()
+	if version > groupsStateVersion {
+		return fmt.Errorf("%w: version %d, this broker knows 1 to %d; start a newer release", errGroupsState, version, groupsStateVersion)
 	}
 	end, ms, offset := r.varint(), int64(0), int64(0)
 	for range r.count(4) {
@@ -219,6 +235,9 @@ func (c *coordinator) restoreLog(b []byte) error {
 		}
 	}
 	c.log.end = end
+	if version >= 2 {
+		c.readTransactions(&r.scan)
+	}
 	if r.bad || len(r.b) > 0 {
 		return fmt.Errorf("%w: it doesn't end where its numbers say", errGroupsState)
 	}

@@ -36,6 +36,8 @@ type coordinator struct {
 	sweep       *step.Deadline // next look for expired offsets, on the leader
 	loads       bool           // groups are being made ready, on a new leader
 	old         bool           // it began with a checkpoint that doesn't say at which offsets records are
+	txns        offsetTransactions
+	markers     markers
 	parkedFetches
 }
 
@@ -143,20 +145,33 @@ func (c *coordinator) forget(g *consumerGroup) {
 }
 
 // apply implements machine. The entries are the leader's own decisions: it knew all earlier ones
-// when it made them, so they are refused only if this release can't parse them (parseGroupBatch).
+// when it made them, so they are refused only if this release can't parse them (parseGroupBatch). Those of transactions are
+// judged here, as in a partition.
 func (c *coordinator) apply(index, _ uint64, data []byte) any {
 	if len(data) == 0 {
 		return nil
 	}
-	if err := c.applyBatch(data); err != nil {
+	refused, err := c.applyEntry(data)
+	if err != nil {
 		e := Event{Kind: EventEntryRefused, N: int64(index), Text: err.Error()}
 		if c.group != nil { // not while the log is read
 			e.Group = c.group.id
 		}
 		c.node.event(e)
-		return err
+	}
+	if refused != nil {
+		return refused
 	}
 	return nil
+}
+
+// applyEntry returns why an entry changes nothing, and that it does so because this release can't read it.
+func (c *coordinator) applyEntry(data []byte) (refused, unreadable error) {
+	if b, err := kafka.ParseBatch(data); err == nil && b.IsTransactional() {
+		return c.applyTransactional(&b, data)
+	}
+	err := c.applyBatch(data)
+	return err, err
 }
 
 // applyBatch applies all records of a batch, or none.
@@ -207,6 +222,7 @@ func (c *coordinator) applyRecord(r *groupRecord) {
 			c.forget(g)
 		}
 	default:
+		c.dropPending(g)
 		g.bury(ms)
 		g.stored = storedGroup{}
 		c.forget(g)
@@ -218,7 +234,7 @@ func (c *coordinator) wakeFetches() { c.parkedFetches.wakeAll(c.node) }
 
 // restore implements machine.
 func (c *coordinator) restore(checkpoints [][]byte) error {
-	c.groups, c.log, c.offsetBytes = nil, keyedLog{}, 0
+	c.groups, c.log, c.txns, c.offsetBytes = nil, keyedLog{}, offsetTransactions{}, 0
 	b := checkpoints[len(checkpoints)-1]
 	if len(b) > 0 && b[0] != 0 {
 		return c.restoreLog(b)
@@ -230,6 +246,7 @@ func (c *coordinator) restore(checkpoints [][]byte) error {
 func (c *coordinator) adopt(received machine) {
 	from := received.(*coordinator)
 	c.groups, c.log, c.old, c.offsetBytes = from.groups, from.log, from.old, from.offsetBytes
+	c.txns.adopt(&from.txns)
 	c.node.out.Work.Parts += len(c.groups) / 32
 	for _, g := range c.groups {
 		g.coordinator = c

@@ -314,17 +314,22 @@ var anyGroupRecord = rapid.Custom(func(t *rapid.T) kafka.Record {
 // stays so when more entries come.
 func TestSnapshotProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, b := coordinator{node: &Node{}}, coordinator{node: &Node{}}
-		apply := func(c *coordinator, entries [][]kafka.Record) {
-			for _, records := range entries {
-				c.apply(0, 0, appendGroupBatch(nil, records, 0))
+		a, b := coordinator{node: &Node{}, group: &group{}}, coordinator{node: &Node{}, group: &group{}}
+		apply := func(c *coordinator, entries [][]byte) {
+			for _, e := range entries {
+				c.apply(0, 0, e)
+				if err := c.check(); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-		entries := rapid.SliceOf(rapid.SliceOfN(anyGroupRecord, 1, 3))
+		entries := rapid.SliceOf(anyGroupEntry)
 		apply(&a, entries.Draw(t, "before"))
-		if err := b.restore([][]byte{a.state(0)}); err != nil {
+		received := coordinator{node: &Node{}}
+		if err := received.restore([][]byte{a.state(0)}); err != nil {
 			t.Fatal(err)
 		}
+		b.adopt(&received)
 		more := entries.Draw(t, "after")
 		apply(&b, more)
 		applyBetween(t, &a, more, apply)
@@ -342,8 +347,21 @@ func TestSnapshotProperties(t *testing.T) {
 	})
 }
 
+// anyGroupEntry is an entry of a coordinator: records, offsets of a transaction, or a marker.
+var anyGroupEntry = rapid.Custom(func(t *rapid.T) []byte {
+	producer, epoch := rapid.Int64Range(0, 2).Draw(t, "producer"), int16(rapid.IntRange(0, 2).Draw(t, "epoch"))
+	switch rapid.IntRange(0, 4).Draw(t, "entry") {
+	case 0:
+		m := txnMarker{producerID: producer, epoch: epoch, commit: rapid.Bool().Draw(t, "commit"), number: uint64(rapid.IntRange(1, 20).Draw(t, "number"))}
+		return m.entry(7)
+	case 1, 2:
+		return pendingBatch(producer, epoch, rapid.SliceOfN(anyGroupRecord, 1, 3).Draw(t, "records")...)
+	}
+	return appendGroupBatch(nil, rapid.SliceOfN(anyGroupRecord, 1, 3).Draw(t, "records"), 0)
+})
+
 // applyBetween applies entries between the pieces of a state. None of them is in it.
-func applyBetween(t *rapid.T, c *coordinator, entries [][]kafka.Record, apply func(*coordinator, [][]kafka.Record)) {
+func applyBetween(t *rapid.T, c *coordinator, entries [][]byte, apply func(*coordinator, [][]byte)) {
 	want, got := c.state(0), []byte(nil)
 	for next, more := c.snapshot(0), true; more; {
 		if got, more = next(got); len(entries) > 0 {

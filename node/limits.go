@@ -120,7 +120,7 @@ type wantedOffset struct {
 func (g *consumerGroup) hasRoomFor(wanted []wantedOffset) bool {
 	c := g.coordinator
 	cfg := &c.node.cfg
-	have, more := g.stored.offsets()+g.classic.offsets, int64(0)
+	have, more := g.stored.offsets()+g.stored.waiting+g.classic.offsets, int64(0)
 	for i := range wanted {
 		more += wanted[i].bytes
 	}

@@ -33,23 +33,30 @@ func (m *txnMarker) entry(ms int64) []byte {
 // why it can't be applied, with the code INVALID_PRODUCER_EPOCH if somebody newer has ended the transaction. It may be
 // called before addMarker returns.
 func (n *Node) addMarker(id GroupID, m txnMarker, done func(error)) {
-	p := n.partitions[id]
-	if p == nil {
+	raw := m.entry(n.stampMs())
+	var g *group
+	if p := n.partitions[id]; p != nil {
+		g = p.group
+		p.stamp(raw)
+		p.markers.note(m.producerID)
+	} else if c := n.coordinators[id]; c != nil {
+		g = c.group
+		c.markers.note(m.producerID)
+	} else {
 		done(kerr.NotLeaderForPartition)
 		return
 	}
-	raw := m.entry(n.stampMs())
-	p.stamp(raw)
-	p.markers.note(m.producerID)
-	p.group.propose(raw, func(result any, err error) {
-		switch v, _ := result.(verdict); {
-		case errors.Is(err, errNotLeader):
-			done(kerr.NotLeaderForPartition)
-		case err != nil:
-			done(err)
-		default:
-			done(v.err)
+	g.propose(raw, func(result any, err error) {
+		if errors.Is(err, errNotLeader) {
+			err = kerr.NotLeaderForPartition
 		}
+		switch r := result.(type) {
+		case verdict: // of a partition
+			err = r.err
+		case error: // of a coordinator
+			err = r
+		}
+		done(err)
 	})
 }
 
@@ -77,6 +84,11 @@ func (m *markers) seen(producer int64, term uint64) uint64 {
 		return term << 32
 	}
 	return term<<32 | uint64(m.counts[m.slot(producer)])
+}
+
+// markerSeen of a coordinator does the same.
+func (c *coordinator) markerSeen(producerID int64) uint64 {
+	return c.markers.seen(producerID, c.group.term)
 }
 
 // markerSeen returns a number that changes with each marker for a producer that is proposed or applied here.
