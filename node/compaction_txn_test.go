@@ -297,3 +297,24 @@ func TestCommittedReadersPassEmptySpans(t *testing.T) {
 		offset = next
 	}
 }
+
+// Records of an open transaction supersede none: it may be aborted.
+func TestCompactionWaitsForTransactions(t *testing.T) {
+	m := newMixture(t)
+	m.put(-1, "k", "committed")
+	for i := range 100 {
+		m.put(-1, "other", fmt.Sprintf("v%d", i))
+	}
+	m.put(7, "k", "aborted")
+	for i := range 200 {
+		m.put(-1, "other", fmt.Sprintf("w%d", i))
+	}
+	m.rest()
+	m.pass(5 * time.Second)
+	m.end(7, false)
+	for i := range 200 {
+		m.put(-1, "other", fmt.Sprintf("x%d", i))
+	}
+	m.rest()
+	m.check()
+}

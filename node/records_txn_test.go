@@ -412,3 +412,33 @@ func (m *model) agrees(t *rapid.T, l *ledger) {
 		}
 	}
 }
+
+// A replica that gets a checkpoint from another one, and no entry before it, knows what is open and what comes too late.
+func TestTransactionsOfAReceivedCheckpoint(t *testing.T) {
+	l := newLedger(t)
+	l.want("0", txnBatch(7, 0, 0, "a"))
+	l.want("1", txnBatch(8, 0, 0, "b"))
+	l.want("2", mark(7, 0, false, 3))
+	l.want("none open", mark(9, 4, false, 5))
+	received, fresh := newRecords(), newLedger(t)
+	if err := received.restore([][]byte{l.state(0)}, 0); err != nil {
+		t.Fatal(err)
+	}
+	fresh.adopt(&received)
+	fresh.index = l.index
+	if err := fresh.check(l.index); err != nil {
+		t.Fatal(err)
+	}
+	if !fresh.transactionOpen(8, 0) || fresh.transactionOpen(7, 0) || len(fresh.aborted) != 0 {
+		t.Errorf("open %v, aborted %v", fresh.open, fresh.aborted)
+	}
+	fresh.want("again", mark(7, 0, true, 3))
+	fresh.want("INVALID_PRODUCER_EPOCH", txnBatch(9, 3, 0, "late"))
+	fresh.want("3", plain("c"))
+	fresh.wantStable(3) // the log begins here, after the open one's first record
+	fresh.want("4", mark(8, 0, false, 6))
+	fresh.wantStable(5)
+	if a, ok := fresh.abortedAt(8, 3); !ok || a.first != 1 || a.last != 4 {
+		t.Errorf("%+v", fresh.aborted)
+	}
+}
