@@ -88,7 +88,7 @@ func (o *txnOffsetCommit) join() {
 	case len(o.records) == 0:
 		o.reply()
 		return
-	case c.txns.isOpen(req.ProducerID, req.ProducerEpoch):
+	case c.txns.isOpen(req.ProducerID, req.ProducerEpoch) && c.markers.underway[req.ProducerID] == 0: // no marker comes before them
 		o.commit(c)
 		return
 	}
@@ -96,6 +96,8 @@ func (o *txnOffsetCommit) join() {
 	seen := c.markerSeen(req.ProducerID)
 	n.joinTransaction(req.TransactionalID, req.ProducerID, req.ProducerEpoch, c.group.id, req.Version >= 5, thenWith(o.request, func(err error) {
 		switch again := n.coordinators[c.group.id] == c && c.markerSeen(req.ProducerID) != seen; {
+		case code(err) == kerr.TransactionAbortable.Code && req.Version < 4:
+			o.fail(kerr.InvalidTxnState)
 		case err != nil:
 			o.fail(err)
 		case again && o.asked < mostAsked:

@@ -35,18 +35,20 @@ func (m *txnMarker) entry(ms int64) []byte {
 func (n *Node) addMarker(id GroupID, m txnMarker, done func(error)) {
 	raw := m.entry(n.stampMs())
 	var g *group
+	var answered func()
 	if p := n.partitions[id]; p != nil {
 		g = p.group
 		p.stamp(raw)
-		p.markers.note(m.producerID)
+		answered = p.markers.begin(m.producerID)
 	} else if c := n.coordinators[id]; c != nil {
 		g = c.group
-		c.markers.note(m.producerID)
+		answered = c.markers.begin(m.producerID)
 	} else {
 		done(kerr.NotLeaderForPartition)
 		return
 	}
 	g.propose(raw, func(result any, err error) {
+		answered()
 		if errors.Is(err, errNotLeader) {
 			err = kerr.NotLeaderForPartition
 		}
@@ -60,30 +62,54 @@ func (n *Node) addMarker(id GroupID, m txnMarker, done func(error)) {
 	})
 }
 
-// markers counts the markers that were proposed or applied here, by producer: several share a count. Whoever asks the
-// coordinator of a transaction whether a batch is part of it compares the count before the question and after the
-// answer: if it has grown, the answer may be about a transaction that has ended.
-type markers struct{ counts *[markerCounts]uint32 }
-
-const markerCounts = 64
-
-func (m *markers) slot(producer int64) int {
-	return int(uint64(producer) * 0x9e3779b97f4a7c15 >> 58)
+// markers knows the newest markers that were proposed or applied here, by producer. Whoever asks the coordinator of a
+// transaction whether a batch is part of it compares the producer's number before the question and after the answer: if it
+// has changed, the answer may be about a transaction that has ended.
+type markers struct {
+	last        uint32           // number of the newest
+	now, before map[int64]uint32 // the number of each producer's newest; when now is full, before is forgotten
+	forgotten   uint32           // the newest number that was
+	underway    map[int64]int    // by producer: those that were proposed, and whose proposer has no answer yet
 }
 
+const maxMarkersNoted = 1 << 10
+
+// note notes a marker.
 func (m *markers) note(producer int64) {
-	if m.counts == nil {
-		m.counts = new([markerCounts]uint32)
+	m.last++
+	if m.now == nil || len(m.now) >= maxMarkersNoted {
+		if m.before != nil {
+			m.forgotten = m.last
+		}
+		m.now, m.before = make(map[int64]uint32), m.now
 	}
-	m.counts[m.slot(producer)]++
+	m.now[producer] = m.last
 }
 
-// seen returns a producer's count in a term: a marker may come through another leader and be applied later.
-func (m *markers) seen(producer int64, term uint64) uint64 {
-	if m.counts == nil {
-		return term << 32
+// begin notes a marker that is proposed, and returns what to call when it is answered.
+func (m *markers) begin(producer int64) (end func()) {
+	m.note(producer)
+	if m.underway == nil {
+		m.underway = make(map[int64]int)
 	}
-	return term<<32 | uint64(m.counts[m.slot(producer)])
+	m.underway[producer]++
+	return func() {
+		if m.underway[producer]--; m.underway[producer] == 0 {
+			delete(m.underway, producer)
+		}
+	}
+}
+
+// seen returns a producer's number in a term: a marker may come through another leader and be applied later.
+func (m *markers) seen(producer int64, term uint64) uint64 {
+	number, ok := m.now[producer]
+	if !ok {
+		number, ok = m.before[producer]
+	}
+	if !ok {
+		number = m.forgotten
+	}
+	return term<<32 | uint64(number)
 }
 
 // markerSeen of a coordinator does the same.
