@@ -72,8 +72,14 @@ func (n *Node) producersBytes(req *kmsg.DescribeProducersRequest) (sum int64) {
 	for i := range req.Topics {
 		n.out.Work.Parts += len(req.Topics[i].Partitions) / 32
 		for _, index := range req.Topics[i].Partitions {
-			if meta := n.catalog.partition(req.Topics[i].Topic, index); meta != nil && n.partitions[meta.Group] != nil {
-				sum += int64(len(n.partitions[meta.Group].producers.byID)) * producerBytes
+			meta := n.catalog.partition(req.Topics[i].Topic, index)
+			if meta == nil {
+				continue
+			}
+			if p := n.partitions[meta.Group]; p != nil {
+				sum += int64(len(p.producers.byID)) * producerBytes
+			} else if c := n.coordinators[meta.Group]; c != nil {
+				sum += int64(len(c.txns.byID)) * producerBytes
 			}
 		}
 	}

@@ -227,6 +227,24 @@ func TestTxnOffsetCommit(t *testing.T) {
 	o.expect("6 NONE", o.stableAt("g"))
 }
 
+// DescribeProducers answers for the brokers' own topic, too: tools that look for transactions that hang ask for all.
+func TestDescribeProducersOfOffsets(t *testing.T) {
+	o := newGroups(t, nil)
+	o.expect("NONE", o.pend("g", 8, 2, 5), o.settle("g", txnMarker{producerID: 8, epoch: 2, coordinatorEpoch: 4, number: 1}), o.pend("g", 7, 3, 5))
+	req, said := kmsg.NewPtrDescribeProducersRequest(), ""
+	req.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: groupsTopic, Partitions: []int32{0, 1, 2}}}
+	for _, p := range o.do(req).(*kmsg.DescribeProducersResponse).Topics[0].Partitions {
+		said += fmt.Sprintf("%s: ", kafka.CodeName(p.ErrorCode))
+		for _, a := range p.ActiveProducers {
+			said += fmt.Sprintf("%d epoch %d began %d coordinator %d; ", a.ProducerID, a.ProducerEpoch, a.CurrentTxnStartOffset, a.CoordinatorEpoch)
+		}
+	}
+	of := "8 epoch 2 began -1 coordinator 4; 7 epoch 3 began 0 coordinator -1; "
+	if said != "NONE: "+of+"NONE: UNKNOWN_TOPIC_OR_PARTITION: " && said != "NONE: NONE: "+of+"UNKNOWN_TOPIC_OR_PARTITION: " {
+		t.Error(said)
+	}
+}
+
 // A transaction may have only so many offsets, as all are applied in one step.
 func TestPendingOffsetsAreBounded(t *testing.T) {
 	c := coordinator{node: &Node{}, group: &group{}}
