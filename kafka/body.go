@@ -74,6 +74,7 @@ var shapes = map[int16]struct {
 	46: {0, "i [ s *i ]"},                                                                                       // ListPartitionReassignments
 	47: {0, "s [ s [ i ] ]"},                                                                                    // OffsetDelete
 	55: {2, "[ s [ i ] ]"},                                                                                      // DescribeQuorum
+	57: {2, "i [ s h b-0 b1- ] b1-"},                                                                            // UpdateFeatures
 	60: {2, "b b1- b2-"},                                                                                        // DescribeCluster
 	61: {0, "[ s *i ]"},                                                                                         // DescribeProducers
 	64: {0, "i"},                                                                                                // UnregisterBroker

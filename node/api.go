@@ -44,6 +44,10 @@ func apiTable() []api {
 		{key: kmsg.DeleteTopics, min: 0, max: 6, handle: (*Node).handleDeleteTopics},
 		{key: kmsg.DeleteRecords, min: 0, max: 2, handle: (*Node).handleDeleteRecords},
 		{key: kmsg.InitProducerID, min: 0, max: 5, handle: (*Node).handleInitProducerID},
+		{key: kmsg.AddPartitionsToTxn, min: 0, max: 3, handle: (*Node).handleAddPartitionsToTxn},
+		{key: kmsg.AddOffsetsToTxn, min: 0, max: 4, handle: (*Node).handleAddOffsetsToTxn},
+		{key: kmsg.EndTxn, min: 0, max: 5, handle: (*Node).handleEndTxn},
+		{key: kmsg.TxnOffsetCommit, min: 0, max: 5, handle: (*Node).handleTxnOffsetCommit},
 		{key: kmsg.OffsetForLeaderEpoch, min: 2, max: 4, handle: (*Node).handleOffsetForLeaderEpoch},
 		{key: kmsg.WriteTxnMarkers, min: 1, max: 2, handle: (*Node).handleWriteTxnMarkers},
 		{key: kmsg.DescribeACLs, min: 0, max: 3, handle: (*Node).handleDescribeACLs},
@@ -61,11 +65,14 @@ func apiTable() []api {
 		{key: kmsg.DeleteGroups, min: 0, max: 2, handle: (*Node).handleDeleteGroups},
 		{key: kmsg.OffsetDelete, min: 0, max: 0, handle: (*Node).handleOffsetDelete},
 		{key: kmsg.DescribeQuorum, min: 0, max: 2, handle: (*Node).handleDescribeQuorum},
+		{key: kmsg.UpdateFeatures, min: 0, max: 2, handle: (*Node).handleUpdateFeatures},
 		{key: kmsg.UnregisterBroker, min: 0, max: 0, handle: (*Node).handleUnregisterBroker},
 		{key: kmsg.ConsumerGroupHeartbeat, min: 0, max: 1, handle: (*Node).handleConsumerGroupHeartbeat},
 		{key: kmsg.ConsumerGroupDescribe, min: 0, max: 1, handle: (*Node).handleConsumerGroupDescribe},
 		{key: kmsg.DescribeCluster, min: 0, max: 2, handle: (*Node).handleDescribeCluster},
 		{key: kmsg.DescribeProducers, min: 0, max: 0, handle: (*Node).handleDescribeProducers},
+		{key: kmsg.DescribeTransactions, min: 0, max: 0, handle: (*Node).handleDescribeTransactions},
+		{key: kmsg.ListTransactions, min: 0, max: 2, handle: (*Node).handleListTransactions},
 		{key: kmsg.ListConfigResources, min: 0, max: 1, handle: (*Node).handleListConfigResources},
 		{key: kmsg.DescribeTopicPartitions, min: 0, max: 0, handle: (*Node).handleDescribeTopicPartitions},
 	}
@@ -143,6 +150,7 @@ func (n *Node) refuseVersion(r *request, a *api) {
 // (KIP-482); its answer's header stays at version 0.
 func (n *Node) handleApiVersions(r *request, m kmsg.Request) {
 	resp, req := n.apiVersions(), m.(*kmsg.ApiVersionsRequest)
+	addFeatures(resp, req.Version)
 	if req.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = kerr.InvalidRequest.Code
 	}

@@ -11,14 +11,14 @@ import (
 
 // FindCoordinator, versions 0 to 6, on any broker.
 //
-//	v1  coordinators of transactions: there are none
+//	v1  coordinators of transactions
 //	v4  many keys (KIP-699)
 //	v6  coordinators of share groups: there are none
 //
 // The first one of its type creates the topic of which the coordinators are the partitions.
 func (n *Node) handleFindCoordinator(r *request, m kmsg.Request) {
 	req := m.(*kmsg.FindCoordinatorRequest)
-	if t := int(req.CoordinatorType); t == 0 && n.catalog.byName[n.seekers[t].topic] == nil && !n.joining() {
+	if t := int(req.CoordinatorType); t >= 0 && t < len(n.seekers) && n.catalog.byName[n.seekers[t].topic] == nil && !n.joining() {
 		s := &n.seekers[t]
 		s.waiting.add(r, seeker{r, req})
 		r.expireAfter(coordinatorTimeout, func() { n.answerCoordinators(r, req) })
@@ -108,8 +108,10 @@ func (n *Node) coordinatorMember(key string, kind int8) (*Member, error) {
 		if err = checkGroupID(key); err == nil {
 			meta = n.coordinatorPartition(key)
 		}
-	case 1: // the one error of this request on which librdkafka gives up; the others do so on any
-		err = kafka.Errorf(kerr.TransactionalIDAuthorizationFailed, "transactions are not served; use a producer without a transactional id")
+	case 1:
+		if err = checkTransactionalID(key); err == nil {
+			meta = n.transactionsPartition(key)
+		}
 	default:
 		err = kafka.Errorf(kerr.InvalidRequest, "coordinators of type %d are not served", kind)
 	}

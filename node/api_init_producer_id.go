@@ -7,10 +7,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/txn"
 )
 
-// InitProducerId, versions 0 to 5, without transactions. A producer gets a new id, or with v3 its
-// own id with the next epoch (KIP-360). Versions 4 and 5 add errors of transactions; 6 (KIP-939) isn't stable in Kafka 4.3.
+// InitProducerId, versions 0 to 5. A producer without a transactional id gets a new id, or with v3 its own id with the next
+// epoch (KIP-360); one with a transactional id gets that from its coordinator. v4 knows PRODUCER_FENCED; v5 adds an error that
+// isn't needed; 6 (KIP-939) isn't stable in Kafka 4.3.
 func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 	req := m.(*kmsg.InitProducerIDRequest)
 	resp := kmsg.NewPtrInitProducerIDResponse()
@@ -21,8 +24,7 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 		r.reply(resp)
 		return
 	case req.TransactionalID != nil:
-		resp.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
-		r.reply(resp)
+		n.initTransactional(r, req, resp)
 		return
 	case req.ProducerID >= 0 && req.ProducerEpoch >= 0 && req.ProducerEpoch < maxProducerEpoch:
 		resp.ProducerID, resp.ProducerEpoch = req.ProducerID, req.ProducerEpoch+1
@@ -35,6 +37,31 @@ func (n *Node) handleInitProducerID(r *request, m kmsg.Request) {
 	})
 	r.expireAfter(producerIDTimeout, func() {
 		resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code // retriable everywhere
+		r.reply(resp)
+	})
+}
+
+// initTransactional gives a producer to a client with a transactional id. One that says which it had gets the next after that,
+// once; whoever had one before is fenced.
+func (n *Node) initTransactional(r *request, req *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) {
+	if t := millis(req.TransactionTimeoutMillis); t <= 0 || t > n.cfg.TransactionMaxTimeout {
+		resp.ErrorCode = kerr.InvalidTransactionTimeout.Code
+		r.reply(resp)
+		return
+	}
+	c := &txn.Command{
+		Kind: txn.Init, Name: *req.TransactionalID, Producer: txn.None, TimeoutMs: req.TransactionTimeoutMillis, Most: n.cfg.MaxTransactionalIDs,
+	}
+	if req.Version >= 3 && req.ProducerID >= 0 {
+		c.Producer = txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+	}
+	n.transact(r, c, req.Version >= 4, func(res txn.Result) {
+		if resp.ErrorCode = code(res.Err); res.Err == nil {
+			resp.ProducerID, resp.ProducerEpoch = res.Producer.ID, res.Producer.Epoch
+		}
+		if code(res.Err) == kerr.PolicyViolation.Code {
+			n.event(Event{Kind: EventCreationRefused, Text: res.Err.Error()})
+		}
 		r.reply(resp)
 	})
 }

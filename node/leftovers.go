@@ -88,8 +88,15 @@ func (n *Node) leftOfWork() (string, int) {
 }
 
 // lasting is how many deadlines there are at most that no client has a part in: the next look at the offsets of each coordinator,
-// and at the transactional ids of each.
-func (n *Node) lasting() int { return len(n.coordinators) + len(n.transactions) }
+// and at the transactional ids of each. What is open of a transaction whose client is gone ends at its time-out.
+func (n *Node) lasting() int {
+	most := len(n.coordinators) + len(n.transactions)
+	//det:ok a sum has no order
+	for _, m := range n.transactions {
+		most += len(m.live)
+	}
+	return most
+}
 
 func (n *Node) leftOfGroups() (string, int) {
 	known, waits := 0, 0
@@ -169,10 +176,7 @@ func (g *group) leftovers() (string, int) {
 		}
 	case *txnCoordinator:
 		if left == 0 {
-			what, left = firstOf([]leftover{
-				{"fetches that wait", m.parked.Len()},
-				{"transactions that nobody ends", len(m.live)},
-			})
+			what, left = "fetches that wait", m.parked.Len()
 		}
 	case *catalog:
 	default:

@@ -9,8 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"chronik/kafka"
 )
 
 // This file holds what clients stumbled over with brokers that weren't Kafka, where no other test is
@@ -103,33 +101,5 @@ func TestControllerCreatesTopicsByDefaults(t *testing.T) {
 	out := o.ask(req).(*kmsg.CreateTopicsResponse).Topics[0]
 	if out.ErrorCode != 0 || out.NumPartitions != 3 || out.ReplicationFactor != 1 || len(out.Configs) == 0 {
 		t.Errorf("%+v", out)
-	}
-}
-
-// Transactions are not served, and every request for one is told so in words that aren't retried.
-func TestTransactionsAreRefused(t *testing.T) {
-	o := newGroups(t, nil)
-	id := "tx"
-	init := kmsg.NewPtrInitProducerIDRequest()
-	init.Version, init.TransactionalID, init.TransactionTimeoutMillis = 4, &id, 1000
-	if r := o.do(init).(*kmsg.InitProducerIDResponse); r.ErrorCode != kerr.TransactionalIDAuthorizationFailed.Code || r.ProducerID != -1 {
-		t.Errorf("%+v", r)
-	}
-	for version := int16(1); version <= 6; version++ {
-		find := kmsg.NewPtrFindCoordinatorRequest()
-		find.Version, find.CoordinatorKey, find.CoordinatorKeys, find.CoordinatorType = version, id, []string{id}, 1
-		r := o.do(find).(*kmsg.FindCoordinatorResponse)
-		c := r.ErrorCode
-		if version >= 4 {
-			c = r.Coordinators[0].ErrorCode
-		}
-		if err := kerr.ErrorForCode(c); err == nil || kerr.IsRetriable(err) {
-			t.Errorf("v%d: %s", version, kafka.CodeName(c))
-		}
-	}
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.Version = 3
-	if r := o.do(req).(*kmsg.ApiVersionsResponse); len(r.FinalizedFeatures) > 0 || len(r.SupportedFeatures) > 0 {
-		t.Errorf("features: %+v", r)
 	}
 }

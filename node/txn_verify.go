@@ -72,10 +72,12 @@ func (q *join) ask() {
 		q.finish(kerr.CoordinatorNotAvailable)
 		return
 	}
-	leader := BrokerID(-1)
-	if meta := n.transactionsPartition(q.id); meta != nil {
-		leader, _ = n.leaderOf(meta)
+	meta := n.transactionsPartition(q.id)
+	if meta == nil { // nobody has a transactional id, as far as is known here
+		q.finish(kerr.CoordinatorNotAvailable)
+		return
 	}
+	leader, _ := n.leaderOf(meta)
 	wait := joinRetry
 	if p := n.peer(leader); p != nil {
 		wait = joinRepeat

@@ -235,7 +235,7 @@ var askAnswers = map[plan.AskKind]string{
 	"Produce/too-large":     "MESSAGE_TOO_LARGE",
 	"Produce/corrupt":       "CORRUPT_MESSAGE",
 	"Produce/bad-acks":      "INVALID_REQUIRED_ACKS",
-	"Produce/transactional": "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+	"Produce/transactional": "TRANSACTIONAL_ID_AUTHORIZATION_FAILED INVALID_PRODUCER_ID_MAPPING",
 	"Produce/old-format":    "INVALID_RECORD",
 	"Produce/old-zstd":      "UNSUPPORTED_COMPRESSION_TYPE",
 	"Produce/no-key":        "INVALID_RECORD",
@@ -276,7 +276,7 @@ var askAnswers = map[plan.AskKind]string{
 	"DeleteRecords/brokers-own":   "INVALID_TOPIC_EXCEPTION",
 
 	"InitProducerID/odd":           "INVALID_REQUEST",
-	"InitProducerID/transactional": "TRANSACTIONAL_ID_AUTHORIZATION_FAILED INVALID_REQUEST",
+	"InitProducerID/transactional": "OK INVALID_REQUEST CONCURRENT_TRANSACTIONS POLICY_VIOLATION",
 	"InitProducerID/next":          "OK",
 
 	"OffsetCommit/simple": "OK",

@@ -76,8 +76,7 @@ func TestEveryError(t *testing.T) {
 		}
 	}
 	names, notAnswered := map[string]string{}, []string{
-		"STALE_BROKER_EPOCH",                               // a broker's own registration, which no client can ask for
-		"CONCURRENT_TRANSACTIONS", "TRANSACTION_ABORTABLE", // of TxnOffsetCommit, which isn't served yet
+		"STALE_BROKER_EPOCH", // a broker's own registration, which no client can ask for
 	}
 	for code := int16(-1); code < 200; code++ {
 		if e := kerr.TypedErrorForCode(code); e != nil {

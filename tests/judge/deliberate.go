@@ -9,11 +9,10 @@ type difference struct{ says, why string }
 const (
 	noPartitions = "a topic without partitions is answered as it was asked, and not left out"
 	damage       = "CORRUPT_MESSAGE has clients send again, as for any damage on the way; Kafka has them give the records up"
-	transactions = "transactions are not served"
 	unnamed      = "Kafka answers UNKNOWN_SERVER_ERROR, which says nothing; clients give the batch up either way"
 	again        = "Kafka tells the time of the first attempt, though the topic's times are its clients'"
 	bounds       = "where the partition ends is told with the error"
-	isolation    = "without transactions all levels are the same"
+	isolation    = "a level that there isn't is read as read_uncommitted"
 	emptyGroup   = "the empty group is refused everywhere; Kafka takes it where it did before KIP-289"
 	upgrade      = "a group changes its protocol while it is empty"
 )
