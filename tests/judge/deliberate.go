@@ -49,7 +49,7 @@ var deliberate = map[string]difference{
 	},
 	"produce: transactional without a producer": {
 		`{Topics=[{Topic="p" TopicID=none Partitions=[{Partition=0 ErrorCode=INVALID_RECORD BaseOffset=-1 LogAppendTime=-1 ErrorRecords=[]}]}]}`,
-		transactions,
+		"no producer has written it, so no transactional id would help",
 	},
 	"produce: codec 5": {
 		`{Topics=[{Topic="p" TopicID=none Partitions=[{Partition=0 ErrorCode=INVALID_RECORD BaseOffset=-1 LogAppendTime=-1 ErrorRecords=[]}]}]}`,
@@ -68,8 +68,8 @@ var deliberate = map[string]difference{
 		unnamed,
 	},
 	"produce: a transactional id, plain batch": {
-		`{Topics=[{Topic="p-odd" TopicID=none Partitions=[{Partition=0 ErrorCode=INVALID_TXN_STATE BaseOffset=-1 LogAppendTime=-1 ErrorRecords=[]}]}]}`,
-		transactions,
+		`{Topics=[{Topic="p-odd" TopicID=none Partitions=[{Partition=0 ErrorCode=ok BaseOffset=0 LogAppendTime=-1 LogStartOffset=0 ErrorRecords=[]}]}]}`,
+		"what Kafka took before it was refused here",
 	},
 	"idempotence: the same again": {
 		`{Topics=[{Topic="i" TopicID=none Partitions=[{Partition=0 ErrorCode=ok BaseOffset=2 LogAppendTime=-1 LogStartOffset=0 ErrorRecords=[]}]}]}`,
@@ -86,10 +86,6 @@ var deliberate = map[string]difference{
 	"idempotence: no epoch": {
 		`{Topics=[{Topic="i-odd" TopicID=none Partitions=[{Partition=0 ErrorCode=INVALID_RECORD BaseOffset=-1 LogAppendTime=-1 ErrorRecords=[]}]}]}`,
 		"a producer without an epoch can't be fenced; no client sends it",
-	},
-	"idempotence: transactional, no transaction": {
-		`{Topics=[{Topic="i" TopicID=none Partitions=[{Partition=0 ErrorCode=INVALID_TXN_STATE BaseOffset=-1 LogAppendTime=-1 ErrorRecords=[]}]}]}`,
-		transactions,
 	},
 	"idempotence: id and epoch": {
 		`{ErrorCode=ok ProducerID=there ProducerEpoch=6}`,
