@@ -58,7 +58,7 @@ var shown = map[string]string{
 	"ProducerID": "producer=", "ProducerEpoch": "epoch=", "Group": "", "Generation": "generation=", "MemberID": "member", "MemberEpoch": "epoch=",
 	"SubscribedTopicNames": "topics", "Protocol": "protocol", "CoordinatorKey": "", "CoordinatorKeys": "", "NodeID": "broker=",
 	"BrokerID": "broker=", "ControllerID": "controller=", "MaxWaitMillis": "wait", "MinBytes": "min", "TimeoutMillis": "timeout",
-	"ErrorMessage": "",
+	"ErrorMessage": "", "TransactionID": "of", "TransactionalID": "", "Commit": "commit", "State": "", "TransactionState": "",
 }
 
 // unshown are parts of messages that say nothing.

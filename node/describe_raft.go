@@ -10,6 +10,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"chronik/kafka"
+	"chronik/node/txn"
 )
 
 // peerLine says where a message comes from or goes to, unless it is raft's and says it itself.
@@ -117,6 +118,38 @@ func (r *reader) describeSnapshotItem(item byte) text {
 			return fmt.Sprintf("checkpoint g%d i%d bytes %d+%d", g, index, offset, len(piece))
 		}
 	}
+	return r.describeTxnItem(item)
+}
+
+func (r *reader) describeTxnItem(item byte) text {
+	switch item {
+	case itemMarker:
+		from, g, producer, epoch, _, number, commit := r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint(), r.byte()
+		what := "abort"
+		if commit != 0 {
+			what = "commit"
+		}
+		return func() string {
+			return fmt.Sprintf("marker for g%d: %s producer %d epoch %d, decision i%d of g%d", g, what, producer, epoch, number, from)
+		}
+	case itemMarked:
+		from, g, number, c := r.uvarint(), r.uvarint(), r.uvarint(), r.code()
+		return func() string {
+			return fmt.Sprintf("marker in g%d, of decision i%d of g%d: %s", g, number, from, kafka.CodeName(c))
+		}
+	case itemJoin:
+		number, id, producer, epoch, g, add := r.uvarint(), string(r.bytes()), r.uvarint(), r.uvarint(), r.uvarint(), r.byte()
+		what := "is"
+		if add != 0 {
+			what = "let"
+		}
+		return func() string {
+			return fmt.Sprintf("question %d: %s g%d in the transaction of %s, producer %d epoch %d", number, what, g, id, producer, epoch)
+		}
+	case itemJoined:
+		number, c := r.uvarint(), r.code()
+		return func() string { return fmt.Sprintf("answer to question %d: %s", number, kafka.CodeName(c)) }
+	}
 	r.fail()
 	return nil
 }
@@ -211,6 +244,10 @@ func describeData(b []byte) string {
 		return "nothing"
 	case b[0] == '{':
 		return describeCommand(b)
+	case b[0] == txn.Version:
+		if c, err := txn.Parse(b); err == nil {
+			return c.String()
+		}
 	case b[0] == 0:
 		if batch, err := kafka.ParseBatch(b); err == nil && batch.Size() == len(b) {
 			return describeBatch(&batch, len(b))

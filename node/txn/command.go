@@ -56,12 +56,39 @@ var None = Producer{-1, -1}
 
 func (p Producer) String() string { return fmt.Sprintf("%d/%d", p.ID, p.Epoch) }
 
-const (
-	commandVersion = 1
+// Version is the first byte of a command.
+const Version = 1
 
+const (
 	flagCommit = 1
 	flagV2     = 2
 )
+
+var kindNames = []string{"?", "Init", "Add", "End", "Timeout", "Complete", "Expire"}
+
+// String tells a command, for people.
+func (c *Command) String() string {
+	s := fmt.Sprintf("%s %s", kindNames[c.Kind], c.Name)
+	if c.Producer != None {
+		s += fmt.Sprintf(" producer %v", c.Producer)
+	}
+	if c.Fresh >= 0 {
+		s += fmt.Sprintf(" fresh id %d", c.Fresh)
+	}
+	if len(c.Groups) > 0 {
+		s += fmt.Sprintf(" groups %d", c.Groups)
+	}
+	switch {
+	case c.Kind == End && c.Commit:
+		s += " commit"
+	case c.Kind == End:
+		s += " abort"
+	}
+	if c.Number > 0 {
+		s += fmt.Sprintf(", i%d has its markers", c.Number)
+	}
+	return s
+}
 
 var errCommand = errors.New("malformed command for a coordinator of transactions")
 
@@ -70,7 +97,7 @@ var errCommand = errors.New("malformed command for a coordinator of transactions
 //	version, kind u8; name (length uvarint, bytes); producer id, epoch, fresh id, time (varints); time-out, most (uvarints);
 //	flags u8; number, of (uvarints); number of groups and groups (uvarints)
 func (c *Command) Append(b []byte) []byte {
-	b = append(b, commandVersion, byte(c.Kind))
+	b = append(b, Version, byte(c.Kind))
 	b = appendString(b, c.Name)
 	b = appendProducer(b, c.Producer)
 	b = binary.AppendVarint(b, c.Fresh)
@@ -93,8 +120,8 @@ func (c *Command) Append(b []byte) []byte {
 // Parse is the inverse of Append. What it refuses a later release has written, or nobody has.
 func Parse(b []byte) (*Command, error) {
 	r := reader{b: b}
-	if v := r.byte(); v != commandVersion {
-		return nil, fmt.Errorf("%w: version %d, this broker knows %d", errCommand, v, commandVersion)
+	if v := r.byte(); v != Version {
+		return nil, fmt.Errorf("%w: version %d, this broker knows %d", errCommand, v, Version)
 	}
 	c := &Command{Kind: Kind(r.byte()), Name: r.string(), Producer: r.producer(), Fresh: r.varint(), At: r.varint()}
 	c.TimeoutMs, c.Most = int32(r.upTo(1<<31-1)), int(r.upTo(1<<31-1))
