@@ -236,6 +236,7 @@ type model struct {
 	numbers map[int64]uint64
 	next    map[int64]int32 // sequence
 	open    map[int64]int64
+	start   int64
 }
 
 type modelRecord struct {
@@ -249,7 +250,7 @@ func (m *model) stable() int64 {
 	for _, first := range m.open {
 		stable = min(stable, first)
 	}
-	return stable
+	return max(stable, m.start)
 }
 
 func (m *model) end(producer int64, commit bool) {
@@ -272,7 +273,11 @@ func TestTransactionsAgainstAModel(t *testing.T) {
 		var states [][]byte
 		taken, number := uint64(0), uint64(0)
 		for range rapid.IntRange(1, 120).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 9).Draw(rt, "what") {
+			switch rapid.IntRange(0, 10).Draw(rt, "what") {
+			case 10: // the log's start moves
+				m.start = rapid.Int64Range(m.start, int64(len(m.records))).Draw(rt, "start")
+				l.index++
+				l.apply(l.index, 1, logStartCommand(m.start), 0)
 			case 0, 1, 2, 3:
 				m.batch(rt, l)
 			case 4, 5, 6:
@@ -404,7 +409,7 @@ func (m *model) agrees(t *rapid.T, l *ledger) {
 	for offset, r := range m.records {
 		a, ok := l.abortedAt(r.producer, int64(offset))
 		switch {
-		case r.state == 3:
+		case r.state == 3 || int64(offset) < m.start:
 		case ok != (r.state == 2):
 			t.Fatalf("the record at offset %d is aborted: %v, want %v", offset, ok, r.state == 2)
 		case ok && a.first != r.first:
