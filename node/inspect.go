@@ -40,6 +40,7 @@ type View struct {
 	HotFirst      uint64 // entries from here on are in memory
 	Offers        bool   // followers are offered a checkpoint
 	HighWatermark int64  // partitions: next offset to be given; -1 for group 0
+	LastStable    int64  // partitions: first offset of the oldest open transaction, else the high watermark; -1 for group 0
 	LogStart      int64  // partitions: first offset that can be read; -1 for group 0
 	Topic         string // partitions
 	Partition     int32
@@ -77,12 +78,12 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	v := View{
 		Group: id, Self: g.self, Closed: g.closed, Term: g.term, Vote: g.vote, Lead: brokerOf(g.lead), Role: roleOf(g.role),
 		FirstIndex: st.First, LastIndex: st.Last, Commit: g.commit, Applied: g.applied,
-		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), Offers: g.outgoing != nil, HighWatermark: -1, LogStart: -1,
+		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), Offers: g.outgoing != nil, HighWatermark: -1, LastStable: -1, LogStart: -1,
 		Replicas: g.peers, ConfIndex: g.confIndex, Begins: g.begins,
 		Voters: g.conf.GetVoters(), Outgoing: g.conf.GetVotersOutgoing(), Learners: g.conf.GetLearners(),
 	}
 	if p := n.partitions[id]; p != nil {
-		v.HighWatermark, v.LogStart = p.highWatermark, p.logStart()
+		v.HighWatermark, v.LastStable, v.LogStart = p.highWatermark, p.lastStable(), p.logStart()
 		v.Topic, v.Partition = p.meta.Topic.Name, p.meta.Index
 	}
 	return v, true
@@ -119,7 +120,7 @@ func (n *Node) StateOf(id GroupID) []byte {
 		return nil
 	}
 	if p := n.partitions[id]; p != nil {
-		return p.producers.appendTo(p.appendHead(nil)) // the spans differ from replica to replica
+		return p.appendAborted(p.producers.appendTo(p.appendHead(nil)), p.start) // the spans differ from replica to replica
 	}
 	return g.machine.state(0)
 }
