@@ -37,7 +37,7 @@ func kcatClient(ctx context.Context, b *bench) (*client, error) {
 		return nil, fmt.Errorf("kcat -V says %q", out)
 	}
 	k := kcat{b}
-	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer}, nil
+	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer, transactions: k.transactions, txnTopics: 1}, nil
 }
 
 func (k kcat) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -72,6 +72,24 @@ func (k kcat) roundtrip(ctx context.Context, topic, codec string) error {
 		return fmt.Errorf("%d of %d records came", len(seen), roundtripRecords)
 	}
 	return nil
+}
+
+// transactions writes in one transaction, which kcat commits when there is nothing more to write.
+func (k kcat) transactions(ctx context.Context, topic, _ string) error {
+	var lines strings.Builder
+	for i := range txnRecords {
+		fmt.Fprintf(&lines, "c-%d\n", i)
+	}
+	write := k.command(ctx, "-P", "-t", topic, "-X", "transactional.id="+topic)
+	write.Stdin = strings.NewReader(lines.String())
+	if _, err := call(write); err != nil {
+		return err
+	}
+	out, err := call(k.command(ctx, "-C", "-t", topic, "-e", "-q", "-o", "beginning", "-X", "isolation.level=read_committed"))
+	if n := strings.Count(out, "c-"); err == nil && n != txnRecords {
+		err = fmt.Errorf("%d of %d records came", n, txnRecords)
+	}
+	return err
 }
 
 // admin is what kcat has of it: it lists brokers, topics and offsets, and a topic appears by itself.

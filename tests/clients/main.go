@@ -4,7 +4,7 @@
 // clients that people have against it, each in its own language, and prints a table client x feature.
 //
 // For each client it writes and reads back records with every codec (none to zstd), administers a topic
-// (admin), and lets two members share a consumer group while a writer writes (group); the broker that
+// (admin), writes transactions and copies what they committed with its offsets (txn), and lets two members share a consumer group while a writer writes (group); the broker that
 // coordinates the group and leads some of its partitions is killed with SIGKILL and brought back
 // (SIGKILL); then one member leaves, the other has to have everything that was acknowledged, and a third
 // has to go on exactly where it left off (resume). KIP-848 is all of group, SIGKILL and resume with the
@@ -131,6 +131,7 @@ func (b *bench) runRow(ctx context.Context, r row, features string, t *table) {
 		b.test(ctx, t, r, codec, features, func(ctx context.Context) error { return b.roundtrip(ctx, c, b.topic(r, codec), codec) })
 	}
 	b.test(ctx, t, r, "admin", features, func(ctx context.Context) error { return c.admin(ctx, b.topic(r, "admin")) })
+	b.test(ctx, t, r, "txn", features, func(ctx context.Context) error { return b.transactions(ctx, c, b.topic(r, "txn")) })
 	b.groupTests(ctx, t, r, c, features)
 }
 

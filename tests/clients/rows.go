@@ -22,8 +22,10 @@ type row struct {
 
 var (
 	classicOnly = map[string]string{kip848: "the client has the classic group protocol only"}
+	old         = map[string]string{kip848: classicOnly[kip848], "txn": "the client has no transactions"}
+	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed"}
 	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again"}
-	kcatAdmin   = map[string]string{"admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
+	kcatNotes   = map[string]string{"txn": "kcat writes all that it gets in one transaction, and can't commit offsets in it", "admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
 )
 
 // client is how one client is made to do what the matrix asks. Most have a program of the matrix in
@@ -35,24 +37,27 @@ type client struct {
 	member     func(name, topic, group, protocol string) (*process, error) // protocol: classic or consumer (KIP-848)
 	writer     func(name, topic, prefix string) (*process, error)
 	afterwards func(ctx context.Context, group string) error // what else can be done with a group that is left; may be nil
+
+	transactions func(ctx context.Context, topic, copied string) error // nil: see row.lacks
+	txnTopics    int                                                   // how many of the two topics are judged: 1 if it can't commit offsets in a transaction
 }
 
 func rows() []row {
 	return []row{
 		{"franz-go", goClient("franzgo", "github.com/twmb/franz-go"), nil, nil},
 		{"sarama", goClient("sarama", "github.com/IBM/sarama"), classicOnly, nil},
-		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go"), classicOnly, noLeader},
-		{"librdkafka: kcat", kcatClient, classicOnly, kcatAdmin},
+		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go"), old, noLeader},
+		{"librdkafka: kcat", kcatClient, classicOnly, kcatNotes},
 		{"librdkafka: confluent-kafka", pythonClient("confluent", "confluent.py"), nil, nil},
-		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py"), classicOnly, nil},
+		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py"), old, nil},
 		{"kafka-python 3", pythonClient("kafka_python3", "kafka_python.py"), classicOnly, nil},
 		{"Java", javaClient, nil, nil},
 		{"kafkajs", jsClient, classicOnly, nil},
-		{"Kafka's tools", toolsClient, nil, nil},
+		{"Kafka's tools", toolsClient, nil, toolsNotes},
 	}
 }
 
-// fromProgram makes a client of a program that knows the commands roundtrip, admin, member and writer.
+// fromProgram makes a client of a program that knows the commands roundtrip, admin, txn, member and writer.
 func (b *bench) fromProgram(version string, program ...string) *client {
 	command := func(ctx context.Context, args ...string) *exec.Cmd {
 		args = append(program[1:len(program):len(program)], args...)
@@ -62,13 +67,18 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 	}
 	background := context.Background()
 	return &client{
-		version: version,
+		version:   version,
+		txnTopics: 2,
 		roundtrip: func(ctx context.Context, topic, codec string) error {
 			_, err := call(command(ctx, "roundtrip", topic, codec))
 			return err
 		},
 		admin: func(ctx context.Context, topic string) error {
 			_, err := call(command(ctx, "admin", topic))
+			return err
+		},
+		transactions: func(ctx context.Context, topic, copied string) error {
+			_, err := call(command(ctx, "txn", topic, copied))
 			return err
 		},
 		member: func(name, topic, group, protocol string) (*process, error) {

@@ -26,7 +26,7 @@ func toolsClient(ctx context.Context, b *bench) (*client, error) {
 		return nil, err
 	}
 	t := tools{b, classpath}
-	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards}, nil
+	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards, transactions: t.transactions}, nil
 }
 
 const (
@@ -45,6 +45,7 @@ const (
 	quorumTool       = "org.apache.kafka.tools.MetadataQuorumCommand"
 	verifiableWriter = "org.apache.kafka.tools.VerifiableProducer"
 	verifiableReader = "org.apache.kafka.tools.VerifiableConsumer"
+	transactionsTool = "org.apache.kafka.tools.TransactionsCommand"
 )
 
 // evenly is a partitioner. The default one stays with a partition for a whole batch, and may leave another one empty.
@@ -141,6 +142,31 @@ func (t tools) admin(ctx context.Context, topic string) error {
 		{topicsTool, []string{"--delete", "--topic", topic}, nil},
 	} {
 		if err := t.run(ctx, s.class, s.args, s.want...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transactions writes transactions of a tenth of a second, reads them, and looks for what hangs.
+func (t tools) transactions(ctx context.Context, _, perf string) error {
+	if err := t.run(ctx, perfTest, []string{
+		"--topic", perf, "--num-records", "2000", "--record-size", "100", "--throughput", "2000",
+		"--transactional-id", perf, "--transaction-duration-ms", "100",
+	}, "2000 records sent"); err != nil {
+		return err
+	}
+	out, err := call(t.command(ctx, consoleConsumer, "--topic", perf, "--from-beginning", "--isolation-level", "read_committed", "--max-messages", "2000"))
+	if n := strings.Count(out, "\n"); err != nil || n < 2000 {
+		return fmt.Errorf("reading 2000 committed records: %d lines, %w", n, err)
+	}
+	for _, s := range []struct{ args, want []string }{
+		{[]string{"list"}, []string{perf, "CompleteCommit"}},
+		{[]string{"describe", "--transactional-id", perf}, []string{"CompleteCommit"}},
+		{[]string{"describe-producers", "--topic", perf, "--partition", "0"}, []string{"None"}},
+		{[]string{"find-hanging", "--broker-id", "1"}, nil},
+	} {
+		if err := t.run(ctx, transactionsTool, s.args, s.want...); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ class Client {
     switch (args[0]) {
       case "roundtrip" -> roundtrip(args[1], args[2]);
       case "admin" -> admin(args[1]);
+      case "txn" -> transactions(args[1], args[2]);
       case "member" -> member(args[1], args[2], args[3]);
       case "writer" -> writer(args[1], args[2]);
       default -> throw new IllegalArgumentException(args[0]);
@@ -105,6 +106,37 @@ class Client {
       admin.describeFeatures().featureMetadata().get();
       admin.deleteTopics(List.of(name)).all().get();
       expect("topics after deletion", () -> admin.listTopics().names().get().contains(name), false);
+    }
+  }
+
+  static final int TXN_RECORDS = 100;
+
+  /** Commits some records and aborts others, and then copies what was committed. */
+  static void transactions(String topic, String copied) throws Exception {
+    try (Producer<String, String> p = producer("transactional.id", topic)) {
+      p.initTransactions();
+      for (int i = 0; i < 10; i++) {
+        for (String prefix : List.of("a", "c")) {
+          p.beginTransaction();
+          for (int j = 0; j < TXN_RECORDS / 10; j++) p.send(new ProducerRecord<>(topic, prefix + "-" + (10 * i + j)));
+          if (prefix.equals("c")) p.commitTransaction();
+          else p.abortTransaction();
+        }
+      }
+    }
+    try (Consumer<String, String> c = consumer("group.id", copied, "enable.auto.commit", false, "auto.offset.reset", "earliest", "isolation.level", "read_committed");
+        Producer<String, String> p = producer("transactional.id", copied)) {
+      p.initTransactions();
+      c.subscribe(List.of(topic));
+      for (int done = 0; done < TXN_RECORDS; ) {
+        ConsumerRecords<String, String> records = c.poll(Duration.ofMillis(200));
+        if (records.isEmpty()) continue;
+        p.beginTransaction();
+        for (ConsumerRecord<String, String> r : records) p.send(new ProducerRecord<>(copied, r.value()));
+        p.sendOffsetsToTransaction(records.nextOffsets(), c.groupMetadata());
+        p.commitTransaction();
+        done += records.count();
+      }
     }
   }
 

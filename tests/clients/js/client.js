@@ -80,6 +80,46 @@ async function admin(topic) {
   await admin.disconnect()
 }
 
+const TXN_RECORDS = 100
+
+// transactions commits some records and aborts others, and then copies what was committed.
+async function transactions(topic, copied) {
+  const producer = kafka.producer({ transactionalId: topic, maxInFlightRequests: 1, idempotent: true })
+  await producer.connect()
+  for (let i = 0; i < 10; i++) {
+    for (const prefix of ['a', 'c']) {
+      const txn = await producer.transaction()
+      await txn.send({ topic, messages: [...Array(TXN_RECORDS / 10).keys()].map(j => ({ value: `${prefix}-${10 * i + j}` })) })
+      await (prefix === 'c' ? txn.commit() : txn.abort())
+    }
+  }
+  await producer.disconnect()
+  const copier = kafka.producer({ transactionalId: copied, maxInFlightRequests: 1, idempotent: true })
+  await copier.connect()
+  const consumer = kafka.consumer({ groupId: copied, readUncommitted: false })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  let done = 0
+  await new Promise((resolve, reject) => {
+    consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ partition, message }) => {
+        try {
+          const txn = await copier.transaction()
+          await txn.send({ topic: copied, messages: [{ value: message.value }] })
+          await txn.sendOffsets({ consumerGroupId: copied, topics: [{ topic, partitions: [{ partition, offset: `${Number(message.offset) + 1}` }] }] })
+          await txn.commit()
+          if (++done === TXN_RECORDS) resolve()
+        } catch (err) {
+          reject(err)
+        }
+      },
+    })
+  })
+  await consumer.disconnect()
+  await copier.disconnect()
+}
+
 async function member(topic, group) {
   const consumer = kafka.consumer({ groupId: group, sessionTimeout: 10000, heartbeatInterval: 1000 })
   consumer.on(consumer.events.GROUP_JOIN, e => console.log('assigned', (e.payload.memberAssignment[topic] || []).join(',')))
@@ -109,7 +149,7 @@ async function writer(topic, prefix) {
 }
 
 const [command, ...args] = process.argv.slice(2)
-;({ roundtrip, admin, member, writer })[command](...args).then(
+;({ roundtrip, admin, txn: transactions, member, writer })[command](...args).then(
   () => process.exit(0),
   err => {
     console.error(err)

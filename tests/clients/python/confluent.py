@@ -91,6 +91,43 @@ def admin(topic):
     expect("topics after deletion", lambda: topic in client.list_topics(timeout=20).topics, False)
 
 
+TXN_RECORDS = 100
+
+
+def transactions(topic, copied):
+    """Commits some records and aborts others, and then copies what was committed."""
+    producer = Producer({**BASE, "transactional.id": topic})
+    producer.init_transactions(30)
+    for i in range(10):
+        for prefix in "ac":
+            producer.begin_transaction()
+            for j in range(TXN_RECORDS // 10):
+                producer.produce(topic, value=f"{prefix}-{10 * i + j}", on_delivery=delivered)
+            if prefix == "c":
+                producer.commit_transaction(30)
+            else:
+                producer.flush(30)
+                producer.abort_transaction(30)
+    consumer = Consumer({**BASE, "group.id": copied, "enable.auto.commit": False, "auto.offset.reset": "earliest", "isolation.level": "read_committed"})
+    consumer.subscribe([topic])
+    producer = Producer({**BASE, "transactional.id": copied})
+    producer.init_transactions(30)
+    done = 0
+    while done < TXN_RECORDS:
+        records = consumer.consume(30, 5)
+        if not records:
+            continue
+        producer.begin_transaction()
+        for record in records:
+            if record.error():
+                raise SystemExit(record.error())
+            producer.produce(copied, value=record.value(), on_delivery=delivered)
+        producer.send_offsets_to_transaction(consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), 30)
+        producer.commit_transaction(30)
+        done += len(records)
+    consumer.close()
+
+
 def member(topic, group, protocol):
     mine = set()
 
@@ -130,4 +167,4 @@ def writer(topic, prefix):
 
 
 signal.signal(signal.SIGTERM, stop)
-{"roundtrip": roundtrip, "admin": admin, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])
+{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])

@@ -8,6 +8,7 @@ import time
 
 import kafka
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 
 BROKERS = os.environ["BOOTSTRAP"].split(",")
@@ -93,6 +94,44 @@ class Listener(kafka.ConsumerRebalanceListener):
         print("assigned", ",".join(str(p.partition) for p in assigned), flush=True)
 
 
+TXN_RECORDS = 100
+
+
+def transactions(topic, copied):
+    """Commits some records and aborts others, and then copies what was committed."""
+    producer = KafkaProducer(bootstrap_servers=BROKERS, transactional_id=topic)
+    producer.init_transactions()
+    for i in range(10):
+        for prefix in "ac":
+            producer.begin_transaction()
+            for future in [producer.send(topic, value=f"{prefix}-{10 * i + j}".encode()) for j in range(TXN_RECORDS // 10)]:
+                future.get(30)
+            if prefix == "c":
+                producer.commit_transaction()
+            else:
+                producer.abort_transaction()
+    producer.close()
+    consumer = KafkaConsumer(
+        topic, bootstrap_servers=BROKERS, group_id=copied, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    producer = KafkaProducer(bootstrap_servers=BROKERS, transactional_id=copied)
+    producer.init_transactions()
+    done = 0
+    while done < TXN_RECORDS:
+        batches = consumer.poll(timeout_ms=1000, max_records=30)
+        if not batches:
+            continue
+        producer.begin_transaction()
+        for record in [r for records in batches.values() for r in records]:
+            producer.send(copied, value=record.value).get(30)
+            done += 1
+        offsets = {p: OffsetAndMetadata(consumer.position(p), "", -1) for p in batches}
+        producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata() if hasattr(consumer, "consumer_group_metadata") else copied)
+        producer.commit_transaction()
+    consumer.close()
+    producer.close()
+
+
 def member(topic, group, _):
     consumer = KafkaConsumer(bootstrap_servers=BROKERS, group_id=group, auto_offset_reset="earliest", auto_commit_interval_ms=1000)
     consumer.subscribe([topic], listener=Listener())
@@ -121,4 +160,4 @@ def writer(topic, prefix):
 
 
 signal.signal(signal.SIGTERM, stop)
-{"roundtrip": roundtrip, "admin": admin, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])
+{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])

@@ -30,6 +30,8 @@ func main() {
 		err = roundtrip(ctx, arg[1], arg[2])
 	case "admin":
 		err = admin(ctx, arg[1])
+	case "txn":
+		err = transactions(ctx, arg[1], arg[2])
 	case "member":
 		err = member(ctx, arg[1], arg[2], arg[3])
 	case "writer":
@@ -153,6 +155,66 @@ func expectConfig(ctx context.Context, adm *kadm.Client, topic, want string) err
 		}
 	}
 	return fmt.Errorf("retention.ms is not %s: %+v", want, described)
+}
+
+const txnRecords = 100
+
+// transactions commits some records and aborts others, and then copies what was committed.
+func transactions(ctx context.Context, topic, copied string) error {
+	cl, err := kgo.NewClient(brokers, kgo.TransactionalID(topic), kgo.DefaultProduceTopic(topic))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for i := range 10 {
+		for _, prefix := range []string{"a", "c"} {
+			if err := cl.BeginTransaction(); err != nil {
+				return err
+			}
+			for j := range txnRecords / 10 {
+				if err := cl.ProduceSync(ctx, kgo.StringRecord(fmt.Sprintf("%s-%d", prefix, 10*i+j))).FirstErr(); err != nil {
+					return err
+				}
+			}
+			if err := cl.EndTransaction(ctx, kgo.TransactionEndTry(prefix == "c")); err != nil {
+				return err
+			}
+		}
+	}
+	return copyAll(ctx, topic, copied)
+}
+
+func copyAll(ctx context.Context, topic, copied string) error {
+	s, err := kgo.NewGroupTransactSession(brokers, kgo.TransactionalID(copied), kgo.DefaultProduceTopic(copied),
+		kgo.ConsumerGroup(copied), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for n := 0; n < txnRecords; {
+		fetches := s.PollRecords(ctx, 30)
+		if err := fetches.Err(); err != nil {
+			return err
+		}
+		if err := s.Begin(); err != nil {
+			return err
+		}
+		var records []*kgo.Record
+		for _, r := range fetches.Records() {
+			records = append(records, &kgo.Record{Value: r.Value})
+		}
+		if err := s.ProduceSync(ctx, records...).FirstErr(); err != nil {
+			return err
+		}
+		committed, err := s.End(ctx, kgo.TryCommit)
+		if err != nil {
+			return err
+		}
+		if committed {
+			n += len(records)
+		}
+	}
+	return nil
 }
 
 func member(ctx context.Context, topic, group, protocol string) error {

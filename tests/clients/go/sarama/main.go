@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ func main() {
 		err = roundtrip(arg[1], arg[2])
 	case "admin":
 		err = admin(arg[1])
+	case "txn":
+		err = transactions(ctx, arg[1], arg[2])
 	case "member":
 		err = member(ctx, arg[1], arg[2])
 	case "writer":
@@ -204,6 +207,116 @@ func expectConfig(adm sarama.ClusterAdmin, topic, want string) error {
 		return fmt.Errorf("retention.ms is not %s: %+v, %w", want, entries, err)
 	}
 	return nil
+}
+
+const txnRecords = 100
+
+func transactional(id string) (sarama.SyncProducer, error) {
+	c := config()
+	c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1
+	c.Producer.Transaction.ID = id
+	return sarama.NewSyncProducer(brokers, c)
+}
+
+// transactions commits some records and aborts others, and then copies what was committed.
+func transactions(ctx context.Context, topic, copied string) error {
+	p, err := transactional(topic)
+	if err != nil {
+		return err
+	}
+	for i := range 10 {
+		for _, prefix := range []string{"a", "c"} {
+			if err := p.BeginTxn(); err != nil {
+				return err
+			}
+			for j := range txnRecords / 10 {
+				value := fmt.Sprintf("%s-%d", prefix, 10*i+j)
+				if _, _, err := p.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder(value)}); err != nil {
+					return err
+				}
+			}
+			end := p.AbortTxn
+			if prefix == "c" {
+				end = p.CommitTxn
+			}
+			if err := end(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.Close(); err != nil {
+		return err
+	}
+	return copyAll(ctx, topic, copied)
+}
+
+func copyAll(ctx context.Context, topic, copied string) error {
+	c := config()
+	c.Consumer.IsolationLevel = sarama.ReadCommitted
+	c.Consumer.Offsets.AutoCommit.Enable = false
+	g, err := sarama.NewConsumerGroup(brokers, copied, c)
+	if err != nil {
+		return err
+	}
+	p, err := transactional(copied)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	h := &copier{producer: p, topic: copied, done: stop}
+	for ctx.Err() == nil {
+		if err := g.Consume(ctx, []string{topic}, h); err != nil {
+			return err
+		}
+	}
+	return errors.Join(h.err, p.Close(), g.Close())
+}
+
+// copier copies each record in a transaction with its offset.
+type copier struct {
+	mu       sync.Mutex
+	producer sarama.SyncProducer
+	topic    string
+	copied   int
+	done     func()
+	err      error
+}
+
+func (*copier) Setup(sarama.ConsumerGroupSession) error   { return nil }
+func (*copier) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+
+func (h *copier) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	for {
+		select {
+		case m, ok := <-c.Messages():
+			if !ok {
+				return nil
+			}
+			h.copy(m)
+		case <-s.Context().Done():
+			return nil
+		}
+	}
+}
+
+func (h *copier) copy(m *sarama.ConsumerMessage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.producer.BeginTxn()
+	if err == nil {
+		_, _, err = h.producer.SendMessage(&sarama.ProducerMessage{Topic: h.topic, Value: sarama.ByteEncoder(m.Value)})
+	}
+	if err == nil {
+		err = h.producer.AddMessageToTxn(m, h.topic, nil)
+	}
+	if err == nil {
+		err = h.producer.CommitTxn()
+	}
+	if h.copied++; err != nil || h.copied == txnRecords {
+		h.err = err
+		h.done()
+	}
 }
 
 // handler is a member of a consumer group.
