@@ -61,8 +61,12 @@ type config struct {
 	Rate        int           `json:"rate_limit"` // requests per second of all callers; 0: closed loop
 	Timeout     time.Duration `json:"timeout"`
 	Validate    bool          `json:"validate"`
-	Progressive []int         `json:"progressive,omitempty"`
-	ServerPIDs  []int         `json:"server_pids,omitempty"`
+
+	TransactionalID    string `json:"transactional_id,omitempty"` // each caller's is this and its number
+	TransactionRecords int    `json:"transaction_records,omitempty"`
+
+	Progressive []int `json:"progressive,omitempty"`
+	ServerPIDs  []int `json:"server_pids,omitempty"`
 
 	jsonFile, csvFile string
 }
@@ -100,6 +104,8 @@ func newFlags(cfg *config) *flag.FlagSet {
 	fs.IntVar(&cfg.Rate, "rate-limit", 0, "requests per second of all callers together, latency from the time each is due; 0: as fast as they are answered")
 	fs.DurationVar(&cfg.Timeout, "timeout", 30*time.Second, "a request unanswered for so long has failed")
 	fs.BoolVar(&cfg.Validate, "validate", false, "read everything back: only what is there exactly once counts")
+	fs.StringVar(&cfg.TransactionalID, "transactional-id", "", "each caller writes transactions, as the producer with this `ID` and its number; a latency is that of a transaction")
+	fs.IntVar(&cfg.TransactionRecords, "transaction-records", 10, "records of a transaction")
 	fs.StringVar(&cfg.jsonFile, "json-output", "", "write everything measured to this `FILE`")
 	fs.StringVar(&cfg.csvFile, "csv-output", "", "write a line per step to this `FILE`")
 	fs.Func("server-pids", "`PID,...` of the brokers on this machine: their CPU per message and memory", func(s string) (err error) {
@@ -197,6 +203,12 @@ func (c *config) check(set map[string]bool) error {
 		return fmt.Errorf("--message-size %d: use %d (what identifies a record) to %d", c.MessageSize, stampSize, maxMessageSize)
 	case c.Duration <= 0 || c.Warmup < 0 || c.Timeout <= 0:
 		return errors.New("--duration and --timeout must be above 0, --warmup-duration not below")
+	case c.TransactionalID == "" && set["transaction-records"]:
+		return errors.New("--transaction-records needs --transactional-id")
+	case c.TransactionalID != "" && (c.Mode != modeProduce || c.Async != 1 || acksOptions[c.Acks] != kgo.AllISRAcks() || set["clients"]):
+		return errors.New("--transactional-id: use mode produce with --acks all, and leave --async and --clients out; a producer has one transaction at a time")
+	case c.TransactionRecords < 1:
+		return errors.New("--transaction-records must be at least 1")
 	case c.Partitions < 0 || c.Replicas < 0 || c.LingerMs < 0 || c.Rate < 0:
 		return errors.New("--partitions, --replication-factor, --linger-ms and --rate-limit must not be negative")
 	}
@@ -208,6 +220,8 @@ func (c *config) callers() string {
 	switch {
 	case c.Mode == modeConsume:
 		return fmt.Sprintf("%d consumers", c.Concurrency)
+	case c.TransactionalID != "":
+		return fmt.Sprintf("%d transactional clients, %d records in a transaction", c.Concurrency, c.TransactionRecords)
 	case c.Clients == "own":
 		return fmt.Sprintf("%d clients, %d in flight each", c.Concurrency, c.Async)
 	default:

@@ -23,7 +23,7 @@ func TestFlagsBecomeTheConfig(t *testing.T) {
 	want := config{
 		Mode: modeProduceConsume, Brokers: []string{"a:1", "b:2"}, Topic: "t", Partitions: 6, Replicas: 3,
 		Concurrency: 16, Clients: "own", Async: 5, MessageSize: 100, Duration: time.Minute, Acks: "1", Compression: "zstd",
-		LingerMs: 5, Rate: 1000, Timeout: 4 * time.Second, Validate: true, Progressive: []int{1, 8}, jsonFile: "j", csvFile: "c",
+		LingerMs: 5, Rate: 1000, Timeout: 4 * time.Second, Validate: true, TransactionRecords: 10, Progressive: []int{1, 8}, jsonFile: "j", csvFile: "c",
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -43,25 +43,29 @@ func TestServerPIDsMayBeLines(t *testing.T) {
 
 func TestWrongUseIsExplained(t *testing.T) {
 	for args, want := range map[string]string{
-		"--duration 1s":                             "the mode is missing; begin with one of produce, consume",
-		"write":                                     `there is no mode "write"; use one of produce,`,
-		"produce extra":                             `unexpected argument "extra"`,
-		"produce --sise 3":                          "-sise",
-		"produce --duration ten":                    `"ten"`,
-		"produce --duration 0s":                     "--duration and --timeout must be above 0",
-		"produce --acks 2":                          "--acks 2: use all, 1 or 0",
-		"produce --compression lzma":                "--compression lzma: use none, gzip",
-		"produce --clients many":                    "--clients many: use shared or own",
-		"produce --concurrency 0":                   "must be at least 1",
-		"produce --progressive 1,0":                 "must be at least 1",
-		"produce --progressive 1,x":                 `"x" is not a whole number`,
-		"produce --progressive ,":                   "the list is empty",
-		"produce --progressive 1,2 --concurrency 3": "leave --concurrency out",
-		"produce --message-size 31":                 "--message-size 31: use 32",
-		"produce --rate-limit -1":                   "must not be negative",
-		"produce --brokers ,":                       "--brokers is empty",
-		"consume --acks 1":                          "--acks has no effect in mode consume",
-		"metadata --validate":                       "--validate has no effect in mode metadata",
+		"--duration 1s":                                        "the mode is missing; begin with one of produce, consume",
+		"write":                                                `there is no mode "write"; use one of produce,`,
+		"produce extra":                                        `unexpected argument "extra"`,
+		"produce --sise 3":                                     "-sise",
+		"produce --duration ten":                               `"ten"`,
+		"produce --duration 0s":                                "--duration and --timeout must be above 0",
+		"produce --acks 2":                                     "--acks 2: use all, 1 or 0",
+		"produce --compression lzma":                           "--compression lzma: use none, gzip",
+		"produce --transaction-records 5":                      "--transaction-records needs --transactional-id",
+		"produce --transactional-id a --async 2":               "a producer has one transaction at a time",
+		"produce-consume --transactional-id a":                 "use mode produce",
+		"produce --transactional-id a --transaction-records 0": "--transaction-records must be at least 1",
+		"produce --clients many":                               "--clients many: use shared or own",
+		"produce --concurrency 0":                              "must be at least 1",
+		"produce --progressive 1,0":                            "must be at least 1",
+		"produce --progressive 1,x":                            `"x" is not a whole number`,
+		"produce --progressive ,":                              "the list is empty",
+		"produce --progressive 1,2 --concurrency 3":            "leave --concurrency out",
+		"produce --message-size 31":                            "--message-size 31: use 32",
+		"produce --rate-limit -1":                              "must not be negative",
+		"produce --brokers ,":                                  "--brokers is empty",
+		"consume --acks 1":                                     "--acks has no effect in mode consume",
+		"metadata --validate":                                  "--validate has no effect in mode metadata",
 	} {
 		_, err := parseFlags(strings.Fields(args))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -117,6 +117,9 @@ func (e *experiment) produce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if e.cfg.TransactionalID != "" {
+		return e.transact(ctx, from)
+	}
 	e.clock()
 	p, err := newProducers(e.cfg, e.record("acknowledged"))
 	if err != nil {
@@ -132,6 +135,19 @@ func (e *experiment) produce(ctx context.Context) error {
 	e.underLoad(ctx, p.acks, p.send)
 	p.finish(e.cfg.Timeout)
 	e.judge(context.WithoutCancel(ctx), p.ledger, seen, follower, from)
+	return nil
+}
+
+// transact is mode produce with transactions.
+func (e *experiment) transact(ctx context.Context, from []int64) error {
+	e.clock()
+	t, err := newTransactors(e.cfg, e.record("committed"))
+	if err != nil {
+		return err
+	}
+	e.underLoad(ctx, t.commits, t.send)
+	t.close()
+	e.judge(context.WithoutCancel(ctx), t.ledger, newReading(t.ledger, e.topic.partitions), nil, from)
 	return nil
 }
 

@@ -18,6 +18,10 @@ func newConsumer(cfg config, t *topic, from map[int32]int64, opts ...kgo.Opt) (*
 	for p, offset := range from {
 		offsets[p] = kgo.NewOffset().At(offset)
 	}
+	if cfg.TransactionalID != "" {
+		// Markers have offsets, too, up to which the reader has to come.
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	}
 	return kgo.NewClient(append(opts,
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.MetadataMinAge(100*time.Millisecond),
@@ -66,7 +70,11 @@ func (r *tail) run() {
 			return
 		}
 		now := time.Now()
-		fetches.EachRecord(func(kr *kgo.Record) { r.each(kr, now) })
+		fetches.EachRecord(func(kr *kgo.Record) {
+			if !kr.Attrs.IsControl() {
+				r.each(kr, now)
+			}
+		})
 		r.mu.Lock()
 		fetches.EachRecord(func(kr *kgo.Record) { r.next[kr.Partition] = kr.Offset + 1 })
 		if errs := fetches.Errors(); len(errs) > 0 {
