@@ -4,6 +4,8 @@
 // cluster, lets idempotent producers (franz-go, acks=all) write to it without
 // pause, kills one broker after the other with SIGKILL and brings it back, and then reads
 // everything: each acknowledged record must be there exactly once, at its offset and in order.
+// With -transactions each committed transaction must be there as a whole and once, no aborted one, and each of its
+// records must have one copy.
 //
 // It prints a table of the rounds and exits 0 if all is well, 1 if not, 2 if it could not be run.
 package main
@@ -40,8 +42,13 @@ func main() {
 	flag.IntVar(&o.port, "port", 21092, "the first broker's Kafka port")
 	flag.StringVar(&o.dir, "dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
 	flag.StringVar(&o.broker, "broker", "", "the broker program; default: built from this tree")
+	transactions := flag.Bool("transactions", false, "write transactions, and copy what is committed in transactions of a chain; -rate and -max-gap mean nothing then")
 	flag.Parse()
-	err := run(ctx, o, os.Stdout)
+	do := run
+	if *transactions {
+		do = runTransactions
+	}
+	err := do(ctx, o, os.Stdout)
 	var failed rig.Verdict
 	switch {
 	case errors.As(err, &failed):
