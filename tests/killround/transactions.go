@@ -129,7 +129,7 @@ func (w *writes) transaction(ctx context.Context, cl *kgo.Client, name string, c
 func (w *writes) copy(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(w.bootstrap...), kgo.TransactionalID("chain"), kgo.ConsumerGroup("chain"),
-			kgo.ConsumeTopics(topic), kgo.DefaultProduceTopic(copiedTopic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+			kgo.ConsumeTopics(topic), kgo.DefaultProduceTopic(copiedTopic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(w.o.metadataAge), kgo.SessionTimeout(10*time.Second))
 		if err != nil {
 			panic(err) // the options are wrong

@@ -186,7 +186,7 @@ func transactions(ctx context.Context, topic, copied string) error {
 
 func copyAll(ctx context.Context, topic, copied string) error {
 	s, err := kgo.NewGroupTransactSession(brokers, kgo.TransactionalID(copied), kgo.DefaultProduceTopic(copied),
-		kgo.ConsumerGroup(copied), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets())
+		kgo.ConsumerGroup(copied), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	if err != nil {
 		return err
 	}
