@@ -8,11 +8,13 @@
 # sync, while Chronik has it on the disks of a majority, after fsync. With FLUSH=1 Kafka, too, syncs every batch.
 #
 #	tests/peers/kafka.sh            needs Go, Java 17, Maven and Python; about eight minutes
+#	tests/peers/kafka.sh transaction   only shapes whose names match; what is counted of those is transactions
 #	SECONDS_EACH=20 tests/peers/kafka.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 each=${SECONDS_EACH:-10}
+wanted=${1:-.}
 dir=$(mktemp -d)
 pids=()
 finish() {
@@ -66,6 +68,7 @@ start_kafka() {
 run() {
 	local shape=$1 mode=$2
 	shift 2
+	[[ $shape =~ $wanted ]] || return 0
 	for peer in chronik kafka; do
 		local port=18092 servers=$chronik_pids
 		[[ $peer == kafka ]] && port=18191 servers=$kafka_pids
@@ -90,10 +93,14 @@ for _ in {1..60}; do
 	"$dir/bench" metadata --brokers 127.0.0.1:18191 --duration 1s --concurrency 1 --topic ready >/dev/null 2>&1 && break || sleep 1
 done
 
-printf '%-32s %-8s %10s %8s %8s %10s %8s\n' shape broker "records/s" "p50 ms" "p99 ms" "CPU us/rec" "RSS MiB"
+printf '%-32s %-8s %10s %8s %8s %10s %8s\n' shape broker "per second" "p50 ms" "p99 ms" "CPU us" "RSS MiB"
 produce=(produce --partitions 6 --replication-factor 3 --validate)
 run "one producer" "${produce[@]}" --topic one --concurrency 1
 run "128 callers of one client" "${produce[@]}" --topic shared --concurrency 128
 run "128 clients" "${produce[@]}" --topic own --concurrency 128 --clients own
 run "8 clients, 200 in flight each" "${produce[@]}" --topic async --concurrency 8 --clients own --async 200
 run "one consumer" consume --topic async --concurrency 1
+transact=("${produce[@]}" --transactional-id bench --transaction-records 10)
+run "1 client, transactions of 10" "${transact[@]}" --topic transact1 --concurrency 1
+run "16 clients, transactions of 10" "${transact[@]}" --topic transact16 --concurrency 16
+run "128 clients, transactions of 10" "${transact[@]}" --topic transact128 --concurrency 128
