@@ -191,6 +191,8 @@ func collectGroups(s series, groups string, g *node.GroupStats) {
 	add("raft_apply_lag_entries_max", "Committed entries that are not applied: the most of one group.", float64(g.ApplyLag.Max))
 	add("raft_apply_lag_entries_sum", "Committed entries that are not applied, of all groups.", float64(g.ApplyLag.Sum))
 	add("raft_proposals", "Writes of clients that wait to be committed.", float64(g.Proposals))
+	add("transactions_ongoing", "Transactions that this broker coordinates and that nobody has ended.", float64(g.Ongoing))
+	add("transactions_deciding", "Transactions that this broker coordinates and that are decided, and of which some partition hasn't acknowledged that. If some stay, a partition has no leader.", float64(g.Deciding))
 	add("fetches_parked", "Fetches that wait for records, counted once for each partition.", float64(g.Parked))
 }
 

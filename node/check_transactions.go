@@ -16,11 +16,11 @@ func (m *txnCoordinator) check() error {
 	}
 	if !m.leads {
 		return cmp.Or(
-			differ("transactions that a replica is to end that doesn't lead", int64(len(m.live)+len(m.decided)), 0),
+			differ("transactions that a replica is to end that doesn't lead", int64(len(m.live)+len(m.decided)+m.unmarked), 0),
 			broken(!m.loads, "only a leader makes its transactions ready"),
 		)
 	}
-	live, decided := 0, 0
+	live, decided, unmarked := 0, 0, 0
 	for _, t := range m.ids.All() {
 		l := m.live[t.Name]
 		if l == nil {
@@ -34,10 +34,12 @@ func (m *txnCoordinator) check() error {
 			return fmt.Errorf("transactional id %q: %w", t.Name, err)
 		}
 		decided += btoi(l.number != 0)
+		unmarked += btoi(len(l.left) > 0)
 	}
 	return cmp.Or(
 		differ("transactions that aren't over", int64(len(m.live)), int64(live)),
 		differ("decisions whose markers are under way", int64(len(m.decided)), int64(decided)),
+		differ("decisions with a group that lacks its marker", int64(m.unmarked), int64(unmarked)),
 	)
 }
 

@@ -61,6 +61,8 @@ type GroupStats struct {
 	ApplyLag   Lag // committed entries that are not applied
 	Proposals  int // from clients, waiting for commit
 	Parked     int // partitions times fetches that wait for records
+	Ongoing    int // transactions that this broker coordinates and that nobody has ended
+	Deciding   int // those that are decided, and of which some partition hasn't acknowledged its marker
 }
 
 // FollowerStats is how far another broker is behind in the groups that this broker leads.
@@ -153,6 +155,8 @@ func (s *GroupStats) add(g *group) {
 		s.Parked += m.parked.Len()
 	case *txnCoordinator:
 		s.Parked += m.parked.Len()
+		s.Ongoing += len(m.live) - len(m.decided)
+		s.Deciding += m.unmarked
 	case *catalog:
 	default:
 		panic(unknownMachine(m))

@@ -29,9 +29,11 @@ type txnCoordinator struct {
 	// by the number of the decision. Both are empty but on a leader.
 	live    map[string]*liveTransaction
 	decided map[uint64]*liveTransaction
-	leads   bool
-	loads   bool           // they are being made ready, on a new leader
-	sweep   *step.Deadline // next look for transactional ids that nobody uses, on the leader
+	// unmarked is how many of those have a group that hasn't acknowledged its marker.
+	unmarked int
+	leads    bool
+	loads    bool           // they are being made ready, on a new leader
+	sweep    *step.Deadline // next look for transactional ids that nobody uses, on the leader
 	parkedFetches
 }
 

@@ -57,6 +57,7 @@ func (l *liveTransaction) decide(t *txn.Transaction) {
 		l.left[g] = true
 	}
 	m.decided[t.Number] = l
+	m.unmarked++
 	l.send()
 }
 
@@ -69,6 +70,7 @@ func (l *liveTransaction) endMarkers(err error) {
 	n.deadlines.Cancel(l.resend)
 	n.deadlines.Cancel(l.idle)
 	delete(l.of.decided, l.number)
+	l.of.unmarked -= btoi(len(l.left) > 0)
 	waiting := l.waiting.all()
 	l.markersOut = markersOut{}
 	for _, done := range waiting {
@@ -146,6 +148,7 @@ func (l *liveTransaction) acknowledge(g GroupID, err error) {
 	if len(l.left) > 0 {
 		return
 	}
+	l.of.unmarked--
 	n.deadlines.Cancel(l.resend)
 	for _, done := range l.waiting.all() {
 		n.later(func() { done(nil) })
