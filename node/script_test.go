@@ -38,6 +38,10 @@ import (
 //	latest B TOPIC         ListOffsets for the end of the log, which has to be proven
 //	trim B TOPIC OFFSET    DeleteRecords
 //	coordinator B GROUP    FindCoordinator for a consumer group
+//	coordinator B ID transactional     the same for a transactional id
+//	init B ID              InitProducerId for a transactional id
+//	write B TOPIC ID P E S Produce 12 of a transaction, by producer P in epoch E at sequence S
+//	end B ID P E commit    EndTxn 5; or abort
 //	beat B GROUP MEMBER EPOCH [TOPIC]  ConsumerGroupHeartbeat of a member that has what the last answer gave it
 //	move B TOPIC B,B..     AlterPartitionReassignments
 //	deliver A->B           B steps with all that A sent it
@@ -129,7 +133,7 @@ func (s *stage) do(words []string) {
 		s.settle()
 	case "show":
 		s.show = regexp.MustCompile(strings.Join(words[1:], " "))
-	case "produce", "fetch", "latest", "trim", "move", "coordinator", "beat":
+	case "produce", "fetch", "latest", "trim", "move", "coordinator", "beat", "init", "write", "end":
 		s.request(words)
 	case "deliver", "drop":
 		var l [2]BrokerID
@@ -338,6 +342,9 @@ func (s *stage) request(words []string) {
 		req = r
 	}
 	if req == nil {
+		req = s.txnRequest(words)
+	}
+	if req == nil {
 		req = s.groupRequest(words)
 	}
 	m := s.nodes[b]
@@ -347,11 +354,39 @@ func (s *stage) request(words []string) {
 	}
 }
 
+// txnRequest makes the requests of transactional producers.
+func (s *stage) txnRequest(words []string) kmsg.Request {
+	number := func(i int) int64 {
+		n, err := strconv.ParseInt(words[i], 10, 32)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return n
+	}
+	switch words[0] {
+	case "init":
+		r := kmsg.NewPtrInitProducerIDRequest()
+		r.Version, r.TransactionalID, r.TransactionTimeoutMillis, r.ProducerID, r.ProducerEpoch = 5, &words[2], 60_000, -1, -1
+		return r
+	case "write":
+		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
+		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence, spec.Attributes = number(4), int16(number(5)), int32(number(6)), kafka.TransactionalFlag
+		r := produceRequest(words[2], -1, kafka.AppendBatch(nil, spec))
+		r.Version, r.TransactionID = 12, &words[3]
+		return r
+	case "end":
+		r := kmsg.NewPtrEndTxnRequest()
+		r.Version, r.TransactionalID, r.ProducerID, r.ProducerEpoch, r.Commit = 5, words[2], number(3), int16(number(4)), words[5] == "commit"
+		return r
+	}
+	return nil
+}
+
 // groupRequest makes the requests of consumers.
 func (s *stage) groupRequest(words []string) kmsg.Request {
 	if words[0] == "coordinator" {
 		r := kmsg.NewPtrFindCoordinatorRequest()
-		r.Version, r.CoordinatorKey = 3, words[2]
+		r.Version, r.CoordinatorKey, r.CoordinatorType = 3, words[2], int8(len(words)-3)
 		return r
 	}
 	r := kmsg.NewPtrConsumerGroupHeartbeatRequest()
