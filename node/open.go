@@ -54,7 +54,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		partitions:   make(map[GroupID]*partition),
 		coordinators: make(map[GroupID]*coordinator),
 		transactions: make(map[GroupID]*txnCoordinator),
-		joins:        joinTable{open: make(map[uint64]*join)},
+		joins:        joinTable{open: make(map[uint64]*join), last: cfg.Seed},
 		markersIn:    make(map[markerKey]BrokerID),
 		conns:        make(map[ConnID]*conn),
 		sources:      make(map[string]*source),

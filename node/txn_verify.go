@@ -20,7 +20,8 @@ import (
 // joinTable holds the questions of this broker that are under way.
 type joinTable struct {
 	node *Node
-	last uint64 // number of the newest
+	// last is the number of the newest. The first one is drawn: the answer to a question of an earlier process may come late.
+	last uint64
 	open map[uint64]*join
 }
 

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 	"time"
@@ -152,6 +153,30 @@ func TestBatchesWaitInOrder(t *testing.T) {
 	}
 	if asked := m.node.joins.last; asked > 1 {
 		t.Errorf("%d questions", asked)
+	}
+}
+
+// TestAnswerToAnEarlierProcess: a broker that starts anew asks by other numbers, so what it is answered late isn't taken for the
+// answer to another question.
+func TestAnswerToAnEarlierProcess(t *testing.T) {
+	c, p, coordinator, leader := apart(t, true)
+	c.nodes[coordinator].cut = true
+	m := c.nodes[leader]
+	ask := func() uint64 {
+		m.in.Requests = append(m.in.Requests, Request{Conn: 9, Frame: kafka.AppendRequest(nil, 1, "test", p.request("a", "one"))})
+		c.until("the partition's leader asks", func() bool { return len(m.node.joins.open) == 1 })
+		return m.node.joins.last
+	}
+	first := ask()
+	c.kill(leader)
+	m.cfg.Seed = 1 << 40 // another one for each start
+	c.start(leader)
+	c.until("it leads again", func() bool { return c.leader("a") == leader })
+	ask()
+	m.node.receiveJoined(newReader(append(binary.AppendUvarint(nil, first), 0)))
+	c.wait(time.Second)
+	if at := m.node.partitions[c.groupOf("a")].highWatermark; at != 0 || len(m.node.joins.open) != 1 {
+		t.Errorf("the batch is in the log, which ends at %d; %d questions are open", at, len(m.node.joins.open))
 	}
 }
 
