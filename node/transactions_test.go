@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -270,6 +271,57 @@ func TestCoordinatorOfTransactionsMoves(t *testing.T) {
 	c.nodes[old].cut = false
 	expect(p.end(false), "NONE")
 	p.untilStatus("CompleteAbort")
+}
+
+// TestCoordinatorOfTransactionsStartsAnew: the state comes from a checkpoint and the entries after it, and what was ongoing or decided goes
+// on. A broker that has lost its disk gets it from another.
+func TestCoordinatorOfTransactionsStartsAnew(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) {
+		small(cfg)
+		cfg.TransactionPartitions, cfg.CheckpointEntries, cfg.CheckStates = 1, 10, true
+	})
+	c.create("a", 1, 2, 3)
+	expect := expecting(t)
+	var open []*producer
+	for i := range 30 {
+		p := c.transactional(fmt.Sprint("tx", i), true)
+		expect(p.initialize(false), "NONE")
+		expect(p.send("a", "one"), "NONE")
+		if i%3 == 0 {
+			open = append(open, p)
+			continue
+		}
+		expect(p.end(i%3 == 1), "NONE")
+	}
+	for _, id := range c.ids {
+		c.kill(id)
+	}
+	for _, id := range c.ids {
+		c.start(id)
+	}
+	c.until("there is a coordinator again", func() bool { return c.coordinatorOf("tx0") > 0 && c.leader("a") > 0 })
+	for _, p := range open {
+		expect(p.status(), "Ongoing a[0]")
+	}
+	lost := c.coordinatorOf("tx0")
+	c.kill(lost)
+	c.until("another coordinates", func() bool { return c.coordinatorOf("tx0") > 0 && c.leader("a") > 0 && c.leader("a") != lost })
+	c.nodes[lost] = nil
+	c.ids = slices.DeleteFunc(c.ids, func(id BrokerID) bool { return id == lost })
+	c.add(lost, 3, 2)
+	for _, p := range open {
+		expect(p.end(true), "NONE")
+		p.untilStatus("CompleteCommit")
+	}
+	c.until("the new replica knows them, too", func() bool {
+		n := c.nodes[lost].node
+		meta := n.transactionsPartition("tx0")
+		if meta == nil || n.transactions[meta.Group] == nil {
+			return false
+		}
+		x := n.transactions[meta.Group].ids.Find("tx0")
+		return x != nil && x.Status == txn.CompleteCommit
+	})
 }
 
 // TestDeletedTopicInATransaction: it needs no marker.
