@@ -119,8 +119,9 @@ func (t *txns) checkChains() *Violation {
 	if v != nil {
 		return v
 	}
+	gone := t.goneOutputs()
 	for _, k := range sortedInputs(last) {
-		if v := t.checkChain(k, last[k], outputs[k]); v != nil {
+		if v := t.checkChain(k, last[k], outputs[k], gone); v != nil {
 			return v
 		}
 	}
@@ -157,8 +158,22 @@ func (t *txns) outputs() (map[inputKey]map[int64]int, *Violation) {
 	return all, nil
 }
 
+// goneOutputs lists the inputs whose outputs may have been deleted from the start of a log.
+func (t *txns) goneOutputs() map[Input]bool {
+	gone := map[Input]bool{}
+	for i := range t.h.Txns {
+		x := &t.h.Txns[i]
+		for j := range x.Sends {
+			if s := &x.Sends[j]; s.Input != nil && t.sendFates[i][j] == fateNone && t.logs[s.Partition] != nil && t.logs[s.Partition].Start > 0 {
+				gone[*s.Input] = true
+			}
+		}
+	}
+	return gone
+}
+
 // checkChain compares the inputs of one chain with its outputs.
-func (t *txns) checkChain(k inputKey, last *TxnOffsetRead, outputs map[int64]int) *Violation {
+func (t *txns) checkChain(k inputKey, last *TxnOffsetRead, outputs map[int64]int, gone map[Input]bool) *Violation {
 	if !last.Stable {
 		return nil
 	}
@@ -168,7 +183,7 @@ func (t *txns) checkChain(k inputKey, last *TxnOffsetRead, outputs map[int64]int
 	}
 	for offset := l.Start; offset < min(last.Offset, l.end()); offset++ {
 		r, f := &l.Records[offset-l.Start], l.fates[offset-l.Start]
-		if _, ok := outputs[offset]; !ok && !r.Marker && f == fateCommitted {
+		if _, ok := outputs[offset]; !ok && !r.Marker && f == fateCommitted && !gone[Input{k.group, k.partition, offset}] {
 			return violation(InputLost, nil, "%v: offset %d is committed%s, but the record at offset %d has no output", k, last.Offset, last.span(), offset)
 		}
 	}

@@ -167,6 +167,16 @@ func TestCorruptedTransactions(t *testing.T) {
 	}
 }
 
+// What was deleted from the start of a log is missed by nobody.
+func TestTrimmedTransactions(t *testing.T) {
+	h := rightTxns()
+	h.Logs[0].Start, h.Logs[0].Records = 2, h.Logs[0].Records[2:]
+	h.Logs[1].Start, h.Logs[1].Records = 4, h.Logs[1].Records[4:]
+	if v := CheckTransactions(h); v != nil {
+		t.Error(v)
+	}
+}
+
 // txnModel makes up what clients of a right cluster see: transactions of several producers over two partitions, markers that come
 // late and in any order, processes that die, and a chain.
 type txnModel struct {
