@@ -83,6 +83,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.habits()
 	g.asks()
 	g.moreFaults()
+	g.transactions()
 	return g.checked(), nil
 }
 

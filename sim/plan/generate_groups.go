@@ -19,7 +19,7 @@ func (g *generator) groups() {
 		g.oneGroup("g"+strconv.Itoa(int(i)), topics)
 	}
 	if g.prof.faults > 0 {
-		g.groupFaults()
+		g.faultsAfter(groupAnchors)
 	}
 }
 
@@ -101,8 +101,8 @@ func (g *generator) turn(t Turn) {
 // groupAnchors are the events after which a coordinator's crash is worth most.
 var groupAnchors = []string{"group generation", "offset commit", "group member lost"}
 
-// groupFaults draws faults after such events, at the coordinator or elsewhere.
-func (g *generator) groupFaults() {
+// faultsAfter draws faults after some events, where they happen or elsewhere.
+func (g *generator) faultsAfter(anchors []string) {
 	if !g.chance(1, 2) {
 		return
 	}
@@ -110,7 +110,7 @@ func (g *generator) groupFaults() {
 	for range g.wide(1, 8) {
 		kind := kinds[g.pick(int64(len(kinds)))]
 		f := Fault{ID: len(g.plan.Faults) + 1, Kind: kind, For: min(g.lasting(kind), g.plan.Safety), Target: TargetHere}
-		f.After = &Anchor{Event: groupAnchors[g.pick(int64(len(groupAnchors)))], Count: int(g.wide(1, 16))}
+		f.After = &Anchor{Event: anchors[g.pick(int64(len(anchors)))], Count: int(g.wide(1, 16))}
 		if g.chance(1, 2) {
 			f.At = g.span(microsecond, 100*millisecond)
 		}

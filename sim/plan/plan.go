@@ -5,7 +5,7 @@
 //
 // Reading order: plan.go, call.go, fault.go and members.go (what a plan holds), validate.go and text.go; generate.go with profiles.go
 // and generate_*.go (from a seed to a plan), scenarios.go (plans with a story); attack.go, lie.go, lists.go, second.go,
-// watcher.go, ask.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
+// watcher.go, ask.go, transactor.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
 package plan
 
 import (
@@ -75,6 +75,9 @@ type Plan struct {
 	Lists   []List   `json:"lists,omitempty"`
 	Watcher *Watcher `json:"watcher,omitempty"`
 	Asks    []Ask    `json:"asks,omitempty"`
+
+	Transactors []Transactor `json:"transactors,omitempty"`
+	Readers     []Reader     `json:"readers,omitempty"` // of what is committed
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a

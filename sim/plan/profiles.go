@@ -27,6 +27,7 @@ type profile struct {
 	states     int64                    // of 100 worlds, so many have states of many hundreds of things
 	clumsy     bool                     // clocks that are years off
 	asks       bool                     // all worlds ask much
+	txns       int64                    // of 100 worlds, so many have transactions
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
@@ -92,6 +93,10 @@ var profiles = []profile{
 	{ // requests that usual clients seldom make
 		name: "asks", brokers: []int{3, 3, 1, 5}, topics: 3, partitions: 4, clients: 2, calls: 100,
 		safety: [2]Duration{5 * second, 20 * second}, faults: 6, kinds: drawnKinds, groups: 50, members: 3, asks: true,
+	},
+	{ // transactions, chains of them, and who reads only what is committed
+		name: "transactions", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 1, partitions: 2, clients: 1, calls: 30,
+		safety: [2]Duration{4 * second, 30 * second}, faults: 16, kinds: drawnKinds, txns: 100, groups: 10, members: 2,
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,

@@ -28,7 +28,7 @@ type shrinker struct {
 	fails func(*Plan) bool
 }
 
-// Clone copies the plan. Anchors, lists of brokers and the watcher are shared: they are replaced, never changed in place.
+// Clone copies the plan. Anchors, lists of brokers and topics, and the watcher are shared: they are replaced, never changed in place.
 func (p *Plan) Clone() *Plan {
 	c := *p
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
@@ -36,6 +36,7 @@ func (p *Plan) Clone() *Plan {
 	c.Attacks = slices.Clone(p.Attacks)
 	c.Lies, c.Lists = slices.Clone(p.Lies), slices.Clone(p.Lists)
 	c.Asks = slices.Clone(p.Asks)
+	c.Transactors, c.Readers = slices.Clone(p.Transactors), slices.Clone(p.Readers)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
 }
@@ -104,6 +105,11 @@ func (s *shrinker) calls() {
 func (s *shrinker) unused() {
 	fewer(func(p *Plan) *[]Client { return &p.Clients }, s)
 	fewer(func(p *Plan) *[]Member { return &p.Members }, s)
+	fewer(func(p *Plan) *[]Transactor { return &p.Transactors }, s)
+	fewer(func(p *Plan) *[]Reader { return &p.Readers }, s)
+	for i := range s.best.Transactors {
+		s.transactor(i)
+	}
 	s.try(func(p *Plan) { p.Watcher = nil })
 	if s.best.Racks > 0 {
 		s.try(func(p *Plan) { p.Racks = 0 })
@@ -114,6 +120,19 @@ func (s *shrinker) unused() {
 		p.Founders = min(p.Founders, p.Brokers)
 		p.Clocks = p.Clocks[:p.Brokers]
 	}) {
+	}
+}
+
+// transactor makes one plainer.
+func (s *shrinker) transactor(i int) {
+	for _, change := range []func(*Transactor){
+		func(t *Transactor) { t.Crashes = 0 },
+		func(t *Transactor) { t.Doubles = 0 },
+		func(t *Transactor) { t.Aborts = 0 },
+		func(t *Transactor) { t.Records = 1 },
+		func(t *Transactor) { t.Topics = t.Topics[:1] },
+	} {
+		s.try(func(p *Plan) { change(&p.Transactors[i]) })
 	}
 }
 
@@ -143,6 +162,9 @@ func (p *Plan) lastBegins() (last Duration) {
 	}
 	for i := range p.Lies {
 		last = max(last, p.Lies[i].At)
+	}
+	for i := range p.Transactors {
+		last = max(last, p.Transactors[i].At)
 	}
 	for i := range p.Faults {
 		if p.Faults[i].After == nil {

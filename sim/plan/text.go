@@ -40,24 +40,28 @@ func (p *Plan) Bytes() []byte {
 	lines(&b, "calls", p.Calls, ",")
 	lines(&b, "faults", p.Faults, ",")
 	lines(&b, "members", p.Members, ",")
-	then := func(more bool) string {
-		if more {
-			return ","
+	rest := []struct {
+		any   bool
+		print func(end string)
+	}{
+		{true, func(end string) { lines(&b, "turns", p.Turns, end) }},
+		{len(p.Attacks) > 0, func(end string) { lines(&b, "attacks", p.Attacks, end) }},
+		{len(p.Lies) > 0, func(end string) { lines(&b, "lies", p.Lies, end) }},
+		{len(p.Lists) > 0, func(end string) { lines(&b, "lists", p.Lists, end) }},
+		{len(p.Asks) > 0, func(end string) { lines(&b, "asks", p.Asks, end) }},
+		{len(p.Transactors) > 0, func(end string) { lines(&b, "transactors", p.Transactors, end) }},
+		{len(p.Readers) > 0, func(end string) { lines(&b, "readers", p.Readers, end) }},
+	}
+	for i := range rest {
+		end := ""
+		for _, later := range rest[i+1:] {
+			if later.any {
+				end = ","
+			}
 		}
-		return ""
-	}
-	lines(&b, "turns", p.Turns, then(len(p.Attacks)+len(p.Lies)+len(p.Lists)+len(p.Asks) > 0))
-	if len(p.Attacks) > 0 {
-		lines(&b, "attacks", p.Attacks, then(len(p.Lies)+len(p.Lists)+len(p.Asks) > 0))
-	}
-	if len(p.Lies) > 0 {
-		lines(&b, "lies", p.Lies, then(len(p.Lists)+len(p.Asks) > 0))
-	}
-	if len(p.Lists) > 0 {
-		lines(&b, "lists", p.Lists, then(len(p.Asks) > 0))
-	}
-	if len(p.Asks) > 0 {
-		lines(&b, "asks", p.Asks, "")
+		if rest[i].any {
+			rest[i].print(end)
+		}
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
