@@ -36,10 +36,11 @@ type client struct {
 	lingerUntil node.Time // a joint client waits for more batches; 0: it doesn't
 
 	serial  serialState
-	moving  string   // a partition that is on the move, as the verifier was told
-	member  *member  // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
-	watcher *watcher // that this is; nil: another client
-	asks    *asks    // of one that makes the plan's asks; nil: another client
+	moving  string     // a partition that is on the move, as the verifier was told
+	member  *member    // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	watcher *watcher   // that this is; nil: another client
+	reader  *txnReader // that this is; nil: another client
+	asks    *asks      // of one that makes the plan's asks; nil: another client
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -129,6 +130,9 @@ func (c *client) advance() {
 		if c.asks != nil {
 			c.advanceAsks()
 		}
+		if c.reader != nil {
+			c.reader.advance()
+		}
 		if !c.again {
 			break
 		}
@@ -181,6 +185,9 @@ func (c *client) rearm() {
 	}
 	if c.watcher != nil {
 		next = min(next, c.watcher.due())
+	}
+	if c.reader != nil {
+		next = min(next, c.reader.due())
 	}
 	if next != node.Never {
 		c.wakeAt(next)
@@ -276,6 +283,9 @@ func (c *client) disconnected(cn *conn) {
 		c.dropAsks(b)
 	}
 	c.refresh(b)
+	if c.reader != nil {
+		c.reader.lost(b)
+	}
 	c.producerLost(b)
 	c.serialLost(b)
 }

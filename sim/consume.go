@@ -172,10 +172,8 @@ func (c *client) sendSerial(p *pendingCall) {
 		c.sendGrow(cn, p)
 	case plan.CallConfigure:
 		c.sendConfigure(cn, p)
-	case callByTime:
-		c.sendByTime(cn, p)
-	case callByEpoch:
-		c.sendByEpoch(cn, p)
+	case callByTime, callByEpoch:
+		c.sendQuestion(cn, p)
 	case callMoving:
 		c.sendMoving(cn, p)
 	case callPlaced:
@@ -286,6 +284,13 @@ func (c *client) records(p *pendingCall, topic [16]byte, raw []byte) (records []
 		}
 		next = b.BaseOffset + int64(b.LastOffsetDelta) + 1
 		seen := c.note(name, &b)
+		if b.IsControl() {
+			commit, id := w.marker(name, one)
+			seen.add(b.BaseOffset, b.FirstTimestamp, b.LeaderEpoch)
+			seen.addTxn(&b, id, commit)
+			records = append(records, checker.Record{Offset: b.BaseOffset, Value: id, LeaderEpoch: b.LeaderEpoch, Marker: true})
+			return
+		}
 		err = kafka.Unpack(one, 1<<20, func(delta, ms int64, _, v []byte) error {
 			offset := b.BaseOffset + delta
 			id, ok := parseValue(v)
@@ -294,6 +299,7 @@ func (c *client) records(p *pendingCall, topic [16]byte, raw []byte) (records []
 			}
 			c.checkTopic(topic, int(id>>20))
 			seen.add(offset, ms, b.LeaderEpoch)
+			seen.addTxn(&b, id, false)
 			records = append(records, checker.Record{Offset: offset, Value: id, LeaderEpoch: b.LeaderEpoch})
 			return nil
 		})

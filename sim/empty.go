@@ -23,6 +23,9 @@ func (w *world) empty() {
 	for _, v := range w.watchers {
 		v.client.watcher = nil
 	}
+	for _, r := range w.readers {
+		r.stop()
+	}
 	w.everybodyGoes("all clients are gone")
 	w.idle()
 	w.doomed = make(map[string]bool) // nobody else asks for a topic any more

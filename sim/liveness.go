@@ -38,6 +38,7 @@ func (w *world) settle() {
 	w.probeQuorums()
 	w.thaw()
 	w.verify()
+	w.readCommittedAgain()
 	w.settleMembers()
 	w.waitForEnds()
 	w.converge()
@@ -174,6 +175,7 @@ func (w *world) judgeHistories() {
 		w.violated(checker.CheckPartition(p, truth, checker.LogOptions{MaxStaleness: -1}))
 	}
 	w.judgeGroups()
+	w.judgeTransactions()
 }
 
 // finish completes the result.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"chronik/checker"
 	"chronik/kafka"
 	"chronik/sim/keyed"
 	"chronik/sim/plan"
@@ -30,7 +31,8 @@ type stamped struct {
 // reading is what the verifier has read of a partition since it began at the start.
 type reading struct {
 	records []stamped
-	epochs  map[int64]int16 // of each producer, the newest; look-up only
+	txns    []checker.TxnRecord // the same records
+	epochs  map[int64]int16     // of each producer, the newest; look-up only
 }
 
 // note takes a batch that was read, whose records follow by add.
@@ -56,6 +58,15 @@ func (r *reading) add(offset, ms int64, epoch int32) {
 	}
 }
 
+// addTxn says what a record that was just added is to transactions.
+func (r *reading) addTxn(b *kafka.Batch, id checker.RecordID, commit bool) {
+	if r != nil && len(r.txns) < len(r.records) {
+		r.txns = append(r.txns, checker.TxnRecord{
+			Value: id, Producer: b.ProducerID, Epoch: b.ProducerEpoch, Transactional: b.IsTransactional(), Marker: b.IsControl(), Commit: commit,
+		})
+	}
+}
+
 // mostQuizzed bounds the partitions of a world that the verifier asks about.
 const mostQuizzed = 4
 
@@ -64,7 +75,7 @@ func (w *world) quiz(v *client) {
 	asked := 0
 	for i := range w.plan.Topics {
 		t := &w.plan.Topics[i]
-		if w.doomed[t.Name] || t.Keys > 0 || t.RetentionBytes > 0 || t.RetentionMs > 0 || w.epoch > 0 {
+		if w.doomed[t.Name] || w.transactional[t.Name] || t.Keys > 0 || t.RetentionBytes > 0 || t.RetentionMs > 0 || w.epoch > 0 {
 			continue
 		}
 		for p := range t.Partitions {
@@ -94,6 +105,15 @@ func (w *world) question(v *client, kind, topic string, partition int32, x int64
 	call.Offset = x
 	v.begin(call)
 	w.waitFor(fmt.Sprintf("a question (%s %d) about %s is answered", kind, x, partitionName(topic, partition)), w.patience())
+}
+
+func (c *client) sendQuestion(cn *conn, p *pendingCall) {
+	switch p.call.Kind {
+	case callByTime:
+		c.sendByTime(cn, p)
+	case callByEpoch:
+		c.sendByEpoch(cn, p)
+	}
 }
 
 func (c *client) sendByTime(cn *conn, p *pendingCall) {

@@ -63,6 +63,7 @@ type world struct {
 	verifier *client // of the liveness phase
 	asked    int     // calls given to it
 	judge    *judge
+	txnWorld
 	differs  int       // the group, by judge.groups, that was last seen to differ between replicas
 	features *features // nil: nobody wants them
 
@@ -129,6 +130,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
 		doomed:   make(map[string]bool),
+		txnWorld: txnWorld{transactional: make(map[string]bool)},
 		readings: make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),
@@ -182,6 +184,7 @@ func (w *world) start() {
 	}
 	w.newAskers()
 	w.newMembers()
+	w.newReaders()
 	if w.plan.Watcher != nil {
 		w.watch("one who watches "+watchedTopic, w.plan.Watcher)
 	}
