@@ -36,11 +36,12 @@ type client struct {
 	lingerUntil node.Time // a joint client waits for more batches; 0: it doesn't
 
 	serial  serialState
-	moving  string     // a partition that is on the move, as the verifier was told
-	member  *member    // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
-	watcher *watcher   // that this is; nil: another client
-	reader  *txnReader // that this is; nil: another client
-	asks    *asks      // of one that makes the plan's asks; nil: another client
+	moving  string      // a partition that is on the move, as the verifier was told
+	member  *member     // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	watcher *watcher    // that this is; nil: another client
+	txn     *txnProcess // with a transactional id, that this is; nil: another client, or it ended
+	reader  *txnReader  // that this is; nil: another client
+	asks    *asks       // of one that makes the plan's asks; nil: another client
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -130,6 +131,9 @@ func (c *client) advance() {
 		if c.asks != nil {
 			c.advanceAsks()
 		}
+		if c.txn != nil {
+			c.txn.advance()
+		}
 		if c.reader != nil {
 			c.reader.advance()
 		}
@@ -185,6 +189,9 @@ func (c *client) rearm() {
 	}
 	if c.watcher != nil {
 		next = min(next, c.watcher.due())
+	}
+	if c.txn != nil {
+		next = min(next, c.txn.due())
 	}
 	if c.reader != nil {
 		next = min(next, c.reader.due())
@@ -283,6 +290,9 @@ func (c *client) disconnected(cn *conn) {
 		c.dropAsks(b)
 	}
 	c.refresh(b)
+	if c.txn != nil {
+		c.txn.lost(b)
+	}
 	if c.reader != nil {
 		c.reader.lost(b)
 	}

@@ -172,7 +172,7 @@ func (c *client) sendSerial(p *pendingCall) {
 		c.sendGrow(cn, p)
 	case plan.CallConfigure:
 		c.sendConfigure(cn, p)
-	case callByTime, callByEpoch:
+	case callByTime, callByEpoch, callStable:
 		c.sendQuestion(cn, p)
 	case callMoving:
 		c.sendMoving(cn, p)

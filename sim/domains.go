@@ -35,4 +35,5 @@ const (
 	domainCheck
 	domainClogs
 	domainDamage
+	domainTransactor
 )

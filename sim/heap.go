@@ -12,28 +12,31 @@ import (
 type eventKind uint8
 
 const (
-	evMessage    eventKind = iota + 1 // msg reaches broker
-	evOp                              // op of broker's incarnation is finished
-	evRequest                         // frame reaches broker over conn
-	evHangup                          // broker learns that conn is closed
-	evReply                           // frame reaches conn's client
-	evConnLost                        // conn's client learns that it is closed
-	evTimer                           // client looks whether something is due
-	evCall                            // client begins call index of the plan
-	evFault                           // fault index of the plan begins; broker is where its anchor was
-	evFaultEnd                        // fault index ends at broker
-	evLost                            // broker hears that its connection from broker from broke
-	evRestart                         // broker recovers, if still in this incarnation
-	evTurn                            // turn index of the plan happens
-	evResume                          // member index goes on or is started again
-	evAttack                          // attack index of the plan begins
-	evAttackNext                      // conn's attacker has read an answer
-	evAttackEnd                       // attacker hangs up
-	evLie                             // message nth of lie index is told
-	evTask                            // task of broker's incarnation is done
-	evList                            // list index of the plan is mended
-	evOperated                        // broker, which an operator took down, is started again
-	evAsk                             // an asker makes ask index of the plan
+	evMessage           eventKind = iota + 1 // msg reaches broker
+	evOp                                     // op of broker's incarnation is finished
+	evRequest                                // frame reaches broker over conn
+	evHangup                                 // broker learns that conn is closed
+	evReply                                  // frame reaches conn's client
+	evConnLost                               // conn's client learns that it is closed
+	evTimer                                  // client looks whether something is due
+	evCall                                   // client begins call index of the plan
+	evFault                                  // fault index of the plan begins; broker is where its anchor was
+	evFaultEnd                               // fault index ends at broker
+	evLost                                   // broker hears that its connection from broker from broke
+	evRestart                                // broker recovers, if still in this incarnation
+	evTurn                                   // turn index of the plan happens
+	evResume                                 // member index goes on or is started again
+	evAttack                                 // attack index of the plan begins
+	evAttackNext                             // conn's attacker has read an answer
+	evAttackEnd                              // attacker hangs up
+	evLie                                    // message nth of lie index is told
+	evTask                                   // task of broker's incarnation is done
+	evList                                   // list index of the plan is mended
+	evOperated                               // broker, which an operator took down, is started again
+	evAsk                                    // an asker makes ask index of the plan
+	evTransactor                             // a process of transactor index starts
+	evTransactorResumes                      // client's process, which stood still, goes on
+	evDouble                                 // double index arrives
 )
 
 // event is something that will happen at a virtual time.

@@ -119,6 +119,9 @@ func (w *world) idle() {
 	if slices.ContainsFunc(w.plan.Faults, func(f plan.Fault) bool { return f.Kind == plan.FaultFull }) {
 		w.runUntil(w.now+at(3*second/2), func() bool { return false })
 	}
+	if len(w.transactors) > 0 { // coordinators note a while later that their last transactions are complete
+		w.runUntil(w.now+at(2*second), func() bool { return false })
+	}
 	terms := w.result.Events[node.EventNewTerm]
 	w.runUntil(w.now+tick*node.Time(2*k.HeartbeatTicks+1), func() bool { return false })
 	for _, b := range w.brokers {

@@ -27,6 +27,7 @@ func (w *world) settle() {
 	w.mendLists()
 	w.heal()
 	w.healMembers()
+	w.healTransactors()
 	if w.plan.Beyond() {
 		w.settleBeyond()
 		return

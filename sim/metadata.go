@@ -22,7 +22,7 @@ func (c *client) refresh(broker int) {
 }
 
 func (c *client) wantsMetadata() bool {
-	return (len(c.lanes) > 0 || len(c.serial.queue) > 0 || c.member != nil || c.watcher != nil || c.reader != nil) && c.staleTopic() != nil
+	return (len(c.lanes) > 0 || len(c.serial.queue) > 0 || c.member != nil || c.watcher != nil || c.txn != nil || c.reader != nil) && c.staleTopic() != nil
 }
 
 // staleTopic returns a topic that something waits for and that has to be asked for.
@@ -42,6 +42,9 @@ func (c *client) staleTopic() *topicView {
 	}
 	if c.watcher != nil && c.watcher.topic.stale {
 		return c.watcher.topic
+	}
+	if c.txn != nil {
+		return c.txn.staleTopic()
 	}
 	if c.reader != nil {
 		for _, p := range c.reader.parts {
@@ -69,7 +72,7 @@ func (c *client) askMetadata() {
 	t := c.staleTopic()
 	req := kmsg.NewPtrMetadataRequest()
 	usual, least := int16(9), int16(4) // before that, topics are always created
-	if c.member != nil || c.reader != nil {
+	if c.member != nil || c.txn != nil || c.reader != nil {
 		usual = 12 // has topic ids
 	}
 	if t.plan.Auto {
@@ -117,7 +120,7 @@ func (c *client) waitsFor(t *topicView, partition int32) bool {
 			return true
 		}
 	}
-	if c.watcher != nil || c.reader != nil || c.member != nil && c.member.waitsFor(t, partition) {
+	if c.watcher != nil || c.txn != nil || c.reader != nil || c.member != nil && c.member.waitsFor(t, partition) {
 		return true
 	}
 	return len(c.serial.queue) > 0 && c.serial.queue[0].call.Topic == t.plan.Name && c.serial.queue[0].call.Partition == partition

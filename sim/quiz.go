@@ -113,6 +113,8 @@ func (c *client) sendQuestion(cn *conn, p *pendingCall) {
 		c.sendByTime(cn, p)
 	case callByEpoch:
 		c.sendByEpoch(cn, p)
+	case callStable:
+		c.sendStableEnd(cn, p)
 	}
 }
 

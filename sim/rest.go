@@ -147,22 +147,28 @@ func (w *world) lookWhoWaits() {
 
 // overdue names the request of a connection that should be answered; "" if there is none. It is the first one that waits.
 func (cn *conn) overdue(w *world) string {
-	if cn.client == nil || !cn.open || len(cn.asked) == 0 || cn.client.member != nil && cn.client.member.paused {
+	if cn.client == nil || !cn.open || len(cn.asked) == 0 || cn.client.member != nil && cn.client.member.paused || cn.client.txn != nil && cn.client.txn.paused {
 		return ""
 	}
 	a := &cn.asked[0]
 	key := a.resp.Key()
-	if w.rest.total-a.rested < mayRest(key)+w.resent() || asksCatalog(key) && w.now < w.rest.lastAt+node.Time(sentAgain) {
+	if w.rest.total-a.rested < mayRest(key)+w.resent() || (asksCatalog(key) || inTransaction(a.req)) && w.now < w.rest.lastAt+node.Time(sentAgain) {
 		return ""
 	}
 	return fmt.Sprintf("client %d asked for %s at %v", cn.client.spec.ID, kmsg.NameForKey(a.resp.Key()), plan.Duration(a.at))
 }
 
-// sentAgain is how long after a disturbance brokers may wait before they repeat a command for the catalog that was lost, by the
-// slowest of their clocks. Commands behind it wait as well.
+// sentAgain is how long after a disturbance brokers may wait before they repeat a command for the catalog that was lost, or a question
+// to the coordinator of a transaction, by the slowest of their clocks. Commands behind it wait as well.
 const sentAgain = 5 * second
 
-// asksCatalog says that a request may need a command for the catalog.
+// inTransaction says that a request's broker may have to ask the coordinator of a transaction.
+func inTransaction(req kmsg.Request) bool {
+	r, ok := req.(*kmsg.ProduceRequest)
+	return ok && r.TransactionID != nil
+}
+
+// asksCatalog says that a request may need a command for the catalog, or of a coordinator of transactions.
 func asksCatalog(key int16) bool {
 	switch kmsg.Key(key) {
 	case kmsg.Produce, kmsg.ListOffsets, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.ConsumerGroupHeartbeat, kmsg.ApiVersions:

@@ -37,31 +37,6 @@ type readPart struct {
 
 func (r *readPart) name() string { return partitionName(r.topic.plan.Name, r.partition) }
 
-// txnWorld is the part of a world that is about transactions.
-type txnWorld struct {
-	readers       []*txnReader
-	transactional map[string]bool // topics of transactors; look-up only
-}
-
-const readerClients = 1 << 24
-
-func (w *world) newReaders() {
-	for i := range w.plan.Readers {
-		w.newReader(&w.plan.Readers[i])
-	}
-	for _, name := range w.plan.Transactional() {
-		w.transactional[name] = true
-	}
-}
-
-// onlyPartition is the only one of an answer.
-func onlyPartition(w *world, resp *kmsg.FetchResponse) *kmsg.FetchResponseTopicPartition {
-	if resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		w.fail("protocol", "a fetch of one partition is answered %d and for %d topics", resp.ErrorCode, len(resp.Topics))
-	}
-	return &resp.Topics[0].Partitions[0]
-}
-
 func (w *world) newReader(spec *plan.Reader) *txnReader {
 	c := newClient(w, &plan.Client{ID: readerClients + len(w.readers), InFlight: 1, Timeout: spec.Timeout, GiveUp: spec.Timeout, Home: spec.Home})
 	r := &txnReader{client: c, spec: spec}
@@ -214,6 +189,14 @@ func (r *txnReader) askEnd(cn *conn, p *readPart) {
 			Span: checker.Span{Client: int64(c.spec.ID), Call: int64(began), Return: int64(w.now)}, Partition: p.name(), Offset: got.Offset,
 		})
 	})
+}
+
+// onlyPartition is the only one of an answer.
+func onlyPartition(w *world, resp *kmsg.FetchResponse) *kmsg.FetchResponseTopicPartition {
+	if resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		w.fail("protocol", "a fetch of one partition is answered %d and for %d topics", resp.ErrorCode, len(resp.Topics))
+	}
+	return &resp.Topics[0].Partitions[0]
 }
 
 // committedRead makes of an answer what real clients make: it leaves out markers and the records of transactions that are said to be

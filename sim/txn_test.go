@@ -12,6 +12,17 @@ import (
 	"chronik/kafka"
 )
 
+// TestTransactionsRepeat compares two runs of one plan.
+func TestTransactionsRepeat(t *testing.T) {
+	for s := uint64(1); s < 4; s++ {
+		p := mustGenerate(t, s, "transactions")
+		first := Run(p, Options{}).Hash
+		if again := Run(p, Options{}).Hash; first != again {
+			t.Errorf("seed %d: trace hash %016x, then %016x", s, first, again)
+		}
+	}
+}
+
 // TestCommittedRead checks what a reader makes of an answer: producer 1 aborts its first transaction and commits its second one, which
 // begins before the end of what is said to be aborted of producer 2.
 func TestCommittedRead(t *testing.T) {

@@ -30,6 +30,7 @@ func (w *world) verify() {
 	}
 	w.waitFor("every call of the plan and a topic's creation ends", at(longest)+w.patience())
 	w.wayOut()
+	w.settleTransactions()
 	w.ask(v, plan.CallProduce, nil)
 	w.waitFor("each partition takes a record", w.patience())
 	w.ask(v, plan.CallLatest, nil)

@@ -184,7 +184,7 @@ func (w *world) start() {
 	}
 	w.newAskers()
 	w.newMembers()
-	w.newReaders()
+	w.newTransactors()
 	if w.plan.Watcher != nil {
 		w.watch("one who watches "+watchedTopic, w.plan.Watcher)
 	}
@@ -299,7 +299,7 @@ func (w *world) nextBroker() (*broker, node.Time) {
 }
 
 func (w *world) handle(e event) {
-	if m := e.member(); m != nil && m.hold(e) {
+	if e.isHeld() {
 		return
 	}
 	if e.conn != nil && e.conn.attacker != nil && (e.kind == evReply || e.kind == evConnLost) {
@@ -354,6 +354,8 @@ func (w *world) handle(e event) {
 		w.beginAsk(e.index)
 	case evOperated:
 		w.operated(e.broker)
+	case evTransactor, evTransactorResumes, evDouble:
+		w.transact(e)
 	}
 }
 
@@ -365,6 +367,24 @@ func (e *event) member() *member {
 		return e.conn.client.member
 	case e.kind == evTimer:
 		return e.client.member
+	}
+	return nil
+}
+
+// isHeld says that an event waits for a process that stands still.
+func (e *event) isHeld() bool {
+	m, p := e.member(), e.process()
+	return m != nil && m.hold(*e) || p != nil && p.hold(*e)
+}
+
+// process is the process with a transactional id that an event concerns, nil if none.
+func (e *event) process() *txnProcess {
+	switch {
+	case e.conn != nil && e.conn.client == nil:
+	case e.kind == evReply || e.kind == evConnLost:
+		return e.conn.client.txn
+	case e.kind == evTimer:
+		return e.client.txn
 	}
 	return nil
 }

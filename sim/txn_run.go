@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/checker"
+	"chronik/node"
+)
+
+// transaction is one under way. It is made of waves of batches, at most one for each partition.
+type transaction struct {
+	place   int // in the history
+	began   node.Time
+	touched bool // something may have reached a partition or coordinator
+	waves   [][]*txnBatch
+	batches []*txnBatch // of the wave under way
+	unsure  bool        // a batch was given up that may still arrive
+	aborts  bool        // in the end, because its client wants that
+	abort   bool        // now
+	retried bool        // a request that ends it, or that commits offsets, may arrive at any time
+}
+
+// next decides what a process does when nothing is under way; false: it waits.
+func (p *txnProcess) next() bool {
+	x, w := p.txn, p.world
+	switch {
+	case x != nil && p.busy():
+		return false
+	case !p.ready || p.bump && x == nil:
+		p.callInit()
+	case x == nil && w.now < p.nextAt:
+		p.client.wakeAt(p.nextAt)
+		return false
+	case x == nil && !p.final && (w.healing || p.machine.begun >= p.machine.spec.Most):
+		return false
+	case x == nil && p.final && p.ended > 0:
+		p.machine.done = true
+		return false
+	case x == nil:
+		p.begin()
+	case x.abort:
+		p.endTransaction()
+	case len(x.waves) > 0:
+		p.nextWave()
+	default:
+		p.endTransaction()
+	}
+	return true
+}
+
+// callInit asks for a producer id and epoch: as a new process, or for the next epoch.
+func (p *txnProcess) callInit() {
+	fences := !p.ready
+	began := p.world.now
+	p.ask("InitProducerId", toTxn, nil, func() kmsg.Request {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.Version = [...]int16{4, 5, 1, 3, 0}[p.machine.spec.ID%5]
+		if p.machine.spec.Modern {
+			req.Version = 5
+		}
+		req.TransactionalID, req.TransactionTimeoutMillis = &p.machine.spec.TxnID, int32(p.machine.spec.TxnTimeout/millisecond)
+		req.ProducerID, req.ProducerEpoch = -1, -1
+		if !fences {
+			req.Version = max(req.Version, 3)
+			req.ProducerID, req.ProducerEpoch = p.producer, p.epoch
+		}
+		return req
+	}, func(resp kmsg.Response) {
+		r := resp.(*kmsg.InitProducerIDResponse)
+		switch {
+		case p.world.committedTrouble(p, r.ErrorCode):
+		case isFatal(r.ErrorCode):
+			p.fenced("InitProducerId", r.ErrorCode)
+		case r.ErrorCode != 0:
+			p.unexpected("InitProducerId", r.ErrorCode)
+		default:
+			p.world.judge.granted(p, checker.Span{Call: int64(began)}, r.ProducerID, r.ProducerEpoch, fences)
+			p.take(r.ProducerID, r.ProducerEpoch)
+			p.ready, p.bump = true, false
+			p.finish()
+		}
+	})
+}
+
+// committedTrouble is trouble of a code that isn't 0.
+func (w *world) committedTrouble(p *txnProcess, code int16) bool { return code != 0 && p.trouble(code) }
+
+// take takes a producer id and epoch. Sequences begin anew with each epoch.
+func (p *txnProcess) take(producer int64, epoch int16) {
+	p.tracef("is producer %d.%d", producer, epoch)
+	p.producer, p.epoch = producer, epoch
+	for _, t := range p.parts {
+		t.sequence = 0
+	}
+}
+
+// begin begins a transaction.
+func (p *txnProcess) begin() {
+	m := p.machine
+	x := &transaction{began: p.world.now}
+	for _, t := range p.parts {
+		t.added = false
+	}
+	n := 1 + m.draw().Below(int64(m.spec.Records))
+	if p.final { // each partition gets something
+		n = int64(len(p.parts))
+	}
+	wave, waves := []*txnBatch{}, int64(4)
+	if p.final {
+		waves = 100
+	}
+	for i := range n {
+		part := p.parts[m.draw().Below(int64(len(p.parts)))]
+		if p.final {
+			part = p.parts[i]
+		}
+		id := p.world.nextTxnRecord()
+		b := batchFor(wave, part)
+		if b == nil {
+			b = &txnBatch{part: part}
+			wave = append(wave, b)
+		}
+		b.values = append(b.values, id)
+		if i < n-1 && m.draw().Ratio(1, waves) {
+			x.waves, wave = append(x.waves, wave), nil
+		}
+	}
+	x.waves = append(x.waves, wave)
+	p.txn = x
+	m.begun++
+	p.world.judge.began(p, x)
+	if x.aborts = !p.final && m.draw().Ratio(m.spec.Aborts, 100); x.aborts && m.draw().Ratio(1, 2) { // early
+		x.waves = x.waves[:1+m.draw().Below(int64(len(x.waves)))]
+	}
+}
+
+// batchFor returns the batch of a wave for a partition, nil if there is none.
+func batchFor(wave []*txnBatch, part *txnPart) *txnBatch {
+	for _, b := range wave {
+		if b.part == part {
+			return b
+		}
+	}
+	return nil
+}
+
+// nextWave sends the next batches, after their partitions have been added if the protocol wants that.
+func (p *txnProcess) nextWave() {
+	x := p.txn
+	var missing []*txnPart
+	for _, b := range x.waves[0] {
+		if !b.part.added {
+			missing = append(missing, b.part)
+		}
+	}
+	if len(missing) > 0 && !p.machine.spec.Modern {
+		p.callAdd(missing)
+		return
+	}
+	x.batches, x.waves = x.waves[0], x.waves[1:]
+	p.client.again = true
+}
+
+// callAdd adds partitions to the transaction.
+func (p *txnProcess) callAdd(parts []*txnPart) {
+	p.txn.touched = true
+	p.ask("AddPartitionsToTxn", toTxn, nil, func() kmsg.Request {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.Version = [...]int16{0, 1, 2, 3}[p.machine.spec.ID%4]
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch = p.machine.spec.TxnID, p.producer, p.epoch
+		for _, t := range parts {
+			i := len(req.Topics) - 1
+			if i < 0 || req.Topics[i].Topic != t.topic.plan.Name {
+				req.Topics = append(req.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: t.topic.plan.Name})
+				i++
+			}
+			req.Topics[i].Partitions = append(req.Topics[i].Partitions, t.partition)
+		}
+		return req
+	}, func(resp kmsg.Response) {
+		worst := int16(0)
+		for _, t := range resp.(*kmsg.AddPartitionsToTxnResponse).Topics {
+			for _, q := range t.Partitions {
+				if worst == 0 || worst == kerr.OperationNotAttempted.Code {
+					worst = q.ErrorCode
+				}
+			}
+		}
+		if !p.ruledOut("AddPartitionsToTxn", worst) {
+			for _, t := range parts {
+				t.added = true
+			}
+			p.finish()
+		}
+	})
+}
+
+// ruledOut takes the code of a request within a transaction, and reports whether it isn't done.
+func (p *txnProcess) ruledOut(what string, code int16) bool {
+	switch {
+	case code == 0:
+		return false
+	case p.trouble(code):
+	case isFatal(code):
+		p.fenced(what, code)
+	case code == kerr.TransactionAbortable.Code:
+		p.tracef("%s is answered that it has to abort", what)
+		p.txn.abort = true
+		p.finish()
+	default:
+		p.unexpected(what, code)
+	}
+	return true
+}
+
+// endTransaction asks for the end of the transaction. What reached nobody needs none.
+func (p *txnProcess) endTransaction() {
+	x, m := p.txn, p.machine
+	if !x.touched {
+		p.over(checker.Failed)
+		return
+	}
+	x.abort = x.abort || x.aborts
+	began := p.world.judge.endAsked(p, x)
+	p.ask("EndTxn", toTxn, nil, func() kmsg.Request {
+		req := kmsg.NewPtrEndTxnRequest()
+		req.Version = [...]int16{0, 1, 3, 4}[m.spec.ID%4]
+		if m.spec.Modern {
+			req.Version = 5
+		}
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Commit = m.spec.TxnID, p.producer, p.epoch, !x.abort
+		return req
+	}, func(resp kmsg.Response) {
+		r := resp.(*kmsg.EndTxnResponse)
+		x.retried = x.retried || p.call.lost
+		switch code := r.ErrorCode; {
+		case code == 0:
+			if r.Version >= 5 {
+				p.world.judge.granted(p, checker.Span{Call: int64(began)}, r.ProducerID, r.ProducerEpoch, false)
+				p.take(r.ProducerID, r.ProducerEpoch)
+			}
+			p.call = nil
+			p.over(checker.OK)
+		case p.trouble(code):
+		case isFatal(code):
+			if !p.call.lost && !p.call.twice { // else an attempt may have had success
+				p.world.judge.ended(p, x, checker.Failed)
+			}
+			p.fenced("EndTxn", code)
+		default:
+			p.unexpected("EndTxn", code)
+		}
+	})
+}
+
+// over ends the transaction.
+func (p *txnProcess) over(o checker.Outcome) {
+	x := p.txn
+	p.world.judge.ended(p, x, o)
+	p.tracef("transaction %d is over: %s", x.place, o)
+	// In the old protocol what is still on its way could hit the next transaction.
+	p.bump = p.bump || !p.machine.spec.Modern && (x.unsure || x.retried)
+	p.txn = nil
+	p.ended += btoi(!x.abort && o == checker.OK)
+	p.nextAt = p.world.now
+	if pause := int64(p.machine.spec.Pause); pause > 0 && !p.final {
+		p.nextAt += node.Time(p.machine.draw().Exponential(pause))
+	}
+	p.client.again = true
+}
