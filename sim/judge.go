@@ -32,9 +32,10 @@ type judge struct {
 	sent      map[int]*sentTo                                       // by produce call, of clients that name topics by id; look-up only
 	moves     map[string][]move                                     // of a partition; look-up only
 	compacted []*compacted
-	founded   []int                  // whom the founders listed that the cluster was founded by; nil: it isn't yet
-	deleted   map[node.GroupID]int64 // the offset below which records were deleted; look-up only
-	begins    map[string]int64       // where the histories of partitions begin in a soak; look-up only
+	outputs   map[checker.RecordID]*checker.Input // of chains, from what records are that weren't sent yet; look-up only
+	founded   []int                               // whom the founders listed that the cluster was founded by; nil: it isn't yet
+	deleted   map[node.GroupID]int64              // the offset below which records were deleted; look-up only
+	begins    map[string]int64                    // where the histories of partitions begin in a soak; look-up only
 
 	led     []reign  // over group 0, by time
 	terms   []reign  // of group 0: when they began
@@ -87,6 +88,7 @@ func newJudge(w *world) *judge {
 		producers: make(map[producerKey]bool),
 		sent:      make(map[int]*sentTo),
 		moves:     make(map[string][]move),
+		outputs:   make(map[checker.RecordID]*checker.Input),
 	}
 	for _, t := range w.plan.Topics {
 		for p := range t.Partitions {

@@ -19,6 +19,7 @@ type txnWorld struct {
 	doubles       []double
 	ghost         *client // who sends them; nil: nobody did yet
 	txnRecords    int     // so far
+	txnOffsets    int64   // so far
 	committed     int64   // transactions, as clients know
 	lastEnd       int64   // as the verifier was told
 }
@@ -56,6 +57,8 @@ type txnProcess struct {
 	epoch    int16
 
 	parts  []*txnPart
+	inputs []*txnInput
+	input  int // which is fetched next
 	txn    *transaction
 	nextAt node.Time // no transaction is begun before
 	ended  int       // transactions
@@ -133,6 +136,9 @@ func (m *transactor) start() {
 		for i := range t.partitions {
 			p.parts = append(p.parts, &txnPart{topic: t, partition: int32(i)})
 		}
+	}
+	for _, i := range s.Parts {
+		p.inputs = append(p.inputs, &txnInput{txnPart: txnPart{topic: c.topic(s.From), partition: i}, position: -1})
 	}
 	c.txn = p
 	m.processes = append(m.processes, p)
@@ -264,6 +270,11 @@ func (p *txnProcess) staleTopic() *topicView {
 	for _, t := range p.parts {
 		if t.topic.stale {
 			return t.topic
+		}
+	}
+	for _, in := range p.inputs {
+		if in.topic.stale {
+			return in.topic
 		}
 	}
 	return nil

@@ -18,6 +18,11 @@ func (w *world) nextTxnRecord() checker.RecordID {
 // transactionCalls is where the numbers begin of calls that records of transactions come from.
 const transactionCalls = 1 << 30
 
+func (w *world) nextTxnOffset() int64 {
+	w.txnOffsets++
+	return w.txnOffsets
+}
+
 // granted notes that a process got a producer id and epoch.
 func (j *judge) granted(p *txnProcess, s checker.Span, producer int64, epoch int16, fences bool) {
 	w := p.world
@@ -52,7 +57,8 @@ func (j *judge) sendsInTxn(p *txnProcess, x *transaction, b *txnBatch) {
 	t := &j.histories.Txns.Txns[x.place]
 	b.sends = len(t.Sends)
 	for _, id := range b.values {
-		t.Sends = append(t.Sends, checker.Send{Partition: b.part.name(), Value: id, Call: int64(p.world.now), Outcome: checker.Unknown})
+		t.Sends = append(t.Sends, checker.Send{Partition: b.part.name(), Value: id, Call: int64(p.world.now), Outcome: checker.Unknown, Input: j.outputs[id]})
+		delete(j.outputs, id)
 	}
 	h := j.histories.Partition(b.part.name())
 	s := p.span(p.world.now)
@@ -73,6 +79,14 @@ func (j *judge) producedInTxn(p *txnProcess, x *transaction, b *txnBatch, o chec
 	}
 	j.heard(p, uint64(b.values[0])^uint64(offset)<<8)
 	p.tracef("records from %x on in %s: %s at offset %d", b.values[0], b.part.name(), o, offset)
+}
+
+// offers notes the offsets that a transaction is about to commit.
+func (j *judge) offers(p *txnProcess, x *transaction) {
+	t := &j.histories.Txns.Txns[x.place]
+	for _, o := range x.offsets {
+		t.Offsets = append(t.Offsets, checker.TxnOffset{Group: p.machine.spec.Group, Partition: o.input.name(), Offset: o.offset, ID: o.id})
+	}
 }
 
 // endAsked notes that the end of a transaction is asked for, and returns when that was first.
@@ -116,7 +130,10 @@ func (j *judge) stableEnd(e checker.StableEnd) {
 	}
 }
 
-// span is that of a request that is answered now.
-func (p *txnProcess) span(began node.Time) checker.Span {
-	return checker.Span{Client: int64(p.client.spec.ID), Call: int64(began), Return: int64(p.world.now)}
+func (j *judge) readTxnOffset(p *txnProcess, began node.Time, partition string, offset, id int64, stable bool) {
+	j.histories.Txns.OffsetReads = append(j.histories.Txns.OffsetReads, checker.TxnOffsetRead{
+		Span: p.span(began), Group: p.machine.spec.Group, Partition: partition, Offset: offset, ID: id, Stable: stable,
+	})
+	j.heard(p, uint64(offset)<<8^uint64(id))
+	p.tracef("reads committed offset %d of %s, commit %d, stable: %v", offset, partition, id, stable)
 }

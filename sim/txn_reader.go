@@ -191,14 +191,6 @@ func (r *txnReader) askEnd(cn *conn, p *readPart) {
 	})
 }
 
-// onlyPartition is the only one of an answer.
-func onlyPartition(w *world, resp *kmsg.FetchResponse) *kmsg.FetchResponseTopicPartition {
-	if resp.ErrorCode != 0 || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		w.fail("protocol", "a fetch of one partition is answered %d and for %d topics", resp.ErrorCode, len(resp.Topics))
-	}
-	return &resp.Topics[0].Partitions[0]
-}
-
 // committedRead makes of an answer what real clients make: it leaves out markers and the records of transactions that are said to be
 // aborted. Those begin at the offsets that are said, and end with the marker of their producer.
 func (c *client) committedRead(t *topicView, partition int32, from int64, r *kmsg.FetchResponseTopicPartition) checker.CommittedRead {

@@ -21,6 +21,17 @@ type transaction struct {
 	aborts  bool        // in the end, because its client wants that
 	abort   bool        // now
 	retried bool        // a request that ends it, or that commits offsets, may arrive at any time
+
+	offsets   []txnOffset
+	announced bool // that there will be offsets
+	offered   bool // the offsets
+}
+
+// txnOffset is an offset that a transaction commits.
+type txnOffset struct {
+	input  *txnInput
+	offset int64
+	id     int64
 }
 
 // next decides what a process does when nothing is under way; false: it waits.
@@ -36,15 +47,21 @@ func (p *txnProcess) next() bool {
 		return false
 	case x == nil && !p.final && (w.healing || p.machine.begun >= p.machine.spec.Most):
 		return false
+	case x == nil && len(p.inputs) > 0:
+		return p.consume()
 	case x == nil && p.final && p.ended > 0:
 		p.machine.done = true
 		return false
 	case x == nil:
-		p.begin()
+		p.begin(nil)
 	case x.abort:
 		p.endTransaction()
 	case len(x.waves) > 0:
 		p.nextWave()
+	case len(x.offsets) > 0 && !x.announced && !p.machine.spec.Modern:
+		p.callAddOffsets()
+	case len(x.offsets) > 0 && !x.offered:
+		p.callOffsets()
 	default:
 		p.endTransaction()
 	}
@@ -97,15 +114,20 @@ func (p *txnProcess) take(producer int64, epoch int16) {
 	}
 }
 
-// begin begins a transaction.
-func (p *txnProcess) begin() {
+// begin begins a transaction, which makes something of some records of an input, if there is one.
+func (p *txnProcess) begin(in *txnInput) {
 	m := p.machine
 	x := &transaction{began: p.world.now}
 	for _, t := range p.parts {
 		t.added = false
 	}
 	n := 1 + m.draw().Below(int64(m.spec.Records))
-	if p.final { // each partition gets something
+	switch {
+	case in != nil && p.final:
+		n = min(1000, int64(len(in.records)))
+	case in != nil:
+		n = min(n, int64(len(in.records)))
+	case p.final: // each partition gets something
 		n = int64(len(p.parts))
 	}
 	wave, waves := []*txnBatch{}, int64(4)
@@ -114,10 +136,13 @@ func (p *txnProcess) begin() {
 	}
 	for i := range n {
 		part := p.parts[m.draw().Below(int64(len(p.parts)))]
-		if p.final {
+		if p.final && in == nil {
 			part = p.parts[i]
 		}
 		id := p.world.nextTxnRecord()
+		if in != nil {
+			p.world.judge.outputs[id] = in.inputOf(i, m.spec.Group)
+		}
 		b := batchFor(wave, part)
 		if b == nil {
 			b = &txnBatch{part: part}
@@ -129,6 +154,10 @@ func (p *txnProcess) begin() {
 		}
 	}
 	x.waves = append(x.waves, wave)
+	if in != nil {
+		last := in.records[n-1].Offset + 1
+		x.offsets = append(x.offsets, txnOffset{in, last, p.world.nextTxnOffset()})
+	}
 	p.txn = x
 	m.begun++
 	p.world.judge.began(p, x)
@@ -216,6 +245,64 @@ func (p *txnProcess) ruledOut(what string, code int16) bool {
 	return true
 }
 
+// callAddOffsets says that the transaction will have offsets of the group.
+func (p *txnProcess) callAddOffsets() {
+	p.txn.touched = true
+	p.ask("AddOffsetsToTxn", toTxn, nil, func() kmsg.Request {
+		req := kmsg.NewPtrAddOffsetsToTxnRequest()
+		req.Version = [...]int16{0, 1, 2, 3}[p.machine.spec.ID%4]
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = p.machine.spec.TxnID, p.producer, p.epoch, p.machine.spec.Group
+		return req
+	}, func(resp kmsg.Response) {
+		if !p.ruledOut("AddOffsetsToTxn", resp.(*kmsg.AddOffsetsToTxnResponse).ErrorCode) {
+			p.txn.announced = true
+			p.finish()
+		}
+	})
+}
+
+// callOffsets commits the offsets, if the transaction is.
+func (p *txnProcess) callOffsets() {
+	x := p.txn
+	x.touched = true
+	p.world.judge.offers(p, x)
+	p.ask("TxnOffsetCommit", toGroup, nil, func() kmsg.Request {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.Version = [...]int16{0, 2, 3, 4}[p.machine.spec.ID%4]
+		if p.machine.spec.Modern {
+			req.Version = 5
+		}
+		req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = p.machine.spec.TxnID, p.machine.spec.Group, p.producer, p.epoch, -1
+		for _, o := range x.offsets {
+			rt := kmsg.NewTxnOffsetCommitRequestTopic()
+			rt.Topic = o.input.topic.plan.Name
+			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = o.input.partition, o.offset, -1, commitText(o.id)
+			rt.Partitions = append(rt.Partitions, rp)
+			req.Topics = append(req.Topics, rt)
+		}
+		return req
+	}, func(resp kmsg.Response) {
+		r, answered, worst := resp.(*kmsg.TxnOffsetCommitResponse), 0, int16(0)
+		for _, t := range r.Topics {
+			for _, q := range t.Partitions {
+				answered++
+				if q.ErrorCode != 0 {
+					worst = q.ErrorCode
+				}
+			}
+		}
+		if answered != len(x.offsets) {
+			p.world.fail("protocol", "%v: %d offsets are answered with %d", p, len(x.offsets), answered)
+		}
+		x.retried = x.retried || p.call.lost
+		if !p.ruledOut("TxnOffsetCommit", worst) {
+			x.offered = true
+			p.finish()
+		}
+	})
+}
+
 // endTransaction asks for the end of the transaction. What reached nobody needs none.
 func (p *txnProcess) endTransaction() {
 	x, m := p.txn, p.machine
@@ -263,6 +350,13 @@ func (p *txnProcess) over(o checker.Outcome) {
 	p.tracef("transaction %d is over: %s", x.place, o)
 	// In the old protocol what is still on its way could hit the next transaction.
 	p.bump = p.bump || !p.machine.spec.Modern && (x.unsure || x.retried)
+	for _, in := range p.inputs {
+		if x.abort || o != checker.OK {
+			in.records, in.position = nil, -1 // where the committed offset says
+		} else if len(x.offsets) > 0 && x.offsets[0].input == in {
+			in.drop(x.offsets[0].offset)
+		}
+	}
 	p.txn = nil
 	p.ended += btoi(!x.abort && o == checker.OK)
 	p.nextAt = p.world.now

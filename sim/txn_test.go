@@ -10,7 +10,54 @@ import (
 
 	"chronik/checker"
 	"chronik/kafka"
+	"chronik/node"
 )
+
+// TestTransactionsAreBusy guards against transactors that do nothing: everything that the checks of transactions look at has to occur.
+func TestTransactionsAreBusy(t *testing.T) {
+	count := make(map[string]int)
+	for s := range uint64(24) {
+		w := runGroups(t, mustGenerate(t, s, "transactions"))
+		h := &w.judge.histories.Txns
+		for i := range h.Txns {
+			x := &h.Txns[i]
+			end := "abort "
+			if x.Commit {
+				end = "commit "
+			}
+			if x.Asked == 0 {
+				end = "no end "
+			}
+			count[end+string(x.Outcome)]++
+			for j := range x.Sends {
+				count["send "+string(x.Sends[j].Outcome)]++
+				count["input"] += btoi(x.Sends[j].Input != nil)
+			}
+			count["offsets"] += len(x.Offsets)
+		}
+		for i := range h.Reads {
+			count["read below the high watermark"] += btoi(h.Reads[i].Stable < h.Reads[i].HighWatermark)
+		}
+		for i := range h.Grants {
+			count["fence"] += btoi(h.Grants[i].Fences)
+		}
+		for i := range h.OffsetReads {
+			count["offset read"] += btoi(h.OffsetReads[i].ID > 0)
+		}
+		count["double"] += len(w.doubles)
+		count["end told"] += len(h.Ends)
+		count["timed out"] += int(w.result.Events[node.EventTxnTimedOut])
+		count["marker ignored"] += int(w.result.Events[node.EventMarkerIgnored])
+	}
+	for what, least := range map[string]int{
+		"commit ok": 200, "commit unknown": 5, "commit failed": 1, "abort ok": 50, "no end unknown": 10, "send ok": 1000, "send unknown": 10, "input": 200,
+		"offsets": 100, "read below the high watermark": 100, "fence": 100, "offset read": 100, "double": 100, "end told": 300, "timed out": 2, "marker ignored": 10,
+	} {
+		if count[what] < least {
+			t.Errorf("%s: %d times in 24 worlds, expected are at least %d", what, count[what], least)
+		}
+	}
+}
 
 // TestTransactionsRepeat compares two runs of one plan.
 func TestTransactionsRepeat(t *testing.T) {
