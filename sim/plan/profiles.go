@@ -34,7 +34,7 @@ type profile struct {
 var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, faults: 60, kinds: drawnKinds,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, txns: 8, faults: 60, kinds: drawnKinds,
 		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4,
 	},
 	{
@@ -43,26 +43,26 @@ var profiles = []profile{
 	},
 	{
 		name: "calm", brokers: []int{3, 1, 5, 2, 4}, topics: 3, partitions: 4, clients: 4,
-		calls: 600, safety: [2]Duration{5 * second, 60 * second}, groups: 12, members: 4,
+		calls: 600, safety: [2]Duration{5 * second, 60 * second}, txns: 8, groups: 12, members: 4,
 	},
 	{
 		name: "disk", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2,
-		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, states: 6,
+		calls: 200, safety: [2]Duration{5 * second, 30 * second}, txns: 8, faults: 24, tiny: true, states: 6,
 		kinds: []FaultKind{FaultPower, FaultKill, FaultRecovery, FaultSlowDisk, FaultStall, FaultSyncError, FaultWriteErr},
 	},
 	{
 		name: "network", brokers: []int{3, 5}, topics: 2, partitions: 2, clients: 2,
-		calls: 200, safety: [2]Duration{5 * second, 30 * second}, faults: 24,
+		calls: 200, safety: [2]Duration{5 * second, 30 * second}, txns: 8, faults: 24,
 		kinds: []FaultKind{FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup, FaultTail, FaultPause, FaultReset, FaultRefuse, FaultSilence},
 	},
 	{ // leaders that don't know yet that they were deposed, and clients that still ask them
 		name: "stale", brokers: []int{3, 3, 5}, topics: 1, partitions: 1, clients: 4,
-		calls: 600, safety: [2]Duration{3 * second, 8 * second}, faults: 12, dense: true,
+		calls: 600, safety: [2]Duration{3 * second, 8 * second}, txns: 6, faults: 12, dense: true,
 		kinds: staleKinds,
 	},
 	{ // brokers join, leave and lose their disks, partitions move
 		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, moves: true, groups: 25, members: 3, seconds: 20, states: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, txns: 12, faults: 16, moves: true, groups: 25, members: 3, seconds: 20, states: 6,
 		kinds: []FaultKind{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
@@ -70,11 +70,11 @@ var profiles = []profile{
 	},
 	{ // consumer groups whose members come and go, and whose coordinators do
 		name: "groups", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 4, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, faults: 16, kinds: drawnKinds, groups: 100, members: 6, states: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, txns: 12, faults: 16, kinds: drawnKinds, groups: 100, members: 6, states: 6,
 	},
 	{ // records that are deleted because they are old or many, or on request
 		name: "retention", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 60 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).retention, ages: true, states: 6,
+		safety: [2]Duration{8 * second, 60 * second}, txns: 4, faults: 24, kinds: drawnKinds, configs: (*generator).retention, ages: true, states: 6,
 	},
 	{ // records that are dropped when there are newer ones with their key
 		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
@@ -82,17 +82,17 @@ var profiles = []profile{
 	},
 	{ // bits that change on the disks
 		name: "rot", brokers: []int{3, 3, 5}, topics: 2, partitions: 3, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
+		safety: [2]Duration{8 * second, 40 * second}, txns: 6, faults: 24, tiny: true,
 		kinds: []FaultKind{FaultRot, FaultRot, FaultRot, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
 	},
 	{ // disks that are full for a while
 		name: "full", brokers: []int{3, 3, 5, 1}, topics: 2, partitions: 3, clients: 3, calls: 600,
-		safety: [2]Duration{8 * second, 40 * second}, faults: 24, tiny: true,
+		safety: [2]Duration{8 * second, 40 * second}, txns: 6, faults: 24, tiny: true,
 		kinds: []FaultKind{FaultFull, FaultFull, FaultFull, FaultKill, FaultPower, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
 	},
 	{ // requests that usual clients seldom make
 		name: "asks", brokers: []int{3, 3, 1, 5}, topics: 3, partitions: 4, clients: 2, calls: 100,
-		safety: [2]Duration{5 * second, 20 * second}, faults: 6, kinds: drawnKinds, groups: 50, members: 3, asks: true,
+		safety: [2]Duration{5 * second, 20 * second}, txns: 10, faults: 6, kinds: drawnKinds, groups: 50, members: 3, asks: true,
 	},
 	{ // transactions, chains of them, and who reads only what is committed
 		name: "transactions", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 1, partitions: 2, clients: 1, calls: 30,
@@ -100,11 +100,11 @@ var profiles = []profile{
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 20 * second}, faults: 12, kinds: drawnKinds, hostile: 100, lies: 50, groups: 25, members: 3, states: 20,
+		safety: [2]Duration{5 * second, 20 * second}, txns: 6, faults: 12, kinds: drawnKinds, hostile: 100, lies: 50, groups: 25, members: 3, states: 20,
 	},
 	{ // extreme settings, clocks that are years off, machines that are taken away, brought back and swapped
 		name: "clumsy", brokers: []int{3, 4, 5, 1}, topics: 2, partitions: 2, clients: 2, calls: 200,
-		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true, seconds: 40,
+		safety: [2]Duration{5 * second, 30 * second}, txns: 8, faults: 24, tiny: true, moves: true, hostile: 25, lies: 25, lists: 35, groups: 25, members: 3, clumsy: true, seconds: 40,
 		kinds: []FaultKind{
 			FaultClockJump, FaultClockJump, FaultClockJump, FaultOldCopy, FaultOldCopy, FaultJoin, FaultJoin, FaultLoseDisk, FaultStop, FaultKill, FaultPower, FaultFull,
 			FaultIsolate, FaultPeers, FaultRefuse,
