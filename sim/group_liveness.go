@@ -39,6 +39,7 @@ func (w *world) healMembers() {
 // of each and committed that.
 func (w *world) settleMembers() {
 	if len(w.consumers) == 0 {
+		w.settleWatchers()
 		return
 	}
 	longest := w.plan.Knobs.GroupSession + w.plan.Knobs.GroupDelay

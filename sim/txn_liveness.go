@@ -200,3 +200,23 @@ func (w *world) txnLog(name string) (checker.TxnLog, bool) {
 	}
 	return l, true
 }
+
+// chainOffsets are the last committed offsets that chains were told.
+func (w *world) chainOffsets() (all []committedOffset) {
+	place := make(map[string]int)
+	for _, r := range w.judge.histories.Txns.OffsetReads {
+		c := committedOffset{key: r.Group + " " + r.Partition}
+		if r.Offset >= 0 {
+			c.text = offsetText(r.Offset, *commitText(r.ID))
+		}
+		switch i, ok := place[c.key]; {
+		case !r.Stable:
+		case ok:
+			all[i] = c
+		default:
+			place[c.key] = len(all)
+			all = append(all, c)
+		}
+	}
+	return all
+}

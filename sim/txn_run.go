@@ -79,6 +79,9 @@ func (p *txnProcess) callInit() {
 			req.Version = 5
 		}
 		req.TransactionalID, req.TransactionTimeoutMillis = &p.machine.spec.TxnID, int32(p.machine.spec.TxnTimeout/millisecond)
+		if p.final { // it has to come to its end, however slow this world is
+			req.TransactionTimeoutMillis = 60_000
+		}
 		req.ProducerID, req.ProducerEpoch = -1, -1
 		if !fences {
 			req.Version = max(req.Version, 3)
@@ -93,6 +96,8 @@ func (p *txnProcess) callInit() {
 			p.fenced("InitProducerId", r.ErrorCode)
 		case r.ErrorCode != 0:
 			p.unexpected("InitProducerId", r.ErrorCode)
+		case !fences && r.ProducerID == p.producer && r.ProducerEpoch != p.epoch+1:
+			p.world.fail("producer-id", "%v asks for the epoch after %d of producer %d, and gets epoch %d", p, p.epoch, p.producer, r.ProducerEpoch)
 		default:
 			p.world.judge.granted(p, checker.Span{Call: int64(began)}, r.ProducerID, r.ProducerEpoch, fences)
 			p.take(r.ProducerID, r.ProducerEpoch)

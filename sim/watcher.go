@@ -172,7 +172,7 @@ func (v *watcher) take(p *kmsg.FetchResponseTopicPartition) {
 
 // settleWatchers demands that soon watchers know what OffsetFetch answers.
 func (w *world) settleWatchers() {
-	if len(w.consumers) == 0 {
+	if len(w.consumers) == 0 && len(w.chainOffsets()) == 0 {
 		return
 	}
 	began := w.now
@@ -230,7 +230,7 @@ func (w *world) unwatched(began node.Time) string {
 // committedOffset is what OffsetFetch said of a group and partition: the offset and the commit that set it, or nothing.
 type committedOffset struct{ key, text string }
 
-// committedOffsets are the last answers about the groups that have members.
+// committedOffsets are the last answers about the groups that have members, and about those of chains.
 func (w *world) committedOffsets() (all []committedOffset) {
 	for i := range w.judge.histories.Groups {
 		g := &w.judge.histories.Groups[i]
@@ -249,7 +249,7 @@ func (w *world) committedOffsets() (all []committedOffset) {
 			}
 		}
 	}
-	return all
+	return append(all, w.chainOffsets()...)
 }
 
 func offsetText(offset int64, metadata string) string { return fmt.Sprintf("%d %s", offset, metadata) }

@@ -96,7 +96,7 @@ var profiles = []profile{
 	},
 	{ // transactions, chains of them, and who reads only what is committed
 		name: "transactions", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 1, partitions: 2, clients: 1, calls: 30,
-		safety: [2]Duration{4 * second, 30 * second}, faults: 16, kinds: drawnKinds, txns: 100, groups: 10, members: 2,
+		safety: [2]Duration{4 * second, 30 * second}, faults: 16, kinds: drawnKinds, tiny: true, txns: 100, groups: 10, members: 2,
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,

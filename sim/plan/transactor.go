@@ -107,7 +107,11 @@ func (g *generator) transactions() {
 		}
 		p.Topics = append(p.Topics, t)
 		topics = append(topics, t.Name)
-		g.call(Call{Client: p.Clients[0].ID, Kind: CallCreate, Topic: t.Name})
+		created := Duration(0)
+		if i > 0 && g.chance(1, 4) { // some brokers know it later than others, while transactions are under way
+			created = Duration(g.upTo(int64(p.Safety/2)) / 1000 * 1000)
+		}
+		g.call(Call{At: created, Client: p.Clients[0].ID, Kind: CallCreate, Topic: t.Name})
 	}
 	if g.prof.groups == 0 || len(p.Members) == 0 {
 		p.Knobs.GroupPartitions = int32(g.between(1, 3))
