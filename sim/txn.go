@@ -258,6 +258,9 @@ func (p *txnProcess) due() node.Time {
 		next = p.client.sooner(next, p.call.retryAt)
 	}
 	if p.txn != nil {
+		if p.txn.patient > 0 {
+			next = p.client.sooner(next, p.txn.patient)
+		}
 		for _, b := range p.txn.batches {
 			next = p.client.sooner(next, b.retryAt)
 		}

@@ -43,6 +43,11 @@ func (p *txnProcess) sendBatches() {
 	if p.txn == nil {
 		return
 	}
+	if x := p.txn; x.patient > 0 && p.world.now >= x.patient && p.busy() {
+		p.tracef("waits no longer")
+		p.giveUp(nil)
+		return
+	}
 	for _, b := range p.txn.batches {
 		if b.acked || b.broker != 0 || p.world.now < b.retryAt {
 			continue
@@ -160,10 +165,10 @@ func (p *txnProcess) acked(b *txnBatch, offset int64) {
 	p.client.again = true
 }
 
-// giveUp has the transaction abort because a batch can't be part of it.
+// giveUp has the transaction abort because a batch can't be part of it, or, nil, because its client waits no longer.
 func (p *txnProcess) giveUp(b *txnBatch) {
 	x := p.txn
-	x.abort, x.unsure = true, x.unsure || b.lost
+	x.abort, x.unsure = true, x.unsure || b != nil && b.lost
 	for _, o := range x.batches {
 		if x.unsure = x.unsure || o.begun && !o.acked && o != b; !o.acked {
 			o.acked = true // as far as anybody waits for it

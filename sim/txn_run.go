@@ -18,6 +18,7 @@ type transaction struct {
 	waves   [][]*txnBatch
 	batches []*txnBatch // of the wave under way
 	unsure  bool        // a batch was given up that may still arrive
+	patient node.Time   // until when its client waits for batches; 0: for ever
 	aborts  bool        // in the end, because its client wants that
 	abort   bool        // now
 	retried bool        // a request that ends it, or that commits offsets, may arrive at any time
@@ -166,6 +167,9 @@ func (p *txnProcess) begin(in *txnInput) {
 	p.txn = x
 	m.begun++
 	p.world.judge.began(p, x)
+	if !p.final && m.draw().Ratio(m.spec.Aborts, 400) { // as one does whose delivery.timeout.ms is over
+		x.patient = x.began + 1 + node.Time(m.draw().LogUniform(int64(millisecond), int64(2*second)))
+	}
 	if x.aborts = !p.final && m.draw().Ratio(m.spec.Aborts, 100); x.aborts && m.draw().Ratio(1, 2) { // early
 		x.waves = x.waves[:1+m.draw().Below(int64(len(x.waves)))]
 	}

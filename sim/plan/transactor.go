@@ -142,7 +142,7 @@ func (g *generator) transactor(topics []string) *Transactor {
 	t := Transactor{
 		ID: len(p.Transactors) + 1, Modern: g.chance(2, 3), Topics: slices.Clone(topics),
 		At: g.span(millisecond, max(2*millisecond, p.Safety/4)), Pause: g.span(20*millisecond, second), Most: int(g.wide(5, 200)), Records: int(g.wide(1, 24)), Aborts: g.upTo(60),
-		TxnTimeout: g.span(500*millisecond, 10*second), Timeout: g.span(200*millisecond, 3*second), Home: int(g.between(1, int64(p.Brokers))),
+		TxnTimeout: g.span(100*millisecond, 10*second), Timeout: g.span(200*millisecond, 3*second), Home: int(g.between(1, int64(p.Brokers))),
 	}
 	t.TxnID = "txn" + strconv.Itoa(t.ID)
 	if g.prof.faults > 0 {
