@@ -121,6 +121,8 @@ func (w *world) idle() {
 	}
 	if len(w.transactors) > 0 { // coordinators note a while later that their last transactions are complete
 		w.runUntil(w.now+at(2*second), func() bool { return false })
+		// And checkpoints of what a change of leaders brought come late, if nothing else is written.
+		w.runUntil(w.now+w.patience(), func() bool { return w.now >= w.rest.lastAt+at(5*second) })
 	}
 	terms := w.result.Events[node.EventNewTerm]
 	w.runUntil(w.now+tick*node.Time(2*k.HeartbeatTicks+1), func() bool { return false })
