@@ -51,7 +51,7 @@ func TestTransactionsAreBusy(t *testing.T) {
 	}
 	for what, least := range map[string]int{
 		"commit ok": 200, "commit unknown": 5, "commit failed": 1, "abort ok": 50, "no end unknown": 10, "send ok": 1000, "send unknown": 10, "input": 200,
-		"offsets": 100, "read below the high watermark": 100, "fence": 100, "offset read": 100, "double": 100, "end told": 300, "timed out": 2, "marker ignored": 10,
+		"offsets": 100, "read below the high watermark": 100, "fence": 100, "offset read": 50, "double": 100, "end told": 300, "timed out": 2, "marker ignored": 10,
 	} {
 		if count[what] < least {
 			t.Errorf("%s: %d times in 24 worlds, expected are at least %d", what, count[what], least)
