@@ -141,15 +141,22 @@ func (m *txnCoordinator) follow(name string, t *txn.Transaction) {
 	}
 }
 
-// ongoing bounds the time of a transaction. The time is this leader's own, so a new leader gives it anew.
+// ongoing bounds the time of a transaction. A new leader gives it what its predecessors have left of it, by the time that is
+// believed (ADR 10), and a little for a client that has just found its coordinator. Given anew by each, a transaction
+// that nobody ends lasted for as long as leaders changed more often than it may take.
 func (l *liveTransaction) ongoing(t *txn.Transaction) {
 	if l.began == t.Began {
 		return
 	}
 	l.endMarkers(nil)
 	l.began = t.Began
-	l.wait(millis(t.TimeoutMs))
+	limit := millis(t.TimeoutMs)
+	passed := time.Duration(min(max(l.of.node.unixMs-t.Started, 0), int64(t.TimeoutMs))) * time.Millisecond
+	l.wait(max(limit-passed, min(limit, takeoverGrace)))
 }
+
+// takeoverGrace is how long a transaction goes on at least at a new coordinator.
+const takeoverGrace = time.Second
 
 func (l *liveTransaction) wait(d time.Duration) {
 	n := l.of.node

@@ -404,3 +404,26 @@ func TestFeatures(t *testing.T) {
 		t.Error(kafka.CodeName(e))
 	}
 }
+
+// TestTimeOutWhileCoordinatorsChange: no coordinator leads for as long as the transaction may take, and it ends all the same.
+func TestTimeOutWhileCoordinatorsChange(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.TransactionPartitions = 1 })
+	c.create("a", 1, 2, 3)
+	expect := expecting(t)
+	p := c.transactional("tx", true)
+	p.limit = 12_000
+	expect(p.initialize(false), "NONE")
+	expect(p.send("a", "one"), "NONE")
+	began := c.now
+	for range 3 {
+		old := c.coordinatorOf("tx")
+		c.kill(old)
+		c.until("another coordinator serves", func() bool { id := c.coordinatorOf("tx"); return id > 0 && id != old })
+		c.start(old)
+		c.pass(5 * time.Second)
+	}
+	p.untilStatus("CompleteAbort")
+	if took := c.now.Sub(began); took > 20*time.Second {
+		t.Errorf("it was aborted after %v", took)
+	}
+}
