@@ -193,7 +193,7 @@ func (r *recovery) findLast() error {
 		if err != nil {
 			return err
 		}
-		if at := findRecord(data, end+8, f.head.base+LSN(end), ^LSN(0), f.head.base, true); at >= 0 {
+		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true); at >= 0 {
 			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
 		}
 		if whole {
@@ -263,13 +263,16 @@ func zerosAt(data []byte, off int64) (n int64) {
 	return n
 }
 
+// farBehind bounds how far behind the end of the log a record can be that is looked for: a tebibyte, far more than was
+// written since the newest segment whose header is left.
+const farBehind = 1 << 40
+
 // findRecord returns the offset of the first valid record at from or later that says that
-// everything up to a position beyond after was durable, and lies before another position; -1 if there is none. The
-// records' place in the log is checked against base if that is known.
-//
-// Anything may be in data: without that bound a third of all places in compressed records looked like a record, some of
-// megabytes with a checksum over them, and a start took minutes.
-func findRecord(data []byte, from int64, after, before, base LSN, known bool) int64 {
+// everything up to a position beyond after was durable; -1 if there is none. The records' place
+// in the log is checked against base if that is known, and otherwise against farBehind: anything may be in data,
+// and without a bound a third of all places in compressed records passed for a record, some of them with a checksum over
+// megabytes. A start took minutes.
+func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
 	for off := from; off+recordHead <= int64(len(data)); off += 8 {
 		if n := zerosAt(data, off+16); n > 0 { // no durable position
 			off += n - 8
@@ -281,7 +284,7 @@ func findRecord(data []byte, from int64, after, before, base LSN, known bool) in
 			continue
 		}
 		lsn := LSN(binary.LittleEndian.Uint64(b[8:]))
-		if durable > lsn || lsn >= before || known && lsn != base+LSN(off) {
+		if durable > lsn || lsn > after+farBehind || known && lsn != base+LSN(off) {
 			continue
 		}
 		if _, ok := peekRecord(b); ok {
@@ -327,17 +330,13 @@ func (r *recovery) strays() error {
 	if r.last != nil {
 		end = r.last.head.base + LSN(r.end)
 	}
-	before := end // what was written behind the end is in some of the files
-	for _, f := range slices.Concat(r.files, r.stray) {
-		before += 2 * LSN(f.slot.size)
-	}
 	for _, f := range r.stray {
 		data, err := r.read(f, r.buf, wholeFile)
 		if err != nil {
 			return err
 		}
 		r.buf = data
-		if at := findRecord(data, 0, end, before, 0, false); at >= 0 {
+		if at := findRecord(data, 0, end, 0, false); at >= 0 {
 			return corrupt(f.slot.name, 0, fmt.Errorf("the segment header is invalid or old, but the record at offset %d was written behind the end of the log that is left", at))
 		}
 	}
