@@ -71,7 +71,12 @@ const topic = "killround"
 
 // run carries out all rounds and the reading back, and prints the table. The error is a verdict if
 // the cluster did wrong.
-func run(ctx context.Context, o options, w io.Writer) (err error) {
+func run(ctx context.Context, o options, w io.Writer) error {
+	return withCluster(ctx, o, w, []string{topic}, func(c *rig.Cluster) error { return runPlain(ctx, c, o, w) })
+}
+
+// withCluster starts a cluster with some topics, and ends it after do. What do leaves in the folder stays if it failed.
+func withCluster(ctx context.Context, o options, w io.Writer, topics []string, do func(*rig.Cluster) error) (err error) {
 	keep := o.dir != ""
 	if !keep {
 		if o.dir, err = os.MkdirTemp("", "killround"); err != nil {
@@ -90,9 +95,15 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 			fmt.Fprintf(w, "data and lines of the brokers: %s\n", o.dir)
 		}
 	}()
-	if err := rig.CreateTopic(ctx, c.Bootstrap(), topic, o.partitions, min(3, o.brokers)); err != nil {
-		return err
+	for _, name := range topics {
+		if err := rig.CreateTopic(ctx, c.Bootstrap(), name, o.partitions, min(3, o.brokers)); err != nil {
+			return err
+		}
 	}
+	return do(c)
+}
+
+func runPlain(ctx context.Context, c *rig.Cluster, o options, w io.Writer) error {
 	l, err := rig.StartLoad(ctx, c.Bootstrap(), rig.LoadOptions{
 		Topic: topic, Partitions: o.partitions, Producers: o.producers, Rate: o.rate, Size: o.size, MetadataAge: o.metadataAge,
 	})

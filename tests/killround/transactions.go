@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -170,41 +169,20 @@ func (w *writes) copySome(ctx context.Context, s *kgo.GroupTransactSession) erro
 }
 
 // runTransactions carries out all rounds with transactions, and prints the table.
-func runTransactions(ctx context.Context, o options, out io.Writer) (err error) {
-	keep := o.dir != ""
-	if !keep {
-		if o.dir, err = os.MkdirTemp("", "killround"); err != nil {
+func runTransactions(ctx context.Context, o options, out io.Writer) error {
+	return withCluster(ctx, o, out, []string{topic, copiedTopic}, func(c *rig.Cluster) error {
+		w := startWrites(c.Bootstrap(), o)
+		err := w.killAll(ctx, c, out)
+		w.quit()
+		w.wg.Wait()
+		if err != nil {
 			return err
 		}
-	}
-	c, err := rig.Start(ctx, rig.Options{Brokers: o.brokers, Dir: o.dir, Port: o.port, Program: o.broker})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		c.Close()
-		if err == nil && !keep {
-			os.RemoveAll(o.dir)
-		} else {
-			fmt.Fprintf(out, "data and lines of the brokers: %s\n", o.dir)
+		if found := w.judge(ctx, out); len(found) > 0 {
+			return found
 		}
-	}()
-	for _, name := range []string{topic, copiedTopic} {
-		if err := rig.CreateTopic(ctx, c.Bootstrap(), name, o.partitions, min(3, o.brokers)); err != nil {
-			return err
-		}
-	}
-	w := startWrites(c.Bootstrap(), o)
-	err = w.killAll(ctx, c, out)
-	w.quit()
-	w.wg.Wait()
-	if err != nil {
-		return err
-	}
-	if found := w.judge(ctx, out); len(found) > 0 {
-		return found
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *writes) killAll(ctx context.Context, c *rig.Cluster, out io.Writer) error {
