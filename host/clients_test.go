@@ -42,7 +42,7 @@ func serveAndLog(t testing.TB, log *slog.Logger, limits Limits, step func(in *no
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := listenPeers("", "", hello{}, mail, quiet())
+	p, err := listenPeers("", "", hello{}, mail, 64<<20, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func (nopListener) Close() error { return nil }
 
 func TestLoopReportsABrokenInvariant(t *testing.T) {
 	mail := newMailbox()
-	p, _ := listenPeers("", "", hello{}, mail, quiet())
+	p, _ := listenPeers("", "", hello{}, mail, 64<<20, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p}
 	l.step = func(in *node.Input) *node.Output { panic("commit index goes back: 7 after 9") }
 	l.sofar = func() *node.Output {
@@ -417,7 +417,7 @@ func TestLoopReportsABrokenInvariant(t *testing.T) {
 
 func TestLoopEndsWithTheNode(t *testing.T) {
 	mail := newMailbox()
-	p, _ := listenPeers("", "", hello{}, mail, quiet())
+	p, _ := listenPeers("", "", hello{}, mail, 64<<20, quiet())
 	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}}
 	l.step = func(in *node.Input) *node.Output {
 		return &node.Output{End: &node.End{Kind: node.EndDisk, Err: fmt.Errorf("sync of 7.seg: EIO")}}
@@ -430,7 +430,7 @@ func TestLoopEndsWithTheNode(t *testing.T) {
 func TestACleanStopThatTakesTooLongIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mail := newMailbox()
-		p, _ := listenPeers("", "", hello{}, mail, quiet())
+		p, _ := listenPeers("", "", hello{}, mail, 64<<20, quiet())
 		l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}, stopTime: 10 * time.Second}
 		l.step = func(in *node.Input) *node.Output { return &node.Output{Wake: node.Never} }
 		start := time.Now()

@@ -68,6 +68,9 @@ type Limits struct {
 	// has a request under way is not read from, and those whose clients take nothing are closed. Default:
 	// RequestBytes.
 	UnreadBytes int64
+	// PeerBytes bounds what other brokers have sent and the node hasn't taken, and what waits to be sent to each of them.
+	// Above it they are not read from, and the oldest is dropped: raft sends it again. Default 64 MiB.
+	PeerBytes int64
 	// ConnRequests bounds the requests of one connection whose answer is not on its way yet.
 	// Default 64.
 	ConnRequests int
@@ -91,6 +94,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.ConnRequests, 64)
 	setDefault(&l.ConnReplyBytes, 1<<20)
 	setDefault(&l.UnreadBytes, l.RequestBytes)
+	setDefault(&l.PeerBytes, 64<<20)
 	setDefault(&l.Conns, 10000)
 	setDefault(&l.AddressConns, max(1, l.Conns/2))
 	setDefault(&l.IdleTime, 10*time.Minute)
@@ -153,7 +157,7 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
-	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Log); err != nil {
+	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Limits.PeerBytes, cfg.Log); err != nil {
 		return err
 	}
 	h.peers.secrets.file = cfg.PeerSecretFile

@@ -26,8 +26,6 @@ const (
 	backoffMin = 50 * time.Millisecond
 	backoffMax = 500 * time.Millisecond
 
-	linkBytes = 64 << 20 // envelopes waiting for a connected peer
-
 	// Envelopes kept for a peer that is not connected: the newest ones, so that one who just
 	// started hears of the election under way, and nobody is flooded with the past.
 	offlineBytes     = 1 << 20
@@ -71,7 +69,7 @@ func (l *link) push(envelope [][]byte) {
 
 // trim drops the oldest envelopes until the rest is within bounds; the newest one always stays.
 func (l *link) trim() {
-	maxBytes, maxCount := linkBytes, len(l.queue)
+	maxBytes, maxCount := l.peers.linkBytes, len(l.queue)
 	if !l.connected {
 		maxBytes, maxCount = offlineBytes, offlineEnvelopes
 	}

@@ -18,7 +18,7 @@ import (
 func linkTo(t *testing.T, addr string, d time.Duration) string {
 	t.Helper()
 	var out bytes.Buffer
-	p, err := listenPeers("", "", hello{cluster: "c", from: 1}, newMailbox(), slog.New(slog.NewTextHandler(&out, nil)))
+	p, err := listenPeers("", "", hello{cluster: "c", from: 1}, newMailbox(), 64<<20, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestLinkSaysItAgain(t *testing.T) {
 // TestStrangerSaysWhy is the listener's side.
 func TestStrangerSaysWhy(t *testing.T) {
 	var out bytes.Buffer
-	p, err := listenPeers("127.0.0.1:0", "", hello{cluster: "c", from: 1}, newMailbox(), slog.New(slog.NewTextHandler(&out, nil)))
+	p, err := listenPeers("127.0.0.1:0", "", hello{cluster: "c", from: 1}, newMailbox(), 64<<20, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,6 @@ const (
 	aliveEvery    = time.Second     // a link that has nothing to say says this often that it lives
 	silenceTime   = 5 * time.Second // a link that says nothing for this long is dead
 
-	peerInboxBytes = 128 << 20 // of messages that the node has not taken yet
-
 	// maxStrangers bounds the connections from brokers that are not in the cluster: those that are
 	// about to join, and those that were removed. A new one takes the place of the oldest.
 	maxStrangers = 16
@@ -37,15 +35,16 @@ const (
 // peers is the listener for other brokers and one link to each of them; the node says who they are.
 // What arrives goes to the mailbox; what is sent may be lost.
 type peers struct {
-	listener net.Listener // nil for a broker that stays alone
-	self     hello
-	secrets  secrets // of the cluster
-	mail     *mailbox
-	budget   *budget // bytes of messages in the mailbox and in the step
-	log      *slog.Logger
-	accept   teller // what is wrong with connections that are made to this broker
-	greeted  teller
-	ended    teller
+	listener  net.Listener // nil for a broker that stays alone
+	self      hello
+	secrets   secrets // of the cluster
+	mail      *mailbox
+	budget    *budget // bytes of messages in the mailbox and in the step
+	linkBytes int     // of envelopes that wait for a connected peer
+	log       *slog.Logger
+	accept    teller // what is wrong with connections that are made to this broker
+	greeted   teller
+	ended     teller
 
 	quit chan struct{}
 	wg   sync.WaitGroup
@@ -64,14 +63,14 @@ type peers struct {
 }
 
 // listenPeers binds addr, unless it is empty.
-func listenPeers(addr, secret string, self hello, mail *mailbox, log *slog.Logger) (*peers, error) {
+func listenPeers(addr, secret string, self hello, mail *mailbox, bytes int64, log *slog.Logger) (*peers, error) {
 	p := &peers{
 		self: self, mail: mail, log: log,
 		secrets: secrets{list: []string{secret}, line: teller{log: log}},
 		accept:  teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),
-		budget:  newBudget(peerInboxBytes),
+		budget:  newBudget(bytes), linkBytes: int(bytes),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
 		ways:    make(map[uint64]net.Conn),

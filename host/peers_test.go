@@ -64,7 +64,7 @@ func FuzzPeerHandshake(f *testing.F) {
 // startPeers starts a broker's side of the network; it ends with the test.
 func startPeers(t *testing.T, addr string, self hello, members ...node.Member) *peers {
 	t.Helper()
-	p, err := listenPeers(addr, "", self, newMailbox(), quiet())
+	p, err := listenPeers(addr, "", self, newMailbox(), 64<<20, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +336,7 @@ func TestChangedBytesEndTheConnection(t *testing.T) {
 // A peer that is not there, and one that reads nothing, hold up nobody and stay within bounds. If one peer's
 // retries blocked the others, elections would fail although a majority is up.
 func TestADeadPeerCostsABoundedQueue(t *testing.T) {
-	l := newLink(nil, 2, "")
+	l := newLink(&peers{linkBytes: 64 << 20}, 2, "")
 	big := make([]byte, 1<<20)
 	for range 200 {
 		l.push([][]byte{big})
@@ -348,7 +348,7 @@ func TestADeadPeerCostsABoundedQueue(t *testing.T) {
 	for range 200 {
 		l.push([][]byte{big})
 	}
-	if l.bytes > linkBytes || len(l.queue) != linkBytes>>20 {
+	if l.bytes > l.peers.linkBytes || len(l.queue) != l.peers.linkBytes>>20 {
 		t.Errorf("%d bytes in %d envelopes wait for a slow peer", l.bytes, len(l.queue))
 	}
 	if l.dropped != 400-uint64(len(l.queue)) {

@@ -22,7 +22,7 @@ func secretPair(t *testing.T, a, b string) bool {
 	members := []node.Member{{ID: 1, Peer: la}, {ID: 2, Peer: lb}}
 	var ends []*peers
 	for i, secret := range []string{a, b} {
-		p, err := listenPeers(members[i].Peer, secret, hello{cluster: "c", from: members[i].ID}, newMailbox(), quiet())
+		p, err := listenPeers(members[i].Peer, secret, hello{cluster: "c", from: members[i].ID}, newMailbox(), 64<<20, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestProofsServeOnce(t *testing.T) {
 
 func startSecret(t *testing.T, addr, secret string) {
 	t.Helper()
-	p, err := listenPeers(addr, secret, hello{cluster: "c", from: 1}, newMailbox(), quiet())
+	p, err := listenPeers(addr, secret, hello{cluster: "c", from: 1}, newMailbox(), 64<<20, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func startChanging(t *testing.T, secret string) *changing {
 	c.files = []string{filepath.Join(dir, "1"), filepath.Join(dir, "2")}
 	for i, m := range c.members {
 		c.write(i, secret)
-		p, err := listenPeers(m.Peer, secret, hello{cluster: "c", from: m.ID}, newMailbox(), quiet())
+		p, err := listenPeers(m.Peer, secret, hello{cluster: "c", from: m.ID}, newMailbox(), 64<<20, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}

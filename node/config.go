@@ -131,10 +131,14 @@ type Config struct {
 	// HotEntries bounds how many of its newest entries a group keeps in memory; entries that are
 	// not applied yet are kept above the bound. Default 10000.
 	HotEntries int
-	// HotBytes bounds the bytes of all groups' hot entries together. Default 256 MiB.
+	// HotBytes bounds the bytes of all groups' hot entries together. Default 32 MiB.
 	HotBytes int64
-	// CacheBytes bounds the blocks of old entries read back from the log. Default 64 MiB.
+	// CacheBytes bounds the blocks of old entries read back from the log. Default 16 MiB.
 	CacheBytes int64
+	// UnderwayBytes bounds the entries that were proposed here and are not committed. The world bounds the requests that
+	// wait. But a request whose time is up is answered, while its entry stays in memory until a majority has it. Default
+	// 512 MiB.
+	UnderwayBytes int64
 	// ColdReadBytes bounds one read of old entries. Default 1 MiB.
 	ColdReadBytes int64
 	// CatchUpBytesPerSecond bounds how fast entries that a majority has already are sent to followers that are
@@ -257,8 +261,9 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ScrubBytesPerSecond, 4<<20)
 	setDefault(&c.RetainEntries, 1000)
 	setDefault(&c.RetainBytes, 16<<20)
-	setDefault(&c.HotBytes, 256<<20)
-	setDefault(&c.CacheBytes, 64<<20)
+	setDefault(&c.HotBytes, 32<<20)
+	setDefault(&c.CacheBytes, 16<<20)
+	setDefault(&c.UnderwayBytes, 512<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)
 	setDefault(&c.CatchUpBytesPerSecond, 64<<20)
 	setDefault(&c.ReplicationBytes, 128<<10)

@@ -79,6 +79,7 @@ func (c *Config) ownRanges() []configRange {
 		countRange("HotEntries", int64(c.HotEntries), 1, mostCount),
 		sizeRange("HotBytes", c.HotBytes),
 		sizeRange("CacheBytes", c.CacheBytes),
+		sizeRange("UnderwayBytes", c.UnderwayBytes),
 		sizeRange("ColdReadBytes", c.ColdReadBytes),
 		rateRange("CatchUpBytesPerSecond", c.CatchUpBytesPerSecond),
 		countRange("ReplicationBytes", int64(min(c.ReplicationBytes, math.MaxInt64)), 1, mostBytes),

@@ -20,11 +20,8 @@ type proposal struct {
 	done        func(result any, err error)
 }
 
-// maxUnderway bounds the bytes of entries that were proposed here and are not committed. The world bounds the requests
-// that wait. But a request whose time is up is answered, while its entry stays in memory until a majority has it.
-const maxUnderway = 512 << 20
-
-var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "%d MiB wait already until a majority of the replicas has them; try again when it has", maxUnderway>>20)
+// errTooMuchUnderway says that Config.UnderwayBytes are used up.
+var errTooMuchUnderway = kafka.Errorf(kerr.NotEnoughReplicas, "too many bytes wait already until a majority of the replicas has them; try again when it has")
 
 // errNotLeader says that this replica doesn't lead its group, or no longer does. A proposal that was ordered may still
 // be committed by the next leader.
@@ -42,7 +39,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		return
 	}
 	size := int64(len(data))
-	if g.node.underway+size > maxUnderway && g.node.underway > 0 {
+	if g.node.underway+size > g.node.cfg.UnderwayBytes && g.node.underway > 0 {
 		done(nil, errTooMuchUnderway)
 		return
 	}

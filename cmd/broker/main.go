@@ -159,7 +159,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
 	}
 	setThreads(s.CPUs)
-	defer runtime.KeepAlive(paceCollector())
+	defer paceCollector(s.Memory, cfg.Log)()
 	if err := servePprof(s.Pprof, cfg.Log); err != nil {
 		return err
 	}
@@ -178,23 +178,6 @@ func setThreads(cpus int) {
 	case os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minThreads:
 		runtime.GOMAXPROCS(minThreads)
 	}
-}
-
-// How much garbage Go's collector lets pile up: half of what is in use, and of what is taken to be in use. With
-// little in use it would otherwise run many times a second, with much the heap would be twice as large as needed.
-// GOGC in the environment counts instead of the former.
-const (
-	garbagePercent = 50
-	takenInUse     = 128 << 20
-)
-
-// paceCollector returns bytes that must be kept alive: they are never touched, so they cost addresses but no
-// memory.
-func paceCollector() []byte {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
-	return make([]byte, takenInUse)
 }
 
 // servePprof serves Go's profiler on addr; nothing if addr is empty.

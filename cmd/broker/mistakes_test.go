@@ -60,7 +60,7 @@ var mistakes = []mistake{
 	inFile("max_message_bytes = '200MiB'\nmax_request_bytes = '1MiB'", `FILE:1: max_message_bytes (200MiB) is too much for FILE:2: max_request_bytes (1MiB): a batch comes in a request; lower the first or raise the second`),
 	inFile("max_request_bytes = -1", `FILE:1: max_request_bytes: -1: out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
 	inFile("max_request_bytes = 5000000000", `FILE:1: max_request_bytes: 5000000000: out of range; write 64KiB to 1GiB (a plain number counts bytes)`),
-	inFile("max_request_bytes = '300MiB'", `FILE:1: max_request_bytes (300MiB) is too much for inflight_bytes (256MiB): a request has to fit what all clients together may have under way; lower the first or raise the second`),
+	inFile("max_request_bytes = '300MiB'\ninflight_bytes = '256MiB'", `FILE:1: max_request_bytes (300MiB) is too much for FILE:2: inflight_bytes (256MiB): a request has to fit what all clients together may have under way; lower the first or raise the second`),
 	inFile("max_connections = -1", `FILE:1: max_connections: -1: out of range; write 1 to 1000000`),
 	inFile("max_connections = 0", `FILE:1: max_connections: 0: out of range; write 1 to 1000000`),
 	inFile("max_connections = '10k'", `FILE:1: max_connections: "10k": this is a count and has no unit "k"; write 1 to 1000000`),

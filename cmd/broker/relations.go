@@ -53,9 +53,13 @@ func (s *settings) checkTexts() error {
 
 // warn tells of what works, but hardly as meant.
 func (s *settings) warn(w io.Writer, memory int64) {
-	if plan := 3*s.HotBytes + s.CacheBytes + s.InflightBytes; memory > 0 && plan > memory {
-		fmt.Fprintf(w, "broker: three times hot_bytes (%s), cache_bytes (%s) and inflight_bytes (%s) are %d MiB, more than the %d MiB of memory here; lower them, or the system may kill the broker\n",
-			show(s.HotBytes, byteUnits), show(s.CacheBytes, byteUnits), show(s.InflightBytes, byteUnits), plan>>20, memory>>20)
+	if memory > 0 && s.Memory > memory {
+		fmt.Fprintf(w, "broker: %s is %s, but there are only %d MiB of memory here; lower it, or the system may kill the broker\n",
+			s.where("memory"), show(s.Memory, byteUnits), memory>>20)
+	}
+	if s.HotBytes > s.Memory/2 || s.CacheBytes > s.Memory/2 {
+		fmt.Fprintf(w, "broker: hot_bytes (%s) or cache_bytes (%s) exceeds half of memory (%s): Go's collector will run often; raise memory\n",
+			show(s.HotBytes, byteUnits), show(s.CacheBytes, byteUnits), show(s.Memory, byteUnits))
 	}
 	if n := int64(s.MaxMessageBytes); n > s.SegmentBytes {
 		fmt.Fprintf(w, "broker: max_message_bytes (%s) exceeds segment_bytes (%s): such a batch takes a log file of its own; if only its leader's disk has space for one, the records of that partition can't be deleted before others have, only its topic\n", show(n, byteUnits), show(s.SegmentBytes, byteUnits))

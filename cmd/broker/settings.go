@@ -74,6 +74,7 @@ type settings struct {
 	SegmentBytes      int64
 	CatchUpRate       int64
 	ScrubRate         int64
+	Memory            int64
 	CPUs              int
 	LogLevel          string
 	Metrics           string
@@ -148,14 +149,14 @@ func (s *settings) topicsFlags(fs *flag.FlagSet) {
 // clientsFlags: what clients may use, all together or one of them.
 func (s *settings) clientsFlags(fs *flag.FlagSet) {
 	number(fs, &s.MaxRequestBytes, "max-request-bytes", 100<<20, size(64<<10, 1<<30), "the largest request")
-	number(fs, &s.InflightBytes, "inflight-bytes", 256<<20, size(1<<20, 1<<40), "bytes of unanswered requests, all clients together; above it clients have to wait")
+	number(fs, &s.InflightBytes, "inflight-bytes", max(defaultMemory/4, 100<<20), size(1<<20, 1<<40), "bytes of unanswered requests, all clients together; above it clients have to wait. Unless set, a quarter of memory, and at least max_request_bytes")
 	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "most client connections")
 	number(fs, &s.ConnsPerAddress, "max-connections-per-address", 0, between(0, 1000000), "most client connections from one address; 0: half of max_connections")
-	number(fs, &s.UnreadBytes, "unread-bytes", 256<<20, size(1<<20, 1<<40), "bytes of answers that clients have not read, all together; above it the connections of clients that read nothing are closed")
+	number(fs, &s.UnreadBytes, "unread-bytes", defaultMemory, size(1<<20, 1<<40), "bytes of answers that clients have not read, all together; above it the connections of clients that read nothing are closed. Unless set, as much as memory")
 	number(fs, &s.WaitingRequests, "max-waiting-requests", 65536, between(100, 10000000), "requests under way, all clients together; above it each connection has one")
 	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests may wait for a majority or an election, all clients together")
 	number(fs, &s.LongPollBytes, "long-poll-bytes", 32<<20, size(64<<10, 1<<40), "bytes of fetches that wait for records, all together; above it they are answered at once")
-	number(fs, &s.LargeBytes, "large-request-bytes", 64<<20, size(1<<20, 1<<40), "memory for requests with more than 2,000 elements, and for answers of more than 512 KiB to smaller ones; above it such requests wait")
+	number(fs, &s.LargeBytes, "large-request-bytes", defaultMemory/8, size(1<<20, 1<<40), "memory for requests with more than 2,000 elements, and for answers of more than 512 KiB to smaller ones; above it such requests wait. Unless set, an eighth of memory")
 }
 
 // groupsFlags: consumer groups.
@@ -183,14 +184,15 @@ func (s *settings) logFlags(fs *flag.FlagSet) {
 	number(fs, &s.CheckpointBytes, "checkpoint-bytes", 32<<20, size(4<<10, 1<<40), "bytes of entries between two checkpoints of a partition's state")
 	number(fs, &s.RetainEntries, "retain-entries", 1000, between(1, 1000000000), "newest entries that a partition's log keeps after nobody needs them, for followers that are slightly behind")
 	number(fs, &s.RetainBytes, "retain-bytes", 16<<20, size(4<<10, 1<<40), "most bytes of entries that retain_entries keeps; never more than a quarter of a topic's retention.bytes")
-	number(fs, &s.HotBytes, "hot-bytes", 256<<20, size(64<<10, 1<<40), "bytes of log entries in memory, all partitions together")
-	number(fs, &s.CacheBytes, "cache-bytes", 64<<20, size(4<<10, 1<<40), "bytes of old entries in memory that were read back from disk")
+	number(fs, &s.HotBytes, "hot-bytes", defaultMemory/8, size(64<<10, 1<<40), "bytes of the newest log entries in memory, all partitions together. Unless set, an eighth of memory")
+	number(fs, &s.CacheBytes, "cache-bytes", defaultMemory/16, size(4<<10, 1<<40), "bytes of old entries in memory that were read back from disk. Unless set, a sixteenth of memory")
 	number(fs, &s.SegmentBytes, "segment-bytes", 64<<20, size(64<<10, 1<<30), "size of a log file")
 }
 
 // processFlags: the process.
 func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.CPUs, "cpus", 0, between(0, 1024), "threads that run at once; 0: one per CPU, at least 4. Brokers that share a machine are faster if each gets only its share")
+	number(fs, &s.Memory, "memory", defaultMemory, size(64<<20, 1<<40), "memory that this process should use, beside what topics, consumer groups and producers need; other limits follow from it")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Anyone who reaches it can read the names of topics")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anyone who reaches it can slow the broker down")
@@ -217,6 +219,7 @@ func (s *settings) brokerID() node.BrokerID { return node.BrokerID(s.BrokerID) }
 
 // hostConfig checks the settings and turns them into the host's configuration.
 func (s *settings) hostConfig() (host.Config, error) {
+	s.shareMemory()
 	if err := s.checkRelations(); err != nil {
 		return host.Config{}, err
 	}
@@ -227,7 +230,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics, CheckOnRequest: s.CheckOnRequest,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
-			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes,
+			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.Memory / 8,
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
@@ -245,6 +248,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
+			UnderwayBytes: max(s.Memory/2, s.InflightBytes), CompactionBytes: s.Memory / 8,
 			CatchUpBytesPerSecond: s.CatchUpRate, ScrubBytesPerSecond: s.ScrubRate,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},
 		},
