@@ -3,7 +3,6 @@
 package host
 
 import (
-	"bufio"
 	"encoding/binary"
 	"io"
 	"log/slog"
@@ -84,17 +83,10 @@ func (c *conn) read() {
 	}
 }
 
-// readBuffers are of connections that ended: clients may come and go by the thousand.
-var readBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallFrame) }}
-
 // readRequests returns nil when the client or we hung up in an orderly way.
 func (c *conn) readRequests() error {
-	in := readBuffers.Get().(*bufio.Reader)
-	in.Reset(c.sock)
-	defer func() {
-		in.Reset(nil)
-		readBuffers.Put(in)
-	}()
+	in := newReader(c.sock)
+	defer in.free()
 	var head [4]byte
 	for {
 		if _, err := io.ReadFull(in, head[:]); err != nil {

@@ -3,7 +3,6 @@
 package host
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -40,7 +39,7 @@ func (p *pace) deadline(n int) time.Time {
 }
 
 // read fills b; the frame's first bytes may be in the buffer.
-func (p *pace) read(in *bufio.Reader, b []byte) error {
+func (p *pace) read(in *reader, b []byte) error {
 	for len(b) > 0 {
 		part := b[:min(len(b), stint)]
 		b = b[len(part):]
@@ -64,7 +63,7 @@ func (p *pace) explain(err error) error {
 }
 
 // readSmall returns a frame that fits into the reader's buffer. Its memory is taken when it is all there.
-func (c *conn) readSmall(in *bufio.Reader, n int) ([]byte, claim, error) {
+func (c *conn) readSmall(in *reader, n int) ([]byte, claim, error) {
 	var held claim
 	if in.Buffered() < n {
 		p := pace{sock: c.sock, begun: time.Now()}
@@ -83,7 +82,7 @@ func (c *conn) readSmall(in *bufio.Reader, n int) ([]byte, claim, error) {
 }
 
 // readLarge returns a frame whose buffer grew with what arrived. The claim is to be given back in any case.
-func (c *conn) readLarge(in *bufio.Reader, n int) (frame []byte, held claim, err error) {
+func (c *conn) readLarge(in *reader, n int) (frame []byte, held claim, err error) {
 	p := pace{sock: c.sock, begun: time.Now()}
 	c.sock.SetReadDeadline(p.deadline(smallFrame))
 	if _, err := in.Peek(min(n, smallFrame)); err != nil {

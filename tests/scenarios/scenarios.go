@@ -83,7 +83,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "start-up", what: "a broker alone with a log of 10 GB is stopped, killed, and started",
-		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"}, // the defaults
+		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "16777216"}, // the defaults
 		brokers:  1,
 		longOnly: true,
 		ownLoad:  true,
@@ -99,7 +99,7 @@ var scenarios = []*scenario{
 	},
 	{
 		name: "cold-reads", what: "a follower 1 GB behind and a consumer from the start read, a producer's p99 stays",
-		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "67108864"},
+		settings: map[string]string{"segment_bytes": "67108864", "raft_log_retention": "10000", "cache_bytes": "16777216"},
 		longOnly: true,
 		ownLoad:  true,
 		uncut:    true,
