@@ -11,7 +11,7 @@
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built; stage.go large ones;
 // flush.go group commit and segments; index.go where each entry is; read.go reading back;
 // move.go emptying segments; replace.go entries that shrink; scrub.go looking for rot; check.go does all that is noted agree; slot.go files; owner.go whose they are; record.go, segment.go and
-// table.go the bytes; recover.go and replay.go Open; fs.go and op.go the disk.
+// table.go the bytes; sums.go checksums of any stretch; recover.go and replay.go Open; fs.go and op.go the disk.
 //
 // # Positions, segments, files
 //
@@ -37,8 +37,8 @@
 //
 //	 0  magic "CHRONWAL"
 //	 8  u32 CRC-32C of bytes 12 to 63
-//	12  u32 format version, 4; segments of version 3 are read, and hold no checkpoints in pieces, nor those of
-//	    version 2 packed entries
+//	12  u32 format version, 5; in segments of version 4 checksums have no seed, those of version 3 hold no checkpoints
+//	    in pieces, and those of version 2 no packed entries
 //	16  u64 sequence number, from 1
 //	24  u64 base
 //	32  u32 epoch of the records that follow
@@ -48,7 +48,7 @@
 //
 // Record, a multiple of 8 bytes:
 //
-//	 0  u32 CRC-32C of everything after it, payload and padding included
+//	 0  u32 CRC-32C of everything after it, payload and padding included, with the owner's CRC-32C as seed (Owner.seed)
 //	 4  u32 length of the payload
 //	 8  u64 LSN of this record
 //	16  u64 durable: everything below this LSN was synced when the record was written

@@ -75,7 +75,7 @@ func (l *Log) seal(c *chunk) (records int64) {
 	}
 	for off < len(c.buf) {
 		size := recordBytes(int(binary.LittleEndian.Uint32(c.buf[off+4:])))
-		sealRecord(c.buf[off:off+size], l.durable)
+		sealRecord(c.buf[off:off+size], l.durable, c.seg.seed)
 		off += size
 		records++
 	}
@@ -180,7 +180,7 @@ func (l *Log) roll() {
 		l.dead++
 	}
 	l.move.look = true
-	l.cur = &segment{version: formatVersion, seq: old.seq + 1, base: l.End()}
+	l.cur = &segment{version: formatVersion, seed: l.opt.Owner.seed(formatVersion), seq: old.seq + 1, base: l.End()}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(old.sealAt)
 }

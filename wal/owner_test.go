@@ -42,3 +42,27 @@ func TestOwner(t *testing.T) {
 	own.names[oldest] = foreign.names[oldest]
 	refused("one segment of another owner", own)
 }
+
+// TestFormatBeforeSeeds reads a log of the format whose checksums have no seed, and goes on in the new one.
+func TestFormatBeforeSeeds(t *testing.T) {
+	disk := newDisk()
+	opt := Options{SegmentBytes: 4 << 10, Owner: Owner{1}}
+	l, _ := mustOpen(t, disk, Options{SegmentBytes: 4 << 10}) // without an owner there are none either
+	l.Append(1, []Entry{entry(1, 1, 100), entry(2, 1, 100)})
+	mustFlush(t, l, disk)
+	f := disk.names[slotName(1)]
+	h, _ := parseHeader(f.data)
+	h.version, h.owner = 4, opt.Owner
+	copy(f.data, appendHeader(nil, h))
+	for n := uint64(3); n < 6; n++ {
+		l, _ = mustOpen(t, disk, opt)
+		l.Append(1, []Entry{entry(n, 1, 100)})
+		mustFlush(t, l, disk)
+		if l.segs[0].version != 4 || l.segs[0].seed != 0 || l.cur.version != formatVersion || l.cur.seed == 0 {
+			t.Fatalf("segments of versions %d and %d with seeds %x and %x", l.segs[0].version, l.cur.version, l.segs[0].seed, l.cur.seed)
+		}
+		if m := mustLoad(t, l, disk); len(m) != 1 {
+			t.Fatalf("groups %v", m)
+		}
+	}
+}

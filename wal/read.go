@@ -218,7 +218,7 @@ var errOther = errors.New("another record than was written here")
 // verify parses the record at a place of the segment out of the result of a read.
 func (s *segment) verify(at place, res Result) (rec Record, err error) {
 	b := res.Data[int64(at.off)-res.Op.Off:][:at.size]
-	n, err := parseRecord(b, &rec)
+	n, err := parseRecord(b, s.seed, &rec)
 	if err == nil && (n != len(b) || rec.LSN != s.lsn(at)) {
 		err = errOther
 	}

@@ -112,9 +112,9 @@ func putRecord(rec []byte, t RecordType, kind EntryKind, g GroupID, n int, lsn L
 }
 
 // sealRecord fills in what is known only when the record is written.
-func sealRecord(rec []byte, durable LSN) {
+func sealRecord(rec []byte, durable LSN, seed uint32) {
 	binary.LittleEndian.PutUint64(rec[16:], uint64(durable))
-	binary.LittleEndian.PutUint32(rec, crc32.Checksum(rec[4:], castagnoli))
+	binary.LittleEndian.PutUint32(rec, crc32.Update(seed, castagnoli, rec[4:]))
 }
 
 func putState(p []byte, s State) {
@@ -130,9 +130,8 @@ var (
 	errRecord = errors.New("record with a valid checksum and impossible content")
 )
 
-// peekRecord verifies the record at the start of b, and returns its size. It does not look into
-// the payload.
-func peekRecord(b []byte) (size int, ok bool) {
+// sizeOfRecord returns the size of the record at the start of b, if there may be one.
+func sizeOfRecord(b []byte) (size int, ok bool) {
 	if len(b) < recordHead || b[28] == 0 {
 		return 0, false
 	}
@@ -140,17 +139,21 @@ func peekRecord(b []byte) (size int, ok bool) {
 	if n > MaxEntryBytes+packedHead || recordBytes(int(n)) > len(b) {
 		return 0, false
 	}
-	size = recordBytes(int(n))
-	return size, crc32.Checksum(b[4:size], castagnoli) == binary.LittleEndian.Uint32(b)
+	return recordBytes(int(n)), true
 }
 
-// parseRecord reads the record at the start of b into rec and returns its size on disk. The
-// error is errNoRecord or errRecord.
-func parseRecord(b []byte, rec *Record) (int, error) {
-	size, ok := peekRecord(b)
-	if !ok {
+// parseRecord reads the record at the start of b into rec and returns its size on disk. seed is that of its segment.
+// The error is errNoRecord or errRecord.
+func parseRecord(b []byte, seed uint32, rec *Record) (int, error) {
+	size, ok := sizeOfRecord(b)
+	if !ok || crc32.Update(seed, castagnoli, b[4:size]) != binary.LittleEndian.Uint32(b) {
 		return 0, errNoRecord
 	}
+	return parseSized(b, size, rec)
+}
+
+// parseSized parses a record of known size without verifying its checksum.
+func parseSized(b []byte, size int, rec *Record) (int, error) {
 	le := binary.LittleEndian
 	*rec = Record{
 		Type:    RecordType(b[28]),
@@ -265,7 +268,7 @@ func (r *Record) parsePiece(p []byte) bool {
 
 // Walk calls fn with each record in the Data of an OpWrite, in order. The record and what it
 // points to are valid only during the call. It fails if data is anything else than whole records,
-// with a segment header in front where a segment begins.
+// with a segment header in front where a segment begins. Checksums are not verified: their seed isn't in data.
 func Walk(data []byte, fn func(rec *Record)) error {
 	off := 0
 	if _, ok := parseHeader(data); ok {
@@ -273,7 +276,11 @@ func Walk(data []byte, fn func(rec *Record)) error {
 	}
 	var rec Record
 	for off < len(data) {
-		n, err := parseRecord(data[off:], &rec)
+		size, ok := sizeOfRecord(data[off:])
+		if !ok {
+			return fmt.Errorf("offset %d: %w", off, errNoRecord)
+		}
+		n, err := parseSized(data[off:], size, &rec)
 		if err != nil {
 			return fmt.Errorf("offset %d: %w", off, err)
 		}

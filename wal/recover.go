@@ -193,7 +193,7 @@ func (r *recovery) findLast() error {
 		if err != nil {
 			return err
 		}
-		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true); at >= 0 {
+		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true, f.head.owner.seed(f.head.version)); at >= 0 {
 			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
 		}
 		if whole {
@@ -270,9 +270,10 @@ const farBehind = 1 << 40
 // findRecord returns the offset of the first valid record at from or later that says that
 // everything up to a position beyond after was durable; -1 if there is none. The records' place
 // in the log is checked against base if that is known, and otherwise against farBehind: anything may be in data,
-// and without a bound a third of all places in compressed records passed for a record, some of them with a checksum over
-// megabytes. A start took minutes.
-func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
+// and without a bound a third of all places in compressed records passed for the head of a record, some of them of
+// megabytes. The checksum has one of the seeds.
+func findRecord(data []byte, from int64, after, base LSN, known bool, seeds ...uint32) int64 {
+	check := sums{data: data}
 	for off := from; off+recordHead <= int64(len(data)); off += 8 {
 		if n := zerosAt(data, off+16); n > 0 { // no durable position
 			off += n - 8
@@ -287,7 +288,8 @@ func findRecord(data []byte, from int64, after, base LSN, known bool) int64 {
 		if durable > lsn || lsn > after+farBehind || known && lsn != base+LSN(off) {
 			continue
 		}
-		if _, ok := peekRecord(b); ok {
+		size, ok := sizeOfRecord(b)
+		if ok && slices.ContainsFunc(seeds, func(seed uint32) bool { return check.check(off, size, seed) }) {
 			return off
 		}
 	}
@@ -327,16 +329,24 @@ func (r *recovery) findLive() error {
 // a header is lost.
 func (r *recovery) strays() error {
 	end := LSN(0)
-	if r.last != nil {
-		end = r.last.head.base + LSN(r.end)
+	var seeds []uint32 // that newer records may have
+	if owner := r.log.opt.Owner; owner != (Owner{}) {
+		seeds = append(seeds, owner.seed(formatVersion))
 	}
+	if r.last == nil {
+		seeds = append(seeds, 0) // of all formats
+	} else {
+		end = r.last.head.base + LSN(r.end)
+		seeds = append(seeds, r.last.head.owner.seed(r.last.head.version))
+	}
+	seeds = slices.Compact(seeds)
 	for _, f := range r.stray {
 		data, err := r.read(f, r.buf, wholeFile)
 		if err != nil {
 			return err
 		}
 		r.buf = data
-		if at := findRecord(data, 0, end, 0, false); at >= 0 {
+		if at := findRecord(data, 0, end, 0, false, seeds...); at >= 0 {
 			return corrupt(f.slot.name, 0, fmt.Errorf("the segment header is invalid or old, but the record at offset %d was written behind the end of the log that is left", at))
 		}
 	}
@@ -355,7 +365,7 @@ func (r *recovery) bootstrap() error {
 	if err := r.firstFile(); err != nil {
 		return err
 	}
-	l.cur = &segment{version: formatVersion, seq: 1, slot: r.last.slot}
+	l.cur = &segment{version: formatVersion, seed: l.opt.Owner.seed(formatVersion), seq: 1, slot: r.last.slot}
 	l.segs = append(l.segs, l.cur)
 	l.beginSegment(0)
 	r.end, r.epoch = l.cur.end, 0

@@ -18,7 +18,7 @@ func (r *recovery) walk(f *segmentFile, data []byte, fn func(k int, off int64, s
 	off := int64(headerBytes)
 	r.epoch = f.head.epoch
 	for k := 0; off < int64(len(data)) && plausible(data[off:], f.head.base+LSN(off)); k++ {
-		size, err := parseRecord(data[off:], &rec)
+		size, err := parseRecord(data[off:], f.head.owner.seed(f.head.version), &rec)
 		if errors.Is(err, errRecord) {
 			return off, 0, corrupt(f.slot.name, off, err)
 		}
@@ -104,7 +104,7 @@ func (r *recovery) replay() error {
 // begin adds a segment to the log, if it follows the one before it, in whose seal the epoch was
 // r.epoch.
 func (r *recovery) begin(f *segmentFile, prev *segment) (*segment, error) {
-	seg := &segment{slot: f.slot, version: f.head.version, seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}
+	seg := &segment{slot: f.slot, version: f.head.version, seed: f.head.owner.seed(f.head.version), seq: f.head.seq, base: f.head.base, sealAt: f.sealAt}
 	r.log.segs = append(r.log.segs, seg)
 	if prev == nil {
 		return seg, nil
@@ -130,7 +130,7 @@ func (r *recovery) replaySealed(f *segmentFile, prev *segment) (*segment, error)
 		return nil, err
 	}
 	var rec Record
-	size, err := parseRecord(data, &rec)
+	size, err := parseRecord(data, seg.seed, &rec)
 	if err == nil && (rec.Type != RecordSeal || rec.LSN != seg.base+LSN(seg.sealAt) || rec.Epoch < f.head.epoch) {
 		err = errors.New("another record than was written here")
 	}

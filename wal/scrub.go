@@ -84,7 +84,7 @@ func (l *Log) Scrubbed(res Result) ([]*Damage, error) {
 		}
 	case r.seg.sealAt:
 		var rec Record
-		if _, err := parseRecord(res.Data, &rec); err != nil || rec.Type != RecordSeal || rec.LSN != r.seg.base+LSN(off) {
+		if _, err := parseRecord(res.Data, r.seg.seed, &rec); err != nil || rec.Type != RecordSeal || rec.LSN != r.seg.base+LSN(off) {
 			return nil, l.spoil(r.seg, off, "seal")
 		}
 	default:

@@ -10,7 +10,8 @@ import (
 
 const (
 	magic         = "CHRONWAL"
-	formatVersion = 4
+	formatVersion = 5
+	seedVersion   = 5 // the first with seeded checksums
 	pieceVersion  = 4 // the first with checkpoints in pieces
 	packedVersion = 3 // the first with packed entries
 	oldestVersion = 2
@@ -21,6 +22,7 @@ const (
 type segment struct {
 	slot     slot   // empty until the first flush
 	version  uint32 // of its format
+	seed     uint32 // of the checksums of its records
 	seq      uint64 // order of segments; grows by one
 	base     LSN    // position of the file's first byte
 	end      int64  // file offset after the last record, buffered ones included

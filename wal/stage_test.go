@@ -277,7 +277,7 @@ func TestFormatBeforePieces(t *testing.T) {
 	l.AddCheckpoint(1, c)
 	mustFlush(t, l, fs)
 	l, _ = mustOpen(t, fs, opt)
-	if l.cur.version != 4 || !bytes.Equal(readCheckpoint(t, l, fs, 1, 3), c.Data) || string(readCheckpoint(t, l, fs, 1, 2)) != "old" {
+	if l.cur.version != formatVersion || !bytes.Equal(readCheckpoint(t, l, fs, 1, 3), c.Data) || string(readCheckpoint(t, l, fs, 1, 2)) != "old" {
 		t.Errorf("version %d, %v", l.cur.version, l.Checkpoints(1))
 	}
 }
