@@ -98,6 +98,8 @@ func (a *attacker) message(w *world, kind plan.AttackKind, names, size int, d ke
 		return manyOffsets(w, topic, names, size)
 	case plan.AttackBomb:
 		return bomb(size)
+	case plan.AttackForge:
+		return forged(a.sent, size)
 	case plan.AttackProducers:
 		return manyProducers(d, a.sent == 1, names)
 	case plan.AttackGroups:

@@ -3,7 +3,9 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -15,12 +17,62 @@ import (
 func bomb(size int) kmsg.Request {
 	spec := kafka.NewBatchSpec(kafka.Record{Key: []byte("k"), Value: make([]byte, size)})
 	spec.FirstTimestamp = unixEpochMs
+	return toPrey(compressed(kafka.AppendBatch(nil, spec)))
+}
+
+// forged produces a batch whose value is one record of a write-ahead log after the other, as package wal draws them. They say
+// that they were written far behind the end of any simulated log, and what lay before them was durable.
+//
+// Of four requests the first makes the topic and the last deletes it, so that the log's files become free with this in them.
+func forged(nth, size int) kmsg.Request {
+	switch nth % 4 {
+	case 1:
+		return makePrey()
+	case 0:
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.Version, req.TimeoutMillis, req.TopicNames = 4, 1000, []string{preyTopic}
+		return req
+	}
+	const recordBytes, payload, future, entryRecord = 56, 16, 1 << 32, 4
+	var value []byte
+	le := binary.LittleEndian
+	for n := range max(8, size/recordBytes) {
+		if n%max(1, size/recordBytes/8) == 0 {
+			value = append(value, 0) // the log's records lie at multiples of 8 bytes
+		}
+		value = append(value, make([]byte, recordBytes)...)
+		b := value[len(value)-recordBytes:]
+		le.PutUint32(b[4:], payload)
+		le.PutUint64(b[8:], uint64(future+8*n))
+		le.PutUint64(b[16:], future)
+		le.PutUint32(b[24:], 1)
+		b[28] = entryRecord
+		le.PutUint64(b[32:], 1)
+		le.PutUint64(b[40:], 1<<20) // index and term
+		le.PutUint64(b[48:], 1)
+		le.PutUint32(b, crc32.Checksum(b[4:recordBytes], crc32.MakeTable(crc32.Castagnoli)))
+	}
+	spec := kafka.NewBatchSpec(kafka.Record{Value: value})
+	spec.FirstTimestamp = unixEpochMs
+	return toPrey(kafka.AppendBatch(nil, spec))
+}
+
+// makePrey has the attackers' own topic made.
+func makePrey() kmsg.Request {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.AllowAutoTopicCreation = 9, true
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(preyTopic)}}
+	return req
+}
+
+// toPrey produces a batch to the attackers' own topic.
+func toPrey(batch []byte) kmsg.Request {
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic = preyTopic
 	p := kmsg.NewProduceRequestTopicPartition()
-	p.Records = compressed(kafka.AppendBatch(nil, spec))
+	p.Records = batch
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	return req
@@ -29,10 +81,7 @@ func bomb(size int) kmsg.Request {
 // manyProducers writes batches of as many producers.
 func manyProducers(d keyed.Draw, first bool, n int) kmsg.Request {
 	if first {
-		req := kmsg.NewPtrMetadataRequest()
-		req.Version, req.AllowAutoTopicCreation = 9, true
-		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(preyTopic)}}
-		return req
+		return makePrey()
 	}
 	req := kmsg.NewPtrProduceRequest()
 	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000

@@ -43,6 +43,7 @@ const (
 	AttackWait    AttackKind = "wait"    // requests that wait for a majority or the catalog, or that give up after a moment
 	AttackConnect AttackKind = "connect" // connections with a request or none, dropped at once
 	AttackHerd    AttackKind = "herd"    // hundreds of members that join a group, each over its own connection, ask for all of it, and die at one moment
+	AttackForge   AttackKind = "forge"   // a batch with Size bytes of what looks like records of the broker's log, from its future
 	AttackLimits  AttackKind = "limits"  // asks for more than any limit allows: topics and partitions that don't fit, and too many groups
 
 	// Those that make a state large: Names producers in each request, one batch of each, to a topic of its own; and an
@@ -53,7 +54,7 @@ const (
 
 var AttackKinds = []AttackKind{
 	AttackGarbage, AttackMangled, AttackNames, AttackRepeat, AttackTopics, AttackJoin, AttackOffsets, AttackBomb, AttackFlood, AttackPoll, AttackWait, AttackConnect,
-	AttackCrowd, AttackHerd, AttackLimits, AttackProducers, AttackGroups,
+	AttackCrowd, AttackHerd, AttackLimits, AttackForge, AttackProducers, AttackGroups,
 }
 
 // commonAttacks are those that any hostile world may have.
@@ -154,8 +155,10 @@ func (g *generator) attack(kind AttackKind) {
 		a.Names, a.Ahead = int(g.wide(1, 64)), int(g.wide(1, 8))
 	case AttackBomb:
 		a.Size, a.Count = int(g.wide(64<<10, 8<<20)), int(g.wide(1, 4))
+	case AttackForge:
+		a.Size, a.Count, a.Ahead, a.For, a.Pace = int(g.wide(64, 16<<10)), int(g.between(8, 64)), 1, 10*second, 0
 	}
-	if a.Broker > 0 && (kind.needsTopic() || kind == AttackBomb) && !g.chance(1, 4) {
+	if a.Broker > 0 && (kind.needsTopic() || kind == AttackBomb || kind == AttackForge) && !g.chance(1, 4) {
 		a.Broker = 0
 	}
 	p.Attacks = append(p.Attacks, a)
