@@ -263,15 +263,10 @@ func zerosAt(data []byte, off int64) (n int64) {
 	return n
 }
 
-// farBehind bounds how far behind the end of the log a record can be that is looked for: a tebibyte, far more than was
-// written since the newest segment whose header is left.
-const farBehind = 1 << 40
-
 // findRecord returns the offset of the first valid record at from or later that says that
 // everything up to a position beyond after was durable; -1 if there is none. The records' place
-// in the log is checked against base if that is known, and otherwise against farBehind: anything may be in data,
-// and without a bound a third of all places in compressed records passed for the head of a record, some of them of
-// megabytes. The checksum has one of the seeds.
+// in the log is checked against base if that is known. Otherwise a third of all places in compressed records may be the head of
+// a record by their numbers, some of them of megabytes. The checksum has one of the seeds.
 func findRecord(data []byte, from int64, after, base LSN, known bool, seeds ...uint32) int64 {
 	check := sums{data: data}
 	for off := from; off+recordHead <= int64(len(data)); off += 8 {
@@ -285,7 +280,7 @@ func findRecord(data []byte, from int64, after, base LSN, known bool, seeds ...u
 			continue
 		}
 		lsn := LSN(binary.LittleEndian.Uint64(b[8:]))
-		if durable > lsn || lsn > after+farBehind || known && lsn != base+LSN(off) {
+		if durable > lsn || known && lsn != base+LSN(off) {
 			continue
 		}
 		size, ok := sizeOfRecord(b)
