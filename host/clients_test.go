@@ -398,7 +398,7 @@ func (nopListener) Close() error { return nil }
 func TestLoopReportsABrokenInvariant(t *testing.T) {
 	mail := newMailbox()
 	p, _ := listenPeers("", "", hello{}, mail, 64<<20, quiet())
-	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p}
+	l := &loop{mail: mail, clock: newClock(), log: quiet(), peers: p, clients: &clients{}}
 	l.step = func(in *node.Input) *node.Output { panic("commit index goes back: 7 after 9") }
 	l.sofar = func() *node.Output {
 		return &node.Output{Events: []node.Event{{Kind: node.EventCommitted, Group: 3, N: 7}}}

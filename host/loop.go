@@ -54,6 +54,7 @@ func (l *loop) run() (err error) {
 	var wake, giveUp node.Time
 	for {
 		in := l.mail.take(l.clock, wake)
+		in.Unread = l.clients.unread.Load()
 		out := l.timedStep(in)
 		l.peers.consumed(in.Messages)
 		l.carryOut(out)

@@ -179,3 +179,15 @@ func (g *consumerGroup) members() int {
 	}
 	return 0
 }
+
+// answerShare is how much of what AnswerBytes leaves an answer may be, and leastAnswer how much it always may be: clients who
+// take nothing must not keep the others from reading.
+const (
+	answerShare = 8
+	leastAnswer = 64 << 10
+)
+
+// largestAnswer is how many bytes of record batches a new answer may have.
+func (n *Node) largestAnswer() int64 {
+	return min(n.cfg.FetchMaxBytes, max(leastAnswer, (n.cfg.AnswerBytes-n.unread)/answerShare))
+}

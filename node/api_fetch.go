@@ -28,12 +28,11 @@ import (
 //	v16 who leads, in the answer of one that doesn't (KIP-951)
 //	v15, v17, v18 fields of Kafka's own replicas: ignored
 //
-// A fetch waits until min_bytes are there, max_wait_ms are over, or a partition has an error. The
-// limits on bytes are soft: the first batch goes out whole whatever its size, else a large batch
-// would stop its consumer for ever. No answer is larger than FetchMaxBytes whatever the client
-// allows, so that clients who read slowly cost little. Batches that are no longer in memory are read from the log
-// first; the request waits for that, beyond max_wait_ms if it has to. Of a partition that is named twice the last
-// counts, as in Kafka.
+// A fetch waits until min_bytes are there, max_wait_ms are over, or a partition has an error. The limits on bytes are soft:
+// the first batch goes out whole whatever its size, else a large batch would stop its consumer for ever. No answer is larger
+// than FetchMaxBytes and what largestAnswer says, whatever the client allows, so that clients who read slowly cost little.
+// One that is full by these doesn't wait for min_bytes. Batches that are no longer in memory are read from the log first; the
+// request waits for that, beyond max_wait_ms if it has to. Of a partition that is named twice the last counts, as in Kafka.
 type fetch struct {
 	node     *Node
 	request  *request
@@ -201,7 +200,7 @@ func (f *fetch) park(found int64) bool {
 
 // try makes an answer, partition by partition.
 func (f *fetch) try() {
-	a := &fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.cfg.FetchMaxBytes), resp: kmsg.NewPtrFetchResponse()}
+	a := &fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.largestAnswer()), resp: kmsg.NewPtrFetchResponse()}
 	a.resp.Topics = make([]kmsg.FetchResponseTopic, len(f.req.Topics))
 	f.filling, f.again, f.parked = true, false, f.parked[:0]
 	f.node.eachPart(f.request, len(f.req.Topics), a.begin, a.fill, func() {
@@ -212,10 +211,11 @@ func (f *fetch) try() {
 
 // conclude gives the answer if it can be given, or waits.
 func (f *fetch) conclude(a *fetchAnswer) {
-	ready := a.failed || a.redirected || a.missing || a.cut || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline
+	ready := a.failed || a.redirected || a.missing || a.cut || a.full || a.bytes >= int64(f.req.MinBytes) || f.node.now >= f.deadline
 	switch {
 	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
 	case ready, !f.park(a.bytes): // where there is no room to wait it is answered as if its time were up
+		f.node.unread += a.bytes
 		f.request.replyBatches(a.resp, a.batches)
 	}
 	if f.again {
@@ -238,6 +238,7 @@ type fetchAnswer struct {
 	redirected bool              // a partition is better read elsewhere
 	missing    bool              // a batch has to be read from the log first
 	cut        bool              // there is more, but this step has done enough
+	full       bool              // there is more, but the answer may not be larger
 	aborted    abortedList       // of the partition under way
 	made       int64             // bytes of records that were put into form for it
 }
@@ -300,8 +301,12 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	end, at := p.endFor(a.fetch.req.IsolationLevel)
 	a.fetch.parked = append(a.fetch.parked, parking{fetch: a.fetch, at: at, wakes: at.wakes, left: limit})
 	a.aborted = newAbortedList(p, a.fetch.req.IsolationLevel)
-	if in.FetchOffset < end && (limit > 0 || a.bytes == 0) {
+	switch {
+	case in.FetchOffset >= end:
+	case limit > 0 || a.bytes == 0:
 		a.fillRecords(p, in, out, limit, end)
+	default:
+		a.full = a.full || in.PartitionMaxBytes > 0
 	}
 	out.AbortedTransactions = a.aborted.list
 }
@@ -405,6 +410,7 @@ func (a *fetchAnswer) read(p *partition, offset, end, limit int64) (out []kafka.
 		}
 		empty = empty[:0]
 		if size += int64(b.Size()); size > limit && a.bytes > 0 {
+			a.full = a.full || a.bytes+int64(b.Size()) > a.budget
 			a.fetch.parked[len(a.fetch.parked)-1].left = 0
 			return out, nil
 		}

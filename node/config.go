@@ -53,6 +53,9 @@ type Config struct {
 	// FetchMaxBytes bounds the record batches in one answer to a consumer, whatever it allows
 	// (fetch.max.bytes); one batch goes out whole all the same. Default 16 MiB.
 	FetchMaxBytes int64
+	// AnswerBytes bounds the record batches in answers that consumers haven't taken, all together: the more there are, the
+	// smaller new answers get. Default 64 MiB.
+	AnswerBytes int64
 
 	// RetentionMs and RetentionBytes are the defaults of topics for retention.ms and
 	// retention.bytes; -1 means for ever. Default 7 days, and -1.
@@ -212,6 +215,7 @@ func (c *Config) validate() error {
 }
 
 func (c *Config) setDefaults() {
+	c.shareMemory()
 	setDefault(&c.Incarnation, 1)
 	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
@@ -261,15 +265,20 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ScrubBytesPerSecond, 4<<20)
 	setDefault(&c.RetainEntries, 1000)
 	setDefault(&c.RetainBytes, 16<<20)
-	setDefault(&c.HotBytes, 32<<20)
-	setDefault(&c.CacheBytes, 16<<20)
-	setDefault(&c.UnderwayBytes, 512<<20)
 	setDefault(&c.ColdReadBytes, 1<<20)
 	setDefault(&c.CatchUpBytesPerSecond, 64<<20)
 	setDefault(&c.ReplicationBytes, 128<<10)
 	setDefault(&c.ReplicationWindowBytes, 2<<20)
 	c.ReplicationWindowBytes = max(c.ReplicationWindowBytes, c.ReplicationBytes)
 	setDefault(&c.ReplicationWindow, 64)
+}
+
+// shareMemory sets the defaults of what entries and answers may take.
+func (c *Config) shareMemory() {
+	setDefault(&c.HotBytes, 32<<20)
+	setDefault(&c.CacheBytes, 16<<20)
+	setDefault(&c.UnderwayBytes, 512<<20)
+	setDefault(&c.AnswerBytes, 64<<20)
 }
 
 func setDefault[T comparable](field *T, value T) {

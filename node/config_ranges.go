@@ -36,6 +36,7 @@ func (c *Config) clientRanges() []configRange {
 		countRange("MaxPartitionsPerBroker", int64(c.MaxPartitionsPerBroker), 1, mostCount),
 		countRange("MaxMessageBytes", int64(c.MaxMessageBytes), 1, 1<<30),
 		sizeRange("FetchMaxBytes", c.FetchMaxBytes),
+		sizeRange("AnswerBytes", c.AnswerBytes),
 		{name: "RetentionMs", value: c.RetentionMs, least: 1, most: 1000 * year.Milliseconds(), minusOne: true},
 		{name: "RetentionBytes", value: c.RetentionBytes, least: 1, most: math.MaxInt64, minusOne: true},
 		countRange("GroupPartitions", int64(c.GroupPartitions), 1, maxPartitions),

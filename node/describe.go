@@ -48,6 +48,9 @@ func DescribeInput(in *Input, limit int) []string {
 	for _, c := range in.Hangups {
 		d.add("hangups", "< conn %d hangs up", c)
 	}
+	if in.Unread > 0 {
+		d.add("unread", "< %d bytes of answers are unread", in.Unread)
+	}
 	if in.Stop {
 		d.add("stop", "< stop")
 	}

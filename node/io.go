@@ -23,6 +23,7 @@ type Input struct {
 	Refused  []Refusal    // by other brokers, which will never listen to this process
 	Results  []wal.Result // of Output.Ops, in any order
 	Done     []TaskResult // of Output.Tasks, in any order
+	Unread   int64        // bytes of answers that clients haven't taken yet
 	Stop     bool         // hand leadership over and finish; watch Output.Stopped
 }
 

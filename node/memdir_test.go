@@ -72,6 +72,7 @@ func (f *memFile) Close() error         { return nil }
 
 // one is a cluster of one broker on a disk that answers at once.
 type one struct {
+	unread         int64         // bytes of answers, as the node is told
 	total, longest Work          // of steps: all together, and the one that did most
 	slowest        time.Duration // of the steps
 	look           func(*Output) // at each step; nil: nobody does
@@ -140,7 +141,7 @@ func (o *one) step(in Input) {
 
 // tick takes one step and carries out what the node wants, and reports whether it is quiet.
 func (o *one) tick(in Input) bool {
-	in.Now, in.UnixMs, in.Results, in.Done = o.now, int64(o.now)/1e6, o.results, o.done
+	in.Now, in.UnixMs, in.Unread, in.Results, in.Done = o.now, int64(o.now)/1e6, o.unread, o.results, o.done
 	begun := time.Now()
 	out := o.node.Step(&in)
 	o.slowest = max(o.slowest, time.Since(begun))

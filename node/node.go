@@ -63,6 +63,7 @@ type Node struct {
 
 	now     Time
 	wallMs  int64 // what this broker's wall clock shows
+	unread  int64 // bytes of answers that clients haven't taken
 	unixMs  int64 // the time that is believed, in ms
 	clock   clock
 	stepped bool // an Output was returned; before, events of Open wait in out
@@ -164,6 +165,7 @@ func (n *Node) group(id GroupID) *group { return n.byID[id] }
 func (n *Node) begin(in *Input) {
 	n.now = in.Now
 	n.tellTime(in.UnixMs)
+	n.unread = in.Unread
 	if n.stepped {
 		n.out.Events = n.out.Events[:0]
 	}

@@ -3,7 +3,9 @@
 package node
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -187,6 +189,30 @@ func TestFetchAnswersAreBounded(t *testing.T) {
 	}
 	if got, want := len(o.fetch(fetchRequest("t", 0)).RecordBatches), 200/size*size; got != want || want == 0 {
 		t.Errorf("%d bytes, want %d", got, want)
+	}
+}
+
+// The more answers are unread, the smaller are new ones. But a client that takes nothing can't keep others from reading.
+func TestUnreadAnswersMakeNewOnesSmaller(t *testing.T) {
+	o := newOne(t, func(c *Config) { c.AnswerBytes = 4 << 20 })
+	o.create("t")
+	value := strings.Repeat("x", 20_000)
+	size := len(plain(value))
+	for range 60 {
+		o.produce("t", plain(value))
+	}
+	req := fetchRequest("t", 0)
+	req.MaxBytes, req.MinBytes, req.MaxWaitMillis = 100<<20, 1<<20, 10_000
+	req.Topics[0].Partitions[0].PartitionMaxBytes = 100 << 20
+	for _, c := range []struct{ unread, most int }{{0, 4 << 20 / answerShare}, {2 << 20, 2 << 20 / answerShare}, {4 << 20, leastAnswer}, {100 << 20, leastAnswer}} {
+		o.unread = int64(c.unread)
+		begun := o.now
+		if got, want := len(o.fetch(req).RecordBatches), c.most/size*size; got != want || want == 0 {
+			t.Errorf("with %d bytes unread: an answer of %d bytes, want %d", c.unread, got, want)
+		}
+		if waited := o.now.Sub(begun); waited > time.Second {
+			t.Errorf("with %d bytes unread: it waited %v for more than it can get", c.unread, waited)
+		}
 	}
 }
 

@@ -81,7 +81,7 @@ func TestSettingsBecomeTheHostsConfig(t *testing.T) {
 	want.Node.MaxGroups, want.Node.OffsetMetadataBytes = 20000, 4096
 	want.Node.MaxGroupOffsets, want.Node.GroupOffsetBytes = 100_000, 64<<20
 	want.Node.MaxRequests, want.Node.MaxWaits, want.Node.ParkedBytes, want.Node.LargeBytes = 65536, 524288, 32<<20, 32<<20
-	want.Node.UnderwayBytes, want.Node.CompactionBytes = 128<<20, 32<<20
+	want.Node.UnderwayBytes, want.Node.CompactionBytes, want.Node.AnswerBytes = 128<<20, 32<<20, 64<<20
 	ignore := cmpopts.IgnoreFields(node.Config{}, "AutoCreateTopics", "DefaultPartitions", "MaxMessageBytes", "HotBytes", "CacheBytes", "Log")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.IgnoreFields(host.Config{}, "Limits")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

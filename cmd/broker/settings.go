@@ -248,7 +248,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
-			UnderwayBytes: max(s.Memory/2, s.InflightBytes), CompactionBytes: s.Memory / 8,
+			UnderwayBytes: max(s.Memory/2, s.InflightBytes), AnswerBytes: min(s.Memory/4, s.UnreadBytes), CompactionBytes: s.Memory / 8,
 			CatchUpBytesPerSecond: s.CatchUpRate, ScrubBytesPerSecond: s.ScrubRate,
 			Log: wal.Options{SegmentBytes: s.SegmentBytes},
 		},
