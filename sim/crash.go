@@ -196,6 +196,7 @@ func (w *world) config(b *broker) node.Config {
 	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 3); d.Ratio(1, 4) {
 		cfg.LargeElements, cfg.LargeBytes = int(d.Next().Between(1, 40)), 8<<10 // nearly everything is large
 	}
+	cfg.HotBytes = w.hotBytes(b)
 	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1
@@ -212,6 +213,14 @@ func (w *world) config(b *broker) node.Config {
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
 	return cfg
+}
+
+// hotBytes is how many bytes of newest entries a broker keeps in memory: sometimes less than what HotEntries allows for.
+func (w *world) hotBytes(b *broker) int64 {
+	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 5); d.Ratio(1, 4) {
+		return d.Next().LogUniform(1, 64<<10)
+	}
+	return 0 // the default
 }
 
 func host(number int) string { return fmt.Sprintf("b%d", number) }
