@@ -4,6 +4,7 @@ package node
 
 import (
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -238,5 +239,31 @@ func TestATopicNamedTwiceIsRefused(t *testing.T) {
 	}
 	if o.idOf("t") != id || len(o.node.catalog.byName["t"].Partitions) != 1 {
 		t.Error("the topic was changed")
+	}
+}
+
+// When all records are deleted, the partition still has the place of the last ones. A search by time that went there looked for an
+// entry that the log had let go, again and again, and the step never ended.
+func TestSearchAfterAllIsDeleted(t *testing.T) {
+	o := newOne(t, func(c *Config) { c.HotEntries, c.CheckpointEntries, c.RetainEntries = 1, 20, 1 })
+	o.create("t")
+	for range 3 {
+		o.produce("t", plain("x"))
+	}
+	if low, name := o.deleteRecords("t", 3); low != 3 || name != "NONE" {
+		t.Fatalf("deleting all records: %d, %s", low, name)
+	}
+	p := o.node.partitions[1]
+	for first := uint64(0); first <= p.seek(0).index && o.now < Time(time.Hour); first, _ = p.group.view.FirstIndex() {
+		o.deleteRecords("t", -1) // an entry each, until a checkpoint lets the log release those before it
+		o.pass(time.Second)
+	}
+	if p.places() == 0 || o.now >= Time(time.Hour) {
+		t.Fatalf("%d places at %v: there is nothing to see", p.places(), o.now)
+	}
+	for _, timestamp := range []int64{timestampMax, 0} {
+		if got := o.offsetAt("t", timestamp); got != -1 {
+			t.Errorf("timestamp %d: offset %d, want none", timestamp, got)
+		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *search) fail(e *kerr.Error) {
 
 func (s *search) begin() {
 	p := s.part
-	if s.list.request.settled || p.places() == 0 {
+	if s.list.request.settled || p.places() == 0 || p.logStart() >= p.highWatermark { // all records may be deleted, and their entries gone
 		s.end()
 		return
 	}
