@@ -124,6 +124,7 @@ func (w *world) idle() {
 		// And checkpoints of what a change of leaders brought come late, if nothing else is written.
 		w.runUntil(w.now+w.patience(), func() bool { return w.now >= w.rest.lastAt+at(5*second) })
 	}
+	w.keepsNothing()
 	terms := w.result.Events[node.EventNewTerm]
 	w.runUntil(w.now+tick*node.Time(2*k.HeartbeatTicks+1), func() bool { return false })
 	for _, b := range w.brokers {
@@ -144,6 +145,27 @@ func (w *world) idle() {
 func (w *world) cleansUp() bool {
 	return slices.ContainsFunc(w.brokers, func(b *broker) bool {
 		return b.node != nil && w.now-b.changedDisk < 2*node.Time(w.plan.Knobs.Tick)
+	})
+}
+
+// keepsNothing waits until no entries are kept any more for followers that were offered a checkpoint, which is for four election
+// timeouts, and until what follows from it is over: when they go a segment may begin, and then each group makes a checkpoint.
+func (w *world) keepsNothing() {
+	limit, tick := w.now+w.patience(), node.Time(w.plan.Knobs.Tick)
+	w.runUntil(limit, w.afterSteps(func() bool { return !w.offers() }))
+	for made := int64(-1); made != w.result.Events[node.EventCheckpoint] && w.now < limit; {
+		made = w.result.Events[node.EventCheckpoint]
+		w.runUntil(w.now+2*tick, func() bool { return false })
+	}
+}
+
+// offers says that some broker keeps entries because a follower was offered a checkpoint.
+func (w *world) offers() bool {
+	return slices.ContainsFunc(w.brokers, func(b *broker) bool {
+		return b.node != nil && slices.ContainsFunc(b.node.Groups(), func(g node.GroupID) bool {
+			v, _ := b.node.Inspect(g)
+			return v.Offers
+		})
 	})
 }
 
