@@ -38,7 +38,7 @@ type finding struct {
 // hunter looks for planted bugs. It works in a temporary folder; the tree at root is only read.
 type hunter struct {
 	root, temp string
-	profile    string // runs only this one; "": the mutant's own, then default
+	profile    string // runs only this one, and no tests; "": the mutant's own, then default
 	most       uint64
 	workers    int
 }
@@ -170,7 +170,7 @@ func (h *hunter) one(m *mutants.Mutant, f *finding) error {
 	if err != nil {
 		return err
 	}
-	if packages, run, ok := m.Test(); ok {
+	if packages, run, ok := m.Test(); ok && h.profile == "" {
 		return h.test(overlay, packages, run, f)
 	}
 	program, err := h.build(overlay)
