@@ -37,6 +37,7 @@ const (
 	evTransactor                             // a process of transactor index starts
 	evTransactorResumes                      // client's process, which stood still, goes on
 	evDouble                                 // double index arrives
+	evAbortDue                               // transaction index, which was left, must be over
 )
 
 // event is something that will happen at a virtual time.

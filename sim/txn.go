@@ -17,11 +17,12 @@ type txnWorld struct {
 	readers       []*txnReader
 	transactional map[string]bool // topics of transactors; look-up only
 	doubles       []double
-	ghost         *client // who sends them; nil: nobody did yet
-	txnRecords    int     // so far
-	txnOffsets    int64   // so far
-	committed     int64   // transactions, as clients know
-	lastEnd       int64   // as the verifier was told
+	abandons      []leftTxn // whose processes have ended
+	ghost         *client   // who sends them; nil: nobody did yet
+	txnRecords    int       // so far
+	txnOffsets    int64     // so far
+	committed     int64     // transactions, as clients know
+	lastEnd       int64     // as the verifier was told
 }
 
 // transactor is a machine of the plan. What runs on it are processes, normally one at a time. A process may end between any two of
@@ -70,6 +71,8 @@ type txnPart struct {
 	partition int32
 	sequence  int32 // of the next batch
 	added     bool  // to the transaction
+	acked     int64 // the newest offset of the transaction that is known; -1: none
+	ackedAt   node.Time
 }
 
 func (t *txnPart) name() string { return partitionName(t.topic.plan.Name, t.partition) }
@@ -90,6 +93,8 @@ func (w *world) transact(e event) {
 		e.client.txn.goOn()
 	case evDouble:
 		w.sendDouble(e.index)
+	case evAbortDue:
+		w.checkAborted(e.index)
 	}
 }
 
@@ -164,9 +169,19 @@ func (p *txnProcess) die(closes bool) {
 	}
 	m := p.machine
 	m.processes = slices.DeleteFunc(m.processes, func(o *txnProcess) bool { return o == p })
+	p.leaves()
 	if len(m.processes) == 0 && !m.done {
-		m.startLater(5 * second)
+		m.startNext()
 	}
+}
+
+// startNext lets another process start after the last one has ended.
+func (m *transactor) startNext() {
+	if m.spec.Rest == 0 {
+		m.startLater(5 * second)
+		return
+	}
+	m.world.schedule(event{at: m.world.now + at(m.spec.Rest), kind: evTransactor, index: m.spec.ID - 1})
 }
 
 // mayEnd says, before a request is sent, that the process doesn't send it now: it ends, or stands still.
@@ -175,7 +190,11 @@ func (p *txnProcess) mayEnd() bool {
 	if w.healing || m.spec.Crashes == 0 || !m.draw().Ratio(m.spec.Crashes, 1000) {
 		return false
 	}
-	switch m.draw().Below(5) {
+	what := m.draw().Below(5)
+	if m.spec.Rest > 0 {
+		what %= 3
+	}
+	switch what {
 	case 0, 1:
 		p.die(true)
 	case 2:

@@ -121,6 +121,13 @@ func (p *txnProcess) encode(b *txnBatch, version int16) []byte {
 	return raw
 }
 
+// mayBeForgotten says that a partition may have forgotten the producer, and since then ended a transaction that had no record there.
+// From then on it knows the epoch, and no sequence but 0 follows, as in Kafka.
+func (p *txnProcess) mayBeForgotten(t *txnPart) bool {
+	forgets := p.world.plan.Knobs.ProducerExpiry
+	return forgets > 0 && !p.machine.spec.Modern && p.world.now-t.ackedAt > at(forgets/2)
+}
+
 // again sends a batch once more, with the same sequence, after a pause.
 func (p *txnProcess) again(b *txnBatch) {
 	b.broker = 0
@@ -151,6 +158,9 @@ func (p *txnProcess) produced(x *transaction, b *txnBatch, attempt uint64, resp 
 		p.fenced("Produce", code)
 	case code == kerr.TransactionAbortable.Code:
 		p.giveUp(b)
+	case code == kerr.OutOfOrderSequenceNumber.Code && p.mayBeForgotten(b.part):
+		x.unsure = true // it takes the next epoch, as usual clients do
+		p.giveUp(b)
 	case code == kerr.CorruptMessage.Code && w.plan.Has(plan.FaultBits), retriable(code), code == kerr.NotCoordinator.Code, code == kerr.ConcurrentTransactions.Code:
 		b.part.topic.stale, b.lost = code != kerr.ConcurrentTransactions.Code, true
 		p.again(b)
@@ -161,6 +171,7 @@ func (p *txnProcess) produced(x *transaction, b *txnBatch, attempt uint64, resp 
 
 func (p *txnProcess) acked(b *txnBatch, offset int64) {
 	b.acked = true
+	b.part.acked, b.part.ackedAt = max(b.part.acked, offset), p.world.now
 	p.world.judge.producedInTxn(p, p.txn, b, checker.OK, offset)
 	p.client.again = true
 }

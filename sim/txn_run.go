@@ -125,7 +125,7 @@ func (p *txnProcess) begin(in *txnInput) {
 	m := p.machine
 	x := &transaction{began: p.world.now}
 	for _, t := range p.parts {
-		t.added = false
+		t.added, t.acked = false, -1
 	}
 	n := 1 + m.draw().Below(int64(m.spec.Records))
 	switch {

@@ -354,7 +354,7 @@ func (w *world) handle(e event) {
 		w.beginAsk(e.index)
 	case evOperated:
 		w.operated(e.broker)
-	case evTransactor, evTransactorResumes, evDouble:
+	case evTransactor, evTransactorResumes, evDouble, evAbortDue:
 		w.transact(e)
 	}
 }

@@ -77,7 +77,10 @@ type Plan struct {
 	Asks    []Ask    `json:"asks,omitempty"`
 
 	Transactors []Transactor `json:"transactors,omitempty"`
-	Readers     []Reader     `json:"readers,omitempty"` // of what is committed
+	// AbortsWithin is how long after its time-out a transaction is over at the latest whose process has ended, whatever happens to its
+	// coordinators; 0: that is only demanded when all is healed.
+	AbortsWithin Duration `json:"aborts_within,omitempty"`
+	Readers      []Reader `json:"readers,omitempty"` // of what is committed
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a

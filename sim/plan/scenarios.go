@@ -23,6 +23,8 @@ var scenarios = []profile{
 	{name: "lost-disk", script: (*generator).lostDisk},
 	{name: "silent-producers", script: (*generator).silentProducers},
 	{name: "late-commands", script: (*generator).lateCommands},
+	{name: "coordinators-change", script: (*generator).coordinatorsChange},
+	{name: "silent-transactions", script: (*generator).silentTransactions},
 }
 
 // stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.

@@ -27,6 +27,9 @@ func (p *Plan) Bytes() []byte {
 		field("expect", p.Expect, ",")
 	}
 	field("safety", p.Safety, ",")
+	if p.AbortsWithin > 0 {
+		field("aborts_within", p.AbortsWithin, ",")
+	}
 	if p.Racks > 0 {
 		field("racks", p.Racks, ",")
 	}

@@ -27,6 +27,7 @@ type Transactor struct {
 	Aborts     int64    `json:"aborts,omitempty"`  // of 100 transactions
 	Crashes    int64    `json:"crashes,omitempty"` // of 1000 requests, so many are the last of their process, or the first one of another
 	Doubles    int64    `json:"doubles,omitempty"` // of 1000 requests, so many arrive once more, later
+	Rest       Duration `json:"rest,omitempty"`    // when a process has ended, no other starts for so long; 0: for at most five seconds
 	TxnTimeout Duration `json:"txn_timeout"`       // after which the coordinator aborts a transaction
 	Timeout    Duration `json:"timeout"`           // of one request on the wire
 	Home       int      `json:"home"`              // the broker that is asked first
@@ -57,9 +58,9 @@ func (p *Plan) validateTransactors() error {
 	ids := make(map[int]bool)
 	owned := make(map[string]bool)
 	for _, t := range p.Transactors {
-		if t.ID < 1 || ids[t.ID] || t.TxnID == "" || len(t.Topics) == 0 || !slices.IsSorted(t.Topics) || t.Records < 1 || t.Most < 0 || t.At < 0 || t.Pause < 0 ||
+		if t.ID < 1 || ids[t.ID] || t.TxnID == "" || len(t.Topics) == 0 || !slices.IsSorted(t.Topics) || t.Records < 1 || t.Most < 0 || t.At < 0 || t.Pause < 0 || t.Rest < 0 ||
 			t.TxnTimeout < millisecond || t.Timeout < millisecond || t.Home < 1 || t.Home > p.Brokers {
-			return fmt.Errorf("transactor %d: id must be unique and positive, txn_id not empty, topics sorted and not empty, records positive, most not negative, time-outs at least 1ms, home a broker", t.ID)
+			return fmt.Errorf("transactor %d: id must be unique and positive, txn_id not empty, topics sorted and not empty, records positive, most and rest not negative, time-outs at least 1ms, home a broker", t.ID)
 		}
 		ids[t.ID] = true
 		for _, name := range t.Topics {
@@ -78,6 +79,9 @@ func (p *Plan) validateTransactors() error {
 			owned[name] = true
 		}
 	}
+	if err := p.validateAbortsWithin(); err != nil {
+		return err
+	}
 	readers := make(map[int]bool)
 	for _, r := range p.Readers {
 		if r.ID < 1 || readers[r.ID] || r.Timeout < millisecond || r.Pause < millisecond || r.Home < 1 || r.Home > p.Brokers {
@@ -88,6 +92,22 @@ func (p *Plan) validateTransactors() error {
 	for _, name := range p.Transactional() {
 		if slices.ContainsFunc(p.Calls, func(c Call) bool { return c.Topic == name && (c.Kind == CallDelete || c.Kind == CallGrow) }) {
 			return fmt.Errorf("transactors: nobody may delete topic %q or give it partitions", name)
+		}
+	}
+	return nil
+}
+
+// validateAbortsWithin demands that transactors have topics of their own where it is to be seen when each one's transactions end.
+func (p *Plan) validateAbortsWithin() error {
+	if p.AbortsWithin == 0 {
+		return nil
+	}
+	writers := make(map[string]int)
+	for _, t := range p.Transactors {
+		for _, name := range t.Topics {
+			if writers[name]++; writers[name] > 1 {
+				return fmt.Errorf("aborts_within: two transactors write to topic %q", name)
+			}
 		}
 	}
 	return nil

@@ -39,6 +39,10 @@ func TestTransactorsRefused(t *testing.T) {
 		{func(p *Plan) { p.Transactors[0].Topics = nil }, "topics sorted and not empty"},
 		{func(p *Plan) { chain(p).Group = "" }, "come together"},
 		{func(p *Plan) { chain(p).Parts = []int32{77} }, "no partition"},
+		{func(p *Plan) { p.Transactors[0].Rest = -1 }, "rest not negative"},
+		{func(p *Plan) {
+			p.AbortsWithin, p.Transactors[0].Topics, chain(p).Topics = second, chain(p).Topics, chain(p).Topics
+		}, "two transactors write to topic"},
 		{func(p *Plan) {
 			p.Transactors = append(p.Transactors, *chain(p))
 			p.Transactors[len(p.Transactors)-1].ID = 99
