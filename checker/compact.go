@@ -8,9 +8,9 @@ const NewestLost = "newest-record-lost"
 // CheckCompacted judges a partition whose older records of a key may be dropped. truths are what fresh
 // clients read from each of its replicas, one after another: replicas compact on their own, so they
 // may differ in what is dropped, but in nothing else. Records below a truth's start are gone rightly. key
-// names the key of a record.
-func CheckCompacted(h *History, truths []*Truth, key func(RecordID) int) *Violation {
-	c := compacted{h: h, at: map[int64]RecordID{}, newest: map[int]int64{}, key: key}
+// names the key of a record; the records of aborted transactions don't count for it (AbortedRecords).
+func CheckCompacted(h *History, truths []*Truth, key func(RecordID) int, aborted map[RecordID]bool) *Violation {
+	c := compacted{h: h, at: map[int64]RecordID{}, newest: map[int]int64{}, key: key, aborted: aborted}
 	bad := c.gather(truths)
 	if bad == nil {
 		bad = c.checkSent()
@@ -27,11 +27,12 @@ func CheckCompacted(h *History, truths []*Truth, key func(RecordID) int) *Violat
 }
 
 type compacted struct {
-	h      *History
-	key    func(RecordID) int
-	at     map[int64]RecordID // every record that anybody saw
-	order  []int64            // their offsets, as they were seen first
-	newest map[int]int64      // by key: the offset of its newest record
+	h       *History
+	key     func(RecordID) int
+	aborted map[RecordID]bool
+	at      map[int64]RecordID // every record that anybody saw
+	order   []int64            // their offsets, as they were seen first
+	newest  map[int]int64      // by key: the offset of its newest record
 }
 
 // see notes that a record is, or was, at an offset.
@@ -45,7 +46,7 @@ func (c *compacted) see(offset int64, value RecordID, what string) *Violation {
 	}
 	c.at[offset] = value
 	c.order = append(c.order, offset)
-	if k := c.key(value); c.newest[k] <= offset {
+	if k := c.key(value); c.newest[k] <= offset && !c.aborted[value] {
 		c.newest[k] = offset
 	}
 	return nil
@@ -81,6 +82,9 @@ func (c *compacted) read(records []Record, what string) *Violation {
 	for i, r := range records {
 		if i > 0 && r.Offset <= records[i-1].Offset {
 			return violation(FetchOrder, nil, "%s has offset %d after offset %d", what, r.Offset, records[i-1].Offset)
+		}
+		if r.Marker {
+			continue
 		}
 		if bad := c.see(r.Offset, r.Value, what); bad != nil {
 			return bad
@@ -123,6 +127,9 @@ func (c *compacted) checkNewest(t *Truth) *Violation {
 	}
 	for _, offset := range c.order {
 		k := c.key(c.at[offset])
+		if c.aborted[c.at[offset]] {
+			continue
+		}
 		if offset >= t.Start && c.newest[k] == offset && !has[offset] {
 			return violation(NewestLost, nil, "record %d at offset %d is the newest of key %d, and a replica doesn't have it any more", c.at[offset], offset, k)
 		}

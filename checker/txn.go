@@ -41,7 +41,7 @@ const (
 // Kafka allows; those of one producer may not. That a reader gets all that is committed up to where it goes on leaves no other way to see a part of a
 // transaction than to stop reading.
 func CheckTransactions(h *Transactions) *Violation {
-	t := &txns{h: h, logs: map[string]*txnLog{}, sends: map[RecordID]sendID{}, fates: make([]fate, len(h.Txns)), witness: make([]string, len(h.Txns))}
+	t := newTxns(h)
 	for _, check := range []func() *Violation{
 		t.index, t.readLogs, t.checkGrants, t.checkFates, t.checkFenced, t.checkStable, t.checkReads, t.checkOffsets, t.checkChains,
 	} {
@@ -50,6 +50,10 @@ func CheckTransactions(h *Transactions) *Violation {
 		}
 	}
 	return nil
+}
+
+func newTxns(h *Transactions) *txns {
+	return &txns{h: h, logs: map[string]*txnLog{}, sends: map[RecordID]sendID{}, fates: make([]fate, len(h.Txns)), witness: make([]string, len(h.Txns))}
 }
 
 // fate is what became of a record or of a transaction.
@@ -87,6 +91,8 @@ type txnLog struct {
 	lastEnd []int32
 	// decided is the latest time at which the commit of one of the committed transactions below an offset was first asked for.
 	decided []decision
+	// newer is the place of the next committed record with the same key, -1 if there is none; nil: nothing is compacted.
+	newer []int32
 }
 
 type decision struct {

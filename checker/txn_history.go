@@ -110,6 +110,8 @@ type TxnLog struct {
 	Partition string      `json:"partition"`
 	Start     int64       `json:"start"` // records below are gone rightly
 	Records   []TxnRecord `json:"records"`
+	// Keys is the key of each record, if only the newest of each key has to stay. The log has all that were ever there.
+	Keys []int `json:"keys,omitempty"`
 }
 
 // TxnRecord is one record of a log.

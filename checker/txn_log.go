@@ -30,8 +30,63 @@ func (t *txns) readLogs() *Violation {
 			return v
 		}
 		t.decisions(l)
+		if in.Keys != nil {
+			l.findNewer()
+		}
 	}
 	return nil
+}
+
+// findNewer finds what takes the place of each record when the log is compacted.
+func (l *txnLog) findNewer() {
+	l.newer = make([]int32, len(l.Records))
+	next := map[int]int32{}
+	for at := len(l.Records) - 1; at >= 0; at-- {
+		l.newer[at] = -1
+		if l.Records[at].Marker {
+			continue
+		}
+		if newer, ok := next[l.Keys[at]]; ok {
+			l.newer[at] = newer
+		}
+		if l.fates[at] == fateCommitted {
+			next[l.Keys[at]] = int32(at)
+		}
+	}
+}
+
+// superseded says that compaction may have dropped a committed record by some time: another one of its key was committed by then.
+func (t *txns) superseded(l *txnLog, at, by int64) bool {
+	if l.newer == nil {
+		return false
+	}
+	for q := l.newer[at]; q >= 0; q = l.newer[q] {
+		s, ok := t.sends[l.Records[q].Value]
+		if !ok || t.h.Txns[s.txn].Asked <= by {
+			return true
+		}
+	}
+	return false
+}
+
+// AbortedRecords lists the records of aborted transactions, as the final logs say.
+func AbortedRecords(h *Transactions) (map[RecordID]bool, *Violation) {
+	t := newTxns(h)
+	for _, step := range []func() *Violation{t.index, t.readLogs} {
+		if v := step(); v != nil {
+			return nil, v
+		}
+	}
+	aborted := map[RecordID]bool{}
+	for i := range h.Logs {
+		l := t.logs[h.Logs[i].Partition]
+		for at, f := range l.fates {
+			if r := &l.Records[at]; f == fateAborted && !r.Marker {
+				aborted[r.Value] = true
+			}
+		}
+	}
+	return aborted, nil
 }
 
 func (p *logPass) run() *Violation {

@@ -112,7 +112,7 @@ func (t *txns) checkRead(l *txnLog, r *CommittedRead) *Violation {
 			return violation(OneRecordAtOffset, nil, "a fetch from offset %d%s brought record %d at offset %d, which holds record %d", r.Offset, r.span(), got[0].Value, offset, log.Value)
 		case have && f == fateAborted:
 			return violation(AbortedRead, nil, "a fetch from offset %d%s brought record %d at offset %d, which is of %s, aborted", r.Offset, r.span(), log.Value, offset, t.owner(log.Value))
-		case !have && f == fateCommitted:
+		case !have && f == fateCommitted && !t.superseded(l, offset-l.Start, r.Return):
 			return violation(CommittedSkipped, nil, "a fetch from offset %d to %d%s didn't bring record %d at offset %d, which is of %s, committed", r.Offset, r.Next, r.span(), log.Value, offset, t.owner(log.Value))
 		}
 	}

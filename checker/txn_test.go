@@ -490,3 +490,49 @@ func TestMarkersInPartition(t *testing.T) {
 	h.Fetches[0].Records[1].Marker = false
 	expect(t, "a marker is read as a record", CheckPartition(h, truth, LogOptions{}), OneRecordAtOffset)
 }
+
+// TestCompactedTransactions reads a log of one key in which record 3 was aborted, and 1 and 5 are committed.
+func TestCompactedTransactions(t *testing.T) {
+	history := func(from, to int64, records ...Record) *Transactions {
+		return &Transactions{
+			Txns: []Txn{
+				{Span: txnBy(1, 10, 35), TxnID: "one", Producer: 1, Asked: 30 * ms, Commit: true, Outcome: OK, Sends: []Send{txnSend("a/0", 1, 10)}},
+				{Span: txnBy(2, 40, 55), TxnID: "two", Producer: 2, Asked: 50 * ms, Outcome: OK, Sends: []Send{txnSend("a/0", 3, 40)}},
+				{Span: txnBy(1, 60, 75), TxnID: "one", Producer: 1, Epoch: 1, Asked: 70 * ms, Commit: true, Outcome: OK, Sends: []Send{txnSend("a/0", 5, 60)}},
+			},
+			Reads: []CommittedRead{{Span: txnBy(9, from, to), Partition: "a/0", Next: 6, Records: records, LeaderEpoch: 1, Stable: 6, HighWatermark: 6}},
+			Logs: []TxnLog{{
+				Partition: "a/0", Keys: []int{7, -1, 7, -1, 7, -1},
+				Records: []TxnRecord{txnRec(1, 1, 0), txnMark(1, 0, true), txnRec(3, 2, 0), txnMark(2, 0, false), txnRec(5, 1, 1), txnMark(1, 1, true)},
+			}},
+		}
+	}
+	for _, c := range []struct {
+		name string
+		h    *Transactions
+		want string
+	}{
+		{"all is there", history(80, 81, Record{Offset: 0, Value: 1}, Record{Offset: 4, Value: 5}), ""},
+		{"the newest is there", history(80, 81, Record{Offset: 4, Value: 5}), ""},
+		{"the newest is gone", history(80, 81, Record{Offset: 0, Value: 1}), CommittedSkipped},
+		{"the older one is gone before a newer one is committed", history(60, 65), CommittedSkipped},
+	} {
+		if c.want == CommittedSkipped && len(c.h.Reads[0].Records) == 0 {
+			c.h.Reads[0].Next, c.h.Reads[0].Stable = 4, 4
+		}
+		got := ""
+		if bad := CheckTransactions(c.h); bad != nil {
+			got = bad.Check
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	aborted, bad := AbortedRecords(history(80, 81))
+	if bad != nil || len(aborted) != 1 || !aborted[3] {
+		t.Errorf("aborted records %v, %v, want only 3", aborted, bad)
+	}
+	if _, bad := AbortedRecords(&Transactions{Logs: []TxnLog{{Partition: "a/0", Records: []TxnRecord{txnRec(1, 1, 0)}}}}); bad == nil || bad.Check != Hanging {
+		t.Errorf("a transaction that never ends: %v", bad)
+	}
+}

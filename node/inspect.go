@@ -112,6 +112,17 @@ func (n *Node) EntryAt(id GroupID, index uint64) (term uint64, data []byte, ok b
 	return e.GetTerm(), e.GetData(), e != nil
 }
 
+// TakesOffsets says whether an entry that a replica has applied took offsets, if it holds a batch, and of which term it is. It is
+// for tests.
+func (n *Node) TakesOffsets(id GroupID, index uint64) (term uint64, takes bool) {
+	g, p := n.group(id), n.partitions[id]
+	if g == nil || p == nil {
+		return 0, false
+	}
+	term, _ = g.view.Term(index)
+	return term, p.spans.holding(index) >= 0 && !p.spans.refused(index)
+}
+
 // StateOf returns the state of a replica after its last applied entry, as bytes that are equal where the
 // states are; nil if this broker has none. It is for tests: it costs what a checkpoint does.
 func (n *Node) StateOf(id GroupID) []byte {

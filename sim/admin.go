@@ -106,6 +106,9 @@ func configsOf(t *plan.Topic) (list []kmsg.CreateTopicsRequestTopicConfig) {
 	if t.Keys > 0 {
 		set("cleanup.policy", "compact")
 		set("min.cleanable.dirty.ratio", "0.01")
+		if t.TombstonesMs > 0 {
+			set("delete.retention.ms", strconv.FormatInt(t.TombstonesMs, 10))
+		}
 	}
 	return list
 }

@@ -31,6 +31,11 @@ func (w *world) essence(data []byte) []byte {
 	if err != nil {
 		return data
 	}
+	if b.IsControl() {
+		if m, err := kafka.ParseMarker(data); err == nil {
+			return fmt.Appendf(nil, "%+v", m)
+		}
+	}
 	return fmt.Appendf(nil, "%d records of producer %d/%d from %d at %d", b.LastOffsetDelta+1, b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.FirstTimestamp)
 }
 

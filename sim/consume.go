@@ -284,6 +284,9 @@ func (c *client) records(p *pendingCall, topic [16]byte, raw []byte) (records []
 		}
 		next = b.BaseOffset + int64(b.LastOffsetDelta) + 1
 		seen := c.note(name, &b)
+		if b.IsControl() && b.Count == 0 {
+			return // a marker that compaction has spent
+		}
 		if b.IsControl() {
 			commit, id := w.marker(name, one)
 			seen.add(b.BaseOffset, b.FirstTimestamp, b.LeaderEpoch)

@@ -32,6 +32,7 @@ type judge struct {
 	sent      map[int]*sentTo                                       // by produce call, of clients that name topics by id; look-up only
 	moves     map[string][]move                                     // of a partition; look-up only
 	compacted []*compacted
+	archives  map[node.GroupID]*archive           // of compacted partitions with transactions; look-up only
 	outputs   map[checker.RecordID]*checker.Input // of chains, from what records are that weren't sent yet; look-up only
 	founded   []int                               // whom the founders listed that the cluster was founded by; nil: it isn't yet
 	deleted   map[node.GroupID]int64              // the offset below which records were deleted; look-up only
@@ -89,6 +90,7 @@ func newJudge(w *world) *judge {
 		sent:      make(map[int]*sentTo),
 		moves:     make(map[string][]move),
 		outputs:   make(map[checker.RecordID]*checker.Input),
+		archives:  make(map[node.GroupID]*archive),
 	}
 	for _, t := range w.plan.Topics {
 		for p := range t.Partitions {
@@ -215,6 +217,9 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 		}))
 	}
 	r.view, r.stale = v, false
+	if a := j.archived(w, &v); a != nil {
+		a.take(w, b, &v)
+	}
 	j.noteCommit(w.now, g, v.Commit)
 	j.at.broker, j.at.group = b, g
 	w.violated(j.cluster.Observe(checker.ReplicaID(v.Self), uint64(g), checker.View{
@@ -294,6 +299,9 @@ func (j *judge) durable(r *wal.Record) {
 		}
 		if r.Entry.Kind != 0 {
 			j.cluster.ConfigEntry(g, r.Entry.Index)
+		}
+		if a := j.archives[r.Group]; a != nil {
+			a.keep(&r.Entry)
 		}
 		j.cluster.Durable(b, g, at, r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(j.at.world.essence(r.Entry.Data))})
 	case r.Type == wal.RecordVote, r.Type == wal.RecordState && j.at.all:

@@ -159,6 +159,7 @@ const catalogTimeout = 5 * time.Second
 func (w *world) judgeHistories() {
 	h := &w.judge.histories
 	w.boundOutcomes(h.Catalog)
+	aborted := w.finalLogs()
 	bad, undecided := checker.CheckCatalog(h.Catalog, catalogTimeout)
 	w.violated(bad)
 	w.result.Undecided = int64(len(undecided))
@@ -170,7 +171,7 @@ func (w *world) judgeHistories() {
 		}
 		if at := slices.IndexFunc(w.judge.compacted, func(c *compacted) bool { return c.partition == p.Partition }); at >= 0 {
 			c := w.judge.compacted[at]
-			w.violated(checker.CheckCompacted(p, c.truths, func(id checker.RecordID) int { return keyOf(id, c.keys) }))
+			w.violated(checker.CheckCompacted(p, c.truths, func(id checker.RecordID) int { return keyOf(id, c.keys) }, aborted))
 			continue
 		}
 		w.violated(checker.CheckPartition(p, truth, checker.LogOptions{MaxStaleness: -1}))

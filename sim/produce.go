@@ -4,7 +4,6 @@ package sim
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -232,7 +231,7 @@ func (c *client) encode(b *batch) []byte {
 	for i, id := range b.values {
 		spec.Records[i].Value = value(id, b.call.Size)
 		if keys := c.topic(b.call.Topic).plan.Keys; keys > 0 {
-			spec.Records[i].Key = strconv.AppendInt(nil, int64(keyOf(id, keys)), 10)
+			spec.Records[i].Key = keyBytes(id, keys)
 		}
 	}
 	spec.FirstTimestamp = unixEpochMs + int64(b.began)/1e6 + c.skewOf(b.values[0])

@@ -132,6 +132,11 @@ func (w *world) places(topic string, entries uint64) int {
 			bytes += int(c.Records) * int(c.Size)
 		}
 	}
+	for p := range w.plan.Topic(topic).Partitions {
+		if a := w.judge.archiveOf(partitionName(topic, p)); a != nil {
+			bytes += a.bytes
+		}
+	}
 	return int(entries)/min(64, w.plan.Knobs.CheckpointEntries) + bytes/(64<<10)
 }
 
@@ -172,6 +177,8 @@ func (w *world) stored(b *broker, log *wal.Log, g node.GroupID, first uint64) (s
 			batch, err := kafka.ParseBatch(e.Data)
 			isBatch := e.Last == 0 && e.Kind == 0 && len(e.Data) > 0 && e.Data[0] == 0 && err == nil
 			switch {
+			case isBatch && batch.Count > 0 && batch.IsControl():
+				s.others++
 			case isBatch && batch.Count > 0 && batch.ProducerID >= 0 && seen[sequenceOf(&batch)]: // it was refused when it was applied
 			case isBatch && batch.Count > 0:
 				seen[sequenceOf(&batch)] = true

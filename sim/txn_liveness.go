@@ -166,11 +166,8 @@ func (r *txnReader) far() (sum int64) {
 	return sum
 }
 
-// judgeTransactions hands what was seen of transactions to the checker.
-func (w *world) judgeTransactions() {
-	if len(w.transactors) == 0 {
-		return
-	}
+// finalLogs hands the final logs to the checker, and returns the records of aborted transactions.
+func (w *world) finalLogs() map[checker.RecordID]bool {
 	t := &w.judge.histories.Txns
 	for _, name := range w.plan.Transactional() {
 		for p := range w.plan.Topic(name).Partitions {
@@ -179,7 +176,19 @@ func (w *world) judgeTransactions() {
 			}
 		}
 	}
-	w.violated(checker.CheckTransactions(t))
+	if len(w.judge.archives) == 0 {
+		return nil
+	}
+	aborted, bad := checker.AbortedRecords(t)
+	w.violated(bad)
+	return aborted
+}
+
+// judgeTransactions hands what was seen of transactions to the checker.
+func (w *world) judgeTransactions() {
+	if len(w.transactors) > 0 {
+		w.violated(checker.CheckTransactions(&w.judge.histories.Txns))
+	}
 }
 
 // txnLog is the final log of a partition, as the verifier read it.
@@ -187,6 +196,10 @@ func (w *world) txnLog(name string) (checker.TxnLog, bool) {
 	r, truth := w.readings[name], w.judge.histories.Truths[name]
 	if r == nil || truth == nil {
 		return checker.TxnLog{}, false
+	}
+	if a := w.judge.archiveOf(name); a != nil {
+		a.compare(w, r)
+		return a.log, true
 	}
 	l := checker.TxnLog{Partition: name, Start: truth.Start}
 	for i, x := range r.records {

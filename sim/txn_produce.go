@@ -102,6 +102,9 @@ func (p *txnProcess) encode(b *txnBatch, version int16) []byte {
 	spec := kafka.NewBatchSpec(make([]kafka.Record, len(b.values))...)
 	for i, id := range b.values {
 		spec.Records[i].Value = value(id, plan.MinValue<<(uint64(id)>>20%4))
+		if keys := b.part.topic.plan.Keys; keys > 0 {
+			spec.Records[i].Key = keyBytes(id, keys)
+		}
 	}
 	spec.Attributes = kafka.TransactionalFlag
 	spec.FirstTimestamp = unixEpochMs + int64(p.txn.began)/1e6

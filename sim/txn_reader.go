@@ -211,6 +211,9 @@ func (c *client) committedRead(t *topicView, partition int32, from int64, r *kms
 			aborted[list[0].ProducerID] = true
 			list = list[1:]
 		}
+		if b.IsControl() && b.Count == 0 {
+			return // compaction has spent it
+		}
 		if b.IsControl() {
 			if commit, _ := w.marker(name, one); !commit {
 				delete(aborted, b.ProducerID)

@@ -44,6 +44,11 @@ func TestTransactionsAreBusy(t *testing.T) {
 		for i := range h.OffsetReads {
 			count["offset read"] += btoi(h.OffsetReads[i].ID > 0)
 		}
+		//det:ok sums
+		for _, a := range w.judge.archives {
+			count["archived"] += len(a.log.Records)
+			count["compacted away"] += len(a.log.Records) - len(w.readings[a.name].records)
+		}
 		count["double"] += len(w.doubles)
 		count["end told"] += len(h.Ends)
 		count["timed out"] += int(w.result.Events[node.EventTxnTimedOut])
@@ -51,7 +56,7 @@ func TestTransactionsAreBusy(t *testing.T) {
 	}
 	for what, least := range map[string]int{
 		"commit ok": 200, "commit unknown": 5, "commit failed": 1, "abort ok": 50, "no end unknown": 10, "send ok": 1000, "send unknown": 10, "input": 200,
-		"offsets": 100, "read below the high watermark": 100, "fence": 100, "offset read": 50, "double": 100, "end told": 300, "timed out": 2, "marker ignored": 10,
+		"offsets": 100, "read below the high watermark": 100, "fence": 100, "offset read": 50, "double": 100, "end told": 300, "timed out": 2, "marker ignored": 10, "archived": 100, "compacted away": 50,
 	} {
 		if count[what] < least {
 			t.Errorf("%s: %d times in 24 worlds, expected are at least %d", what, count[what], least)

@@ -19,6 +19,11 @@ func recordID(call, i int) checker.RecordID { return checker.RecordID(call)<<20 
 // keyOf is the key of a record in a topic with so many.
 func keyOf(id checker.RecordID, keys int) int { return int(keyed.Mix(uint64(id)) % uint64(keys)) }
 
+// keyBytes spells it.
+func keyBytes(id checker.RecordID, keys int) []byte {
+	return strconv.AppendInt(nil, int64(keyOf(id, keys)), 10)
+}
+
 // value spells a record: its id in 16 hexadecimal digits, over and over.
 func value(id checker.RecordID, size int) []byte {
 	const digits = "0123456789abcdef"

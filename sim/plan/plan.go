@@ -144,6 +144,7 @@ type Topic struct {
 	RetentionBytes int64 `json:"retention_bytes,omitempty"` // retention.bytes; 0: the broker's default, for ever
 	RetentionMs    int64 `json:"retention_ms,omitempty"`    // retention.ms, likewise
 	Keys           int   `json:"keys,omitempty"`            // compacted, and records have so many different keys
+	TombstonesMs   int64 `json:"tombstones_ms,omitempty"`   // delete.retention.ms; 0: the broker's default
 }
 
 // Client is one Kafka client: a session that makes its calls one after another, or, for produce,

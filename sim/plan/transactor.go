@@ -71,6 +71,9 @@ func (p *Plan) validateTransactors() error {
 		if (t.From == "") != (t.Group == "") || (t.From == "") != (len(t.Parts) == 0) {
 			return fmt.Errorf("transactor %d: from, group and parts come together", t.ID)
 		}
+		if from := p.Topic(t.From); from != nil && from.Keys > 0 {
+			return fmt.Errorf("transactor %d: topic %q is compacted, so not every record in it has to be processed", t.ID, t.From)
+		}
 		for _, part := range t.Parts {
 			name := t.Group + " " + t.From + "/" + strconv.Itoa(int(part))
 			if in := p.Topic(t.From); in == nil || part < 0 || part >= in.Partitions || owned[name] {
@@ -142,12 +145,15 @@ func (g *generator) transactions() {
 	if len(topics) > 1 && g.chance(2, 3) {
 		g.chains(topics)
 	}
+	// Each segment begins with the list of the others. If what is kept lies scattered over many small ones, they hold nothing else.
+	p.Knobs.SegmentBytes = max(p.Knobs.SegmentBytes, int64(len(p.Transactors))<<10)
 	for i := range g.between(1, 2) {
 		p.Readers = append(p.Readers, Reader{
 			ID: int(i) + 1, Timeout: g.span(300*millisecond, 3*second), Pause: g.span(10*millisecond, second), Home: int(g.between(1, int64(p.Brokers))),
 		})
 	}
 	g.besideTransactions(topics)
+	g.compactedTransactions(topics)
 	if g.prof.faults > 0 {
 		g.faultsAfter(txnAnchors)
 	}
@@ -194,6 +200,33 @@ func (g *generator) chains(topics []string) {
 			for part := k; part < from.Partitions; part += n {
 				t.Parts = append(t.Parts, part)
 			}
+		}
+	}
+}
+
+// compactedTransactions has topics compacted from which no chain reads, with so few keys that hardly a record stays, and markers that go
+// soon.
+func (g *generator) compactedTransactions(topics []string) {
+	p := g.plan
+	if !g.chance(1, 3) {
+		return
+	}
+	compacted := false
+	for _, name := range topics {
+		if slices.ContainsFunc(p.Transactors, func(t Transactor) bool { return t.From == name }) || !g.chance(2, 3) {
+			continue
+		}
+		t := p.Topic(name)
+		g.compaction(t)
+		if g.chance(3, 4) {
+			t.TombstonesMs = g.wide(1, 30_000)
+		}
+		compacted = true
+	}
+	if k := &p.Knobs; compacted {
+		k.RetainEntries = int(g.wide(1, 32))
+		if g.chance(1, 3) {
+			k.CompactionBytes = g.wide(300, 4000)
 		}
 	}
 }

@@ -39,6 +39,7 @@ func TestTransactorsRefused(t *testing.T) {
 		{func(p *Plan) { p.Transactors[0].Topics = nil }, "topics sorted and not empty"},
 		{func(p *Plan) { chain(p).Group = "" }, "come together"},
 		{func(p *Plan) { chain(p).Parts = []int32{77} }, "no partition"},
+		{func(p *Plan) { p.Topic(chain(p).From).Keys = 1 }, "is compacted"},
 		{func(p *Plan) { p.Transactors[0].Rest = -1 }, "rest not negative"},
 		{func(p *Plan) {
 			p.AbortsWithin, p.Transactors[0].Topics, chain(p).Topics = second, chain(p).Topics, chain(p).Topics
