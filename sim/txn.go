@@ -36,6 +36,7 @@ type transactor struct {
 	processes []*txnProcess // that run, oldest first
 	final     bool          // when all is healed: what starts now is its last process
 	done      bool          // which has done all that it had to
+	loose     bool          // a request that fences may arrive at any time, after it was answered or given up
 }
 
 // txnProcess is one process. It makes one request at a time but for batches, which it sends to all leaders at once.
@@ -52,6 +53,7 @@ type txnProcess struct {
 	call         *txnCall
 	calls        uint64
 
+	rival    bool // another process has asked for a producer id since it did
 	ready    bool // it has its producer id and epoch
 	bump     bool // it wants the next epoch first
 	producer int64
@@ -168,6 +170,7 @@ func (p *txnProcess) die(closes bool) {
 		}
 	}
 	m := p.machine
+	m.loose = m.loose || p.call != nil && p.call.fences && (p.call.tried || p.call.lost)
 	m.processes = slices.DeleteFunc(m.processes, func(o *txnProcess) bool { return o == p })
 	p.leaves()
 	if len(m.processes) == 0 && !m.done {

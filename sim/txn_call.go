@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // What a call of a process goes to.
@@ -29,6 +30,7 @@ type txnCall struct {
 	tried   bool // it was sent and not answered
 	lost    bool // so it may take effect at any time
 	twice   bool // it arrives twice
+	fences  bool // whoever has the transactional id
 	began   node.Time
 	retryAt node.Time
 }
@@ -67,11 +69,27 @@ func (p *txnProcess) sendCall() {
 	call.broker, call.tried = to, true
 	req := call.request()
 	p.tracef("%s goes to broker %d", call.what, to)
+	if call.fences {
+		for _, o := range p.machine.processes {
+			o.rival = o.rival || o != p
+		}
+	}
 	call.twice = p.double(req, to) || call.twice
 	cn.ask(w, req, p.answered(call, func(resp kmsg.Response) {
 		call.tried = false
 		call.done(resp)
 	}))
+	p.mayLose(cn)
+}
+
+// mayLose has a connection break soon after a request, whose answer may get lost by that.
+func (p *txnProcess) mayLose(cn *conn) {
+	m, w := p.machine, p.world
+	if w.healing || m.spec.Loses == 0 || !m.draw().Ratio(m.spec.Loses, 1000) {
+		return
+	}
+	soon := at(plan.Duration(m.draw().LogUniform(int64(100*microsecond), int64(200*millisecond))))
+	w.schedule(event{at: w.now + soon, kind: evConnLost, conn: cn})
 }
 
 // answered wraps what to do with an answer: nothing if the call isn't waited for any more.
@@ -198,8 +216,8 @@ func (p *txnProcess) fenced(what string, code int16) {
 // checkFenced demands that somebody has fenced a process: another process, a request that arrived twice, or a time-out.
 func (p *txnProcess) checkFenced(what string, code int16) {
 	m, w := p.machine, p.world
-	if m.starts > 1 || m.spec.Doubles > 0 {
-		return
+	if m.spec.Modern && (m.loose || p.rival) || !m.spec.Modern && (m.starts > 1 || m.spec.Doubles > 0) {
+		return // in the older protocol also what an earlier process sent may begin a transaction, whose time-out fences
 	}
 	if x := p.txn; x != nil && w.now-x.began > at(m.spec.TxnTimeout/2) || !p.ready {
 		return

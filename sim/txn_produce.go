@@ -95,6 +95,7 @@ func (p *txnProcess) sendBatch(cn *conn, b *txnBatch) {
 	p.tracef("sends %d records from %x on, sequence %d, to %s on broker %d", len(b.values), b.values[0], b.sequence, b.part.name(), b.broker)
 	b.twice = p.double(req, b.broker) || b.twice
 	cn.ask(w, req, func(resp kmsg.Response) { p.produced(x, b, attempt, resp.(*kmsg.ProduceResponse)) })
+	p.mayLose(cn)
 }
 
 // encode builds the record batch.

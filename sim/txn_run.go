@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"cmp"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -72,7 +74,7 @@ func (p *txnProcess) next() bool {
 // callInit asks for a producer id and epoch: as a new process, or for the next epoch.
 func (p *txnProcess) callInit() {
 	fences := !p.ready
-	began := p.world.now
+	began, m := p.world.now, p.machine
 	p.ask("InitProducerId", toTxn, nil, func() kmsg.Request {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.Version = [...]int16{4, 5, 1, 3, 0}[p.machine.spec.ID%5]
@@ -102,10 +104,12 @@ func (p *txnProcess) callInit() {
 		default:
 			p.world.judge.granted(p, checker.Span{Call: int64(began)}, r.ProducerID, r.ProducerEpoch, fences)
 			p.take(r.ProducerID, r.ProducerEpoch)
+			m.loose = m.loose || fences && (p.call.lost || p.call.twice)
 			p.ready, p.bump = true, false
 			p.finish()
 		}
 	})
+	p.call.fences = fences
 }
 
 // committedTrouble is trouble of a code that isn't 0.
@@ -168,7 +172,7 @@ func (p *txnProcess) begin(in *txnInput) {
 	m.begun++
 	p.world.judge.began(p, x)
 	if !p.final && m.draw().Ratio(m.spec.Aborts, 400) { // as one does whose delivery.timeout.ms is over
-		x.patient = x.began + 1 + node.Time(m.draw().LogUniform(int64(millisecond), int64(2*second)))
+		x.patient = x.began + 1 + node.Time(m.draw().LogUniform(int64(millisecond), int64(cmp.Or(m.spec.Patience, 2*second))))
 	}
 	if x.aborts = !p.final && m.draw().Ratio(m.spec.Aborts, 100); x.aborts && m.draw().Ratio(1, 2) { // early
 		x.waves = x.waves[:1+m.draw().Below(int64(len(x.waves)))]

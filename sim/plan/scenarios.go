@@ -25,6 +25,10 @@ var scenarios = []profile{
 	{name: "late-commands", script: (*generator).lateCommands},
 	{name: "coordinators-change", script: (*generator).coordinatorsChange},
 	{name: "silent-transactions", script: (*generator).silentTransactions},
+	{name: "behind-transactions", script: (*generator).behindTransactions},
+	{name: "compacted-transactions", script: (*generator).compactedStory},
+	{name: "transactions-cut-off", script: (*generator).transactionsCutOff},
+	{name: "late-batches", script: (*generator).lateBatches},
 }
 
 // stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.

@@ -53,6 +53,114 @@ func (g *generator) silentTransactions() {
 	}
 }
 
+// behindTransactions cuts a broker off while transactions are open and what came before is deleted. So it gets a checkpoint that has open
+// transactions, and then leads.
+func (g *generator) behindTransactions() {
+	g.stage(3, 3, 24*second)
+	p := g.plan
+	p.Expect = []string{"log start moved", "snapshot installed", "transaction ended"}
+	k := &p.Knobs
+	k.GroupPartitions = 1
+	k.RetainEntries, k.CheckpointEntries = int(g.wide(1, 16)), int(g.wide(1, 16))
+	victim := int(g.between(1, 3))
+	g.load(500*millisecond, 20*second, 60, 5, 64)
+	for range g.between(3, 5) {
+		t := g.transactor([]string{"t0"})
+		t.At, t.Pause, t.Most = g.span(300*millisecond, 8*second), g.span(50*millisecond, 500*millisecond), 100
+		t.Timeout, t.Crashes, t.Doubles = min(t.Timeout, second), g.wide(15, 120), 0
+		t.TxnTimeout, t.Rest = g.span(8*second, 20*second), g.span(8*second, 16*second)
+	}
+	p.Readers = append(p.Readers, Reader{ID: 1, Timeout: second, Pause: g.span(10*millisecond, second), Home: 1})
+	g.strike(Fault{Target: Target(strconv.Itoa(victim))}.of(FaultIsolate, 2*second, 9*second))
+	operator := g.client(false)
+	for at := 5 * second; at < 11*second; at += second {
+		for n := range p.Topics[0].Partitions {
+			g.call(Call{At: at, Client: operator, Kind: CallTrim, Topic: "t0", Partition: n, Offset: -1})
+		}
+	}
+	g.leads(operator, victim, 12*second)
+}
+
+// compactedStory has a topic compacted while some transactions are open for long and most others abort, so that whole spans of the log hold
+// nothing, and markers go at once. Readers begin anew all the time.
+func (g *generator) compactedStory() {
+	g.stage(3, 3, 30*second)
+	p := g.plan
+	p.Expect = []string{"compacted", "transaction ended"}
+	t0 := &p.Topics[0]
+	t0.Partitions, t0.Keys, t0.TombstonesMs = int32(g.between(1, 2)), int(g.wide(2, 64)), g.wide(1, 4000)
+	k := &p.Knobs
+	k.GroupPartitions, k.ClockPatience = 1, g.span(second, 4*second)
+	k.RetainEntries, k.CheckpointEntries = int(g.wide(1, 4)), int(g.wide(1, 64))
+	g.load(500*millisecond, 10*second, 20, 2, 64)
+	for i := range g.between(3, 6) {
+		t := g.transactor([]string{"t0"})
+		t.At, t.Pause, t.Most, t.Records = g.span(300*millisecond, 4*second), g.span(5*millisecond, 300*millisecond), 200, int(g.wide(1, 8))
+		t.Crashes, t.Doubles, t.Aborts = 0, 0, g.between(30, 95)
+		if i%2 == 1 {
+			t.Crashes, t.TxnTimeout, t.Rest = g.wide(15, 120), g.span(4*second, 15*second), g.span(4*second, 12*second)
+		}
+	}
+	for i := range 3 {
+		p.Readers = append(p.Readers, Reader{ID: i + 1, Timeout: second, Pause: g.span(10*millisecond, 200*millisecond), Home: i + 1})
+	}
+	for range g.upTo(4) {
+		kind := []FaultKind{FaultKill, FaultPower, FaultStop, FaultPause}[g.pick(4)]
+		g.strike(g.someone(3).of(kind, g.span(2*second, 28*second), g.span(100*millisecond, 3*second)))
+	}
+}
+
+// transactionsCutOff cuts off the coordinator of transactions again and again, so that it is deposed and doesn't know, while its clients
+// still reach it. Their connections break often, and then they ask anybody for it.
+func (g *generator) transactionsCutOff() {
+	g.stage(3, 3, 30*second)
+	p := g.plan
+	p.Topics[0].Partitions = 1
+	p.Expect = []string{"transaction ended"}
+	p.Knobs.GroupPartitions = 1
+	p.Knobs.Tick, p.Knobs.ElectionTicks, p.Knobs.HeartbeatTicks = 100*millisecond, 10, 2
+	g.load(500*millisecond, 29*second, 40, 5, 64)
+	for range g.between(3, 6) {
+		t := g.transactor([]string{"t0"})
+		t.Modern, t.Crashes, t.Doubles = g.chance(1, 5), 0, 0
+		t.At, t.Pause, t.Most, t.Records, t.Aborts = g.span(300*millisecond, 2*second), g.span(5*millisecond, 50*millisecond), 1000, 2, 10
+		t.TxnTimeout, t.Timeout, t.Loses = g.span(2*second, 10*second), g.span(200*millisecond, second), g.wide(30, 300)
+	}
+	coordinator := Fault{Target: TargetLeader, Group: 2} // the second partition that is made
+	for i := range Duration(8) {
+		at, lasts := (4+3*i)*second+Duration(g.upTo(int64(second))), g.span(second, 2*second)
+		kind := []FaultKind{FaultSends, FaultReceives, FaultIsolate}[g.pick(3)]
+		g.strike(coordinator.of(kind, at, lasts))
+	}
+}
+
+// lateBatches has clients give batches up and abort, while leaders stand still for moments and messages between brokers are late. So a
+// batch may come to its partition after the marker of its transaction, or just before it is applied.
+func (g *generator) lateBatches() {
+	g.stage(3, 3, 20*second)
+	p := g.plan
+	p.Topics[0].Partitions = 1
+	p.Expect = []string{"transaction ended"}
+	k := &p.Knobs
+	k.GroupPartitions = int32(g.between(1, 3))
+	k.LinkInOrder, k.StepItems, k.WriteLatency = false, int(g.wide(1, 8)), g.span(5*millisecond, 50*millisecond)
+	g.load(500*millisecond, 19*second, 20, 5, 64)
+	for range g.between(3, 6) {
+		t := g.transactor([]string{"t0"})
+		t.Modern, t.Crashes, t.Doubles = g.chance(1, 4), 0, 0
+		t.At, t.Pause, t.Most, t.Aborts = g.span(300*millisecond, 2*second), g.span(5*millisecond, 50*millisecond), 1000, g.between(100, 400)
+		t.TxnTimeout, t.Patience = g.span(2*second, 10*second), g.span(2*millisecond, 200*millisecond)
+	}
+	p.Readers = append(p.Readers, Reader{ID: 1, Timeout: second, Pause: g.span(10*millisecond, second), Home: 1})
+	for i := range Duration(8) {
+		g.strike(Fault{Target: "1", Rate: g.wide(10, 400)}.of(FaultTail, (2+2*i)*second, second))
+	}
+	leader := Fault{Target: TargetLeader, Group: 1}
+	for range 40 {
+		g.strike(leader.of(FaultPause, second+Duration(g.upTo(int64(18*second)))/1000*1000, g.span(10*millisecond, 300*millisecond)))
+	}
+}
+
 // ownTransactor draws a transactor with a topic of its own, whose processes end in the middle of transactions.
 func (g *generator) ownTransactor() *Transactor {
 	p := g.plan

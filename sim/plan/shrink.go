@@ -128,6 +128,7 @@ func (s *shrinker) transactor(i int) {
 	for _, change := range []func(*Transactor){
 		func(t *Transactor) { t.Crashes = 0 },
 		func(t *Transactor) { t.Doubles = 0 },
+		func(t *Transactor) { t.Loses = 0 },
 		func(t *Transactor) { t.Aborts = 0 },
 		func(t *Transactor) { t.Records = 1 },
 		func(t *Transactor) { t.Topics = t.Topics[:1] },

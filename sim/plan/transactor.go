@@ -20,17 +20,19 @@ type Transactor struct {
 	Group string  `json:"group,omitempty"`
 	Parts []int32 `json:"parts,omitempty"` // that no other transactor of the group has
 
-	At         Duration `json:"at"`                // when its first process starts
-	Pause      Duration `json:"pause"`             // mean, between transactions
-	Most       int      `json:"most"`              // transactions of all its processes, before all is healed
-	Records    int      `json:"records"`           // of a transaction, at most
-	Aborts     int64    `json:"aborts,omitempty"`  // of 100 transactions
-	Crashes    int64    `json:"crashes,omitempty"` // of 1000 requests, so many are the last of their process, or the first one of another
-	Doubles    int64    `json:"doubles,omitempty"` // of 1000 requests, so many arrive once more, later
-	Rest       Duration `json:"rest,omitempty"`    // when a process has ended, no other starts for so long; 0: for at most five seconds
-	TxnTimeout Duration `json:"txn_timeout"`       // after which the coordinator aborts a transaction
-	Timeout    Duration `json:"timeout"`           // of one request on the wire
-	Home       int      `json:"home"`              // the broker that is asked first
+	At         Duration `json:"at"`                 // when its first process starts
+	Pause      Duration `json:"pause"`              // mean, between transactions
+	Most       int      `json:"most"`               // transactions of all its processes, before all is healed
+	Records    int      `json:"records"`            // of a transaction, at most
+	Aborts     int64    `json:"aborts,omitempty"`   // of 100 transactions
+	Crashes    int64    `json:"crashes,omitempty"`  // of 1000 requests, so many are the last of their process, or the first one of another
+	Doubles    int64    `json:"doubles,omitempty"`  // of 1000 requests, so many arrive once more, later
+	Loses      int64    `json:"loses,omitempty"`    // of 1000 requests, so many go over a connection that breaks soon after
+	Patience   Duration `json:"patience,omitempty"` // of those that wait for no batch longer than this they wait at most so long; 0: 2 s
+	Rest       Duration `json:"rest,omitempty"`     // when a process has ended, no other starts for so long; 0: for at most five seconds
+	TxnTimeout Duration `json:"txn_timeout"`        // after which the coordinator aborts a transaction
+	Timeout    Duration `json:"timeout"`            // of one request on the wire
+	Home       int      `json:"home"`               // the broker that is asked first
 }
 
 // Reader is a client that reads what is committed of all topics to which transactors write, again and again.
@@ -154,6 +156,11 @@ func (g *generator) transactions() {
 	}
 	g.besideTransactions(topics)
 	g.compactedTransactions(topics)
+	for i := range p.Transactors {
+		if t := &p.Transactors[i]; g.prof.faults > 0 && g.chance(1, 3) {
+			t.Loses = g.wide(4, 100)
+		}
+	}
 	if g.prof.faults > 0 {
 		g.faultsAfter(txnAnchors)
 	}
