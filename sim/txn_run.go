@@ -3,13 +3,12 @@
 package sim
 
 import (
-	"cmp"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/checker"
 	"chronik/node"
+	"chronik/sim/plan"
 )
 
 // transaction is one under way. It is made of waves of batches, at most one for each partition.
@@ -171,11 +170,18 @@ func (p *txnProcess) begin(in *txnInput) {
 	p.txn = x
 	m.begun++
 	p.world.judge.began(p, x)
-	if !p.final && m.draw().Ratio(m.spec.Aborts, 400) { // as one does whose delivery.timeout.ms is over
-		x.patient = x.began + 1 + node.Time(m.draw().LogUniform(int64(millisecond), int64(cmp.Or(m.spec.Patience, 2*second))))
+	if m.spec.Patience == 0 {
+		p.patientFor(x, 2*second)
 	}
 	if x.aborts = !p.final && m.draw().Ratio(m.spec.Aborts, 100); x.aborts && m.draw().Ratio(1, 2) { // early
 		x.waves = x.waves[:1+m.draw().Below(int64(len(x.waves)))]
+	}
+}
+
+// patientFor draws whether a client waits for batches only for so long, as one does whose delivery.timeout.ms is over.
+func (p *txnProcess) patientFor(x *transaction, most plan.Duration) {
+	if m := p.machine; !p.final && m.draw().Ratio(m.spec.Aborts, 400) {
+		x.patient = p.world.now + 1 + node.Time(m.draw().LogUniform(int64(millisecond), int64(most)))
 	}
 }
 
@@ -203,6 +209,10 @@ func (p *txnProcess) nextWave() {
 		return
 	}
 	x.batches, x.waves = x.waves[0], x.waves[1:]
+	if most := p.machine.spec.Patience; most > 0 {
+		x.patient = 0
+		p.patientFor(x, most)
+	}
 	p.client.again = true
 }
 

@@ -28,7 +28,7 @@ type Transactor struct {
 	Crashes    int64    `json:"crashes,omitempty"`  // of 1000 requests, so many are the last of their process, or the first one of another
 	Doubles    int64    `json:"doubles,omitempty"`  // of 1000 requests, so many arrive once more, later
 	Loses      int64    `json:"loses,omitempty"`    // of 1000 requests, so many go over a connection that breaks soon after
-	Patience   Duration `json:"patience,omitempty"` // of those that wait for no batch longer than this they wait at most so long; 0: 2 s
+	Patience   Duration `json:"patience,omitempty"` // how long it waits at most for the batches of a wave, if it waits not for ever; 0: 2 s for all of a transaction
 	Rest       Duration `json:"rest,omitempty"`     // when a process has ended, no other starts for so long; 0: for at most five seconds
 	TxnTimeout Duration `json:"txn_timeout"`        // after which the coordinator aborts a transaction
 	Timeout    Duration `json:"timeout"`            // of one request on the wire
