@@ -30,3 +30,29 @@ func TestDeletedTopicsLeaveMemory(t *testing.T) {
 		}
 	}
 }
+
+// Raft keeps the entries that it is given in messages, and some of them leave in a later step. Entries that were forgotten meanwhile
+// went out as zeros, and the follower refused the message.
+func TestEntriesInMessagesOutliveEviction(t *testing.T) {
+	o := newOne(t, nil)
+	o.create("t")
+	for range 8 {
+		o.produce("t", plain("x"))
+	}
+	g := o.node.partitions[1].group
+	for _, most := range []uint64{1 << 20, 1} {
+		ents, err := g.view.Entries(g.view.hotFirst(), g.applied+1, most)
+		if err != nil || len(ents) == 0 {
+			t.Fatalf("%d entries, %v", len(ents), err)
+		}
+		first := ents[0].GetIndex()
+		for range 3 {
+			o.node.evictOne(g)
+		}
+		for i, e := range ents {
+			if e.GetIndex() != first+uint64(i) || e.GetTerm() == 0 {
+				t.Errorf("entry %d is gone from what raft has: %v", first+uint64(i), e)
+			}
+		}
+	}
+}

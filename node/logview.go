@@ -3,6 +3,8 @@
 package node
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -210,17 +212,17 @@ func (v *logView) entry(i uint64) *pb.Entry {
 	return nil
 }
 
-// limit cuts a slice of entries after maxSize bytes, but keeps at least one. It caps the slice: raft may append
-// to what it gets, and must not write into hot.
+// limit returns the first of some entries, up to maxSize bytes, but at least one. It copies the slice: raft may append to what it gets, and
+// keeps it in messages that may leave in a later step, while evict and truncate write into hot.
 func limit(ents []*pb.Entry, maxSize uint64) []*pb.Entry {
 	size := uint64(0)
 	for i, e := range ents {
 		size += uint64(entryBytes(e))
 		if i > 0 && size > maxSize {
-			return ents[:i:i]
+			return slices.Clone(ents[:i])
 		}
 	}
-	return ents[:len(ents):len(ents)]
+	return slices.Clone(ents)
 }
 
 // entryOverhead is about what raft's structures cost in addition to an entry's data.
