@@ -16,7 +16,7 @@ func (g *generator) coordinatorsChange() {
 	g.load(500*millisecond, 44*second, 40, 5, 64)
 	for range g.between(3, 5) {
 		t := g.ownTransactor()
-		t.TxnTimeout = g.span(8*second, 12*second)
+		t.At, t.Crashes, t.TxnTimeout = min(t.At, 5*second), max(t.Crashes, 60), g.span(8*second, 12*second)
 		t.Rest = t.TxnTimeout + p.AbortsWithin + second
 	}
 	apart := g.span(1600*millisecond, 2*second)
@@ -61,12 +61,12 @@ func (g *generator) behindTransactions() {
 	p.Expect = []string{"log start moved", "snapshot installed", "transaction ended"}
 	k := &p.Knobs
 	k.GroupPartitions = 1
-	k.RetainEntries, k.CheckpointEntries = int(g.wide(1, 16)), int(g.wide(1, 16))
+	k.RetainEntries, k.CheckpointEntries = int(g.wide(1, 4)), int(g.wide(1, 8))
 	victim := int(g.between(1, 3))
 	g.load(500*millisecond, 20*second, 60, 5, 64)
 	for range g.between(3, 5) {
 		t := g.transactor([]string{"t0"})
-		t.At, t.Pause, t.Most = g.span(300*millisecond, 8*second), g.span(50*millisecond, 500*millisecond), 100
+		t.At, t.Pause, t.Most = g.span(300*millisecond, 4*second), g.span(50*millisecond, 500*millisecond), 100
 		t.Timeout, t.Crashes, t.Doubles = min(t.Timeout, second), g.wide(15, 120), 0
 		t.TxnTimeout, t.Rest = g.span(8*second, 20*second), g.span(8*second, 16*second)
 	}
