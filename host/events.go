@@ -69,6 +69,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventGroupMemberLost:   {slog.LevelInfo, "a member of a consumer group was silent for too long", ""},
 	node.EventTxnTimedOut:       {slog.LevelWarn, "a transaction took longer than its client's transaction.timeout.ms and is aborted", ""},
 	node.EventGroupExpired:      {slog.LevelInfo, "a consumer group without members expired with its offsets", ""},
+	node.EventBrokerSilent:      {slog.LevelInfo, "a broker was not heard for an election timeout", "broker"},
 	node.EventInSyncChanged:     {slog.LevelDebug, "other replicas are in sync than before", "in_sync"},
 	node.EventProposalLost:      {slog.LevelInfo, "the fate of writes under way is unknown: leadership ended", "writes"},
 }

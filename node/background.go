@@ -63,6 +63,7 @@ func (n *Node) addGroup(g *group) {
 	g.position = len(n.groups)
 	n.groups = append(n.groups, g)
 	n.byID[g.id] = g
+	n.addAwake(g)
 	n.hotBytes += g.view.hotBytes
 	n.noteHot(g)
 }
@@ -74,6 +75,9 @@ func (n *Node) dropGroup(g *group) {
 	n.groups[last] = nil
 	n.groups = n.groups[:last]
 	delete(n.byID, g.id)
+	if !g.quiet.is {
+		n.dropAwake(g)
+	}
 	n.hotBytes -= g.view.hotBytes
 	n.dropHot(g)
 }

@@ -141,6 +141,7 @@ func (n *Node) checkToDo() error {
 	}{
 		{"groups to be advanced", n.dirty, true, func(g *group) bool { return g.dirty }},
 		{"groups that wait for a file", n.noFile, true, func(g *group) bool { return g.noFile }},
+		{"groups that are ticked", n.awake, true, func(g *group) bool { return !g.quiet.is }},
 		{"groups with entries in memory", n.hot, true, func(g *group) bool { return g.hot }},
 		{"groups with a checkpoint to stage", n.staging, true, func(g *group) bool { return g.staged != nil && !g.closed }},
 		{"groups that want a checkpoint", n.saves, false, func(g *group) bool { return g.toSave }}, // one may have been given up

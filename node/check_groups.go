@@ -21,7 +21,7 @@ func (g *group) check(all bool) error {
 		)
 	}
 	st, _ := g.node.log.State(g.id)
-	err := cmp.Or(g.checkLog(&st), g.checkProposals(&st), g.pipe.check(g.term), g.reads.check(g), g.checkRole())
+	err := cmp.Or(g.checkLog(&st), g.checkProposals(&st), g.pipe.check(g.term), g.reads.check(g), g.checkRole(), g.checkQuiet(&st))
 	if err != nil || !all {
 		return err
 	}
@@ -120,6 +120,23 @@ func (q *readQueue) check(g *group) error {
 			return fmt.Errorf("reads wait for entry %d after %d, applied are %d", p.index, at, g.applied)
 		}
 		at = p.index
+	}
+	return nil
+}
+
+// checkQuiet looks whether something is left to be done in a quiet group.
+func (g *group) checkQuiet(st *wal.State) error {
+	switch {
+	case !g.quiet.is:
+		return nil
+	case g.dirty || g.rn.HasReady() || len(g.pipe.appends) > 0:
+		return fmt.Errorf("a quiet replica has something to do")
+	case len(g.pending)+len(g.ordered)+len(g.reads.asked)+len(g.reads.waiting)+len(g.reads.proven) > 0:
+		return fmt.Errorf("%d proposals and %d reads wait in a quiet replica", len(g.pending)+len(g.ordered), len(g.reads.asked)+len(g.reads.waiting))
+	case g.applied != st.Last || g.commit != st.Last:
+		return fmt.Errorf("a quiet replica has applied %d entries of %d, and %d are committed", g.applied, st.Last, g.commit)
+	case g.lead == raft.None || g.incoming != nil || g.outgoing != nil:
+		return fmt.Errorf("a quiet replica knows %x as leader, fetches a checkpoint: %v, offers one: %v", g.lead, g.incoming != nil, g.outgoing != nil)
 	}
 	return nil
 }

@@ -26,8 +26,8 @@
 //	                search.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
 //	                two), config_defs.go topic_configs.go broker_configs.go group_configs.go
 //	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
-//	                cold_wait.go pace.go read_index.go replicas.go insync.go checkpoint.go saving.go
-//	                snapshot.go snapshot_places.go raftlog.go
+//	                cold_wait.go pace.go read_index.go replicas.go insync.go quiet.go tick.go checkpoint.go
+//	                saving.go snapshot.go snapshot_places.go raftlog.go
 //	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
 //	                request_end.go
 //	a partition     partition.go marker.go isolation.go retention.go timestamps.go compaction.go packing.go voids.go; its state,

@@ -63,6 +63,9 @@ const (
 	EventTransactionEnded            // Group, N = offset of the marker
 	EventMarkerIgnored               // Group, N = producer id: a marker that ends nothing, came before, or is of an older epoch
 	EventTxnTimedOut                 // Group, Text = transactional id whose transaction took too long and is aborted
+	EventBrokerSilent                // N = broker that wasn't heard for an election timeout; quiet groups with a replica there wake
+	EventGroupQuiet                  // Group, Term, N = 1: this replica leads it
+	EventGroupWoken                  // Group, Term, N = 1: this replica leads it
 
 	EventKinds // how many there are
 )
@@ -132,6 +135,9 @@ var eventNames = [EventKinds]string{
 	EventTxnTimedOut:       "transaction timed out",
 	EventTransactionEnded:  "transaction ended",
 	EventMarkerIgnored:     "marker ignored",
+	EventBrokerSilent:      "broker silent",
+	EventGroupQuiet:        "group quiet",
+	EventGroupWoken:        "group woken",
 }
 
 // String returns the event's name, e.g. "became leader".

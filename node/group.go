@@ -100,6 +100,7 @@ type group struct {
 
 	reads  readQueue
 	inSync inSync // on a serving leader
+	quiet  quiet
 
 	checkpointed            uint64    // entry of the newest checkpoint
 	stateBytes              int64     // its size
@@ -123,6 +124,8 @@ type group struct {
 	hot        bool     // in node.hot
 	hotAt      int      // where
 	position   int      // in node.groups
+	awakeAt    int      // in node.awake, unless it is quiet
+	settled    bool     // the replicas are as wanted, and the preferred one leads; as of the last look
 	rolled     uint64   // the newest segment of the log that tickCheckpoint has looked at
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
 	eagerAfter int      // ticks to wait before those
@@ -136,6 +139,9 @@ func (g *group) alone() bool {
 
 // touch makes the group advance at the end of this step.
 func (g *group) touch() {
+	if g.quiet.is {
+		g.unrest()
+	}
 	if !g.dirty {
 		g.dirty = true
 		g.node.dirty = append(g.node.dirty, g)
@@ -146,7 +152,16 @@ func (g *group) step(m *pb.Message) {
 	if g.closed {
 		return
 	}
-	g.probing = g.probing || m.GetType() == pb.MsgHeartbeatResp
+	if g.quiet.is {
+		if g.alreadyConsented(m) {
+			return
+		}
+		g.unrest()
+	}
+	if m.GetType() == pb.MsgHeartbeatResp {
+		g.probing = true
+		g.consented(m)
+	}
 	// An error says that raft ignored the message, for example from a removed replica. Only proposals need to
 	// know, and proposePending steps those.
 	_ = g.rn.Step(m)
@@ -154,43 +169,6 @@ func (g *group) step(m *pb.Message) {
 		g.inSync.answered(g, m)
 	}
 	g.touch()
-}
-
-// tick is called once per tick. It touches the group only if raft has something to do, so an idle group costs
-// hardly anything.
-func (g *group) tick() {
-	if g.closed || g.id == 0 && g.node.founding.open {
-		return
-	}
-	if !g.outOfTerms() {
-		g.rn.Tick()
-		g.campaignEagerly()
-	}
-	g.reads.tick(g)
-	g.tickSnapshots()
-	g.tickReplicas()
-	g.tickInSync()
-	g.tellLead()
-	if p := g.node.partitions[g.id]; p != nil && g.serving && g.node.turn(g, g.node.ticksIn(retentionCheck)) {
-		p.expire()
-	}
-	g.tickCheckpoint()
-	if g.rn.HasReady() {
-		g.touch()
-	}
-}
-
-// tickCheckpoint makes a checkpoint when the log has begun a segment. So a start has little to read, and even a
-// group that is rarely written to lets go of old segments.
-func (g *group) tickCheckpoint() {
-	n := g.node
-	if n.told.Segment == 0 || g.rolled == n.told.Segment {
-		return
-	}
-	g.rolled = n.told.Segment
-	if g.applied > g.checkpointed && g.largeState() == 0 { // large ones wait until it is worth it
-		g.checkpoint()
-	}
 }
 
 // advance hands raft the proposals of this step, and then carries out what raft asks for until it asks for
@@ -236,6 +214,7 @@ func (g *group) advance() {
 	if g.isDue() {
 		g.checkpoint()
 	}
+	g.goQuiet()
 }
 
 // persist puts what raft wants to be durable into the log. Term and vote come first and the commit index last.
@@ -350,7 +329,12 @@ func (g *group) transmit(m *pb.Message) {
 	case m.GetType() == pb.MsgSnap:
 		p.envelope = g.sendSnapshot(p.begin(), m)
 	default:
-		if m.GetType() == pb.MsgVoteResp {
+		switch m.GetType() {
+		case pb.MsgHeartbeat:
+			g.askQuiet(m)
+		case pb.MsgHeartbeatResp:
+			g.answerQuiet(m)
+		case pb.MsgVoteResp:
 			p.clockTold = 0 // tell it this clock again: as leader it stamps records, and it may have started just now
 		}
 		p.addRaft(g.id, m)
@@ -434,6 +418,7 @@ func (g *group) kick() {
 // close ends a replica that is no longer wanted here. Nothing waits for its writes any more, since its log is
 // about to be removed. What it held back for a sync is never sent.
 func (g *group) close() {
+	g.unrest()
 	g.closed = true
 	g.pipe = pipeline{}
 	g.setAdmitted(admitted{})

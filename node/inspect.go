@@ -38,6 +38,7 @@ type View struct {
 	Applied       uint64
 	DurableTerm   uint64 // term that would survive a power loss now
 	HotFirst      uint64 // entries from here on are in memory
+	Quiet         bool   // nothing happens in the group, and it isn't ticked
 	Offers        bool   // followers are offered a checkpoint
 	HighWatermark int64  // partitions: next offset to be given; -1 for group 0
 	LastStable    int64  // partitions: first offset of the oldest open transaction, else the high watermark; -1 for group 0
@@ -78,7 +79,7 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	v := View{
 		Group: id, Self: g.self, Closed: g.closed, Term: g.term, Vote: g.vote, Lead: brokerOf(g.lead), Role: roleOf(g.role),
 		FirstIndex: st.First, LastIndex: st.Last, Commit: g.commit, Applied: g.applied,
-		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), Offers: g.outgoing != nil, HighWatermark: -1, LastStable: -1, LogStart: -1,
+		DurableTerm: g.pipe.durableTerm, HotFirst: g.view.hotFirst(), Quiet: g.quiet.is, Offers: g.outgoing != nil, HighWatermark: -1, LastStable: -1, LogStart: -1,
 		Replicas: g.peers, ConfIndex: g.confIndex, Begins: g.begins,
 		Voters: g.conf.GetVoters(), Outgoing: g.conf.GetVotersOutgoing(), Learners: g.conf.GetLearners(),
 	}

@@ -5,7 +5,6 @@ package node
 import (
 	"encoding/binary"
 	"slices"
-	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -67,6 +66,19 @@ func (g *group) lookInSync() {
 		s.brokers = slices.Clone(brokers)
 		g.node.event(Event{Kind: EventInSyncChanged, Group: g.id, Term: g.term, N: int64(len(brokers))})
 		g.node.syncNews = append(g.node.syncNews, g)
+	}
+}
+
+// awoke is called when a quiet group wakes. While it was quiet its followers had everything, and what was heard of their brokers
+// was a sign of life of theirs, as long as no other process of the broker spoke.
+func (s *inSync) awoke(g *group) {
+	n := g.node
+	for i := range s.followers {
+		f := &s.followers[i]
+		if p := n.peer(brokerOf(f.id)); f.in && p != nil && p.speakerAt <= g.quiet.since {
+			f.heard = max(f.heard, p.heard)
+			f.caughtUp, f.mark, f.markAt = n.now, g.commit, n.now
+		}
 	}
 }
 
@@ -222,7 +234,7 @@ func (n *Node) inSyncOf(p *partitionMeta, leader BrokerID, epoch int32) []Broker
 
 // believes reports whether what a leader said may still hold.
 func (n *Node) believes(h *heardInSync, epoch int32) bool {
-	return h.term > 0 && leaderEpoch(h.term) == epoch && n.now.Sub(h.at) < 3*syncRounds*n.cfg.TickInterval+time.Second
+	return h.term > 0 && leaderEpoch(h.term) == epoch && n.now.Sub(h.at) < 3*(syncRounds*n.cfg.TickInterval+visitTold*visitEvery)
 }
 
 // lagOf is how many offsets this broker's replica of a partition lacks that its leader has; -1 if that isn't known.

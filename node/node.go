@@ -71,6 +71,10 @@ type Node struct {
 
 	groups       []*group // in no meaningful order, see addGroup
 	byID         map[GroupID]*group
+	awake        []*group // those that are not quiet
+	visitAt      int      // in groups, the quiet one that was visited last,
+	visits       uint64   // after so many rounds
+	youngTill    Time     // until then, processes of other brokers are new
 	catalog      *catalog
 	defaults     map[configDefault]int64 // of topics' configurations, those that were asked for
 	founding     founding
@@ -197,9 +201,11 @@ func (n *Node) tick() {
 	n.ticks++
 	n.tickFounding()
 	n.ticking = true
-	n.ticked = append(n.ticked[:0], n.groups...)
+	n.ticked = append(n.ticked[:0], n.awake...)
 	n.out.Work.Ticked += len(n.ticked)
 	n.forEach(n.ticked, (*group).tick, func() { n.ticking = false })
+	n.visitQuiet()
+	n.mindSilence()
 	n.commands.tick()
 	n.compactor.tick()
 	n.scrub()

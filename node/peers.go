@@ -27,7 +27,14 @@ type peer struct {
 	lost     bool     // its connection broke, and nothing came from it since
 	lostAt   Time     // when it last did
 	spoke    bool     // something came from it since this node opened
-	start    start    // its newest process, and how far that got
+	// quietTicks is for how many ticks nothing came from it, silent that they were an election timeout.
+	quietTicks int
+	silent     bool
+	speaker    start // the process that was last heard, since
+	speakerAt  Time
+	doubting   bool  // quiet groups with a replica on it are being woken, and
+	doubtAgain bool  // must be once more
+	start      start // its newest process, and how far that got
 	// toldDurable is how far it was told that this broker's log is durable: any of them may be asked to judge a copy.
 	toldDurable wal.LSN
 	refused     Time // when it last was told that it is outdated; 0: never
@@ -124,7 +131,7 @@ func (n *Node) post() {
 
 func (n *Node) heard(id BrokerID) {
 	if p := n.peer(id); p != nil {
-		p.heard, p.lost, p.spoke = n.now, false, true
+		p.heard, p.lost, p.spoke, p.quietTicks, p.silent = n.now, false, true, 0, false
 	}
 }
 
@@ -156,6 +163,7 @@ func (n *Node) lose(id BrokerID) {
 			g.loseLeader(id)
 		}
 	}, nil)
+	n.doubt(p)
 }
 
 func (n *Node) electionTimeout() time.Duration {
@@ -169,17 +177,14 @@ func (g *group) tellLead() {
 	if !g.serving || !n.turn(g, n.cfg.HeartbeatTicks) && n.now.Sub(g.servingSince) > 2*n.cfg.TickInterval {
 		return
 	}
-	for _, p := range n.peers {
-		if !g.hasReplica(p.id) {
-			p.leads = append(p.leads, lead{g.id, g.term})
-		}
-	}
+	g.announce(nil)
 }
 
-// tellAlive sends a sign of life to brokers to which nothing was sent lately.
+// tellAlive sends a sign of life to brokers to which nothing was sent lately. It is the heartbeat of all quiet groups.
 func (n *Node) tellAlive() {
+	heartbeat := time.Duration(n.cfg.HeartbeatTicks) * n.cfg.TickInterval
 	for _, p := range n.peers {
-		if n.now.Sub(p.sent) >= n.electionTimeout()/2 || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
+		if n.now.Sub(p.sent) >= heartbeat || p.toldDurable < n.log.Durable() && n.now.Sub(p.sent) >= 2*n.cfg.TickInterval {
 			p.envelope = appendLeads(p.begin(), nil)
 		}
 		n.introduce(p)

@@ -176,11 +176,13 @@ func (n *Node) brokerRegistered(m *Member) {
 	}
 }
 
-// replicasAsWanted is called by a group's leader when its replicas are where they should be.
-func (n *Node) replicasAsWanted(g *group) {
+// replicasAsWanted is called by a group's leader when its replicas are where they should be. It reports whether nothing is left to
+// do.
+func (n *Node) replicasAsWanted(g *group) bool {
 	p := n.catalog.byGroup[g.id]
 	switch {
 	case p == nil:
+		return false
 	case p.moving():
 		if !p.reported {
 			p.reported = true
@@ -189,6 +191,7 @@ func (n *Node) replicasAsWanted(g *group) {
 	case n.now.Sub(g.servingSince) > balanceAfter && !n.rebalancing(g.id):
 		g.balance(p.Replicas[0].Broker, "")
 	}
+	return !p.moving() && p.Replicas[0].Broker == n.self
 }
 
 // balanceAfter is how long a leader leads before it looks whether another replica is preferred.

@@ -81,6 +81,7 @@ func (n *Node) placeGroup(id GroupID) {
 	case here && g == nil:
 		n.placeNew(meta, replica)
 	case g != nil:
+		g.unrest()
 		g.arrangeReplicas()
 	}
 }

@@ -156,6 +156,7 @@ func (g *group) tickReplicas() {
 
 // arrangeReplicas lets the leader take the next step towards the wanted replicas.
 func (g *group) arrangeReplicas() {
+	g.settled = false
 	if !g.serving || g.node.stopping {
 		return
 	}
@@ -171,7 +172,7 @@ func (g *group) arrangeReplicas() {
 	case !g.confKept():
 		g.confTicks = 1 // wait for a sync
 	default:
-		g.node.replicasAsWanted(g)
+		g.settled = g.node.replicasAsWanted(g)
 	}
 }
 

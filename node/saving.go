@@ -221,5 +221,7 @@ func (g *group) kept(s *saving, data []byte) {
 	g.checkpointed, g.stateBytes = s.index, int64(len(data))
 	n.event(Event{Kind: EventCheckpoint, Group: g.id, Term: g.term, N: int64(s.index)})
 	g.releaseNow()
-	g.touch() // the next one may be due by now
+	if !g.quiet.is {
+		g.touch() // the next one may be due by now
+	}
 }

@@ -249,6 +249,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	if n.log.Short() && !n.holdsCheckpoint(int(size), n.log.SegmentBytes()/4) {
 		return
 	}
+	g.unrest()
 	in := &incoming{from: from, size: size, sum: sum, got: n.now, message: message}
 	if g.incoming == nil && n.snapshotsIn >= maxSnapshots {
 		if g.offer == nil {

@@ -94,6 +94,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	}
 	if n.founding.open || n.joining() || n.stranger(from) {
 		p.meet(s)
+		n.speaks(p, s)
 		return true
 	}
 	known := n.catalog.broker(from).registered()
@@ -104,6 +105,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	switch {
 	case s.sameProcess(p.start):
 		n.hearKnown(p, s.durable)
+		n.speaks(p, s)
 		return true
 	case !s.after(p.start):
 		n.refuseProcess(p, s, m.Via)
@@ -114,6 +116,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	}
 	p.start, p.startHeard, p.steadySince = s, n.now, n.now
 	p.rival = start{}
+	n.speaks(p, s)
 	return true
 }
 

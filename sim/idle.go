@@ -84,11 +84,12 @@ func (w *world) checkLoad(b *broker) {
 		w.fail("wasteful", "broker %d appended entries of which followers need %d copies, and sent %d entries; there are %d groups", b.number, s.Owed, s.Sent, groups)
 	}
 	beats := s.Ticked / w.plan.Knobs.HeartbeatTicks // of all groups
+	all := groups * int(w.now/node.Time(w.plan.Knobs.Tick))
 	for _, c := range []struct {
 		what      string
 		did, most int
 	}{
-		{"looked at groups because it looks at all", s.Walked, s.Ticked + s.Ticked/4 + 40}, // the compactor does once a second
+		{"looked at groups because it looks at all", s.Walked, s.Ticked + all/4 + 40}, // the compactor does once a second, and so often quiet groups are visited
 		{"advanced groups", s.Advanced, beats + beats/3 + 10*(s.Appended+20)},
 		{"wrote to its disk", s.writes, 5 * (s.Appended + 20)},
 	} {
