@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// quiet says that a topic's group is quiet on all brokers that live.
+func (c *many) quiet(topic string) bool {
+	for _, id := range c.ids {
+		if c.nodes[id].node == nil {
+			continue
+		}
+		if v, ok := c.view(id, topic); ok && !v.Quiet {
+			return false
+		}
+	}
+	return true
+}
+
+// What newMany's brokers have by default.
+const (
+	tickTime      = 50 * time.Millisecond
+	electionTicks = 12
+)
+
+// ticksUntil returns how many ticks pass until something comes about.
+func (c *many) ticksUntil(what string, ok func() bool) int {
+	c.t.Helper()
+	begun := c.now
+	c.until(what, ok)
+	return int(c.now.Sub(begun) / tickTime)
+}
+
+// TestQuietGroups lets a partition idle: nothing is ticked or sent because of it. It takes records at once, and goes quiet again.
+func TestQuietGroups(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.until("the group is quiet", func() bool { return c.quiet("t") })
+	ticked, ticks := 0, 0
+	c.watch = func(_ *Input, out *Output) { ticked, ticks = ticked+out.Work.Ticked, ticks+btoi(out.Work.Ticked > 0) }
+	c.rounds(400)
+	c.watch = nil
+	if !c.quiet("t") || ticked != ticks || ticks == 0 {
+		t.Errorf("quiet: %v; in %d ticks, %d groups were ticked, and only the catalog has to be", c.quiet("t"), ticks, ticked)
+	}
+	c.produce("t", "a")
+	if c.quiet("t") {
+		t.Error("it is quiet just after a record came")
+	}
+	c.until("the group is quiet again", func() bool { return c.quiet("t") })
+	c.waitInSync("t", 1, 2, 3)
+	if got := c.read("t", 0); len(got) != 1 || got[0] != "0=a" {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestQuietLeaderDies ends the broker that leads a quiet group, and nobody is told that its connection broke.
+func TestQuietLeaderDies(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.until("the group is quiet", func() bool { return c.quiet("t") })
+	dead := c.leader("t")
+	c.kill(dead)
+	took := c.ticksUntil("another one leads", func() bool { return c.leader("t") > 0 && c.leader("t") != dead })
+	if most := 4 * electionTicks; took > most {
+		t.Errorf("that took %d ticks, %d would do", took, most)
+	}
+	c.start(dead)
+	c.waitInSync("t", 1, 2, 3)
+}
+
+// TestQuietLeaderIsCutOff lets nobody hear the leader of a quiet group any more, nor it anybody. It must not believe for ever that
+// it leads.
+func TestQuietLeaderIsCutOff(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.until("the group is quiet", func() bool { return c.quiet("t") })
+	lone := c.leader("t")
+	c.nodes[lone].cut = true
+	took := c.ticksUntil("it steps down", func() bool { v, _ := c.view(lone, "t"); return v.Role != Leader })
+	if most := 4 * electionTicks; took > most {
+		t.Errorf("that took %d ticks, %d would do", took, most)
+	}
+	c.until("another one leads", func() bool { return c.leader("t") > 0 })
+	c.nodes[lone].cut = false
+	c.until("the group is quiet again", func() bool { return c.quiet("t") })
+}
+
+// TestQuietFollowerIsClosed closes a replica of a quiet group, because its disk gives back other bytes. The others must hear of it.
+func TestQuietFollowerIsClosed(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	for _, at := range []BrokerID{2, 1} { // a follower, and the leader
+		c.until("the group is quiet", func() bool { return c.quiet("t") })
+		n := c.nodes[at].node
+		p := n.catalog.partition("t", 0)
+		was := n.group(p.Group)
+		was.close() // and nobody asks for another one
+		c.until("the others are awake", func() bool { v, _ := c.view(3, "t"); return !v.Quiet })
+		n.askReplacement(was)
+		c.until("it is replaced", func() bool { g := n.group(p.Group); return g != nil && g != was && !g.closed })
+		c.waitInSync("t", 1, 2, 3)
+	}
+}
+
+// TestQuietIsRefused shows a follower requests to go quiet that it must not consent to.
+func TestQuietIsRefused(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.produce("t", "a", "b")
+	c.rounds(20)
+	lead := c.leader("t")
+	at := lead%3 + 1
+	n := c.nodes[at].node
+	g := n.group(n.catalog.partition("t", 0).Group)
+	last, _ := g.view.LastIndex()
+	for _, tt := range []struct {
+		what    string
+		context []byte
+		change  func(m *pb.Message)
+		yes     bool
+	}{
+		{"all is well", quietContext(quietAsk, 7, last), nil, true},
+		{"the leader has more", quietContext(quietAsk, 7, last+1), nil, false},
+		{"the leader has less", quietContext(quietAsk, 7, last-1), nil, false},
+		{"another term", quietContext(quietAsk, 7, last), func(m *pb.Message) { term := m.GetTerm() - 1; m.Term = &term }, false},
+		{"another leader", quietContext(quietAsk, 7, last), func(m *pb.Message) { to := raftID(7, 1); m.To = &to }, false},
+		{"no request", []byte("12345678"), nil, false},
+		{"too short", quietContext(quietAsk, 7, last)[:16], nil, false},
+		{"an answer", quietContext(quietYes, 7, last), nil, false},
+	} {
+		to, term := g.lead, g.term
+		m := &pb.Message{Type: pb.MsgHeartbeatResp.Enum(), To: &to, From: &g.self, Term: &term, Context: tt.context}
+		if tt.change != nil {
+			tt.change(m)
+		}
+		g.quiet.going = false
+		g.answerQuiet(m)
+		if _, _, yes := readQuiet(m.GetContext(), quietYes); g.quiet.going != tt.yes || yes != (tt.yes || tt.what == "an answer") {
+			t.Errorf("%s: it goes quiet: %v, says so: %v", tt.what, g.quiet.going, yes)
+		}
+	}
+	g.quiet.going = false
+	if g.role != raft.StateFollower {
+		t.Fatal("it leads")
+	}
+}
