@@ -60,19 +60,23 @@ func TestQuietGroups(t *testing.T) {
 	}
 }
 
-// TestQuietLeaderDies ends the broker that leads a quiet group, and nobody is told that its connection broke.
+// TestQuietLeaderDies ends the broker that leads a quiet group, and nobody is told that its connection broke. Another one leads as soon
+// as if the group had been awake: one to two election timeouts after the last sign of life.
 func TestQuietLeaderDies(t *testing.T) {
 	c := newMany(t, 3, nil)
 	c.create("t", 1, 2, 3)
-	c.until("the group is quiet", func() bool { return c.quiet("t") })
-	dead := c.leader("t")
-	c.kill(dead)
-	took := c.ticksUntil("another one leads", func() bool { return c.leader("t") > 0 && c.leader("t") != dead })
-	if most := 4 * electionTicks; took > most {
-		t.Errorf("that took %d ticks, %d would do", took, most)
+	fastest := 1000
+	for range 4 {
+		c.until("the group is quiet", func() bool { return c.quiet("t") })
+		dead := c.leader("t")
+		c.kill(dead)
+		fastest = min(fastest, c.ticksUntil("another one leads", func() bool { return c.leader("t") > 0 && c.leader("t") != dead }))
+		c.start(dead)
+		c.waitInSync("t", 1, 2, 3)
 	}
-	c.start(dead)
-	c.waitInSync("t", 1, 2, 3)
+	if most := 2*electionTicks - 4; fastest > most {
+		t.Errorf("the fastest of four took %d ticks, %d would do", fastest, most)
+	}
 }
 
 // TestQuietLeaderIsCutOff lets nobody hear the leader of a quiet group any more, nor it anybody. It must not believe for ever that
