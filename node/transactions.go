@@ -141,9 +141,10 @@ func (m *txnCoordinator) follow(name string, t *txn.Transaction) {
 	}
 }
 
-// ongoing bounds the time of a transaction. A new leader gives it what its predecessors have left of it, by the time that is
+// ongoing bounds the time of a transaction. A new leader gives one that it loads what its predecessors have left of it, by the time that is
 // believed (ADR 10), and a little for a client that has just found its coordinator. Given anew by each, a transaction
-// that nobody ends lasted for as long as leaders changed more often than it may take.
+// that nobody ends lasted for as long as leaders changed more often than it may take. One that begins here gets its whole time,
+// whatever is believed by now: that may have jumped since the command was proposed.
 func (l *liveTransaction) ongoing(t *txn.Transaction) {
 	if l.began == t.Began {
 		return
@@ -151,6 +152,10 @@ func (l *liveTransaction) ongoing(t *txn.Transaction) {
 	l.endMarkers(nil)
 	l.began = t.Began
 	limit := millis(t.TimeoutMs)
+	if !l.of.loads {
+		l.wait(limit)
+		return
+	}
 	passed := time.Duration(min(max(l.of.node.unixMs-t.Started, 0), int64(t.TimeoutMs))) * time.Millisecond
 	l.wait(max(limit-passed, min(limit, takeoverGrace)))
 }

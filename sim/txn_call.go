@@ -219,6 +219,9 @@ func (p *txnProcess) checkFenced(what string, code int16) {
 	if m.spec.Modern && (m.loose || p.rival) || !m.spec.Modern && (m.starts > 1 || m.spec.Doubles > 0) {
 		return // in the older protocol also what an earlier process sent may begin a transaction, whose time-out fences
 	}
+	if !w.clocksAgree {
+		return // for a new coordinator whose clock is ahead any transaction may be old
+	}
 	if x := p.txn; x != nil && w.now-x.began > at(m.spec.TxnTimeout/2) || !p.ready {
 		return
 	}

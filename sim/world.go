@@ -49,6 +49,7 @@ type world struct {
 
 	doomed      map[string]bool // topics that some call deletes, or gives more partitions: their records may go any time
 	clocksRight bool            // of most brokers, all the time
+	clocksAgree bool            // of all brokers
 	compacts    bool            // some topic is compacted
 
 	secondStarts uint64
@@ -134,6 +135,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		readings: make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),
+		clocksAgree: p.ClocksAgree(),
 		compacts:    slices.ContainsFunc(p.Topics, func(t plan.Topic) bool { return t.Keys > 0 }),
 
 		anchored: make([][]int, len(plan.AnchorNames())),

@@ -24,6 +24,16 @@ func (f *Fault) spares(broker int) bool {
 	return named && n != broker
 }
 
+// ClocksAgree says that no wall clock is ever far from another.
+func (p *Plan) ClocksAgree() bool {
+	for b := range p.Brokers {
+		if !p.right(b + 1) {
+			return false
+		}
+	}
+	return true
+}
+
 // RightClocks says that most wall clocks are right, so that in any majority of the brokers one is, and that time
 // passes alike on all.
 func (p *Plan) RightClocks() bool {
