@@ -67,7 +67,7 @@ func (k AttackKind) needsTopic() bool {
 
 // FewGroups reports whether coordinators take few groups: only where an attack wants more, and nobody polite could be refused.
 func (p *Plan) FewGroups() bool {
-	return len(p.Members) == 0 && p.Watcher == nil && slices.ContainsFunc(p.Attacks, func(a Attack) bool { return a.Kind == AttackLimits })
+	return len(p.Members) == 0 && len(p.Transactors) == 0 && p.Watcher == nil && slices.ContainsFunc(p.Attacks, func(a Attack) bool { return a.Kind == AttackLimits })
 }
 
 func (p *Plan) validateAttacks() error {
