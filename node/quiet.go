@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
-// A group in which nothing happens goes quiet (ADR 15): it isn't ticked, and its replicas say nothing to each other. What a
+// A group in which nothing happens goes quiet (ADR 17): it isn't ticked, and its replicas say nothing to each other. What a
 // heartbeat of the group would have shown, that the leader's broker and those of the followers live, the brokers see from each
 // other: contact is kept per pair of brokers.
 //

@@ -405,6 +405,35 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// The time that a coordinator believes jumps after it has proposed the beginning of a transaction and before that is applied.
+func TestTimeJumpsAsATransactionBegins(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.TransactionPartitions = 1 })
+	c.create("a", 1, 2, 3)
+	expect := expecting(t)
+	p := c.transactional("tx", true)
+	p.limit = 12_000
+	expect(p.initialize(false), "NONE")
+	p.untilStatus("Empty")
+	c.pass(5 * time.Second) // a time is believed after a while
+	n := c.nodes[c.coordinatorOf("tx")].node
+	m, err := n.transactionsOf("tx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jumped := false
+	c.watch = func(*Input, *Output) {
+		if last, _ := m.group.view.LastIndex(); !jumped && m.group.applied < last {
+			n.clock.earliest.offset += time.Hour.Milliseconds()
+			jumped = true
+		}
+	}
+	expect(p.send("a", "one"), "NONE")
+	c.pass(5 * time.Second)
+	if got := m.ids.Find("tx").Status; !jumped || got != txn.Ongoing {
+		t.Errorf("a transaction that may take 12 s is %s after 5; the time jumped: %v", got, jumped)
+	}
+}
+
 // TestTimeOutWhileCoordinatorsChange: no coordinator leads for as long as the transaction may take, and it ends all the same.
 func TestTimeOutWhileCoordinatorsChange(t *testing.T) {
 	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.TransactionPartitions = 1 })

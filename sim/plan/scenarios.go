@@ -303,8 +303,13 @@ func (g *generator) coordinatorCutOff() {
 	for i := range p.Members {
 		p.Members[i].Commit = g.span(100*millisecond, 400*millisecond)
 	}
+	g.cutOffCoordinators(6)
+}
+
+// cutOffCoordinators cuts off whoever leads the only partition of coordinators, so many times.
+func (g *generator) cutOffCoordinators(times Duration) {
 	coordinator := Fault{Target: TargetLeader, Group: 2} // the second partition that is made
-	for i := range Duration(6) {
+	for i := range times {
 		at, lasts := (4+3*i)*second+Duration(g.upTo(int64(second))), g.span(second, 2*second)
 		kind := []FaultKind{FaultSends, FaultReceives, FaultIsolate}[g.pick(3)]
 		g.strike(coordinator.of(kind, at, lasts))

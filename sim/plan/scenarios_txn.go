@@ -126,12 +126,7 @@ func (g *generator) transactionsCutOff() {
 		t.At, t.Pause, t.Most, t.Records, t.Aborts = g.span(300*millisecond, 2*second), g.span(5*millisecond, 50*millisecond), 1000, 2, 10
 		t.TxnTimeout, t.Timeout, t.Loses = g.span(2*second, 10*second), g.span(200*millisecond, second), g.wide(30, 300)
 	}
-	coordinator := Fault{Target: TargetLeader, Group: 2} // the second partition that is made
-	for i := range Duration(8) {
-		at, lasts := (4+3*i)*second+Duration(g.upTo(int64(second))), g.span(second, 2*second)
-		kind := []FaultKind{FaultSends, FaultReceives, FaultIsolate}[g.pick(3)]
-		g.strike(coordinator.of(kind, at, lasts))
-	}
+	g.cutOffCoordinators(8)
 }
 
 // lateBatches has clients give batches up and abort, while leaders stand still for moments and messages between brokers are late. So a
