@@ -67,6 +67,11 @@ var importRules = []rule{
 		"what becomes of a transaction: it may reach nothing of a broker, so replicas that apply the same commands agree",
 	},
 	{
+		"node/acl", nil,
+		[]string{"cmp", "fmt", "slices", "strconv", "strings"},
+		"who may do what by which rules; it may reach nothing of a broker, so replicas that have the same rules agree",
+	},
+	{
 		"node/step", nil,
 		[]string{"container/heap", "fmt", "time"},
 		"the floor of the rooms below node: time is a number in it",

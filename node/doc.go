@@ -17,6 +17,7 @@
 //	step       time, ids, deadlines, asserts
 //	consumers  which member of a consumer group gets which partitions
 //	txn        what a coordinator of transactions knows, and how that changes
+//	acl        who may do what by which rules
 //
 // A room is a set of files about one subject. The files of this package, room by room:
 //
