@@ -95,6 +95,9 @@ func (n *Node) dispatch(r *request, frame []byte) {
 	r.header = h
 	a := n.api(h.Key)
 	switch {
+	case !r.conn.mayAsk(h.Key):
+		r.refuse(fmt.Sprintf("%v before the client has logged in", h))
+		return
 	case a == nil && err != nil:
 		r.refuse(fmt.Sprintf("request header: %v", err))
 		return

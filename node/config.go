@@ -22,6 +22,12 @@ type Member struct {
 	Folder string // id of the broker's data folder, drawn when that was made
 }
 
+// Listener is one of the addresses that clients connect to.
+type Listener struct {
+	Name       string
+	Mechanisms []string // of SASL, by one of which a client must log in; none: no login is asked for
+}
+
 // Config is what a node is told once, at Open. The zero value of an optional field means its
 // default, which validate fills in.
 type Config struct {
@@ -34,6 +40,9 @@ type Config struct {
 	// brokers of a cluster, of incarnation 1, must all be told the same: they are the first voters of
 	// group 0.
 	Members []Member
+
+	// Listeners are those that connections come in by. None: the only one has no name, and asks for no login.
+	Listeners []Listener
 
 	// LogDir is the folder that DescribeLogDirs reports. The node only passes it on. Default "data".
 	LogDir string
@@ -204,6 +213,9 @@ func (c *Config) validate() error {
 			return fmt.Errorf("brokers %d and %d share the address %s; clients need one address per broker", other, m.ID, addr)
 		}
 		seen[addr] = m.ID
+	}
+	if err := c.checkListeners(); err != nil {
+		return err
 	}
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)

@@ -27,6 +27,12 @@ type conn struct {
 
 	heldBytes int64 // of answers that wait for an earlier one; the node has the sum
 	closing   bool  // a reply with Close was given; nothing more is answered
+
+	listener *Listener
+	// principal is who the client is: as it logged in, or as the transport proved, else anonymous. It is "" until a client
+	// has logged in where that is asked for.
+	principal string
+	login     *login // nil: no login is asked for
 }
 
 // request is one Kafka request from arrival to reply.

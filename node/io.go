@@ -32,6 +32,10 @@ type Request struct {
 	Conn  ConnID
 	Host  string // from where, as Kafka spells it: a slash and the address
 	Frame []byte
+	// Listener is the name of the listener that the connection came in by, one of Config.Listeners if there are any.
+	Listener string
+	// Principal is what the transport proved, say by a client's certificate: "User:CN=app"; "" if nothing.
+	Principal string
 }
 
 // Reply answers exactly one Request; per connection replies come in request order.

@@ -159,7 +159,8 @@ func (n *Node) expireDeadlines() {
 func (n *Node) arrived(in Request) {
 	c := n.conns[in.Conn]
 	if c == nil {
-		c = &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host)}
+		c = &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener)}
+		c.identify(in.Principal)
 		n.conns[in.Conn] = c
 	}
 	if c.closing {
