@@ -123,10 +123,14 @@ func (s *stored) tooFew() (count int) {
 	return count
 }
 
+// envelopeBytes is what an entry of a partition has beside its records, about: the head of a batch, and those of its records.
+const envelopeBytes = 128
+
 // places is how many places in the index of a partition there were at most: one for 64 batches, for 64 KiB, and for each
-// checkpoint. What one place stands for is packed into one record at least, when nothing of it is left.
+// checkpoint, which comes after so many entries or so many bytes. What one place stands for is packed into one record at
+// least, when nothing of it is left.
 func (w *world) places(topic string, entries uint64) int {
-	bytes := 0
+	bytes := envelopeBytes * int(entries)
 	for i := range w.plan.Calls {
 		if c := &w.plan.Calls[i]; c.Kind == plan.CallProduce && c.Topic == topic {
 			bytes += int(c.Records) * int(c.Size)
@@ -137,7 +141,8 @@ func (w *world) places(topic string, entries uint64) int {
 			bytes += a.bytes
 		}
 	}
-	return int(entries)/min(64, w.plan.Knobs.CheckpointEntries) + bytes/(64<<10)
+	k := &w.plan.Knobs
+	return int(entries)/min(64, k.CheckpointEntries) + bytes/int(min(64<<10, k.CheckpointBytes))
 }
 
 // checkRetained demands that a replica stores hardly more than retention.bytes: whole spans of the index, of 64 KiB or 64
