@@ -114,6 +114,7 @@ func (c *client) sendBatches(cn *conn, list []sending) {
 		}
 	}
 	if req.Acks != 0 {
+		c.double(req, cn.broker.number)
 		cn.ask(w, req, func(resp kmsg.Response) { c.answeredProduce(list, resp.(*kmsg.ProduceResponse)) })
 		return
 	}

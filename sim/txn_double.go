@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/sim/plan"
@@ -24,10 +26,22 @@ func (p *txnProcess) double(req kmsg.Request, to int) bool {
 	case kmsg.Fetch, kmsg.OffsetFetch:
 		return false
 	}
-	later := at(plan.Duration(m.draw().LogUniform(int64(millisecond), int64(10*second))))
-	w.doubles = append(w.doubles, double{req, to, p.String()})
-	w.schedule(event{at: w.now + later, kind: evDouble, index: len(w.doubles) - 1})
+	w.again(double{req, to, p.String()}, plan.Duration(m.draw().LogUniform(int64(millisecond), int64(10*second))))
 	return true
+}
+
+// double does the same with a request of a producer. One that arrives when its producer has a later epoch may have the sequence that
+// follows there.
+func (c *client) double(req kmsg.Request, to int) {
+	if w := c.world; c.spec.Doubles > 0 && !w.healing && c.draw().Ratio(c.spec.Doubles, 1000) {
+		w.again(double{req, to, fmt.Sprintf("client %d", c.spec.ID)}, plan.Duration(c.draw().LogUniform(int64(millisecond), int64(3*second))))
+	}
+}
+
+// again has a request arrive once more after a time.
+func (w *world) again(d double, after plan.Duration) {
+	w.doubles = append(w.doubles, d)
+	w.schedule(event{at: w.now + at(after), kind: evDouble, index: len(w.doubles) - 1})
 }
 
 // double is a request that arrives once more.

@@ -162,6 +162,7 @@ type Client struct {
 	Versions string   `json:"versions,omitempty"` // of its requests: see the constants; "": those of usual clients
 	Joint    bool     `json:"joint,omitempty"`    // puts what it has for all partitions that a broker leads into one request
 	Bumps    bool     `json:"bumps,omitempty"`    // takes the next epoch of its producer id (KIP-360) instead of a new id
+	Doubles  int64    `json:"doubles,omitempty"`  // of 1000 produce requests, so many arrive once more, later
 	Wraps    int32    `json:"wraps,omitempty"`    // sequences begin so many before the last one there is; 0: at 0
 	Skew     Duration `json:"skew,omitempty"`     // timestamps of records are up to so much before or after the call
 	Rack     int      `json:"rack,omitempty"`     // in which it is, from 1, and reads from a replica there if the leader says so; 0: it doesn't say

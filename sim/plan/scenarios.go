@@ -22,6 +22,7 @@ var scenarios = []profile{
 	{name: "grow-and-shrink", script: (*generator).growAndShrink},
 	{name: "lost-disk", script: (*generator).lostDisk},
 	{name: "silent-producers", script: (*generator).silentProducers},
+	{name: "late-requests", script: (*generator).lateRequests},
 	{name: "late-commands", script: (*generator).lateCommands},
 	{name: "coordinators-change", script: (*generator).coordinatorsChange},
 	{name: "silent-transactions", script: (*generator).silentTransactions},
@@ -341,5 +342,25 @@ func (g *generator) silentProducers() {
 		c := &p.Clients[i]
 		c.Timeout = min(c.Timeout, second)
 		c.GiveUp = c.Timeout + 3*second
+	}
+}
+
+// lateRequests has requests of producers arrive once more, later, as over a connection that their clients gave up. The clients take new
+// epochs of their producer ids all the time, and write single records. So a batch of an earlier epoch often has the sequence that
+// follows.
+func (g *generator) lateRequests() {
+	g.stage(3, 3, 16*second)
+	g.load(500*millisecond, 15*second, 300, 2, 64)
+	p := g.plan
+	for i := range p.Clients {
+		c := &p.Clients[i]
+		if c.Timeout = min(c.Timeout, second); c.Idempotent {
+			c.GiveUp = c.Timeout + g.span(100*millisecond, 3*second)
+			c.Bumps, c.Doubles, c.Eager = g.chance(4, 5), g.wide(50, 500), g.chance(1, 2)
+		}
+	}
+	for range g.between(1, 8) {
+		kind := []FaultKind{FaultKill, FaultPower, FaultStop, FaultIsolate, FaultPause, FaultPause}[g.pick(6)]
+		g.strike(g.someone(3).of(kind, g.span(2*second, 13*second), g.span(100*millisecond, 2*second)))
 	}
 }

@@ -202,10 +202,13 @@ func (s *shrinker) plain() {
 // habits makes a client a usual one, as far as the plan still fails.
 func (s *shrinker) habits(i int) {
 	for _, change := range []func(*Client){
-		func(c *Client) { c.Versions, c.Joint, c.Bumps, c.Wraps, c.Skew, c.Rack = "", false, false, 0, 0, 0 },
+		func(c *Client) {
+			c.Versions, c.Joint, c.Bumps, c.Doubles, c.Wraps, c.Skew, c.Rack = "", false, false, 0, 0, 0, 0
+		},
 		func(c *Client) { c.Versions = "" },
 		func(c *Client) { c.Joint = false },
 		func(c *Client) { c.Bumps = false },
+		func(c *Client) { c.Doubles = 0 },
 		func(c *Client) { c.Wraps = 0 },
 		func(c *Client) { c.Skew = 0 },
 		func(c *Client) { c.Rack = 0 },
