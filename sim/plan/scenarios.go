@@ -22,6 +22,7 @@ var scenarios = []profile{
 	{name: "grow-and-shrink", script: (*generator).growAndShrink},
 	{name: "lost-disk", script: (*generator).lostDisk},
 	{name: "silent-producers", script: (*generator).silentProducers},
+	{name: "nearly-silent", script: (*generator).nearlySilent},
 	{name: "late-requests", script: (*generator).lateRequests},
 	{name: "late-commands", script: (*generator).lateCommands},
 	{name: "coordinators-change", script: (*generator).coordinatorsChange},
@@ -362,5 +363,29 @@ func (g *generator) lateRequests() {
 	for range g.between(1, 8) {
 		kind := []FaultKind{FaultKill, FaultPower, FaultStop, FaultIsolate, FaultPause, FaultPause}[g.pick(6)]
 		g.strike(g.someone(3).of(kind, g.span(2*second, 13*second), g.span(100*millisecond, 2*second)))
+	}
+}
+
+// nearlySilent lets producers be silent for about as long as it takes until they are forgotten, so that some write while that is on its
+// way. Requests of theirs arrive once more soon after.
+func (g *generator) nearlySilent() {
+	g.stage(3, 3, 50*second)
+	p := g.plan
+	p.Topics[0].Partitions = 1
+	p.Expect = []string{"producers forgotten"}
+	k := &p.Knobs
+	k.ProducerExpiry, k.ClockPatience = g.span(9*second, 12*second), g.span(second, 4*second)
+	k.WriteLatency = g.span(2*millisecond, 40*millisecond)
+	for range g.between(6, 12) {
+		id := g.client(true)
+		c := &p.Clients[len(p.Clients)-1]
+		c.Timeout, c.Doubles = g.span(300*millisecond, second), g.wide(200, 1000)
+		c.GiveUp = c.Timeout + 3*second
+		for at := g.span(500*millisecond, 3*second); at < 48*second; at += k.ProducerExpiry + Duration(g.upTo(int64(2500*millisecond)))/1000*1000 {
+			g.call(Call{At: at, Client: id, Kind: CallProduce, Topic: "t0", Records: int(g.between(1, 3)), Size: int(g.wide(MinValue, 64)), Acks: -1})
+		}
+	}
+	for range g.between(0, 4) {
+		g.strike(g.someone(3).of([]FaultKind{FaultPause, FaultStop}[g.pick(2)], g.span(2*second, 40*second), g.span(100*millisecond, 2*second)))
 	}
 }
