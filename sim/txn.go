@@ -17,12 +17,13 @@ type txnWorld struct {
 	readers       []*txnReader
 	transactional map[string]bool // topics of transactors; look-up only
 	doubles       []double
-	abandons      []leftTxn // whose processes have ended
-	ghost         *client   // who sends them; nil: nobody did yet
-	txnRecords    int       // so far
-	txnOffsets    int64     // so far
-	committed     int64     // transactions, as clients know
-	lastEnd       int64     // as the verifier was told
+	abandons      []leftTxn       // whose processes have ended
+	ghost         *client         // who sends them; nil: nobody did yet
+	txnRecords    int             // so far
+	txnOffsets    int64           // so far
+	committed     int64           // transactions, as clients know
+	lastEnd       int64           // as the verifier was told
+	drained       map[string]bool // inputs of chains, by name and group, of which all is processed; look-up only
 }
 
 // transactor is a machine of the plan. What runs on it are processes, normally one at a time. A process may end between any two of
@@ -59,6 +60,7 @@ type txnProcess struct {
 	producer int64
 	epoch    int16
 
+	member txnMember // of its group; unused if it has its inputs for itself
 	parts  []*txnPart
 	inputs []*txnInput
 	input  int // which is fetched next
@@ -278,6 +280,8 @@ func (p *txnProcess) due() node.Time {
 	next := p.client.sooner(node.Never, p.nextAt)
 	if p.call != nil {
 		next = p.client.sooner(next, p.call.retryAt)
+	} else if p.txn == nil && p.member.has && p.goesOn() {
+		next = p.client.sooner(next, p.member.beatAt)
 	}
 	if p.txn != nil {
 		if p.txn.patient > 0 {
@@ -288,6 +292,12 @@ func (p *txnProcess) due() node.Time {
 		}
 	}
 	return next
+}
+
+// goesOn says that the process begins more transactions.
+func (p *txnProcess) goesOn() bool {
+	m := p.machine
+	return p.final && !m.done || !p.final && !p.world.healing && m.begun < m.spec.Most
 }
 
 // staleTopic returns a topic that something waits for and that has to be asked for.

@@ -25,12 +25,13 @@ type txnCall struct {
 	request func() kmsg.Request
 	done    func(kmsg.Response)
 	number  uint64
-	broker  int  // where it is under way to; 0: nowhere
-	finding bool // it is a question for the coordinator
-	tried   bool // it was sent and not answered
-	lost    bool // so it may take effect at any time
-	twice   bool // it arrives twice
-	fences  bool // whoever has the transactional id
+	broker  int       // where it is under way to; 0: nowhere
+	finding bool      // it is a question for the coordinator
+	tried   bool      // it was sent and not answered
+	lost    bool      // so it may take effect at any time
+	twice   bool      // it arrives twice
+	fences  bool      // whoever has the transactional id
+	patient node.Time // how much longer than others it may take
 	began   node.Time
 	retryAt node.Time
 }
@@ -75,7 +76,7 @@ func (p *txnProcess) sendCall() {
 		}
 	}
 	call.twice = p.double(req, to) || call.twice
-	cn.ask(w, req, p.answered(call, func(resp kmsg.Response) {
+	cn.askFor(w, req, at(p.client.timeout())+call.patient, p.answered(call, func(resp kmsg.Response) {
 		call.tried = false
 		call.done(resp)
 	}))

@@ -37,6 +37,9 @@ func (in *txnInput) drop(below int64) {
 
 // consume takes the next step towards a transaction of a chain; false: it waits.
 func (p *txnProcess) consume() bool {
+	if p.isMember() && p.belong() {
+		return true
+	}
 	atEnd := true
 	for _, in := range p.inputs {
 		if in.position < 0 {
@@ -46,11 +49,14 @@ func (p *txnProcess) consume() bool {
 		atEnd = atEnd && in.atEnd
 	}
 	if p.final && atEnd {
-		if p.machine.done {
+		if p.machine.done || p.isMember() && !p.groupDone() {
 			return false
 		}
 		p.callCommitted(true, func() { p.machine.done = true })
 		return true
+	}
+	if len(p.inputs) == 0 {
+		return false
 	}
 	p.input = (p.input + 1) % len(p.inputs)
 	in := p.inputs[p.input]
@@ -91,7 +97,10 @@ func (p *txnProcess) callCommitted(stable bool, then func()) {
 		in := kmsg.NewOffsetFetchRequestGroup()
 		in.Group, req.RequireStable = p.machine.spec.Group, stable
 		rt := kmsg.NewOffsetFetchRequestGroupTopic()
-		rt.Topic, rt.Partitions = p.machine.spec.From, p.machine.spec.Parts
+		rt.Topic = p.machine.spec.From
+		for _, in := range p.inputs {
+			rt.Partitions = append(rt.Partitions, in.partition)
+		}
 		in.Topics = append(in.Topics, rt)
 		req.Group, req.Groups = in.Group, []kmsg.OffsetFetchRequestGroup{in}
 		req.Topics = append(req.Topics, kmsg.OffsetFetchRequestTopic{Topic: rt.Topic, Partitions: rt.Partitions})

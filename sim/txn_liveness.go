@@ -31,7 +31,7 @@ func (w *world) settleTransactions() {
 	}
 	longest := plan.Duration(0)
 	for _, m := range w.transactors {
-		longest = max(longest, m.spec.TxnTimeout)
+		longest = max(longest, m.spec.TxnTimeout, 3*m.spec.Session)
 		m.final = true
 		m.start()
 	}

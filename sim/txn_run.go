@@ -47,9 +47,9 @@ func (p *txnProcess) next() bool {
 	case x == nil && w.now < p.nextAt:
 		p.client.wakeAt(p.nextAt)
 		return false
-	case x == nil && !p.final && (w.healing || p.machine.begun >= p.machine.spec.Most):
+	case x == nil && !p.final && !p.goesOn():
 		return false
-	case x == nil && len(p.inputs) > 0:
+	case x == nil && p.machine.spec.From != "":
 		return p.consume()
 	case x == nil && p.final && p.ended > 0:
 		p.machine.done = true
@@ -296,6 +296,10 @@ func (p *txnProcess) callOffsets() {
 			req.Version = 5
 		}
 		req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = p.machine.spec.TxnID, p.machine.spec.Group, p.producer, p.epoch, -1
+		if p.isMember() {
+			req.Version = max(req.Version, 3)
+			req.MemberID, req.Generation = p.member.id, p.member.generation
+		}
 		for _, o := range x.offsets {
 			rt := kmsg.NewTxnOffsetCommitRequestTopic()
 			rt.Topic = o.input.topic.plan.Name
@@ -319,6 +323,11 @@ func (p *txnProcess) callOffsets() {
 			p.world.fail("protocol", "%v: %d offsets are answered with %d", p, len(x.offsets), answered)
 		}
 		x.retried = x.retried || p.call.lost
+		if p.outOfGroup("TxnOffsetCommit", worst) {
+			x.abort = true
+			p.finish()
+			return
+		}
 		if !p.ruledOut("TxnOffsetCommit", worst) {
 			x.offered = true
 			p.finish()

@@ -131,7 +131,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
 		doomed:   make(map[string]bool),
-		txnWorld: txnWorld{transactional: make(map[string]bool)},
+		txnWorld: txnWorld{transactional: make(map[string]bool), drained: make(map[string]bool)},
 		readings: make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),

@@ -31,6 +31,7 @@ var scenarios = []profile{
 	{name: "compacted-transactions", script: (*generator).compactedStory},
 	{name: "transactions-cut-off", script: (*generator).transactionsCutOff},
 	{name: "late-batches", script: (*generator).lateBatches},
+	{name: "shared-chains", script: (*generator).sharedChains},
 }
 
 // stage makes a cluster of which the brokers 1 to founders begin it, with one topic of three replicas.

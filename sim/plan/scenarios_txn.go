@@ -167,3 +167,32 @@ func (g *generator) ownTransactor() *Transactor {
 	t.Timeout, t.Crashes = min(t.Timeout, second), g.wide(15, 120)
 	return t
 }
+
+// sharedChains has processes of several transactional ids share the partitions of a topic as members of a group. They stand still, end and
+// come back, so that partitions change hands in the middle of transactions.
+func (g *generator) sharedChains() {
+	g.stage(3, 3, 30*second)
+	p := g.plan
+	p.Topics[0].Partitions = int32(g.between(1, 4))
+	p.Expect = []string{"transaction ended", "group generation"}
+	k := &p.Knobs
+	k.GroupPartitions, k.GroupDelay, k.WriteLatency = int32(g.between(1, 2)), g.span(millisecond, 500*millisecond), g.span(millisecond, 20*millisecond)
+	g.load(500*millisecond, 29*second, 100, 5, 64)
+	source := g.transactor([]string{"t0"})
+	source.Pause, source.Most, source.Records, source.Crashes, source.Doubles = g.span(20*millisecond, 200*millisecond), 300, int(g.between(1, 8)), 0, 0
+	out := Topic{Name: "x0", Partitions: int32(g.between(1, 2)), Replicas: 3}
+	p.Topics = append(p.Topics, out)
+	g.call(Call{Client: p.Clients[0].ID, Kind: CallCreate, Topic: out.Name})
+	for range g.between(2, 4) {
+		t := g.transactor([]string{out.Name})
+		t.From, t.Group, t.Session = "t0", "chain", g.span(ShortestSession, 4*second)
+		t.At, t.Pause, t.Most, t.Records = g.span(300*millisecond, 5*second), g.span(5*millisecond, 100*millisecond), 300, int(g.between(2, 24))
+		t.Crashes, t.Doubles, t.Timeout = g.wide(5, 80), g.wide(1, 50), min(t.Timeout, second)
+		t.TxnTimeout = g.span(2*second, 15*second)
+	}
+	p.Readers = append(p.Readers, Reader{ID: 1, Timeout: second, Pause: g.span(10*millisecond, second), Home: 1})
+	for range g.upTo(5) {
+		kind := []FaultKind{FaultKill, FaultPower, FaultStop, FaultPause, FaultIsolate}[g.pick(5)]
+		g.strike(g.someone(3).of(kind, g.span(2*second, 28*second), g.span(100*millisecond, 3*second)))
+	}
+}

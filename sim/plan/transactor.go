@@ -15,10 +15,13 @@ type Transactor struct {
 	TxnID  string   `json:"txn_id"`
 	Modern bool     `json:"modern,omitempty"` // each transaction has an epoch, and partitions are added by writing to them (KIP-890)
 	Topics []string `json:"topics"`           // to which it writes, sorted
-	// A chain processes the records of some partitions of From, and commits offsets for Group in its transactions.
+	// A chain processes the records of some partitions of From, and commits offsets for Group in its transactions. It has Parts for itself,
+	// or, if it has a Session, its processes are members of Group, and get them from its leader (KIP-447).
 	From  string  `json:"from,omitempty"`
 	Group string  `json:"group,omitempty"`
 	Parts []int32 `json:"parts,omitempty"` // that no other transactor of the group has
+
+	Session Duration `json:"session,omitempty"` // after which a member that is silent is none any more
 
 	At         Duration `json:"at"`                 // when its first process starts
 	Pause      Duration `json:"pause"`              // mean, between transactions
@@ -70,8 +73,8 @@ func (p *Plan) validateTransactors() error {
 				return fmt.Errorf("transactor %d: no topic %q in the plan", t.ID, name)
 			}
 		}
-		if (t.From == "") != (t.Group == "") || (t.From == "") != (len(t.Parts) == 0) {
-			return fmt.Errorf("transactor %d: from, group and parts come together", t.ID)
+		if (t.From == "") != (t.Group == "") || (t.From == "") != (len(t.Parts) == 0 && t.Session == 0) || len(t.Parts) > 0 && t.Session > 0 || t.Session > 0 && t.Session < ShortestSession {
+			return fmt.Errorf("transactor %d: from and group come together, and with either parts or a session of at least %v", t.ID, ShortestSession)
 		}
 		if from := p.Topic(t.From); from != nil && from.Keys > 0 {
 			return fmt.Errorf("transactor %d: topic %q is compacted, so not every record in it has to be processed", t.ID, t.From)
