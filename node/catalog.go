@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // catalog is the state of group 0, the same on every broker: who the brokers are, which topics
@@ -33,6 +34,7 @@ type catalog struct {
 	nextProducer int64            // first producer id that no broker got yet (KIP-98)
 	configured   []*configured    // ascending by kind and name
 	overrides    *overrides       // of it, for this broker; nil: to be worked out
+	rules        *acl.Set         // who may do what
 
 	sizes   topicSizes
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
@@ -128,6 +130,7 @@ func newCatalog(n *Node) *catalog {
 		byID:      make(map[[16]byte]*topicMeta),
 		byGroup:   make(map[GroupID]*partitionMeta),
 		hosted:    make(map[BrokerID]int),
+		rules:     acl.NewSet(nil),
 		nextGroup: 1, nextReplica: 1,
 	}
 }
@@ -141,6 +144,7 @@ type catalogState struct {
 	NextProducer int64
 	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
 	Configured   []*configured
+	Rules        []*acl.Rule `json:",omitempty"`
 }
 
 // restore implements machine.
@@ -155,6 +159,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 	c.sizes.version++
 	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
+	c.rules = acl.NewSet(s.Rules)
 	for _, t := range c.topics {
 		c.addTopic(t)
 		for _, p := range t.Partitions {
@@ -174,6 +179,7 @@ func (c *catalog) adopt(received machine) {
 	c.configured, c.overrides = from.configured, nil
 	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
 	c.sizes.version++
+	c.rules = from.rules
 	c.installed(old)
 }
 
@@ -254,6 +260,10 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		res.err = c.remove(cmd.Remove, cmd.Origin)
 	case cmd.Replace != nil:
 		c.replaceReplica(cmd.Replace)
+	case cmd.CreateRules != nil:
+		res.err = c.createRules(cmd.CreateRules)
+	case cmd.DeleteRules != nil:
+		res.rules, res.more = c.deleteRules(cmd.DeleteRules)
 	}
 	if what := cmd.what(); what != "" && res.err == nil {
 		c.node.event(Event{Kind: EventCatalogChanged, Term: term, N: int64(index), Text: what})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"chronik/node/acl"
 	"chronik/node/step"
 )
 
@@ -14,7 +15,7 @@ import (
 
 // snapshot implements machine. The catalog is copied at once, as far as commands change it in place.
 func (c *catalog) snapshot(uint64) pieces {
-	all := encodable(catalogState{c.brokers, []*topicMeta{}, c.nextGroup, c.nextReplica, c.nextProducer, c.founders, []*configured{}})
+	all := encodable(catalogState{c.brokers, []*topicMeta{}, c.nextGroup, c.nextReplica, c.nextProducer, c.founders, []*configured{}, nil})
 	topics := make([]*topicMeta, len(c.topics))
 	for i, t := range c.topics {
 		topics[i] = t.copy()
@@ -26,10 +27,23 @@ func (c *catalog) snapshot(uint64) pieces {
 	between, rest := cutList(rest, "Configured")
 	return inTurn(
 		bracketed(before, len(topics), func(i int) pieces { return topics[i].pieces() }, nil),
-		bracketed(between, len(configured), func(i int) pieces {
-			return func(b []byte) ([]byte, bool) { return append(b, encodable(configured[i])...), false }
-		}, rest),
+		withRules(c.rules.Rules(), rest, func(rest []byte) pieces {
+			return bracketed(between, len(configured), func(i int) pieces {
+				return func(b []byte) ([]byte, bool) { return append(b, encodable(configured[i])...), false }
+			}, rest)
+		}),
 	)
+}
+
+// withRules writes what comes before rules, the rules, which are never changed, and the rest, which ends the list before them.
+// Without rules nothing is said of them.
+func withRules(rules []*acl.Rule, rest []byte, before func(rest []byte) pieces) pieces {
+	if len(rules) == 0 {
+		return before(rest)
+	}
+	return inTurn(before(nil), bracketed([]byte(`],"Rules":[`), len(rules), func(i int) pieces {
+		return func(b []byte) ([]byte, bool) { return append(b, encodable(rules[i])...), false }
+	}, rest))
 }
 
 // inTurn writes one state after the other.
@@ -47,7 +61,7 @@ func inTurn(first, second pieces) pieces {
 
 // state implements machine.
 func (c *catalog) state(uint64) []byte {
-	return encodable(catalogState{c.brokers, append([]*topicMeta{}, c.topics...), c.nextGroup, c.nextReplica, c.nextProducer, c.founders, append([]*configured{}, c.configured...)})
+	return encodable(catalogState{c.brokers, append([]*topicMeta{}, c.topics...), c.nextGroup, c.nextReplica, c.nextProducer, c.founders, append([]*configured{}, c.configured...), c.rules.Rules()})
 }
 
 // copy returns a topic that nobody changes.

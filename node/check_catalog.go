@@ -23,6 +23,7 @@ func (c *catalog) check() error {
 		differ("topics by id", int64(len(c.byID)), int64(len(c.topics))),
 		c.checkOverrides(),
 		c.checkSizes(),
+		c.rules.Check(),
 	)
 	if err != nil {
 		return err

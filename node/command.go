@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 	"chronik/node/step"
 )
 
@@ -337,6 +338,8 @@ type command struct {
 	Reassigned    *reassigned        `json:",omitempty"`
 	Remove        *removeBroker      `json:",omitempty"`
 	Replace       *replaceReplica    `json:",omitempty"`
+	CreateRules   *createRules       `json:",omitempty"`
+	DeleteRules   *deleteRules       `json:",omitempty"`
 }
 
 // register makes a broker known, or tells its new address or incarnation.
@@ -394,5 +397,7 @@ type allocateProducers struct{ Count int64 }
 // commandResult is what the origin of a command is told when it is applied.
 type commandResult struct {
 	err   error
-	first int64 // ProducerIDs: first id of the block
+	first int64       // ProducerIDs: first id of the block
+	rules []*acl.Rule // DeleteRules: what was deleted
+	more  bool        // DeleteRules: the filter means others, too
 }

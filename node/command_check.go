@@ -62,6 +62,8 @@ func (c *command) check() error {
 	add(c.Reassigned != nil, fine)
 	add(c.Remove != nil, fine)
 	add(c.Replace != nil, fine)
+	add(c.CreateRules != nil, func() string { return c.CreateRules.check() })
+	add(c.DeleteRules != nil, func() string { return c.DeleteRules.check() })
 	if len(checks) != 1 {
 		return fmt.Errorf("%w: it asks for %d things, not one", errCommand, len(checks))
 	}
@@ -195,6 +197,10 @@ func (c *command) what() string {
 		return fmt.Sprintf("move %s/%d to %v", c.Reassign.Topic, c.Reassign.Partition, c.Reassign.Replicas)
 	case c.Remove != nil:
 		return fmt.Sprintf("remove broker %d", c.Remove.Broker)
+	case c.CreateRules != nil:
+		return c.CreateRules.what()
+	case c.DeleteRules != nil:
+		return "delete rules: " + c.DeleteRules.Filter.String()
 	}
 	return ""
 }

@@ -115,6 +115,12 @@ func (c *command) size() int64 {
 	case c.Configure != nil:
 		size += int64(len(c.Configure.Name))
 		configs(c.Configure.Configs)
+	case c.CreateRules != nil:
+		for i := range c.CreateRules.Rules {
+			size += c.CreateRules.Rules[i].Bytes()
+		}
+	case c.DeleteRules != nil:
+		size += c.DeleteRules.Filter.Bytes()
 	case c.Reassign != nil:
 		size += 4 * int64(len(c.Reassign.Replicas))
 	}

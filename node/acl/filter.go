@@ -2,7 +2,10 @@
 
 package acl
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Filter says which rules a client means. A nil text stands for any. A host is spelled as by Host.
 type Filter struct {
@@ -47,4 +50,25 @@ func (f *Filter) matchesName(r *Rule) bool {
 		return strings.HasPrefix(*f.Name, r.Name)
 	}
 	return *f.Name == r.Name || r.Name == Wildcard
+}
+
+// Bytes is about what a filter takes in memory.
+func (f *Filter) Bytes() (n int64) {
+	for _, s := range []*string{f.Name, f.Principal, f.Host} {
+		if s != nil {
+			n += int64(len(*s))
+		}
+	}
+	return n + 128
+}
+
+// String shows a filter as an operator reads it.
+func (f *Filter) String() string {
+	shown := func(s *string) string {
+		if s == nil {
+			return "<any>"
+		}
+		return fmt.Sprintf("%.200q", *s)
+	}
+	return fmt.Sprintf("%v %s from %s to %v %v %v %s", f.Permission, shown(f.Principal), shown(f.Host), f.Operation, f.Type, f.Pattern, shown(f.Name))
 }
