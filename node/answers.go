@@ -18,6 +18,7 @@ const (
 	groupNameBytes  = 192
 	producerBytes   = 128
 	replicaBytes    = 128
+	ruleBytes       = 256
 	mostTopicConfig = 1000 // of how many new topics the configurations are answered
 )
 
@@ -45,6 +46,8 @@ func (n *Node) answerBytes(m kmsg.Request) int64 {
 		}
 	case *kmsg.ListConfigResourcesRequest:
 		return int64(len(n.catalog.topics)) * groupNameBytes
+	case *kmsg.DescribeACLsRequest:
+		return int64(len(n.catalog.rules.Rules())) * ruleBytes
 	case *kmsg.DescribeProducersRequest:
 		return n.producersBytes(req)
 	}

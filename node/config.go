@@ -55,6 +55,10 @@ type Config struct {
 	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all
 	// AutoCreateTopicsPerSecond bounds how fast this broker does so, see limits.go. Default 10; negative: no bound.
 	AutoCreateTopicsPerSecond int64
+	// Authorize lets clients do only what rules allow (acl.Set). SuperUsers are principals, such as "User:admin", to whom
+	// everything is allowed.
+	Authorize  bool
+	SuperUsers []string
 	// MaxPartitionsPerBroker is how many replicas of partitions a broker takes (limits.go). Default 2000.
 	MaxPartitionsPerBroker int
 	MaxMessageBytes        int32 // the largest record batch, Kafka's max.message.bytes; default 1048588
