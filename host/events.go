@@ -50,6 +50,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventFoundersDiffer:    {slog.LevelError, "the founders of the cluster don't agree", "broker"},
 	node.EventNotReady:          {slog.LevelWarn, "not ready yet", ""},
 	node.EventLeadershipMoved:   {slog.LevelInfo, "handed a group over", "to"},
+	node.EventGaveWay:           {slog.LevelInfo, "asked another broker to lead a group, since most have no room for what this one holds of it", "to"},
 	node.EventTornTail:          {slog.LevelWarn, "cut a torn tail off the log: the last write before the crash was never acknowledged", "bytes"},
 	node.EventRecovered:         {slog.LevelInfo, "recovered the log", "entries"},
 	node.EventTopicCreated:      {slog.LevelInfo, "a topic was created", ""},

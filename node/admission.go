@@ -23,6 +23,11 @@ const (
 	largestCommand = 4 << 10
 )
 
+// isUrgent reports whether an entry of so many bytes may be one of those.
+func (g *group) isUrgent(size int) bool {
+	return size <= smallEntry || g.id == 0 && size <= largestCommand
+}
+
 // share is how much must be left after an entry or a checkpoint, so that what is more urgent has room: records leave all of
 // the reserve, those that were accepted before anybody knew half of it, checkpoints of this broker three eighths, and what
 // deletes records a quarter. The rest is for votes and for the log's own records.

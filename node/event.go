@@ -41,6 +41,7 @@ const (
 	EventNotReady                    // Text = what this broker waits for, and what to do
 	EventTermsRunOut                 // Group, Term, N = how many are left
 	EventLeadershipMoved             // Group, N = broker that takes over
+	EventGaveWay                     // Group, Term, N = broker that is to lead, since most have no room for what this leader holds
 	EventCheckpoint                  // Group, Term, N = entry whose state was kept
 	EventReleased                    // Group, Term, N = first entry that is still in the log
 	EventSnapshotSent                // Group, Term, N = entry; a follower was told to fetch the checkpoint
@@ -113,6 +114,7 @@ var eventNames = [EventKinds]string{
 	EventNotReady:          "not ready",
 	EventTermsRunOut:       "terms run out",
 	EventLeadershipMoved:   "leadership moved",
+	EventGaveWay:           "gave way",
 	EventCheckpoint:        "checkpoint",
 	EventReleased:          "released",
 	EventSnapshotSent:      "snapshot sent",

@@ -98,6 +98,9 @@ type group struct {
 	noFile   bool          // in Node.noFile
 	late     []*pb.Message // appends that wait for a file, in order
 
+	stuckAt    uint64 // the commit index at which most replicas refuse the next entries of this leader,
+	stuckSince Time   // and since when; 0 if they don't (giveWay)
+
 	reads  readQueue
 	inSync inSync // on a serving leader
 	quiet  quiet

@@ -34,7 +34,7 @@ func (g *group) propose(data []byte, done func(result any, err error)) {
 		done(nil, errNotLeader)
 		return
 	}
-	if (g.node.full || !g.hasRoom()) && len(data) > smallEntry && (g.id != 0 || len(data) > largestCommand) {
+	if !g.takesRecords() && !g.isUrgent(len(data)) {
 		done(nil, errDiskFull)
 		return
 	}

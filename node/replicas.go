@@ -242,9 +242,13 @@ func (g *group) proposeConf(changes []*pb.ConfChangeSingle, transition pb.ConfCh
 }
 
 // caughtUp reports whether a replica lags so little that the group wouldn't have to wait for it: as a voter it
-// may be needed for a majority, and as a new leader it must get the rest of the log first.
+// may be needed for a majority, and as a new leader it must get the rest of the log first. While no records are taken for
+// want of room, it must lack nothing: it might have no room for the rest, and the next entry that makes room comes after that.
 func (g *group) caughtUp(id uint64) bool {
-	const close = 100 // entries
+	close := uint64(100) // entries
+	if !g.takesRecords() {
+		close = 0
+	}
 	last, _ := g.view.LastIndex()
 	found := false
 	g.rn.WithProgress(func(i uint64, _ raft.ProgressType, pr tracker.Progress) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
 	"chronik/kafka"
@@ -70,6 +71,7 @@ func (n *Node) mindSpace() {
 		n.forAll(func(g *group) {
 			if g.scarce() {
 				g.makeRoom()
+				g.giveWay()
 			}
 		}, n.log.RequestSync) // segments become free when it is durable that nobody needs them
 	}
@@ -133,6 +135,9 @@ func (g *group) hasRoom() bool {
 	return 2*room > len(g.conf.Voters)
 }
 
+// takesRecords reports whether the leader takes entries that aren't urgent.
+func (g *group) takesRecords() bool { return !g.node.full && g.hasRoom() }
+
 // scarce reports whether this disk is full, or that of a follower, a learner too. Such a follower may lack entries for which it
 // has no room, although their records are deleted already. Once they are released here, it gets a checkpoint instead.
 func (g *group) scarce() bool {
@@ -148,6 +153,50 @@ func (g *group) makeRoom() {
 		g.checkpoint()
 	}
 	g.releaseNow()
+}
+
+// giveWay has another replica lead if this leader's log holds, uncommitted, what most replicas have no room for. They refuse
+// it, and what deletes records stands behind it in the log: so a way out of full disks is only a log without it. That of
+// each replica which refuses it is one. The leader names the one that has most, and raft's election decides whether most
+// replicas do without these entries. Those that a majority has can't be lost so.
+func (g *group) giveWay() {
+	if g.role != raft.StateLeader || !g.standsStill() {
+		g.stuckSince = 0
+		return
+	}
+	if g.stuckSince == 0 || g.commit != g.stuckAt {
+		g.stuckSince, g.stuckAt = g.node.now, g.commit
+	}
+	if g.node.now < g.stuckSince.Add(4*g.node.electionTimeout()) {
+		return
+	}
+	to, most := raft.None, uint64(0)
+	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if id != g.self && kind == raft.ProgressTypePeer && pr.RecentActive && pr.Match > most {
+			to, most = id, pr.Match
+		}
+	})
+	if to == raft.None {
+		return
+	}
+	g.stuckSince = g.node.now
+	g.node.event(Event{Kind: EventGaveWay, Group: g.id, Term: g.term, N: int64(brokerOf(to))})
+	self, term := g.self, g.term
+	g.send(&pb.Message{Type: pb.MsgTimeoutNow.Enum(), From: &self, To: &to, Term: &term})
+}
+
+// standsStill reports whether the log has an entry that isn't committed, and for which most replicas may have no room.
+func (g *group) standsStill() bool {
+	if g.hasRoom() {
+		return false
+	}
+	last, _ := g.view.LastIndex()
+	for i := g.commit + 1; i <= last; i++ {
+		if e := g.view.entry(i); e != nil && !g.isUrgent(len(e.GetData())) {
+			return true
+		}
+	}
+	return false
 }
 
 func btoi(b bool) int {

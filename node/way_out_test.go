@@ -10,6 +10,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3"
+
+	"chronik/kafka"
 )
 
 // fill writes to a topic until all disks are full, and says how many batches were taken.
@@ -333,4 +336,67 @@ func TestFullReplicaDoesNotVote(t *testing.T) {
 	}
 	c.nodes[3].full = false
 	c.until("broker 3 votes", func() bool { return slices.Equal(c.replicas("t"), []BrokerID{1, 3}) })
+}
+
+// A leader took a batch before it heard that the others are full, and they have no room for it. What deletes records would
+// stand behind it for ever. So one of the others leads, without it.
+func TestWayOutBehindWhatNobodyTakes(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs = -1 })
+	c.create("t", 1, 2, 3)
+	c.create("u", 2, 3)
+	c.produce("t", "kept")
+	taken := int64(0)
+	c.nodes[2].full, c.nodes[3].full = true, true
+	c.until("brokers 2 and 3 are full", func() bool {
+		if p := c.try("u"); p.ErrorCode == 0 {
+			taken = p.BaseOffset + 1
+		}
+		return c.nodes[2].node.full && c.nodes[3].node.full
+	})
+	c.until("broker 1 leads t", func() bool { return c.leader("t") == 1 })
+	one := c.nodes[1]
+	g := one.node.group(c.groupOf("t"))
+	before, _ := g.view.LastIndex()
+	one.replies = nil
+	one.in.Requests = append(one.in.Requests, Request{Conn: 1, Frame: kafka.AppendRequest(nil, 1, "test", produceRequest("t", -1, batch(-1, -1, -1, strings.Repeat("x", 90_000))))})
+	c.until("its log has the batch", func() bool {
+		for _, p := range one.node.peers {
+			p.fullTill = 0
+		}
+		last, _ := g.view.LastIndex()
+		return last > before
+	})
+	c.until("the batch is answered", func() bool { return len(one.replies) > 0 })
+	resp := produceRequest("t", -1, nil).ResponseKind().(*kmsg.ProduceResponse)
+	if _, err := kafka.ParseResponse(kafka.Frame(one.replies[0].Frame).Bytes(), resp); err != nil || resp.Topics[0].Partitions[0].ErrorCode == 0 {
+		t.Errorf("the answer is %v, %+v", err, resp)
+	}
+	c.until("broker 1 gives way", func() bool { return one.events[EventGaveWay] > 0 })
+	c.until("another one leads t", func() bool { return g.role != raft.StateLeader })
+	c.until("t has a leader", func() bool { return c.leader("t") > 0 })
+	if got := c.read("t", 0); !slices.Equal(got, []string{"0=kept"}) {
+		t.Errorf("t has %q", got)
+	}
+	c.deleteRecords("t", 1)
+	c.deleteRecords("u", taken)
+	c.goesOn("t")
+}
+
+// While the leader's disk is full, a replica that lacks entries doesn't become a voter: it may be full before it has them, and
+// what deletes records would wait for it.
+func TestFullLeaderBringsVotersUpToDate(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.RetentionMs, cfg.CatchUpBytesPerSecond, cfg.ReplicationBytes = -1, 50_000, 5000 })
+	c.create("t", 1)
+	c.nodes[1].full = true
+	c.until("broker 1 is full", func() bool { c.try("t"); return c.nodes[1].node.full })
+	c.reassign("t", 1, 2, 3)
+	group := c.groupOf("t")
+	leader := c.nodes[1].node.group(group)
+	last, _ := leader.view.LastIndex()
+	c.until("all three vote", func() bool { return len(leader.conf.Voters) == 3 })
+	for id := BrokerID(2); id <= 3; id++ {
+		if has, _ := c.nodes[id].node.group(group).view.LastIndex(); has < last {
+			t.Errorf("broker %d has %d entries of %d", id, has, last)
+		}
+	}
 }
