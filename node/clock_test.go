@@ -149,6 +149,25 @@ func TestWrongClockRefusesNoRecord(t *testing.T) {
 	}
 }
 
+// A broker that has just started, and whose clock is wrong, leads a partition that only it has before it hears of other clocks.
+func TestWrongClockRefusesNoRecordAtStart(t *testing.T) {
+	for _, off := range []int64{-50 * 365 * 24 * 3_600_000, 50 * 365 * 24 * 3_600_000} {
+		c := newMany(t, 3, func(cfg *Config) { cfg.TimestampBeforeMaxMs = 24 * 3_600_000 })
+		c.create("t", 1)
+		c.kill(1)
+		c.nodes[1].aheadMs, c.nodes[1].cut = off, true
+		c.start(1)
+		g := c.groupOf("t")
+		c.until("it leads t", func() bool { v := c.nodes[1].node.partitions[g]; return v != nil && v.leads() })
+		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("v")})
+		spec.FirstTimestamp = c.unixMs
+		p := c.ask(1, produceRequest("t", -1, kafka.AppendBatch(nil, spec))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != 0 {
+			t.Errorf("with a clock %d ms off a record of now is answered %s", off, kafka.CodeName(p.ErrorCode))
+		}
+	}
+}
+
 // A broker that isn't registered says nothing about the time: the majority is one of those that are.
 func TestClocksOfStrangers(t *testing.T) {
 	o := newOne(t, nil)
