@@ -32,7 +32,7 @@ import (
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 8
+	peerVersion = 9
 
 	envelopeHead = 8 // bytes before the data
 

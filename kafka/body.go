@@ -73,6 +73,8 @@ var shapes = map[int16]struct {
 	45: {1, "i b1- [ s [ i *i ] ]"},                                                                             // AlterPartitionReassignments
 	46: {0, "i [ s *i ]"},                                                                                       // ListPartitionReassignments
 	47: {0, "s [ s [ i ] ]"},                                                                                    // OffsetDelete
+	50: {0, "[ s ]"},                                                                                            // DescribeUserScramCredentials
+	51: {0, "[ s b ] [ s b i B B ]"},                                                                            // AlterUserScramCredentials
 	55: {2, "[ s [ i ] ]"},                                                                                      // DescribeQuorum
 	57: {2, "i [ s h b-0 b1- ] b1-"},                                                                            // UpdateFeatures
 	60: {2, "b b1- b2-"},                                                                                        // DescribeCluster

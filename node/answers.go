@@ -48,6 +48,10 @@ func (n *Node) answerBytes(m kmsg.Request) int64 {
 		return int64(len(n.catalog.topics)) * groupNameBytes
 	case *kmsg.DescribeACLsRequest:
 		return int64(len(n.catalog.rules.Rules())) * ruleBytes
+	case *kmsg.DescribeUserSCRAMCredentialsRequest:
+		if len(req.Users) == 0 {
+			return int64(len(n.catalog.users)) * groupNameBytes
+		}
 	case *kmsg.DescribeProducersRequest:
 		return n.producersBytes(req)
 	}

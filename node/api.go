@@ -64,6 +64,8 @@ func apiTable() []api {
 		{key: kmsg.ListPartitionReassignments, min: 0, max: 0, handle: (*Node).handleListReassignments},
 		{key: kmsg.DeleteGroups, min: 0, max: 2, handle: (*Node).handleDeleteGroups},
 		{key: kmsg.OffsetDelete, min: 0, max: 0, handle: (*Node).handleOffsetDelete},
+		{key: kmsg.DescribeUserSCRAMCredentials, min: 0, max: 0, handle: (*Node).handleDescribeUserScramCredentials},
+		{key: kmsg.AlterUserSCRAMCredentials, min: 0, max: 0, handle: (*Node).handleAlterUserScramCredentials},
 		{key: kmsg.DescribeQuorum, min: 0, max: 2, handle: (*Node).handleDescribeQuorum},
 		{key: kmsg.UpdateFeatures, min: 0, max: 2, handle: (*Node).handleUpdateFeatures},
 		{key: kmsg.UnregisterBroker, min: 0, max: 0, handle: (*Node).handleUnregisterBroker},

@@ -27,14 +27,16 @@ type catalog struct {
 	unified      map[string]int // topics by unifiedName
 	byID         map[[16]byte]*topicMeta
 	byGroup      map[GroupID]*partitionMeta
-	hosted       map[BrokerID]int // replicas on each broker, those that leave or are to come included
-	nextGroup    GroupID          // ids are never reused
-	nextReplica  uint32           // numbers are never reused
-	founders     []BrokerID       // ascending; empty: begun by an earlier release
-	nextProducer int64            // first producer id that no broker got yet (KIP-98)
-	configured   []*configured    // ascending by kind and name
-	overrides    *overrides       // of it, for this broker; nil: to be worked out
-	rules        *acl.Set         // who may do what
+	hosted       map[BrokerID]int  // replicas on each broker, those that leave or are to come included
+	nextGroup    GroupID           // ids are never reused
+	nextReplica  uint32            // numbers are never reused
+	founders     []BrokerID        // ascending; empty: begun by an earlier release
+	nextProducer int64             // first producer id that no broker got yet (KIP-98)
+	configured   []*configured     // ascending by kind and name
+	overrides    *overrides        // of it, for this broker; nil: to be worked out
+	users        []*userCredential // ascending by name and mechanism
+	loginKey     []byte            // what users that there aren't are made up from; it came with the first one
+	rules        *acl.Set          // who may do what
 
 	sizes   topicSizes
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
@@ -144,7 +146,9 @@ type catalogState struct {
 	NextProducer int64
 	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
 	Configured   []*configured
-	Rules        []*acl.Rule `json:",omitempty"`
+	Rules        []*acl.Rule       `json:",omitempty"`
+	Users        []*userCredential `json:",omitempty"`
+	LoginKey     []byte            `json:",omitempty"`
 }
 
 // restore implements machine.
@@ -156,6 +160,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 	c.brokers, c.topics = s.Brokers, s.Topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = s.NextGroup, s.NextReplica, s.NextProducer, s.Founders
 	c.configured, c.overrides = s.Configured, nil
+	c.users, c.loginKey = s.Users, s.LoginKey
 	c.sizes.version++
 	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
@@ -177,6 +182,7 @@ func (c *catalog) adopt(received machine) {
 	c.brokers, c.topics = from.brokers, from.topics
 	c.nextGroup, c.nextReplica, c.nextProducer, c.founders = from.nextGroup, from.nextReplica, from.nextProducer, from.founders
 	c.configured, c.overrides = from.configured, nil
+	c.users, c.loginKey = from.users, from.loginKey
 	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
 	c.sizes.version++
 	c.rules = from.rules
@@ -249,6 +255,8 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		res.err = c.alterConfigs(cmd.AlterConfigs)
 	case cmd.Configure != nil:
 		res.err = c.configure(cmd.Configure, index)
+	case cmd.ChangeUser != nil:
+		res.err = c.changeUser(cmd.ChangeUser)
 	case cmd.ProducerIDs != nil:
 		res.first = c.nextProducer
 		c.nextProducer += cmd.ProducerIDs.Count

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"slices"
 
-	"chronik/node/acl"
 	"chronik/node/step"
 )
 
@@ -15,39 +14,48 @@ import (
 
 // snapshot implements machine. The catalog is copied at once, as far as commands change it in place.
 func (c *catalog) snapshot(uint64) pieces {
-	all := encodable(catalogState{c.brokers, []*topicMeta{}, c.nextGroup, c.nextReplica, c.nextProducer, c.founders, []*configured{}, nil})
+	s := c.short()
+	s.Topics, s.Configured = []*topicMeta{}, []*configured{}
 	topics := make([]*topicMeta, len(c.topics))
 	for i, t := range c.topics {
 		topics[i] = t.copy()
 		c.node.out.Work.Parts += len(t.Partitions) / 32
 	}
-	configured := slices.Clone(c.configured)
-	c.node.out.Work.Parts += len(configured) / 128
-	before, rest := cutList(all, "Topics")
+	configured, rules, users := slices.Clone(c.configured), c.rules.Rules(), slices.Clone(c.users)
+	c.node.out.Work.Parts += (len(configured) + len(users)) / 128
+	before, rest := cutList(encodable(s), "Topics")
 	between, rest := cutList(rest, "Configured")
-	return inTurn(
-		bracketed(before, len(topics), func(i int) pieces { return topics[i].pieces() }, nil),
-		withRules(c.rules.Rules(), rest, func(rest []byte) pieces {
-			return bracketed(between, len(configured), func(i int) pieces {
-				return func(b []byte) ([]byte, bool) { return append(b, encodable(configured[i])...), false }
-			}, rest)
-		}),
-	)
+	return inTurn([]longList{
+		{before, false, len(topics), func(i int) pieces { return topics[i].pieces() }},
+		{between, false, len(configured), func(i int) pieces { return whole(configured[i]) }},
+		{[]byte(`],"Rules":[`), true, len(rules), func(i int) pieces { return whole(rules[i]) }},
+		{[]byte(`],"Users":[`), true, len(users), func(i int) pieces { return whole(users[i]) }},
+	}, rest)
 }
 
-// withRules writes what comes before rules, the rules, which are never changed, and the rest, which ends the list before them.
-// Without rules nothing is said of them.
-func withRules(rules []*acl.Rule, rest []byte, before func(rest []byte) pieces) pieces {
-	if len(rules) == 0 {
-		return before(rest)
+// longList is one of the lists that are written piece by piece, with what stands before it.
+type longList struct {
+	before  []byte
+	optIn   bool // nothing is said of it if it is empty
+	count   int
+	element func(i int) pieces
+}
+
+// inTurn writes lists one after the other, and the rest, which ends the last of them.
+func inTurn(lists []longList, rest []byte) (all pieces) {
+	lists = slices.DeleteFunc(lists, func(l longList) bool { return l.optIn && l.count == 0 })
+	for i, l := range slices.Backward(lists) {
+		if i == len(lists)-1 {
+			all = bracketed(l.before, l.count, l.element, rest)
+		} else {
+			all = follow(bracketed(l.before, l.count, l.element, nil), all)
+		}
 	}
-	return inTurn(before(nil), bracketed([]byte(`],"Rules":[`), len(rules), func(i int) pieces {
-		return func(b []byte) ([]byte, bool) { return append(b, encodable(rules[i])...), false }
-	}, rest))
+	return all
 }
 
-// inTurn writes one state after the other.
-func inTurn(first, second pieces) pieces {
+// follow writes one thing after another.
+func follow(first, second pieces) pieces {
 	return func(b []byte) (_ []byte, more bool) {
 		if first == nil {
 			return second(b)
@@ -59,9 +67,24 @@ func inTurn(first, second pieces) pieces {
 	}
 }
 
+// whole writes something in one piece.
+func whole(v any) pieces {
+	return func(b []byte) ([]byte, bool) { return append(b, encodable(v)...), false }
+}
+
+// short is the state without its long lists.
+func (c *catalog) short() catalogState {
+	return catalogState{
+		Brokers: c.brokers, NextGroup: c.nextGroup, NextReplica: c.nextReplica, NextProducer: c.nextProducer, Founders: c.founders, LoginKey: c.loginKey,
+	}
+}
+
 // state implements machine.
 func (c *catalog) state(uint64) []byte {
-	return encodable(catalogState{c.brokers, append([]*topicMeta{}, c.topics...), c.nextGroup, c.nextReplica, c.nextProducer, c.founders, append([]*configured{}, c.configured...), c.rules.Rules()})
+	s := c.short()
+	s.Topics, s.Configured = append([]*topicMeta{}, c.topics...), append([]*configured{}, c.configured...)
+	s.Rules, s.Users = c.rules.Rules(), c.users
+	return encodable(s)
 }
 
 // copy returns a topic that nobody changes.

@@ -22,6 +22,7 @@ func (c *catalog) check() error {
 		differ("topics by name", int64(len(c.byName)), int64(len(c.topics))),
 		differ("topics by id", int64(len(c.byID)), int64(len(c.topics))),
 		c.checkOverrides(),
+		c.checkUsers(),
 		c.checkSizes(),
 		c.rules.Check(),
 	)

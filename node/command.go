@@ -333,6 +333,7 @@ type command struct {
 	AddPartitions *addPartitions     `json:",omitempty"`
 	AlterConfigs  *alterConfigs      `json:",omitempty"`
 	Configure     *configure         `json:",omitempty"`
+	ChangeUser    *changeUser        `json:",omitempty"`
 	ProducerIDs   *allocateProducers `json:",omitempty"`
 	Reassign      *reassign          `json:",omitempty"`
 	Reassigned    *reassigned        `json:",omitempty"`

@@ -57,6 +57,7 @@ func (c *command) check() error {
 	add(c.AddPartitions != nil, func() string { return checkReplicaLists(c.AddPartitions.Replicas) })
 	add(c.AlterConfigs != nil, func() string { return checkConfigText(c.AlterConfigs.Configs) })
 	add(c.Configure != nil, func() string { return c.Configure.check() })
+	add(c.ChangeUser != nil, func() string { return c.ChangeUser.check() })
 	add(c.ProducerIDs != nil, func() string { return c.ProducerIDs.check() })
 	add(c.Reassign != nil, fine) // the catalog knows which brokers there are
 	add(c.Reassigned != nil, fine)
@@ -193,6 +194,10 @@ func (c *command) what() string {
 		return "configure all brokers"
 	case c.Configure != nil:
 		return "configure broker " + c.Configure.Name
+	case c.ChangeUser != nil && c.ChangeUser.Set == nil:
+		return fmt.Sprintf("delete the %s credential of user %.80q", c.ChangeUser.Hash.Mechanism(), c.ChangeUser.Name)
+	case c.ChangeUser != nil:
+		return fmt.Sprintf("set the %s credential of user %.80q", c.ChangeUser.Hash.Mechanism(), c.ChangeUser.Name)
 	case c.Reassign != nil:
 		return fmt.Sprintf("move %s/%d to %v", c.Reassign.Topic, c.Reassign.Partition, c.Reassign.Replicas)
 	case c.Remove != nil:

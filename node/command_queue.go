@@ -121,6 +121,11 @@ func (c *command) size() int64 {
 		}
 	case c.DeleteRules != nil:
 		size += c.DeleteRules.Filter.Bytes()
+	case c.ChangeUser != nil:
+		size += int64(len(c.ChangeUser.Name))
+		if set := c.ChangeUser.Set; set != nil {
+			size += int64(len(set.Salt) + len(set.StoredKey) + len(set.ServerKey) + len(c.ChangeUser.Key))
+		}
 	case c.Reassign != nil:
 		size += 4 * int64(len(c.Reassign.Replicas))
 	}

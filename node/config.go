@@ -50,6 +50,10 @@ type Config struct {
 	// Seed feeds whatever the node draws (session ids); it must differ per broker and per start.
 	Seed uint64
 
+	// LoginSecret is drawn at random for each start: what clients must not foretell when they log in comes from it. Zero, in
+	// tests: it comes from Seed.
+	LoginSecret [32]byte
+
 	AutoCreateTopics  bool  // Metadata of an unknown topic creates it
 	DefaultPartitions int32 // default 1
 	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all

@@ -276,6 +276,10 @@ func describeCommand(b []byte) string {
 		what = fmt.Sprintf("AlterConfigs %s, %d settings", c.AlterConfigs.Topic, len(c.AlterConfigs.Configs))
 	case c.Configure != nil:
 		what = fmt.Sprintf("Configure %v %s, %d settings", c.Configure.Kind, c.Configure.Name, len(c.Configure.Configs))
+	case c.ChangeUser != nil && c.ChangeUser.Set == nil:
+		what = fmt.Sprintf("ChangeUser %s, deletes a credential", c.ChangeUser.Name)
+	case c.ChangeUser != nil:
+		what = fmt.Sprintf("ChangeUser %s, sets a credential", c.ChangeUser.Name)
 	case c.ProducerIDs != nil:
 		what = fmt.Sprintf("ProducerIDs %d", c.ProducerIDs.Count)
 	case c.Reassign != nil:

@@ -89,6 +89,7 @@ type Node struct {
 	counters     counters // for Stats
 	commands     commands
 	producerIDs  producerIDs
+	secrets      secrets
 	memberIDs    uint64     // of consumer groups, given out since Open
 	seekers      [2]seekers // of coordinators, by type
 	joins        joinTable

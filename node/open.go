@@ -64,6 +64,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 
 		removal: removal{through: -1}, waitsTellAt: now.Add(waitsLongAfter),
 
+		secrets:  cfg.newSecrets(),
 		tasks:    newTasks(),
 		large:    newLarge(cfg.LargeBytes),
 		arrivals: make(map[arrivalKey][]*arrival),
