@@ -22,7 +22,7 @@ type events struct {
 }
 
 // tellKinds are the events that say what is wrong with something that came from elsewhere.
-var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused, node.EventSecondProcess}
+var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused, node.EventSecondProcess, node.EventLoginFailed}
 
 func newEvents(log *slog.Logger, ready func()) events {
 	e := events{log: log, ready: ready, tells: make(map[node.EventKind]*teller)}
@@ -62,6 +62,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventCommandRefused:    {slog.LevelWarn, "refused a command to the catalog, which is of another release or no command at all", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
+	node.EventLoginFailed:       {slog.LevelWarn, "a login failed", ""},
 	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and re-created from the others if there are any", "entry"},
 	node.EventDiskFull:          {slog.LevelWarn, "the disk is full (1) or has space again (0): while it is full, this broker takes no records and hands its leaderships over; make room, then it goes on by itself", "full"},
 	node.EventBrokerRemoved:     {slog.LevelWarn, "a broker was removed from the cluster; if it still runs, it ends by itself", "broker"},

@@ -39,6 +39,7 @@ func apiTable() []api {
 		{key: kmsg.SyncGroup, min: 0, max: 5, handle: (*Node).handleSyncGroup},
 		{key: kmsg.DescribeGroups, min: 0, max: 6, handle: (*Node).handleDescribeGroups},
 		{key: kmsg.ListGroups, min: 0, max: 5, handle: (*Node).handleListGroups},
+		{key: kmsg.SASLHandshake, min: 0, max: 1, handle: (*Node).handleSaslHandshake},
 		{key: kmsg.ApiVersions, min: 0, max: 4, handle: (*Node).handleApiVersions},
 		{key: kmsg.CreateTopics, min: 0, max: 7, handle: (*Node).handleCreateTopics},
 		{key: kmsg.DeleteTopics, min: 0, max: 6, handle: (*Node).handleDeleteTopics},
@@ -57,6 +58,7 @@ func apiTable() []api {
 		{key: kmsg.AlterConfigs, min: 0, max: 2, handle: (*Node).handleAlterConfigs},
 		{key: kmsg.AlterReplicaLogDirs, min: 1, max: 2, handle: (*Node).handleAlterReplicaLogDirs},
 		{key: kmsg.DescribeLogDirs, min: 1, max: 5, handle: (*Node).handleDescribeLogDirs},
+		{key: kmsg.SASLAuthenticate, min: 0, max: 2, handle: (*Node).handleSaslAuthenticate},
 		{key: kmsg.CreatePartitions, min: 0, max: 3, handle: (*Node).handleCreatePartitions},
 		{key: kmsg.ElectLeaders, min: 0, max: 2, handle: (*Node).handleElectLeaders},
 		{key: kmsg.IncrementalAlterConfigs, min: 0, max: 1, handle: (*Node).handleIncrementalAlterConfigs},
@@ -97,8 +99,8 @@ func (n *Node) dispatch(r *request, frame []byte) {
 	r.header = h
 	a := n.api(h.Key)
 	switch {
-	case !r.conn.mayAsk(h.Key):
-		r.refuse(fmt.Sprintf("%v before the client has logged in", h))
+	case !r.conn.mayAsk(h.Key, len(frame), n.now):
+		r.refuse(r.conn.errNotLoggedIn(h))
 		return
 	case a == nil && err != nil:
 		r.refuse(fmt.Sprintf("request header: %v", err))

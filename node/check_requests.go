@@ -253,6 +253,7 @@ func (n *Node) checkTurns() error {
 		{"searches", &n.tasks.finds},
 		{"assignments", &n.tasks.assigns},
 		{"reads", &n.tasks.colds},
+		{"passwords", &n.tasks.logins},
 		{"parses", &n.large.parses},
 		{"encodings", &n.large.encodes},
 	}

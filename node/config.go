@@ -54,6 +54,10 @@ type Config struct {
 	// tests: it comes from Seed.
 	LoginSecret [32]byte
 
+	// SessionLifetime is how long a login lasts before the client has to log in again (KIP-368, connections.max.reauth.ms). 0:
+	// as long as the connection.
+	SessionLifetime time.Duration
+
 	AutoCreateTopics  bool  // Metadata of an unknown topic creates it
 	DefaultPartitions int32 // default 1
 	DefaultReplicas   int16 // default 3; a cluster with fewer brokers takes all

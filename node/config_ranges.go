@@ -57,6 +57,7 @@ func (c *Config) clientRanges() []configRange {
 		timeRange("TransactionMaxTimeout", c.TransactionMaxTimeout, time.Millisecond, 24*24*time.Hour),
 		timeRange("TransactionalIDExpiration", c.TransactionalIDExpiration, time.Millisecond, math.MaxInt64),
 		timeRange("ProducerExpiration", c.ProducerExpiration, time.Millisecond, math.MaxInt64),
+		timeRange("SessionLifetime", c.SessionLifetime, 0, year),
 		timeRange("ClockPatience", c.ClockPatience, time.Millisecond, year),
 		{name: "TimestampBeforeMaxMs", value: c.TimestampBeforeMaxMs, least: 1, most: math.MaxInt64},
 		{name: "TimestampAfterMaxMs", value: c.TimestampAfterMaxMs, least: 1, most: math.MaxInt64},

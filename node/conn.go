@@ -52,6 +52,7 @@ type request struct {
 	encoding encoding // of its answer by a task; 0 if none is needed
 	answer   *Task    // which waits for its turn
 
+	login  bool // the client has logged in by it
 	hangup bool // close the connection after the reply
 	left   bool // the reply was handed out
 	gone   bool // the connection is closed; the reply is dropped
@@ -81,6 +82,10 @@ func (n *Node) serve(c *conn, frame []byte) {
 	c.queue = append(c.queue, r)
 	n.begun++
 	c.from.begun++
+	if l := c.login; l != nil && l.stage == loginTokens && !l.headers {
+		n.takeBareToken(r, frame)
+		return
+	}
 	n.dispatch(r, frame)
 }
 
@@ -176,7 +181,7 @@ func (r *request) handOut() {
 		n.heldBytes -= int64(first.frame.Len())
 		first.left = true
 		first.uncharge()
-		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, Key: first.header.Key, Version: first.header.Version})
+		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, LoggedIn: first.login, Key: first.header.Key, Version: first.header.Version})
 	}
 	if !r.left && (bytes >= chargedFrame || r.charge > 0) { // it waits for an earlier one, as a frame
 		n.large.charge(r, bytes)

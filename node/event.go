@@ -67,6 +67,8 @@ const (
 	EventBrokerSilent                // N = broker that wasn't heard for an election timeout; quiet groups with a replica there wake
 	EventGroupQuiet                  // Group, Term, N = 1: this replica leads it
 	EventGroupWoken                  // Group, Term, N = 1: this replica leads it
+	EventLoggedIn                    // N = connection, Text = who
+	EventLoginFailed                 // N = connection, Text = from where, and why
 
 	EventKinds // how many there are
 )
@@ -140,6 +142,8 @@ var eventNames = [EventKinds]string{
 	EventBrokerSilent:      "broker silent",
 	EventGroupQuiet:        "group quiet",
 	EventGroupWoken:        "group woken",
+	EventLoggedIn:          "logged in",
+	EventLoginFailed:       "login failed",
 }
 
 // String returns the event's name, e.g. "became leader".

@@ -43,6 +43,8 @@ type Reply struct {
 	Conn  ConnID
 	Frame [][]byte // in pieces that follow each other, none of which may be changed; without the length bytes; empty for a request without an answer (acks=0)
 	Close bool     // hang up after the frame was sent; an Event says why
+	// LoggedIn says that the client has just logged in; before, the world keeps its frames and its time short.
+	LoggedIn bool
 
 	Key, Version int16 // of the request; a frame alone doesn't say what it answers
 }

@@ -13,6 +13,7 @@ import (
 
 	"chronik/kafka"
 	"chronik/node/consumers"
+	"chronik/node/sasl"
 	"chronik/node/step"
 )
 
@@ -41,6 +42,8 @@ type Task struct {
 	conf       *pb.ConfState       // TaskRepack
 	confIndex  uint64              // TaskRepack
 	packer     *Packer             // see Config.Packer
+	credential sasl.Credential     // TaskPassword
+	password   string              // TaskPassword
 
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
@@ -65,16 +68,17 @@ type TaskKind uint8
 
 // The kinds of tasks.
 const (
-	TaskCheck  TaskKind = iota + 1 // are the records of a producer's batch what its header says?
-	TaskFind                       // which is the first record as new as a timestamp?
-	TaskKeys                       // note the keys of a batch
-	TaskKeep                       // leave out records with a newer one of the same key
-	TaskAssign                     // who of a consumer group gets which partitions? Another piece of it
-	TaskParse                      // parse the body of a large request
-	TaskEncode                     // make the frame of a large answer
-	TaskPack                       // compress a checkpoint
-	TaskRepack                     // put other replicas into a checkpoint
-	TaskDecode                     // build the state that a checkpoint holds
+	TaskCheck    TaskKind = iota + 1 // are the records of a producer's batch what its header says?
+	TaskFind                         // which is the first record as new as a timestamp?
+	TaskKeys                         // note the keys of a batch
+	TaskKeep                         // leave out records with a newer one of the same key
+	TaskAssign                       // who of a consumer group gets which partitions? Another piece of it
+	TaskParse                        // parse the body of a large request
+	TaskEncode                       // make the frame of a large answer
+	TaskPack                         // compress a checkpoint
+	TaskRepack                       // put other replicas into a checkpoint
+	TaskDecode                       // build the state that a checkpoint holds
+	TaskPassword                     // is a password the one of a credential?
 )
 
 // TaskResult is what came of a task.
@@ -92,6 +96,7 @@ type TaskResult struct {
 	errors   map[apiError]int64
 
 	checkpoint checkpoint // TaskDecode: but for its state
+	matches    bool       // TaskPassword
 }
 
 // Do carries the task out. It depends on nothing but the task, and is the same in every world.
@@ -130,6 +135,8 @@ func (t *Task) Do() TaskResult {
 		res.Batch, res.Err = cmp.Or(t.packer, new(Packer)).repack(t.Batch, t.conf, t.confIndex)
 	case TaskDecode:
 		res.checkpoint, res.Err = cmp.Or(t.packer, new(Packer)).decode(t.Batch, t.machine)
+	case TaskPassword:
+		res.matches = t.credential.Matches(t.password)
 	}
 	return res
 }
@@ -210,6 +217,7 @@ type tasks struct {
 	checks  turns
 	finds   turns
 	assigns turns
+	logins  turns
 	colds   turns // reads of old entries, which aren't tasks but take turns like them
 }
 
@@ -227,6 +235,7 @@ func newTasks() tasks {
 		checks:  turns{limit: checksAtOnce},
 		finds:   turns{limit: findsAtOnce},
 		assigns: turns{limit: assignsAtOnce},
+		logins:  turns{limit: loginsAtOnce},
 		colds:   turns{limit: coldAtOnce},
 	}
 }

@@ -128,7 +128,8 @@ func aboutGroup(k node.EventKind) bool {
 	case node.EventSegmentRolled, node.EventSegmentRecycled, node.EventTornTail, node.EventRecovered, node.EventTopicCreated, node.EventCatalogChanged,
 		node.EventCommandSent, node.EventTwoReplicas, node.EventCreationRefused, node.EventTopicDeleted, node.EventBrokerRegistered, node.EventFetchParked,
 		node.EventRequestRefused, node.EventCommandRefused, node.EventEnvelopeRefused, node.EventReady, node.EventSecondProcess, node.EventFoundersDiffer,
-		node.EventNotReady, node.EventLogDamaged, node.EventDiskFull, node.EventBrokerRemoved:
+		node.EventNotReady, node.EventLogDamaged, node.EventDiskFull, node.EventBrokerRemoved,
+		node.EventLoggedIn, node.EventLoginFailed:
 		return false
 	}
 	return true

@@ -53,6 +53,9 @@ func (s *Scram) User() string {
 	return ""
 }
 
+// Claims is who the client says it is.
+func (s *Scram) Claims() string { return s.user }
+
 // Next takes a message of the client and returns the answer. After an error there is nothing more to say.
 func (s *Scram) Next(message []byte) (answer []byte, err error) {
 	switch s.state {
@@ -66,7 +69,7 @@ func (s *Scram) Next(message []byte) (answer []byte, err error) {
 		err = errors.New("the exchange is over")
 	}
 	if err != nil {
-		*s = Scram{state: scramFailed}
+		*s = Scram{state: scramFailed, user: s.user}
 		return nil, err
 	}
 	return answer, nil
