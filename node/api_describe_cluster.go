@@ -20,7 +20,8 @@ func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 		r.reply(resp)
 		return
 	}
-	resp.ControllerID = n.controller()
+	listener := r.conn.listener.Name
+	resp.ControllerID = n.controllerFor(listener)
 	if req.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = operationsOnCluster
 	}
@@ -31,11 +32,12 @@ func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 	for _, m := range n.members() {
 		n.out.Work.Names++
 		fenced := !live[m.ID]
-		if fenced && !req.IncludeFencedBrokers {
+		name, port, ok := m.at(listener)
+		if !ok || fenced && !req.IncludeFencedBrokers {
 			continue
 		}
 		b := kmsg.NewDescribeClusterResponseBroker()
-		b.NodeID, b.Host, b.Port, b.IsFenced = int32(m.ID), m.Host, m.Port, fenced
+		b.NodeID, b.Host, b.Port, b.IsFenced = int32(m.ID), name, port, fenced
 		if m.Rack != "" {
 			b.Rack = &m.Rack
 		}

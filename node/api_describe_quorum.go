@@ -55,6 +55,10 @@ func (n *Node) quorumNodes(resp *kmsg.DescribeQuorumResponse) {
 		l := kmsg.NewDescribeQuorumResponseNodeListener()
 		l.Name, l.Host, l.Port = "PLAINTEXT", m.Host, uint16(m.Port)
 		node.Listeners = append(node.Listeners, l)
+		for _, a := range m.Listeners {
+			l.Name, l.Host, l.Port = a.Listener, a.Host, uint16(a.Port)
+			node.Listeners = append(node.Listeners, l)
+		}
 		resp.Nodes = append(resp.Nodes, node)
 	}
 }

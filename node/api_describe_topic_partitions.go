@@ -18,7 +18,7 @@ const maxDescribedPartitions = 2000
 // replicas in sync: only who has every committed record can lead.
 func (n *Node) handleDescribeTopicPartitions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeTopicPartitionsRequest)
-	p := &partitionPage{node: n, req: req, resp: kmsg.NewPtrDescribeTopicPartitionsResponse(), named: make(map[string]bool)}
+	p := &partitionPage{node: n, request: r, req: req, resp: kmsg.NewPtrDescribeTopicPartitionsResponse(), named: make(map[string]bool)}
 	p.left = int(max(1, min(req.ResponsePartitionLimit, maxDescribedPartitions)))
 	if c := req.Cursor; c != nil {
 		p.from = c.Topic
@@ -38,13 +38,14 @@ func (n *Node) handleDescribeTopicPartitions(r *request, m kmsg.Request) {
 
 // partitionPage is an answer in the making.
 type partitionPage struct {
-	node  *Node
-	req   *kmsg.DescribeTopicPartitionsRequest
-	resp  *kmsg.DescribeTopicPartitionsResponse
-	names topicNames // that are asked for and not answered yet
-	named map[string]bool
-	from  string // all are asked for: the next one is this or comes after it
-	left  int    // partitions that still fit
+	node    *Node
+	request *request
+	req     *kmsg.DescribeTopicPartitionsRequest
+	resp    *kmsg.DescribeTopicPartitionsResponse
+	names   topicNames // that are asked for and not answered yet
+	named   map[string]bool
+	from    string // all are asked for: the next one is this or comes after it
+	left    int    // partitions that still fit
 }
 
 // topicNames is a heap: there may be very many names, of which a page takes few.
@@ -112,7 +113,7 @@ func (p *partitionPage) more() bool {
 	first = min(first, len(t.Partitions))
 	end := min(len(t.Partitions), first+p.left)
 	n.out.Work.Parts += end - first
-	p.resp.Topics = append(p.resp.Topics, n.describePage(t, first, end))
+	p.resp.Topics = append(p.resp.Topics, n.describePage(p.request, t, first, end))
 	if p.left -= end - first; end < len(t.Partitions) {
 		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(end)}
 		return false
@@ -130,11 +131,11 @@ func undescribed(name string) kmsg.DescribeTopicPartitionsResponseTopic {
 }
 
 // describePage describes partitions first to end-1 of a topic.
-func (n *Node) describePage(t *topicMeta, first, end int) kmsg.DescribeTopicPartitionsResponseTopic {
+func (n *Node) describePage(r *request, t *topicMeta, first, end int) kmsg.DescribeTopicPartitionsResponseTopic {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.uuid, t.Internal, operationsOnTopic
 	for _, meta := range t.Partitions[first:end] {
-		p, o := n.describePartition(meta), kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		p, o := n.describePartitionFor(r, meta), kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		o.Partition, o.LeaderID, o.LeaderEpoch = p.Partition, p.Leader, p.LeaderEpoch // that nobody leads is no error here
 		o.Replicas, o.ISR, o.OfflineReplicas = p.Replicas, p.ISR, p.OfflineReplicas
 		o.EligibleLeaderReplicas, o.LastKnownELR = []int32{}, []int32{}

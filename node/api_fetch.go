@@ -347,9 +347,9 @@ func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTop
 	if a.named == nil {
 		a.named = make(map[BrokerID]bool)
 	}
-	if !a.named[leader] {
+	if b, ok := m.endpoint(a.fetch.request.conn.listener.Name); ok && !a.named[leader] {
 		a.named[leader] = true
-		a.resp.Brokers = append(a.resp.Brokers, kmsg.FetchResponseBroker(endpoint(m)))
+		a.resp.Brokers = append(a.resp.Brokers, kmsg.FetchResponseBroker(b))
 	}
 }
 

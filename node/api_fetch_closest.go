@@ -41,10 +41,10 @@ func (a *fetchAnswer) redirect(p *partition, out *kmsg.FetchResponseTopicPartiti
 	if rack == "" || p.follows() || rack == n.cfg.selfMember().Rack {
 		return false
 	}
-	best, most := BrokerID(-1), uint64(0)
+	best, most, listener := BrokerID(-1), uint64(0), a.fetch.request.conn.listener.Name
 	p.group.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		b := brokerOf(id)
-		if m := n.member(b); b == n.self || m == nil || m.Rack != rack || !n.alive(b) || pr.Match <= most {
+		if m := n.member(b); b == n.self || m == nil || m.Rack != rack || !n.alive(b) || pr.Match <= most || !n.reachable(b, listener) {
 			return
 		}
 		if p.group.caughtUp(id) {

@@ -78,17 +78,17 @@ func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) 
 	if req.Version >= 4 {
 		resp.Coordinators = make([]kmsg.FindCoordinatorResponseCoordinator, 0, len(req.CoordinatorKeys)) // growing it would copy megabytes in a step
 		n.each(r, len(req.CoordinatorKeys), func(i int) {
-			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(req.CoordinatorKeys[i], req.CoordinatorType))
+			resp.Coordinators = append(resp.Coordinators, n.findCoordinator(r, req.CoordinatorKeys[i], req.CoordinatorType))
 		}, func() { r.reply(resp) })
 		return
 	}
-	one := n.findCoordinator(req.CoordinatorKey, req.CoordinatorType)
+	one := n.findCoordinator(r, req.CoordinatorKey, req.CoordinatorType)
 	resp.ErrorCode, resp.ErrorMessage = one.ErrorCode, one.ErrorMessage
 	resp.NodeID, resp.Host, resp.Port = one.NodeID, one.Host, one.Port
 	r.reply(resp)
 }
 
-func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
+func (n *Node) findCoordinator(r *request, key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
 	out := kmsg.NewFindCoordinatorResponseCoordinator()
 	out.Key, out.NodeID, out.Port = key, -1, -1
 	m, err := n.coordinatorMember(key, kind)
@@ -96,7 +96,12 @@ func (n *Node) findCoordinator(key string, kind int8) kmsg.FindCoordinatorRespon
 		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		return out
 	}
-	out.NodeID, out.Host, out.Port = int32(m.ID), m.Host, m.Port
+	name, port, ok := m.at(r.conn.listener.Name)
+	if !ok {
+		out.ErrorCode, out.ErrorMessage = kerr.CoordinatorNotAvailable.Code, errorText(kerr.CoordinatorNotAvailable)
+		return out
+	}
+	out.NodeID, out.Host, out.Port = int32(m.ID), name, port
 	return out
 }
 

@@ -111,12 +111,17 @@ func (n *Node) autoCreate(r *request, name string, done func(error)) {
 func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map[string]error) {
 	resp := kmsg.NewPtrMetadataResponse()
 	resp.ClusterID = &n.cfg.ClusterID
-	resp.ControllerID = n.controller()
+	listener := r.conn.listener.Name
+	resp.ControllerID = n.controllerFor(listener)
 	live := n.liveBrokers()
 	resp.Brokers = make([]kmsg.MetadataResponseBroker, 0, len(live))
 	for _, m := range live {
+		name, port, ok := m.at(listener)
+		if !ok {
+			continue
+		}
 		b := kmsg.NewMetadataResponseBroker()
-		b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
+		b.NodeID, b.Host, b.Port = int32(m.ID), name, port
 		if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded
 			b.Rack = &rack
 		}
@@ -175,7 +180,7 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 		return parts
 	}, func(_, j int) {
 		out := &resp.Topics[len(resp.Topics)-1]
-		out.Partitions = append(out.Partitions, n.describePartition(t.Partitions[j]))
+		out.Partitions = append(out.Partitions, n.describePartitionFor(r, t.Partitions[j]))
 	}, func() { r.reply(resp) })
 }
 
@@ -218,6 +223,27 @@ func describeTopic(t *topicMeta) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.uuid, t.Internal
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
+	return out
+}
+
+// describePartitionFor describes a partition to a client. Brokers that it can't reach by its listener are offline to it, as in
+// Kafka, and can't lead.
+func (n *Node) describePartitionFor(r *request, p *partitionMeta) kmsg.MetadataResponseTopicPartition {
+	out, listener := n.describePartition(p), r.conn.listener.Name
+	if listener == "" {
+		return out
+	}
+	for _, b := range out.Replicas {
+		if !n.reachable(BrokerID(b), listener) && !slices.Contains(out.OfflineReplicas, b) {
+			out.OfflineReplicas = append(out.OfflineReplicas, b)
+		}
+	}
+	if out.Leader >= 0 && !n.reachable(BrokerID(out.Leader), listener) {
+		out.Leader, out.ErrorCode = -1, kerr.ListenerNotFound.Code
+		if r.header.Key == int16(kmsg.Metadata) && r.header.Version < 6 {
+			out.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+	}
 	return out
 }
 

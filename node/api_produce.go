@@ -218,17 +218,23 @@ func (p *produce) nameBroker(m *Member) {
 		p.named = make(map[BrokerID]bool)
 	}
 	p.named[m.ID] = true
-	p.resp.Brokers = append(p.resp.Brokers, endpoint(m))
+	if b, ok := m.endpoint(p.request.conn.listener.Name); ok {
+		p.resp.Brokers = append(p.resp.Brokers, b)
+	}
 }
 
-// endpoint is a broker's address in the answers to produce and fetch requests.
-func endpoint(m *Member) kmsg.ProduceResponseBroker {
+// endpoint is a broker's address in the answers to produce and fetch requests; false if clients of the listener don't reach it.
+func (m *Member) endpoint(listener string) (kmsg.ProduceResponseBroker, bool) {
 	b := kmsg.NewProduceResponseBroker()
-	b.NodeID, b.Host, b.Port = int32(m.ID), m.Host, m.Port
+	name, port, ok := m.at(listener)
+	if !ok {
+		return b, false
+	}
+	b.NodeID, b.Host, b.Port = int32(m.ID), name, port
 	if rack := m.Rack; rack != "" { // a copy: members change while answers are encoded
 		b.Rack = &rack
 	}
-	return b
+	return b, true
 }
 
 func (p *produce) partitionDone() {

@@ -30,6 +30,14 @@ const (
 	noKerberos = noEffect + "SASL is not served."
 )
 
+// address is a listener as Kafka writes it.
+func address(listener, host string, port int32) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // an IPv6 address
+	}
+	return listener + "://" + host + ":" + strconv.Itoa(int(port))
+}
+
 func always(v string) func(*Config, int) string { return func(*Config, int) string { return v } }
 
 func decimal[T int16 | int32 | int64](of func(*Config) T) func(*Config, int) string {
@@ -44,11 +52,11 @@ func ms(of func(*Config) time.Duration) func(*Config, int) string {
 var brokerConfigDefs = []configDef{
 	{name: "advertised.listeners", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string {
 		self := c.selfMember()
-		host := self.Host
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]" // an IPv6 address
+		all := address("PLAINTEXT", self.Host, self.Port)
+		for _, a := range self.Listeners {
+			all += "," + address(a.Listener, a.Host, a.Port)
 		}
-		return "PLAINTEXT://" + host + ":" + strconv.Itoa(int(self.Port))
+		return all
 	}, doc: "Where clients reach this broker."},
 	{name: "auto.create.topics.enable", typ: kmsg.ConfigTypeBoolean, value: func(c *Config, _ int) string { return strconv.FormatBool(c.AutoCreateTopics) }, doc: "Asking for an unknown topic creates it."},
 	{name: "background.threads", typ: kmsg.ConfigTypeInt, value: always("10"), check: number(1, 32), doc: noThreads},

@@ -75,6 +75,15 @@ const brokerSession = 9 * time.Second
 // while there is none.
 func (n *Node) controller() int32 { return int32(brokerOf(n.catalog.group.lead)) }
 
+// controllerFor is the same for the clients of a listener. If they can't reach that broker, it is this one, which takes
+// administrative requests as well.
+func (n *Node) controllerFor(listener string) int32 {
+	if c := n.controller(); c < 0 || n.reachable(BrokerID(c), listener) {
+		return c
+	}
+	return int32(n.self)
+}
+
 // unregistered counts the brokers that others have mentioned and the catalog doesn't know.
 func (n *Node) unregistered() (count int) {
 	for _, m := range n.cfg.Members {
@@ -132,7 +141,7 @@ func (n *Node) receiveMembers(from BrokerID, r *reader) {
 		}
 		i := slices.IndexFunc(n.cfg.Members, func(o Member) bool { return o.ID == m.ID })
 		switch {
-		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i] == m:
+		case m.ID == n.self || n.catalog.broker(m.ID) != nil || i >= 0 && n.cfg.Members[i].equal(&m):
 			continue
 		case i < 0 && !n.joining() && n.unregistered() >= maxUnregistered:
 			n.event(Event{Kind: EventEnvelopeRefused, N: int64(from), Text: "it tells of more brokers that never registered"})

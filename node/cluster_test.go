@@ -162,10 +162,16 @@ func (c *many) until(what string, ok func() bool) {
 
 func (c *many) ask(id BrokerID, req kmsg.Request) kmsg.Response {
 	c.t.Helper()
+	return c.askBy(id, 1, "", req)
+}
+
+// askBy asks over a connection that came in by a listener.
+func (c *many) askBy(id BrokerID, conn ConnID, listener string, req kmsg.Request) kmsg.Response {
+	c.t.Helper()
 	m := c.nodes[id]
 	m.lastID++
 	m.replies = nil
-	m.in.Requests = append(m.in.Requests, Request{Conn: 1, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
+	m.in.Requests = append(m.in.Requests, Request{Conn: conn, Listener: listener, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
 	c.until(fmt.Sprintf("broker %d answers %T", id, req), func() bool { return len(m.replies) > 0 })
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())

@@ -94,7 +94,7 @@ func (m *Member) check() string {
 	case max(len(m.Host), len(m.Rack), len(m.Peer), len(m.Folder)) > maxMemberText:
 		return fmt.Sprintf("broker %d has a name or address of more than %d bytes", m.ID, maxMemberText)
 	}
-	return ""
+	return m.checkListeners()
 }
 
 func (t *createTopic) check() string {

@@ -15,7 +15,7 @@ import (
 
 // someone is a client of a broker that has a request under way, for the queue of commands alone.
 func (o *one) someone(id ConnID) *request {
-	c := &conn{id: id, from: o.node.sourceOf("")}
+	c := o.node.newConn(Request{Conn: id})
 	o.node.conns[id] = c
 	return &request{node: o.node, conn: c}
 }

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -17,15 +18,11 @@ type Member struct {
 	Host string // what Kafka clients connect to; never 0.0.0.0
 	Port int32
 	Rack string
+	// Listeners is where clients of the listeners with a name connect, ascending by name; a record of an earlier release has none.
+	Listeners []Address `json:",omitempty"`
 	// For the world; the node only passes them on to the other brokers.
 	Peer   string // where the other brokers connect, host:port
 	Folder string // id of the broker's data folder, drawn when that was made
-}
-
-// Listener is one of the addresses that clients connect to.
-type Listener struct {
-	Name       string
-	Mechanisms []string // of SASL, by one of which a client must log in; none: no login is asked for
 }
 
 // Config is what a node is told once, at Open. The zero value of an optional field means its
@@ -41,7 +38,7 @@ type Config struct {
 	// group 0.
 	Members []Member
 
-	// Listeners are those that connections come in by. None: the only one has no name, and asks for no login.
+	// Listeners are this broker's ports for clients, see listeners.go; one that isn't listed asks for nothing.
 	Listeners []Listener
 
 	// LogDir is the folder that DescribeLogDirs reports. The node only passes it on. Default "data".
@@ -228,6 +225,10 @@ func (c *Config) validate() error {
 	}
 	if err := c.checkListeners(); err != nil {
 		return err
+	}
+	self := c.selfMember()
+	if wrong := self.checkListeners(); wrong != "" {
+		return errors.New(wrong)
 	}
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)

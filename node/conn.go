@@ -28,7 +28,7 @@ type conn struct {
 	heldBytes int64 // of answers that wait for an earlier one; the node has the sum
 	closing   bool  // a reply with Close was given; nothing more is answered
 
-	listener *Listener
+	listener *Listener // by which it came in
 	// principal is who the client is: as it logged in, or as the transport proved, else anonymous. It is "" until a client
 	// has logged in where that is asked for.
 	principal string
@@ -56,6 +56,13 @@ type request struct {
 	hangup bool // close the connection after the reply
 	left   bool // the reply was handed out
 	gone   bool // the connection is closed; the reply is dropped
+}
+
+// newConn is a connection of which the first request has come.
+func (n *Node) newConn(in Request) *conn {
+	c := &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener)}
+	c.identify(in.Principal)
+	return c
 }
 
 // next takes the oldest frame that waits.

@@ -32,9 +32,9 @@ type Request struct {
 	Conn  ConnID
 	Host  string // from where, as Kafka spells it: a slash and the address
 	Frame []byte
-	// Listener is the name of the listener that the connection came in by, one of Config.Listeners if there are any.
+	// Listener is by which port the connection came in; "": the one without a name. See listeners.go.
 	Listener string
-	// Principal is what the transport proved, say by a client's certificate: "User:CN=app"; "" if nothing.
+	// Principal is who the client is by what the transport has proven, such as a certificate: "User:CN=app"; "": nothing is.
 	Principal string
 }
 

@@ -58,31 +58,6 @@ const (
 	loginFailed // the connection is about to end
 )
 
-// checkListeners refuses listeners that nobody could mean.
-func (c *Config) checkListeners() error {
-	for i, l := range c.Listeners {
-		if slices.ContainsFunc(c.Listeners[:i], func(o Listener) bool { return o.Name == l.Name }) {
-			return fmt.Errorf("listener %q is there twice; give each a name of its own", l.Name)
-		}
-		for _, m := range l.Mechanisms {
-			if !slices.Contains(sasl.Mechanisms(), m) {
-				return fmt.Errorf("listener %q asks for the SASL mechanism %q; use %v", l.Name, m, sasl.Mechanisms())
-			}
-		}
-	}
-	return nil
-}
-
-// listener returns the one that a connection came in by.
-func (n *Node) listener(name string) *Listener {
-	i := slices.IndexFunc(n.cfg.Listeners, func(l Listener) bool { return l.Name == name })
-	if i < 0 {
-		step.Assert(len(n.cfg.Listeners) == 0, "a connection came in by %q, which is no listener", name)
-		return &Listener{Name: name}
-	}
-	return &n.cfg.Listeners[i]
-}
-
 // identify notes who the client of a new connection is, by what its transport proved, or that it must log in.
 func (c *conn) identify(proved string) {
 	switch {

@@ -92,7 +92,7 @@ func TestRotaProperties(t *testing.T) {
 
 // from makes a client's request of another address.
 func (o *one) from(host string, id ConnID) *request {
-	c := &conn{id: id, host: host, from: o.node.sourceOf(host)}
+	c := o.node.newConn(Request{Conn: id, Host: host})
 	o.node.conns[id] = c
 	return &request{node: o.node, conn: c}
 }

@@ -159,8 +159,7 @@ func (n *Node) expireDeadlines() {
 func (n *Node) arrived(in Request) {
 	c := n.conns[in.Conn]
 	if c == nil {
-		c = &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener)}
-		c.identify(in.Principal)
+		c = n.newConn(in)
 		n.conns[in.Conn] = c
 	}
 	if c.closing {
