@@ -125,7 +125,7 @@ func TestASlowRequestEnds(t *testing.T) {
 			s := &clients{small: newAdmission(1 << 20), large: newAdmission(1 << 20), meter: newRequestMeter(), mail: newMailbox()}
 			s.limits.setDefaults()
 			far, near := net.Pipe()
-			c := newConn(s, near)
+			c := newConn(s, new(port), near)
 			c.from = new(client)
 			begun := time.Now()
 			go func() {
@@ -208,7 +208,7 @@ func TestOneAddressHasABoundOfConnections(t *testing.T) {
 		t.Error("a third connection of the same address was served")
 	}
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	other, err := d.Dial("tcp", s.listener.Addr().String())
+	other, err := d.Dial("tcp", s.ports[0].listener.Addr().String())
 	if err != nil {
 		t.Skip("no second loopback address: ", err)
 	}
@@ -224,7 +224,7 @@ func TestTheAddressWithTheMostAnswersGoesFirst(t *testing.T) {
 	add := func(from *client, bytes int64) *conn {
 		ours, theirs := net.Pipe()
 		t.Cleanup(func() { theirs.Close() })
-		c := newConn(s, ours)
+		c := newConn(s, new(port), ours)
 		c.from, c.replyBytes = from, bytes
 		s.unread.Add(bytes)
 		s.conns[node.ConnID(len(s.conns))] = c

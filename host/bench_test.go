@@ -29,7 +29,7 @@ func benchRequests(b *testing.B, conns, inflight int) {
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	for range conns {
-		sock, err := net.Dial("tcp", s.listener.Addr().String())
+		sock, err := net.Dial("tcp", s.ports[0].listener.Addr().String())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -14,17 +14,23 @@ import (
 	"chronik/node"
 )
 
-// clients is the listener for Kafka clients and all their connections.
-type clients struct {
+// port is a listener for Kafka clients.
+type port struct {
+	name     string // see node.Request.Listener
 	listener net.Listener
-	limits   Limits
-	mail     *mailbox
-	small    *admission   // bytes of requests that are not answered: of those up to smallFrame,
-	large    *admission   // and of the others
-	unread   atomic.Int64 // bytes of answers that clients have not taken
-	meter    *requestMeter
-	lines    clientLines
-	gate     gate
+}
+
+// clients are the listeners for Kafka clients and all their connections.
+type clients struct {
+	ports  []*port
+	limits Limits
+	mail   *mailbox
+	small  *admission   // bytes of requests that are not answered: of those up to smallFrame,
+	large  *admission   // and of the others
+	unread atomic.Int64 // bytes of answers that clients have not taken
+	meter  *requestMeter
+	lines  clientLines
+	gate   gate
 
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
@@ -51,33 +57,44 @@ func (l clientLines) stop() {
 	}
 }
 
-func listenClients(addr string, limits Limits, mail *mailbox, log *slog.Logger) (*clients, error) {
-	l, err := listen(addr, "Kafka clients", "listen")
-	if err != nil {
-		return nil, err
-	}
-	return &clients{
-		listener: l, limits: limits, mail: mail,
+func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Logger) (*clients, error) {
+	s := &clients{
+		limits: limits, mail: mail,
 		lines: newClientLines(log), gate: newGate(),
 		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),
 		from:  make(map[string]*client),
-	}, nil
+	}
+	for _, p := range ports {
+		what, key := "Kafka clients", "listen"
+		if p.Name != "" {
+			what, key = "the clients of listener "+p.Name, "its listen"
+		}
+		l, err := listen(p.Listen, what, key)
+		if err != nil {
+			s.stopAccepting()
+			return nil, err
+		}
+		s.ports = append(s.ports, &port{p.Name, l})
+	}
+	return s, nil
 }
 
 func (s *clients) start() {
-	s.wg.Go(s.accept)
+	for _, p := range s.ports {
+		s.wg.Go(func() { s.accept(p) })
+	}
 	s.wg.Go(s.reapIdle)
 }
 
-func (s *clients) accept() {
-	acceptAll(s.listener, s.lines.accept, s.quit, s.add)
+func (s *clients) accept(p *port) {
+	acceptAll(p.listener, s.lines.accept, s.quit, func(sock net.Conn) { s.add(p, sock) })
 }
 
 // add starts a connection, unless there are too many.
-func (s *clients) add(sock net.Conn) {
-	c := newConn(s, sock)
+func (s *clients) add(p *port, sock net.Conn) {
+	c := newConn(s, p, sock)
 	s.mu.Lock()
 	c.from = s.client(sock)
 	full := len(s.conns) >= s.limits.Conns || c.from.conns >= s.limits.AddressConns
@@ -176,8 +193,12 @@ func (s *clients) open() (conns, requests int) {
 	return len(list), requests
 }
 
-// stopAccepting closes the listener; connections stay.
-func (s *clients) stopAccepting() { s.listener.Close() }
+// stopAccepting closes the listeners; connections stay.
+func (s *clients) stopAccepting() {
+	for _, p := range s.ports {
+		p.listener.Close()
+	}
+}
 
 // drain gives the writers that long to send what the node answered.
 func (s *clients) drain(d time.Duration) {
@@ -191,7 +212,7 @@ func (s *clients) drain(d time.Duration) {
 }
 
 func (s *clients) close() {
-	s.listener.Close()
+	s.stopAccepting()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

@@ -36,9 +36,14 @@ func serve(t testing.TB, limits Limits, step func(in *node.Input, out *node.Outp
 
 func serveAndLog(t testing.TB, log *slog.Logger, limits Limits, step func(in *node.Input, out *node.Output)) testServer {
 	t.Helper()
+	return serveOn(t, log, []Listener{{Listen: "127.0.0.1:0"}}, limits, step)
+}
+
+func serveOn(t testing.TB, log *slog.Logger, ports []Listener, limits Limits, step func(in *node.Input, out *node.Output)) testServer {
+	t.Helper()
 	limits.setDefaults()
 	mail := newMailbox()
-	s, err := listenClients("127.0.0.1:0", limits, mail, log)
+	s, err := listenClients(ports, limits, mail, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +91,12 @@ func echo(in *node.Input, out *node.Output) {
 
 func dial(t *testing.T, s testServer) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", s.listener.Addr().String())
+	return dialPort(t, s, 0)
+}
+
+func dialPort(t *testing.T, s testServer, port int) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.ports[port].listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +381,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		}
 		s.wg.Go(s.reapIdle)
 		client, server := net.Pipe()
-		s.add(server)
+		s.add(new(port), server)
 		start := time.Now()
 		go client.Write(frame([]byte("a long poll")))
 		in := mail.take(newClock(), node.Never)
@@ -386,7 +396,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		if idle := time.Since(start) - 15*time.Minute; idle < limits.IdleTime || idle > limits.IdleTime*11/10 {
 			t.Errorf("closed after %v without use", idle)
 		}
-		s.listener = nopListener{}
+		s.ports = []*port{{listener: nopListener{}}}
 		s.close()
 	})
 }
@@ -459,5 +469,32 @@ func TestConnectionsArePaced(t *testing.T) {
 	}
 	if d := pace.rest(now.Add(time.Minute)); d != 0 {
 		t.Errorf("a connection after a quiet minute has to wait %v", d)
+	}
+}
+
+// A request says by which listener its connection came in, and all listeners share the bounds.
+func TestRequestsNameTheirListener(t *testing.T) {
+	var mu sync.Mutex
+	seen := make(map[string]string)
+	s := serveOn(t, quiet(), []Listener{{Listen: "127.0.0.1:0"}, {Name: "out", Listen: "127.0.0.1:0"}}, Limits{Conns: 2, AddressConns: 2}, func(in *node.Input, out *node.Output) {
+		echo(in, out)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range in.Requests {
+			seen[string(r.Frame)] = r.Listener
+		}
+	})
+	for i, text := range []string{"plain", "other"} {
+		conn := dialPort(t, s, i)
+		conn.Write(frame([]byte(text)))
+		mustRead(t, conn)
+	}
+	mu.Lock()
+	if seen["plain"] != "" || seen["other"] != "out" || len(seen) != 2 {
+		t.Errorf("%v", seen)
+	}
+	mu.Unlock()
+	if _, err := dialPort(t, s, 1).Read(make([]byte, 1)); err == nil || !isHangup(err) {
+		t.Errorf("one connection too many: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 type conn struct {
 	id   node.ConnID
 	srv  *clients
+	port *port
 	sock net.Conn
 	from *client
 
@@ -48,8 +49,8 @@ type answer struct {
 	request openRequest
 }
 
-func newConn(srv *clients, sock net.Conn) *conn {
-	c := &conn{srv: srv, sock: sock, quit: make(chan struct{})}
+func newConn(srv *clients, p *port, sock net.Conn) *conn {
+	c := &conn{srv: srv, port: p, sock: sock, quit: make(chan struct{})}
 	if host, _, err := net.SplitHostPort(sock.RemoteAddr().String()); err == nil {
 		c.host = "/" + host
 	}
@@ -115,7 +116,7 @@ func (c *conn) readRequests() error {
 			c.release(r.size, held)
 			return nil
 		}
-		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame})
+		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame, Listener: c.port.name})
 	}
 }
 

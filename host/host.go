@@ -39,6 +39,7 @@ type Config struct {
 
 	Dir        string // data folder; see Format
 	Listen     string // host:port for Kafka clients
+	Listeners  []Listener
 	PeerListen string // host:port for other brokers; empty for a broker that stays alone
 	PeerSecret string // that the brokers of the cluster share; without one they only talk on loopback addresses
 	// PeerSecretFile is where PeerSecret came from, and may be changed while the broker runs; empty: from elsewhere.
@@ -55,6 +56,17 @@ type Config struct {
 	Limits Limits
 	Log    *slog.Logger
 	Ready  func() // called once, when clients can be served; may be nil
+}
+
+// Listener is a further port for Kafka clients, with a name: see node.Listener.
+type Listener struct {
+	Name   string
+	Listen string // host:port
+}
+
+// clientPorts are all ports for Kafka clients.
+func (c *Config) clientPorts() []Listener {
+	return append([]Listener{{Listen: c.Listen}}, c.Listeners...)
 }
 
 // Limits bound what clients can make this process hold.
@@ -153,7 +165,7 @@ func (h *Host) open() (err error) {
 	h.metrics = newMetrics(cfg.Node.BrokerID)
 
 	// Ports before the log: a port that is taken should be said at once.
-	if h.clients, err = listenClients(cfg.Listen, cfg.Limits, h.mail, cfg.Log); err != nil {
+	if h.clients, err = listenClients(cfg.clientPorts(), cfg.Limits, h.mail, cfg.Log); err != nil {
 		return err
 	}
 	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
@@ -213,7 +225,7 @@ func (c *Config) adopt(m Meta) {
 }
 
 // Addr is the address that clients can connect to.
-func (h *Host) Addr() net.Addr { return h.clients.listener.Addr() }
+func (h *Host) Addr() net.Addr { return h.clients.ports[0].listener.Addr() }
 
 // Serve opens a host and runs it until ctx ends or the node is at its end. A replica that joins with an incarnation that
 // isn't new takes a higher one and begins again.
