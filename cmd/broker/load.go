@@ -108,7 +108,7 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 	f := file{path: path, lines: strings.Split(string(text), "\n"), flags: fs, to: s}
 	for _, key := range meta.Keys() {
 		value, top := values[key[0]]
-		if !top || len(key) > 1 && key[0] == "members" {
+		if !top || len(key) > 1 && (key[0] == "members" || key[0] == "listeners") {
 			continue
 		}
 		delete(values, key[0]) // an array of tables has its key once for each
@@ -152,8 +152,8 @@ func (t taker) UnmarshalTOML(value any) error { return t(value) }
 func (f *file) take(meta *toml.MetaData, key string, value toml.Primitive) error {
 	line := f.line(key)
 	place := fmt.Sprintf("%s:%d: %s", f.path, line, key)
-	if key == "members" {
-		err := meta.PrimitiveDecode(value, taker(f.members))
+	if tables := map[string]taker{"members": f.members, "listeners": f.listeners}[key]; tables != nil {
+		err := meta.PrimitiveDecode(value, tables)
 		if parse, ok := errors.AsType[toml.ParseError](err); ok {
 			return errors.New(parse.Message) // it has its own line
 		}
@@ -173,7 +173,7 @@ func (f *file) take(meta *toml.MetaData, key string, value toml.Primitive) error
 
 // keys lists what can be in a file.
 func (f *file) keys() []string {
-	keys := []string{"members"}
+	keys := []string{"members", "listeners"}
 	for _, name := range flagNames(f.flags) {
 		if name != "config" {
 			keys = append(keys, keyOf(name))

@@ -156,7 +156,7 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	cfg.Ready = func() {
-		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.Listen, cfg.Dir)
+		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.ports(), cfg.Dir)
 	}
 	setThreads(s.CPUs)
 	defer paceCollector(s.Memory, cfg.Log)()
@@ -213,7 +213,7 @@ func check(args []string, stdout, stderr io.Writer) error {
 		return wrongUse{err}
 	}
 	s.warn(stderr, memoryHere())
-	fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", s.BrokerID, len(s.Members), s.Listen, cfg.Dir)
+	fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", s.BrokerID, len(s.Members), s.ports(), cfg.Dir)
 	return nil
 }
 

@@ -16,6 +16,15 @@ import (
 
 // members takes the [[members]] of a file.
 func (f *file) members(value any) error {
+	return f.tables("members", "id, kafka and peer for each broker", value, func(table map[string]any, line int) error {
+		m, err := f.member(table, line)
+		f.to.Members = append(f.to.Members, m)
+		return err
+	})
+}
+
+// tables takes an array of tables one by one, each with the line at which it begins.
+func (f *file) tables(key, what string, value any, take func(table map[string]any, line int) error) error {
 	tables, ok := value.([]map[string]any)
 	if list, inline := value.([]any); inline {
 		ok = true
@@ -25,16 +34,14 @@ func (f *file) members(value any) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("%s:%d: members is %s; write a table [[members]] with id, kafka and peer for each broker", f.path, f.line("members"), kindOf(value))
+		return fmt.Errorf("%s:%d: %s is %s; write a table [[%s]] with %s", f.path, f.line(key), key, kindOf(value), key, what)
 	}
 	at := 0
 	for i, t := range tables {
-		at = cmp.Or(f.lineAfter("members", at), at, f.line("members"))
-		m, err := f.member(t, at)
-		if err != nil {
-			return fmt.Errorf("%w (number %d of [[members]])", err, i+1)
+		at = cmp.Or(f.lineAfter(key, at), at, f.line(key))
+		if err := take(t, at); err != nil {
+			return fmt.Errorf("%w (number %d of [[%s]])", err, i+1, key)
 		}
-		f.to.Members = append(f.to.Members, m)
 	}
 	return nil
 }
@@ -173,23 +180,30 @@ func (s *settings) wrongAddress(m member, key string, err error) error {
 // checkAddresses looks at the addresses to listen on.
 func (s *settings) checkAddresses() error {
 	seen := make(map[string]string)
-	for _, l := range []struct{ key, addr string }{{"listen", s.Listen}, {"peer_listen", s.PeerListen}, {"metrics", s.Metrics}, {"pprof", s.Pprof}} {
-		if l.addr == "" && l.key != "listen" {
-			continue
+	type place struct{ where, addr string }
+	all := []place{{s.where("listen"), s.Listen}}
+	for _, l := range s.Listeners {
+		all = append(all, place{l.given["listen"], l.Listen})
+	}
+	for _, l := range []place{{"peer_listen", s.PeerListen}, {"metrics", s.Metrics}, {"pprof", s.Pprof}} {
+		if l.addr != "" {
+			all = append(all, place{s.where(l.where), l.addr})
 		}
+	}
+	for _, l := range all {
 		_, port, err := net.SplitHostPort(l.addr)
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.where(l.key), noHostPort(l.addr, err))
+			return fmt.Errorf("%s: %w", l.where, noHostPort(l.addr, err))
 		}
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return fmt.Errorf("%s: %q has no port from 1 to 65535", s.where(l.key), l.addr)
+			return fmt.Errorf("%s: %q has no port from 1 to 65535", l.where, l.addr)
 		}
 		if other, ok := seen[l.addr]; ok && port != "0" {
-			return fmt.Errorf("%s and %s are both %s; every port needs an address of its own", s.where(other), s.where(l.key), l.addr)
+			return fmt.Errorf("%s and %s are both %s; every port needs an address of its own", other, l.where, l.addr)
 		}
-		seen[l.addr] = l.key
+		seen[l.addr] = l.where
 	}
-	return nil
+	return s.checkListeners()
 }
 
 // noHostPort says what is wrong with an address.

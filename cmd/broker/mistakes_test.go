@@ -128,6 +128,18 @@ var mistakes = []mistake{
 	inFile("members = [1]", `FILE:1: members is a list; write a table [[members]] with id, kafka and peer for each broker`),
 	inFile("[members]\nid = 1", `FILE:1: members is a table; write a table [[members]] with id, kafka and peer for each broker`),
 	inFile("[[member]]\nid = 1", `FILE:1: there is no setting "member"; did you mean "members"?`),
+	inFile("listeners = 'a:1'", `FILE:1: listeners is a text; write a table [[listeners]] with name and listen for each listener`),
+	inFile("[[listener]]\nname = 'x'", `FILE:1: there is no setting "listener"; did you mean "listeners"?`),
+	inFile("[[listeners]]\nname = 'x'", `FILE:1: [[listeners]] has no listen; write name and listen for each listener (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nlisten = 'a:1'", `FILE:1: [[listeners]] has no name; write name and listen for each listener (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 'a b'\nlisten = 'a:1'", `FILE:2: listeners.name: "a b" is no name of a listener: use 1 to 64 letters, digits, dots, hyphens and underscores (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 1\nlisten = 'a:1'", `FILE:2: listeners.name = 1 is a number; write a text in quotes (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 'x'\nlistens = 'a:1'", `FILE:3: there is no setting "listeners.listens"; did you mean "listen"? (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = 'a'", `FILE:3: listeners.listen: "a" is no host:port: the port is missing`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = '0.0.0.0:1'", `FILE:3: listeners.listen: "0.0.0.0:1" means every address of this machine, which nobody else can connect to; set this listener's advertise to a name or address that they can use`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = '0.0.0.0:1'\nadvertise = 'b'", `FILE:4: listeners.advertise: "b" is no host:port: the port is missing`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = '127.0.0.1:9092'", `listen and FILE:3: listeners.listen are both 127.0.0.1:9092; every port needs an address of its own`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\n[[listeners]]\nname = 'x'\nlisten = 'a:2'", `FILE:2: listeners.name and FILE:5: listeners.name are both "x"; give every listener a name of its own`),
 	inFile("[[members]]\nid = 1", `FILE:1: [[members]] has no kafka; write id, kafka and peer for each broker (number 1 of [[members]])`),
 	inFile("[[members]]\nkafka = 'a:1'", `FILE:1: [[members]] has no id; write id, kafka and peer for each broker (number 1 of [[members]])`),
 	inFile("[[members]]\nid = '1'\nkafka='a:1'", `FILE:2: members.id = "1": write a whole number, 0 to 65535 (number 1 of [[members]])`),
@@ -179,8 +191,8 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%q %q %q:\ngot  %s\nwant %s", m.file, m.args, m.env, got, m.want)
 		}
 	}
-	if len(mistakes) < 82 {
-		t.Errorf("%d mistakes are tried, there were 82", len(mistakes))
+	if len(mistakes) < 94 {
+		t.Errorf("%d mistakes are tried, there were 94", len(mistakes))
 	}
 }
 
@@ -204,6 +216,7 @@ func TestNoMistakes(t *testing.T) {
 		"\ufefflisten = 'a:1'\r\nbroker_id = 0\r\n", "", "# nothing\n", "hot_bytes = '64MiB'", "hot_bytes = '64 MiB'",
 		"retention_ms = '7d'", "retention_ms = -1", "retention_bytes = '-1'", "max_connections = 1_000", "scrub_bytes_per_second = '1MB'",
 		"'hot_bytes' = 1000000", "metrics = ''", "listen = '[::1]:9092'", "group_initial_delay_ms = '3s'", pair,
+		"[[listeners]]\nname = 'out'\nlisten = '0.0.0.0:9093'\nadvertise = 'a:9093'\n[[listeners]]\nname = 'in'\nlisten = '127.0.0.1:9094'",
 	} {
 		path := writeFile(t, "broker.toml", text)
 		s, err := loadSettings([]string{"-config", path}, []string{"CHRONIK_HOT_BYTES= 128MiB "}, io.Discard)

@@ -80,6 +80,7 @@ type settings struct {
 	Metrics           string
 	Pprof             string
 	Members           []member
+	Listeners         []listener
 
 	level  slog.Level
 	secret string            // of the cluster, from the environment
@@ -262,6 +263,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
 	}
+	s.addListeners(&cfg)
 	return cfg, nil
 }
 

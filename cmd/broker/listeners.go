@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"chronik/host"
+	"chronik/node"
+)
+
+// listener is one of [[listeners]]: a further port for Kafka clients, beside the one of listen and advertise, which has no
+// name. Its clients are told the addresses that the brokers advertise for a listener of this name.
+type listener struct {
+	Name, Listen, Advertise string
+
+	at    string            // where it was given, and
+	given map[string]string // each of its settings, for errors
+}
+
+// fields are the settings of a listener.
+func (l *listener) fields() map[string]*string {
+	return map[string]*string{"name": &l.Name, "listen": &l.Listen, "advertise": &l.Advertise}
+}
+
+// listeners takes the [[listeners]] of a file.
+func (f *file) listeners(value any) error {
+	return f.tables("listeners", "name and listen for each listener", value, func(table map[string]any, line int) error {
+		l, err := f.listener(table, line)
+		f.to.Listeners = append(f.to.Listeners, l)
+		return err
+	})
+}
+
+// listener takes one listener, whose table begins at a line.
+func (f *file) listener(table map[string]any, line int) (l listener, err error) {
+	l.at, l.given = fmt.Sprintf("%s:%d: [[listeners]]", f.path, line), make(map[string]string)
+	fields := l.fields()
+	keys := func(yield func(string) bool) {
+		for k := range fields {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+	for _, key := range slices.Sorted(mapKeys(table)) {
+		place := fmt.Sprintf("%s:%d", f.path, cmp.Or(f.lineAfter(key, line), line))
+		field := fields[key]
+		if field == nil {
+			return l, fmt.Errorf("%s: there is no setting \"listeners.%s\"; did you mean %q?", place, key, nearest(key, slices.Sorted(keys)))
+		}
+		l.given[key] = place + ": listeners." + key
+		text, isText := table[key].(string)
+		if !isText {
+			return l, fmt.Errorf("%s = %v is %s; write a text in quotes", l.given[key], table[key], kindOf(table[key]))
+		}
+		*field = text
+	}
+	for _, key := range []string{"name", "listen"} {
+		if *fields[key] == "" {
+			return l, fmt.Errorf("%s has no %s; write name and listen for each listener", l.at, key)
+		}
+	}
+	if wrong := node.CheckListenerName(l.Name); wrong != "" {
+		return l, fmt.Errorf("%s: %s", l.given["name"], wrong)
+	}
+	l.Advertise = cmp.Or(l.Advertise, l.Listen)
+	return l, nil
+}
+
+// checkListeners finds listeners of one name, and addresses that nobody can connect to.
+func (s *settings) checkListeners() error {
+	for i, l := range s.Listeners {
+		for _, o := range s.Listeners[:i] {
+			if o.Name == l.Name {
+				return fmt.Errorf("%s and %s are both %q; give every listener a name of its own", o.given["name"], l.given["name"], l.Name)
+			}
+		}
+		if _, _, err := splitAddr(l.Advertise); err != nil {
+			return fmt.Errorf("%s: %w", cmp.Or(l.given["advertise"], l.given["listen"]), adviseListener(err))
+		}
+	}
+	return nil
+}
+
+// adviseListener names the setting of a listener instead of the one without a name.
+func adviseListener(err error) error {
+	text := strings.Replace(err.Error(), "set advertise (for clients) or this member's peer (for brokers)", "set this listener's advertise", 1)
+	return fmt.Errorf("%s", text)
+}
+
+// addListeners puts the listeners into the host's configuration.
+func (s *settings) addListeners(cfg *host.Config) {
+	slices.SortFunc(s.Listeners, func(a, b listener) int { return cmp.Compare(a.Name, b.Name) })
+	self := slices.IndexFunc(cfg.Node.Members, func(m node.Member) bool { return m.ID == cfg.Node.BrokerID })
+	for _, l := range s.Listeners {
+		name, port, _ := splitAddr(l.Advertise) // checked before
+		cfg.Listeners = append(cfg.Listeners, host.Listener{Name: l.Name, Listen: l.Listen})
+		cfg.Node.Listeners = append(cfg.Node.Listeners, node.Listener{Name: l.Name})
+		cfg.Node.Members[self].Listeners = append(cfg.Node.Members[self].Listeners, node.Address{Listener: l.Name, Host: name, Port: port})
+	}
+}
+
+// ports lists the addresses for Kafka clients, for people.
+func (s *settings) ports() string {
+	all := s.Listen
+	for _, l := range s.Listeners {
+		all += ", " + l.Listen + " (" + l.Name + ")"
+	}
+	return all
+}
