@@ -51,7 +51,10 @@ func (g *gather) cut() {
 func (g *gather) writeTo(c net.Conn) error {
 	g.cut()
 	var err error
+	s, isSecured := c.(*secured)
 	switch {
+	case isSecured:
+		err = s.writeAll(g.bufs[:len(g.bufs):len(g.bufs)], g.size, g.gate)
 	case g.size > stint:
 		err = g.writeInStints(c)
 	case len(g.bufs) == 1:

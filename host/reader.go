@@ -15,6 +15,7 @@ import (
 type reader struct {
 	sock net.Conn
 	raw  syscall.RawConn // nil: the buffer is kept while it waits
+	tls  *secured        // or nil: likewise
 	try  func(fd uintptr) bool
 
 	buf        *[smallFrame]byte // nil: there is none
@@ -27,6 +28,7 @@ var readBuffers = sync.Pool{New: func() any { return new([smallFrame]byte) }}
 
 func newReader(sock net.Conn) *reader {
 	r := &reader{sock: sock}
+	r.tls, _ = sock.(*secured)
 	if tcp, ok := sock.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			r.raw, r.try = raw, r.readReady
@@ -69,6 +71,11 @@ func (r *reader) fill() error {
 	if r.Buffered() == 0 && r.raw != nil {
 		return r.fillEmpty()
 	}
+	if r.Buffered() == 0 && r.tls != nil && !r.tls.bytesHere() {
+		if done, err := r.fillSecured(); done {
+			return err
+		}
+	}
 	r.take()
 	if r.start > 0 {
 		r.end = copy(r.buf[:], r.buf[r.start:r.end])
@@ -98,6 +105,21 @@ func (r *reader) fillEmpty() error {
 	}
 	r.start, r.end = 0, r.got
 	return nil
+}
+
+// fillSecured does the same as fillEmpty for TLS, as far as there is nothing to be decrypted. If it isn't done, a record has begun
+// to come.
+func (r *reader) fillSecured() (done bool, err error) {
+	r.take()
+	n, err := r.tls.readNow(r.buf[:])
+	if r.start, r.end = 0, n; n > 0 {
+		return true, nil
+	}
+	r.free()
+	if err == nil {
+		err = r.tls.waitForBytes()
+	}
+	return err != nil, err
 }
 
 // readReady reads into the buffer; false if nothing is there, and then there is no buffer.
