@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +19,7 @@ import (
 type port struct {
 	name     string // see node.Request.Listener
 	listener net.Listener
+	tls      *certificates // nil: none
 }
 
 // clients are the listeners for Kafka clients and all their connections.
@@ -35,24 +37,25 @@ type clients struct {
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
 
-	mu     sync.Mutex
-	conns  map[node.ConnID]*conn
-	from   map[string]*client
-	lastID node.ConnID
-	closed bool
+	mu      sync.Mutex
+	conns   map[node.ConnID]*conn
+	from    map[string]*client
+	lastID  node.ConnID
+	shaking []*conn // hands, the oldest first
+	closed  bool
 
 	looked time.Time // for connections to drop; the loop's
 }
 
 // clientLines are the kinds of lines that strangers can cause.
-type clientLines struct{ accept, full, closed, unread *teller }
+type clientLines struct{ accept, full, closed, unread, shaken *teller }
 
 func newClientLines(log *slog.Logger) clientLines {
-	return clientLines{&teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}}
+	return clientLines{&teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}}
 }
 
 func (l clientLines) stop() {
-	for _, t := range []*teller{l.accept, l.full, l.closed, l.unread} {
+	for _, t := range []*teller{l.accept, l.full, l.closed, l.unread, l.shaken} {
 		t.stop()
 	}
 }
@@ -76,7 +79,13 @@ func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Log
 			s.stopAccepting()
 			return nil, err
 		}
-		s.ports = append(s.ports, &port{p.Name, l})
+		certs, err := p.TLS.open(what, log)
+		if err != nil {
+			l.Close()
+			s.stopAccepting()
+			return nil, err
+		}
+		s.ports = append(s.ports, &port{p.Name, l, certs})
 	}
 	return s, nil
 }
@@ -94,6 +103,9 @@ func (s *clients) accept(p *port) {
 
 // add starts a connection, unless there are too many.
 func (s *clients) add(p *port, sock net.Conn) {
+	if p.tls != nil {
+		sock = secure(sock, p.tls.config.Load(), tls.Server)
+	}
 	c := newConn(s, p, sock)
 	s.mu.Lock()
 	c.from = s.client(sock)
@@ -106,7 +118,7 @@ func (s *clients) add(p *port, sock net.Conn) {
 		s.lastID++
 		c.id = s.lastID
 		s.conns[c.id] = c
-		s.wg.Go(c.read)
+		s.wg.Go(c.begin)
 	}
 	s.mu.Unlock()
 	if refuse {

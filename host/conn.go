@@ -24,9 +24,9 @@ type conn struct {
 	sock net.Conn
 	from *client
 
-	host      string        // see node.Request
-	quit      chan struct{} // closed by shut
-	lastMoved atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
+	host, principal string        // see node.Request
+	quit            chan struct{} // closed by shut
+	lastMoved       atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
 	mu         sync.Mutex
 	admit      sync.Cond     // for the reader: there may be room
@@ -116,7 +116,7 @@ func (c *conn) readRequests() error {
 			c.release(r.size, held)
 			return nil
 		}
-		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame, Listener: c.port.name})
+		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame, Listener: c.port.name, Principal: c.principal})
 	}
 }
 

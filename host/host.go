@@ -37,11 +37,12 @@ type Config struct {
 	// broker's Folder in Members.
 	Node node.Config
 
-	Dir        string // data folder; see Format
-	Listen     string // host:port for Kafka clients
-	Listeners  []Listener
-	PeerListen string // host:port for other brokers; empty for a broker that stays alone
-	PeerSecret string // that the brokers of the cluster share; without one they only talk on loopback addresses
+	Dir        string     // data folder; see Format
+	Listen     string     // host:port for Kafka clients
+	TLS        *TLS       // for these; nil: none
+	Listeners  []Listener // and further ports for them
+	PeerListen string     // host:port for other brokers; empty for a broker that stays alone
+	PeerSecret string     // that the brokers of the cluster share; without one they only talk on loopback addresses
 	// PeerSecretFile is where PeerSecret came from, and may be changed while the broker runs; empty: from elsewhere.
 	PeerSecretFile string
 	// Join makes a new replica of an empty data folder, in a cluster that runs already. A formatted
@@ -62,11 +63,12 @@ type Config struct {
 type Listener struct {
 	Name   string
 	Listen string // host:port
+	TLS    *TLS   // nil: none
 }
 
 // clientPorts are all ports for Kafka clients.
 func (c *Config) clientPorts() []Listener {
-	return append([]Listener{{Listen: c.Listen}}, c.Listeners...)
+	return append([]Listener{{Listen: c.Listen, TLS: c.TLS}}, c.Listeners...)
 }
 
 // Limits bound what clients can make this process hold.
@@ -254,6 +256,7 @@ func (h *Host) Run(ctx context.Context) error {
 	defer h.close()
 	h.disk.start()
 	h.tasks.start()
+	h.clients.wg.Go(func() { watchCertificates(h.clients.quit, h.certificates()) })
 	h.peers.start()
 	h.clients.start()
 	stop := context.AfterFunc(ctx, func() {
@@ -273,6 +276,16 @@ func (h *Host) Run(ctx context.Context) error {
 		h.folder.clean()
 	}
 	return err
+}
+
+// certificates are those of all ports.
+func (h *Host) certificates() (all []*certificates) {
+	for _, p := range h.clients.ports {
+		if p.tls != nil {
+			all = append(all, p.tls)
+		}
+	}
+	return all
 }
 
 // close ends every goroutine and releases what Open took, in the order in which they feed each
