@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // name. Its clients are told the addresses that the brokers advertise for a listener of this name.
 type listener struct {
 	Name, Listen, Advertise string
+	TLS                     tlsSettings
 
 	at    string            // where it was given, and
 	given map[string]string // each of its settings, for errors
@@ -23,7 +25,11 @@ type listener struct {
 
 // fields are the settings of a listener.
 func (l *listener) fields() map[string]*string {
-	return map[string]*string{"name": &l.Name, "listen": &l.Listen, "advertise": &l.Advertise}
+	all := map[string]*string{"name": &l.Name, "listen": &l.Listen, "advertise": &l.Advertise}
+	for _, f := range l.TLS.fields() {
+		all[f.key] = f.to
+	}
+	return all
 }
 
 // listeners takes the [[listeners]] of a file.
@@ -68,6 +74,7 @@ func (f *file) listener(table map[string]any, line int) (l listener, err error) 
 		return l, fmt.Errorf("%s: %s", l.given["name"], wrong)
 	}
 	l.Advertise = cmp.Or(l.Advertise, l.Listen)
+	l.TLS.absolute(filepath.Dir(f.path))
 	return l, nil
 }
 
@@ -92,16 +99,27 @@ func adviseListener(err error) error {
 	return fmt.Errorf("%s", text)
 }
 
+// where names a setting of a listener.
+func (l *listener) where(key string) string { return cmp.Or(l.given[key], l.at+": "+key) }
+
 // addListeners puts the listeners into the host's configuration.
-func (s *settings) addListeners(cfg *host.Config) {
+func (s *settings) addListeners(cfg *host.Config) (err error) {
+	if cfg.TLS, err = s.TLS.host(s.where); err != nil {
+		return err
+	}
 	slices.SortFunc(s.Listeners, func(a, b listener) int { return cmp.Compare(a.Name, b.Name) })
 	self := slices.IndexFunc(cfg.Node.Members, func(m node.Member) bool { return m.ID == cfg.Node.BrokerID })
 	for _, l := range s.Listeners {
 		name, port, _ := splitAddr(l.Advertise) // checked before
-		cfg.Listeners = append(cfg.Listeners, host.Listener{Name: l.Name, Listen: l.Listen})
+		secure, err := l.TLS.host(l.where)
+		if err != nil {
+			return err
+		}
+		cfg.Listeners = append(cfg.Listeners, host.Listener{Name: l.Name, Listen: l.Listen, TLS: secure})
 		cfg.Node.Listeners = append(cfg.Node.Listeners, node.Listener{Name: l.Name})
 		cfg.Node.Members[self].Listeners = append(cfg.Node.Members[self].Listeners, node.Address{Listener: l.Name, Host: name, Port: port})
 	}
+	return nil
 }
 
 // ports lists the addresses for Kafka clients, for people.

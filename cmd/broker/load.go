@@ -121,6 +121,7 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 			*place = filepath.Join(filepath.Dir(path), *place)
 		}
 	}
+	s.TLS.absolute(filepath.Dir(path))
 	return nil
 }
 

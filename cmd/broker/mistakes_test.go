@@ -140,6 +140,17 @@ var mistakes = []mistake{
 	inFile("[[listeners]]\nname = 'x'\nlisten = '0.0.0.0:1'\nadvertise = 'b'", `FILE:4: listeners.advertise: "b" is no host:port: the port is missing`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = '127.0.0.1:9092'", `listen and FILE:3: listeners.listen are both 127.0.0.1:9092; every port needs an address of its own`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\n[[listeners]]\nname = 'x'\nlisten = 'a:2'", `FILE:2: listeners.name and FILE:5: listeners.name are both "x"; give every listener a name of its own`),
+	inFile("tls_key_file = 'x'", `FILE:1: tls_key_file is set, but there is no tls_cert_file, so that this port has no TLS: name its certificate there, or leave this out`),
+	inFile("tls_client_auth = 'required'", `FILE:1: tls_client_auth is set, but there is no tls_cert_file, so that this port has no TLS: name its certificate there, or leave this out`),
+	inFile("tls_cert_file = 'x'", `FILE:1: tls_cert_file is set, but there is no tls_key_file: name the certificate's key there`),
+	inFile("tls_cert_file = '/x'\ntls_key_file = '/y'", `FILE:1: tls_cert_file: open /x: no such file or directory`),
+	inFile("tls_cert_file = '/etc/hosts'\ntls_key_file = '/etc/hosts'", `FILE:1: tls_cert_file: /etc/hosts and /etc/hosts are no certificate and its key, both in PEM: tls: failed to find any PEM data in certificate input`),
+	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_client_auth = 'yes'", `FILE:3: tls_client_auth is "yes"; use none, requested or required`),
+	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_client_auth = 'required'", `FILE:3: tls_client_auth is required, but there is no tls_client_ca_file: name the authorities of clients' certificates there`),
+	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_client_ca_file = '/z'", `FILE:3: tls_client_ca_file is set, but no client is asked for a certificate: set tls_client_auth to requested or required`),
+	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_min_version = '1.1'", `FILE:3: tls_min_version is "1.1"; use 1.2 or 1.3`),
+	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_principal_rules = 'CN'", `FILE:3: tls_principal_rules: "CN" is no rule: write DEFAULT, or RULE:pattern/replacement/ with L or U after it for lower or upper case`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\ntls_cert_file = '/x'", `FILE:4: listeners.tls_cert_file is set, but there is no tls_key_file: name the certificate's key there`),
 	inFile("[[members]]\nid = 1", `FILE:1: [[members]] has no kafka; write id, kafka and peer for each broker (number 1 of [[members]])`),
 	inFile("[[members]]\nkafka = 'a:1'", `FILE:1: [[members]] has no id; write id, kafka and peer for each broker (number 1 of [[members]])`),
 	inFile("[[members]]\nid = '1'\nkafka='a:1'", `FILE:2: members.id = "1": write a whole number, 0 to 65535 (number 1 of [[members]])`),
@@ -191,8 +202,8 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%q %q %q:\ngot  %s\nwant %s", m.file, m.args, m.env, got, m.want)
 		}
 	}
-	if len(mistakes) < 94 {
-		t.Errorf("%d mistakes are tried, there were 94", len(mistakes))
+	if len(mistakes) < 105 {
+		t.Errorf("%d mistakes are tried, there were 105", len(mistakes))
 	}
 }
 

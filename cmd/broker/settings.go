@@ -81,6 +81,7 @@ type settings struct {
 	Pprof             string
 	Members           []member
 	Listeners         []listener
+	TLS               tlsSettings
 
 	level  slog.Level
 	secret string            // of the cluster, from the environment
@@ -122,6 +123,9 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Advertise, "advertise", "", "host:port that clients are told to connect to (this member's kafka address, else listen)")
 	fs.StringVar(&s.PeerListen, "peer-listen", "", "host:port to listen on for other brokers (this member's peer address)")
 	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers, reread when it changes; without it (or CHRONIK_PEER_SECRET) brokers talk only on loopback addresses")
+	for i, f := range s.TLS.fields() {
+		fs.StringVar(f.to, flagOf(f.key), tlsDefaults[f.key], tlsDocs[i])
+	}
 	fs.BoolVar(&s.Join, "join", false, "create a new replica from an empty data folder, in a cluster that already runs")
 	fs.StringVar(&s.Rack, "rack", "", "this broker's rack or zone; consumers with the same client.rack may read from its replicas")
 }
@@ -263,8 +267,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
 	}
-	s.addListeners(&cfg)
-	return cfg, nil
+	return cfg, s.addListeners(&cfg)
 }
 
 // unbounded turns -1 into the largest number.
