@@ -128,6 +128,9 @@ func readHello(r io.Reader) (hello, error) {
 }
 
 func checkMagic(b []byte) error {
+	if b[0] == recordHandshake {
+		return errors.New("the other end speaks TLS, and this broker has none for others: set peer_tls_cert_file, peer_tls_key_file and peer_tls_ca_file, with peer_tls = \"accept\" at first")
+	}
 	if string(b[:4]) != peerMagic {
 		return errors.New("the other end is no chronik broker's peer port")
 	}

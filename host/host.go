@@ -45,11 +45,15 @@ type Config struct {
 	PeerSecret string     // that the brokers of the cluster share; without one they only talk on loopback addresses
 	// PeerSecretFile is where PeerSecret came from, and may be changed while the broker runs; empty: from elsewhere.
 	PeerSecretFile string
+	// PeerTLS is for connections between brokers; nil: none. Its CAFile is for both directions. PeerTLSMode says when it is used.
+	PeerTLS     *TLS
+	PeerTLSMode PeerTLS
 	// Join makes a new replica of an empty data folder, in a cluster that runs already. A formatted
 	// folder ignores it.
 	Join bool
 
-	Metrics string // host:port for /metrics and /healthz; empty: none
+	Metrics    string // host:port for /metrics and /healthz; empty: none
+	MetricsTLS *TLS   // of that port; nil: none
 	// CheckOnRequest lets POST /check on the metrics port compare all that the node has noted with what it stands for. The
 	// loop does nothing else meanwhile.
 	CheckOnRequest bool
@@ -137,6 +141,7 @@ type Host struct {
 
 	http      *http.Server // nil without metrics
 	httpAddr  net.Addr
+	httpTLS   *certificates // nil: none
 	recovered atomic.Bool
 }
 
@@ -175,6 +180,10 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.peers.secrets.file = cfg.PeerSecretFile
+	if h.peers.tls, err = cfg.PeerTLS.open("other brokers", cfg.Log); err != nil {
+		return err
+	}
+	h.peers.tlsMode = cfg.PeerTLSMode
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {
 		return err
 	}
@@ -283,6 +292,11 @@ func (h *Host) certificates() (all []*certificates) {
 	for _, p := range h.clients.ports {
 		if p.tls != nil {
 			all = append(all, p.tls)
+		}
+	}
+	for _, c := range []*certificates{h.peers.tls, h.httpTLS} {
+		if c != nil {
+			all = append(all, c)
 		}
 	}
 	return all

@@ -156,10 +156,11 @@ func (l *link) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, noConnection(err)
 	}
+	giveUpAfter(sock, writeTime)
+	sock = l.peers.secureDialed(sock, l.addr)
 	if !l.peers.track(sock) {
 		return nil, net.ErrClosed
 	}
-	giveUpAfter(sock, writeTime)
 	if err := l.shakeHands(sock); err != nil {
 		l.peers.untrack(sock)
 		return nil, err
@@ -183,6 +184,9 @@ func noConnection(err error) error {
 }
 
 func (l *link) shakeHands(sock net.Conn) error {
+	if err := shakeTLS(sock); err != nil {
+		return err
+	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h := l.peers.self
 	h.to, h.nonce = l.to, newNonce()

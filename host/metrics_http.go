@@ -4,6 +4,7 @@ package host
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,8 @@ import (
 	"chronik/node"
 )
 
-// serveMetrics binds addr and answers there, over plain HTTP and without asking who it is:
+// serveMetrics binds addr and answers there, over HTTP, or HTTPS if it has a certificate. Without authorities of clients it asks
+// nobody who it is:
 //
 //	/metrics  for Prometheus
 //	/healthz  one line: is this broker ready, and what does it lead
@@ -27,6 +29,10 @@ import (
 func (h *Host) serveMetrics(addr string) error {
 	l, err := listen(addr, "metrics", "metrics")
 	if err != nil {
+		return err
+	}
+	if h.httpTLS, err = h.cfg.MetricsTLS.open("metrics", h.cfg.Log); err != nil {
+		l.Close()
 		return err
 	}
 	h.metrics.registry.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
@@ -45,8 +51,14 @@ func (h *Host) serveMetrics(addr string) error {
 		ErrorLog: slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	h.httpAddr = l.Addr()
-	h.cfg.Log.Info("serving metrics", "url", "http://"+l.Addr().String()+"/metrics")
-	go h.http.Serve(Bound(l)) // until close
+	bound, scheme := Bound(l), "http"
+	if h.httpTLS != nil {
+		bound, scheme = tls.NewListener(bound, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return h.httpTLS.config.Load(), nil
+		}}), "https"
+	}
+	h.cfg.Log.Info("serving metrics", "url", scheme+"://"+l.Addr().String()+"/metrics")
+	go h.http.Serve(bound) // until close
 	return nil
 }
 

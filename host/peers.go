@@ -37,7 +37,9 @@ const (
 type peers struct {
 	listener  net.Listener // nil for a broker that stays alone
 	self      hello
-	secrets   secrets // of the cluster
+	secrets   secrets       // of the cluster
+	tls       *certificates // nil: brokers speak without TLS
+	tlsMode   PeerTLS
 	mail      *mailbox
 	budget    *budget // bytes of messages in the mailbox and in the step
 	linkBytes int     // of envelopes that wait for a connected peer
@@ -177,12 +179,17 @@ func (p *peers) receive(sock net.Conn) {
 	if !p.track(sock) {
 		return
 	}
-	defer p.untrack(sock)
 	if !p.greet(1) {
+		p.untrack(sock)
 		p.greeted.tell(slog.LevelWarn, "closed a connection to the peer port: too many have not said who they are", "", from(sock), slog.Int("most", maxHandshakes))
 		return
 	}
-	broker, err := p.welcome(sock)
+	sock, err := p.replaceTracked(sock)
+	defer p.untrack(sock)
+	broker := node.BrokerID(0)
+	if err == nil {
+		broker, err = p.welcome(sock)
+	}
 	p.greet(-1)
 	if err != nil {
 		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
@@ -217,6 +224,9 @@ func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
 
 // welcome answers the other end's hello and returns who it is.
 func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
+	if err := shakeTLS(sock); err != nil {
+		return 0, err
+	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h, err := readHello(sock)
 	if err != nil {
@@ -330,6 +340,18 @@ func (p *peers) track(sock net.Conn) bool {
 	}
 	p.socks[sock] = true
 	return true
+}
+
+// replaceTracked makes TLS of a socket, if it is to have that, and tracks the one in the other's place.
+func (p *peers) replaceTracked(sock net.Conn) (net.Conn, error) {
+	taken, err := p.secureTaken(sock)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.socks, sock)
+	if p.socks[taken] = true; p.closed {
+		taken.Close()
+	}
+	return taken, err
 }
 
 func (p *peers) untrack(sock net.Conn) {

@@ -18,6 +18,8 @@ type secured struct {
 	*tls.Conn
 	records *records
 	more    bool // the last Read may have left something of its record
+
+	turn sync.Mutex // of writeAll
 }
 
 // secure makes a connection of sock, of which make makes the TLS. Whoever begins shakes hands.
@@ -200,6 +202,8 @@ func (s *secured) writeAll(pieces net.Buffers, size int, gate gate) error {
 		_, err := s.Write(pieces[0])
 		return err
 	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
 	s.records.hold(size)
 	for len(pieces) > 0 {
 		var err error
