@@ -74,7 +74,7 @@ func (f *file) listener(table map[string]any, line int) (l listener, err error) 
 		return l, fmt.Errorf("%s: %s", l.given["name"], wrong)
 	}
 	l.Advertise = cmp.Or(l.Advertise, l.Listen)
-	l.TLS.absolute(filepath.Dir(f.path))
+	absolute(filepath.Dir(f.path), l.TLS.fields())
 	return l, nil
 }
 

@@ -121,7 +121,7 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 			*place = filepath.Join(filepath.Dir(path), *place)
 		}
 	}
-	s.TLS.absolute(filepath.Dir(path))
+	absolute(filepath.Dir(path), slices.Concat(s.TLS.fields(), s.peerTLSFiles(), s.metricsTLSFiles()))
 	return nil
 }
 

@@ -150,6 +150,12 @@ var mistakes = []mistake{
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_client_ca_file = '/z'", `FILE:3: tls_client_ca_file is set, but no client is asked for a certificate: set tls_client_auth to requested or required`),
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_min_version = '1.1'", `FILE:3: tls_min_version is "1.1"; use 1.2 or 1.3`),
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_principal_rules = 'CN'", `FILE:3: tls_principal_rules: "CN" is no rule: write DEFAULT, or RULE:pattern/replacement/ with L or U after it for lower or upper case`),
+	inFile("peer_tls = 'accept'", `FILE:1: peer_tls is set, but there is no peer_tls_cert_file, so that brokers have no TLS: name this broker's certificate there, or leave this out`),
+	inFile("peer_tls = 'off'", `FILE:1: peer_tls is "off"; use required, dial or accept`),
+	inFile("peer_tls_cert_file = '/x'", `FILE:1: peer_tls_cert_file is set, but not peer_tls_key_file, without which it is of no use`),
+	inFile("peer_tls_cert_file = '/x'\npeer_tls_key_file = '/y'", `FILE:1: peer_tls_cert_file is set, but not peer_tls_ca_file, without which it is of no use`),
+	inFile("metrics_tls_client_ca_file = '/x'", `FILE:1: metrics_tls_client_ca_file is set, but not metrics_tls_cert_file, without which it is of no use`),
+	inFile("metrics_tls_cert_file = '/x'\nmetrics_tls_key_file = '/y'", `FILE:1: metrics_tls_cert_file: open /x: no such file or directory`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\ntls_cert_file = '/x'", `FILE:4: listeners.tls_cert_file is set, but there is no tls_key_file: name the certificate's key there`),
 	inFile("[[members]]\nid = 1", `FILE:1: [[members]] has no kafka; write id, kafka and peer for each broker (number 1 of [[members]])`),
 	inFile("[[members]]\nkafka = 'a:1'", `FILE:1: [[members]] has no id; write id, kafka and peer for each broker (number 1 of [[members]])`),
@@ -202,8 +208,8 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%q %q %q:\ngot  %s\nwant %s", m.file, m.args, m.env, got, m.want)
 		}
 	}
-	if len(mistakes) < 105 {
-		t.Errorf("%d mistakes are tried, there were 105", len(mistakes))
+	if len(mistakes) < 111 {
+		t.Errorf("%d mistakes are tried, there were 111", len(mistakes))
 	}
 }
 

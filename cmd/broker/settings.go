@@ -82,6 +82,9 @@ type settings struct {
 	Members           []member
 	Listeners         []listener
 	TLS               tlsSettings
+	PeerTLS           plainTLS
+	PeerTLSMode       string
+	MetricsTLS        plainTLS
 
 	level  slog.Level
 	secret string            // of the cluster, from the environment
@@ -111,6 +114,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	s.groupsFlags(fs)
 	s.logFlags(fs)
 	s.processFlags(fs)
+	s.otherTLSFlags(fs)
 	return fs, s
 }
 
@@ -266,6 +270,9 @@ func (s *settings) hostConfig() (host.Config, error) {
 		cfg.Node.Members = append(cfg.Node.Members, node.Member{
 			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
+	}
+	if err := s.addOtherTLS(&cfg); err != nil {
+		return host.Config{}, err
 	}
 	return cfg, s.addListeners(&cfg)
 }
