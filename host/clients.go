@@ -20,6 +20,7 @@ type port struct {
 	name     string // see node.Request.Listener
 	listener net.Listener
 	tls      *certificates // nil: none
+	logins   bool          // clients must log in
 }
 
 // clients are the listeners for Kafka clients and all their connections.
@@ -48,14 +49,14 @@ type clients struct {
 }
 
 // clientLines are the kinds of lines that strangers can cause.
-type clientLines struct{ accept, full, closed, unread, shaken *teller }
+type clientLines struct{ accept, full, closed, unread, shaken, strangers *teller }
 
 func newClientLines(log *slog.Logger) clientLines {
-	return clientLines{&teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}}
+	return clientLines{&teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}, &teller{log: log}}
 }
 
 func (l clientLines) stop() {
-	for _, t := range []*teller{l.accept, l.full, l.closed, l.unread, l.shaken} {
+	for _, t := range []*teller{l.accept, l.full, l.closed, l.unread, l.shaken, l.strangers} {
 		t.stop()
 	}
 }
@@ -85,7 +86,7 @@ func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Log
 			s.stopAccepting()
 			return nil, err
 		}
-		s.ports = append(s.ports, &port{p.Name, l, certs})
+		s.ports = append(s.ports, &port{name: p.Name, listener: l, tls: certs})
 	}
 	return s, nil
 }
@@ -118,6 +119,9 @@ func (s *clients) add(p *port, sock net.Conn) {
 		s.lastID++
 		c.id = s.lastID
 		s.conns[c.id] = c
+		if p.logins {
+			c.expectLogin()
+		}
 		s.wg.Go(c.begin)
 	}
 	s.mu.Unlock()

@@ -24,7 +24,8 @@ type conn struct {
 	sock net.Conn
 	from *client
 
-	host, principal string        // see node.Request
+	host, principal string // see node.Request
+	guard           guard
 	quit            chan struct{} // closed by shut
 	lastMoved       atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
@@ -69,6 +70,7 @@ func (c *conn) read() {
 		<-c.quit // the writer has answers to send first
 	}
 	c.shut()
+	c.guard.trust()
 	c.mu.Lock()
 	open := c.open
 	c.open = nil
@@ -94,7 +96,7 @@ func (c *conn) readRequests() error {
 			return err
 		}
 		n := binary.BigEndian.Uint32(head[:])
-		if n > uint32(c.srv.limits.FrameBytes) {
+		if n > uint32(c.frameLimit()) {
 			return c.refuse(head)
 		}
 		if !c.waitForRoom() {
@@ -189,6 +191,9 @@ func (c *conn) reply(r node.Reply) {
 		c.open = nil
 	}
 	c.closing = r.Close
+	if r.LoggedIn {
+		c.guard.trust()
+	}
 	c.moved(time.Now())
 	if len(r.Frame) == 0 {
 		c.fetches -= btoi(request.fetch)

@@ -144,7 +144,7 @@ func foreign(head [4]byte) (what string, say []byte) {
 func (c *conn) refuse(head [4]byte) error {
 	what, say := foreign(head)
 	if what == "" {
-		return errFrame(binary.BigEndian.Uint32(head[:]), c.srv.limits.FrameBytes)
+		return errFrame(binary.BigEndian.Uint32(head[:]), c.frameLimit())
 	}
 	if say != nil {
 		c.sock.SetWriteDeadline(time.Now().Add(time.Second))

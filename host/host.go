@@ -102,6 +102,8 @@ type Limits struct {
 	// IdleTime is how long a connection may stay open with nothing under way, Kafka's
 	// connections.max.idle.ms. Default 10 minutes.
 	IdleTime time.Duration
+	// LoginTime is how long a client may take to log in, where that is asked for. Default 10 s.
+	LoginTime time.Duration
 	// StopTime bounds a clean stop. Default 10 s.
 	StopTime time.Duration
 }
@@ -116,6 +118,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.Conns, 10000)
 	setDefault(&l.AddressConns, max(1, l.Conns/2))
 	setDefault(&l.IdleTime, 10*time.Minute)
+	setDefault(&l.LoginTime, 10*time.Second)
 	setDefault(&l.StopTime, 10*time.Second)
 }
 
@@ -175,6 +178,7 @@ func (h *Host) open() (err error) {
 	if h.clients, err = listenClients(cfg.clientPorts(), cfg.Limits, h.mail, cfg.Log); err != nil {
 		return err
 	}
+	h.clients.expectLogins(cfg.Node.Listeners)
 	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
 	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Limits.PeerBytes, cfg.Log); err != nil {
 		return err
@@ -227,6 +231,7 @@ func (c *Config) whenEmpty() emptyFolder {
 // adopt fills in what the data folder says.
 func (c *Config) adopt(m Meta) {
 	c.Node.ClusterID, c.Node.Incarnation, c.Node.Seed = m.ClusterID, m.Incarnation, randomSeed()
+	rand.Read(c.Node.LoginSecret[:])
 	c.Node.Members = slices.Clone(c.Node.Members)
 	for i := range c.Node.Members {
 		if self := &c.Node.Members[i]; self.ID == m.BrokerID {
