@@ -182,7 +182,10 @@ var importRules = []rule{
 	},
 	{
 		"cmd/*",
-		[]string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		[]string{
+			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram",
+		},
 		nil,
 		"tools beside the broker are Kafka clients like any other",
 	},

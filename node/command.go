@@ -314,6 +314,7 @@ func (c *commands) register() {
 		c.node.ready = true
 		c.node.event(Event{Kind: EventReady})
 		c.node.producerIDs.reserve()
+		c.node.makeFirstUser()
 	})
 }
 

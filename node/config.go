@@ -51,6 +51,8 @@ type Config struct {
 	// tests: it comes from Seed.
 	LoginSecret [32]byte
 
+	// FirstUser is made when there has never been a user; nil: none is.
+	FirstUser *FirstUser
 	// SessionLifetime is how long a login lasts before the client has to log in again (KIP-368, connections.max.reauth.ms). 0:
 	// as long as the connection.
 	SessionLifetime time.Duration
@@ -229,6 +231,9 @@ func (c *Config) validate() error {
 	self := c.selfMember()
 	if wrong := self.checkListeners(); wrong != "" {
 		return errors.New(wrong)
+	}
+	if c.FirstUser != nil && checkUserName(c.FirstUser.Name) != nil {
+		return fmt.Errorf("the first user: %w", checkUserName(c.FirstUser.Name))
 	}
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)

@@ -41,6 +41,30 @@ type changeUser struct {
 	Set  *sasl.Credential `json:",omitempty"` // nil: delete
 	// Key becomes catalog.loginKey if there is none.
 	Key []byte `json:",omitempty"`
+	// First refuses the change if there is a user already, or was one.
+	First bool `json:",omitempty"`
+}
+
+// FirstUser is the user that a cluster begins with, so that somebody can log in and make others.
+type FirstUser struct {
+	Name       string
+	Credential sasl.Credential
+}
+
+// NewFirstUser makes one. The random bytes are for the salt of its password.
+func NewFirstUser(name, password string, random [sasl.SaltBytes]byte) *FirstUser {
+	salt := sasl.Salt(random)
+	return &FirstUser{name, sasl.FromSalted(sasl.SHA512, sasl.SaltPassword(sasl.SHA512, password, salt, sasl.MinIterations), salt, sasl.MinIterations)}
+}
+
+// makeFirstUser is called when this broker knows the catalog. Of several brokers that do it, one succeeds.
+func (n *Node) makeFirstUser() {
+	u := n.cfg.FirstUser
+	if u == nil || n.catalog.loginKey != nil {
+		return
+	}
+	cmd := &changeUser{Name: u.Name, Hash: u.Credential.Hash, Set: &u.Credential, Key: n.secrets.draw(), First: true}
+	n.commands.submit(command{ChangeUser: cmd}, func(commandResult) {})
 }
 
 func (u *changeUser) check() string {
@@ -71,6 +95,8 @@ func checkUserName(name string) error {
 func (c *catalog) changeUser(cmd *changeUser) error {
 	i, was := c.findCredential(cmd.Name, cmd.Hash)
 	switch {
+	case cmd.First && c.loginKey != nil:
+		return kafka.Errorf(kerr.DuplicateResource, "the cluster has had users before")
 	case was == nil && cmd.Set == nil:
 		return kafka.Errorf(kerr.ResourceNotFound, "Attempt to delete a user credential that does not exist")
 	case was == nil && len(c.users) >= maxCredentials:

@@ -143,3 +143,33 @@ func TestUsersInSnapshot(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A cluster begins with one user if its brokers are told of one; one that was deleted doesn't come back.
+func TestFirstUser(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) {
+		cfg.FirstUser = NewFirstUser("admin", "secret", [sasl.SaltBytes]byte{byte(cfg.BrokerID)})
+	})
+	c.until("there is a user on each broker", func() bool {
+		for _, m := range c.nodes {
+			if len(m.node.catalog.users) != 1 {
+				return false
+			}
+		}
+		return true
+	})
+	for _, m := range c.nodes {
+		if u := m.node.catalog.passwordOf("admin"); !u.Matches("secret") {
+			t.Error("the password is another one")
+		}
+	}
+	c.ask(1, without("admin 2"))
+	c.kill(2)
+	c.start(2)
+	c.until("broker 2 is back", func() bool { return c.nodes[2].node.ready && len(c.nodes[2].node.catalog.users) == 0 })
+	for range 200 {
+		c.round()
+	}
+	if got := described(c.ask(2, describeUsers())); len(got) > 0 {
+		t.Errorf("there are users again: %v", got)
+	}
+}

@@ -17,6 +17,7 @@ import (
 // name. Its clients are told the addresses that the brokers advertise for a listener of this name.
 type listener struct {
 	Name, Listen, Advertise string
+	Sasl                    string
 	TLS                     tlsSettings
 
 	at    string            // where it was given, and
@@ -25,7 +26,7 @@ type listener struct {
 
 // fields are the settings of a listener.
 func (l *listener) fields() map[string]*string {
-	all := map[string]*string{"name": &l.Name, "listen": &l.Listen, "advertise": &l.Advertise}
+	all := map[string]*string{"name": &l.Name, "listen": &l.Listen, "advertise": &l.Advertise, "sasl": &l.Sasl}
 	for _, f := range l.TLS.fields() {
 		all[f.key] = f.to
 	}

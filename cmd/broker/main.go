@@ -250,6 +250,10 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.SetOutput(io.Discard)
 	bootstrap := fs.String("bootstrap", "", "")
 	config := fs.String("config", "", "")
+	var login admin.Login
+	fs.StringVar(&login.User, "user", "", "")
+	fs.StringVar(&login.Mechanism, "mechanism", "", "")
+	passwordFile := fs.String("password-file", "", "")
 	if err := fs.Parse(args); err != nil {
 		return wrongUse{explainFlag(fs, err)}
 	}
@@ -260,7 +264,14 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 			return wrongUse{err}
 		}
 	}
-	err := admin.Run(ctx, addrs, fs.Args(), stdout)
+	login.Password = os.Getenv("CHRONIK_PASSWORD")
+	if *passwordFile != "" {
+		var err error
+		if login.Password, err = admin.ReadPassword(*passwordFile, os.Stdin); err != nil {
+			return wrongUse{err}
+		}
+	}
+	err := admin.Run(ctx, addrs, login, fs.Args(), os.Stdin, stdout)
 	if usage, ok := errors.AsType[admin.UsageError](err); ok {
 		return wrongUse{usage}
 	}

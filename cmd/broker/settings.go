@@ -25,6 +25,11 @@ type settings struct {
 	PeerListen        string
 	PeerSecretFile    string
 	Join              bool
+	Sasl              string
+	SessionMs         int64
+	LoginMs           int64
+	FirstUser         string
+	FirstPasswordFile string
 	Rack              string
 	AutoCreateTopics  bool
 	CheckOnRequest    bool
@@ -111,6 +116,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	s.clusterFlags(fs)
 	s.topicsFlags(fs)
 	s.clientsFlags(fs)
+	s.loginFlags(fs)
 	s.groupsFlags(fs)
 	s.logFlags(fs)
 	s.processFlags(fs)
@@ -166,6 +172,15 @@ func (s *settings) clientsFlags(fs *flag.FlagSet) {
 	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests may wait for a majority or an election, all clients together")
 	number(fs, &s.LongPollBytes, "long-poll-bytes", 32<<20, size(64<<10, 1<<40), "bytes of fetches that wait for records, all together; above it they are answered at once")
 	number(fs, &s.LargeBytes, "large-request-bytes", defaultMemory/8, size(1<<20, 1<<40), "memory for requests with more than 2,000 elements, and for answers of more than 512 KiB to smaller ones; above it such requests wait. Unless set, an eighth of memory")
+}
+
+// loginFlags: who clients are.
+func (s *settings) loginFlags(fs *flag.FlagSet) {
+	fs.StringVar(&s.Sasl, "sasl", "", "SASL mechanisms by one of which clients must log in, with commas between them: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty: nobody has to")
+	number(fs, &s.SessionMs, "session-lifetime-ms", 0, millis(0, 365*day), "milliseconds after which a client that has logged in must do so again (connections.max.reauth.ms); 0: never")
+	number(fs, &s.LoginMs, "login-timeout-ms", 10000, millis(100, hour), "milliseconds that a new connection may take to log in")
+	fs.StringVar(&s.FirstUser, "first-user", "", "a user that is made when the cluster has none yet, so that somebody can log in")
+	fs.StringVar(&s.FirstPasswordFile, "first-user-password-file", "", "a file with the password of first_user in its first line; not needed any more once that has been made")
 }
 
 // groupsFlags: consumer groups.
@@ -239,7 +254,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics, CheckOnRequest: s.CheckOnRequest,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
-			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.Memory / 8,
+			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.Memory / 8, LoginTime: ms(s.LoginMs),
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
@@ -259,7 +274,8 @@ func (s *settings) hostConfig() (host.Config, error) {
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
 			UnderwayBytes: max(s.Memory/2, s.InflightBytes), AnswerBytes: min(s.Memory/4, s.UnreadBytes), CompactionBytes: s.Memory / 8,
 			CatchUpBytesPerSecond: s.CatchUpRate, ScrubBytesPerSecond: s.ScrubRate,
-			Log: wal.Options{SegmentBytes: s.SegmentBytes},
+			SessionLifetime: ms(s.SessionMs),
+			Log:             wal.Options{SegmentBytes: s.SegmentBytes},
 		},
 	}
 	for _, m := range s.Members {
@@ -274,7 +290,10 @@ func (s *settings) hostConfig() (host.Config, error) {
 	if err := s.addOtherTLS(&cfg); err != nil {
 		return host.Config{}, err
 	}
-	return cfg, s.addListeners(&cfg)
+	if err := s.addListeners(&cfg); err != nil {
+		return host.Config{}, err
+	}
+	return cfg, s.addLogins(&cfg)
 }
 
 // unbounded turns -1 into the largest number.

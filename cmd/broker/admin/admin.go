@@ -26,18 +26,30 @@ const Help = `  status                        brokers, partitions without a lead
   rebalance                     spread replicas and leaders evenly over all brokers
   transfer TOPIC PARTITION [BROKER]
                                 let a replica lead: the preferred one, or the one on that broker
+  user add [-password-file FILE] [-iterations N] NAME
+                                make a user, or give one another password: the first line of the file, or of the standard input
+  user delete NAME              it can't log in any more
+  user list                     who can log in
+
+Where clients must log in, write -user NAME before the command, and give the password by -password-file FILE or by the
+variable CHRONIK_PASSWORD. -mechanism is SCRAM-SHA-512 unless given.
 `
 
 // UsageError says that the caller gave the wrong words.
 type UsageError struct{ error }
 
-// Run carries out a command on the cluster that has a broker at one of the bootstrap addresses.
-func Run(ctx context.Context, bootstrap, args []string, out io.Writer) error {
-	run, err := parse(args)
+// Run carries out a command on the cluster that has a broker at one of the bootstrap addresses. A password for somebody else may
+// come from in.
+func Run(ctx context.Context, bootstrap []string, login Login, args []string, in io.Reader, out io.Writer) error {
+	run, err := parse(args, in)
 	if err != nil {
 		return UsageError{err}
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(10*time.Millisecond))
+	options, err := login.options()
+	if err != nil {
+		return UsageError{err}
+	}
+	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
 		return UsageError{fmt.Errorf("bootstrap servers %s: %w", strings.Join(bootstrap, ","), err)}
 	}
@@ -50,9 +62,12 @@ func Run(ctx context.Context, bootstrap, args []string, out io.Writer) error {
 }
 
 // parse turns words into the command that they mean.
-func parse(args []string) (func(context.Context, *admin) error, error) {
+func parse(args []string, in io.Reader) (func(context.Context, *admin) error, error) {
 	if len(args) == 0 {
 		return nil, errors.New("admin needs a command")
+	}
+	if args[0] == "user" {
+		return parseUser(args[1:], in)
 	}
 	words := map[string][2]int{ // how many words may follow, at least and at most
 		"status": {0, 0}, "wait": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3},
