@@ -155,6 +155,25 @@ func TestFinalMessage(t *testing.T) {
 
 var zeros = base64.StdEncoding.EncodeToString(make([]byte, 32))
 
+// TestDoubledNonce is a client as librdkafka 2.0: it has its nonce twice in the final message, and means that.
+func TestDoubledNonce(t *testing.T) {
+	salted := SaltPassword(SHA256, "pencil", []byte("salt"), MinIterations)
+	s := NewScram(SHA256, "xyz", func(string) Credential { return FromSalted(SHA256, salted, []byte("salt"), MinIterations) })
+	first, err := s.Next([]byte("n,,n=user,r=abc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	final := "c=biws,r=abcabcxyz"
+	key := SHA256.hmac(salted, []byte("Client Key"))
+	proof := SHA256.hmac(SHA256.sum(key), []byte("n=user,r=abc,"+string(first)+","+final))
+	for i := range proof {
+		proof[i] ^= key[i]
+	}
+	if _, err := s.Next([]byte(final + ",p=" + base64.StdEncoding.EncodeToString(proof))); err != nil || s.User() != "user" {
+		t.Errorf("logged in as %q: %v", s.User(), err)
+	}
+}
+
 // TestUnknown compares the credential of a user that there isn't with one that there is.
 func TestUnknown(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -180,7 +180,7 @@ func (s *Scram) takeFinal(message []byte) ([]byte, error) {
 		return nil, errors.New("the final message isn't in base 64")
 	case string(header) != s.gs2 && (string(header) != "n,," || s.gs2[0] != 'n'): // franz-go leaves out whom it acts for
 		return nil, errors.New("the final message is for another channel")
-	case !hmac.Equal([]byte(fields[1][2:]), []byte(s.both)):
+	case !strings.HasSuffix(fields[1][2:], s.both): // librdkafka of kcat 1.7 has its own nonce twice, and Kafka allows that
 		return nil, errors.New("the final message has another nonce")
 	}
 	said := []byte(s.bare + "," + s.first + "," + text[:at])
