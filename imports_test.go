@@ -166,6 +166,7 @@ var importRules = []rule{
 		"cmd/bench",
 		[]string{
 			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram",
 			"github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/term",
 		},
 		nil,

@@ -7,12 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 const (
@@ -68,7 +71,47 @@ type config struct {
 	Progressive []int `json:"progressive,omitempty"`
 	ServerPIDs  []int `json:"server_pids,omitempty"`
 
-	jsonFile, csvFile string
+	User string `json:"user,omitempty"` // as which clients log in, by a SASL mechanism
+
+	jsonFile, csvFile       string
+	mechanism, passwordFile string
+	login                   []kgo.Opt
+}
+
+// connect is what all clients need to reach the brokers.
+func (c *config) connect() []kgo.Opt {
+	return append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...)}, c.login...)
+}
+
+// readLogin finds out how clients log in.
+func (c *config) readLogin() error {
+	if c.User == "" {
+		return nil
+	}
+	password := os.Getenv("BENCH_PASSWORD")
+	if c.passwordFile != "" {
+		text, err := os.ReadFile(c.passwordFile)
+		if err != nil {
+			return fmt.Errorf("--password-file: %w", err)
+		}
+		line, _, _ := strings.Cut(string(text), "\n")
+		password = strings.TrimSuffix(line, "\r")
+	}
+	if password == "" {
+		return errors.New("--user needs a password: use --password-file FILE or the variable BENCH_PASSWORD")
+	}
+	auth := scram.Auth{User: c.User, Pass: password}
+	switch c.mechanism {
+	case "", "SCRAM-SHA-512":
+		c.login = []kgo.Opt{kgo.SASL(auth.AsSha512Mechanism())}
+	case "SCRAM-SHA-256":
+		c.login = []kgo.Opt{kgo.SASL(auth.AsSha256Mechanism())}
+	case "PLAIN":
+		c.login = []kgo.Opt{kgo.SASL(plain.Auth{User: c.User, Pass: password}.AsMechanism())}
+	default:
+		return fmt.Errorf("--mechanism %s: use SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN", c.mechanism)
+	}
+	return nil
 }
 
 var acksOptions = map[string]kgo.Acks{
@@ -106,6 +149,9 @@ func newFlags(cfg *config) *flag.FlagSet {
 	fs.BoolVar(&cfg.Validate, "validate", false, "read everything back: only what is there exactly once counts")
 	fs.StringVar(&cfg.TransactionalID, "transactional-id", "", "each caller writes transactions, as the producer with this `ID` and its number; a latency is that of a transaction")
 	fs.IntVar(&cfg.TransactionRecords, "transaction-records", 10, "records of a transaction")
+	fs.StringVar(&cfg.User, "user", "", "log in as this `NAME`")
+	fs.StringVar(&cfg.passwordFile, "password-file", "", "a `FILE` with its password in the first line; without it the variable BENCH_PASSWORD")
+	fs.StringVar(&cfg.mechanism, "mechanism", "", "SCRAM-SHA-512 (the default), SCRAM-SHA-256 or PLAIN")
 	fs.StringVar(&cfg.jsonFile, "json-output", "", "write everything measured to this `FILE`")
 	fs.StringVar(&cfg.csvFile, "csv-output", "", "write a line per step to this `FILE`")
 	fs.Func("server-pids", "`PID,...` of the brokers on this machine: their CPU per message and memory", func(s string) (err error) {
@@ -158,7 +204,10 @@ func parseFlags(args []string) (config, error) {
 	if err := checkMode(cfg.Mode, set); err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.check(set)
+	if err := cfg.check(set); err != nil {
+		return cfg, err
+	}
+	return cfg, cfg.readLogin()
 }
 
 func checkMode(mode string, set map[string]bool) error {

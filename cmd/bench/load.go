@@ -171,17 +171,17 @@ func newProducers(cfg config, acks *recorder) (*producers, error) {
 
 func producerOptions(cfg config, callers int) []kgo.Opt {
 	acks := acksOptions[cfg.Acks]
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(cfg.Brokers...),
+	opts := append(
+		cfg.connect(),
 		kgo.ClientID("bench"),
 		kgo.DefaultProduceTopic(cfg.Topic),
 		kgo.RequiredAcks(acks),
 		kgo.ProducerBatchCompression(codecs[cfg.Compression]),
-		kgo.ProducerLinger(time.Duration(cfg.LingerMs) * time.Millisecond),
-		kgo.MaxBufferedRecords(2*callers*cfg.Async + 1000), // how many are under way is the callers' affair
+		kgo.ProducerLinger(time.Duration(cfg.LingerMs)*time.Millisecond),
+		kgo.MaxBufferedRecords(2*callers*cfg.Async+1000), // how many are under way is the callers' affair
 		kgo.RecordDeliveryTimeout(cfg.Timeout),
-		kgo.MetadataMinAge(100 * time.Millisecond), // 5 s by default, for which a moved leader would stay unknown
-	}
+		kgo.MetadataMinAge(100*time.Millisecond), // 5 s by default, for which a moved leader would stay unknown
+	)
 	if acks != kgo.AllISRAcks() {
 		// As many as an idempotent producer may have, and Kafka's default.
 		opts = append(opts, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(5))
@@ -263,7 +263,7 @@ func newQuestions(cfg config, t *topic, answers *recorder) (*questions, error) {
 		n = cfg.Concurrency
 	}
 	for range n {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.ClientID("bench"))
+		cl, err := kgo.NewClient(append(cfg.connect(), kgo.ClientID("bench"))...)
 		if err != nil {
 			return nil, fmt.Errorf("can't make a client: %w", err)
 		}

@@ -22,8 +22,7 @@ func newConsumer(cfg config, t *topic, from map[int32]int64, opts ...kgo.Opt) (*
 		// Markers have offsets, too, up to which the reader has to come.
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	}
-	return kgo.NewClient(append(opts,
-		kgo.SeedBrokers(cfg.Brokers...),
+	return kgo.NewClient(append(append(cfg.connect(), opts...),
 		kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.name: offsets}),

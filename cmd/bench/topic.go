@@ -27,7 +27,7 @@ type topic struct {
 func prepareTopic(ctx context.Context, cfg config) (*topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	admin, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.MetadataMinAge(100*time.Millisecond))
+	admin, err := kgo.NewClient(append(cfg.connect(), kgo.MetadataMinAge(100*time.Millisecond))...)
 	if err != nil {
 		return nil, err
 	}
