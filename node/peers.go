@@ -35,6 +35,7 @@ type peer struct {
 	doubting   bool  // quiet groups with a replica on it are being woken, and
 	doubtAgain bool  // must be once more
 	start      start // its newest process, and how far that got
+	outside    bool  // start was met from outside: by a broker that joins, or before it was known to be in the cluster
 	// toldDurable is how far it was told that this broker's log is durable: any of them may be asked to judge a copy.
 	toldDurable wal.LSN
 	refused     Time // when it last was told that it is outdated; 0: never

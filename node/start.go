@@ -94,14 +94,17 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 	}
 	if n.founding.open || n.joining() || n.stranger(from) {
 		p.meet(s)
+		p.outside = !n.founding.open
 		n.speaks(p, s)
 		return true
 	}
 	known := n.catalog.broker(from).registered()
 	unregistered := known.incarnation > 0 && s.incarnation == known.incarnation && p.start.incarnation > known.incarnation
-	if known.after(p.start) || unregistered { // what isn't registered has no say against what is
+	outside := p.outside && !p.start.sameProcess(known)  // met before it was known who is in the cluster
+	if known.after(p.start) || unregistered || outside { // what isn't registered has no say against what is
 		p.start = known
 	}
+	p.outside = false
 	switch {
 	case s.sameProcess(p.start):
 		n.hearKnown(p, s.durable)
