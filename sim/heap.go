@@ -57,6 +57,7 @@ type event struct {
 	idle        bool     // evMessage: nothing but a clock caused it
 	hash        uint64
 	op          uint64     // evOp: id, of one in broker.ops
+	slowness    int64      // evOp: the broker's when at was drawn
 	task        *node.Task // evTask
 }
 
@@ -113,6 +114,19 @@ func (h *eventHeap) drop(kinds ...eventKind) {
 		}
 	}
 	for _, e := range keep { // in their order
+		h.push(e)
+	}
+}
+
+// change lets events be at other times.
+func (h *eventHeap) change(at func(e *event) node.Time) {
+	var all []event
+	for len(h.keys) > 0 {
+		e := h.pop()
+		e.at = at(&e)
+		all = append(all, e)
+	}
+	for _, e := range all { // in their order
 		h.push(e)
 	}
 }

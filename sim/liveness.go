@@ -95,7 +95,10 @@ func (w *world) heal() {
 	}
 	w.net.heal()
 	for _, b := range w.brokers {
-		b.refusing, b.slowness = 0, 0
+		b.refusing = 0
+		if b.slowness > 0 {
+			w.easeDisk(b, 0)
+		}
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
 		b.full, b.disk.full, b.disk.phantom = 0, false, 0

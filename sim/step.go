@@ -180,7 +180,7 @@ func (w *world) startOp(b *broker, op wal.Op) {
 		mean *= 10
 	}
 	end := w.now + span(d, mean*plan.Duration(1+b.slowness)) + 1
-	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op.ID, hash: h})
+	w.schedule(event{at: end, kind: evOp, broker: b, incarnation: b.incarnation, op: op.ID, hash: h, slowness: b.slowness})
 	if op.Kind == wal.OpWrite {
 		w.checkWrite(b, op)
 		w.observe(w.anchor(plan.WorldWriteIssued), b)
