@@ -23,7 +23,7 @@ import (
 )
 
 // startBroker runs a real broker alone until the test ends. It returns its address and process id.
-func startBroker(t *testing.T) (string, int) {
+func startBroker(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and starts a broker")
@@ -39,7 +39,7 @@ func startBroker(t *testing.T) (string, int) {
 	}
 	addr := l.Addr().String()
 	l.Close() // the port is free for the broker now
-	cmd := exec.Command(program, "-listen", addr, "-metrics", "", "-dir", filepath.Join(dir, "data"))
+	cmd := exec.Command(program, append(args, "-listen", addr, "-metrics", "", "-dir", filepath.Join(dir, "data"))...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

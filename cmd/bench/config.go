@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -76,11 +77,18 @@ type config struct {
 	jsonFile, csvFile       string
 	mechanism, passwordFile string
 	login                   []kgo.Opt
+
+	tls       tlsFlags
+	tlsConfig *tls.Config // nil: brokers without TLS
 }
 
 // connect is what all clients need to reach the brokers.
 func (c *config) connect() []kgo.Opt {
-	return append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...)}, c.login...)
+	opts := append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...)}, c.login...)
+	if c.tlsConfig != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.tlsConfig))
+	}
+	return opts
 }
 
 // readLogin finds out how clients log in.
@@ -154,6 +162,9 @@ func newFlags(cfg *config) *flag.FlagSet {
 	fs.StringVar(&cfg.mechanism, "mechanism", "", "SCRAM-SHA-512 (the default), SCRAM-SHA-256 or PLAIN")
 	fs.StringVar(&cfg.jsonFile, "json-output", "", "write everything measured to this `FILE`")
 	fs.StringVar(&cfg.csvFile, "csv-output", "", "write a line per step to this `FILE`")
+	fs.StringVar(&cfg.tls.CA, "tls-ca", "", "speak TLS; a `FILE` (PEM) with the authorities of the brokers' certificates, or the word system")
+	fs.StringVar(&cfg.tls.Cert, "tls-cert", "", "a `FILE` with this client's certificate")
+	fs.StringVar(&cfg.tls.Key, "tls-key", "", "a `FILE` with its key")
 	fs.Func("server-pids", "`PID,...` of the brokers on this machine: their CPU per message and memory", func(s string) (err error) {
 		cfg.ServerPIDs, err = numbers(s)
 		return err
@@ -207,7 +218,12 @@ func parseFlags(args []string) (config, error) {
 	if err := cfg.check(set); err != nil {
 		return cfg, err
 	}
-	return cfg, cfg.readLogin()
+	if err := cfg.readLogin(); err != nil {
+		return cfg, err
+	}
+	var err error
+	cfg.tlsConfig, err = cfg.tls.config()
+	return cfg, err
 }
 
 func checkMode(mode string, set map[string]bool) error {

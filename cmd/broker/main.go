@@ -43,7 +43,9 @@ const (
   broker local -brokers N -dir DIR -port PORT
                                   a cluster of N broker processes on this machine, to try it out
   broker admin -bootstrap HOST:PORT,... COMMAND
-                                  look after a running cluster, see below; or -config FILE of one of its brokers
+                                  look after a running cluster, see below; or -config FILE of one of its brokers;
+                                  with -tls-ca FILE (PEM, or the word system) for TLS, -tls-cert and -tls-key for
+                                  a certificate of one's own
   broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
   broker check -config FILE       look whether a configuration is right, without starting anything
   broker version
@@ -254,8 +256,16 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&login.User, "user", "", "")
 	fs.StringVar(&login.Mechanism, "mechanism", "", "")
 	passwordFile := fs.String("password-file", "", "")
+	var files adminTLS
+	fs.StringVar(&files.ca, "tls-ca", "", "")
+	fs.StringVar(&files.cert, "tls-cert", "", "")
+	fs.StringVar(&files.key, "tls-key", "", "")
 	if err := fs.Parse(args); err != nil {
 		return wrongUse{explainFlag(fs, err)}
+	}
+	secure, err := files.config()
+	if err != nil {
+		return wrongUse{err}
 	}
 	addrs := strings.Split(*bootstrap, ",")
 	if *bootstrap == "" {
@@ -266,12 +276,11 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	login.Password = os.Getenv("CHRONIK_PASSWORD")
 	if *passwordFile != "" {
-		var err error
 		if login.Password, err = admin.ReadPassword(*passwordFile, os.Stdin); err != nil {
 			return wrongUse{err}
 		}
 	}
-	err := admin.Run(ctx, addrs, login, fs.Args(), os.Stdin, stdout)
+	err = admin.Run(ctx, addrs, secure, login, fs.Args(), os.Stdin, stdout)
 	if usage, ok := errors.AsType[admin.UsageError](err); ok {
 		return wrongUse{usage}
 	}

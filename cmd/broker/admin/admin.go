@@ -6,6 +6,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,8 @@ variable CHRONIK_PASSWORD. -mechanism is SCRAM-SHA-512 unless given.
 type UsageError struct{ error }
 
 // Run carries out a command on the cluster that has a broker at one of the bootstrap addresses. A password for somebody else may
-// come from in.
-func Run(ctx context.Context, bootstrap []string, login Login, args []string, in io.Reader, out io.Writer) error {
+// come from in. secure is for TLS; nil: without.
+func Run(ctx context.Context, bootstrap []string, secure *tls.Config, login Login, args []string, in io.Reader, out io.Writer) error {
 	run, err := parse(args, in)
 	if err != nil {
 		return UsageError{err}
@@ -48,6 +49,9 @@ func Run(ctx context.Context, bootstrap []string, login Login, args []string, in
 	options, err := login.options()
 	if err != nil {
 		return UsageError{err}
+	}
+	if secure != nil {
+		options = append(options, kgo.DialTLSConfig(secure))
 	}
 	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
