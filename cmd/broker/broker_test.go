@@ -35,6 +35,7 @@ cluster_id = "c"
 broker_id = 2
 dir = "there"
 listen = "0.0.0.0:9093"
+allow_strangers = true
 raft_log_retention = 77
 
 [[members]]

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -130,4 +131,37 @@ func (s *settings) ports() string {
 		all += ", " + l.Listen + " (" + l.Name + ")"
 	}
 	return all
+}
+
+// checkStrangers refuses to serve clients who don't prove who they are where other machines may reach the broker, unless that is
+// what the operator wants.
+func (s *settings) checkStrangers(cfg *host.Config) error {
+	if s.AllowStrangers {
+		return nil
+	}
+	type place struct {
+		where, name, addr string
+		tls               *host.TLS
+	}
+	all := []place{{s.where("listen"), "", s.Listen, cfg.TLS}}
+	for i, l := range s.Listeners {
+		all = append(all, place{l.where("listen"), l.Name, l.Listen, cfg.Listeners[i].TLS})
+	}
+	for _, l := range all {
+		asks := l.tls != nil && l.tls.Clients == host.ClientCertsRequired || slices.ContainsFunc(cfg.Node.Listeners, func(o node.Listener) bool {
+			return o.Name == l.name && len(o.Mechanisms) > 0
+		})
+		if !asks && !onLoopback(l.addr) {
+			return fmt.Errorf("%s is %s, which other machines may reach, and clients don't have to prove there who they are: whoever connects may do everything. "+
+				"Set sasl = \"SCRAM-SHA-512\", or tls_client_auth = \"required\" with its files (docs/SECURITY.md), or a loopback address; or set allow_strangers = true, if only those can connect whom you trust", l.where, l.addr)
+		}
+	}
+	return nil
+}
+
+// onLoopback reports whether only this machine reaches an address.
+func onLoopback(addr string) bool {
+	name, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(name)
+	return err == nil && (name == "localhost" || ip != nil && ip.IsLoopback())
 }

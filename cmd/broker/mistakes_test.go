@@ -150,6 +150,10 @@ var mistakes = []mistake{
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_client_ca_file = '/z'", `FILE:3: tls_client_ca_file is set, but no client is asked for a certificate: set tls_client_auth to requested or required`),
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_min_version = '1.1'", `FILE:3: tls_min_version is "1.1"; use 1.2 or 1.3`),
 	inFile("tls_cert_file = 'x'\ntls_key_file = 'y'\ntls_principal_rules = 'CN'", `FILE:3: tls_principal_rules: "CN" is no rule: write DEFAULT, or RULE:pattern/replacement/ with L or U after it for lower or upper case`),
+	inFile("listen = 'a:1'", `FILE:1: listen is a:1, which other machines may reach, and clients don't have to prove there who they are: whoever connects may do everything. Set sasl = "SCRAM-SHA-512", or tls_client_auth = "required" with its files (docs/SECURITY.md), or a loopback address; or set allow_strangers = true, if only those can connect whom you trust`),
+	inFile("listen = '0.0.0.0:9092'\nadvertise = '127.0.0.1:9092'", `FILE:1: listen is 0.0.0.0:9092, which other machines may reach, ...`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = '10.0.0.5:1'", `FILE:3: listeners.listen is 10.0.0.5:1, which other machines may reach, ...`),
+	inFile("allow_strangers = 'yes'", `FILE:1: allow_strangers: "yes" is a text; write true or false without quotes`),
 	inFile("peer_tls = 'accept'", `FILE:1: peer_tls is set, but there is no peer_tls_cert_file, so that brokers have no TLS: name this broker's certificate there, or leave this out`),
 	inFile("peer_tls = 'off'", `FILE:1: peer_tls is "off"; use required, dial or accept`),
 	inFile("peer_tls_cert_file = '/x'", `FILE:1: peer_tls_cert_file is set, but not peer_tls_key_file, without which it is of no use`),
@@ -208,8 +212,8 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%q %q %q:\ngot  %s\nwant %s", m.file, m.args, m.env, got, m.want)
 		}
 	}
-	if len(mistakes) < 111 {
-		t.Errorf("%d mistakes are tried, there were 111", len(mistakes))
+	if len(mistakes) < 115 {
+		t.Errorf("%d mistakes are tried, there were 115", len(mistakes))
 	}
 }
 
@@ -236,7 +240,7 @@ func TestNoMistakes(t *testing.T) {
 		"[[listeners]]\nname = 'out'\nlisten = '0.0.0.0:9093'\nadvertise = 'a:9093'\n[[listeners]]\nname = 'in'\nlisten = '127.0.0.1:9094'",
 	} {
 		path := writeFile(t, "broker.toml", text)
-		s, err := loadSettings([]string{"-config", path}, []string{"CHRONIK_HOT_BYTES= 128MiB "}, io.Discard)
+		s, err := loadSettings([]string{"-config", path}, []string{"CHRONIK_HOT_BYTES= 128MiB ", "CHRONIK_ALLOW_STRANGERS=true"}, io.Discard)
 		if err == nil {
 			_, err = s.hostConfig()
 		}
@@ -280,7 +284,7 @@ func TestMistakesOutsideTheFile(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		code := run(ctx, append([]string{"start", "-metrics", ""}, m.args...), &out, &errs)
+		code := run(ctx, append([]string{"start", "-metrics", "", "-allow-strangers"}, m.args...), &out, &errs)
 		cancel()
 		if code == exitClean || !strings.Contains(errs.String(), m.want) {
 			t.Errorf("%q: exit code %d, want %q in:\n%s", m.args, code, m.want, errs.String())

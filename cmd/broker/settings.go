@@ -22,6 +22,7 @@ type settings struct {
 	Dir               string
 	Listen            string
 	Advertise         string
+	AllowStrangers    bool
 	PeerListen        string
 	PeerSecretFile    string
 	Join              bool
@@ -131,6 +132,7 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 	fs.StringVar(&s.Dir, "dir", "data", "the data folder; in a file, relative to the file's folder")
 	fs.StringVar(&s.Listen, "listen", "127.0.0.1:9092", "host:port to listen on for Kafka clients")
 	fs.StringVar(&s.Advertise, "advertise", "", "host:port that clients are told to connect to (this member's kafka address, else listen)")
+	fs.BoolVar(&s.AllowStrangers, "allow-strangers", false, "serve Kafka clients that don't prove who they are on addresses that other machines may reach; whoever reaches such an address may do everything")
 	fs.StringVar(&s.PeerListen, "peer-listen", "", "host:port to listen on for other brokers (this member's peer address)")
 	fs.StringVar(&s.PeerSecretFile, "peer-secret-file", "", "a file with the cluster's secret, the same on all brokers, reread when it changes; without it (or CHRONIK_PEER_SECRET) brokers talk only on loopback addresses")
 	for i, f := range s.TLS.fields() {
@@ -293,7 +295,10 @@ func (s *settings) hostConfig() (host.Config, error) {
 	if err := s.addListeners(&cfg); err != nil {
 		return host.Config{}, err
 	}
-	return cfg, s.addLogins(&cfg)
+	if err := s.addLogins(&cfg); err != nil {
+		return host.Config{}, err
+	}
+	return cfg, s.checkStrangers(&cfg)
 }
 
 // unbounded turns -1 into the largest number.
