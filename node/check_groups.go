@@ -220,13 +220,16 @@ func (g *group) checkReplicas() error {
 	return nil
 }
 
-// checkSaved compares what is known of the newest checkpoint with the log, and looks for one that nobody writes.
+// checkSaved compares what is known of the newest checkpoint with the log, and looks for one that nobody writes. The log has to
+// begin after its oldest one: that is what a follower gets that needs what came before.
 func (g *group) checkSaved() error {
-	index, size := uint64(0), 0
+	index, size, oldest := uint64(0), 0, uint64(0)
 	if kept := g.node.log.Checkpoints(g.id); len(kept) > 0 {
-		index, size = kept[len(kept)-1].Index, kept[len(kept)-1].Size
+		index, size, oldest = kept[len(kept)-1].Index, kept[len(kept)-1].Size, kept[0].Index
 	}
+	st, _ := g.node.log.State(g.id)
 	return cmp.Or(
+		broken(st.First <= 1 || oldest == 0 || oldest+1 == st.First, "the log begins after its oldest checkpoint"),
 		differ("entry of the newest checkpoint", int64(g.checkpointed), int64(index)),
 		differ("bytes of the newest checkpoint", g.stateBytes, int64(size)),
 		broken(g.saving == nil || g.saving.next == nil || slices.Contains(g.node.saves, g), "a checkpoint that is being written is in the list of those"),

@@ -182,7 +182,8 @@ func (g *group) withinRetention(bytes int64) int64 {
 
 // release moves the start of the group's log to the newest checkpoint up to which nobody needs an entry. The machine
 // needs its records; followers that lag slightly need the newest entries (newest); a follower that fetches a
-// checkpoint needs the entries after it next.
+// checkpoint needs the entries after it next. A checkpoint that is about to be replaced doesn't count: the log has to
+// begin after its oldest one.
 func (g *group) release() {
 	limit := g.machine.retain()
 	if !g.scarce() {
@@ -194,7 +195,7 @@ func (g *group) release() {
 	st, _ := g.node.log.State(g.id)
 	first := st.First
 	for _, c := range g.node.log.Checkpoints(g.id) {
-		if c.Index < limit {
+		if c.Index < limit && (g.saving == nil || c.Index != g.saving.replaces) {
 			first = max(first, c.Index+1)
 		}
 	}
