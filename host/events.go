@@ -22,7 +22,7 @@ type events struct {
 }
 
 // tellKinds are the events that say what is wrong with something that came from elsewhere.
-var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused, node.EventSecondProcess, node.EventLoginFailed}
+var tellKinds = []node.EventKind{node.EventRequestRefused, node.EventEnvelopeRefused, node.EventCommandRefused, node.EventCreationRefused, node.EventSecondProcess, node.EventLoginFailed, node.EventAccessDenied}
 
 func newEvents(log *slog.Logger, ready func()) events {
 	e := events{log: log, ready: ready, tells: make(map[node.EventKind]*teller)}
@@ -61,6 +61,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventEntryRefused:      {slog.LevelError, "an entry of the log means nothing to this version and has no effect", "entry"},
 	node.EventCommandRefused:    {slog.LevelWarn, "refused a command to the catalog, which is of another release or no command at all", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
+	node.EventAccessDenied:      {slog.LevelInfo, "a client lacks a right", ""},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
 	node.EventLoginFailed:       {slog.LevelWarn, "a login failed", ""},
 	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and re-created from the others if there are any", "entry"},

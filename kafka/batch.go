@@ -77,6 +77,12 @@ func (b Batch) Codec() Codec { return Codec(b.Attributes & CodecMask) }
 // IsControl reports whether the batch holds a transaction marker, which only brokers write.
 func (b Batch) IsControl() bool { return b.Attributes&ControlFlag != 0 }
 
+// IsTransactional reports whether the first batch in some bytes is part of a transaction, if they are batches at all.
+func IsTransactional(raw []byte) bool {
+	const magicAt, attributesAt = 16, 21
+	return len(raw) > attributesAt+1 && raw[magicAt] == 2 && raw[attributesAt+1]&TransactionalFlag != 0
+}
+
 // IsTransactional reports whether the batch is part of a transaction.
 func (b Batch) IsTransactional() bool { return b.Attributes&TransactionalFlag != 0 }
 

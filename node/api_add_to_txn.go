@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"chronik/node/acl"
 	"chronik/node/txn"
 )
 
@@ -20,17 +21,21 @@ func (n *Node) handleAddPartitionsToTxn(r *request, m kmsg.Request) {
 	resp.Topics = make([]kmsg.AddPartitionsToTxnResponseTopic, 0, len(req.Topics))
 	c := &txn.Command{Kind: txn.Add, Name: req.TransactionalID, Producer: txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}}
 	refused, named := false, make(map[GroupID]bool)
+	var denied error // of the topic under way
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		out := kmsg.NewAddPartitionsToTxnResponseTopic()
 		out.Topic = req.Topics[i].Topic
 		out.Partitions = make([]kmsg.AddPartitionsToTxnResponseTopicPartition, 0, len(req.Topics[i].Partitions))
 		resp.Topics = append(resp.Topics, out)
+		denied = r.topicRight(acl.Write, out.Topic)
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		out := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
 		out.Partition = req.Topics[i].Partitions[j]
 		meta := n.catalog.partition(req.Topics[i].Topic, out.Partition)
 		switch {
+		case denied != nil:
+			out.ErrorCode = code(denied)
 		case meta == nil:
 			out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		case meta.Topic.Internal:

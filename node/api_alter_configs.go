@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // AlterConfigs (versions 0 to 2) and IncrementalAlterConfigs (0 to 1, KIP-339): of topics, consumer groups and all brokers on
@@ -204,7 +206,8 @@ func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, named int,
 	case twice:
 		a.finish(kafka.Errorf(kerr.InvalidRequest, "resource %.60q is named twice in the request", name))
 	default:
-		if err := a.node.checkConfigurable(kind, name); err != nil {
+		err := a.wait.request.configRight(acl.AlterConfigs, kind, name)
+		if err = cmp.Or(err, a.node.checkConfigurable(kind, name)); err != nil {
 			a.finish(err)
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 	"chronik/node/consumers"
 )
 
@@ -28,7 +29,11 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 		named[id] = true
 		out := kmsg.NewConsumerGroupDescribeResponseGroup()
 		out.Group = id
-		g, err := n.groupOf(id, kafka.Errorf(kerr.GroupIDNotFound, "group %.60q does not exist", id))
+		var g *consumerGroup
+		err := error(errGroupRight)
+		if r.may(acl.Describe, acl.Group, id) {
+			g, err = n.groupOf(id, kafka.Errorf(kerr.GroupIDNotFound, "group %.60q does not exist", id))
+		}
 		if err == nil && !g.isModern() {
 			err = kafka.Errorf(kerr.GroupIDNotFound, "group %.60q is not of the new protocol", id)
 		}
@@ -39,13 +44,20 @@ func (n *Node) handleConsumerGroupDescribe(r *request, m kmsg.Request) {
 			members = slices.Clone(s.members)
 			n.out.Work.Parts += len(members) / 16
 			out.State, out.Epoch, out.AssignmentEpoch, out.AssignorName = s.state(), s.Epoch, s.TargetEpoch, s.Assignor
+			if n.cfg.Authorize && req.IncludeAuthorizedOperations {
+				out.AuthorizedOperations = r.operations(acl.Group, id)
+			}
 			out.Members = make([]kmsg.ConsumerGroupDescribeResponseGroupMember, 0, len(members))
 		}
 		resp.Groups = append(resp.Groups, out)
 		return len(members)
 	}, func(_, member int) {
 		g := &resp.Groups[len(resp.Groups)-1]
-		g.Members = append(g.Members, n.describeMember(members[member]))
+		if m := n.describeMember(members[member]); g.ErrorCode == 0 && r.mayDescribe(&m) {
+			g.Members = append(g.Members, m)
+			return
+		}
+		*g = kmsg.ConsumerGroupDescribeResponseGroup{Group: g.Group, ErrorCode: kerr.TopicAuthorizationFailed.Code, ErrorMessage: &hiddenTopics, AuthorizedOperations: noOperations}
 	}, func() { r.reply(resp) })
 }
 
@@ -60,4 +72,22 @@ func (n *Node) describeAssignment(a consumers.Assignment) kmsg.Assignment {
 		}
 	}
 	return out
+}
+
+// hiddenTopics says why a group isn't described whose members have partitions of topics that the client may not describe.
+var hiddenTopics = "The group has described topic(s) that the client is not authorized to describe."
+
+// noOperations says that they weren't asked for.
+const noOperations = -1 << 31
+
+// mayDescribe reports whether a client may describe all topics of which a member has partitions, or is to have.
+func (r *request) mayDescribe(m *kmsg.ConsumerGroupDescribeResponseGroupMember) bool {
+	for _, a := range []*kmsg.Assignment{&m.Assignment, &m.TargetAssignment} {
+		for i := range a.TopicPartitions {
+			if !r.may(acl.Describe, acl.Topic, a.TopicPartitions[i].Topic) {
+				return false
+			}
+		}
+	}
+	return true
 }

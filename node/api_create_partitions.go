@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // CreatePartitions, versions 0 to 3 (KIP-195), on any broker: more partitions for a topic. Those that
@@ -31,6 +32,10 @@ func (n *Node) createPartitions(r *request, req *kmsg.CreatePartitionsRequest, t
 		g := &growth{node: n, wait: w, in: in, out: out, validate: req.ValidateOnly}
 		if twice[in.Topic] {
 			g.finish(kafka.Errorf(kerr.InvalidRequest, "topic %.60q is named twice in the request", in.Topic))
+			return
+		}
+		if err := r.topicRight(acl.Alter, in.Topic); err != nil {
+			g.finish(err)
 			return
 		}
 		g.try()

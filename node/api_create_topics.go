@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // CreateTopics, versions 0 to 7, on any broker.
@@ -71,11 +72,11 @@ func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map
 		out.Topic = in.Topic
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		n.out.Work.Names += 5 // its configuration is laid out in the answer
-		cmd, err := n.plannedTopic(req, in, twice[in.Topic])
+		cmd, err := n.plannedTopic(r, req, in, twice[in.Topic])
 		if len(n.candidates().able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
-		answer := func(err error) { n.plannedAnswer(out, cmd, err, i < mostDescribed) }
+		answer := func(err error) { n.plannedAnswer(r, out, cmd, err, i < mostDescribed) }
 		if err != nil || req.ValidateOnly {
 			answer(err)
 			w.done()
@@ -97,9 +98,12 @@ func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map
 }
 
 // plannedTopic checks what a client wants and decides the placement.
-func (n *Node) plannedTopic(req *kmsg.CreateTopicsRequest, in *kmsg.CreateTopicsRequestTopic, twice bool) (*createTopic, error) {
+func (n *Node) plannedTopic(r *request, req *kmsg.CreateTopicsRequest, in *kmsg.CreateTopicsRequestTopic, twice bool) (*createTopic, error) {
 	if twice {
 		return nil, kafka.Errorf(kerr.InvalidRequest, "topic %q is named twice in the request", in.Topic)
+	}
+	if !r.mayCreate(in.Topic) {
+		return nil, errTopicRight
 	}
 	if err := checkTopicName(in.Topic); err != nil {
 		return nil, err
@@ -170,10 +174,14 @@ func (n *Node) chosenPlacement(in *kmsg.CreateTopicsRequestTopic) ([][]BrokerID,
 const mostDescribed = 1000
 
 // plannedAnswer says what became of a topic that was wanted, but for its id.
-func (n *Node) plannedAnswer(out *kmsg.CreateTopicsResponseTopic, cmd *createTopic, err error, described bool) {
+func (n *Node) plannedAnswer(r *request, out *kmsg.CreateTopicsResponseTopic, cmd *createTopic, err error, described bool) {
 	out.ErrorCode = code(err)
 	if err != nil {
 		out.ErrorMessage = errorText(err)
+		return
+	}
+	if !r.permitted(acl.DescribeConfigs, acl.Topic, out.Topic) {
+		out.ConfigErrorCode = kerr.TopicAuthorizationFailed.Code
 		return
 	}
 	out.NumPartitions, out.ReplicationFactor = int32(len(cmd.Replicas)), int16(len(cmd.Replicas[0]))

@@ -5,6 +5,8 @@ package node
 import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // DeleteGroups, versions 0 to 2: removes groups without members, with their offsets. v2 is flexible. One that
@@ -29,7 +31,9 @@ func (n *Node) handleDeleteGroups(r *request, m kmsg.Request) {
 			out.ErrorCode = code(err)
 			w.done()
 		})
-		if g, err := n.groupToDelete(id); err != nil {
+		if !r.may(acl.Delete, acl.Group, id) {
+			done(errGroupRight)
+		} else if g, err := n.groupToDelete(id); err != nil {
 			done(err)
 		} else {
 			g.remove(done)

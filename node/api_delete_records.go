@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // DeleteRecords, versions 0 to 2 (KIP-107). The answer comes when the new log start is committed. For a partition that
@@ -45,7 +46,11 @@ func (n *Node) handleDeleteRecords(r *request, m kmsg.Request) {
 
 // deleteRecords reports whether Kafka would wait for other replicas.
 func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.DeleteRecordsResponseTopicPartition) bool {
-	p, offset, err := n.deletable(topic, out.Partition, below)
+	var p *partition
+	offset, err := int64(0), w.request.topicRight(acl.Delete, topic)
+	if err == nil {
+		p, offset, err = n.deletable(topic, out.Partition, below)
+	}
 	if err != nil {
 		out.ErrorCode = code(err)
 		w.done()

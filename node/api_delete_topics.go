@@ -63,9 +63,33 @@ func (n *Node) deleteEach(r *request, req *kmsg.DeleteTopicsRequest, twice map[s
 			finish(kafka.Errorf(kerr.InvalidRequest, "name the topic or give its id, not both"))
 			return
 		}
+		if err := r.deletionRight(in, out); err != nil {
+			finish(err)
+			return
+		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.deleteTopic(r, cmd, finish)
 	}, func() { w.begin(req.TimeoutMillis) })
+}
+
+// deletionRight returns the error for a topic that may not be deleted. Of one that may not be described, an answer to its id
+// doesn't tell the name; and a name gets the same answer whether there is such a topic or not.
+func (r *request) deletionRight(in *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic) error {
+	if out.Topic == nil { // there is none of this id
+		return nil
+	}
+	may, knows := r.mayDelete(*out.Topic)
+	switch {
+	case may && knows:
+		return nil
+	case in.Topic == nil && may:
+		return nil
+	case in.Topic == nil && !knows:
+		out.Topic = nil
+	case in.Topic != nil && knows && r.node.catalog.byName[*in.Topic] == nil:
+		return nil // which is told
+	}
+	return errTopicRight
 }
 
 // deletedTopic is what is deleted, as a key.

@@ -23,7 +23,7 @@ func (n *Node) handleDescribeCluster(r *request, m kmsg.Request) {
 	listener := r.conn.listener.Name
 	resp.ControllerID = n.controllerFor(listener)
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = operationsOnCluster
+		resp.ClusterAuthorizedOperations = r.clusterOperations()
 	}
 	live := make(map[BrokerID]bool)
 	for _, m := range n.liveBrokers() {

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // DescribeConfigs, versions 0 to 4, of topics, of consumer groups, of this broker and of all.
@@ -32,7 +33,7 @@ func (n *Node) handleDescribeConfigs(r *request, m kmsg.Request) {
 		var err error
 		if named[key] {
 			err = kafka.Errorf(kerr.InvalidRequest, "%.60q is named twice in the request", in.ResourceName)
-		} else {
+		} else if err = r.configRight(acl.DescribeConfigs, in.ResourceType, in.ResourceName); err == nil {
 			entries, err = n.configsOf(in)
 		}
 		named[key] = true

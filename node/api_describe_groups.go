@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // DescribeGroups, versions 0 to 6: v4 has static members, v5 is flexible. A group that doesn't exist
@@ -17,7 +18,13 @@ func (n *Node) handleDescribeGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.DescribeGroupsRequest)
 	d := &groupDescription{resp: kmsg.NewPtrDescribeGroupsResponse(), named: make(map[string]bool)}
 	d.resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(req.Groups)) // growing it would copy megabytes in a step
-	n.eachPart(r, len(req.Groups), func(i int) int { return d.begin(n, req, req.Groups[i]) }, func(_, member int) { d.add(member) }, func() { r.reply(d.resp) })
+	n.eachPart(r, len(req.Groups), func(i int) int {
+		members := d.begin(n, r, req, req.Groups[i])
+		if g := &d.resp.Groups[len(d.resp.Groups)-1]; n.cfg.Authorize && req.IncludeAuthorizedOperations && g.ErrorCode == 0 {
+			g.AuthorizedOperations = r.operations(acl.Group, g.Group)
+		}
+		return members
+	}, func(_, member int) { d.add(member) }, func() { r.reply(d.resp) })
 }
 
 // groupDescription is an answer to DescribeGroups in the making.
@@ -33,7 +40,7 @@ type groupDescription struct {
 }
 
 // begin describes a group without its members, and returns how many there are.
-func (d *groupDescription) begin(n *Node, req *kmsg.DescribeGroupsRequest, id string) int {
+func (d *groupDescription) begin(n *Node, r *request, req *kmsg.DescribeGroupsRequest, id string) int {
 	d.live, d.members = nil, nil
 	if d.named[id] {
 		return 0
@@ -41,7 +48,11 @@ func (d *groupDescription) begin(n *Node, req *kmsg.DescribeGroupsRequest, id st
 	d.named[id] = true
 	out := kmsg.NewDescribeGroupsResponseGroup()
 	out.Group = id
-	g, err := n.groupOf(id, nil)
+	var g *consumerGroup
+	err := error(errGroupRight)
+	if r.may(acl.Describe, acl.Group, id) {
+		g, err = n.groupOf(id, nil)
+	}
 	switch {
 	case err != nil:
 		out.ErrorCode = code(err)

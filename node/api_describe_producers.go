@@ -6,6 +6,8 @@ import (
 	"container/list"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // DescribeProducers, version 0 (KIP-664), on any broker with a replica, as in Kafka: the idempotent producers that
@@ -35,7 +37,7 @@ func (n *Node) handleDescribeProducers(r *request, m kmsg.Request) {
 		}
 		t, out := &resp.Topics[last], kmsg.NewDescribeProducersResponseTopicPartition()
 		out.Partition = key.index
-		if of, err := n.describerOf(key); err != nil {
+		if of, err := n.describerOf(r, key); err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		} else {
 			ids := of.producerIDs()
@@ -70,7 +72,10 @@ func (nobody) describeProducer(int64) (p kmsg.DescribeProducersResponseTopicPart
 
 // describerOf finds who knows the producers of a partition. Those of the brokers' own topics have an answer, too, since
 // kafka-transactions.sh asks for all topics when it looks for transactions that hang.
-func (n *Node) describerOf(key namedPartition) (describer, error) {
+func (n *Node) describerOf(r *request, key namedPartition) (describer, error) {
+	if err := r.topicRight(acl.Read, key.topic); err != nil {
+		return nil, err
+	}
 	meta := n.catalog.partition(key.topic, key.index)
 	if meta == nil || !meta.Topic.Internal {
 		return n.replicaFor(key.topic, key.index)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // maxDescribedPartitions is how many partitions one answer to DescribeTopicPartitions holds, Kafka's
@@ -102,6 +104,14 @@ func (p *partitionPage) more() bool {
 		first = int(max(0, c.Partition))
 	}
 	t := n.catalog.byName[name]
+	if all := len(p.req.Topics) == 0; all && !p.request.permitted(acl.Describe, acl.Topic, name) {
+		return true
+	} else if !all && !p.request.may(acl.Describe, acl.Topic, name) {
+		refused := undescribed(name)
+		refused.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		p.resp.Topics = append(p.resp.Topics, refused)
+		return true
+	}
 	switch {
 	case p.left <= 0:
 		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(first)}
@@ -133,7 +143,7 @@ func undescribed(name string) kmsg.DescribeTopicPartitionsResponseTopic {
 // describePage describes partitions first to end-1 of a topic.
 func (n *Node) describePage(r *request, t *topicMeta, first, end int) kmsg.DescribeTopicPartitionsResponseTopic {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.uuid, t.Internal, operationsOnTopic
+	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.uuid, t.Internal, r.operations(acl.Topic, t.Name)
 	for _, meta := range t.Partitions[first:end] {
 		p, o := n.describePartitionFor(r, meta), kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		o.Partition, o.LeaderID, o.LeaderEpoch = p.Partition, p.Leader, p.LeaderEpoch // that nobody leads is no error here

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"chronik/node/acl"
 	"chronik/node/consumers"
 	"chronik/node/txn"
 )
@@ -32,7 +33,11 @@ func (n *Node) handleDescribeTransactions(r *request, m kmsg.Request) {
 		of, groups = req.TransactionalIDs[i], nil
 		out := kmsg.NewDescribeTransactionsResponseTransactionState()
 		out.TransactionalID, out.ProducerID, out.ProducerEpoch, out.StartTimestamp = of, -1, -1, -1
-		c, err := n.transactionsOf(of)
+		var c *txnCoordinator
+		err := error(errTxnRight)
+		if r.may(acl.Describe, acl.TransactionalID, of) {
+			c, err = n.transactionsOf(of)
+		}
 		if err == nil {
 			if t := c.ids.Find(of); t == nil {
 				err = kerr.TransactionalIDNotFound
@@ -45,7 +50,7 @@ func (n *Node) handleDescribeTransactions(r *request, m kmsg.Request) {
 		return len(groups)
 	}, func(i, j int) {
 		meta, out := n.catalog.partitionOf(GroupID(groups[j])), &resp.TransactionStates[i]
-		if meta == nil { // deleted
+		if meta == nil || !r.permitted(acl.Describe, acl.Topic, meta.Topic.Name) { // deleted, or hidden
 			return
 		}
 		k, there := slices.BinarySearchFunc(out.Topics, meta.Topic.Name, func(t kmsg.DescribeTransactionsResponseTransactionStateTopic, name string) int {
@@ -77,6 +82,7 @@ func (m *txnCoordinator) describe(t *txn.Transaction, out *kmsg.DescribeTransact
 // transactionList is an answer to ListTransactions in the making.
 type transactionList struct {
 	node      *Node
+	request   *request
 	req       *kmsg.ListTransactionsRequest
 	resp      *kmsg.ListTransactionsResponse
 	states    map[string]bool // that are asked for; nil: all
@@ -90,7 +96,7 @@ type transactionList struct {
 // broker. v1 filters by how long a transaction has taken, v2 by a regular expression.
 func (n *Node) handleListTransactions(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListTransactionsRequest)
-	l := &transactionList{node: n, req: req, resp: kmsg.NewPtrListTransactionsResponse(), left: n.ownTransactions()}
+	l := &transactionList{node: n, request: r, req: req, resp: kmsg.NewPtrListTransactionsResponse(), left: n.ownTransactions()}
 	if p := req.TransactionalIDPattern; req.Version >= 2 && p != nil && *p != "" {
 		var err error
 		if l.pattern, err = consumers.TopicPattern(*p); err != nil {
@@ -153,7 +159,8 @@ func (l *transactionList) add(m *txnCoordinator, t *txn.Transaction) {
 	}
 	switch d := l.req.DurationFilterMillis; {
 	case len(l.req.StateFilters) > 0 && !l.states[out.TransactionState], l.producers != nil && !l.producers[t.Producer.ID],
-		l.req.Version >= 1 && d >= 0 && (t.Idle() || l.node.unixMs-t.Started < d), l.pattern != nil && !l.pattern.Matches(t.Name):
+		l.req.Version >= 1 && d >= 0 && (t.Idle() || l.node.unixMs-t.Started < d), l.pattern != nil && !l.pattern.Matches(t.Name),
+		!l.request.permitted(acl.Describe, acl.TransactionalID, t.Name):
 		return
 	}
 	l.resp.TransactionStates = append(l.resp.TransactionStates, out)

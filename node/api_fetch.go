@@ -248,7 +248,7 @@ func (a *fetchAnswer) begin(i int) int {
 	in, out := &a.fetch.req.Topics[i], &a.resp.Topics[i]
 	*out = kmsg.NewFetchResponseTopic()
 	out.Topic, out.TopicID = in.Topic, in.TopicID
-	a.topic, a.err = a.fetch.node.topicName(a.fetch.req.Version >= 13, in.Topic, in.TopicID)
+	a.topic, a.err = a.fetch.topic(in)
 	out.Partitions = make([]kmsg.FetchResponseTopicPartition, len(in.Partitions))
 	return len(in.Partitions)
 }

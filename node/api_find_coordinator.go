@@ -91,7 +91,11 @@ func (n *Node) answerCoordinators(r *request, req *kmsg.FindCoordinatorRequest) 
 func (n *Node) findCoordinator(r *request, key string, kind int8) kmsg.FindCoordinatorResponseCoordinator {
 	out := kmsg.NewFindCoordinatorResponseCoordinator()
 	out.Key, out.NodeID, out.Port = key, -1, -1
-	m, err := n.coordinatorMember(key, kind)
+	var m *Member
+	err := r.coordinatorRight(key, kind)
+	if err == nil {
+		m, err = n.coordinatorMember(key, kind)
+	}
 	if err != nil {
 		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
 		return out

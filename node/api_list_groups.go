@@ -8,11 +8,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // groupList is an answer to ListGroups in the making.
 type groupList struct {
 	node          *Node
+	request       *request
+	all           bool // may be listed
 	resp          *kmsg.ListGroupsResponse
 	states, types []string        // that are asked for; none: all
 	wanted        map[string]bool // of those that were looked up
@@ -32,7 +36,7 @@ func (g *consumerGroup) listed() (protocolType, kind string) {
 // broker. v4 filters by state (KIP-518), v5 by type (KIP-848).
 func (n *Node) handleListGroups(r *request, m kmsg.Request) {
 	req := m.(*kmsg.ListGroupsRequest)
-	l := &groupList{node: n, resp: kmsg.NewPtrListGroupsResponse(), states: req.StatesFilter, types: req.TypesFilter, wanted: make(map[string]bool)}
+	l := &groupList{node: n, request: r, all: r.permitted(acl.Describe, acl.Cluster, acl.ClusterName), resp: kmsg.NewPtrListGroupsResponse(), states: req.StatesFilter, types: req.TypesFilter, wanted: make(map[string]bool)}
 	l.coordinators = n.ownCoordinators()
 	n.inPieces(r, l.more, func() { r.reply(l.resp) })
 }
@@ -59,7 +63,7 @@ func (l *groupList) add(g *consumerGroup) {
 	out := kmsg.NewListGroupsResponseGroup()
 	out.Group, out.GroupState = g.id, g.state()
 	out.ProtocolType, out.GroupType = g.listed()
-	if l.wants(l.states, out.GroupState) && l.wants(l.types, out.GroupType) && g.classic.state != groupDead {
+	if l.wants(l.states, out.GroupState) && l.wants(l.types, out.GroupType) && g.classic.state != groupDead && (l.all || l.request.permitted(acl.Describe, acl.Group, g.id)) {
 		l.resp.Groups = append(l.resp.Groups, out)
 	}
 }

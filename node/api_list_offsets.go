@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // Special timestamps of ListOffsets.
@@ -40,6 +42,7 @@ type listOffsets struct {
 	level   int8                   // of isolation
 	left    int                    // partitions without a result, and one until all have been looked at
 	named   map[namedPartition]int // how often
+	denied  error                  // of the topic under way
 }
 
 // listOffsetsTimeout bounds the wait for a majority. It lies below the clients' own time-out.
@@ -58,6 +61,7 @@ func (n *Node) handleListOffsets(r *request, m kmsg.Request) {
 			out.Topic = in.Topic
 			out.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(in.Partitions))
 			l.left += len(in.Partitions)
+			l.denied = r.topicRight(acl.Describe, in.Topic)
 			return len(in.Partitions)
 		}, func(i, j int) {
 			n.listPartition(l, req.Topics[i].Topic, &req.Topics[i].Partitions[j], &l.resp.Topics[i].Partitions[j], req.Version)
@@ -80,6 +84,11 @@ func (l *listOffsets) done() {
 func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition, version int16) {
 	*out = kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = in.Partition, -1, -1, -1
+	if l.denied != nil {
+		out.ErrorCode = code(l.denied)
+		l.done()
+		return
+	}
 	if l.named[namedPartition{topic, in.Partition}] > 1 {
 		out.ErrorCode = kerr.InvalidRequest.Code
 		l.done()

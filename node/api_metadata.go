@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // Metadata, versions 0 to 13.
@@ -33,7 +35,7 @@ func (n *Node) handleMetadata(r *request, m kmsg.Request) {
 	}
 	var missing []string
 	n.each(r, len(req.Topics), func(i int) {
-		if name := req.Topics[i].Topic; name != nil && len(missing) < maxAutoCreate && n.canCreate(*name) && !slices.Contains(missing, *name) {
+		if name := req.Topics[i].Topic; name != nil && len(missing) < maxAutoCreate && n.canCreate(*name) && !slices.Contains(missing, *name) && r.permitted(acl.Describe, acl.Topic, *name) && r.mayCreate(*name) {
 			missing = append(missing, *name)
 		}
 	}, func() { n.createMissing(r, req, missing) })
@@ -128,7 +130,7 @@ func (n *Node) answerMetadata(r *request, req *kmsg.MetadataRequest, refused map
 		resp.Brokers = append(resp.Brokers, b)
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = operationsOnCluster
+		resp.AuthorizedOperations = r.clusterOperations()
 	}
 	n.describeTopics(r, req, resp, refused)
 }
@@ -153,7 +155,9 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 	n.eachPart(r, count, func(i int) int {
 		var out kmsg.MetadataResponseTopic
 		if req.Topics == nil {
-			t = list[i]
+			if t = list[i]; !r.permitted(acl.Describe, acl.Topic, t.Name) {
+				return 0
+			}
 		} else {
 			key := topicKey{id: req.Topics[i].TopicID}
 			if name := req.Topics[i].Topic; name != nil {
@@ -165,7 +169,7 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 			if named != nil {
 				named[key] = true
 			}
-			if t, out = n.metadataTopic(req, &req.Topics[i]); t == nil && refused[key.name] != nil {
+			if t, out = n.askedTopic(r, req, &req.Topics[i]); t == nil && refused[key.name] != nil {
 				out.ErrorCode = code(refused[key.name])
 			}
 		}
@@ -173,8 +177,8 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 		if t != nil {
 			out, parts = describeTopic(t), len(t.Partitions)
 		}
-		if req.IncludeTopicAuthorizedOperations {
-			out.AuthorizedOperations = operationsOnTopic
+		if req.IncludeTopicAuthorizedOperations && out.ErrorCode != kerr.TopicAuthorizationFailed.Code {
+			out.AuthorizedOperations = n.topicOperations(r, &out)
 		}
 		resp.Topics = append(resp.Topics, out)
 		return parts
@@ -184,11 +188,31 @@ func (n *Node) describeTopics(r *request, req *kmsg.MetadataRequest, resp *kmsg.
 	}, func() { r.reply(resp) })
 }
 
-// The operations that may be authorized, a bit for each (AclOperation): here everybody may do all.
-const (
-	operationsOnCluster = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12       // create, alter, describe, cluster action, describe and alter configs, idempotent write
-	operationsOnTopic   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 // read, write, create, delete, alter, describe, describe and alter configs
-)
+// topicOperations are those on a topic that is described, which may not exist.
+func (n *Node) topicOperations(r *request, out *kmsg.MetadataResponseTopic) int32 {
+	name := ""
+	if out.Topic != nil {
+		name = *out.Topic
+	}
+	return r.operations(acl.Topic, name)
+}
+
+// askedTopic finds a topic that is asked for, unless the client may not describe it. That topics have certain ids is no secret,
+// only what they are called; of a name nothing is told.
+func (n *Node) askedTopic(r *request, req *kmsg.MetadataRequest, in *kmsg.MetadataRequestTopic) (*topicMeta, kmsg.MetadataResponseTopic) {
+	t, out := n.metadataTopic(req, in)
+	switch {
+	case !n.cfg.Authorize || out.ErrorCode == kerr.InvalidRequest.Code:
+	case in.Topic == nil:
+		if t != nil && !r.may(acl.Describe, acl.Topic, t.Name) {
+			t, out.ErrorCode = nil, kerr.TopicAuthorizationFailed.Code
+		}
+	case !r.may(acl.Describe, acl.Topic, *in.Topic),
+		t == nil && req.AllowAutoTopicCreation && n.cfg.AutoCreateTopics && !r.mayCreate(*in.Topic):
+		t, out.TopicID, out.ErrorCode = nil, noTopicID, kerr.TopicAuthorizationFailed.Code
+	}
+	return t, out
+}
 
 // metadataTopic finds a topic that is asked for. If there is none, the answer says why.
 func (n *Node) metadataTopic(req *kmsg.MetadataRequest, in *kmsg.MetadataRequestTopic) (*topicMeta, kmsg.MetadataResponseTopic) {

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // OffsetCommit, versions 2 to 10.
@@ -23,7 +24,7 @@ import (
 // and is taken while the group has no members.
 func (n *Node) handleOffsetCommit(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetCommitRequest)
-	o := &offsetCommit{node: n, req: req, resp: kmsg.NewPtrOffsetCommitResponse(), size: batchBytes(nil)}
+	o := &offsetCommit{node: n, request: r, req: req, resp: kmsg.NewPtrOffsetCommitResponse(), size: batchBytes(nil)}
 	o.resp.Topics = make([]kmsg.OffsetCommitResponseTopic, 0, len(req.Topics))
 	n.eachPart(r, len(req.Topics), o.begin, o.add, func() { o.commit(r) })
 }
@@ -31,6 +32,7 @@ func (n *Node) handleOffsetCommit(r *request, m kmsg.Request) {
 // offsetCommit is what a request wants to commit, in the making.
 type offsetCommit struct {
 	node    *Node
+	request *request
 	req     *kmsg.OffsetCommitRequest
 	resp    *kmsg.OffsetCommitResponse
 	topic   string // the name of the topic under way, or why it is unknown
@@ -81,7 +83,9 @@ func (n *Node) groupToCommit(req *kmsg.OffsetCommitRequest) (*consumerGroup, err
 func (o *offsetCommit) failAll(code int16) {
 	for i := range o.resp.Topics {
 		for j := range o.resp.Topics[i].Partitions {
-			o.resp.Topics[i].Partitions[j].ErrorCode = code
+			if p := &o.resp.Topics[i].Partitions[j]; p.ErrorCode != kerr.TopicAuthorizationFailed.Code {
+				p.ErrorCode = code
+			}
 		}
 	}
 }
@@ -144,7 +148,9 @@ func (o *offsetCommit) begin(i int) int {
 	out.Topic, out.TopicID = in.Topic, in.TopicID
 	out.Partitions = make([]kmsg.OffsetCommitResponseTopicPartition, 0, len(in.Partitions))
 	o.resp.Topics = append(o.resp.Topics, out)
-	o.topic, o.err = o.node.topicName(o.req.Version >= 10, in.Topic, in.TopicID)
+	if o.topic, o.err = o.node.topicName(o.req.Version >= 10, in.Topic, in.TopicID); o.err == nil {
+		o.err = o.request.topicRight(acl.Read, o.topic)
+	}
 	return len(in.Partitions)
 }
 

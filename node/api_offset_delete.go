@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 	"chronik/node/consumers"
 )
 
@@ -49,6 +50,7 @@ type offsetDelete struct {
 	names      map[string]bool // of topics that members subscribe to
 	patterns   []*consumers.Pattern
 	subscribed bool // members subscribe to the topic under way
+	denied     error
 	membership membership
 	records    []kafka.Record
 }
@@ -74,7 +76,7 @@ func (d *offsetDelete) begin(i int) int {
 	out.Topic = d.req.Topics[i].Topic
 	out.Partitions = make([]kmsg.OffsetDeleteResponseTopicPartition, 0, len(d.req.Topics[i].Partitions))
 	d.resp.Topics = append(d.resp.Topics, out)
-	d.subscribed = d.names[out.Topic]
+	d.subscribed, d.denied = d.names[out.Topic], d.request.topicRight(acl.Read, out.Topic)
 	return len(d.req.Topics[i].Partitions)
 }
 
@@ -83,6 +85,8 @@ func (d *offsetDelete) add(i, j int) {
 	t, out := d.req.Topics[i].Topic, kmsg.NewOffsetDeleteResponseTopicPartition()
 	out.Partition = d.req.Topics[i].Partitions[j].Partition
 	switch {
+	case d.denied != nil:
+		out.ErrorCode = code(d.denied)
 	case d.node.catalog.partition(t, out.Partition) == nil && d.group.stored.find(t, out.Partition) == nil:
 		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 	case d.subscribed:

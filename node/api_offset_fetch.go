@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
 )
 
 // OffsetFetch, versions 1 to 10.
@@ -70,6 +72,9 @@ func (f *offsetFetch) begin(i int) {
 	c, err := f.node.coordinatorOf(in.Group)
 	if f.named[in.Group] {
 		err = kerr.InvalidRequest
+	}
+	if !f.request.may(acl.Describe, acl.Group, in.Group) {
+		err = errGroupRight
 	}
 	f.named[in.Group] = true
 	out.ErrorCode = code(err)
@@ -183,7 +188,9 @@ func (f *offsetFetch) beginTopic() bool {
 	if in.Topics == nil {
 		t := f.nextStored()
 		f.after, out.Topic = t.name, t.name
-		f.parts = f.node.committedParts(t)
+		if f.request.permitted(acl.Describe, acl.Topic, t.name) {
+			f.parts = f.node.committedParts(t)
+		}
 		if meta := f.node.catalog.byName[t.name]; meta != nil {
 			out.TopicID = meta.uuid
 		}
@@ -194,6 +201,9 @@ func (f *offsetFetch) beginTopic() bool {
 		t := &in.Topics[f.topic]
 		f.topic++
 		name, err := f.node.topicName(f.version >= 10, t.Topic, t.TopicID)
+		if err == nil {
+			err = f.request.topicRight(acl.Describe, name)
+		}
 		if f.parts, out.Topic, out.TopicID = t.Partitions, name, t.TopicID; f.code == 0 {
 			f.topicCode = code(err)
 		}

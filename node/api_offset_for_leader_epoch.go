@@ -2,7 +2,11 @@
 
 package node
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/node/acl"
+)
 
 // OffsetForLeaderEpoch, versions 2 to 4: where a leader epoch ended, by which clients find out that
 // records they have read were never committed here (KIP-320).
@@ -10,18 +14,25 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	resp.Topics = make([]kmsg.OffsetForLeaderEpochResponseTopic, 0, len(req.Topics))
+	replica := r.permitted(acl.ClusterAction, acl.Cluster, acl.ClusterName)
+	var denied error // of the topic under way
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = req.Topics[i].Topic
 		t.Partitions = make([]kmsg.OffsetForLeaderEpochResponseTopicPartition, 0, len(req.Topics[i].Partitions)) // growing it would copy megabytes in a step
 		resp.Topics = append(resp.Topics, t)
+		if denied = nil; !replica {
+			denied = r.topicRight(acl.Describe, t.Topic)
+		}
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		t, in := &resp.Topics[i], &req.Topics[i].Partitions[j]
 		out := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		var err error
+		err := denied
 		out.Partition = in.Partition
-		out.LeaderEpoch, out.EndOffset, err = n.epochEnd(t.Topic, in)
+		if err == nil {
+			out.LeaderEpoch, out.EndOffset, err = n.epochEnd(t.Topic, in)
+		}
 		out.ErrorCode = code(err)
 		t.Partitions = append(t.Partitions, out)
 	}, func() { r.reply(resp) })

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 )
 
 // Produce, versions 3 to 13.
@@ -46,7 +48,11 @@ type produce struct {
 const producePatience = 30 * time.Second
 
 func (n *Node) handleProduce(r *request, m kmsg.Request) {
-	req := m.(*kmsg.ProduceRequest)
+	n.produceAll(r, m.(*kmsg.ProduceRequest), nil)
+}
+
+// produceAll puts everything on its way, unless it is refused as a whole.
+func (n *Node) produceAll(r *request, req *kmsg.ProduceRequest, refusal error) {
 	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	var topic string
@@ -58,6 +64,10 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(in.Partitions))
 		p.left += len(t.Partitions)
 		topic, err = n.topicName(req.Version >= 13, in.Topic, in.TopicID)
+		if err == nil {
+			err = r.topicRight(acl.Write, topic)
+		}
+		err = cmp.Or(refusal, err)
 		return len(t.Partitions)
 	}, func(i, j int) {
 		in, out := &req.Topics[i].Partitions[j], &p.resp.Topics[i].Partitions[j]

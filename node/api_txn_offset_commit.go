@@ -19,7 +19,7 @@ import (
 // marker comes (consumer_txn.go).
 func (n *Node) handleTxnOffsetCommit(r *request, m kmsg.Request) {
 	req := m.(*kmsg.TxnOffsetCommitRequest)
-	o := &txnOffsetCommit{request: r, req: req, offsetCommit: offsetCommit{node: n, resp: kmsg.NewPtrOffsetCommitResponse(), size: batchBytes(nil)}}
+	o := &txnOffsetCommit{req: req, offsetCommit: offsetCommit{node: n, request: r, resp: kmsg.NewPtrOffsetCommitResponse(), size: batchBytes(nil)}}
 	plain := kmsg.NewPtrOffsetCommitRequest()
 	plain.Version, plain.Group, plain.Generation, plain.MemberID, plain.InstanceID = plainVersion, req.Group, req.Generation, req.MemberID, req.InstanceID
 	plain.Topics = make([]kmsg.OffsetCommitRequestTopic, len(req.Topics))
@@ -34,9 +34,8 @@ const plainVersion = 8
 // txnOffsetCommit is what a request wants to commit, in the making, as if it were an OffsetCommit.
 type txnOffsetCommit struct {
 	offsetCommit
-	request *request
-	req     *kmsg.TxnOffsetCommitRequest
-	asked   int // so many times the transaction's coordinator was asked
+	req   *kmsg.TxnOffsetCommitRequest
+	asked int // so many times the transaction's coordinator was asked
 }
 
 func (o *txnOffsetCommit) begin(i int) int {

@@ -235,6 +235,9 @@ func (c *Config) validate() error {
 	if c.FirstUser != nil && checkUserName(c.FirstUser.Name) != nil {
 		return fmt.Errorf("the first user: %w", checkUserName(c.FirstUser.Name))
 	}
+	if err := c.checkSuperUsers(); err != nil {
+		return err
+	}
 	if c.GroupMinSession > c.GroupMaxSession {
 		return fmt.Errorf("the shortest session of consumer groups (%v) exceeds the longest (%v)", c.GroupMinSession, c.GroupMaxSession)
 	}

@@ -3,11 +3,13 @@
 package node
 
 import (
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/acl"
 	"chronik/node/step"
 )
 
@@ -16,6 +18,7 @@ import (
 type conn struct {
 	id       ConnID
 	host     string
+	address  string // of host, as rules spell it
 	from     *source
 	frames   [][]byte   // requests that are not begun, oldest first
 	queued   bool       // in node.queued
@@ -45,7 +48,10 @@ type request struct {
 	expiry *step.Deadline // see expireAfter
 	ends   []func()       // see onEnd
 
+	principal string // of the connection when it began; in between, its client may have to log in again
+
 	settled bool // it is answered
+	refused bool // for want of a right, in part or as a whole, and the operator was told
 
 	fetch    *fetch   // what it asks for, if it is one
 	charge   int64    // of large.memory
@@ -60,7 +66,7 @@ type request struct {
 
 // newConn is a connection of which the first request has come.
 func (n *Node) newConn(in Request) *conn {
-	c := &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener)}
+	c := &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener), address: acl.Host(strings.TrimPrefix(in.Host, "/"))}
 	c.identify(in.Principal)
 	return c
 }
@@ -85,7 +91,7 @@ func (n *Node) serve(c *conn, frame []byte) {
 	}
 	n.out.Work.Requests++
 	n.out.Work.Bytes += int64(len(frame))
-	r := &request{node: n, conn: c, size: int64(len(frame))}
+	r := &request{node: n, conn: c, size: int64(len(frame)), principal: c.principal}
 	c.queue = append(c.queue, r)
 	n.begun++
 	c.from.begun++

@@ -69,6 +69,7 @@ const (
 	EventGroupWoken                  // Group, Term, N = 1: this replica leads it
 	EventLoggedIn                    // N = connection, Text = who
 	EventLoginFailed                 // N = connection, Text = from where, and why
+	EventAccessDenied                // Text = who may not do what to what, and asked for it
 
 	EventKinds // how many there are
 )
@@ -144,6 +145,7 @@ var eventNames = [EventKinds]string{
 	EventGroupWoken:        "group woken",
 	EventLoggedIn:          "logged in",
 	EventLoginFailed:       "login failed",
+	EventAccessDenied:      "access denied",
 }
 
 // String returns the event's name, e.g. "became leader".

@@ -55,11 +55,12 @@ func (n *Node) Step(in *Input) *Output {
 
 // Node is one broker. Its methods must not be called concurrently.
 type Node struct {
-	cfg  Config
-	self BrokerID
-	log  *wal.Log
-	cold *coldReader
-	apis []api
+	cfg        Config
+	self       BrokerID
+	log        *wal.Log
+	cold       *coldReader
+	apis       []api
+	superUsers map[string]bool
 
 	now     Time
 	wallMs  int64 // what this broker's wall clock shows

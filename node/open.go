@@ -50,6 +50,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	n := &Node{
 		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
 		apis:         apiTable(),
+		superUsers:   make(map[string]bool),
 		byID:         make(map[GroupID]*group),
 		partitions:   make(map[GroupID]*partition),
 		coordinators: make(map[GroupID]*coordinator),
@@ -75,6 +76,9 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
 	n.catalog = newCatalog(n)
+	for _, u := range cfg.SuperUsers {
+		n.superUsers[u] = true
+	}
 	n.joins.node = n
 	n.seekers[0].topic, n.seekers[1].topic = groupsTopic, transactionsTopic
 	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
