@@ -357,6 +357,7 @@ var longFunctions = map[string]string{
 	"checker/cluster_test.go:TestClusterIsSilent":                 "one table: what looks wrong and isn't",
 	"checker/log_test.go:TestCheckPartition":                      "one table: a corrupted history and the check that must see it",
 	"cmd/bench/validate_test.go:TestValidationFindsWhatIsPlanted": "one table: a planted wrong and the line that must name it",
+	"node/rights.go:rights":                                       "one table: every request and what it needs",
 	"node/pipeline_test.go:TestPipelineProperties":                "one table of actions for rapid",
 	"tests/judge/scenes_admin.go:topicsScene":                     "one table: what both brokers are asked, in order",
 	"tests/judge/scenes_groups.go:classicScene":                   "one table: what both brokers are asked, in order",

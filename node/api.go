@@ -140,7 +140,9 @@ func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 		r.refuse(fmt.Sprintf("%v: %v", r.header, err))
 		return
 	}
-	a.handle(n, r, req)
+	if n.authorized(r, a, req) {
+		a.handle(n, r, req)
+	}
 }
 
 func (n *Node) refuseVersion(r *request, a *api) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"chronik/node/step"
 	"chronik/wal"
 )
@@ -60,6 +62,7 @@ type Node struct {
 	log        *wal.Log
 	cold       *coldReader
 	apis       []api
+	rights     map[kmsg.Key]right
 	superUsers map[string]bool
 
 	now     Time
