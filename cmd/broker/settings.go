@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"chronik/host"
@@ -33,6 +34,8 @@ type settings struct {
 	FirstPasswordFile string
 	Rack              string
 	AutoCreateTopics  bool
+	Authorize         bool
+	SuperUsers        string
 	CheckOnRequest    bool
 	AutoCreateRate    int64
 	DefaultPartitions int
@@ -139,6 +142,8 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 		fs.StringVar(f.to, flagOf(f.key), tlsDefaults[f.key], tlsDocs[i])
 	}
 	fs.BoolVar(&s.Join, "join", false, "create a new replica from an empty data folder, in a cluster that already runs")
+	fs.BoolVar(&s.Authorize, "authorize", false, "let clients do only what rules (ACLs) allow them; the same on all brokers")
+	fs.StringVar(&s.SuperUsers, "super-users", "", "principals that may do everything, separated by semicolons, e.g. User:admin;User:CN=ops,O=example")
 	fs.StringVar(&s.Rack, "rack", "", "this broker's rack or zone; consumers with the same client.rack may read from its replicas")
 }
 
@@ -260,6 +265,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
+			Authorize: s.Authorize, SuperUsers: s.superUsers(),
 			AutoCreateTopics: s.AutoCreateTopics, AutoCreateTopicsPerSecond: s.AutoCreateRate,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxPartitionsPerBroker: s.MaxPartitions,
@@ -299,6 +305,16 @@ func (s *settings) hostConfig() (host.Config, error) {
 		return host.Config{}, err
 	}
 	return cfg, s.checkStrangers(&cfg)
+}
+
+// superUsers takes the list apart. Names in certificates have commas in them, so as in Kafka semicolons separate.
+func (s *settings) superUsers() (list []string) {
+	for u := range strings.SplitSeq(s.SuperUsers, ";") {
+		if u = strings.TrimSpace(u); u != "" {
+			list = append(list, u)
+		}
+	}
+	return list
 }
 
 // unbounded turns -1 into the largest number.
