@@ -151,7 +151,7 @@ func Cells() (reachable []string, not map[string]string) {
 // whyNot finds the reason why nobody can come to a cell; "" if somebody can.
 func whyNot(api, class, outcome string) string {
 	for _, r := range unreachable {
-		if (r.api == "*" || r.api == api) && (r.class == "" || r.class == class) && slices.Contains(strings.Fields(r.outcomes), outcome) {
+		if (r.api == "*" || slices.Contains(strings.Fields(r.api), api)) && (r.class == "" || r.class == class) && slices.Contains(strings.Fields(r.outcomes), outcome) {
 			return r.why
 		}
 	}
