@@ -69,6 +69,7 @@ func rights() map[kmsg.Key]right {
 
 		kmsg.DescribeUserSCRAMCredentials: describeCluster,
 		kmsg.AlterUserSCRAMCredentials:    alterCluster,
+		kmsg.DescribeClientQuotas:         needs(acl.DescribeConfigs, acl.Cluster, errClusterRight),
 
 		kmsg.DescribeCluster:            nil, // Describe on the cluster to be told what it may do
 		kmsg.DescribeQuorum:             describeCluster,

@@ -221,6 +221,7 @@ func rightsOnCluster(t *testing.T) []rightsCase {
 		needsOne(&kmsg.UpdateFeaturesRequest{Version: 1}, clusterFailed, "ALTER"+onCluster),
 		{&kmsg.SASLHandshakeRequest{Version: 1, Mechanism: "PLAIN"}, "ILLEGAL_SASL_STATE", nil, ""}, // nobody is asked to log in here
 		{&kmsg.SASLAuthenticateRequest{Version: 2}, "ILLEGAL_SASL_STATE", nil, ""},
+		needsOne(&kmsg.DescribeClientQuotasRequest{}, clusterFailed, "DESCRIBE_CONFIGS"+onCluster),
 		needsOne(&kmsg.DescribeUserSCRAMCredentialsRequest{}, clusterFailed, "DESCRIBE"+onCluster),
 		needsOne(&kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "nobody", Mechanism: 1}}}, clusterFailed, "ALTER"+onCluster),
 		needsOne(&kmsg.UnregisterBrokerRequest{BrokerID: 9}, clusterFailed, "ALTER"+onCluster),
