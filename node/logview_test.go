@@ -159,6 +159,7 @@ func TestEntriesOfAnyRange(t *testing.T) {
 			c.CacheBytes = rapid.Int64Range(1, 3000).Draw(rt, "cache")
 			c.ColdReadBytes = rapid.Int64Range(1, 3000).Draw(rt, "read")
 			c.Log = wal.Options{SegmentBytes: rapid.Int64Range(4096, 20_000).Draw(rt, "segment")}
+			c.CheckpointEntries, c.RetainEntries = rapid.IntRange(1, 100).Draw(rt, "checkpoint"), rapid.IntRange(1, 100).Draw(rt, "retain")
 		})
 		for range 20 {
 			st, _ := s.node.log.State(1)
@@ -168,9 +169,6 @@ func TestEntriesOfAnyRange(t *testing.T) {
 			for lo < hi {
 				ents, _ := s.read(lo, hi, maxSize)
 				lo += uint64(len(ents))
-			}
-			if rapid.IntRange(0, 9).Draw(rt, "release") == 0 && st.First+1 < s.view.hotFirst() {
-				s.node.log.Release(1, st.First+1)
 			}
 		}
 	})
