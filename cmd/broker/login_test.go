@@ -58,6 +58,7 @@ func TestLogins(t *testing.T) {
 		metrics = ""
 		log_level = "error"
 		sasl = "SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"
+		authorize = false
 		session_lifetime_ms = 60000
 		first_user = "admin"
 		first_user_password_file = "admin.pw"`, port))

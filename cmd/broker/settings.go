@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"strings"
 	"time"
 
 	"chronik/host"
@@ -142,8 +141,8 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 		fs.StringVar(f.to, flagOf(f.key), tlsDefaults[f.key], tlsDocs[i])
 	}
 	fs.BoolVar(&s.Join, "join", false, "create a new replica from an empty data folder, in a cluster that already runs")
-	fs.BoolVar(&s.Authorize, "authorize", false, "let clients do only what rules (ACLs) allow them; the same on all brokers")
-	fs.StringVar(&s.SuperUsers, "super-users", "", "principals that may do everything, separated by semicolons, e.g. User:admin;User:CN=ops,O=example")
+	fs.BoolVar(&s.Authorize, "authorize", false, "let clients do only what rules (ACLs) allow them; the same on all brokers. On by itself where a listener asks for logins or certificates")
+	fs.StringVar(&s.SuperUsers, "super-users", "", "principals that may do everything, separated by semicolons, e.g. User:admin;User:CN=ops,O=example; if it isn't set, that is first_user")
 	fs.StringVar(&s.Rack, "rack", "", "this broker's rack or zone; consumers with the same client.rack may read from its replicas")
 }
 
@@ -265,7 +264,6 @@ func (s *settings) hostConfig() (host.Config, error) {
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,
-			Authorize: s.Authorize, SuperUsers: s.superUsers(),
 			AutoCreateTopics: s.AutoCreateTopics, AutoCreateTopicsPerSecond: s.AutoCreateRate,
 			DefaultPartitions: int32(s.DefaultPartitions), DefaultReplicas: int16(s.DefaultReplicas),
 			MaxPartitionsPerBroker: s.MaxPartitions,
@@ -304,17 +302,10 @@ func (s *settings) hostConfig() (host.Config, error) {
 	if err := s.addLogins(&cfg); err != nil {
 		return host.Config{}, err
 	}
-	return cfg, s.checkStrangers(&cfg)
-}
-
-// superUsers takes the list apart. Names in certificates have commas in them, so as in Kafka semicolons separate.
-func (s *settings) superUsers() (list []string) {
-	for u := range strings.SplitSeq(s.SuperUsers, ";") {
-		if u = strings.TrimSpace(u); u != "" {
-			list = append(list, u)
-		}
+	if err := s.addRights(&cfg); err != nil {
+		return host.Config{}, err
 	}
-	return list
+	return cfg, s.checkStrangers(&cfg)
 }
 
 // unbounded turns -1 into the largest number.
