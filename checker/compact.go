@@ -10,7 +10,7 @@ const NewestLost = "newest-record-lost"
 // may differ in what is dropped, but in nothing else. Records below a truth's start are gone rightly. key
 // names the key of a record; the records of aborted transactions don't count for it (AbortedRecords).
 func CheckCompacted(h *History, truths []*Truth, key func(RecordID) int, aborted map[RecordID]bool) *Violation {
-	c := compacted{h: h, at: map[int64]RecordID{}, newest: map[int]int64{}, key: key, aborted: aborted}
+	c := compacted{h: h, at: map[int64]RecordID{}, acked: map[int64]bool{}, key: key, aborted: aborted}
 	bad := c.gather(truths)
 	if bad == nil {
 		bad = c.checkSent()
@@ -32,7 +32,7 @@ type compacted struct {
 	aborted map[RecordID]bool
 	at      map[int64]RecordID // every record that anybody saw
 	order   []int64            // their offsets, as they were seen first
-	newest  map[int]int64      // by key: the offset of its newest record
+	acked   map[int64]bool     // offsets of acknowledged records
 }
 
 // see notes that a record is, or was, at an offset.
@@ -46,9 +46,6 @@ func (c *compacted) see(offset int64, value RecordID, what string) *Violation {
 	}
 	c.at[offset] = value
 	c.order = append(c.order, offset)
-	if k := c.key(value); c.newest[k] <= offset && !c.aborted[value] {
-		c.newest[k] = offset
-	}
 	return nil
 }
 
@@ -63,6 +60,7 @@ func (c *compacted) gather(truths []*Truth) *Violation {
 			if bad := c.see(p.BaseOffset+int64(j), v, "an acknowledgement"); bad != nil {
 				return bad
 			}
+			c.acked[p.BaseOffset+int64(j)] = true
 		}
 	}
 	for i := range c.h.Fetches {
@@ -119,20 +117,29 @@ func (c *compacted) checkSent() *Violation {
 	return nil
 }
 
-// checkNewest demands that what a replica has includes the newest record of each key.
+// checkNewest demands that what a replica has includes the newest record of each key. What isn't
+// acknowledged may have come after the replica was read.
 func (c *compacted) checkNewest(t *Truth) *Violation {
 	has := map[int64]bool{}
 	for _, r := range t.Records {
 		has[r.Offset] = true
 	}
+	newest := map[int]int64{}
+	for _, offset := range c.order {
+		if k := c.key(c.at[offset]); c.was(t, offset) {
+			newest[k] = max(newest[k], offset)
+		}
+	}
 	for _, offset := range c.order {
 		k := c.key(c.at[offset])
-		if c.aborted[c.at[offset]] {
-			continue
-		}
-		if offset >= t.Start && c.newest[k] == offset && !has[offset] {
+		if offset >= t.Start && c.was(t, offset) && newest[k] == offset && !has[offset] {
 			return violation(NewestLost, nil, "record %d at offset %d is the newest of key %d, and a replica doesn't have it any more", c.at[offset], offset, k)
 		}
 	}
 	return nil
+}
+
+// was reports whether a record counts that must have been there when a replica was read.
+func (c *compacted) was(t *Truth, offset int64) bool {
+	return !c.aborted[c.at[offset]] && (offset < t.End() || c.acked[offset])
 }

@@ -26,6 +26,12 @@ func TestCheckCompacted(t *testing.T) {
 		{"below the start of the log", "", []*Truth{{Start: 3, Records: []Record{{Offset: 3, Value: 13}}}}, nil, nil},
 		{"a newest one is gone from one replica", NewestLost, []*Truth{truth(0, 1, 2, 3), truth(0, 1, 3)}, nil, nil},
 		{"acknowledged and nowhere", NewestLost, []*Truth{truth(0, 1, 2)}, nil, nil},
+		{"came after one replica was read", "", []*Truth{truth(2, 3), truth(2, 3, 4)}, func(h *History) {
+			h.Produces = append(h.Produces, Produce{Outcome: Unknown, Values: []RecordID{14}, BaseOffset: -1})
+		}, nil},
+		{"the newest before one that came later is gone", NewestLost, []*Truth{truth(0, 3), truth(2, 3, 4)}, func(h *History) {
+			h.Produces = append(h.Produces, Produce{Outcome: Unknown, Values: []RecordID{14}, BaseOffset: -1})
+		}, nil},
 		{"another record at the offset", OneRecordAtOffset, []*Truth{{Records: []Record{{Offset: 3, Value: 12}}}}, nil, nil},
 		{"out of order", FetchOrder, []*Truth{truth(3, 2)}, nil, nil},
 		{"nobody sent it", NeverSent, []*Truth{truth(2, 3, 4)}, nil, nil},

@@ -128,6 +128,8 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			j.gone[e.Group] = true
 		case node.EventLogStartMoved:
 			j.checkAge(w, b, e)
+		case node.EventCompacted:
+			w.compactedUpTo(b, e.Group, e.N)
 		case node.EventLeadershipMoved:
 			j.elected(w, b, e)
 		case node.EventLostLeadership, node.EventReplicasChanged, node.EventReady:

@@ -61,9 +61,12 @@ type world struct {
 	healing  bool    // the liveness phase: no more faults
 	emptied  bool    // all records were deleted, because the disks were full
 	healedAt node.Time
-	verifier *client // of the liveness phase
-	asked    int     // calls given to it
-	judge    *judge
+
+	compacted   map[compactedKey]int64 // up to which offset; look-up only
+	compactedTo int64                  // the sum
+	verifier    *client                // of the liveness phase
+	asked       int                    // calls given to it
+	judge       *judge
 	txnWorld
 	differs  int       // the group, by judge.groups, that was last seen to differ between replicas
 	features *features // nil: nobody wants them
@@ -130,9 +133,10 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		net: network{
 			seed: s, latency: p.Knobs.LinkLatency, inOrder: p.Knobs.LinkInOrder, brokers: p.Brokers,
 		},
-		doomed:   make(map[string]bool),
-		txnWorld: txnWorld{transactional: make(map[string]bool), drained: make(map[string]bool)},
-		readings: make(map[string]*reading),
+		doomed:    make(map[string]bool),
+		compacted: make(map[compactedKey]int64),
+		txnWorld:  txnWorld{transactional: make(map[string]bool), drained: make(map[string]bool)},
+		readings:  make(map[string]*reading),
 
 		clocksRight: p.RightClocks(),
 		clocksAgree: p.ClocksAgree(),
