@@ -41,6 +41,7 @@ func (g *group) setConf(conf *pb.ConfState) {
 		}
 	}
 	slices.Sort(g.peers)
+	g.inSync.followers = slices.DeleteFunc(g.inSync.followers, func(f syncing) bool { return !slices.Contains(g.conf.Voters, f.id) })
 	if g.id == 0 {
 		g.node.tellMembers = true
 		g.node.catalog.replicasChanged()
@@ -66,7 +67,6 @@ func (g *group) applyConf(e *pb.Entry) {
 	g.setConf(conf)
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
 	g.confTicks = 0
-	g.inSync.followers = slices.DeleteFunc(g.inSync.followers, func(f syncing) bool { return !slices.Contains(g.conf.Voters, f.id) })
 	g.lookInSync()
 }
 
