@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"chronik/node/sasl"
+	"chronik/node/step"
 )
 
 // A broker may listen for clients on several ports, say on a plain one within a data center and on one with TLS outside.
@@ -105,6 +106,7 @@ func (n *Node) listener(name string) *Listener {
 	if name == "" {
 		return &unnamed
 	}
+	step.Assert(len(n.cfg.Listeners) == 0, "a connection came in by %q, which isn't configured: nobody knows whether its clients must log in", name)
 	return &Listener{Name: name}
 }
 
