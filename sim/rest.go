@@ -211,6 +211,7 @@ type lag struct {
 	goal      uint64    // what its leader had then
 	disturbed int       // rest.disturbed then
 	last      uint64    // entry that it has, when last looked at
+	offers    node.Time // when its leader was last seen to offer a checkpoint
 	steps     int       // it had come closer so often while it was looked at and nothing was under way
 }
 
@@ -253,7 +254,7 @@ func (w *world) heartbeats() node.Time {
 }
 
 // lagsBehind looks at one replica. It may lag for some heartbeats, and not longer. An offered checkpoint that doesn't arrive, or that changes while it is fetched, is given up
-// after four election timeouts.
+// after four election timeouts, and some heartbeats later entries are sent instead.
 func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *node.View) bool {
 	o, ok := b.node.Inspect(v.Group)
 	if !ok || o.Self != uint64(id) || o.Closed || o.LastIndex == v.LastIndex {
@@ -268,11 +269,12 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 	if r.lag.last = o.LastIndex; r.lag.steps > mostSteps {
 		w.fail("late", "broker %d lacks entries of group %d, has those to %d of %d, and goes on only when a clock moves it: %d times since %v", b.number, v.Group, o.LastIndex, v.LastIndex, r.lag.steps, plan.Duration(r.lag.since))
 	}
-	may := w.heartbeats() // a read of old entries may come too early for the pace
+	may, from := w.heartbeats(), max(r.lag.since, r.lag.offers) // a read of old entries may come too early for the pace
 	if o.LastIndex+1 < v.FirstIndex || v.Offers {
-		may = 5 * node.Time(w.plan.Knobs.Tick) * node.Time(w.plan.Knobs.ElectionTicks)
+		may, from = 5*node.Time(w.plan.Knobs.Tick)*node.Time(w.plan.Knobs.ElectionTicks), r.lag.since
+		r.lag.offers = w.now
 	}
-	if w.isQuiet() && w.now-r.lag.since >= may {
+	if w.isQuiet() && w.now-from >= may {
 		w.fail("late", "nothing is under way, and since %v broker %d lacks entries of group %d: it has those to %d, its leader to %d", plan.Duration(r.lag.since), b.number, v.Group, o.LastIndex, v.LastIndex)
 	}
 	return true
