@@ -31,7 +31,7 @@ var peerAttacks = []attack{
 
 // peerHello is what broker from says first when it looks for broker to, without its random number.
 func peerHello(from, to int) []byte {
-	b := append([]byte("CHRK"), 0, 8)
+	b := append([]byte("CHRK"), 0, 9)
 	b = binary.BigEndian.AppendUint32(b, uint32(from))
 	b = binary.BigEndian.AppendUint32(b, uint32(to))
 	b = append(append(b, 3), "rig"...)
@@ -104,8 +104,22 @@ func readWelcome(c net.Conn) (refusal string, err error) {
 
 var errLetIn = errors.New("a stranger was let in")
 
+// acceptedHello is a hello with the right secret, which a broker has taken. Without that, refusals show nothing.
+func acceptedHello(ctx context.Context, t *target) (sent []byte, err error) {
+	err = errors.New("there is no connection")
+	refusal := ""
+	withConn(t, t.Peer[0], func(_ context.Context, c net.Conn) { sent, refusal, err = greet(c, 77, 1, t.Secret) })(ctx)
+	if err != nil || refusal != "" {
+		return nil, fmt.Errorf("the right secret wasn't taken, so this shows nothing; see the version in peerHello: %v %s", err, refusal)
+	}
+	return sent, nil
+}
+
 // peerStrangers speak other protocols, garbage, and the right one without the secret.
 func peerStrangers(ctx context.Context, t *target) error {
+	if _, err := acceptedHello(ctx, t); err != nil {
+		return err
+	}
 	in := make(chan struct{}, 1)
 	err := each(ctx, 20, func(ctx context.Context) {
 		for _, said := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01", "\x00\x00\x00\x04abcd", string(randomBytes(100<<10, 0xff)), string(peerHello(2, 1)) + strings.Repeat("\xff", 1<<20)} {
@@ -131,10 +145,9 @@ func peerStrangers(ctx context.Context, t *target) error {
 
 // replayedHello says what a broker that knows the secret has said before.
 func replayedHello(ctx context.Context, t *target) error {
-	var sent []byte
-	withConn(t, t.Peer[0], func(_ context.Context, c net.Conn) { sent, _, _ = greet(c, 77, 1, t.Secret) })(ctx)
-	if sent == nil {
-		return errors.New("the right secret wasn't taken, so this shows nothing")
+	sent, err := acceptedHello(ctx, t)
+	if err != nil {
+		return err
 	}
 	for ctx.Err() == nil {
 		refused := true
