@@ -185,10 +185,10 @@ var importRules = []rule{
 		"cmd/*",
 		[]string{
 			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
-			"github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram",
+			"github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram", "chronik/node/sasl",
 		},
 		nil,
-		"tools beside the broker are Kafka clients like any other",
+		"tools beside the broker are Kafka clients like any other; what is kept of a password is worked out in one place",
 	},
 }
 

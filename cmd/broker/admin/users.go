@@ -5,15 +5,11 @@ package admin
 import (
 	"bufio"
 	"context"
-	"crypto/pbkdf2"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"strings"
 
@@ -22,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"chronik/node/sasl"
 )
 
 // Login is as whom the commands log in; without a user they don't.
@@ -64,12 +62,6 @@ func ReadPassword(path string, stdin io.Reader) (string, error) {
 	return line, nil
 }
 
-// scramMechanisms are the numbers of the mechanisms that a user can have a password for.
-var scramMechanisms = map[string]int8{"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}
-
-// minIterations is Kafka's least; the most is 16384.
-const minIterations = 4096
-
 // parseUser takes the words after "user".
 func parseUser(args []string, stdin io.Reader) (func(context.Context, *admin) error, error) {
 	if len(args) == 0 {
@@ -78,7 +70,7 @@ func parseUser(args []string, stdin io.Reader) (func(context.Context, *admin) er
 	fs := flag.NewFlagSet("user", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	file := fs.String("password-file", "-", "")
-	iterations := fs.Int("iterations", minIterations, "")
+	iterations := fs.Int("iterations", sasl.MinIterations, "")
 	if err := fs.Parse(args[1:]); err != nil {
 		return nil, fmt.Errorf("admin user %s: %w", args[0], err)
 	}
@@ -101,26 +93,18 @@ func parseUser(args []string, stdin io.Reader) (func(context.Context, *admin) er
 
 // addUser sets a user's password for each mechanism of SCRAM, which also serves PLAIN.
 func (a *admin) addUser(ctx context.Context, name, password string, iterations int) error {
-	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+	for _, h := range []sasl.Hash{sasl.SHA256, sasl.SHA512} {
+		var random [sasl.SaltBytes]byte
+		rand.Read(random[:])
 		in := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
-		in.Name, in.Mechanism, in.Iterations = name, scramMechanisms[mechanism], int32(iterations)
-		number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 130))
-		if err != nil {
-			return err
-		}
-		in.Salt = []byte(number.Text(36)) // as Kafka's tools do
-		if mechanism == "SCRAM-SHA-256" {
-			in.SaltedPassword, err = pbkdf2.Key(sha256.New, password, in.Salt, iterations, sha256.Size)
-		} else {
-			in.SaltedPassword, err = pbkdf2.Key(sha512.New, password, in.Salt, iterations, sha512.Size)
-		}
-		if err != nil {
-			return err
+		in.Name, in.Mechanism, in.Iterations, in.Salt = name, int8(h), int32(iterations), sasl.Salt(random)
+		if iterations >= sasl.MinIterations && iterations <= sasl.MaxIterations { // the broker refuses others
+			in.SaltedPassword = sasl.SaltPassword(h, password, in.Salt, iterations)
 		}
 		req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
 		req.Upsertions = append(req.Upsertions, in)
 		if err := a.alterUser(ctx, req); err != nil {
-			return fmt.Errorf("user %s, %s: %w", name, mechanism, err)
+			return fmt.Errorf("user %s, %s: %w", name, h.Mechanism(), err)
 		}
 	}
 	a.say("user %s can log in, as principal User:%s", name, name)
@@ -185,11 +169,7 @@ func (a *admin) listUsers(ctx context.Context) error {
 	for _, u := range users {
 		line := u.User
 		for _, c := range u.CredentialInfos {
-			for mechanism, number := range scramMechanisms {
-				if number == c.Mechanism {
-					line += fmt.Sprintf("  %s (%d iterations)", mechanism, c.Iterations)
-				}
-			}
+			line += fmt.Sprintf("  %s (%d iterations)", sasl.Hash(c.Mechanism).Mechanism(), c.Iterations)
 		}
 		a.say("%s", line)
 	}
