@@ -141,16 +141,19 @@ func (c *certificates) read() (changed bool, err error) {
 	return true, nil
 }
 
-// watchCertificates reads the files of all ports again and again.
-func watchCertificates(quit <-chan struct{}, all []*certificates) {
+// watched is what files say, and may say otherwise later.
+type watched interface{ again() }
+
+// watchFiles reads files again and again.
+func watchFiles(quit <-chan struct{}, all []watched) {
 	for {
 		select {
 		case <-quit:
 			return
 		case <-time.After(certificateCheck):
 		}
-		for _, c := range all {
-			c.again()
+		for _, w := range all {
+			w.again()
 		}
 	}
 }

@@ -54,6 +54,11 @@ type Config struct {
 
 	Metrics    string // host:port for /metrics and /healthz; empty: none
 	MetricsTLS *TLS   // of that port; nil: none
+	// MetricsLogin says for what its clients must log in, and MetricsTokenFile which tokens count, beside the users of the cluster;
+	// empty: none.
+	MetricsLogin     AdminLogin
+	MetricsTokenFile string
+	Pprof            string // host:port for Go's profiler, with the same TLS and logins; empty: none
 	// CheckOnRequest lets POST /check on the metrics port compare all that the node has noted with what it stands for. The
 	// loop does nothing else meanwhile.
 	CheckOnRequest bool
@@ -145,6 +150,9 @@ type Host struct {
 	http      *http.Server // nil without metrics
 	httpAddr  net.Addr
 	httpTLS   *certificates // nil: none
+	pprof     *http.Server  // nil: none
+	pprofAddr net.Addr
+	doorman   *doorman
 	recovered atomic.Bool
 }
 
@@ -192,10 +200,8 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.disk, h.tasks = newDisk(h.fs, h.mail), newTasks(h.mail)
-	if cfg.Metrics != "" {
-		if err := h.serveMetrics(cfg.Metrics); err != nil {
-			return err
-		}
+	if err := h.openAdmin(); err != nil {
+		return err
 	}
 	clock := newClock()
 	n, err := node.Open(cfg.Node, h.fs, clock.now())
@@ -270,7 +276,7 @@ func (h *Host) Run(ctx context.Context) error {
 	defer h.close()
 	h.disk.start()
 	h.tasks.start()
-	h.clients.wg.Go(func() { watchCertificates(h.clients.quit, h.certificates()) })
+	h.clients.wg.Go(func() { watchFiles(h.clients.quit, h.watched()) })
 	h.peers.start()
 	h.clients.start()
 	stop := context.AfterFunc(ctx, func() {
@@ -292,6 +298,17 @@ func (h *Host) Run(ctx context.Context) error {
 	return err
 }
 
+// watched are the files that change while the broker runs.
+func (h *Host) watched() (all []watched) {
+	for _, c := range h.certificates() {
+		all = append(all, c)
+	}
+	if h.doorman.tokens != nil {
+		all = append(all, h.doorman.tokens)
+	}
+	return all
+}
+
 // certificates are those of all ports.
 func (h *Host) certificates() (all []*certificates) {
 	for _, p := range h.clients.ports {
@@ -310,8 +327,13 @@ func (h *Host) certificates() (all []*certificates) {
 // close ends every goroutine and releases what Open took, in the order in which they feed each
 // other. It also serves an Open that failed halfway.
 func (h *Host) close() {
-	if h.http != nil {
-		h.http.Close()
+	for _, s := range []*http.Server{h.http, h.pprof} {
+		if s != nil {
+			s.Close()
+		}
+	}
+	if h.doorman != nil {
+		h.doorman.stop()
 	}
 	if h.clients != nil {
 		h.clients.close()

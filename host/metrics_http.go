@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -16,11 +17,43 @@ import (
 	"chronik/node"
 )
 
-// serveMetrics binds addr and answers there, over HTTP, or HTTPS if it has a certificate. Without authorities of clients it asks
-// nobody who it is:
+// openAdmin prepares what the metrics port and the profiler's have in common: TLS, and who their clients are.
+func (h *Host) openAdmin() (err error) {
+	if h.httpTLS, err = h.cfg.MetricsTLS.open("metrics", h.cfg.Log); err != nil {
+		return err
+	}
+	tokens, err := openTokens(h.cfg.MetricsTokenFile, h.cfg.Log)
+	if err != nil {
+		return err
+	}
+	h.doorman = newDoorman(&h.cfg, h.metrics, tokens)
+	h.doorman.certificates = h.httpTLS
+	if h.cfg.Metrics != "" {
+		if err := h.serveMetrics(h.cfg.Metrics); err != nil {
+			return err
+		}
+	}
+	if h.cfg.Pprof != "" {
+		return h.servePprof(h.cfg.Pprof)
+	}
+	return nil
+}
+
+// overTLS puts TLS on a port, if the metrics port has a certificate.
+func (h *Host) overTLS(l net.Listener) (bound net.Listener, scheme string) {
+	if h.httpTLS == nil {
+		return l, "http"
+	}
+	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return h.httpTLS.config.Load(), nil
+	}}), "https"
+}
+
+// serveMetrics binds addr and answers there, over HTTP, or HTTPS if it has a certificate. Who must log in for what is the
+// doorman's business:
 //
 //	/metrics  for Prometheus
-//	/healthz  one line: is this broker ready, and what does it lead
+//	/healthz  one line: is this broker ready, and what does it lead; /readyz is the same
 //	/groups   one line per raft group, those with the greatest lag first
 //	/steps    (POST) the longest steps since it was last asked for
 //	/check    (POST) does what the broker has noted agree with what it summarises; see Config.CheckOnRequest
@@ -31,32 +64,34 @@ func (h *Host) serveMetrics(addr string) error {
 	if err != nil {
 		return err
 	}
-	if h.httpTLS, err = h.cfg.MetricsTLS.open("metrics", h.cfg.Log); err != nil {
-		l.Close()
-		return err
-	}
 	h.metrics.registry.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", &page{make: promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
+	metrics := &page{make: promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
 		ErrorLog:           slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
 		DisableCompression: true, // it takes several times the CPU of everything else in a scrape
-	}).ServeHTTP})
-	mux.Handle("GET /healthz", &page{make: h.serveHealth})
-	mux.Handle("GET /groups", &page{make: h.serveGroups})
-	mux.HandleFunc("POST /steps", h.serveSteps)
-	mux.Handle("POST /check", &page{make: h.serveCheck})
+	}).ServeHTTP}
+	health := &page{make: h.serveHealth}
+	for path, at := range map[string]struct {
+		from   AdminLogin
+		change bool
+		page   http.Handler
+	}{
+		"GET /metrics": {LoginForPages, false, metrics},
+		"GET /healthz": {LoginForAll, false, health},
+		"GET /readyz":  {LoginForAll, false, health},
+		"GET /groups":  {LoginForPages, false, &page{make: h.serveGroups}},
+		"POST /steps":  {LoginForChanges, true, http.HandlerFunc(h.serveSteps)},
+		"POST /check":  {LoginForChanges, true, &page{make: h.serveCheck}},
+	} {
+		mux.Handle(path, h.doorman.door(at.from, at.change, at.page))
+	}
 	h.http = &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	h.httpAddr = l.Addr()
-	bound, scheme := Bound(l), "http"
-	if h.httpTLS != nil {
-		bound, scheme = tls.NewListener(bound, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return h.httpTLS.config.Load(), nil
-		}}), "https"
-	}
+	bound, scheme := h.overTLS(Bound(l))
 	h.cfg.Log.Info("serving metrics", "url", scheme+"://"+l.Addr().String()+"/metrics")
 	go h.http.Serve(bound) // until close
 	return nil

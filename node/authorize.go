@@ -123,6 +123,19 @@ func (r *request) coordinatorRight(key string, kind int8) error {
 	return nil
 }
 
+// MayAdminister reports whether somebody may look at the broker beside Kafka's requests, or change something or have it work: what
+// lets him describe or alter the cluster.
+func (n *Node) MayAdminister(principal, host string, change bool) bool {
+	if !n.cfg.Authorize || n.superUsers[principal] {
+		return true
+	}
+	op := acl.Describe
+	if change {
+		op = acl.Alter
+	}
+	return n.catalog.rules.Allowed(principal, acl.Host(host), op, acl.Cluster, acl.ClusterName)
+}
+
 // supported are the operations that there are for a type of resources, which answers tell as bits.
 var supported = map[acl.ResourceType][]acl.Operation{
 	acl.Topic:   {acl.Read, acl.Write, acl.Create, acl.Delete, acl.Alter, acl.Describe, acl.DescribeConfigs, acl.AlterConfigs},

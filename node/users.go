@@ -152,6 +152,15 @@ func (c *catalog) passwordOf(name string) sasl.Credential {
 	return c.credentialOf(name, sasl.SHA512)
 }
 
+// Password is what the password of a user is compared with.
+type Password struct{ credential sasl.Credential }
+
+// Matches compares one, which is costly on purpose.
+func (p *Password) Matches(shown string) bool { return p.credential.Matches(shown) }
+
+// PasswordOf is for logins that don't come in by a Kafka request. Of a user that there isn't it is made up.
+func (n *Node) PasswordOf(user string) Password { return Password{n.catalog.passwordOf(user)} }
+
 // secrets draws what nobody can foretell who doesn't know the key.
 type secrets struct {
 	key   [sha256.Size]byte

@@ -11,16 +11,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	_ "net/http/pprof"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"chronik/cmd/broker/admin"
 	"chronik/host"
@@ -162,9 +158,6 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	setThreads(s.CPUs)
 	defer paceCollector(s.Memory, cfg.Log)()
-	if err := servePprof(s.Pprof, cfg.Log); err != nil {
-		return err
-	}
 	return host.Serve(ctx, cfg)
 }
 
@@ -180,25 +173,6 @@ func setThreads(cpus int) {
 	case os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < minThreads:
 		runtime.GOMAXPROCS(minThreads)
 	}
-}
-
-// servePprof serves Go's profiler on addr; nothing if addr is empty.
-func servePprof(addr string, log *slog.Logger) error {
-	if addr == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("can't listen for the profiler: %w; set pprof to another address", err)
-	}
-	log.Info("serving the profiler", "url", "http://"+l.Addr().String()+"/debug/pprof/")
-	go func() {
-		// The import of net/http/pprof put the profiler into http.DefaultServeMux.
-		// A profile takes half a minute or more, so there is no time-out for answers.
-		server := http.Server{ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-		log.Error("the profiler ended", "err", server.Serve(host.Bound(l)))
-	}()
-	return nil
 }
 
 // check reads a configuration as start does and says what it found.

@@ -60,6 +60,7 @@ func (s *settings) warn(w io.Writer, memory int64) {
 	if _, err := os.Stat(s.FirstPasswordFile); s.FirstUser != "" && err != nil {
 		fmt.Fprintf(w, "broker: %s isn't there, so first_user is not made; if the cluster has users, take both settings away, and name in super_users who may do everything\n", s.FirstPasswordFile)
 	}
+	s.warnInClear(w)
 	if s.HotBytes > s.Memory/2 || s.CacheBytes > s.Memory/2 {
 		fmt.Fprintf(w, "broker: hot_bytes (%s) or cache_bytes (%s) exceeds half of memory (%s): Go's collector will run often; raise memory\n",
 			show(s.HotBytes, byteUnits), show(s.CacheBytes, byteUnits), show(s.Memory, byteUnits))

@@ -93,6 +93,8 @@ type settings struct {
 	PeerTLS           plainTLS
 	PeerTLSMode       string
 	MetricsTLS        plainTLS
+	MetricsLogin      string
+	MetricsTokenFile  string
 
 	level  slog.Level
 	secret string            // of the cluster, from the environment
@@ -224,8 +226,10 @@ func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.CPUs, "cpus", 0, between(0, 1024), "threads that run at once; 0: one per CPU, at least 4. Brokers that share a machine are faster if each gets only its share")
 	number(fs, &s.Memory, "memory", defaultMemory, size(64<<20, 1<<40), "memory that this process should use, beside what topics, consumer groups and producers need; other limits follow from it")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
-	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Anyone who reaches it can read the names of topics")
-	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP); anyone who reaches it can slow the broker down")
+	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Unless metrics_login says otherwise, anyone who reaches it can read the names of topics")
+	fs.StringVar(&s.MetricsLogin, "metrics-login", "none", "for what clients of the metrics port must log in: none; changes: POST and the profiler; pages: all but /healthz and /readyz; all")
+	fs.StringVar(&s.MetricsTokenFile, "metrics-token-file", "", "a file with tokens for the metrics port, a line each: a principal and a token; reread when it changes")
+	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP), with the TLS and the logins of the metrics port; without them anyone who reaches it can slow the broker down")
 }
 
 // clusterSecret returns what the brokers of the cluster share, empty if nothing was given, and the file that may change
@@ -293,17 +297,10 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
 	}
-	if err := s.addOtherTLS(&cfg); err != nil {
-		return host.Config{}, err
-	}
-	if err := s.addListeners(&cfg); err != nil {
-		return host.Config{}, err
-	}
-	if err := s.addLogins(&cfg); err != nil {
-		return host.Config{}, err
-	}
-	if err := s.addRights(&cfg); err != nil {
-		return host.Config{}, err
+	for _, add := range []func(*host.Config) error{s.addOtherTLS, s.addListeners, s.addLogins, s.addAdmin, s.addRights} {
+		if err := add(&cfg); err != nil {
+			return host.Config{}, err
+		}
 	}
 	return cfg, s.checkStrangers(&cfg)
 }
