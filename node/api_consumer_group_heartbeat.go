@@ -144,10 +144,7 @@ func (n *Node) ownedBy(req *kmsg.ConsumerGroupHeartbeatRequest) (owned consumers
 func (n *Node) describeMember(m *modernMember) kmsg.ConsumerGroupDescribeResponseGroupMember {
 	o := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 	o.MemberID, o.InstanceID, o.RackID, o.MemberEpoch, o.ClientID, o.ClientHost = m.ID, m.Instance, m.Rack, m.Epoch, m.ClientID, m.Host
-	o.SubscribedTopics, o.MemberType = m.Topics, 1
-	if m.Regex != "" {
-		o.SubscribedTopicRegex = &m.Regex
-	}
+	o.SubscribedTopics, o.SubscribedTopicRegex, o.MemberType = m.Topics, &m.Regex, 1
 	o.Assignment, o.TargetAssignment = n.describeAssignment(m.Owned), n.describeAssignment(m.Target)
 	return o
 }

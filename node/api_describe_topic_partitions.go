@@ -117,7 +117,9 @@ func (p *partitionPage) more() bool {
 		p.resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(first)}
 		return false
 	case t == nil:
-		p.resp.Topics = append(p.resp.Topics, undescribed(name))
+		unknown := undescribed(name)
+		unknown.AuthorizedOperations = p.request.operations(acl.Topic, name)
+		p.resp.Topics = append(p.resp.Topics, unknown)
 		return true
 	}
 	first = min(first, len(t.Partitions))

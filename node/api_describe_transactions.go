@@ -32,7 +32,7 @@ func (n *Node) handleDescribeTransactions(r *request, m kmsg.Request) {
 	n.eachPart(r, len(req.TransactionalIDs), func(i int) int {
 		of, groups = req.TransactionalIDs[i], nil
 		out := kmsg.NewDescribeTransactionsResponseTransactionState()
-		out.TransactionalID, out.ProducerID, out.ProducerEpoch, out.StartTimestamp = of, -1, -1, -1
+		out.TransactionalID = of
 		var c *txnCoordinator
 		err := error(errTxnRight)
 		if r.may(acl.Describe, acl.TransactionalID, of) {
@@ -69,7 +69,7 @@ func (n *Node) handleDescribeTransactions(r *request, m kmsg.Request) {
 func (m *txnCoordinator) describe(t *txn.Transaction, out *kmsg.DescribeTransactionsResponseTransactionState) []uint64 {
 	status := m.status(t)
 	out.State, out.TimeoutMillis = status.String(), t.TimeoutMs
-	out.ProducerID, out.ProducerEpoch = t.Producer.ID, t.Producer.Epoch
+	out.ProducerID, out.ProducerEpoch, out.StartTimestamp = t.Producer.ID, t.Producer.Epoch, -1
 	if t.Started > 0 && status != txn.Empty {
 		out.StartTimestamp = t.Started
 	}
