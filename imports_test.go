@@ -176,6 +176,7 @@ var importRules = []rule{
 		"tests/*",
 		[]string{
 			"chronik/tests/rig", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr", "github.com/twmb/franz-go/pkg/kversion",
+			"github.com/twmb/franz-go/pkg/sasl/scram",
 			"github.com/HdrHistogram/hdrhistogram-go",
 		},
 		nil,

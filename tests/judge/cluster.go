@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 
 	"chronik/tests/rig"
 )
@@ -21,8 +24,17 @@ type cluster interface {
 var racks = map[int]string{1: "a", 2: "b", 3: "c"}
 
 // startOurs starts brokers of this tree.
-func startOurs(ctx context.Context, o rig.Options, brokers int) (cluster, error) {
+func startOurs(ctx context.Context, o rig.Options, brokers int, secured bool) (cluster, error) {
 	o.Brokers, o.Settings = brokers, map[string]string{"group_initial_delay_ms": "0", "group_partitions": "2"}
+	if secured {
+		file := filepath.Join(o.Dir, "password")
+		if err := errors.Join(os.MkdirAll(o.Dir, 0o755), os.WriteFile(file, []byte(password(administrator)+"\n"), 0o600)); err != nil {
+			return nil, err
+		}
+		maps.Copy(o.Settings, map[string]string{
+			"sasl": fmt.Sprintf("%q", mechanism), "first_user": fmt.Sprintf("%q", administrator), "first_user_password_file": fmt.Sprintf("%q", file),
+		})
+	}
 	if brokers > 1 {
 		o.Own = make(map[int]map[string]string)
 		for id, rack := range racks {

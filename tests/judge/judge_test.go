@@ -22,7 +22,7 @@ func TestKafkasRulesAtTheEdges(t *testing.T) {
 			continue
 		}
 		ours, err := r.askNew(t.Context(), t.TempDir(), func(dir string) (cluster, error) {
-			return startOurs(t.Context(), rig.Options{Dir: dir, Port: 23892 + 200*i}, r.brokers)
+			return startOurs(t.Context(), rig.Options{Dir: dir, Port: 23892 + 200*i}, r.brokers, r.secured)
 		})
 		if err != nil {
 			t.Fatal(err)

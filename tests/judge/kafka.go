@@ -20,7 +20,7 @@ import (
 const kafkaProperties = `process.roles=broker,controller
 node.id=%d
 controller.quorum.voters=%s
-listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d
+listeners=%s://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d
 controller.listener.names=CONTROLLER
 log.dirs=%s
 broker.rack=%s
@@ -32,11 +32,23 @@ offsets.topic.num.partitions=2
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+transaction.state.log.num.partitions=2
+`
+
+// securedProperties are those of a Kafka whose clients log in. Its controller isn't asked to.
+const securedProperties = `listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+inter.broker.listener.name=SASL_PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="%[1]s" password="%[2]s";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:%[1]s;User:ANONYMOUS
 `
 
 // kafka is a cluster of Kafka's own brokers, each a controller, too.
 type kafka struct {
 	port      int
+	secured   bool
 	classpath string
 	servers   map[int]*exec.Cmd
 }
@@ -58,7 +70,7 @@ func classpath(ctx context.Context, dir string) (string, error) {
 }
 
 // startKafka starts a Kafka with its defaults, as far as so many brokers can have them.
-func startKafka(ctx context.Context, dir string, port, brokers int) (cluster, error) {
+func startKafka(ctx context.Context, dir string, port, brokers int, secured bool) (cluster, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -66,7 +78,7 @@ func startKafka(ctx context.Context, dir string, port, brokers int) (cluster, er
 	if err != nil {
 		return nil, err
 	}
-	k := &kafka{port, list, make(map[int]*exec.Cmd)}
+	k := &kafka{port, secured, list, make(map[int]*exec.Cmd)}
 	if err := k.start(ctx, dir, brokers); err != nil {
 		k.Close()
 		return nil, err
@@ -86,15 +98,21 @@ func (k *kafka) start(ctx context.Context, dir string, brokers int) error {
 	var formats []*exec.Cmd
 	config := func(b int) string { return filepath.Join(dir, fmt.Sprintf("%d.properties", b)) }
 	for b := 1; b <= brokers; b++ {
-		text := fmt.Sprintf(kafkaProperties, b, strings.Join(voters, ","), k.port+b, k.port+50+b, filepath.Join(dir, fmt.Sprint(b)), racks[b], brokers)
+		protocol, format := "PLAINTEXT", []string{"kafka.tools.StorageTool", "format", "-t", id, "-c", config(b)}
+		if k.secured {
+			protocol, format = "SASL_PLAINTEXT", append(format, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, administrator, password(administrator)))
+		}
+		text := fmt.Sprintf(kafkaProperties, b, strings.Join(voters, ","), protocol, k.port+b, k.port+50+b, filepath.Join(dir, fmt.Sprint(b)), racks[b], brokers)
+		if k.secured {
+			text += fmt.Sprintf(securedProperties, administrator, password(administrator))
+		}
 		if err := os.WriteFile(config(b), []byte(text), 0o644); err != nil {
 			return err
 		}
-		format := k.java(ctx, "kafka.tools.StorageTool", "format", "-t", id, "-c", config(b))
-		if err := format.Start(); err != nil {
+		formats = append(formats, k.java(ctx, format...))
+		if err := formats[b-1].Start(); err != nil {
 			return err
 		}
-		formats = append(formats, format)
 	}
 	for _, format := range formats {
 		if err := format.Wait(); err != nil {

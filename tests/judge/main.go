@@ -2,8 +2,9 @@
 
 // Command judge asks Apache Kafka what a broker answers at the edges: unknown topics, old epochs, negative numbers, empty
 // lists, groups in the wrong state, the wrong broker, dead brokers. It sends the same requests to a Kafka that it starts from
-// its Maven artifacts and to brokers of this tree, and prints where their answers differ. It does so in three rounds: with a
-// cluster of one broker ("one"), with one of three, of which one dies ("three"), and with Kafka's command-line tools ("tools").
+// its Maven artifacts and to brokers of this tree, and prints where their answers differ. It does so in four rounds: with a
+// cluster of one broker ("one"), with one of three, of which one dies ("three"), with one whose clients log in and have rights
+// ("rights"), and with Kafka's command-line tools ("tools").
 //
 //	go run ./tests/judge                 compare with Kafka; needs Java 17 and Maven
 //	go run ./tests/judge -record         and write down what Kafka said
@@ -36,6 +37,9 @@ var saidByOne string
 //go:embed kafka-three.txt
 var saidByThree string
 
+//go:embed kafka-rights.txt
+var saidByRights string
+
 //go:embed kafka-tools.txt
 var saidToTools string
 
@@ -45,17 +49,21 @@ type round struct {
 	brokers  int
 	file     string // where Kafka's answers are kept
 	recorded string
+	secured  bool // clients have to log in, and have the rights that rules give them
 	ask      func(ctx context.Context, c cluster, dir string) ([]answer, error)
 }
 
 var rounds = []*round{
-	{"one", 1, "kafka.txt", saidByOne, func(_ context.Context, c cluster, _ string) ([]answer, error) {
+	{"one", 1, "kafka.txt", saidByOne, false, func(_ context.Context, c cluster, _ string) ([]answer, error) {
 		return askScenes(c, &ofOne, ofOneBroker)
 	}},
-	{"three", 3, "kafka-three.txt", saidByThree, func(_ context.Context, c cluster, _ string) ([]answer, error) {
+	{"three", 3, "kafka-three.txt", saidByThree, false, func(_ context.Context, c cluster, _ string) ([]answer, error) {
 		return askScenes(c, &ofThree, ofThreeBrokers)
 	}},
-	{"tools", 3, "kafka-tools.txt", saidToTools, askTools},
+	{"rights", 1, "kafka-rights.txt", saidByRights, true, func(_ context.Context, c cluster, _ string) ([]answer, error) {
+		return askScenes(c, &ofRights, ofSecured)
+	}},
+	{"tools", 3, "kafka-tools.txt", saidToTools, false, askTools},
 }
 
 type scene struct {
@@ -94,6 +102,10 @@ var (
 		{"one dead: groups", deadGroupsScene},
 		{"one removed", removedScene},
 	}
+	ofSecured = []scene{
+		{"login", loginsScene},
+		{"patterns", patternsScene},
+	}
 )
 
 const separator = "\t"
@@ -120,6 +132,7 @@ func init() {
 	maps.Copy(deliberate, deliberateConfigured)
 	maps.Copy(deliberate, deliberateThree)
 	maps.Copy(deliberate, deliberateTools)
+	maps.Copy(deliberate, deliberateRights)
 }
 
 // compare lists where ours differ from Kafka's and aren't meant to.
@@ -152,7 +165,7 @@ func main() {
 	flag.BoolVar(&o.record, "record", false, "write down what Kafka says")
 	flag.StringVar(&o.folder, "folder", "tests/judge", "where it is written")
 	flag.BoolVar(&o.kept, "kept", false, "compare with what was written down instead of asking Kafka")
-	flag.StringVar(&o.only, "round", "", "only this round: one, three or tools")
+	flag.StringVar(&o.only, "round", "", "only this round: one, three, rights or tools")
 	flag.IntVar(&o.port, "port", 24892, "the first of 300 ports")
 	flag.Parse()
 	found, err := run(ctx, o, os.Stdout)
@@ -200,7 +213,7 @@ func run(ctx context.Context, o options, out io.Writer) (differ int, err error) 
 func (o *options) play(ctx context.Context, r *round, dir string) (found []string, asked int, err error) {
 	kafkas := parse(r.recorded)
 	if !o.kept {
-		kafkas, err = r.askNew(ctx, dir+"-kafka", func(dir string) (cluster, error) { return startKafka(ctx, dir, o.port+200, r.brokers) })
+		kafkas, err = r.askNew(ctx, dir+"-kafka", func(dir string) (cluster, error) { return startKafka(ctx, dir, o.port+200, r.brokers, r.secured) })
 		if err != nil {
 			return nil, 0, fmt.Errorf("asking Kafka: %w", err)
 		}
@@ -211,7 +224,7 @@ func (o *options) play(ctx context.Context, r *round, dir string) (found []strin
 		}
 	}
 	ours, err := r.askNew(ctx, dir, func(dir string) (cluster, error) {
-		return startOurs(ctx, rig.Options{Dir: dir, Port: o.port}, r.brokers)
+		return startOurs(ctx, rig.Options{Dir: dir, Port: o.port}, r.brokers, r.secured)
 	})
 	if err != nil {
 		return nil, 0, err

@@ -14,15 +14,16 @@ import (
 
 // lens is what is seen of answers. What two right brokers may say differently is left out (texts of errors, times, addresses),
 // or told only in kind: an id is there or not.
-type lens struct{ leftOut, inKind map[string]bool }
+type lens struct{ leftOut, inKind, sets map[string]bool }
 
 // ofOne is for a cluster of one broker.
-var ofOne = lens{leftOut, inKind}
+var ofOne = lens{leftOut, inKind, unordered}
 
 // ofThree is for one of three, where it matters which broker is named.
 var ofThree = lens{
 	without(leftOut, "Brokers", "NodeEndpoints", "Nodes", "CurrentLeader", "PreferredReadReplica", "Rack"),
 	without(inKind, "LeaderID", "NodeID"),
+	unordered,
 }
 
 // unordered are sets, whose order says nothing.
@@ -55,7 +56,7 @@ var leftOut = map[string]bool{
 var inKind = map[string]bool{
 	"TopicID": true, "ProducerID": true, "MemberID": true, "LeaderID": true, "LeaderEpoch": true, "LogAppendTime": true, "Timestamp": true,
 	"CurrentLeaderEpoch": true, "ControllerID": true, "RecordBatches": true, "CoordinatorEpoch": true, "NodeID": true, "MemberAssignment": true,
-	"ProtocolMetadata": true, "MaxTimestamp": true, "Assignment": true,
+	"ProtocolMetadata": true, "MaxTimestamp": true, "Assignment": true, "SASLAuthBytes": true,
 }
 
 // epochs of groups go up, in steps of their own.
@@ -124,7 +125,7 @@ func (l *lens) list(name string, v reflect.Value) string {
 	for i := range v.Len() {
 		parts = append(parts, l.value(name, v.Index(i)))
 	}
-	if unordered[name] {
+	if l.sets[name] {
 		slices.Sort(parts)
 	}
 	return "[" + strings.Join(parts, " ") + "]"
