@@ -104,6 +104,7 @@ var (
 	}
 	ofSecured = []scene{
 		{"login", loginsScene},
+		{"rights", rightsScene},
 		{"patterns", patternsScene},
 	}
 )
