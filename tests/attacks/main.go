@@ -36,6 +36,7 @@ type options struct {
 	floor        time.Duration // a p99 below this is never blamed
 	once         bool          // an attack with a bad p99 isn't played again
 	memory       int64         // bound in bytes
+	brokers      int           // in place of what an attack says, if not 0
 	port         int
 	dir, program string
 }
@@ -58,6 +59,7 @@ func main() {
 	flag.DurationVar(&o.floor, "floor", 5*time.Millisecond, "a polite p99 below this is never blamed")
 	flag.BoolVar(&o.once, "once", false, "judge the polite p99 by one run; otherwise a bad one is run twice more and the median counts")
 	flag.Int64Var(&o.memory, "memory", memoryBudget, "bound of a broker's memory in bytes")
+	flag.IntVar(&o.brokers, "brokers", 0, "how many brokers, in place of what each attack says: on a machine with few cores one broker shows what is not due to several that share them")
 	flag.IntVar(&o.port, "port", 21492, "the first broker's Kafka port")
 	flag.StringVar(&o.dir, "dir", "", "a new folder for the brokers; default: a temporary one")
 	flag.StringVar(&o.program, "broker", "", "the broker program; default: built from this tree")

@@ -58,6 +58,7 @@ const politeTopic = "polite"
 // result is a row of the table.
 type result struct {
 	name          string
+	brokers       int
 	runs          int // how often it was played
 	done          int64
 	parts         []part
@@ -151,6 +152,7 @@ const clusterSecret = "0123456789abcdef"
 
 // play runs one attack on brokers of its own.
 func play(ctx context.Context, o options, a attack, nth int) (result, error) {
+	a.brokers = cmp.Or(o.brokers, a.brokers, 1)
 	settings := smallSettings()
 	maps.Copy(settings, a.settings)
 	dir := filepath.Join(o.dir, fmt.Sprint(nth))
@@ -162,13 +164,13 @@ func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 		settings["peer_secret_file"] = fmt.Sprintf("%q", name)
 	}
 	c, err := rig.Start(ctx, rig.Options{
-		Brokers: max(1, a.brokers), Dir: dir, Port: o.port, Program: o.program, Settings: settings, Files: a.files,
+		Brokers: a.brokers, Dir: dir, Port: o.port, Program: o.program, Settings: settings, Files: a.files,
 	})
 	if err != nil {
 		return result{}, err
 	}
 	defer c.Close()
-	if err := rig.CreateTopic(ctx, c.Bootstrap(), politeTopic, 1, cmp.Or(a.replicas, max(1, a.brokers))); err != nil {
+	if err := rig.CreateTopic(ctx, c.Bootstrap(), politeTopic, 1, min(cmp.Or(a.replicas, a.brokers), a.brokers)); err != nil {
 		return result{}, err
 	}
 	if _, err := rig.LeadAll(ctx, c.Bootstrap(), politeTopic, 1); err != nil { // the one that is attacked
@@ -223,7 +225,7 @@ func (m *measurement) metrics() (addrs []string) {
 }
 
 func (m *measurement) take(ctx context.Context) (r result, err error) {
-	r.name = m.a.name
+	r.name, r.brokers = m.a.name, m.a.brokers
 	if r.quiet, err = m.quietly(ctx); err != nil {
 		return r, err
 	}
@@ -299,7 +301,7 @@ func (m *measurement) strike(ctx context.Context, r *result) {
 
 // look asks the brokers what the attack did to them.
 func (m *measurement) look(ctx context.Context, r *result) {
-	if up := len(m.c.Running()); up < max(1, m.a.brokers) {
+	if up := len(m.c.Running()); up < m.a.brokers {
 		r.found(fmt.Errorf("only %d brokers run", up))
 	}
 	steps, err := longestSteps(ctx, m.metrics())

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-var columns = []string{"attack", "runs", "done", "step CPU", "step clock", "machine's gap", "quiet p50/p99", "during p50/p99/max", "memory MiB", "verdict"}
+var columns = []string{"attack", "brokers", "runs", "done", "step CPU", "step clock", "machine's gap", "quiet p50/p99", "during p50/p99/max", "memory MiB", "verdict"}
 
 func (r *result) cells() []string {
 	return []string{
-		r.name, fmt.Sprint(r.runs), fmt.Sprint(r.done), fmt.Sprint(round(r.steps.CPU)), fmt.Sprint(round(r.steps.Clock)), fmt.Sprint(round(r.gap)),
+		r.name, fmt.Sprint(r.brokers), fmt.Sprint(r.runs), fmt.Sprint(r.done), fmt.Sprint(round(r.steps.CPU)), fmt.Sprint(round(r.steps.Clock)), fmt.Sprint(round(r.gap)),
 		fmt.Sprintf("%v/%v", round(r.quiet.P50), round(r.quiet.P99)),
 		fmt.Sprintf("%v/%v/%v", round(r.during.P50), round(r.during.P99), round(r.during.Max)), fmt.Sprint(r.memory >> 20), r.verdict(),
 	}
