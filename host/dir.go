@@ -21,8 +21,9 @@ const keepHandles = 256
 // dirFS is the directory of a log on a real disk. Handles stay open, because every operation opens
 // its file anew; it is safe for concurrent use.
 type dirFS struct {
-	path string
-	dir  *os.File // for SyncDir
+	path  string
+	dir   *os.File // for SyncDir
+	flags int      // to open a file with
 
 	// between is called between the stints of a read. It gives way to others, but nil while the log is opened: of this broker
 	// nobody waits for a CPU then, and each time is as long as all others of a busy machine need.
@@ -51,7 +52,7 @@ func openDir(path string) (*dirFS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dirFS{path: path, dir: d, files: make(map[string]*handle)}, nil
+	return &dirFS{path: path, dir: d, flags: os.O_RDWR, files: make(map[string]*handle)}, nil
 }
 
 func (d *dirFS) close() {
@@ -83,7 +84,7 @@ func (d *dirFS) Create(name string) (wal.File, error) {
 }
 
 // Open implements wal.FS.
-func (d *dirFS) Open(name string) (wal.File, error) { return d.open(name, os.O_RDWR) }
+func (d *dirFS) Open(name string) (wal.File, error) { return d.open(name, d.flags) }
 
 func (d *dirFS) open(name string, flags int) (wal.File, error) {
 	if err := checkName(name); err != nil {

@@ -288,11 +288,14 @@ func lockFolder(dir string) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		pid, _ := os.ReadFile(filepath.Join(dir, pidName))
-		return nil, fmt.Errorf("another process (pid %s) uses the data folder %s: stop it, or give this broker a folder of its own",
-			strings.TrimSpace(string(pid)), dir)
+		return nil, fmt.Errorf("%w, or give this broker a folder of its own", folderInUse(dir))
 	}
 	return nil, fmt.Errorf("can't lock the data folder %s: %w", dir, err)
+}
+
+func folderInUse(dir string) error {
+	pid, _ := os.ReadFile(filepath.Join(dir, pidName))
+	return fmt.Errorf("another process (pid %s) uses the data folder %s: stop it", strings.TrimSpace(string(pid)), dir)
 }
 
 func readMeta(dir string) (Meta, error) {

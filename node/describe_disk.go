@@ -84,6 +84,18 @@ func describeEnd(r *wal.Record) string {
 	return fmt.Sprintf("%s g%d i%d, in pieces", what[r.Piece.End], r.Group, r.Checkpoint.Index)
 }
 
+// DescribeRecord says in one line what a record of a broker's log does.
+func DescribeRecord(r *wal.Record) string {
+	e := &r.Entry
+	switch {
+	case r.Type != wal.RecordEntry && r.Type != wal.RecordMoved:
+		return describeRecord(r)
+	case pb.EntryType(e.Kind) != pb.EntryNormal:
+		return fmt.Sprintf("%v g%d i%d t%d: change of replicas", r.Type, r.Group, e.Index, e.Term)
+	}
+	return fmt.Sprintf("%v g%d i%d t%d: %s", r.Type, r.Group, e.Index, e.Term, describeData(e.Data))
+}
+
 func describeRecord(r *wal.Record) string {
 	switch r.Type {
 	case wal.RecordOpen:

@@ -22,7 +22,7 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	cfg.Log.Owner = cfg.owner()
 	log, report, err := wal.Open(fs, cfg.Log)
 	if err != nil {
-		return nil, cfg.explainForeign(err)
+		return nil, ExplainForeign(cfg.Log.Owner, err)
 	}
 	n := newNode(cfg, log, now)
 	n.process = start{cfg.Incarnation, report.Epoch, cfg.Seed, report.End, report.End}

@@ -12,36 +12,42 @@ import (
 	"chronik/wal"
 )
 
-// owner names this broker and its data folder in the log itself: votes and entries of another one must not count as
+// LogOwner names a broker and its data folder in the log itself: votes and entries of another one must not count as
 // its own. 1 | broker id 3 | CRC-32C of the cluster id 4 | FNV-1a of the folder's id 8.
-func (c *Config) owner() (o wal.Owner) {
-	binary.BigEndian.PutUint32(o[:], uint32(c.BrokerID)|1<<24)
-	binary.BigEndian.PutUint32(o[4:], crc32.Checksum([]byte(c.ClusterID), crc32.MakeTable(crc32.Castagnoli)))
-	folder := fnv.New64a()
-	for _, m := range c.Members {
-		if m.ID == c.BrokerID {
-			folder.Write([]byte(m.Folder))
-		}
-	}
-	folder.Sum(o[8:8])
+func LogOwner(cluster string, b BrokerID, folder string) (o wal.Owner) {
+	binary.BigEndian.PutUint32(o[:], uint32(b)|1<<24)
+	binary.BigEndian.PutUint32(o[4:], crc32.Checksum([]byte(cluster), crc32.MakeTable(crc32.Castagnoli)))
+	hash := fnv.New64a()
+	hash.Write([]byte(folder))
+	hash.Sum(o[8:8])
 	return o
 }
 
-// explainForeign says in words whose log it is that Open refused.
-func (c *Config) explainForeign(err error) error {
+func (c *Config) owner() wal.Owner {
+	folder := ""
+	for _, m := range c.Members {
+		if m.ID == c.BrokerID {
+			folder = m.Folder
+		}
+	}
+	return LogOwner(c.ClusterID, c.BrokerID, folder)
+}
+
+// ExplainForeign says in words whose log it is that wal.Open refused, and what to do; any other error stays as it is.
+func ExplainForeign(self wal.Owner, err error) error {
 	e, ok := errors.AsType[*wal.ForeignError](err)
 	if !ok {
 		return err
 	}
-	self, what := c.owner(), ""
+	id, what := binary.BigEndian.Uint32(self[:])&^(1<<24), ""
 	switch b := BrokerID(binary.BigEndian.Uint32(e.Owner[:]) &^ (1 << 24)); {
 	case [4]byte(e.Owner[4:]) != [4]byte(self[4:]):
 		what = fmt.Sprintf("broker %d of another cluster", b)
-	case b != c.BrokerID:
+	case b != BrokerID(id):
 		what = fmt.Sprintf("broker %d", b)
 	default:
 		what = "this broker's id in another data folder"
 	}
 	return fmt.Errorf("%s in the log of broker %d was written by %s: files of different brokers or folders are mixed. "+
-		"Nothing was changed. Put back the broker's own log, as a whole; if it is lost, empty the data folder and run: broker start -join -config FILE", e.File, c.BrokerID, what)
+		"Nothing was changed. Put back the broker's own log, as a whole; if it is lost, empty the data folder and run: broker start -join -config FILE", e.File, id, what)
 }
