@@ -27,7 +27,7 @@ func loadSettings(args, environ []string, warnings io.Writer) (*settings, error)
 		return nil, fmt.Errorf("unexpected argument %q", line.Arg(0))
 	}
 	fs, s := newFlags()
-	s.given = make(map[string]string)
+	s.given, s.flags = make(map[string]string), fs
 	if f := line.Lookup("config"); isGiven(line, "config") {
 		if err := s.readFile(f.Value.String(), fs, warnings); err != nil {
 			return nil, err

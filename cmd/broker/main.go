@@ -44,6 +44,7 @@ const (
                                   a certificate of one's own
   broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
   broker check -config FILE       look whether a configuration is right, without starting anything
+  broker config -config FILE      print all settings as a broker would run with them, and where each value came from
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
@@ -80,6 +81,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = format(args, stdout)
 	case "check":
 		err = check(args, stdout, stderr)
+	case "config":
+		err = showConfig(args, stdout, stderr)
 	case "log":
 		err = inspectLog(args, stdout, stderr)
 	case "version":

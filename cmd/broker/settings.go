@@ -99,6 +99,7 @@ type settings struct {
 	level  slog.Level
 	secret string            // of the cluster, from the environment
 	given  map[string]string // where a setting was given, by its key: for errors
+	flags  *flag.FlagSet     // their names and values
 }
 
 // member is one broker of the cluster. The founders of a cluster all have the same list. A broker that
