@@ -156,7 +156,7 @@ func (g *group) step(m *pb.Message) {
 		return
 	}
 	if g.quiet.is {
-		if g.alreadyConsented(m) {
+		if g.alreadyConsented(m) || g.asksAgain(m) {
 			return
 		}
 		g.unrest()

@@ -38,6 +38,7 @@ type quiet struct {
 	open  bool     // it is in the heartbeats, and
 	yes   []uint64 // these replicas have consented
 	going bool     // this replica goes quiet when it has advanced
+	again bool     // a late answer came to this quiet leader, which asked once more
 }
 
 // progress changes with whatever happens in a group.
@@ -68,7 +69,7 @@ func (g *group) unrest() {
 // rest makes the group quiet.
 func (g *group) rest() {
 	q := &g.quiet
-	q.is, q.since, q.open, q.yes = true, g.node.now, false, nil
+	q.is, q.since, q.open, q.yes, q.again = true, g.node.now, false, nil, false
 	g.node.dropAwake(g)
 	g.node.event(Event{Kind: EventGroupQuiet, Group: g.id, Term: g.term, N: int64(btoi(g.role == raft.StateLeader))})
 }
@@ -206,6 +207,28 @@ func (g *group) consented(m *pb.Message) {
 func (g *group) alreadyConsented(m *pb.Message) bool {
 	ask, _, ok := readQuiet(m.GetContext(), quietYes)
 	return ok && g.role == raft.StateLeader && m.GetType() == pb.MsgHeartbeatResp && m.GetTerm() == g.term && ask == g.quiet.ask
+}
+
+// asksAgain takes a late answer to a heartbeat, which says nothing new: its sender has everything, and has consented since. But where
+// messages overtake each other that heartbeat may have come late, too, and woken the sender. So this quiet leader stays quiet and asks
+// the one replica again. It does so once, because that may have a reason to stay awake.
+func (g *group) asksAgain(m *pb.Message) bool {
+	to, p := m.GetFrom(), g.node.peer(brokerOf(m.GetFrom()))
+	if g.quiet.again || p == nil || g.role != raft.StateLeader || m.GetType() != pb.MsgHeartbeatResp || m.GetTerm() != g.term {
+		return false
+	}
+	last, _ := g.view.LastIndex()
+	hasAll := false
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		hasAll = hasAll || id == to && pr.Match == last
+	})
+	if !hasAll {
+		return false
+	}
+	g.quiet.again = true
+	from, term := g.self, g.term
+	p.addRaft(g.id, &pb.Message{Type: pb.MsgHeartbeat.Enum(), To: &to, From: &from, Term: &term, Commit: &last, Context: quietContext(quietAsk, g.quiet.ask, last)})
+	return true
 }
 
 // inContact reports whether a broker was heard within an election timeout. Time is counted in this broker's ticks: one that was

@@ -155,3 +155,46 @@ func TestQuietIsRefused(t *testing.T) {
 		t.Fatal("it leads")
 	}
 }
+
+// TestLateAnswersToAQuietLeader gives a quiet leader an answer to a heartbeat from before it was quiet, as happens where messages
+// overtake each other. It has nothing to learn from it and stays quiet; only one that doesn't stop wakes it.
+func TestLateAnswersToAQuietLeader(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.until("the group is quiet", func() bool { return c.quiet("t") })
+	leads := c.leader("t")
+	id := c.nodes[leads].node.catalog.partition("t", 0).Group
+	lead, follower := c.nodes[leads].node.group(id), c.nodes[leads%3+1].node.group(id)
+	woken := func() int { return c.nodes[leads].events[EventGroupWoken] }
+	heartbeat := func(kind pb.MessageType, from, to *group) {
+		term := lead.term
+		m := &pb.Message{Type: kind.Enum(), From: &from.self, To: &to.self, Term: &term}
+		to.step(m)
+	}
+	before := woken()
+	heartbeat(pb.MsgHeartbeatResp, follower, lead)
+	c.rounds(20)
+	if woken() != before || !c.quiet("t") {
+		t.Errorf("a late answer woke the leader %d times; all are quiet: %v", woken()-before, c.quiet("t"))
+	}
+	heartbeat(pb.MsgHeartbeatResp, follower, lead)
+	if lead.quiet.is {
+		t.Error("the leader asks again and again")
+	}
+	c.until("the group is quiet again", func() bool { return c.quiet("t") })
+	before = woken()
+	heartbeat(pb.MsgHeartbeat, lead, follower)
+	if follower.quiet.is {
+		t.Fatal("a heartbeat wakes nobody")
+	}
+	c.rounds(20)
+	if woken() != before || !c.quiet("t") {
+		t.Errorf("a late heartbeat woke the leader %d times; all are quiet: %v", woken()-before, c.quiet("t"))
+	}
+	c.until("the group is quiet again", func() bool { return c.quiet("t") })
+	stranger := raftID(leads%3+1, 77)
+	asked := lead.asksAgain(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: &stranger, To: &lead.self, Term: &lead.term})
+	if asked {
+		t.Error("a replica that isn't in the group is asked to go quiet")
+	}
+}
