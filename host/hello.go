@@ -32,7 +32,7 @@ import (
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
-	peerVersion = 9
+	peerVersion = 10
 
 	envelopeHead = 8 // bytes before the data
 

@@ -93,6 +93,12 @@ func (r *reader) describeItem(item byte) text {
 	case itemTime:
 		r.uint64()
 		return says("its time")
+	case itemLives:
+		r.uint64()
+		return says("does it live?")
+	case itemLived:
+		r.uint64()
+		return says("it lives")
 	case itemMembers:
 		return says("members, %d bytes", len(r.bytes()))
 	}

@@ -32,6 +32,8 @@ import (
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
 //	  itemTaken   itemStart of the process that is known and runs, and of another one: the receiver, if it is the latter,
 //	              must end (rival.go)
+//	  itemLives   u64: does the receiver live? What the sender's monotonic clock shows (rival.go)
+//	  itemLived   u64: the answer to an itemLives, the same number
 //	  itemMembers length uvarint, JSON: brokers, for one that may not know them (cluster.go)
 //	  itemSnapshot, itemPieceRequest, itemPiece: see snapshot.go
 //	  itemMarker  coordinator's group, group, producer id, epoch, the coordinator's leader epoch, number of the decision
@@ -75,6 +77,9 @@ const (
 	itemMarked = 21
 	itemJoin   = 22
 	itemJoined = 23
+
+	itemLives = 24
+	itemLived = 25
 )
 
 func (p *peer) addRaft(g GroupID, m *pb.Message) {
@@ -268,6 +273,14 @@ func (n *Node) receiveItem(from BrokerID, r *reader) {
 	case itemTime:
 		if told := r.uint64(); !r.bad {
 			n.receiveTime(from, told)
+		}
+	case itemLives:
+		if asked := r.uint64(); !r.bad {
+			n.answerLives(from, asked)
+		}
+	case itemLived:
+		if asked := r.uint64(); !r.bad {
+			n.receiveLived(from, asked)
 		}
 	default:
 		n.receiveOwnItem(from, item, r)

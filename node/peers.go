@@ -39,9 +39,10 @@ type peer struct {
 	// toldDurable is how far it was told that this broker's log is durable: any of them may be asked to judge a copy.
 	toldDurable wal.LSN
 	refused     Time // when it last was told that it is outdated; 0: never
-	// startHeard is when that process last spoke, and steadySince since when without a pause of an election timeout;
-	// 0: not since this node opened.
-	startHeard, steadySince Time
+	startHeard  Time // when that process last spoke; 0: not since this node opened
+	// lived is when a process was asked whether it lives, the last time that it said so, and livedNonce is which one.
+	lived      Time
+	livedNonce uint64
 	// rival is another process that spoke under its id while this one lived, since when, and when it last did.
 	rival                  start
 	rivalSince, rivalHeard Time

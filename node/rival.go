@@ -3,6 +3,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 // Two processes may have the id of one broker: a copy of its data folder is started elsewhere, or an empty one joins
 // while the broker lives. The one that is known stays for as long as it is heard of. Whoever hears from it takes nothing
 // from the other one, whatever that has, and tells it to end once it is certain that the known one lives on: it
-// has spoken without a pause for long after the other one came. A broker that has just died is silent by then. Where it is silent the other
-// one is taken in, and from its registration on the catalog's order decides: the process that registered before ends.
+// has answered a question that was asked long after the other one came. To be heard is not enough, since messages of a broker that
+// died may arrive for seconds. Where it is silent the other one is taken in, and from its registration on the catalog's order
+// decides: the process that registered before ends.
 
 // rivalPatience is how long a second process is neither taken in nor told to end, in election timeouts. It is as long as a
 // broker that is silent is taken to live.
@@ -41,31 +43,45 @@ func (n *Node) rivalTime() time.Duration { return rivalPatience * n.electionTime
 // hearKnown notes that the known process of a broker spoke, and how far its log is durable. A message that knows of less
 // than was known already is late, and says nothing of whether the process lives.
 func (n *Node) hearKnown(p *peer, durable wal.LSN) {
-	if durable < p.start.durable {
-		return
+	if durable >= p.start.durable {
+		p.start.durable, p.startHeard = durable, n.now
 	}
-	if n.now.Sub(p.startHeard) > n.electionTimeout() {
-		p.steadySince = n.now
-	}
-	p.start.durable, p.startHeard = durable, n.now
 }
 
-// meetRival notes a second process, and tells it to end if the known one has spoken for long since it came, and steadily:
-// one that is gone may be heard of now and then, by late messages.
+// meetRival notes a second process. If it speaks for long, while the known one does, too, that one has to show that it lives. Then the
+// second one is told to end.
 func (n *Node) meetRival(p *peer, s start, via uint64) {
 	if !s.sameProcess(p.rival) || n.now.Sub(p.rivalHeard) > n.rivalTime() { // the next start of a broker is another one
 		p.rival, p.rivalSince = s, n.now
 	}
 	p.rivalHeard = n.now
-	if p.startHeard.Sub(max(p.rivalSince, p.steadySince)) <= n.rivalTime() || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
+	if p.startHeard.Sub(p.rivalSince) <= n.rivalTime() || p.refused != 0 && n.now.Sub(p.refused) < n.electionTimeout()/2 {
 		return
 	}
 	p.refused = n.now
+	if p.lived < p.rivalSince || p.livedNonce != p.start.nonce {
+		p.envelope = binary.LittleEndian.AppendUint64(append(p.begin(), itemLives), n.ownTime())
+		return
+	}
 	if via != 0 {
 		n.answer(p, via, s.appendAfter(p.start, itemTaken, nil))
 	}
 	p.envelope = s.appendAfter(p.start, itemTaken, p.begin())
 	n.event(Event{Kind: EventSecondProcess, N: int64(p.id), Text: fmt.Sprintf("broker %d runs %s, and another process speaks under its id, %s", p.id, n.whereIs(p.id), rivalKind(p.start, s))})
+}
+
+// answerLives shows another broker that this process lives: it repeats when it was asked, as told by the other one's own clock.
+func (n *Node) answerLives(from BrokerID, asked uint64) {
+	if p := n.peer(from); p != nil {
+		p.envelope = binary.LittleEndian.AppendUint64(append(p.begin(), itemLived), asked)
+	}
+}
+
+// receiveLived notes that a process lived when it was asked, or later.
+func (n *Node) receiveLived(from BrokerID, asked uint64) {
+	if p, at := n.peer(from), Time(asked-n.process.nonce); p != nil && at <= n.now {
+		p.lived, p.livedNonce = at, p.start.nonce
+	}
 }
 
 // hearOfRival tells the operator of the known process that there is another one.

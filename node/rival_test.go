@@ -195,3 +195,26 @@ func TestSecondProcessThroughAnother(t *testing.T) {
 		t.Error("a broker that is silent can't come back with an empty folder")
 	}
 }
+
+// TestLateMessagesBesideTheNextStart lets messages of a broker's process go on to arrive for long after it died, beside those of its
+// next start. That waits, and doesn't end: nobody has shown that the process lives.
+func TestLateMessagesBesideTheNextStart(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("first", 1, 2, 3)
+	c.rounds(200)
+	known := c.nodes[1].node.peer(2).start
+	c.kill(2)
+	c.restart(2, c.nodes[2].dir, 4711)
+	c.nodes[2].mayEnd = false
+	for range 2000 {
+		for _, id := range []BrokerID{1, 3} {
+			in := &c.nodes[id].in
+			in.Messages = append(in.Messages, Message{From: 2, Data: known.append([]byte{envelopeVersion}, known.durable)})
+		}
+		c.round()
+	}
+	if c.nodes[1].events[EventSecondProcess]+c.nodes[3].events[EventSecondProcess] > 0 {
+		t.Error("the next start of a broker that died is taken for a second process")
+	}
+	c.until("it is taken in", c.nodes[2].node.Ready)
+}

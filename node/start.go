@@ -117,7 +117,7 @@ func (n *Node) admitProcess(m Message, r *reader) bool {
 		n.meetRival(p, s, m.Via)
 		return false
 	}
-	p.start, p.startHeard, p.steadySince = s, n.now, n.now
+	p.start, p.startHeard = s, n.now
 	p.rival = start{}
 	n.speaks(p, s)
 	return true

@@ -31,7 +31,7 @@ var peerAttacks = []attack{
 
 // peerHello is what broker from says first when it looks for broker to, without its random number.
 func peerHello(from, to int) []byte {
-	b := append([]byte("CHRK"), 0, 9)
+	b := append([]byte("CHRK"), 0, 10)
 	b = binary.BigEndian.AppendUint32(b, uint32(from))
 	b = binary.BigEndian.AppendUint32(b, uint32(to))
 	b = append(append(b, 3), "rig"...)
