@@ -54,7 +54,7 @@ type txnProcess struct {
 	call         *txnCall
 	calls        uint64
 
-	rival    bool // another process has asked for a producer id since it did
+	rival    bool // another process has asked for a producer id since it did, or at the same time
 	ready    bool // it has its producer id and epoch
 	bump     bool // it wants the next epoch first
 	producer int64

@@ -71,9 +71,7 @@ func (p *txnProcess) sendCall() {
 	req := call.request()
 	p.tracef("%s goes to broker %d", call.what, to)
 	if call.fences {
-		for _, o := range p.machine.processes {
-			o.rival = o.rival || o != p
-		}
+		p.rivals()
 	}
 	call.twice = p.double(req, to) || call.twice
 	cn.askFor(w, req, at(p.client.timeout())+call.patient, p.answered(call, func(resp kmsg.Response) {
@@ -81,6 +79,17 @@ func (p *txnProcess) sendCall() {
 		call.done(resp)
 	}))
 	p.mayLose(cn)
+}
+
+// rivals notes whom a request for a producer id may fence: all others, and its own process if one of them has asked and has no answer
+// yet. Of two that ask at the same time either may be first.
+func (p *txnProcess) rivals() {
+	for _, o := range p.machine.processes {
+		if o != p {
+			o.rival = true
+			p.rival = p.rival || o.call != nil && o.call.fences && (o.call.tried || o.call.lost || o.call.twice)
+		}
+	}
 }
 
 // mayLose has a connection break soon after a request, whose answer may get lost by that.

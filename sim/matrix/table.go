@@ -123,5 +123,4 @@ var unreachable = []struct{ api, class, outcomes, why string }{
 	{"ApiVersions", "middle", "UNSUPPORTED_VERSION", "the same"},
 	{"OffsetCommit", "", "INVALID_COMMIT_OFFSET_SIZE", "more offsets than fit into a batch of 256 KiB; hostile clients send them"},
 	{"JoinGroup", "", "INVALID_REQUEST", "hundreds of protocols; hostile clients name them"},
-	{"ElectLeaders", "", "REQUEST_TIMED_OUT", "when a preferred leader is alive, reached and doesn't take over for as long as clients wait"},
 }
