@@ -72,6 +72,11 @@ var importRules = []rule{
 		"who may do what by which rules; it may reach nothing of a broker, so replicas that have the same rules agree",
 	},
 	{
+		"node/quota", nil,
+		[]string{"cmp", "fmt", "math", "slices", "strings", "unicode/utf8"},
+		"how much a client may do, and how long it waits: it may reach nothing of a broker, so it can be tried with any times",
+	},
+	{
 		"node/sasl", nil,
 		[]string{
 			"bytes", "crypto/hmac", "crypto/pbkdf2", "crypto/sha256", "crypto/sha512", "crypto/subtle", "encoding/base64", "encoding/binary",

@@ -18,6 +18,7 @@
 //	consumers  which member of a consumer group gets which partitions
 //	txn        what a coordinator of transactions knows, and how that changes
 //	acl        who may do what by which rules
+//	quota      how much a client may do, and how long it waits after more
 //	sasl       logins, as bytes of a client and bytes for it
 //
 // A room is a set of files about one subject. The files of this package, room by room:
