@@ -48,7 +48,7 @@ var importRules = []rule{
 	{
 		"node",
 		[]string{
-			"chronik/kafka", "chronik/wal", "chronik/node/acl", "chronik/node/consumers", "chronik/node/sasl", "chronik/node/step", "chronik/node/txn", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
+			"chronik/kafka", "chronik/wal", "chronik/node/acl", "chronik/node/consumers", "chronik/node/quota", "chronik/node/sasl", "chronik/node/step", "chronik/node/txn", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 			"go.etcd.io/raft/v3", "go.etcd.io/raft/v3/raftpb", "go.etcd.io/raft/v3/tracker", "go.etcd.io/raft/v3/confchange", "github.com/klauspost/compress/zstd", "google.golang.org/protobuf/proto",
 		},
 		nil,

@@ -74,6 +74,7 @@ var shapes = map[int16]struct {
 	46: {0, "i [ s *i ]"},                                                                                       // ListPartitionReassignments
 	47: {0, "s [ s [ i ] ]"},                                                                                    // OffsetDelete
 	48: {1, "[ s b s ] b"},                                                                                      // DescribeClientQuotas
+	49: {1, "[ [ s s ] [ s l b ] ] b"},                                                                          // AlterClientQuotas
 	50: {0, "[ s ]"},                                                                                            // DescribeUserScramCredentials
 	51: {0, "[ s b ] [ s b i B B ]"},                                                                            // AlterUserScramCredentials
 	55: {2, "[ s [ i ] ]"},                                                                                      // DescribeQuorum

@@ -48,6 +48,8 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		v.SetInt(rng.Int64())
 	case reflect.Uint8:
 		v.SetUint(rng.Uint64() & 0xff)
+	case reflect.Float64:
+		v.SetFloat(rng.NormFloat64())
 	default:
 		panic("kmsg has a type that fill doesn't know: " + v.Kind().String())
 	}

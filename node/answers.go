@@ -19,6 +19,7 @@ const (
 	producerBytes   = 128
 	replicaBytes    = 128
 	ruleBytes       = 256
+	quotaBytes      = 512
 	mostTopicConfig = 1000 // of how many new topics the configurations are answered
 )
 
@@ -48,6 +49,8 @@ func (n *Node) answerBytes(m kmsg.Request) int64 {
 		return int64(len(n.catalog.topics)) * groupNameBytes
 	case *kmsg.DescribeACLsRequest:
 		return int64(len(n.catalog.rules.Rules())) * ruleBytes
+	case *kmsg.DescribeClientQuotasRequest:
+		return int64(len(n.catalog.quotas.Quotas())) * quotaBytes
 	case *kmsg.DescribeUserSCRAMCredentialsRequest:
 		if len(req.Users) == 0 {
 			return int64(len(n.catalog.users)) * groupNameBytes

@@ -67,6 +67,7 @@ func apiTable() []api {
 		{key: kmsg.DeleteGroups, min: 0, max: 2, handle: (*Node).handleDeleteGroups},
 		{key: kmsg.OffsetDelete, min: 0, max: 0, handle: (*Node).handleOffsetDelete},
 		{key: kmsg.DescribeClientQuotas, min: 0, max: 1, handle: (*Node).handleDescribeClientQuotas},
+		{key: kmsg.AlterClientQuotas, min: 0, max: 1, handle: (*Node).handleAlterClientQuotas},
 		{key: kmsg.DescribeUserSCRAMCredentials, min: 0, max: 0, handle: (*Node).handleDescribeUserScramCredentials},
 		{key: kmsg.AlterUserSCRAMCredentials, min: 0, max: 0, handle: (*Node).handleAlterUserScramCredentials},
 		{key: kmsg.DescribeQuorum, min: 0, max: 2, handle: (*Node).handleDescribeQuorum},

@@ -78,14 +78,6 @@ func setResult(code *int16, text **string, err error) {
 	}
 }
 
-// DescribeClientQuotas, versions 0 and 1 (KIP-546): there are none, and none can be set. kafka-configs asks for them before it
-// describes users.
-func (n *Node) handleDescribeClientQuotas(r *request, _ kmsg.Request) {
-	resp := kmsg.NewPtrDescribeClientQuotasResponse()
-	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
-	r.reply(resp)
-}
-
 // userChanges are those that a request asks for, one for each user.
 type userChanges struct {
 	list []*changeUser

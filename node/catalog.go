@@ -13,6 +13,7 @@ import (
 
 	"chronik/kafka"
 	"chronik/node/acl"
+	"chronik/node/quota"
 )
 
 // catalog is the state of group 0, the same on every broker: who the brokers are, which topics
@@ -37,6 +38,7 @@ type catalog struct {
 	users        []*userCredential // ascending by name and mechanism
 	loginKey     []byte            // what users that there aren't are made up from; it came with the first one
 	rules        *acl.Set          // who may do what
+	quotas       *quota.Set        // and how much
 
 	sizes   topicSizes
 	leaving waiters[departure] // not replicated: who waits for brokers to leave
@@ -133,6 +135,7 @@ func newCatalog(n *Node) *catalog {
 		byGroup:   make(map[GroupID]*partitionMeta),
 		hosted:    make(map[BrokerID]int),
 		rules:     acl.NewSet(nil),
+		quotas:    quota.NewSet(nil),
 		nextGroup: 1, nextReplica: 1,
 	}
 }
@@ -149,6 +152,7 @@ type catalogState struct {
 	Rules        []*acl.Rule       `json:",omitempty"`
 	Users        []*userCredential `json:",omitempty"`
 	LoginKey     []byte            `json:",omitempty"`
+	Quotas       []*quota.Quota    `json:",omitempty"`
 }
 
 // restore implements machine.
@@ -173,6 +177,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 			c.host(p, 1)
 		}
 	}
+	c.quotas = quota.NewSet(s.Quotas)
 	return nil
 }
 
@@ -186,6 +191,7 @@ func (c *catalog) adopt(received machine) {
 	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
 	c.sizes.version++
 	c.rules = from.rules
+	c.quotas = from.quotas
 	c.installed(old)
 }
 
@@ -272,6 +278,8 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		res.err = c.createRules(cmd.CreateRules)
 	case cmd.DeleteRules != nil:
 		res.rules, res.more = c.deleteRules(cmd.DeleteRules)
+	case cmd.ChangeQuotas != nil:
+		res.err = c.changeQuotas(cmd.ChangeQuotas)
 	}
 	if what := cmd.what(); what != "" && res.err == nil {
 		c.node.event(Event{Kind: EventCatalogChanged, Term: term, N: int64(index), Text: what})

@@ -21,7 +21,7 @@ func (c *catalog) snapshot(uint64) pieces {
 		topics[i] = t.copy()
 		c.node.out.Work.Parts += len(t.Partitions) / 32
 	}
-	configured, rules, users := slices.Clone(c.configured), c.rules.Rules(), slices.Clone(c.users)
+	configured, rules, users, quotas := slices.Clone(c.configured), c.rules.Rules(), slices.Clone(c.users), c.quotas.Quotas()
 	c.node.out.Work.Parts += (len(configured) + len(users)) / 128
 	before, rest := cutList(encodable(s), "Topics")
 	between, rest := cutList(rest, "Configured")
@@ -30,6 +30,7 @@ func (c *catalog) snapshot(uint64) pieces {
 		{between, false, len(configured), func(i int) pieces { return whole(configured[i]) }},
 		{[]byte(`],"Rules":[`), true, len(rules), func(i int) pieces { return whole(rules[i]) }},
 		{[]byte(`],"Users":[`), true, len(users), func(i int) pieces { return whole(users[i]) }},
+		{[]byte(`],"Quotas":[`), true, len(quotas), func(i int) pieces { return whole(quotas[i]) }},
 	}, rest)
 }
 
@@ -83,7 +84,7 @@ func (c *catalog) short() catalogState {
 func (c *catalog) state(uint64) []byte {
 	s := c.short()
 	s.Topics, s.Configured = append([]*topicMeta{}, c.topics...), append([]*configured{}, c.configured...)
-	s.Rules, s.Users = c.rules.Rules(), c.users
+	s.Rules, s.Users, s.Quotas = c.rules.Rules(), c.users, c.quotas.Quotas()
 	return encodable(s)
 }
 

@@ -25,6 +25,7 @@ func (c *catalog) check() error {
 		c.checkUsers(),
 		c.checkSizes(),
 		c.rules.Check(),
+		c.quotas.Check(),
 	)
 	if err != nil {
 		return err

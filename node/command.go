@@ -342,6 +342,7 @@ type command struct {
 	Replace       *replaceReplica    `json:",omitempty"`
 	CreateRules   *createRules       `json:",omitempty"`
 	DeleteRules   *deleteRules       `json:",omitempty"`
+	ChangeQuotas  *changeQuotas      `json:",omitempty"`
 }
 
 // register makes a broker known, or tells its new address or incarnation.

@@ -65,6 +65,7 @@ func (c *command) check() error {
 	add(c.Replace != nil, fine)
 	add(c.CreateRules != nil, func() string { return c.CreateRules.check() })
 	add(c.DeleteRules != nil, func() string { return c.DeleteRules.check() })
+	add(c.ChangeQuotas != nil, func() string { return c.ChangeQuotas.check() })
 	if len(checks) != 1 {
 		return fmt.Errorf("%w: it asks for %d things, not one", errCommand, len(checks))
 	}
@@ -206,6 +207,8 @@ func (c *command) what() string {
 		return c.CreateRules.what()
 	case c.DeleteRules != nil:
 		return "delete rules: " + c.DeleteRules.Filter.String()
+	case c.ChangeQuotas != nil:
+		return c.ChangeQuotas.what()
 	}
 	return ""
 }

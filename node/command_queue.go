@@ -121,6 +121,8 @@ func (c *command) size() int64 {
 		}
 	case c.DeleteRules != nil:
 		size += c.DeleteRules.Filter.Bytes()
+	case c.ChangeQuotas != nil:
+		size += c.ChangeQuotas.size()
 	case c.ChangeUser != nil:
 		size += int64(len(c.ChangeUser.Name))
 		if set := c.ChangeUser.Set; set != nil {

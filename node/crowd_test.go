@@ -75,6 +75,8 @@ func (c *crowd) fill(v reflect.Value, path string, i int) {
 		v.SetString(c.text(name, path, i))
 	case reflect.Bool:
 		v.SetBool(name == "ValidateOnly")
+	case reflect.Float64:
+		v.SetFloat(float64(c.number(name, i)))
 	default:
 		v.SetInt(c.number(name, i))
 	}

@@ -38,7 +38,7 @@
 //	                sparse.go producer.go producers.go records_txn.go records_check.go
 //	                codec.go
 //	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
-//	                catalog_state.go configured.go rules.go users.go topic_ids.go placement.go
+//	                catalog_state.go configured.go rules.go users.go quotas.go topic_ids.go placement.go
 //	                placing.go
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go

@@ -162,3 +162,16 @@ func (n *Node) refuseUsers(r *request, req *kmsg.AlterUserSCRAMCredentialsReques
 		}
 	}, func() { r.reply(resp) })
 }
+
+// refuseQuotas names each entity as the request does.
+func (n *Node) refuseQuotas(r *request, req *kmsg.AlterClientQuotasRequest, err error) {
+	resp := kmsg.NewPtrAlterClientQuotasResponse()
+	n.each(r, len(req.Entries), func(i int) {
+		out := kmsg.NewAlterClientQuotasResponseEntry()
+		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		for _, p := range req.Entries[i].Entity[:min(len(req.Entries[i].Entity), maxEntityParts)] {
+			out.Entity = append(out.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: p.Type, Name: p.Name})
+		}
+		resp.Entries = append(resp.Entries, out)
+	}, func() { r.reply(resp) })
+}

@@ -70,6 +70,7 @@ func rights() map[kmsg.Key]right {
 		kmsg.DescribeUserSCRAMCredentials: describeCluster,
 		kmsg.AlterUserSCRAMCredentials:    alterCluster,
 		kmsg.DescribeClientQuotas:         needs(acl.DescribeConfigs, acl.Cluster, errClusterRight),
+		kmsg.AlterClientQuotas:            needs(acl.AlterConfigs, acl.Cluster, errClusterRight),
 
 		kmsg.DescribeCluster:            nil, // Describe on the cluster to be told what it may do
 		kmsg.DescribeQuorum:             describeCluster,
@@ -253,6 +254,8 @@ func (n *Node) refuseWhole(r *request, m kmsg.Request, err error) {
 		n.refuseMoves(r, req, err)
 	case *kmsg.AlterUserSCRAMCredentialsRequest:
 		n.refuseUsers(r, req, err)
+	case *kmsg.AlterClientQuotasRequest:
+		n.refuseQuotas(r, req, err)
 	case *kmsg.FindCoordinatorRequest:
 		n.refuseCoordinators(r, req, err)
 	case *kmsg.OffsetCommitRequest:

@@ -222,6 +222,7 @@ func rightsOnCluster(t *testing.T) []rightsCase {
 		{&kmsg.SASLHandshakeRequest{Version: 1, Mechanism: "PLAIN"}, "ILLEGAL_SASL_STATE", nil, ""}, // nobody is asked to log in here
 		{&kmsg.SASLAuthenticateRequest{Version: 2}, "ILLEGAL_SASL_STATE", nil, ""},
 		needsOne(&kmsg.DescribeClientQuotasRequest{}, clusterFailed, "DESCRIBE_CONFIGS"+onCluster),
+		needsOne(&kmsg.AlterClientQuotasRequest{ValidateOnly: true, Entries: []kmsg.AlterClientQuotasRequestEntry{{Entity: []kmsg.AlterClientQuotasRequestEntryEntity{{Type: "user"}}}}}, clusterFailed, "ALTER_CONFIGS"+onCluster),
 		needsOne(&kmsg.DescribeUserSCRAMCredentialsRequest{}, clusterFailed, "DESCRIBE"+onCluster),
 		needsOne(&kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "nobody", Mechanism: 1}}}, clusterFailed, "ALTER"+onCluster),
 		needsOne(&kmsg.UnregisterBrokerRequest{BrokerID: 9}, clusterFailed, "ALTER"+onCluster),

@@ -29,6 +29,16 @@ func Host(host string) string {
 	return string(text[1:])
 }
 
+// IsAddress reports whether a text is an address, of IPv4 or IPv6.
+func IsAddress(text string) bool {
+	if _, ok := parseGroups("::" + text); ok && !strings.Contains(text, ":") {
+		return strings.Contains(text, ".")
+	}
+	address, _, _ := strings.Cut(text, "%")
+	_, ok := parseGroups(address)
+	return ok
+}
+
 // parseGroups takes an address of IPv6 apart; false if it is none.
 func parseGroups(address string) (groups [8]uint16, ok bool) {
 	head, tail, gap := strings.Cut(address, "::")

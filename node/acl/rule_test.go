@@ -99,3 +99,14 @@ func TestCheckRule(t *testing.T) {
 		}
 	}
 }
+
+func TestIsAddress(t *testing.T) {
+	for text, want := range map[string]bool{
+		"10.0.0.7": true, "255.255.255.255": true, "::1": true, "fe80::1%eth0": true, "0:0:0:0:0:0:0:1": true, "::ffff:1.2.3.4": true, "::": true,
+		"": false, "1": false, "1.2.3": false, "1.2.3.4.5": false, "256.1.1.1": false, "host.example": false, "localhost": false, "1:2": false, ":::": false, "1.2.3.4:5": false, "abcd": false,
+	} {
+		if IsAddress(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
