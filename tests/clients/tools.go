@@ -127,6 +127,8 @@ func (t tools) admin(ctx context.Context, topic string) error {
 		{configsTool, []string{"--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", "retention.ms=7654321"}, []string{"Completed updating"}},
 		{configsTool, []string{"--describe", "--entity-type", "topics", "--entity-name", topic}, []string{"retention.ms=7654321"}},
 		{configsTool, []string{"--describe", "--all", "--entity-type", "brokers", "--entity-name", "1"}, []string{"num.partitions=1"}},
+		{configsTool, []string{"--alter", "--entity-type", "users", "--entity-default", "--entity-type", "clients", "--entity-name", topic, "--add-config", "producer_byte_rate=99999999,request_percentage=150.5"}, []string{"Completed updating"}},
+		{configsTool, []string{"--describe", "--entity-type", "users", "--entity-default", "--entity-type", "clients", "--entity-name", topic}, []string{"producer_byte_rate=9.9999999E7, request_percentage=150.5"}},
 		{topicsTool, []string{"--alter", "--topic", topic, "--partitions", "5"}, nil},
 		{topicsTool, []string{"--describe", "--topic", topic}, []string{"PartitionCount: 5", "ReplicationFactor: 3", "retention.ms=7654321"}},
 		{perfTest, []string{"--topic", topic, "--num-records", "2000", "--record-size", "100", "--throughput", "-1", "--command-property", "partitioner.class=" + evenly, "linger.ms=1000", "batch.size=1000000"}, []string{"2000 records sent"}},

@@ -88,6 +88,7 @@ var (
 		{"group configs", groupConfigsScene},
 		{"broker configs", brokerConfigsScene},
 		{"replicas", replicasScene},
+		{"quotas", quotasScene},
 	}
 	ofThreeBrokers = []scene{
 		{"three", threeScene},

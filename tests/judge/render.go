@@ -29,7 +29,7 @@ var ofThree = lens{
 // unordered are sets, whose order says nothing.
 var unordered = map[string]bool{
 	"ISR": true, "OfflineReplicas": true, "Brokers": true, "Nodes": true, "NodeEndpoints": true, "CurrentVoters": true, "Observers": true,
-	"AddingReplicas": true, "RemovingReplicas": true,
+	"AddingReplicas": true, "RemovingReplicas": true, "Entries": true, "Entity": true, "Values": true,
 }
 
 // render is an answer as text.
