@@ -51,6 +51,7 @@ type doorman struct {
 	hashing      gate
 	failed       teller
 	denied       teller
+	changed      teller
 
 	mu        sync.Mutex
 	passwords map[string]node.Password // of users that have logged in
@@ -75,7 +76,7 @@ type caller struct {
 func newDoorman(cfg *Config, m *metrics, tokens *tokens) *doorman {
 	log := cfg.Log
 	return &doorman{
-		asks: cfg.MetricsLogin, tokens: tokens, hashing: make(gate, hashesAtOnce), failed: teller{log: log}, denied: teller{log: log},
+		asks: cfg.MetricsLogin, tokens: tokens, hashing: make(gate, hashesAtOnce), failed: teller{log: log}, denied: teller{log: log}, changed: teller{log: log},
 		ask: func(f func(*node.Node)) bool { return m.ask(answerTime, f) },
 		everything: func(principal string) bool {
 			return !cfg.Node.Authorize || slices.Contains(cfg.Node.SuperUsers, principal)
@@ -118,7 +119,7 @@ func (d *doorman) admits(w http.ResponseWriter, r *http.Request, change bool) bo
 		http.Error(w, "the loop does not answer, so it isn't known who may do what: it recovers, is stuck, or has ended", http.StatusServiceUnavailable)
 		return false
 	case !right:
-		d.failed.tell(slog.LevelWarn, "a login failed", fmt.Sprintf("from %s, admin port, %s: %s", host, c.how, c.wrong()))
+		d.failed.tell(slog.LevelWarn, "a login failed", fmt.Sprintf("from %s, admin port, %s: %s", host, c.how, c.wrong()), v.attrs(r, "401")...)
 		late(r)
 		askLogin(w)
 		return false
@@ -128,10 +129,20 @@ func (d *doorman) admits(w http.ResponseWriter, r *http.Request, change bool) bo
 	}
 	if !may {
 		d.denied.tell(slog.LevelInfo, "a client lacks a right", fmt.Sprintf("%.200q from %s may not %s the cluster (%s %.60s of the admin port)",
-			c.principal, host, verb(change), r.Method, r.URL.Path))
+			c.principal, host, verb(change), r.Method, r.URL.Path), v.attrs(r, "403")...)
 		http.Error(w, c.principal+" may not "+verb(change)+" the cluster", http.StatusForbidden)
+	} else if change {
+		d.changed.tell(slog.LevelInfo, "audit", "", v.attrs(r, "200")...)
 	}
 	return may
+}
+
+// attrs are for a line about a request that is refused.
+func (v visit) attrs(r *http.Request, outcome string) []slog.Attr {
+	return auditAttrs(node.Audit{
+		Principal: fmt.Sprintf("%.200s", v.principal), Client: fmt.Sprintf("%.100s", r.UserAgent()), Address: v.host, Listener: "metrics",
+		API: fmt.Sprintf("%s %.60s", r.Method, r.URL.Path), Resource: "CLUSTER kafka-cluster", Outcome: outcome,
+	})
 }
 
 func verb(change bool) string {
@@ -235,4 +246,5 @@ func late(r *http.Request) {
 func (d *doorman) stop() {
 	d.failed.stop()
 	d.denied.stop()
+	d.changed.stop()
 }

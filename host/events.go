@@ -61,6 +61,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventEntryRefused:      {slog.LevelError, "an entry of the log means nothing to this version and has no effect", "entry"},
 	node.EventCommandRefused:    {slog.LevelWarn, "refused a command to the catalog, which is of another release or no command at all", "broker"},
 	node.EventEnvelopeRefused:   {slog.LevelWarn, "refused an envelope from a broker", "broker"},
+	node.EventAudited:           {slog.LevelInfo, "audit", ""},
 	node.EventAccessDenied:      {slog.LevelInfo, "a client lacks a right", ""},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
 	node.EventLoginFailed:       {slog.LevelWarn, "a login failed", ""},
@@ -115,7 +116,18 @@ func (line eventLine) attrs(ev *node.Event) []slog.Attr {
 	if line.n != "" {
 		attrs = append(attrs, slog.Int64(line.n, ev.N))
 	}
+	if a := ev.Audit; a != nil {
+		attrs = append(attrs, auditAttrs(*a)...)
+	}
 	return attrs
+}
+
+// auditAttrs are the same for all lines about what a client did or may not do, also if it did it at the admin port.
+func auditAttrs(a node.Audit) []slog.Attr {
+	return []slog.Attr{
+		slog.String("principal", a.Principal), slog.String("client_id", a.Client), slog.String("address", a.Address), slog.String("listener", a.Listener),
+		slog.String("api", a.API), slog.String("resource", a.Resource), slog.String("outcome", a.Outcome),
+	}
 }
 
 func (e *events) mayLog(kind node.EventKind) bool {

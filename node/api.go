@@ -141,6 +141,9 @@ func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 		r.refuse(fmt.Sprintf("%v: %v", r.header, err))
 		return
 	}
+	if n.auditors[a.key] != nil {
+		r.asked = req
+	}
 	if n.authorized(r, a, req) {
 		a.handle(n, r, req)
 	}

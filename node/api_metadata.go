@@ -101,6 +101,9 @@ func (n *Node) autoCreate(r *request, name string, done func(error)) {
 	n.commands.submitFor(r, command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
 		func(res commandResult) { // created, or by somebody else in the meantime
 			t := n.catalog.byName[name]
+			if res.err == nil {
+				r.tellAudit(EventAudited, fmt.Sprintf("topic %.249s", name), 0)
+			}
 			if t == nil {
 				finish(res.err)
 				return

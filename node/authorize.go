@@ -56,8 +56,13 @@ func (r *request) denied(op acl.Operation, t acl.ResourceType, name string) {
 		return
 	}
 	r.refused = true
-	r.node.event(Event{Kind: EventAccessDenied, Text: fmt.Sprintf("%.200q from %s may not %v the %v %.200q (request %s)",
+	r.node.event(Event{Kind: EventAccessDenied, Audit: r.auditOf(fmt.Sprintf("%v %v %.249s", op, t, name), refusals[t]), Text: fmt.Sprintf("%.200q from %s may not %v the %v %.200q (request %s)",
 		r.principal, r.conn.address, op, t, name, kmsg.NameForKey(r.header.Key))})
+}
+
+// refusals are the codes of those.
+var refusals = map[acl.ResourceType]int16{
+	acl.Topic: errTopicRight.Code, acl.Group: errGroupRight.Code, acl.Cluster: errClusterRight.Code, acl.TransactionalID: errTxnRight.Code,
 }
 
 // topicRight returns the error for a topic that the client may not do something with.

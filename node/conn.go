@@ -50,8 +50,9 @@ type request struct {
 
 	principal string // of the connection when it began; in between, its client may have to log in again
 
-	settled bool // it is answered
-	refused bool // for want of a right, in part or as a whole, and the operator was told
+	asked   kmsg.Request // what it asks for, until that is told to the operator; nil: it isn't
+	settled bool         // it is answered
+	refused bool         // for want of a right, in part or as a whole, and the operator was told
 
 	fetch    *fetch   // what it asks for, if it is one
 	charge   int64    // of large.memory
@@ -105,6 +106,7 @@ func (n *Node) serve(c *conn, frame []byte) {
 // reply answers the request with a message.
 func (r *request) reply(resp kmsg.Response) {
 	n := r.node
+	r.audit(resp)
 	resp.SetVersion(r.header.Version)
 	elements := n.counters.elements(resp, n.cfg.LargeElements)
 	if elements > n.cfg.LargeElements {

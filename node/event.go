@@ -68,8 +68,9 @@ const (
 	EventGroupQuiet                  // Group, Term, N = 1: this replica leads it
 	EventGroupWoken                  // Group, Term, N = 1: this replica leads it
 	EventLoggedIn                    // N = connection, Text = who
-	EventLoginFailed                 // N = connection, Text = from where, and why
-	EventAccessDenied                // Text = who may not do what to what, and asked for it
+	EventLoginFailed                 // N = connection, Text = from where, and why; Audit
+	EventAccessDenied                // Text = who may not do what to what, and asked for it; Audit
+	EventAudited                     // N = connection, Audit = what somebody changed that others rely on, or tried to
 
 	EventKinds // how many there are
 )
@@ -81,6 +82,7 @@ type Event struct {
 	Term  uint64
 	N     int64
 	Text  string
+	Audit *Audit // nil: it isn't about a client
 }
 
 var eventNames = [EventKinds]string{
@@ -146,6 +148,7 @@ var eventNames = [EventKinds]string{
 	EventLoggedIn:          "logged in",
 	EventLoginFailed:       "login failed",
 	EventAccessDenied:      "access denied",
+	EventAudited:           "audited",
 }
 
 // String returns the event's name, e.g. "became leader".

@@ -269,10 +269,12 @@ func (n *Node) failLogin(r *request, user, why string, respond func()) {
 	c := r.conn
 	c.principal = ""
 	c.login.stage, c.login.scram = loginFailed, nil
-	if user != "" {
+	audit := r.auditOf(c.login.mechanism, kerr.SaslAuthenticationFailed.Code)
+	if audit.Principal = ""; user != "" {
+		audit.Principal = fmt.Sprintf("User:%.80s", user)
 		why = fmt.Sprintf("user %.80q: %s", user, why)
 	}
-	n.event(Event{Kind: EventLoginFailed, N: int64(c.id), Text: fmt.Sprintf("from %s, %s: %s", c.host, c.login.mechanism, why)})
+	n.event(Event{Kind: EventLoginFailed, N: int64(c.id), Audit: audit, Text: fmt.Sprintf("from %s, %s: %s", c.host, c.login.mechanism, why)})
 	r.expireAfter(failedLoginDelay, func() {
 		r.hangup = true
 		respond()

@@ -63,6 +63,7 @@ type Node struct {
 	cold       *coldReader
 	apis       []api
 	rights     map[kmsg.Key]right
+	auditors   map[kmsg.Key]auditor
 	superUsers map[string]bool
 
 	now     Time

@@ -51,6 +51,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
 		apis:         apiTable(),
 		rights:       rights(),
+		auditors:     auditors(),
 		superUsers:   make(map[string]bool),
 		byID:         make(map[GroupID]*group),
 		partitions:   make(map[GroupID]*partition),
