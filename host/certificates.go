@@ -52,7 +52,7 @@ type certificates struct {
 	config  atomic.Pointer[tls.Config]
 	seen    [3][sha256.Size]byte // of the files that config was made of
 	told    time.Time            // that it expires soon
-	expires time.Time
+	expires atomic.Int64         // in seconds since 1970: when the first of the certificate and those after it does
 }
 
 // open reads the files for the first time; nil if there is no TLS.
@@ -84,16 +84,16 @@ func (c *certificates) again() {
 	}
 	if changed {
 		c.told = time.Time{}
-		c.line.tell(slog.LevelInfo, "took a new certificate", "", slog.String("port", c.port), slog.Time("until", c.expires))
+		c.line.tell(slog.LevelInfo, "took a new certificate", "", slog.String("port", c.port), slog.Time("until", c.until()))
 	}
 	c.expiry(time.Now())
 }
 
 // expiry warns of a certificate that is about to expire.
 func (c *certificates) expiry(now time.Time) {
-	if left := c.expires.Sub(now); left < expiresSoon && now.Sub(c.told) >= tellExpiry {
+	if left := c.until().Sub(now); left < expiresSoon && now.Sub(c.told) >= tellExpiry {
 		c.told = now
-		c.log.Warn("a certificate expires soon, or has expired: clients will refuse it; replace its files, no restart is needed", "port", c.port, "until", c.expires)
+		c.log.Warn("a certificate expires soon, or has expired: clients will refuse it; replace its files, no restart is needed", "port", c.port, "until", c.until())
 	}
 }
 
@@ -136,10 +136,20 @@ func (c *certificates) read() (changed bool, err error) {
 		}
 		config.ClientCAs, config.RootCAs = pool, pool
 	}
-	c.seen, c.expires = seen, pair.Leaf.NotAfter
+	first := pair.Leaf.NotAfter
+	for _, der := range pair.Certificate[1:] {
+		if between, err := x509.ParseCertificate(der); err == nil && between.NotAfter.Before(first) {
+			first = between.NotAfter
+		}
+	}
+	c.seen = seen
+	c.expires.Store(first.Unix())
 	c.config.Store(config)
 	return true, nil
 }
+
+// until is when clients begin to refuse the certificate.
+func (c *certificates) until() time.Time { return time.Unix(c.expires.Load(), 0) }
 
 // watched is what files say, and may say otherwise later.
 type watched interface{ again() }

@@ -83,6 +83,9 @@ func (h *Host) Collect(to chan<- prometheus.Metric) {
 	s.add("mailbox_items", depth, float64(requests), "kind", "request")
 	s.add("mailbox_items", depth, float64(messages), "kind", "message")
 	s.add("mailbox_items", depth, float64(results), "kind", "result")
+	for _, c := range h.certificates() {
+		s.add("certificate_expires_seconds", "Time until the certificate of a port, or one of those between it and its authority, expires; below 0 it has.", time.Until(c.until()).Seconds(), "port", c.port)
+	}
 	v, ok := h.look()
 	s.add("loop_answers", "1 if the loop came to the end of a step within a second when asked for these metrics. "+
 		"If not, it recovers or is stuck, and what only it knows is left out.", number(ok))

@@ -256,6 +256,10 @@ func TestAPortOfMetricsThatIsTakenIsSaid(t *testing.T) {
 // The table in docs/OPERATIONS.md and what a broker exports are the same.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	h := openBroker(t, 2)
+	var err error
+	if h.peers.tls, err = newAuthority(t, "ca").server(NoClientCerts).open("other brokers", quiet()); err != nil {
+		t.Fatal(err)
+	}
 	run(t, h)
 	exchange(t, h, listOffsets)
 	_, text := get(t, h, "/metrics")

@@ -4,8 +4,12 @@ package host
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +50,10 @@ func TestMetricsOverTLS(t *testing.T) {
 			if err == nil {
 				text, _ := io.ReadAll(resp.Body)
 				resp.Body.Close()
+				left := regexp.MustCompile(`(?m)^chronik_certificate_expires_seconds\{port="metrics"\} ([0-9.]+)$`).FindSubmatch(text)
+				if len(left) == 0 || !within(string(left[1]), time.Hour-time.Minute, time.Hour) {
+					t.Errorf("a certificate of an hour expires in %q", left)
+				}
 				if !strings.Contains(string(text), "chronik_") {
 					t.Errorf("a client %s gets %.100q", c.who, text)
 				}
@@ -56,5 +64,29 @@ func TestMetricsOverTLS(t *testing.T) {
 		if status != http.StatusBadRequest || !strings.Contains(text, "HTTPS") {
 			t.Errorf("plain HTTP: %d %q", status, text)
 		}
+	}
+}
+
+func within(seconds string, least, most time.Duration) bool {
+	n, err := strconv.ParseFloat(seconds, 64)
+	return err == nil && n >= least.Seconds() && n <= most.Seconds()
+}
+
+// The first certificate of a chain that expires counts.
+func TestExpiryOfAChain(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	between, _ := ca.pair("between", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(10 * time.Minute) })
+	cert, key := ca.pair("server", nil)
+	leaf, _ := os.ReadFile(cert)
+	after, _ := os.ReadFile(between)
+	if err := os.WriteFile(cert, append(leaf, after...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := (&TLS{CertFile: cert, KeyFile: key}).open("x", quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := time.Until(c.until()); left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("it expires in %v", left)
 	}
 }
