@@ -225,3 +225,28 @@ func TestRightsOff(t *testing.T) {
 	o.want("quorum", "NONE", codesIn(o.alice(&kmsg.DescribeQuorumRequest{Version: 1})))
 	o.want("super users", true, strings.Contains(fmt.Sprint((&Config{SuperUsers: []string{"admin"}}).checkSuperUsers()), "User:admin"))
 }
+
+// TestJustStarted: a broker that has just started doesn't know what was decided meanwhile, and decides nothing until it does.
+func TestJustStarted(t *testing.T) {
+	o := newRights(t)
+	o.create("t")
+	o.allow("ALLOW User:a * DESCRIBE TOPIC LITERAL t")
+	var err error
+	o.results = nil
+	if o.node, err = Open(o.cfg, o.dir, o.now); err != nil {
+		t.Fatal(err)
+	}
+	req := &kmsg.ListOffsetsRequest{Version: 7, ReplicaID: -1, Topics: []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: -1, CurrentLeaderEpoch: -1}}}}}
+	o.lastID++
+	o.step(Input{Requests: []Request{{Conn: 9, Host: "/10.0.0.7", Principal: "User:a", Frame: kafka.AppendRequest(nil, o.lastID, "c", req)}}})
+	waiting := &call{o, 9, o.lastID, req}
+	for !o.node.ready {
+		if waiting.peek() != nil {
+			t.Fatal("it decides before it knows the rules")
+		}
+		o.step(Input{})
+	}
+	if got := codesIn(waiting.wait(time.Second)); got != "NONE" && !strings.Contains(got, "LEADER") {
+		t.Errorf("then it says %s", got)
+	}
+}

@@ -311,8 +311,7 @@ func (c *commands) register() {
 	n := c.node
 	self := &register{n.cfg.Members[i], n.cfg.Incarnation, n.process.nonce, uint64(n.process.began)}
 	c.submit(command{Register: self}, func(commandResult) {
-		c.node.ready = true
-		c.node.event(Event{Kind: EventReady})
+		c.node.isReady()
 		c.node.producerIDs.reserve()
 		c.node.makeFirstUser()
 	})

@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,21 @@ const (
 
 // Ready reports whether this broker is part of a cluster, and serves.
 func (n *Node) Ready() bool { return n.ready }
+
+// isUnsure reports whether this broker doesn't know yet who the clients of a connection are, or what they may do. One that has just
+// started has a catalog of the past, or none: what was denied meanwhile would be allowed, also by a broker that has answered
+// the denial, and clients would be told that they have a wrong password. So their requests wait until it has registered. By then it
+// has applied whatever the cluster had decided before.
+func (n *Node) isUnsure(c *conn) bool { return !n.ready && (n.cfg.Authorize || c.login != nil) }
+
+// isReady serves those who wait for that.
+func (n *Node) isReady() {
+	n.ready = true
+	n.event(Event{Kind: EventReady})
+	for _, id := range slices.Sorted(maps.Keys(n.conns)) {
+		n.queue(n.conns[id])
+	}
+}
 
 // tickWaiting tells the others that this broker waits, and now and then its operator.
 func (n *Node) tickWaiting() {
