@@ -73,7 +73,7 @@ func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map
 		out.NumPartitions, out.ReplicationFactor = -1, -1
 		n.out.Work.Names += 5 // its configuration is laid out in the answer
 		cmd, err := n.plannedTopic(r, req, in, twice[in.Topic])
-		if len(n.candidates().able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
+		if err != errTopicRight && len(n.candidates().able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
 		answer := func(err error) { n.plannedAnswer(r, out, cmd, err, i < mostDescribed) }
