@@ -98,7 +98,7 @@ var importRules = []rule{
 	{
 		"sim",
 		[]string{
-			"chronik/node", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed", "chronik/sim/matrix",
+			"chronik/node", "chronik/node/acl", "chronik/node/sasl", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed", "chronik/sim/matrix",
 			"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 		},
 		nil,
@@ -106,9 +106,9 @@ var importRules = []rule{
 	},
 	{
 		"sim/plan",
-		[]string{"chronik/node", "chronik/sim/keyed"},
+		[]string{"chronik/node", "chronik/sim/keyed", "github.com/twmb/franz-go/pkg/kmsg"},
 		[]string{"bytes", "encoding/json", "errors", "fmt", "io", "slices", "strconv", "strings", "time"},
-		"seeds in, plans out: plain data; of the node it knows the names of the events that faults wait for",
+		"seeds in, plans out: plain data; of the node it knows the names of the events that faults wait for, of Kafka those of rights",
 	},
 	{
 		"sim/hunt",

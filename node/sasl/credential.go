@@ -134,8 +134,11 @@ func FromSalted(h Hash, salted, salt []byte, iterations int) Credential {
 }
 
 // Matches reports whether a password is that of the credential. It is as costly as SaltPassword, whatever comes out.
-func (c *Credential) Matches(password string) bool {
-	shown := FromSalted(c.Hash, SaltPassword(c.Hash, password, c.Salt, c.Iterations), c.Salt, c.Iterations)
+func (c *Credential) Matches(password string) bool { return c.MatchesBy(password, SaltPassword) }
+
+// MatchesBy does the same for credentials that were made with something else than SaltPassword.
+func (c *Credential) MatchesBy(password string, salt func(Hash, string, []byte, int) []byte) bool {
+	shown := FromSalted(c.Hash, salt(c.Hash, password, c.Salt, c.Iterations), c.Salt, c.Iterations)
 	return hmac.Equal(shown.StoredKey, c.StoredKey)
 }
 

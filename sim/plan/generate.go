@@ -84,6 +84,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.asks()
 	g.moreFaults()
 	g.transactions()
+	g.security()
 	return g.checked(), nil
 }
 

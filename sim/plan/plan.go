@@ -5,7 +5,7 @@
 //
 // Reading order: plan.go, call.go, fault.go and members.go (what a plan holds), validate.go and text.go; generate.go with profiles.go
 // and generate_*.go (from a seed to a plan), scenarios.go (plans with a story); attack.go, lie.go, lists.go, second.go,
-// watcher.go, ask.go, transactor.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
+// watcher.go, ask.go, transactor.go, security.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
 package plan
 
 import (
@@ -81,6 +81,10 @@ type Plan struct {
 	// coordinators; 0: that is only demanded when all is healed.
 	AbortsWithin Duration `json:"aborts_within,omitempty"`
 	Readers      []Reader `json:"readers,omitempty"` // of what is committed
+
+	Security *Security `json:"security,omitempty"`
+	Orders   []Order   `json:"orders,omitempty"`
+	Visitors []Visitor `json:"visitors,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a

@@ -28,6 +28,7 @@ type profile struct {
 	clumsy     bool                     // clocks that are years off
 	asks       bool                     // all worlds ask much
 	txns       int64                    // of 100 worlds, so many have transactions
+	secured    int64                    // of 100 worlds, so many ask for logins and have rules
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
@@ -35,7 +36,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, txns: 8, faults: 60, kinds: drawnKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4, secured: 6,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -97,6 +98,10 @@ var profiles = []profile{
 	{ // transactions, chains of them, and who reads only what is committed
 		name: "transactions", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 1, partitions: 2, clients: 1, calls: 30,
 		safety: [2]Duration{4 * second, 30 * second}, faults: 16, kinds: drawnKinds, tiny: true, txns: 100, groups: 10, members: 2,
+	},
+	{ // logins and rules, which change, and sessions that end
+		name: "secured", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 2, clients: 2, calls: 60,
+		safety: [2]Duration{5 * second, 30 * second}, txns: 10, faults: 16, kinds: drawnKinds, tiny: true, groups: 20, members: 2, secured: 100,
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,

@@ -28,7 +28,7 @@ type shrinker struct {
 	fails func(*Plan) bool
 }
 
-// Clone copies the plan. Anchors, lists of brokers and topics, and the watcher are shared: they are replaced, never changed in place.
+// Clone copies the plan. Anchors, rules, lists of brokers and topics, the watcher and the security are shared: they are replaced, never changed in place.
 func (p *Plan) Clone() *Plan {
 	c := *p
 	c.Clocks, c.Topics, c.Clients = slices.Clone(p.Clocks), slices.Clone(p.Topics), slices.Clone(p.Clients)
@@ -36,6 +36,7 @@ func (p *Plan) Clone() *Plan {
 	c.Attacks = slices.Clone(p.Attacks)
 	c.Lies, c.Lists = slices.Clone(p.Lies), slices.Clone(p.Lists)
 	c.Asks = slices.Clone(p.Asks)
+	c.Orders, c.Visitors = slices.Clone(p.Orders), slices.Clone(p.Visitors)
 	c.Transactors, c.Readers = slices.Clone(p.Transactors), slices.Clone(p.Readers)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	return &c
@@ -90,6 +91,8 @@ func (s *shrinker) calls() {
 		for s.best.Attacks[i].Size > 1 && s.try(func(p *Plan) { p.Attacks[i].Size /= 2 }) {
 		}
 	}
+	fewer(func(p *Plan) *[]Visitor { return &p.Visitors }, s)
+	fewer(func(p *Plan) *[]Order { return &p.Orders }, s)
 	fewer(func(p *Plan) *[]Turn { return &p.Turns }, s)
 	fewer(func(p *Plan) *[]Call { return &p.Calls }, s)
 	for i := range s.best.Calls {
@@ -111,6 +114,9 @@ func (s *shrinker) unused() {
 		s.transactor(i)
 	}
 	s.try(func(p *Plan) { p.Watcher = nil })
+	if s.best.Security != nil {
+		s.try(func(p *Plan) { p.Security, p.Orders, p.Visitors = nil, nil, nil })
+	}
 	if s.best.Racks > 0 {
 		s.try(func(p *Plan) { p.Racks = 0 })
 	}
@@ -166,6 +172,12 @@ func (p *Plan) lastBegins() (last Duration) {
 	}
 	for i := range p.Transactors {
 		last = max(last, p.Transactors[i].At)
+	}
+	for i := range p.Orders {
+		last = max(last, p.Orders[i].At)
+	}
+	for i := range p.Visitors {
+		last = max(last, p.Visitors[i].At)
 	}
 	for i := range p.Faults {
 		if p.Faults[i].After == nil {

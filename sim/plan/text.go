@@ -43,17 +43,27 @@ func (p *Plan) Bytes() []byte {
 	lines(&b, "calls", p.Calls, ",")
 	lines(&b, "faults", p.Faults, ",")
 	lines(&b, "members", p.Members, ",")
+	p.optional(&b, field)
+	b.WriteString("}\n")
+	return b.Bytes()
+}
+
+// optional prints the lists that come last, but those that are empty and needn't be there.
+func (p *Plan) optional(b *bytes.Buffer, field func(name string, v any, end string)) {
 	rest := []struct {
 		any   bool
 		print func(end string)
 	}{
-		{true, func(end string) { lines(&b, "turns", p.Turns, end) }},
-		{len(p.Attacks) > 0, func(end string) { lines(&b, "attacks", p.Attacks, end) }},
-		{len(p.Lies) > 0, func(end string) { lines(&b, "lies", p.Lies, end) }},
-		{len(p.Lists) > 0, func(end string) { lines(&b, "lists", p.Lists, end) }},
-		{len(p.Asks) > 0, func(end string) { lines(&b, "asks", p.Asks, end) }},
-		{len(p.Transactors) > 0, func(end string) { lines(&b, "transactors", p.Transactors, end) }},
-		{len(p.Readers) > 0, func(end string) { lines(&b, "readers", p.Readers, end) }},
+		{true, func(end string) { lines(b, "turns", p.Turns, end) }},
+		{len(p.Attacks) > 0, func(end string) { lines(b, "attacks", p.Attacks, end) }},
+		{len(p.Lies) > 0, func(end string) { lines(b, "lies", p.Lies, end) }},
+		{len(p.Lists) > 0, func(end string) { lines(b, "lists", p.Lists, end) }},
+		{len(p.Asks) > 0, func(end string) { lines(b, "asks", p.Asks, end) }},
+		{len(p.Transactors) > 0, func(end string) { lines(b, "transactors", p.Transactors, end) }},
+		{len(p.Readers) > 0, func(end string) { lines(b, "readers", p.Readers, end) }},
+		{p.Security != nil, func(end string) { field("security", p.Security, end) }},
+		{len(p.Orders) > 0, func(end string) { lines(b, "orders", p.Orders, end) }},
+		{len(p.Visitors) > 0, func(end string) { lines(b, "visitors", p.Visitors, end) }},
 	}
 	for i := range rest {
 		end := ""
@@ -66,8 +76,6 @@ func (p *Plan) Bytes() []byte {
 			rest[i].print(end)
 		}
 	}
-	b.WriteString("}\n")
-	return b.Bytes()
 }
 
 func lines[T any](b *bytes.Buffer, name string, items []T, end string) {
