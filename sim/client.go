@@ -42,6 +42,8 @@ type client struct {
 	txn     *txnProcess // with a transactional id, that this is; nil: another client, or it ended
 	reader  *txnReader  // that this is; nil: another client
 	asks    *asks       // of one that makes the plan's asks; nil: another client
+	visitor *visitor    // that this is; nil: another client
+	admin   *administrator
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -137,6 +139,12 @@ func (c *client) advance() {
 		if c.reader != nil {
 			c.reader.advance()
 		}
+		if c.admin != nil {
+			c.admin.advance()
+		}
+		if c.visitor != nil {
+			c.visitor.advance()
+		}
 		if !c.again {
 			break
 		}
@@ -196,6 +204,12 @@ func (c *client) rearm() {
 	if c.reader != nil {
 		next = min(next, c.reader.due())
 	}
+	if c.admin != nil {
+		next = min(next, c.admin.due())
+	}
+	if c.visitor != nil {
+		next = min(next, c.visitor.due())
+	}
 	if next != node.Never {
 		c.wakeAt(next)
 	}
@@ -232,7 +246,7 @@ func (c *client) conn(broker int) *conn {
 		c.conns[broker] = c.world.connect(c, c.world.brokers[broker-1])
 		return nil
 	}
-	if !cn.ready {
+	if !cn.usable() {
 		return nil
 	}
 	return cn
@@ -243,7 +257,14 @@ func (c *client) hello(cn *conn, resp *kmsg.ApiVersionsResponse) {
 	if resp.ErrorCode != 0 || len(resp.ApiKeys) == 0 {
 		c.world.fail("protocol", "broker %d answers ApiVersions v3 with error %s and %d keys", cn.broker.number, kafka.CodeName(resp.ErrorCode), len(resp.ApiKeys))
 	}
+	if c.world.secure != nil && (c.visitor == nil || c.visitor.logsIn()) {
+		c.logIn(cn, c.identity())
+		return
+	}
 	cn.ready = true
+	if cn.then != nil {
+		cn.then()
+	}
 }
 
 // connLost is called when the client learns that a connection is gone.
@@ -295,6 +316,12 @@ func (c *client) disconnected(cn *conn) {
 	}
 	if c.reader != nil {
 		c.reader.lost(b)
+	}
+	if c.admin != nil {
+		c.admin.lost(b)
+	}
+	if c.visitor != nil {
+		c.visitor.lost()
 	}
 	c.producerLost(b)
 	c.serialLost(b)

@@ -33,6 +33,14 @@ type conn struct {
 	faulty      uint64 // counts frames that a fault may have hit
 	wrongBits   int    // answers in which a bit changed
 	onTheWay    int    // answers, if features are noted
+
+	// Where clients log in.
+	login    *login // nil: it hasn't begun
+	lifetime plan.Duration
+	arrived  []decided // requests that have reached the broker, without an answer, oldest first
+	decided  []decided // those whose answers are on their way
+	last     decided   // the one whose answer came last
+	then     func()    // when the client has logged in
 }
 
 // asked is a request that waits for its answer.
@@ -121,6 +129,9 @@ func (w *world) arrive(e event) {
 		if w.features != nil && cn.client != nil {
 			w.features.asked(b, e.frame)
 		}
+		if w.secure != nil {
+			cn.arrived = append(cn.arrived, w.secure.arrives(w, b))
+		}
 		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.from, Frame: e.frame})
 		return
 	}
@@ -150,6 +161,13 @@ func (w *world) reply(b *broker, r node.Reply) {
 	}
 	cn := b.conns[i]
 	w.observe(w.anchor(plan.WorldReplied), b)
+	if len(cn.arrived) > 0 {
+		d := cn.arrived[0]
+		cn.arrived = cn.arrived[1:]
+		if d.To, d.ended = b.applied(), b.local(w.now); len(frame) > 0 {
+			cn.decided = append(cn.decided, d)
+		}
+	}
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
 	if w.cutInFrame(b, cn) {
@@ -194,6 +212,10 @@ func (w *world) receive(e event) {
 		cn.client.asks.unlisted = len(w.cells.Unlisted())
 	}
 	w.cells.Answered(a.req, a.resp)
+	if w.secure != nil && w.secure.gotAnswer(cn, &a) {
+		cn.client.advance()
+		return
+	}
 	w.changeBit(e.broker, cn, a.resp)
 	a.done(a.resp)
 	cn.client.advance()

@@ -212,6 +212,7 @@ func (w *world) config(b *broker) node.Config {
 	cfg.Log.Scratch, cfg.Packer = &w.scratch, &w.packer
 	cfg.Log.SegmentBytes = k.SegmentBytes
 	cfg.Log.FlushBytes = k.FlushBytes
+	w.secured(&cfg)
 	return cfg
 }
 

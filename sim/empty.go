@@ -26,6 +26,7 @@ func (w *world) empty() {
 	for _, r := range w.readers {
 		r.stop()
 	}
+	w.leaveSecurity()
 	w.everybodyGoes("all clients are gone")
 	w.idle()
 	w.doomed = make(map[string]bool) // nobody else asks for a topic any more

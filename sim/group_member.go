@@ -305,7 +305,7 @@ func (m *member) coordinatorConn() *conn {
 	case m.conn == nil:
 		m.conn = m.world.connect(m.client, m.world.brokers[m.coordinator-1])
 		return nil
-	case !m.conn.ready:
+	case !m.conn.usable():
 		return nil
 	}
 	return m.conn

@@ -38,6 +38,8 @@ const (
 	evTransactorResumes                      // client's process, which stood still, goes on
 	evDouble                                 // double index arrives
 	evAbortDue                               // transaction index, which was left, must be over
+	evOrder                                  // the administrator gets order index of the plan
+	evVisitor                                // visitor index of the plan comes
 )
 
 // event is something that will happen at a virtual time.

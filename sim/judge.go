@@ -118,6 +118,9 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 		switch e.Kind {
 		case node.EventCatalogChanged:
 			j.changed(w, e)
+			if w.secure != nil {
+				w.secure.changed(w, e)
+			}
 		case node.EventNewTerm:
 			if e.Group == 0 {
 				j.newTerm(w, e.Term)
@@ -304,6 +307,9 @@ func (j *judge) durable(r *wal.Record) {
 		}
 		if a := j.archives[r.Group]; a != nil {
 			a.keep(&r.Entry)
+		}
+		if s := j.at.world.secure; s != nil && r.Group == 0 {
+			s.keep(&r.Entry)
 		}
 		j.cluster.Durable(b, g, at, r.Entry.Index, checker.Entry{Term: r.Entry.Term, Hash: checker.HashPayload(j.at.world.essence(r.Entry.Data))})
 	case r.Type == wal.RecordVote, r.Type == wal.RecordState && j.at.all:

@@ -52,6 +52,7 @@ func (w *world) settle() {
 		w.waitForRepairs()
 		w.converge()
 	}
+	w.settleSecurity()
 	w.checkSettings()
 	w.checkOldIDs()
 	w.readReplicas()

@@ -183,6 +183,8 @@ func mayRest(key int16) node.Time {
 	switch kmsg.Key(key) {
 	case kmsg.Fetch, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.UnregisterBroker:
 		return node.Never / 2
+	case kmsg.SASLHandshake, kmsg.SASLAuthenticate: // a failed login is answered late
+		return node.Time(second)
 	case kmsg.Metadata, kmsg.FindCoordinator, kmsg.CreateTopics, kmsg.CreatePartitions:
 		return node.Time(2 * second)
 	}

@@ -65,5 +65,15 @@ func (w *world) sendDouble(index int) {
 		w.tracef("%s of %s reaches broker %d once more", kmsg.NameForKey(d.req.Key()), d.of, d.broker)
 	}
 	cn := w.connect(w.ghost, w.brokers[d.broker-1])
-	cn.ask(w, d.req, func(kmsg.Response) { cn.hangUp(w) })
+	if w.secure == nil {
+		cn.ask(w, d.req, func(kmsg.Response) { cn.hangUp(w) })
+		return
+	}
+	cn.then = func() {
+		if w.healing {
+			cn.hangUp(w)
+			return
+		}
+		cn.ask(w, d.req, func(kmsg.Response) { cn.hangUp(w) })
+	}
 }

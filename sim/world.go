@@ -68,6 +68,7 @@ type world struct {
 	asked       int                    // calls given to it
 	judge       *judge
 	txnWorld
+	secure   *security // nil: nobody asks for logins
 	differs  int       // the group, by judge.groups, that was last seen to differ between replicas
 	features *features // nil: nobody wants them
 
@@ -170,6 +171,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 		w.brokers = append(w.brokers, b)
 	}
 	w.judge = newJudge(w)
+	w.newSecurity()
 	if opt.Features {
 		w.features = newFeatures()
 	}
@@ -188,6 +190,7 @@ func (w *world) start() {
 	for i := range w.plan.Clients {
 		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
 	}
+	w.newAdministrator()
 	w.newAskers()
 	w.newMembers()
 	w.newTransactors()
@@ -312,11 +315,7 @@ func (w *world) handle(e event) {
 		w.attackRead(e)
 		return
 	}
-	switch e.kind {
-	case evMessage, evOp, evTask, evRequest, evHangup, evLost:
-	default:
-		w.clientsDid++
-	}
+	w.clientsDid += int64(btoi(e.isOfClients()))
 	switch e.kind {
 	case evMessage:
 		w.deliver(e)
@@ -360,9 +359,20 @@ func (w *world) handle(e event) {
 		w.beginAsk(e.index)
 	case evOperated:
 		w.operated(e.broker)
+	case evOrder, evVisitor:
+		w.secure.begin(w, e)
 	case evTransactor, evTransactorResumes, evDouble, evAbortDue:
 		w.transact(e)
 	}
+}
+
+// isOfClients says that an event may change something that clients know.
+func (e *event) isOfClients() bool {
+	switch e.kind {
+	case evMessage, evOp, evTask, evRequest, evHangup, evLost:
+		return false
+	}
+	return true
 }
 
 // member is the member of a consumer group whose process an event concerns, nil if none.

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/checker"
+	"chronik/node"
+	"chronik/sim/plan"
+)
+
+// visitor is a client whose rights change, and who asks one broker all the time for what it may do and what not.
+type visitor struct {
+	client *client
+	spec   *plan.Visitor
+	until  node.Time
+	next   node.Time // the next request
+	asking bool
+	gone   bool
+
+	// Of one who looks at everything once, when all is healed.
+	looks   bool
+	answers int
+	refused bool // it could not log in
+}
+
+const visitorClients = 1 << 22 // a multiple of 256
+
+// visit lets a visitor come.
+func (w *world) visit(spec *plan.Visitor) *visitor {
+	c := newClient(w, &plan.Client{ID: visitorClients + spec.ID, InFlight: 1, Timeout: 4 * second, GiveUp: 4 * second, Home: spec.Broker})
+	v := &visitor{client: c, spec: spec, until: w.now + at(spec.For)}
+	c.visitor = v
+	w.secure.visitors = append(w.secure.visitors, v)
+	c.advance()
+	return v
+}
+
+// disguise is what of a visitor's identity isn't right.
+func (v *visitor) disguise(id *identity) {
+	switch v.spec.Habit {
+	case plan.VisitorWrong:
+		id.password = "wrong"
+	case plan.VisitorFormer:
+		id.password = id.user + "-1"
+	}
+}
+
+// change is as whom it logs in again.
+func (v *visitor) change(id *identity) {
+	if v.spec.Habit == plan.VisitorOther {
+		id.user, id.password = plan.Admin, v.client.world.secure.passwords[plan.Admin]
+		id.mechanism = v.client.identity().mechanism
+	}
+}
+
+// renews says that a visitor logs in again when it's time for that.
+func (v *visitor) renews(*conn) bool { return v.spec.Habit != plan.VisitorOutstays }
+
+// logsIn says that a visitor logs in at all.
+func (v *visitor) logsIn() bool { return v.spec.Habit != plan.VisitorStranger }
+
+func (v *visitor) due() node.Time { return v.client.sooner(node.Never, v.next) }
+
+func (v *visitor) lost() {
+	v.asking = false
+	v.rest()
+}
+
+func (v *visitor) rest() {
+	c := v.client
+	v.next = c.world.now + 1 + node.Time(c.draw().Below(int64(v.spec.Pause)))
+	c.wakeAt(v.next)
+}
+
+func (v *visitor) advance() {
+	c := v.client
+	w := c.world
+	switch {
+	case v.gone:
+		return
+	case w.now >= v.until, v.looks && (v.refused || v.answers >= len(probes)):
+		v.leave()
+		return
+	case v.asking:
+		return
+	case w.now < v.next:
+		c.wakeAt(v.next)
+		return
+	}
+	cn := c.conn(v.spec.Broker)
+	if cn == nil {
+		return
+	}
+	d := c.draw()
+	p := &probes[d.Below(int64(len(probes)))]
+	if v.looks {
+		p = &probes[v.answers%len(probes)]
+	}
+	names := p.names(w)
+	v.ask(cn, p, names[d.Next().Below(int64(len(names)))])
+}
+
+func (v *visitor) leave() {
+	v.gone, v.asking = true, false
+	v.client.goAway()
+}
+
+// ask asks for one thing, and judges the answer.
+func (v *visitor) ask(cn *conn, p *probe, name string) {
+	c := v.client
+	w := c.world
+	req := p.request(c, name)
+	v.asking = true
+	if w.tracing() {
+		w.tracef("visitor %d  asks broker %d, conn %d: %s %s", v.spec.ID, v.spec.Broker, cn.id, p.what, name)
+	}
+	cn.ask(w, req, func(resp kmsg.Response) {
+		v.asking = false
+		v.answers++
+		v.rest()
+		v.judge(cn, p, name, resp)
+	})
+}
+
+// judge holds an answer against the rules.
+func (v *visitor) judge(cn *conn, p *probe, name string, resp kmsg.Response) {
+	w := v.client.world
+	s, principal, host := w.secure, "User:"+cn.login.user, strings.TrimPrefix(cn.from, "/")
+	codes := w.cells.Codes(resp)
+	refused := refusal(codes)
+	if w.tracing() {
+		w.tracef("visitor %d  is answered %v", v.spec.ID, codes)
+	}
+	ask := func(st *checker.RightsState, op, kind int8, name string) bool {
+		return st.Allows(principal, host, op, kind, name)
+	}
+	call := &checker.RightsCall{
+		RightsSpan: cn.last.RightsSpan, What: fmt.Sprintf("%s of %s for %s from %s at broker %d", p.what, name, principal, host, cn.broker.number), Refused: refused,
+		Needs: func(st *checker.RightsState) bool {
+			return p.needs(func(op, kind int8, name string) bool { return ask(st, op, kind, name) }, name)
+		},
+	}
+	w.violated(s.rights.Check(call))
+	knows, _ := s.rights.During(cn.last.From, cn.last.To, func(st *checker.RightsState) bool {
+		return p.kind != checker.OfCluster && ask(st, checker.OpDescribe, p.kind, name)
+	})
+	if w.secure.counts[refused]++; refused && !knows {
+		s.checkTold(w, p.what, name, resp)
+	}
+}
+
+// settleSecurity demands that all orders are carried out, and then that each broker knows what became of users and rules: it lets in
+// who may come in, and gives what is allowed.
+func (w *world) settleSecurity() {
+	s := w.secure
+	if s == nil {
+		return
+	}
+	if !w.runUntil(w.now+2*w.patience(), func() bool { return len(s.admin.queue) == 0 }) {
+		w.fail("liveness", "the administrator's orders aren't carried out within %v after all faults ended: %v", plan.Duration(w.now-w.healedAt), s.admin.queue[0].what)
+	}
+	for _, v := range s.visitors {
+		v.leave()
+	}
+	w.converge()
+	var looking []*visitor
+	for _, b := range w.brokers {
+		for u := range s.spec.Users {
+			for _, habit := range []plan.VisitorKind{plan.VisitorUsual, plan.VisitorWrong, plan.VisitorFormer} {
+				if b.node != nil {
+					spec := &plan.Visitor{ID: 201 + len(looking)%40, For: plan.Duration(2 * w.patience()), Pause: millisecond, Broker: b.number, User: plan.UserName(u + 1), Habit: habit}
+					looking = append(looking, w.visit(spec))
+					looking[len(looking)-1].looks = true
+				}
+			}
+		}
+	}
+	var last *visitor
+	if !w.runUntil(w.now+w.patience(), w.afterAnswers(func() bool {
+		for _, v := range looking {
+			if last = v; !v.refused && v.answers < len(probes) {
+				return false
+			}
+		}
+		return true
+	})) {
+		w.fail("liveness", "%s is neither let in at broker %d nor refused, or isn't answered, %v after all faults ended", last.spec.User, last.spec.Broker, plan.Duration(w.now-w.healedAt))
+	}
+	for _, v := range looking {
+		v.leave()
+	}
+}
+
+// leaveSecurity lets all go that only worlds with security have.
+func (w *world) leaveSecurity() {
+	if w.secure == nil {
+		return
+	}
+	for _, v := range w.secure.visitors {
+		v.leave()
+	}
+	w.secure.admin.client.goAway()
+}
