@@ -45,6 +45,7 @@ func auditors() map[kmsg.Key]auditor {
 		kmsg.CreateACLs:                auditCreateACLs,
 		kmsg.DeleteACLs:                auditDeleteACLs,
 		kmsg.AlterUserSCRAMCredentials: auditUsers,
+		kmsg.AlterClientQuotas:         auditQuotas,
 		kmsg.DeleteGroups:              auditDeleteGroups,
 		kmsg.OffsetDelete:              auditOffsetDelete,
 		kmsg.AlterPartitionAssignments: auditMoves,
@@ -192,6 +193,22 @@ func auditUsers(q kmsg.Request, m kmsg.Response, tell func(int16, string, ...any
 			what = "deletes a password"
 		}
 		if !tell(out.ErrorCode, "user %.255s, %s", out.User, what) {
+			return
+		}
+	}
+}
+
+func auditQuotas(_ kmsg.Request, m kmsg.Response, tell func(int16, string, ...any) bool) {
+	for _, e := range m.(*kmsg.AlterClientQuotasResponse).Entries {
+		var entity []string
+		for _, part := range e.Entity {
+			name := "the default"
+			if part.Name != nil {
+				name = fmt.Sprintf("%.255s", *part.Name)
+			}
+			entity = append(entity, fmt.Sprintf("%.20s %s", part.Type, name))
+		}
+		if !tell(e.ErrorCode, "quotas of %s", strings.Join(entity, ", ")) {
 			return
 		}
 	}

@@ -128,6 +128,15 @@ func TestAuditOfChangedRights(t *testing.T) {
 		}
 	}
 	*told = nil
+	client := "app"
+	o.ask(&kmsg.AlterClientQuotasRequest{Version: 1, Entries: []kmsg.AlterClientQuotasRequestEntry{{
+		Entity: []kmsg.AlterClientQuotasRequestEntryEntity{{Type: "user"}, {Type: "client-id", Name: &client}},
+		Ops:    []kmsg.AlterClientQuotasRequestEntryOp{{Key: "producer_byte_rate", Value: 1000}},
+	}}})
+	if len(*told) != 1 || !strings.HasSuffix((*told)[0], "AlterClientQuotas quotas of user the default, client-id app -> NONE") {
+		t.Errorf("told %q", *told)
+	}
+	*told = nil
 	many := &kmsg.CreateTopicsRequest{Version: 7, TimeoutMillis: 5000}
 	for i := range 2 * maxAudited {
 		many.Topics = append(many.Topics, kmsg.CreateTopicsRequestTopic{Topic: fmt.Sprint("bad name ", i), NumPartitions: 1, ReplicationFactor: 1})

@@ -66,6 +66,8 @@ func (m *requestMaker) fill(v reflect.Value, name string) {
 		v.SetBool(m.rng.IntN(2) == 1)
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		v.SetInt(m.number(name))
+	case reflect.Float64:
+		v.SetFloat(float64(m.number(name)))
 	default:
 		panic("requests have a type that fill doesn't know: " + v.Kind().String())
 	}
