@@ -199,7 +199,7 @@ var importRules = []rule{
 }
 
 // testMay is what test files may import besides.
-var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/sasl/scram"}
+var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram"}
 
 func TestImports(t *testing.T) {
 	used := make(map[string]bool) // permits

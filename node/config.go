@@ -66,6 +66,8 @@ type Config struct {
 	// everything is allowed.
 	Authorize  bool
 	SuperUsers []string
+	// Tokens says which tokens of OAUTHBEARER are right. nil: the mechanism isn't served.
+	Tokens TokenChecker
 	// MaxPartitionsPerBroker is how many replicas of partitions a broker takes (limits.go). Default 2000.
 	MaxPartitionsPerBroker int
 	MaxMessageBytes        int32 // the largest record batch, Kafka's max.message.bytes; default 1048588

@@ -120,8 +120,11 @@ func (c *Config) checkListeners() error {
 			return fmt.Errorf("listener %q is there twice; give every listener its own name", l.Name)
 		}
 		for _, m := range l.Mechanisms {
-			if !slices.Contains(sasl.Mechanisms(), m) {
-				return fmt.Errorf("listener %q asks for the SASL mechanism %q; use %v", l.Name, m, sasl.Mechanisms())
+			switch {
+			case m == sasl.Bearer && c.Tokens == nil:
+				return fmt.Errorf("listener %q asks for %s, and nothing checks tokens", l.Name, m)
+			case m != sasl.Bearer && !slices.Contains(sasl.Mechanisms(), m):
+				return fmt.Errorf("listener %q asks for the SASL mechanism %q; use %s or %v", l.Name, m, sasl.Bearer, sasl.Mechanisms())
 			}
 		}
 	}

@@ -40,13 +40,15 @@ const anonymous = "User:ANONYMOUS"
 type login struct {
 	stage     loginStage
 	mechanism string
-	headers   bool        // tokens come in SaslAuthenticate requests
-	scram     *sasl.Scram // the exchange, if the mechanism is one of SCRAM
-	checking  bool        // a password is being checked
-	again     string      // the principal of the session, while the client logs in again
-	other     bool        // it does that with another mechanism, which will be refused
-	ends      Time        // of the session
-	begun     Time        // when the client last began to log in again
+	headers   bool          // tokens come in SaslAuthenticate requests
+	scram     *sasl.Scram   // the exchange, if the mechanism is one of SCRAM
+	checking  bool          // a password is being checked
+	again     string        // the principal of the session, while the client logs in again
+	other     bool          // it does that with another mechanism, which will be refused
+	refusal   string        // that was answered to the token of OAUTHBEARER, if it isn't right
+	lifetime  time.Duration // of the session; 0: it doesn't end
+	ends      Time          // of the session
+	begun     Time          // when the client last began to log in again
 }
 
 type loginStage uint8
@@ -150,7 +152,7 @@ func (n *Node) handleSaslAuthenticate(r *request, m kmsg.Request) {
 	n.takeToken(r, req.SASLAuthBytes, func(answer []byte, err error) {
 		if setResult(&resp.ErrorCode, &resp.ErrorMessage, err); err == nil {
 			resp.SASLAuthBytes = append([]byte{}, answer...)
-			resp.SessionLifetimeMillis = r.conn.login.lasts(n)
+			resp.SessionLifetimeMillis = r.conn.login.lasts()
 		}
 		r.reply(resp)
 	})
@@ -180,6 +182,8 @@ func (n *Node) takeToken(r *request, token []byte, respond func(answer []byte, e
 	case l.other:
 		err := kafka.Errorf(kerr.SaslAuthenticationFailed, "SASL mechanism '%s' requested by client is not supported for re-authentication of another mechanism", l.mechanism)
 		n.failLogin(r, "", err.Error(), func() { respond(nil, err) })
+	case l.mechanism == sasl.Bearer:
+		n.checkBearer(r, token, respond)
 	case l.mechanism == sasl.Plain:
 		n.checkPlain(r, token, respond)
 	default:
@@ -187,7 +191,7 @@ func (n *Node) takeToken(r *request, token []byte, respond func(answer []byte, e
 		if err != nil {
 			n.failLogin(r, l.scram.Claims(), err.Error(), func() { respond(nil, l.errScram()) })
 		} else if user := l.scram.User(); user != "" {
-			n.loggedIn(r, user, answer, respond)
+			n.loggedIn(r, user, 0, answer, respond)
 		} else {
 			respond(answer, nil)
 		}
@@ -226,7 +230,7 @@ func (n *Node) checkPlain(r *request, token []byte, respond func([]byte, error))
 			switch {
 			case r.over():
 			case res.matches:
-				n.loggedIn(r, user, nil, respond)
+				n.loggedIn(r, user, 0, nil, respond)
 			default:
 				n.failLogin(r, user, "invalid credentials", func() {
 					respond(nil, kafka.Errorf(kerr.SaslAuthenticationFailed, "Authentication failed: Invalid username or password"))
@@ -236,8 +240,8 @@ func (n *Node) checkPlain(r *request, token []byte, respond func([]byte, error))
 	})
 }
 
-// loggedIn ends an exchange in which a client has shown who it is.
-func (n *Node) loggedIn(r *request, user string, answer []byte, respond func([]byte, error)) {
+// loggedIn ends an exchange in which a client has shown who it is, for as long as what it has shown lasts; 0: for ever.
+func (n *Node) loggedIn(r *request, user string, lasts time.Duration, answer []byte, respond func([]byte, error)) {
 	c, l := r.conn, r.conn.login
 	principal := "User:" + user
 	if l.again != "" && principal != l.again {
@@ -246,9 +250,12 @@ func (n *Node) loggedIn(r *request, user string, answer []byte, respond func([]b
 		return
 	}
 	c.principal = principal
-	l.stage, l.scram, l.again, l.ends = loginDone, nil, "", step.Never
-	if n.cfg.SessionLifetime > 0 {
-		l.ends = n.now.Add(n.cfg.SessionLifetime)
+	l.stage, l.scram, l.again, l.ends, l.lifetime = loginDone, nil, "", step.Never, n.cfg.SessionLifetime
+	if lasts > 0 && (l.lifetime == 0 || lasts < l.lifetime) {
+		l.lifetime = lasts
+	}
+	if l.lifetime > 0 {
+		l.ends = n.now.Add(l.lifetime)
 	}
 	r.login = true
 	n.event(Event{Kind: EventLoggedIn, N: int64(c.id), Text: fmt.Sprintf("%.80q from %s", principal, c.host)})
@@ -256,27 +263,38 @@ func (n *Node) loggedIn(r *request, user string, answer []byte, respond func([]b
 }
 
 // lasts is how long a session lasts that has just begun, in ms; 0: for ever, or there is none yet.
-func (l *login) lasts(n *Node) int64 {
+func (l *login) lasts() int64 {
 	if l.stage != loginDone {
 		return 0
 	}
-	return n.cfg.SessionLifetime.Milliseconds()
+	return l.lifetime.Milliseconds()
 }
 
 // failLogin answers late, and then ends the connection. Until then nothing more is served on it. A session that there was is
 // over.
 func (n *Node) failLogin(r *request, user, why string, respond func()) {
+	n.tellLogin(r, user, why)
+	n.endLogin(r, respond)
+}
+
+// endLogin is failLogin where the operator has been told.
+func (n *Node) endLogin(r *request, respond func()) {
 	c := r.conn
 	c.principal = ""
 	c.login.stage, c.login.scram = loginFailed, nil
+	r.expireAfter(failedLoginDelay, func() {
+		r.hangup = true
+		respond()
+	})
+}
+
+// tellLogin tells the operator of a login that failed.
+func (n *Node) tellLogin(r *request, user, why string) {
+	c := r.conn
 	audit := r.auditOf(c.login.mechanism, kerr.SaslAuthenticationFailed.Code)
 	if audit.Principal = ""; user != "" {
 		audit.Principal = fmt.Sprintf("User:%.80s", user)
 		why = fmt.Sprintf("user %.80q: %s", user, why)
 	}
 	n.event(Event{Kind: EventLoginFailed, N: int64(c.id), Audit: audit, Text: fmt.Sprintf("from %s, %s: %s", c.host, c.login.mechanism, why)})
-	r.expireAfter(failedLoginDelay, func() {
-		r.hangup = true
-		respond()
-	})
 }

@@ -43,7 +43,8 @@ type Task struct {
 	confIndex  uint64              // TaskRepack
 	packer     *Packer             // see Config.Packer
 	credential sasl.Credential     // TaskPassword
-	password   string              // TaskPassword
+	password   string              // TaskPassword, TaskToken: what the client shows
+	tokens     TokenChecker        // TaskToken
 
 	Header   kafka.Header          // TaskParse, TaskEncode: of the request
 	Response kmsg.Response         // TaskEncode: it belongs to the task
@@ -90,6 +91,7 @@ const (
 	TaskRepack                       // put other replicas into a checkpoint
 	TaskDecode                       // build the state that a checkpoint holds
 	TaskPassword                     // is a password the one of a credential?
+	TaskToken                        // whose is a token of OAUTHBEARER?
 )
 
 // TaskResult is what came of a task.
@@ -106,11 +108,13 @@ type TaskResult struct {
 	Frame    kafka.Frame  // TaskEncode
 	errors   map[apiError]int64
 
-	checkpoint checkpoint // TaskDecode: but for its state
-	matches    bool       // TaskPassword
+	checkpoint checkpoint  // TaskDecode: but for its state
+	matches    bool        // TaskPassword
+	claims     TokenClaims // TaskToken
 }
 
-// Do carries the task out. It depends on nothing but the task, and is the same in every world.
+// Do carries the task out. It depends on nothing but the task, and is the same in every world; but which tokens are right depends on
+// the world's keys and time of day.
 func (t *Task) Do() TaskResult {
 	res := TaskResult{ID: t.ID, At: -1, Time: -1}
 	switch t.Kind {
@@ -148,6 +152,8 @@ func (t *Task) Do() TaskResult {
 		res.checkpoint, res.Err = cmp.Or(t.packer, new(Packer)).decode(t.Batch, t.machine)
 	case TaskPassword:
 		res.matches = t.credential.MatchesBy(t.password, t.Tools.salt())
+	case TaskToken:
+		res.claims, res.Err = t.tokens.Check(t.password)
 	}
 	return res
 }

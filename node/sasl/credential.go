@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sasl is the server's side of logins: PLAIN (RFC 4616), SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-512, as Kafka speaks
-// them. Bytes of the client go in, bytes for it come out. It knows no connection, no clock and no random source: whoever uses it
+// Package sasl is the server's side of logins: PLAIN (RFC 4616), SCRAM-SHA-256 (RFC 7677), SCRAM-SHA-512, and the form of OAUTHBEARER (RFC
+// 7628), as Kafka speaks them. Bytes of the client go in, bytes for it come out. It knows no connection, no clock and no random source: whoever uses it
 // brings nonces and knows the users.
 //
 // What is kept of a password is a Credential, from which the password can't be read back, and with which nobody can log in as
@@ -26,7 +26,7 @@ const (
 	ScramSHA512 = "SCRAM-SHA-512"
 )
 
-// Mechanisms lists them, the best first.
+// Mechanisms lists those that go by a password, the best first.
 func Mechanisms() []string { return []string{ScramSHA512, ScramSHA256, Plain} }
 
 // Hash is the hash function of a credential, by Kafka's numbers of the SCRAM mechanisms.
