@@ -154,6 +154,12 @@ var importRules = []rule{
 		"the real world: it moves bytes, so it needs no word of Kafka or raft; and it measures them, in Prometheus's own library",
 	},
 	{
+		"host/bearer",
+		[]string{"github.com/golang-jwt/jwt/v5"},
+		nil,
+		"which tokens are right: by an issuer's keys and the time of day, so it is of the real world, and no word of Kafka",
+	},
+	{
 		"cmd/broker",
 		[]string{"chronik/host", "chronik/node", "chronik/wal", "chronik/cmd/broker/admin", "github.com/BurntSushi/toml"},
 		nil,
