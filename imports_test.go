@@ -146,7 +146,7 @@ var importRules = []rule{
 	{
 		"host",
 		[]string{
-			"chronik/node", "chronik/wal",
+			"chronik/host/bearer", "chronik/node", "chronik/wal",
 			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
 			"github.com/prometheus/client_golang/prometheus/promhttp",
 		},
@@ -161,7 +161,7 @@ var importRules = []rule{
 	},
 	{
 		"cmd/broker",
-		[]string{"chronik/host", "chronik/node", "chronik/wal", "chronik/cmd/broker/admin", "github.com/BurntSushi/toml"},
+		[]string{"chronik/host", "chronik/host/bearer", "chronik/node", "chronik/wal", "chronik/cmd/broker/admin", "github.com/BurntSushi/toml"},
 		nil,
 		"flags and configuration in, host out; nobody else imports host",
 	},
@@ -197,7 +197,7 @@ var importRules = []rule{
 		"cmd/*",
 		[]string{
 			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
-			"github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram", "chronik/node/sasl",
+			"github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram", "chronik/node/sasl",
 		},
 		nil,
 		"tools beside the broker are Kafka clients like any other; what is kept of a password is worked out in one place",
@@ -205,7 +205,7 @@ var importRules = []rule{
 }
 
 // testMay is what test files may import besides.
-var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram"}
+var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram", "github.com/golang-jwt/jwt/v5"}
 
 func TestImports(t *testing.T) {
 	used := make(map[string]bool) // permits

@@ -48,6 +48,7 @@ type doorman struct {
 	everything   func(principal string) bool // may he do everything, whatever the catalog says?
 	certificates *certificates               // of the port; nil: none
 	tokens       *tokens                     // nil: none
+	issued       node.TokenChecker           // nil: none
 	hashing      gate
 	failed       teller
 	denied       teller
@@ -71,12 +72,13 @@ type caller struct {
 	password  string
 	how       string // for people
 	proved    bool   // it takes no password
+	why       string // it isn't, for people
 }
 
 func newDoorman(cfg *Config, m *metrics, tokens *tokens) *doorman {
 	log := cfg.Log
 	return &doorman{
-		asks: cfg.MetricsLogin, tokens: tokens, hashing: make(gate, hashesAtOnce), failed: teller{log: log}, denied: teller{log: log}, changed: teller{log: log},
+		asks: cfg.MetricsLogin, tokens: tokens, issued: cfg.Node.Tokens, hashing: make(gate, hashesAtOnce), failed: teller{log: log}, denied: teller{log: log}, changed: teller{log: log},
 		ask: func(f func(*node.Node)) bool { return m.ask(answerTime, f) },
 		everything: func(principal string) bool {
 			return !cfg.Node.Authorize || slices.Contains(cfg.Node.SuperUsers, principal)
@@ -162,11 +164,26 @@ func (d *doorman) callerOf(r *http.Request) (c caller, says bool) {
 	case header == "":
 		return d.certificateOf(r)
 	case strings.EqualFold(kind, "Bearer"):
-		c.how = "bearer"
-		c.principal, c.proved = d.tokens.principal(strings.TrimSpace(token))
-		return c, true
+		return d.bearer(strings.TrimSpace(token)), true
 	}
 	return caller{how: "unknown scheme"}, true
+}
+
+// bearer is who has a token: one of the file, or one that the issuer of OAUTHBEARER has signed.
+func (d *doorman) bearer(token string) caller {
+	c := caller{how: "bearer", why: "no such token"}
+	if c.principal, c.proved = d.tokens.principal(token); c.proved || d.issued == nil {
+		return c
+	}
+	d.hashing <- struct{}{}
+	defer func() { <-d.hashing }()
+	claims, err := d.issued.Check(token)
+	if err != nil {
+		c.why = err.Error()
+		return c
+	}
+	c.principal, c.proved = "User:"+claims.User, true
+	return c
 }
 
 // certificateOf is who has shown a certificate, which crypto/tls has verified.
@@ -184,7 +201,7 @@ func (c *caller) wrong() string {
 	case c.how == "basic":
 		return fmt.Sprintf("user %.80q: invalid credentials", c.user)
 	case c.how == "bearer":
-		return "no such token"
+		return c.why
 	}
 	return "no login is in it"
 }

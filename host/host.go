@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"chronik/host/bearer"
 	"chronik/node"
 )
 
@@ -58,6 +59,7 @@ type Config struct {
 	// empty: none.
 	MetricsLogin     AdminLogin
 	MetricsTokenFile string
+	OAuth            *OAuth // which tokens of OAUTHBEARER count, there and for Kafka clients; nil: none
 	Pprof            string // host:port for Go's profiler, with the same TLS and logins; empty: none
 	// CheckOnRequest lets POST /check on the metrics port compare all that the node has noted with what it stands for. The
 	// loop does nothing else meanwhile.
@@ -153,6 +155,7 @@ type Host struct {
 	pprof     *http.Server  // nil: none
 	pprofAddr net.Addr
 	doorman   *doorman
+	bearer    *bearer.Checker // nil: no tokens of OAUTHBEARER
 	recovered atomic.Bool
 }
 
@@ -200,6 +203,9 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.disk, h.tasks = newDisk(h.fs, h.mail), newTasks(h.mail)
+	if err := h.openIssuer(); err != nil {
+		return err
+	}
 	if err := h.openAdmin(); err != nil {
 		return err
 	}
@@ -277,6 +283,9 @@ func (h *Host) Run(ctx context.Context) error {
 	h.disk.start()
 	h.tasks.start()
 	h.clients.wg.Go(func() { watchFiles(h.clients.quit, h.watched()) })
+	if h.bearer != nil {
+		h.clients.wg.Go(func() { h.bearer.Watch(h.clients.quit) })
+	}
 	h.peers.start()
 	h.clients.start()
 	stop := context.AfterFunc(ctx, func() {

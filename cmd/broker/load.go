@@ -116,7 +116,7 @@ func (s *settings) readFile(path string, fs *flag.FlagSet, warnings io.Writer) e
 			return err
 		}
 	}
-	for _, place := range []*string{&s.Dir, &s.PeerSecretFile, &s.FirstPasswordFile, &s.MetricsTokenFile} {
+	for _, place := range []*string{&s.Dir, &s.PeerSecretFile, &s.FirstPasswordFile, &s.MetricsTokenFile, &s.OAuth.KeysFile, &s.OAuth.CAFile} {
 		if *place != "" && !filepath.IsAbs(*place) {
 			*place = filepath.Join(filepath.Dir(path), *place)
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 // saslMechanisms are those that a broker can ask for.
-var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}
 
 // mechanisms takes a list of SASL mechanisms apart; where says where it was given.
 func mechanisms(list, where string) (all []string, err error) {

@@ -238,6 +238,7 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 	fs.StringVar(&login.User, "user", "", "")
 	fs.StringVar(&login.Mechanism, "mechanism", "", "")
 	passwordFile := fs.String("password-file", "", "")
+	tokenFile := fs.String("token-file", "", "")
 	var files adminTLS
 	fs.StringVar(&files.ca, "tls-ca", "", "")
 	fs.StringVar(&files.cert, "tls-cert", "", "")
@@ -259,6 +260,11 @@ func administer(ctx context.Context, args []string, stdout io.Writer) error {
 	login.Password = os.Getenv("CHRONIK_PASSWORD")
 	if *passwordFile != "" {
 		if login.Password, err = admin.ReadPassword(*passwordFile, os.Stdin); err != nil {
+			return wrongUse{err}
+		}
+	}
+	if *tokenFile != "" {
+		if login.Token, err = admin.ReadPassword(*tokenFile, os.Stdin); err != nil {
 			return wrongUse{err}
 		}
 	}

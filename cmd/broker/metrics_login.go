@@ -55,4 +55,4 @@ func (s *settings) warnInClear(w io.Writer) {
 }
 
 // sendsSecrets are the mechanisms by which clients send what they log in with.
-var sendsSecrets = map[string]bool{"PLAIN": true}
+var sendsSecrets = map[string]bool{"PLAIN": true, "OAUTHBEARER": true}

@@ -95,6 +95,7 @@ type settings struct {
 	MetricsTLS        plainTLS
 	MetricsLogin      string
 	MetricsTokenFile  string
+	OAuth             oauthSettings
 
 	level  slog.Level
 	secret string            // of the cluster, from the environment
@@ -123,6 +124,7 @@ func newFlags() (*flag.FlagSet, *settings) {
 	s.topicsFlags(fs)
 	s.clientsFlags(fs)
 	s.loginFlags(fs)
+	s.oauthFlags(fs)
 	s.groupsFlags(fs)
 	s.logFlags(fs)
 	s.processFlags(fs)
@@ -185,7 +187,7 @@ func (s *settings) clientsFlags(fs *flag.FlagSet) {
 
 // loginFlags: who clients are.
 func (s *settings) loginFlags(fs *flag.FlagSet) {
-	fs.StringVar(&s.Sasl, "sasl", "", "SASL mechanisms by one of which clients must log in, with commas between them: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512; empty: nobody has to")
+	fs.StringVar(&s.Sasl, "sasl", "", "SASL mechanisms by one of which clients must log in, with commas between them: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER; empty: nobody has to")
 	number(fs, &s.SessionMs, "session-lifetime-ms", 0, millis(0, 365*day), "milliseconds after which a client that has logged in must do so again (connections.max.reauth.ms); 0: never")
 	number(fs, &s.LoginMs, "login-timeout-ms", 10000, millis(100, hour), "milliseconds that a new connection may take to log in")
 	fs.StringVar(&s.FirstUser, "first-user", "", "a user that is made when the cluster has none yet, so that somebody can log in")
@@ -298,7 +300,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
 		})
 	}
-	for _, add := range []func(*host.Config) error{s.addOtherTLS, s.addListeners, s.addLogins, s.addAdmin, s.addRights} {
+	for _, add := range []func(*host.Config) error{s.addOtherTLS, s.addListeners, s.addLogins, s.addOAuth, s.addAdmin, s.addRights} {
 		if err := add(&cfg); err != nil {
 			return host.Config{}, err
 		}

@@ -33,7 +33,7 @@ const Help = `  status                        brokers, partitions without a lead
   user list                     who can log in
 
 Where clients must log in, write -user NAME before the command, and give the password by -password-file FILE or by the
-variable CHRONIK_PASSWORD. -mechanism is SCRAM-SHA-512 unless given.
+variable CHRONIK_PASSWORD. -mechanism is SCRAM-SHA-512 unless given. Instead, -token-file FILE logs in with a token by OAUTHBEARER.
 `
 
 // UsageError says that the caller gave the wrong words.

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
@@ -23,11 +24,13 @@ import (
 )
 
 // Login is as whom the commands log in; without a user they don't.
-type Login struct{ Mechanism, User, Password string }
+type Login struct{ Mechanism, User, Password, Token string }
 
 func (l Login) options() ([]kgo.Opt, error) {
 	auth := scram.Auth{User: l.User, Pass: l.Password}
 	switch {
+	case l.Token != "":
+		return []kgo.Opt{kgo.SASL(oauth.Auth{Token: l.Token}.AsMechanism())}, nil
 	case l.User == "":
 		return nil, nil
 	case l.Password == "":
