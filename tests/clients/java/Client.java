@@ -27,6 +27,7 @@ class Client {
       case "txn" -> transactions(args[1], args[2]);
       case "member" -> member(args[1], args[2], args[3]);
       case "writer" -> writer(args[1], args[2]);
+      case "secure" -> secure(args[1], args[2], args[3]);
       default -> throw new IllegalArgumentException(args[0]);
     }
   }
@@ -34,6 +35,14 @@ class Client {
   static Map<String, Object> config(Object... pairs) {
     Map<String, Object> c = new HashMap<>();
     c.put("bootstrap.servers", System.getenv("BOOTSTRAP"));
+    if (System.getenv("CA") != null) {
+      c.put("security.protocol", "SASL_SSL");
+      c.put("ssl.truststore.type", "PEM");
+      c.put("ssl.truststore.location", System.getenv("CA"));
+      c.put("sasl.mechanism", "SCRAM-SHA-512");
+      c.put("sasl.jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"" + System.getenv("USERNAME")
+          + "\" password=\"" + System.getenv("PASSWORD") + "\";");
+    }
     for (int i = 0; i < pairs.length; i += 2) c.put((String) pairs[i], pairs[i + 1]);
     return c;
   }
@@ -194,6 +203,31 @@ class Client {
           System.out.println("acked " + value);
         });
         Thread.sleep(5);
+      }
+    }
+  }
+
+  static final int SECURE_RECORDS = 10;
+
+  /** Takes one step as a user: create, produce or consume. */
+  static void secure(String step, String topic, String group) throws Exception {
+    switch (step) {
+      case "create" -> {
+        try (Admin admin = Admin.create(config())) {
+          admin.createTopics(List.of(new NewTopic(topic, 1, (short) 3))).all().get();
+        }
+      }
+      case "produce" -> {
+        try (Producer<String, String> p = producer()) {
+          for (int i = 0; i < SECURE_RECORDS; i++) p.send(new ProducerRecord<>(topic, "s-" + i)).get();
+        }
+      }
+      default -> {
+        try (Consumer<String, String> c = consumer("group.id", group, "enable.auto.commit", false, "auto.offset.reset", "earliest")) {
+          c.subscribe(List.of(topic));
+          for (int n = 0; n < SECURE_RECORDS; ) n += c.poll(Duration.ofMillis(200)).count();
+          c.commitSync();
+        }
       }
     }
   }

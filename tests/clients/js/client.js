@@ -148,8 +148,42 @@ async function writer(topic, prefix) {
   await producer.disconnect()
 }
 
+const SECURE_RECORDS = 10
+
+// secure takes one step as a user: create, produce or consume.
+async function secure(step, topic, group) {
+  const { CA, USERNAME, PASSWORD, BOOTSTRAP } = process.env
+  const kafka = new Kafka({
+    brokers: BOOTSTRAP.split(','),
+    logLevel: logLevel.NOTHING,
+    ssl: { ca: [require('fs').readFileSync(CA)] },
+    sasl: { mechanism: 'scram-sha-512', username: USERNAME, password: PASSWORD },
+  })
+  if (step === 'create') {
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, replicationFactor: 3 }] })
+    return admin.disconnect()
+  }
+  if (step === 'produce') {
+    const producer = kafka.producer()
+    await producer.connect()
+    await producer.send({ topic, messages: [...Array(SECURE_RECORDS).keys()].map(i => ({ value: `s-${i}` })), acks: -1 })
+    return producer.disconnect()
+  }
+  const consumer = kafka.consumer({ groupId: group })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await new Promise((resolve, reject) => {
+    let n = 0
+    consumer.on(consumer.events.CRASH, e => reject(e.payload.error))
+    consumer.run({ autoCommitThreshold: 1, eachMessage: async () => void (++n === SECURE_RECORDS && setTimeout(resolve, 1000)) }).catch(reject)
+  })
+  await consumer.disconnect()
+}
+
 const [command, ...args] = process.argv.slice(2)
-;({ roundtrip, admin, txn: transactions, member, writer })[command](...args).then(
+;({ roundtrip, admin, txn: transactions, member, writer, secure })[command](...args).then(
   () => process.exit(0),
   err => {
     console.error(err)

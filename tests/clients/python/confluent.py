@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -166,5 +166,45 @@ def writer(topic, prefix):
     producer.flush(60)
 
 
+SECURE_RECORDS = 10
+
+
+def refused(err):
+    """librdkafka tries again and again, and says here that a login was refused."""
+    if err.code() == KafkaError._AUTHENTICATION:
+        delivered(err, None)
+
+
+def secure(step, topic, group):
+    """Takes one step as a user: create, produce or consume."""
+    conf = {
+        **BASE,
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": os.environ["CA"],
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": os.environ["USERNAME"],
+        "sasl.password": os.environ["PASSWORD"],
+        "error_cb": refused,
+    }
+    if step == "create":
+        client = AdminClient(conf)
+        only(client.create_topics([NewTopic(topic, 1, 3)]))
+    elif step == "produce":
+        producer = Producer(conf)
+        for i in range(SECURE_RECORDS):
+            producer.produce(topic, value=f"s-{i}", on_delivery=delivered)
+        if producer.flush(30):
+            raise SystemExit("nothing was written")
+    else:
+        consumer = Consumer({**conf, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+        consumer.subscribe([topic])
+        for _ in range(SECURE_RECORDS):
+            record = consumer.poll(30)
+            if record is None or record.error():
+                raise SystemExit(record and record.error())
+        consumer.commit(asynchronous=False)
+        consumer.close()
+
+
 signal.signal(signal.SIGTERM, stop)
-{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])
+{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer, "secure": secure}[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of kafka-python, 2.0.2 and 3."""
 
+import logging
 import os
 import signal
 import sys
@@ -159,5 +160,37 @@ def writer(topic, prefix):
     producer.close()
 
 
+SECURE_RECORDS = 10
+
+
+def secure(step, topic, group):
+    """Takes one step as a user: create, produce or consume."""
+    logging.basicConfig(level=logging.ERROR)  # version 2 says only there why a login failed
+    conf = {
+        "bootstrap_servers": BROKERS,
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": os.environ["CA"],
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": os.environ["USERNAME"],
+        "sasl_plain_password": os.environ["PASSWORD"],
+    }
+    if step == "create":
+        client = KafkaAdminClient(**conf)
+        client.create_topics([NewTopic(topic, 1, 3)])
+        client.close()
+    elif step == "produce":
+        producer = KafkaProducer(**conf, acks="all", max_block_ms=20000)
+        for i in range(SECURE_RECORDS):
+            producer.send(topic, value=f"s-{i}".encode()).get(30)
+        producer.close()
+    else:
+        consumer = KafkaConsumer(topic, **conf, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest")
+        done = 0
+        while done < SECURE_RECORDS:
+            done += sum(len(records) for records in consumer.poll(timeout_ms=1000).values())
+        consumer.commit()
+        consumer.close()
+
+
 signal.signal(signal.SIGTERM, stop)
-{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer}[sys.argv[1]](*sys.argv[2:])
+{"roundtrip": roundtrip, "admin": admin, "txn": transactions, "member": member, "writer": writer, "secure": secure}[sys.argv[1]](*sys.argv[2:])

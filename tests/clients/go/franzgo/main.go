@@ -36,6 +36,8 @@ func main() {
 		err = member(ctx, arg[1], arg[2], arg[3])
 	case "writer":
 		err = writer(ctx, arg[1], arg[2])
+	case "secure":
+		err = secure(ctx, arg[1], arg[2], arg[3])
 	default:
 		err = fmt.Errorf("unknown command %q", arg[0])
 	}
