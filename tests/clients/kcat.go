@@ -37,7 +37,7 @@ func kcatClient(ctx context.Context, b *bench) (*client, error) {
 		return nil, fmt.Errorf("kcat -V says %q", out)
 	}
 	k := kcat{b}
-	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer, transactions: k.transactions, txnTopics: 1}, nil
+	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer, transactions: k.transactions, txnTopics: 1, secure: k.secure}, nil
 }
 
 func (k kcat) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -90,6 +90,26 @@ func (k kcat) transactions(ctx context.Context, topic, _ string) error {
 		err = fmt.Errorf("%d of %d records came", n, txnRecords)
 	}
 	return err
+}
+
+// secure takes one step as a user. A topic is there once kcat has listed it; but only when it writes does it fail if it may not create one.
+func (k kcat) secure(ctx context.Context, as login, step, topic, group string) (string, error) {
+	args := []string{"-b", k.bench.secured.bootstrap}
+	for _, x := range []string{
+		"security.protocol=SASL_SSL", "ssl.ca.location=" + k.bench.secured.authority, "sasl.mechanism=SCRAM-SHA-512",
+		"sasl.username=" + as.user, "sasl.password=" + as.password, "message.timeout.ms=20000",
+	} {
+		args = append(args, "-X", x)
+	}
+	if step == "consume" {
+		return call(exec.CommandContext(ctx, "kcat", append(args, "-G", group, "-X", "auto.offset.reset=earliest", "-c", fmt.Sprint(secureRecords), topic)...))
+	}
+	write := exec.CommandContext(ctx, "kcat", append(args, "-P", "-t", topic)...)
+	if step == "produce" || strings.HasSuffix(topic, "-new") {
+		write.Stdin = strings.NewReader(strings.Repeat("s\n", secureRecords))
+		return call(write)
+	}
+	return call(exec.CommandContext(ctx, "kcat", append(args, "-L", "-t", topic, "-X", "allow.auto.create.topics=true")...))
 }
 
 // admin is what kcat has of it: it lists brokers, topics and offsets, and a topic appears by itself.

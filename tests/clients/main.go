@@ -8,7 +8,8 @@
 // coordinates the group and leads some of its partitions is killed with SIGKILL and brought back
 // (SIGKILL); then one member leaves, the other has to have everything that was acknowledged, and a third
 // has to go on exactly where it left off (resume). KIP-848 is all of group, SIGKILL and resume with the
-// group protocol in which the coordinator assigns partitions.
+// group protocol in which the coordinator assigns partitions. Secure is TLS, a login by SCRAM-SHA-512 and rules: what is allowed works,
+// and a wrong password and missing rights are told in the client's own words.
 //
 // What the clients need is installed into a cache folder outside of the tree (and kcat by apt-get, if this
 // runs as root); java, mvn, node, npm and python3 have to be there. A client that can't be
@@ -70,6 +71,7 @@ const quickFeatures = "zstd,admin,group"
 type bench struct {
 	cluster   *rig.Cluster
 	bootstrap string // comma-separated
+	secured   secured
 	here      string // the folder of this program's source
 	cache     string
 	topics    int // how many were named
@@ -94,7 +96,11 @@ func run(ctx context.Context, o options, out io.Writer) (failed bool, err error)
 			return false, err
 		}
 	}
-	if b.cluster, err = rig.Start(ctx, rig.Options{Dir: o.dir, Brokers: 3, Port: o.port}); err != nil {
+	of := rig.Options{Dir: o.dir, Brokers: 3, Port: o.port}
+	if b.secured, of.Settings, of.Own, err = secureListeners(o.dir, of.Brokers); err != nil {
+		return false, err
+	}
+	if b.cluster, err = rig.Start(ctx, of); err != nil {
 		return false, err
 	}
 	b.bootstrap = strings.Join(b.cluster.Bootstrap(), ",")
@@ -133,6 +139,7 @@ func (b *bench) runRow(ctx context.Context, r row, features string, t *table) {
 	b.test(ctx, t, r, "admin", features, func(ctx context.Context) error { return c.admin(ctx, b.topic(r, "admin")) })
 	b.test(ctx, t, r, "txn", features, func(ctx context.Context) error { return b.transactions(ctx, c, b.topic(r, "txn")) })
 	b.groupTests(ctx, t, r, c, features)
+	b.test(ctx, t, r, "secure", features, func(ctx context.Context) error { return b.secure(ctx, c, b.topic(r, "secure")) })
 }
 
 // groupTests runs the tests of consumer groups, of the classic protocol one by one: each builds on

@@ -25,6 +25,7 @@ var (
 	old         = map[string]string{kip848: classicOnly[kip848], "txn": "the client has no transactions"}
 	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed"}
 	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again"}
+	oldLogin    = map[string]string{"secure": "kafka-python 2 logs in by the oldest exchange, which has no error but the end of the connection: a wrong password is NoBrokersAvailable"}
 	kcatNotes   = map[string]string{"txn": "kcat writes all that it gets in one transaction, and can't commit offsets in it", "admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
 )
 
@@ -38,6 +39,11 @@ type client struct {
 	writer     func(name, topic, prefix string) (*process, error)
 	afterwards func(ctx context.Context, group string) error // what else can be done with a group that is left; may be nil
 
+	// secure takes one step as a user by the secured listener: create, produce or consume. It returns what was printed.
+	secure      func(ctx context.Context, as login, step, topic, group string) (string, error)
+	secureAdmin func(ctx context.Context, right, poor login) error // users and rules by the client itself; may be nil
+	quiet       bool                                               // it says what is refused, but ends well
+
 	transactions func(ctx context.Context, topic, copied string) error // nil: see row.lacks
 	txnTopics    int                                                   // how many of the two topics are judged: 1 if it can't commit offsets in a transaction
 }
@@ -49,7 +55,7 @@ func rows() []row {
 		{"segmentio/kafka-go", goClient("kafkago", "github.com/segmentio/kafka-go"), old, noLeader},
 		{"librdkafka: kcat", kcatClient, classicOnly, kcatNotes},
 		{"librdkafka: confluent-kafka", pythonClient("confluent", "confluent.py"), nil, nil},
-		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py"), old, nil},
+		{"kafka-python 2", pythonClient("kafka_python2", "kafka_python.py"), old, oldLogin},
 		{"kafka-python 3", pythonClient("kafka_python3", "kafka_python.py"), classicOnly, nil},
 		{"Java", javaClient, nil, nil},
 		{"kafkajs", jsClient, classicOnly, nil},
@@ -80,6 +86,11 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 		transactions: func(ctx context.Context, topic, copied string) error {
 			_, err := call(command(ctx, "txn", topic, copied))
 			return err
+		},
+		secure: func(ctx context.Context, as login, step, topic, group string) (string, error) {
+			cmd := command(ctx, "secure", step, topic, group)
+			cmd.Env = append(cmd.Env, "BOOTSTRAP="+b.secured.bootstrap, "CA="+b.secured.authority, "USERNAME="+as.user, "PASSWORD="+as.password)
+			return call(cmd)
 		},
 		member: func(name, topic, group, protocol string) (*process, error) {
 			return start(name, command(background, "member", topic, group, protocol), parseLines)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,15 +20,26 @@ import (
 type tools struct {
 	bench     *bench
 	classpath string
+	logger    string // a file with it
 }
+
+// logger is one that prints errors. The classpath has one that says nothing; by the consoles nobody would learn why they failed.
+const logger = "slf4j-simple:1.7.36"
 
 func toolsClient(ctx context.Context, b *bench) (*client, error) {
 	classpath, version, err := b.classpath(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := tools{b, classpath}
-	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards, transactions: t.transactions}, nil
+	dir, err := b.installed("logger", "java/pom.xml", func(dir string) error {
+		_, err := call(exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy", "-Dartifact=org.slf4j:"+logger, "-DoutputDirectory="+dir))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := tools{b, classpath, filepath.Join(dir, strings.ReplaceAll(logger, ":", "-")+".jar")}
+	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards, transactions: t.transactions, secure: t.secure, secureAdmin: t.secureAdmin, quiet: true}, nil
 }
 
 const (
@@ -46,13 +59,14 @@ const (
 	verifiableWriter = "org.apache.kafka.tools.VerifiableProducer"
 	verifiableReader = "org.apache.kafka.tools.VerifiableConsumer"
 	transactionsTool = "org.apache.kafka.tools.TransactionsCommand"
+	rulesTool        = "org.apache.kafka.tools.AclCommand"
 )
 
 // evenly is a partitioner. The default one stays with a partition for a whole batch, and may leave another one empty.
 const evenly = "org.apache.kafka.clients.producer.RoundRobinPartitioner"
 
 func (t tools) command(ctx context.Context, class string, args ...string) *exec.Cmd {
-	args = append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", t.classpath, class, "--bootstrap-server", t.bench.bootstrap}, args...)
+	args = append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", t.classpath, class, "--bootstrap-server", t.bench.bootstrap}, args...)
 	return exec.CommandContext(ctx, "java", args...)
 }
 
@@ -175,9 +189,82 @@ func (t tools) transactions(ctx context.Context, _, perf string) error {
 	return nil
 }
 
+// as writes a configuration with which a tool logs in.
+func (t tools) as(l login) (name string, err error) {
+	return t.file(fmt.Sprintf(`security.protocol=SASL_SSL
+ssl.truststore.type=PEM
+ssl.truststore.location=%s
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="%s" password="%s";
+auto.offset.reset=earliest
+`, t.bench.secured.authority, l.user, l.password))
+}
+
+// secured are the same tools by the secured listener, with a logger that prints.
+func (t tools) secured() tools {
+	t.bench, t.classpath = &bench{bootstrap: t.bench.secured.bootstrap}, t.logger+":"+strings.ReplaceAll(t.classpath, "slf4j-nop", "absent")
+	return t
+}
+
+// secure takes one step as a user. The consoles tell errors, but not by their exit codes.
+func (t tools) secure(ctx context.Context, as login, step, topic, group string) (string, error) {
+	config, err := t.as(as)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(config)
+	t = t.secured()
+	switch step {
+	case "create":
+		return call(t.command(ctx, topicsTool, "--command-config", config, "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "3"))
+	case "produce":
+		write := t.command(ctx, consoleProducer, "--command-config", config, "--topic", topic, "--max-block-ms", "20000")
+		write.Stdin = strings.NewReader(strings.Repeat("s\n", secureRecords))
+		return call(write)
+	}
+	return call(t.command(ctx, consoleConsumer, "--command-config", config, "--topic", topic, "--group", group, "--max-messages", strconv.Itoa(secureRecords)))
+}
+
+// secureAdmin manages users and rules by Kafka's tools, as who may and as who may not.
+func (t tools) secureAdmin(ctx context.Context, right, poor login) error {
+	if err := t.bench.addRules(ctx, right.user, "ALTER CLUSTER kafka-cluster"); err != nil {
+		return err
+	}
+	can, err := t.as(right)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(can)
+	cannot, err := t.as(poor)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(cannot)
+	t = t.secured()
+	add := []string{"--add", "--allow-principal", "User:new", "--operation", "Read", "--topic", right.user}
+	user := []string{"--entity-type", "users", "--entity-name", "new"}
+	for _, s := range []struct {
+		class, config string
+		args          []string
+		want          string
+	}{
+		{rulesTool, can, add, "Adding ACLs"},
+		{rulesTool, can, []string{"--list", "--topic", right.user}, "User:new"},
+		{configsTool, can, append([]string{"--alter", "--add-config", "SCRAM-SHA-512=[password=of-new]"}, user...), "Completed updating"},
+		{rulesTool, cannot, add, "CLUSTER_AUTHORIZATION_FAILED|ClusterAuthorizationException|authorization"},
+		{configsTool, cannot, append([]string{"--alter", "--add-config", "SCRAM-SHA-512=[password=guess]"}, user...), "ClusterAuthorizationException"},
+	} {
+		out, err := call(t.command(ctx, s.class, append([]string{"--command-config", s.config}, s.args...)...))
+		if !regexp.MustCompile(s.want).MatchString(out) {
+			return fmt.Errorf("%s %s: %q is not in what it printed (%w): %s", s.class, strings.Join(s.args, " "), s.want, err, out)
+		}
+	}
+	return nil
+}
+
 // file writes what a tool reads from a file.
 func (t tools) file(text string) (name string, err error) {
-	f, err := os.CreateTemp(t.bench.cache, "*.json")
+	f, err := os.CreateTemp(t.bench.cache, "*.txt")
 	if err != nil {
 		return "", err
 	}
