@@ -26,6 +26,7 @@ type attack struct {
 	replicas int               // of the polite one's partition; as many as brokers if 0
 	files    int               // what `ulimit -n` says to the brokers, if not 0
 	secret   bool              // brokers have a cluster secret
+	secured  bool              // brokers have TLS on all ports, and listeners beside the plain one; see secured.go
 	whole    bool              // it ends by itself, and not after a while
 	settings map[string]string // of the brokers, beside the small ones
 
@@ -39,7 +40,7 @@ type attack struct {
 
 // attacks are all of them; each kind has a file of its own.
 func attacks() [][]attack {
-	return [][]attack{connectionAttacks, unfoldingAttacks, nameAttacks, crowdAttacks, peerAttacks, metricsAttacks, configAttacks, ordinaryLoads}
+	return [][]attack{connectionAttacks, unfoldingAttacks, nameAttacks, crowdAttacks, peerAttacks, metricsAttacks, securedAttacks, configAttacks, ordinaryLoads}
 }
 
 // smallSettings keep what a broker means to hold small, so that what it holds beyond shows.
@@ -163,8 +164,12 @@ func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 		}
 		settings["peer_secret_file"] = fmt.Sprintf("%q", name)
 	}
+	guarded, own, err := guard(o, a, nth, settings)
+	if err != nil {
+		return result{}, err
+	}
 	c, err := rig.Start(ctx, rig.Options{
-		Brokers: a.brokers, Dir: dir, Port: o.port, Program: o.program, Settings: settings, Files: a.files,
+		Brokers: a.brokers, Dir: dir, Port: o.port, Program: o.program, Settings: settings, Own: own, Files: a.files,
 	})
 	if err != nil {
 		return result{}, err
@@ -176,7 +181,7 @@ func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 	if _, err := rig.LeadAll(ctx, c.Bootstrap(), politeTopic, 1); err != nil { // the one that is attacked
 		return result{}, err
 	}
-	attacker, err := startAttacker(ctx, ordersFor(o, a, c))
+	attacker, err := startAttacker(ctx, ordersFor(o, a, c, guarded))
 	if err != nil {
 		return result{}, err
 	}
@@ -192,12 +197,12 @@ func play(ctx context.Context, o options, a attack, nth int) (result, error) {
 	}
 	defer reader.close()
 	_ = rig.Pause(ctx, time.Second) // the start of the clients is not measured
-	m := measurement{o, a, c, attacker, pulse, reader}
+	m := measurement{o, a, c, guarded, attacker, pulse, reader}
 	return m.take(ctx)
 }
 
-func ordersFor(o options, a attack, c *rig.Cluster) orders {
-	s := orders{Attack: a.name, Quick: o.quick, Limit: o.each, Secret: clusterSecret, Program: o.program, Dir: o.dir}
+func ordersFor(o options, a attack, c *rig.Cluster, g *guarded) orders {
+	s := orders{Guarded: g, Attack: a.name, Quick: o.quick, Limit: o.each, Secret: clusterSecret, Program: o.program, Dir: o.dir}
 	if a.whole {
 		s.Limit = time.Minute
 	}
@@ -212,6 +217,7 @@ type measurement struct {
 	o        options
 	a        attack
 	c        *rig.Cluster
+	guarded  *guarded
 	attacker *attacker
 	pulse    *rig.Pulse
 	reader   *reader
@@ -229,7 +235,7 @@ func (m *measurement) take(ctx context.Context) (r result, err error) {
 	if r.quiet, err = m.quietly(ctx); err != nil {
 		return r, err
 	}
-	if _, err := longestSteps(ctx, m.metrics()); err != nil {
+	if _, err := m.guarded.longestSteps(ctx, m.metrics()); err != nil {
 		return r, err
 	}
 	for _, id := range m.c.Running() {
@@ -304,7 +310,7 @@ func (m *measurement) look(ctx context.Context, r *result) {
 	if up := len(m.c.Running()); up < m.a.brokers {
 		r.found(fmt.Errorf("only %d brokers run", up))
 	}
-	steps, err := longestSteps(ctx, m.metrics())
+	steps, err := m.guarded.longestSteps(ctx, m.metrics())
 	r.found(err)
 	if n := len(r.parts); n > 0 {
 		r.parts[n-1].Steps = steps

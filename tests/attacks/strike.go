@@ -29,6 +29,7 @@ type orders struct {
 	Kafka, Peer, Metrics []string // addresses of the brokers
 	Secret               string   // of the cluster
 	Program, Dir         string   // the broker program, a folder for the attacker
+	Guarded              *guarded // nil if the brokers aren't
 	Quick                bool
 	Limit                time.Duration
 }
@@ -114,7 +115,7 @@ func now(run func(context.Context, *target) error) func(context.Context, *target
 
 // begin ends the part before, which so gets its own longest step, and begins another.
 func (t *target) begin(ctx context.Context, name string) error {
-	steps, err := longestSteps(ctx, t.Metrics)
+	steps, err := t.Guarded.longestSteps(ctx, t.Metrics)
 	if err != nil {
 		return err
 	}
@@ -126,9 +127,13 @@ func (t *target) begin(ctx context.Context, name string) error {
 }
 
 // longestSteps are the longest of all brokers since they were last asked for.
-func longestSteps(ctx context.Context, metrics []string) (longest rig.Steps, err error) {
+func (g *guarded) longestSteps(ctx context.Context, metrics []string) (longest rig.Steps, err error) {
+	client, scheme, err := g.web()
+	if err != nil {
+		return longest, err
+	}
 	for _, addr := range metrics {
-		steps, err := rig.LongestSteps(ctx, addr)
+		steps, err := rig.LongestStepsBy(ctx, client, scheme+addr)
 		if err != nil {
 			return longest, err
 		}

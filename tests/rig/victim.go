@@ -27,13 +27,18 @@ type Steps struct{ Clock, CPU time.Duration }
 
 // LongestSteps asks a broker's port for metrics for those since it was last asked.
 func LongestSteps(ctx context.Context, metricsAddr string) (Steps, error) {
+	return LongestStepsBy(ctx, http.DefaultClient, "http://"+metricsAddr)
+}
+
+// LongestStepsBy asks by a client of one's own, for a port that speaks TLS.
+func LongestStepsBy(ctx context.Context, client *http.Client, address string) (Steps, error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+metricsAddr+"/steps", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/steps", nil)
 	if err != nil {
 		return Steps{}, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return Steps{}, err
 	}
@@ -44,7 +49,7 @@ func LongestSteps(ctx context.Context, metricsAddr string) (Steps, error) {
 	}
 	var clock, cpu float64
 	if _, err := fmt.Sscanf(string(text), "clock %f\ncpu %f\n", &clock, &cpu); err != nil {
-		return Steps{}, fmt.Errorf("%s: steps %q: %w", metricsAddr, text, err)
+		return Steps{}, fmt.Errorf("%s: steps %q: %w", address, text, err)
 	}
 	return Steps{seconds(clock), seconds(cpu)}, nil
 }
