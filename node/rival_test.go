@@ -218,3 +218,39 @@ func TestLateMessagesBesideTheNextStart(t *testing.T) {
 	}
 	c.until("it is taken in", c.nodes[2].node.Ready)
 }
+
+// TestLateMessageOfACopy lets a copy speak for a while beside the broker that it was made of. Then the broker's connection breaks, and a
+// late message of the copy comes. It isn't the broker's next start, which is taken in at once.
+func TestLateMessageOfACopy(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("first", 1, 2, 3)
+	c.rounds(200)
+	n := c.nodes[1].node
+	p := n.peer(2)
+	known := p.start
+	later := func(nonce uint64) start {
+		return start{known.incarnation, known.epoch + 1, nonce, p.start.durable + 1000, p.start.durable + 1000}
+	}
+	hears := func(s start) {
+		in := &c.nodes[1].in
+		in.Messages = append(in.Messages, Message{From: 2, Data: s.append([]byte{envelopeVersion}, s.durable)})
+		c.round()
+	}
+	copied := later(4711)
+	for range 200 { // longer than an election timeout
+		hears(copied)
+	}
+	c.kill(2)
+	c.rounds(2)
+	c.nodes[1].in.Lost = append(c.nodes[1].in.Lost, 2)
+	c.round()
+	hears(copied)
+	if !p.start.sameProcess(known) {
+		t.Error("a late message of a copy takes the broker's place")
+	}
+	next := later(4712)
+	hears(next)
+	if !p.start.sameProcess(next) {
+		t.Error("the next start isn't taken in though the connection broke")
+	}
+}
