@@ -230,6 +230,7 @@
 //   - After a failed Sync nothing is known. The Log is dead; the next Open doesn't believe that
 //     what it can read is on the disk, and writes it again.
 //   - Nothing is assumed about the order in which parts of one write arrive.
+//   - A read may fail. ErrUnreadable says that the bytes are lost on this disk, as rot is. Any other error says nothing about them.
 //
 // # A full disk
 //

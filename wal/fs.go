@@ -33,6 +33,13 @@ type File interface {
 // process may not use more of it (ENOSPC, EDQUOT).
 var ErrNoSpace = errors.New("no space left on the disk")
 
+// ErrUnreadable is wrapped by the errors of a File's ReadAt that say: the disk can't give these bytes back, now or later (EIO).
+// Any other error of a read passes, as that of a process with too many open files.
+var ErrUnreadable = errors.New("the disk can't read back what was written")
+
+// ErrReadFailed is wrapped by the errors that say: a read failed for another reason than the data. It may be tried again.
+var ErrReadFailed = errors.New("a read of the log failed")
+
 // ErrCorrupt is wrapped by every error that says: these bytes were durable once and are not what
 // was written. It is never answered by dropping data; the text names file, offset and what to do.
 var ErrCorrupt = errors.New("log is corrupt")

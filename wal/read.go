@@ -148,7 +148,7 @@ func (l *Log) read(kind OpKind, off, n int64, r *reading) Op {
 	return op
 }
 
-// finishRead takes the result of a read and says which it was. It fails if the disk did.
+// finishRead takes the result of a read and says which it was. It fails if the disk did, with ErrUnreadable or ErrReadFailed.
 func (l *Log) finishRead(res *Result) (*reading, error) {
 	r := l.reads[res.Op.ID]
 	if r == nil {
@@ -160,10 +160,16 @@ func (l *Log) finishRead(res *Result) (*reading, error) {
 	if res.Err == nil && int64(len(res.Data)) != res.Op.N {
 		res.Err = io.ErrUnexpectedEOF
 	}
-	if res.Err != nil {
-		return r, fmt.Errorf("read of %s at offset %d: %w", res.Op.File, res.Op.Off, res.Err)
+	switch err := res.Err; {
+	case err == nil:
+		return r, nil
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // somebody has cut the file
+		return r, fmt.Errorf("%w: %s at offset %d: %w", ErrUnreadable, res.Op.File, res.Op.Off, err)
+	case errors.Is(err, ErrUnreadable):
+		return r, fmt.Errorf("%s at offset %d: %w", res.Op.File, res.Op.Off, err)
+	default:
+		return r, fmt.Errorf("%w: %s at offset %d: %w", ErrReadFailed, res.Op.File, res.Op.Off, err)
 	}
-	return r, nil
 }
 
 // Entries parses and verifies the result of a Read: the entries of group g from lo on that were

@@ -2,12 +2,16 @@
 
 package wal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // scrubber is how far a scrub is.
 type scrubber struct {
 	seq    uint64 // of the segment
 	from   int64  // all before it in the segment is verified
+	narrow int64  // up to here what is live is read record by record, since it couldn't be read at once
 	active bool   // an OpScrub is under way
 }
 
@@ -29,12 +33,16 @@ func (l *Log) ScrubOp() (Op, bool) {
 		off, n := int64(0), int64(headerBytes)
 		switch {
 		case s.from > seg.sealAt:
-			s.seq, s.from = seg.seq+1, 0
+			s.seq, s.from, s.narrow = seg.seq+1, 0, 0
 			continue
 		case s.from == seg.sealAt:
 			off, n = seg.sealAt, seg.end-seg.sealAt
 		case s.from > 0:
-			items := seg.items(s.from, l.opt.ReadBytes)
+			limit := l.opt.ReadBytes
+			if s.from < s.narrow {
+				limit = 1
+			}
+			items := seg.items(s.from, limit)
 			if len(items) == 0 {
 				s.from = seg.sealAt
 				continue
@@ -56,7 +64,7 @@ func (l *Log) scrubSegment() *segment {
 			continue
 		}
 		if seg.seq > s.seq {
-			s.seq, s.from = seg.seq, 0
+			s.seq, s.from, s.narrow = seg.seq, 0, 0
 		}
 		return seg
 	}
@@ -64,14 +72,17 @@ func (l *Log) scrubSegment() *segment {
 }
 
 // Scrubbed takes the result of a ScrubOp and verifies everything in it that is live. It returns the
-// entries and checkpoints that are damaged. An error says that the segment can't be read, or wraps
-// ErrCorrupt if its header or seal is damaged: nothing is lost then, but the next Open would refuse the
+// entries and checkpoints that are damaged or that the disk can't read. An error wraps ErrReadFailed, or it wraps
+// ErrCorrupt if the header or seal of the segment is damaged: nothing is lost then, but the next Open would refuse the
 // log, so the log begins to empty the segment, which takes some time.
 func (l *Log) Scrubbed(res Result) ([]*Damage, error) {
 	s := &l.scrub
 	r, err := l.finishRead(&res)
 	s.active = false
 	s.from = res.Op.Off + res.Op.N
+	if errors.Is(err, ErrUnreadable) {
+		return l.scrubUnreadable(r.seg, res.Op, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +91,39 @@ func (l *Log) Scrubbed(res Result) ([]*Damage, error) {
 	case 0:
 		h, ok := parseHeader(res.Data)
 		if !ok || h.seq != r.seg.seq || h.base != r.seg.base || h.version != r.seg.version {
-			return nil, l.spoil(r.seg, off, "header")
+			return nil, l.spoil(r.seg, off, "header", errOther)
 		}
 	case r.seg.sealAt:
 		var rec Record
 		if _, err := parseRecord(res.Data, r.seg.seed, &rec); err != nil || rec.Type != RecordSeal || rec.LSN != r.seg.base+LSN(off) {
-			return nil, l.spoil(r.seg, off, "seal")
+			return nil, l.spoil(r.seg, off, "seal", errOther)
 		}
 	default:
 		return l.scrubItems(r.seg, res), nil
 	}
 	return nil, nil
+}
+
+// scrubUnreadable finds out what it is that can't be read.
+func (l *Log) scrubUnreadable(seg *segment, op Op, why error) ([]*Damage, error) {
+	switch op.Off {
+	case 0:
+		return nil, l.spoil(seg, op.Off, "header", why)
+	case seg.sealAt:
+		return nil, l.spoil(seg, op.Off, "seal", why)
+	}
+	s := &l.scrub
+	if op.Off >= s.narrow {
+		s.from, s.narrow = op.Off, op.Off+op.N
+		return nil, nil
+	}
+	var damages []*Damage
+	for _, it := range seg.items(op.Off, op.N) {
+		if it.at.end() <= op.Off+op.N {
+			damages = append(damages, &Damage{it.group.id, it.index, it.checkpoint != nil, op.File, int64(it.at.off), why})
+		}
+	}
+	return damages, nil
 }
 
 func (l *Log) scrubItems(seg *segment, res Result) (damages []*Damage) {
@@ -106,9 +139,9 @@ func (l *Log) scrubItems(seg *segment, res Result) (damages []*Damage) {
 }
 
 // spoil has a segment emptied and says why.
-func (l *Log) spoil(seg *segment, off int64, what string) error {
+func (l *Log) spoil(seg *segment, off int64, what string, why error) error {
 	seg.spoiled, l.move.look = true, true
-	return fmt.Errorf("%w: %s, offset %d: the %s of segment %d is not what was written. No entry is lost: "+
+	return fmt.Errorf("%w: %s, offset %d: the %s of segment %d is not what was written (%v). No entry is lost: "+
 		"the log copies what is in the segment and then gives it up; don't restart the broker before that, and see to the disk",
-		ErrCorrupt, seg.slot.name, off, what, seg.seq)
+		ErrCorrupt, seg.slot.name, off, what, seg.seq, why)
 }

@@ -4,6 +4,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -166,6 +167,49 @@ func TestScrubThatCannotRead(t *testing.T) {
 	}
 	if damages, errs := scrub(t, l, fs); len(damages)+len(errs) > 0 {
 		t.Fatal(damages, errs)
+	}
+}
+
+// A sector that can't be read is found by a scrub, and is told of as the entry in it, however much was read at once. In a header or a
+// seal it has the segment emptied.
+func TestScrubFindsUnreadableSector(t *testing.T) {
+	opt := Options{SegmentBytes: 8192}
+	fs, l := scrubLog(t, opt)
+	seg := l.segs[0]
+	for what, c := range map[string]struct {
+		at      int64
+		damages int
+		says    string
+	}{
+		"entry":  {int64(seg.items(0, 1<<20)[5].at.off) + 10, 1, ""},
+		"header": {3, 0, "the header of segment 1"},
+		"seal":   {seg.sealAt + 50, 0, "the seal of segment 1"},
+	} {
+		var damages []*Damage
+		said := ""
+		for op, ok := l.ScrubOp(); ok; op, ok = l.ScrubOp() {
+			res := Do(fs, op)
+			if op.File == seg.slot.name && op.Off <= c.at && c.at < op.Off+op.N {
+				res = Result{Op: op, Err: fmt.Errorf("%w: EIO", ErrUnreadable)}
+			}
+			d, err := l.Scrubbed(res)
+			damages = append(damages, d...)
+			if err != nil {
+				said = err.Error()
+			}
+		}
+		if len(damages) != c.damages || c.says == "" != (said == "") || !strings.Contains(said, c.says) {
+			t.Errorf("%s: %v %s", what, damages, said)
+		}
+		for _, d := range damages {
+			if d.Off > c.at || !errors.Is(d, ErrCorrupt) || !strings.Contains(d.Error(), "EIO") {
+				t.Errorf("%s: %v", what, d)
+			}
+		}
+		if spoiled := seg.spoiled; spoiled != (c.says != "") {
+			t.Errorf("%s: spoiled %v", what, spoiled)
+		}
+		seg.spoiled = false
 	}
 }
 
