@@ -178,6 +178,7 @@ func (h *handle) ReadAt(p []byte, off int64) (n int, err error) {
 	for n < len(p) && err == nil {
 		var k int
 		k, err = h.f.ReadAt(p[n:min(len(p), n+stint)], off+int64(n))
+		err = markUnreadable(err)
 		if n += k; n < len(p) && h.fs.between != nil {
 			h.fs.between()
 		}
@@ -195,6 +196,14 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 func markFull(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", wal.ErrNoSpace, err)
+	}
+	return err
+}
+
+// markUnreadable says in the log's words that the medium doesn't give bytes back. EBADMSG is a file system's word for it.
+func markUnreadable(err error) error {
+	if errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) {
+		return fmt.Errorf("%w: %w", wal.ErrUnreadable, err)
 	}
 	return err
 }

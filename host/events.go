@@ -65,6 +65,7 @@ var eventLines = map[node.EventKind]eventLine{
 	node.EventAccessDenied:      {slog.LevelInfo, "a client lacks a right", ""},
 	node.EventRequestRefused:    {slog.LevelWarn, "refused a request and hung up", ""},
 	node.EventLoginFailed:       {slog.LevelWarn, "a login failed", ""},
+	node.EventReadFailed:        {slog.LevelError, "a read of the log failed and is tried again; see to the disk, and to the limits of this process", "entry"},
 	node.EventReplicaDamaged:    {slog.LevelError, "the disk gives back other bytes than were written: a replica is closed, and re-created from the others if there are any", "entry"},
 	node.EventDiskFull:          {slog.LevelWarn, "the disk is full (1) or has space again (0): while it is full, this broker takes no records and hands its leaderships over; make room, then it goes on by itself", "full"},
 	node.EventBrokerRemoved:     {slog.LevelWarn, "a broker was removed from the cluster; if it still runs, it ends by itself", "broker"},

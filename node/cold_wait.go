@@ -36,6 +36,9 @@ func (n *Node) entry(p *partition, index uint64, rd *entryWait) (*pb.Entry, erro
 	if slices.Contains(p.group.unreadable, index) {
 		return nil, errUnreadable
 	}
+	if n.now < p.group.readAgain {
+		return nil, errReadFailed
+	}
 	if len(rd.in) < coldOfReader && !slices.Contains(rd.in, p.group.id) {
 		rd.in = append(rd.in, p.group.id)
 		n.readFor(rd, p.group, index)
@@ -87,7 +90,7 @@ func (rd *entryWait) lookAgain(id GroupID) {
 // coldDone is called when a read of old entries is done. It wakes all readers that wait in the group, and raft.
 func (n *Node) coldDone(read coldRead, err error) {
 	if g := n.group(read.group); g != nil && err != nil {
-		n.damaged(g, read.first, err)
+		n.cantRead(g, read.first, err)
 	} else if g != nil {
 		g.kick()
 	}

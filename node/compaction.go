@@ -190,8 +190,8 @@ func (c *compactor) took(res wal.Result) {
 		c.part = nil
 		return
 	case err != nil:
-		c.part = nil
-		c.node.damaged(g, c.cur.index, err)
+		c.part, c.at = nil, c.node.now.Add(compactionPause)
+		c.node.cantRead(g, c.cur.index, err)
 		return
 	}
 	c.ents, c.work = ents, int64(len(res.Data))

@@ -16,52 +16,96 @@ import (
 // If a replica's log can't be read back as it was written, the replica can't be trusted: neither its records, nor what
 // it has promised to raft. It is closed at once, and the catalog is asked for a new number. With that number the broker
 // drops the old replica and opens an empty one under a new raft id. Like any new replica, it copies everything from the
-// others.
+// others. So the catalog is asked only when the others are certain to have everything: what is wrong may be wrong on all
+// brokers, and each of them would drop what the others lack.
 //
-// If there is no other replica, nothing can be repaired and nothing is dropped. Whatever can be read is served. The
-// damaged entry is answered with an error, and so is the rest of its span, whose offsets depend on it.
+// If there is no other replica, or only one, which can't replace this one alone, nothing can be repaired and nothing is dropped.
+// Whatever can be read is served. The damaged entry is answered with an error, and so is the rest of its span, whose offsets
+// depend on it.
+//
+// A read may also fail for a reason that passes, such as too many open files. That says nothing of the data, and it is tried again.
+
+// readPause is how long no old entry of a group is read for clients after a read failed.
+const readPause = time.Second
+
+// cantRead is called when a read of a group's entries or checkpoints failed.
+func (n *Node) cantRead(g *group, first uint64, err error) {
+	if !errors.Is(err, wal.ErrReadFailed) {
+		n.damaged(g, first, err)
+		return
+	}
+	if n.now >= g.readAgain {
+		n.event(Event{Kind: EventReadFailed, Group: g.id, N: int64(first), Text: err.Error()})
+	}
+	g.readAgain = n.now.Add(readPause)
+}
 
 // damaged is called when entries of a group can't be read back.
 func (n *Node) damaged(g *group, first uint64, err error) {
-	if d := (*wal.Damage)(nil); errors.As(err, &d) {
+	d, exact := errors.AsType[*wal.Damage](err)
+	if exact {
 		first = d.Index
 	}
 	if g.closed || slices.Contains(g.unreadable, first) {
+		return
+	}
+	if !exact && g.few() && !g.careful {
+		g.careful = true // it is one of those that were read together
 		return
 	}
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
 	switch {
 	case g.id == 0:
 		n.endFor(EndDamaged, err) // the broker as a whole has to come back as a new one
-	case g.alone():
+	case g.few():
 		g.careful = true // what was read together with it may be well
 		g.unreadable = append(g.unreadable, first)
 	default:
 		g.close()
-		n.askReplacement(g)
+		g.closedAt = n.now
 	}
 }
 
-// askReplacement asks the catalog for a new number for a closed replica.
-func (n *Node) askReplacement(g *group) {
-	if p := n.catalog.byGroup[g.id]; p != nil {
-		if r, ok := p.replica(n.self); ok && r.id() == g.self {
-			n.commands.submit(command{Replace: &replaceReplica{g.id, r}}, func(commandResult) {})
-		}
+// few reports whether the replica can't be replaced: there are no others, or only one, which isn't a majority.
+func (g *group) few() bool { return len(g.conf.GetVoters()) <= 2 }
+
+// replaceDamaged asks the catalog for a new number for a closed replica, once the leader has said, after long enough to have
+// noticed the end of others, that a majority is in sync without this one.
+func (g *group) replaceDamaged() {
+	n, p := g.node, g.node.catalog.byGroup[g.id]
+	if p == nil || g.asked || p.heard.at < g.closedAt.Add(closedLong*n.electionTimeout()) {
+		return
+	}
+	others := len(p.heard.brokers)
+	if slices.Contains(p.heard.brokers, n.self) {
+		others--
+	}
+	if r, ok := p.replica(n.self); ok && r.id() == g.self && others >= majority(len(g.conf.GetVoters())) {
+		g.asked = true
+		n.commands.submit(command{Replace: &replaceReplica{g.id, r}}, func(res commandResult) { g.asked = res.err == nil })
 	}
 }
+
+// closedLong is for how many election timeouts a damaged replica waits. A leader without a majority steps down in one, and a
+// follower that isn't heard leaves the ISR after three.
+const closedLong = 4
 
 // openDamaged stands in for a replica that couldn't be opened, until it is replaced.
 func (n *Node) openDamaged(g *group, err error) {
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Text: err.Error()})
-	g.closed = true
+	g.closed, g.closedAt = true, n.now
 }
 
 // isDamage distinguishes damage of one group's data from errors that end the broker or the attempt.
-func isDamage(err error) bool { return errors.Is(err, wal.ErrCorrupt) }
+func isDamage(err error) bool {
+	return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrUnreadable)
+}
 
 // errUnreadable is answered for records that no replica can read any more.
 var errUnreadable = kafka.Errorf(kerr.KafkaStorageError, "the records can't be read back from the only replica; restore it from a backup, or delete the records")
+
+// errReadFailed is answered while reads of the disk fail.
+var errReadFailed = kafka.Errorf(kerr.KafkaStorageError, "the disk can't be read right now; see the broker's log, and try again")
 
 // scrubber slowly reads old data in the background, so that rot is found while there are other replicas to repair it
 // from.

@@ -3,9 +3,11 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -148,4 +150,103 @@ func TestDiskFull(t *testing.T) {
 	}
 	vs, _ = values(0, 100)
 	c.produce("t", vs...)
+}
+
+// place returns the file and the offset of a group's entry on a broker's disk.
+func (c *many) place(id BrokerID, value string) (f *memFile, at int64) {
+	for _, f := range c.nodes[id].dir {
+		if i := strings.LastIndex(string(f.b), value); i >= 0 {
+			return f, int64(i)
+		}
+	}
+	c.t.Fatalf("%q is not on the disk of broker %d", value, id)
+	return nil, 0
+}
+
+// TestUnreadableReplicaIsReplaced lets a disk refuse to read a sector, which a scrub meets first. It is told from a read that
+// fails for another reason.
+func TestUnreadableReplicaIsReplaced(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { small(cfg); cfg.ScrubBytesPerSecond = 1 << 20 })
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	bad := c.leader("t")%3 + 1
+	was, _ := c.view(bad, "t")
+	f, at := c.place(bad, "v50      ")
+	f.bad = at
+	c.rounds(int(scrubPause / (5 * time.Millisecond))) // until the next scrub
+	c.until("the replica is replaced", func() bool {
+		v, ok := c.view(bad, "t")
+		return ok && v.Self != was.Self && v.HighWatermark == 200
+	})
+	if n := c.nodes[bad].events[EventReplicaDamaged]; n != 1 {
+		t.Errorf("the damage was told of %d times", n)
+	}
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReadsThatFail lets all reads of all brokers fail for a while, as with too many open files. No replica is given up for that,
+// clients are told, and all can be read afterwards.
+func TestReadsThatFail(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, want := values(0, 200)
+	c.produce("t", vs...)
+	fail := func(err error) {
+		for _, n := range c.nodes {
+			for _, f := range n.dir {
+				f.fail = err
+			}
+		}
+	}
+	fail(errors.New("too many open files"))
+	for range 20 {
+		p := c.ask(c.leader("t"), fetchRequest("t", 50)).(*kmsg.FetchResponse).Topics[0].Partitions[0]
+		if p.ErrorCode != kerr.KafkaStorageError.Code {
+			t.Fatalf("%s with %d bytes", kafka.CodeName(p.ErrorCode), len(p.RecordBatches))
+		}
+		c.rounds(10)
+	}
+	fail(nil)
+	c.rounds(400)
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+	for id, n := range c.nodes {
+		if told := n.events[EventReadFailed]; n.events[EventReplicaDamaged] > 0 || id == c.leader("t") && (told < 2 || told > 10) {
+			t.Errorf("broker %d: %d damaged, %d reads failed", id, n.events[EventReplicaDamaged], told)
+		}
+	}
+}
+
+// TestDamageEverywhere lets the same record rot on all brokers. Each replica that leads is closed when it is asked for it, but it is
+// dropped only while a majority is in sync without it: what is well on the others' disks stays there.
+func TestDamageEverywhere(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, _ := values(0, 200)
+	c.produce("t", vs...)
+	was := make(map[BrokerID]uint64)
+	for id := range c.nodes {
+		v, _ := c.view(id, "t")
+		was[id] = v.Self
+		c.rot(id, "v50      ")
+	}
+	for range 100 {
+		if lead := c.leader("t"); lead > 0 {
+			c.ask(lead, fetchRequest("t", 50))
+		}
+		c.rounds(20)
+	}
+	dropped := 0
+	for id := range c.nodes {
+		if v, ok := c.view(id, "t"); !ok || v.Self != was[id] {
+			dropped++
+		}
+	}
+	if dropped > 1 {
+		t.Errorf("%d of 3 replicas were dropped", dropped)
+	}
 }

@@ -50,6 +50,7 @@ const (
 	EventCompacted                   // Group, N = offset up to which records with newer values are dropped
 	EventLogDamaged                  // Text = what a scrub found beside entries; the log repairs it by itself
 	EventDiskFull                    // N = 1: the disk is full, 0: there is room again
+	EventReadFailed                  // Group, N = entry, Text = why a read failed; it is tried again
 	EventReplicaDamaged              // Group, Term, N = entry that can't be read back, Text = why
 	EventBrokerRemoved               // N = broker id, Term = its incarnation
 	EventReplicasChanged             // Group, Term, N = number of voters
@@ -129,6 +130,7 @@ var eventNames = [EventKinds]string{
 	EventCompacted:         "compacted",
 	EventLogDamaged:        "log damaged",
 	EventDiskFull:          "disk full",
+	EventReadFailed:        "read failed",
 	EventReplicaDamaged:    "replica damaged",
 	EventBrokerRemoved:     "broker removed",
 	EventReplicasChanged:   "replicas changed",

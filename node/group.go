@@ -119,10 +119,13 @@ type group struct {
 	decoded                 []decoded // fetched ones, until raft has accepted or refused them
 	careful                 bool      // old entries are read one by one, because one of them is damaged
 	unreadable              []uint64  // entries that can't be read back, and of which there is no other copy
+	readAgain               Time      // not before: a read of old entries has failed
 	confTicks               int       // until the leader compares the replicas with what is wanted again
 
 	probing    bool     // an answer to a heartbeat was stepped since the group last advanced
-	closed     bool     // the replica is gone
+	closed     bool     // the replica is gone, or damaged
+	closedAt   Time     // when it was found damaged
+	asked      bool     // the catalog was asked to replace it
 	dirty      bool     // in node.dirty
 	hot        bool     // in node.hot
 	hotAt      int      // where

@@ -19,7 +19,11 @@ import (
 // the simulator's.
 type memDir map[string]*memFile
 
-type memFile struct{ b []byte }
+type memFile struct {
+	b    []byte
+	fail error // of every read
+	bad  int64 // a byte that can't be read, 0 if all can
+}
 
 func (d memDir) List() ([]string, error) {
 	var names []string
@@ -49,7 +53,12 @@ func (d memDir) Remove(name string) error { delete(d, name); return nil }
 func (d memDir) SyncDir() error           { return nil }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
-	if off >= int64(len(f.b)) {
+	switch {
+	case f.fail != nil:
+		return 0, f.fail
+	case f.bad >= off && f.bad < off+int64(len(p)) && f.bad > 0:
+		return 0, wal.ErrUnreadable
+	case off >= int64(len(f.b)):
 		return 0, io.EOF
 	}
 	n := copy(p, f.b[off:])

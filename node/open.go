@@ -38,9 +38,6 @@ func Open(cfg Config, fs wal.FS, now Time) (*Node, error) {
 	n.commands.register()
 	for _, g := range n.groups {
 		g.warnOfTerms(0)
-		if g.closed {
-			n.askReplacement(g)
-		}
 	}
 	return n, nil
 }

@@ -105,9 +105,10 @@ func TestQuietFollowerIsClosed(t *testing.T) {
 		n := c.nodes[at].node
 		p := n.catalog.partition("t", 0)
 		was := n.group(p.Group)
-		was.close() // and nobody asks for another one
+		was.close()
+		was.asked = true // and nobody asks for another one
 		c.until("the others are awake", func() bool { v, _ := c.view(3, "t"); return !v.Quiet })
-		n.askReplacement(was)
+		was.asked = false
 		c.until("it is replaced", func() bool { g := n.group(p.Group); return g != nil && g != was && !g.closed })
 		c.waitInSync("t", 1, 2, 3)
 	}

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -77,11 +78,10 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 		if err != nil {
 			return err
 		}
-		res := load(op)
-		if res.Err != nil {
-			return fmt.Errorf("reading the log: %w; check the disk, then start the broker again", res.Err)
+		ents, err := g.view.log.Entries(g.id, next, load(op))
+		if errors.Is(err, wal.ErrReadFailed) {
+			return fmt.Errorf("%w; check the disk, then start the broker again", err)
 		}
-		ents, err := g.view.log.Entries(g.id, next, res)
 		if err == nil {
 			ents, err = unpacked(g.id, ents, next)
 		}

@@ -157,7 +157,7 @@ func (n *Node) tookOutgoing(id GroupID, index uint64, data []byte, err error) {
 		}
 	case err != nil:
 		if g != nil {
-			n.damaged(g, index, err)
+			n.cantRead(g, index, err)
 		}
 	case wanted:
 		g.outgoing.read = data

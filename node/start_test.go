@@ -14,7 +14,7 @@ import (
 func (d memDir) clone() memDir {
 	c := memDir{}
 	for name, f := range d {
-		c[name] = &memFile{bytes.Clone(f.b)}
+		c[name] = &memFile{b: bytes.Clone(f.b)}
 	}
 	return c
 }

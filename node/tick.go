@@ -11,6 +11,7 @@ import "time"
 func (g *group) tick() {
 	if g.closed {
 		g.tellClosed()
+		g.replaceDamaged()
 		return
 	}
 	if g.quiet.is || g.id == 0 && g.node.founding.open {
