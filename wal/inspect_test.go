@@ -156,3 +156,62 @@ func TestDump(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// badDisk cannot read a sector of one file.
+type badDisk struct {
+	*disk
+	name string
+	at   int64
+}
+
+type badHandle struct {
+	File
+	at int64
+}
+
+func (d badDisk) Open(name string) (File, error) {
+	f, err := d.disk.Open(name)
+	if err == nil && name == d.name {
+		f = badHandle{f, d.at}
+	}
+	return f, err
+}
+
+func (h badHandle) ReadAt(p []byte, off int64) (int, error) {
+	if h.at >= off && h.at < off+int64(len(p)) {
+		return 0, ErrUnreadable
+	}
+	return h.File.ReadAt(p, off)
+}
+
+// A sector that can't be read keeps the log from being opened only where it is needed: not in a free file, nor in an entry of a
+// segment that has ended.
+func TestOpenWithUnreadableSector(t *testing.T) {
+	opt := Options{SegmentBytes: 8192}
+	fs, l := scrubLog(t, opt)
+	l.RemoveGroup(0) // so that files become free
+	l.RemoveGroup(1)
+	for i := uint64(61); i <= 160; i++ {
+		l.Append(2, []Entry{entry(i, 1, 40)})
+		l.SetCommit(2, i)
+		l.Release(2, i-5)
+		mustFlush(t, l, fs)
+	}
+	if len(l.free) == 0 {
+		t.Fatal("no file is free")
+	}
+	for _, c := range []struct {
+		what, file string
+		at         int64
+		ok         bool
+	}{
+		{"a free file", l.free[0].name, 4000, true},
+		{"the header of a free file", l.free[0].name, 10, false}, // nobody can know that it is free
+		{"the newest segment", l.cur.slot.name, 600, false},
+		{"its header", l.cur.slot.name, 10, false},
+	} {
+		if _, _, err := Open(badDisk{fs.clone(), c.file, c.at}, opt); err == nil != c.ok {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ package wal
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -177,7 +178,7 @@ const (
 func (r *recovery) findLast() error {
 	for n := len(r.files) - 1; n >= 0; n-- {
 		f := r.files[n]
-		data, err := r.read(f, r.data, wholeFile)
+		data, bad, err := r.readLegible(f, r.data, 0, wholeFile)
 		if err != nil {
 			return err
 		}
@@ -192,6 +193,9 @@ func (r *recovery) findLast() error {
 		})
 		if err != nil {
 			return err
+		}
+		if bad.at >= 0 && bad.at < end+recordThere(data[end:]) {
+			return bad.err
 		}
 		if at := findRecord(data, end+8, f.head.base+LSN(end), f.head.base, true, f.head.owner.seed(f.head.version)); at >= 0 {
 			return corrupt(f.slot.name, end, fmt.Errorf("no valid record, though the record at offset %d says that there was one", at))
@@ -336,7 +340,7 @@ func (r *recovery) strays() error {
 	}
 	seeds = slices.Compact(seeds)
 	for _, f := range r.stray {
-		data, err := r.read(f, r.buf, wholeFile)
+		data, _, err := r.readLegible(f, r.buf, 0, wholeFile)
 		if err != nil {
 			return err
 		}
@@ -346,6 +350,48 @@ func (r *recovery) strays() error {
 		}
 	}
 	return nil
+}
+
+// legibleBytes is how much is taken to be unreadable around a sector that is: as little as a disk may lose.
+const legibleBytes = 512
+
+// illegible is the first stretch of a file that the disk can't read.
+type illegible struct {
+	at  int64 // -1 if there is none
+	err error
+}
+
+// readLegible does what readFrom does, with zeros for what the disk can't read: that may be old bytes that mean nothing.
+func (r *recovery) readLegible(f *segmentFile, buf []byte, from, limit int64) ([]byte, illegible, error) {
+	bad := illegible{at: -1}
+	data, err := r.readFrom(f, buf, from, limit)
+	if !errors.Is(err, ErrUnreadable) {
+		return data, bad, err
+	}
+	n := min(limit, f.slot.size-from)
+	data = slices.Grow(buf[:0], int(n))[:n]
+	for at := int64(0); at < n; {
+		piece := data[at:min(n, at+legibleBytes-(from+at)%legibleBytes)] // a sector, or what is wanted of one
+		_, err := r.readFrom(f, piece, from+at, int64(len(piece)))
+		switch {
+		case errors.Is(err, ErrUnreadable):
+			if clear(piece); bad.at < 0 {
+				bad = illegible{from + at, err}
+			}
+		case err != nil:
+			return nil, bad, err
+		}
+		at += int64(len(piece))
+	}
+	return data, bad, nil
+}
+
+// recordThere returns how many bytes the record has that b seems to begin with, whether or not it is whole.
+func recordThere(b []byte) int64 {
+	if len(b) < recordHead || b[28] == 0 {
+		return recordHead
+	}
+	return int64(recordBytes(int(binary.LittleEndian.Uint32(b[4:]))))
 }
 
 // bootstrap makes the first segment if there is none. Its records have epoch 0.

@@ -149,7 +149,7 @@ func (r *recovery) replaySealed(f *segmentFile, prev *segment) (*segment, error)
 func (r *recovery) readSeal(f *segmentFile) ([]byte, error) {
 	limit := int64(sealGuess)
 	for {
-		data, err := r.readFrom(f, r.buf, f.sealAt, limit)
+		data, _, err := r.readLegible(f, r.buf, f.sealAt, limit)
 		if err != nil {
 			return nil, err
 		}
