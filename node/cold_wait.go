@@ -69,10 +69,7 @@ func (n *Node) readFor(rd *entryWait, g *group, index uint64) {
 			if p := n.partitions[g.id]; p != nil {
 				end = p.worthReading(index, end, n.cfg.ColdReadBytes)
 			}
-			if g.careful {
-				end = index + 1
-			}
-			n.cold.read(g.id, index, end)
+			n.cold.read(g.id, index, g.upTo(index, end))
 			n.cold.forClients[key] = true
 			n.coldFor[g.id] = append(n.coldFor[g.id], rd)
 			return

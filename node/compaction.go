@@ -161,7 +161,7 @@ func (c *compactor) readNext() {
 	}
 	end := c.part.worthReading(c.cur.index, c.end, c.node.cfg.ColdReadBytes)
 	c.from = c.readsFrom()
-	op, err := c.node.log.Read(g.id, c.from, min(end, c.from+maxUnpacked), c.node.cfg.ColdReadBytes)
+	op, err := c.node.log.Read(g.id, c.from, g.upTo(c.from, min(end, c.from+maxUnpacked)), c.node.cfg.ColdReadBytes)
 	if err != nil {
 		c.part = nil
 		return

@@ -28,6 +28,9 @@ import (
 // readPause is how long no old entry of a group is read for clients after a read failed.
 const readPause = time.Second
 
+// carefulTime is how long the old entries of a group are read one by one, because of some that were read together one can't be read.
+const carefulTime = time.Minute
+
 // cantRead is called when a read of a group's entries or checkpoints failed.
 func (n *Node) cantRead(g *group, first uint64, err error) {
 	if !errors.Is(err, wal.ErrReadFailed) {
@@ -49,8 +52,9 @@ func (n *Node) damaged(g *group, first uint64, err error) {
 	if g.closed || slices.Contains(g.unreadable, first) {
 		return
 	}
-	if !exact && g.few() && !g.careful {
-		g.careful = true // it is one of those that were read together
+	if !exact && n.now >= g.careful {
+		g.careful = n.now.Add(carefulTime) // it is one of those that were read together, perhaps of another group
+		g.kick()
 		return
 	}
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
@@ -58,12 +62,20 @@ func (n *Node) damaged(g *group, first uint64, err error) {
 	case g.id == 0:
 		n.endFor(EndDamaged, err) // the broker as a whole has to come back as a new one
 	case g.few():
-		g.careful = true // what was read together with it may be well
+		g.careful = Never // what was read together with it may be well
 		g.unreadable = append(g.unreadable, first)
 	default:
 		g.close()
 		g.closedAt = n.now
 	}
+}
+
+// upTo returns the end of a read of old entries from one on: the next one while they are read one by one.
+func (g *group) upTo(from, end uint64) uint64 {
+	if g.node.now < g.careful {
+		return from + 1
+	}
+	return end
 }
 
 // few reports whether the replica can't be replaced: there are no others, or only one, which isn't a majority.

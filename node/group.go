@@ -117,7 +117,7 @@ type group struct {
 	offer                   *incoming // one that it will fetch when there is a place
 	awaitsPlace             bool      // in node.awaitPlace
 	decoded                 []decoded // fetched ones, until raft has accepted or refused them
-	careful                 bool      // old entries are read one by one, because one of them is damaged
+	careful                 Time      // so long old entries are read one by one, because one of them is damaged
 	unreadable              []uint64  // entries that can't be read back, and of which there is no other copy
 	readAgain               Time      // not before: a read of old entries has failed
 	confTicks               int       // until the leader compares the replicas with what is wanted again

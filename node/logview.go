@@ -106,7 +106,7 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 		v.readAhead(lo + uint64(len(ents)))
 		return ents, nil
 	}
-	v.cold.read(v.group.id, lo, v.hotFirst())
+	v.cold.read(v.group.id, lo, v.group.upTo(lo, v.hotFirst()))
 	v.missed = true
 	return nil, raft.ErrCompacted
 }
@@ -115,7 +115,7 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 // whole read each time.
 func (v *logView) readAhead(next uint64) {
 	if next < v.hotFirst() && v.cold.lookup(v.group.id, next) == nil {
-		v.cold.read(v.group.id, next, v.hotFirst())
+		v.cold.read(v.group.id, next, v.group.upTo(next, v.hotFirst()))
 	}
 }
 

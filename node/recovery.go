@@ -74,11 +74,10 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 	}
 	g.applied = max(st.First-1, checkpoint)
 	for next := g.applied + 1; next <= st.Last; {
-		op, err := g.view.log.Read(g.id, next, st.Last+1, g.node.cfg.ColdReadBytes)
-		if err != nil {
-			return err
+		ents, err := g.load(next, st.Last+1, load)
+		if errors.Is(err, wal.ErrUnreadable) { // perhaps another group's that lies beside it
+			ents, err = g.load(next, next+1, load)
 		}
-		ents, err := g.view.log.Entries(g.id, next, load(op))
 		if errors.Is(err, wal.ErrReadFailed) {
 			return fmt.Errorf("%w; check the disk, then start the broker again", err)
 		}
@@ -94,6 +93,15 @@ func (g *group) recover(st wal.State, load func(wal.Op) wal.Result) error {
 		next += uint64(len(ents))
 	}
 	return nil
+}
+
+// load reads entries from one on.
+func (g *group) load(from, end uint64, load func(wal.Op) wal.Result) ([]wal.Entry, error) {
+	op, err := g.view.log.Read(g.id, from, end, g.node.cfg.ColdReadBytes)
+	if err != nil {
+		return nil, err
+	}
+	return g.view.log.Entries(g.id, from, load(op))
 }
 
 func (g *group) recoverEntry(e *wal.Entry, commit uint64) {
