@@ -64,6 +64,7 @@ type broker struct {
 	clock        plan.Clock
 	unixOffsetMs int64 // from jumps
 
+	failReads    int       // so many faults are on by which it can't read
 	stalledUntil node.Time // the disk finishes nothing before
 	slowness     int64     // the disk takes 1+slowness times as long
 	diskFault    bool      // a write or sync was made to fail in this incarnation

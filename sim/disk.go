@@ -27,10 +27,11 @@ import (
 //   - recovery that dies at its k-th call
 //   - a sync that is reported and keeps nothing, as by a device whose write cache loses its power; only beyond what is survivable
 //   - a full disk: files can't be made and can't grow, what is there can be written
-//   - a durable bit that changes (rot.go says which may)
+//   - a durable bit that changes, or a byte that can't be read any more (rot.go says which may)
+//   - reads that fail for another reason, for a while (broker.do)
 //   - slow and stalled operations (see world.startOp)
 //
-// Never injected: bytes that can't be read, misdirected writes, and of several unsynced writes to one
+// Never injected: misdirected writes, and of several unsynced writes to one
 // sector any but the last.
 type disk struct {
 	seed    keyed.Seed

@@ -163,7 +163,7 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		return w.crash(b, true, at(f.For))
 	case plan.FaultJoin:
 		return w.join(b)
-	case plan.FaultRot:
+	case plan.FaultRot, plan.FaultSector:
 		return w.rot(b, f)
 	case plan.FaultOldCopy:
 		w.copyFolder(b)
@@ -192,7 +192,7 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		return true
 	case plan.FaultSlowDisk, plan.FaultStall:
 		return w.slowDisk(f, b)
-	case plan.FaultSyncError, plan.FaultWriteErr, plan.FaultFull, plan.FaultPhantom:
+	case plan.FaultSyncError, plan.FaultWriteErr, plan.FaultReads, plan.FaultFull, plan.FaultPhantom:
 		return b.breakDisk(f.Kind)
 	case plan.FaultClockJump:
 		b.unixOffsetMs += f.Rate
@@ -237,6 +237,8 @@ func (b *broker) breakDisk(kind plan.FaultKind) bool {
 		b.disk.failSyncs++
 	case plan.FaultWriteErr:
 		b.disk.failWrites++
+	case plan.FaultReads:
+		b.failReads++
 	case plan.FaultFull:
 		b.full++
 		b.disk.full = true
@@ -290,6 +292,8 @@ func (w *world) end(i int, b *broker) {
 		if w.second(b, f) {
 			w.result.Faults[f.Kind.Index()].Mattered++
 		}
+	case plan.FaultReads:
+		b.failReads--
 	case plan.FaultFull:
 		b.full--
 		b.disk.full = b.full > 0

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 
 	"chronik/sim/keyed"
@@ -21,14 +22,18 @@ type file struct {
 	size        int64
 	durable     []page
 	durableSize int64
-	dirty       []bool // per page of pages: differs, or may differ, from durable
-	dirtyPages  []int  // those pages, in the order in which they were first written
+	dirty       []bool  // per page of pages: differs, or may differ, from durable
+	bad         []int64 // bytes that can't be read
+	dirtyPages  []int   // those pages, in the order in which they were first written
 }
 
 // ReadAt implements wal.File.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if f.disk.fuse == 0 {
 		return 0, errCrashed
+	}
+	if f.unreadable(off, int64(len(p))) {
+		return 0, fmt.Errorf("%w: %w", wal.ErrUnreadable, errInjected)
 	}
 	n := 0
 	for n < len(p) && off < f.size {
@@ -76,6 +81,7 @@ func (f *file) write(p []byte, off int64) {
 		return
 	}
 	end := off + int64(len(p))
+	f.rewrite(off, int64(len(p)))
 	f.size = max(f.size, end)
 	for int64(len(f.pages))*pageBytes < end {
 		f.pages = append(f.pages, nil)

@@ -145,6 +145,8 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 			}
 		case node.EventInSyncChanged:
 			j.checkInSync(w, b, e.Group)
+		case node.EventReplicaDamaged:
+			w.checkDamage(b, e)
 		}
 	}
 	if out.Work.Placed > 0 {

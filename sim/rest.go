@@ -110,7 +110,7 @@ func (w *world) isSound() bool {
 		if b.node == nil {
 			return !w.healing && b.diskNumber > 0 && !b.away
 		}
-		return !b.node.Ready() || b.disk.full || !w.isHeard(b) || b.node.KeepsOut()
+		return !b.node.Ready() || b.disk.full || b.failReads > 0 || !w.isHeard(b) || b.node.KeepsOut()
 	})
 }
 

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"chronik/node"
 	"chronik/sim/keyed"
@@ -41,7 +42,7 @@ func (w *world) rot(b *broker, f *plan.Fault) bool {
 	for range seen {
 		d = d.Next()
 		r := seen[d.Below(int64(len(seen)))]
-		if limit := w.commonCommit(b, r); limit > 0 && w.rotEntry(b, r, limit, d.Next()) {
+		if limit := w.commonCommit(b, r); limit > 0 && w.rotEntry(b, f, r, limit, d.Next()) {
 			return true
 		}
 	}
@@ -77,7 +78,7 @@ func (w *world) commonCommit(b *broker, r *seenReplica) uint64 {
 }
 
 // rotEntry damages one entry of a replica up to limit, if its disk has one where it can be damaged.
-func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d keyed.Draw) bool {
+func (w *world) rotEntry(b *broker, f *plan.Fault, r *seenReplica, limit uint64, d keyed.Draw) bool {
 	log, _, err := wal.Open(b.disk.image(), w.config(b).Log)
 	if err != nil {
 		return false
@@ -92,7 +93,9 @@ func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d keyed.Draw) 
 		return false
 	}
 	off := op.Off + d.Next().Below(op.N-recordGap)
-	if !b.disk.rot(op.File, off, byte(1)<<d.Next().Next().Below(8)) {
+	switch {
+	case f.Kind == plan.FaultSector && !b.disk.spoil(op.File, off),
+		f.Kind == plan.FaultRot && !b.disk.rot(op.File, off, byte(1)<<d.Next().Next().Below(8)):
 		return false
 	}
 	w.rotten = append(w.rotten, rotten{broker: b, group: r.group, self: r.view.Self, index: index, file: op.File, off: off})
@@ -105,20 +108,52 @@ func (w *world) rotEntry(b *broker, r *seenReplica, limit uint64, d keyed.Draw) 
 // recordGap is more than there may be between two records of a log, in bytes which mean nothing.
 const recordGap = 8
 
-// rot changes bits of a durable byte; false if it isn't there or is being written.
-func (d *disk) rot(name string, off int64, bits byte) bool {
+// settled returns a file that has a durable byte; nil if it isn't there or is being written.
+func (d *disk) settled(name string, off int64) *file {
 	i, ok := find(d.durable, name)
 	if !ok || off >= d.durable[i].file.durableSize {
-		return false
+		return nil
 	}
 	f, n := d.durable[i].file, off/pageBytes
 	if int(n) >= len(f.pages) || f.pages[n] == nil || f.pages[n] != f.durable[n] || f.dirty[n] {
+		return nil
+	}
+	return f
+}
+
+// rot changes bits of a durable byte; false if it isn't there or is being written.
+func (d *disk) rot(name string, off int64, bits byte) bool {
+	f, n := d.settled(name, off), off/pageBytes
+	if f == nil {
 		return false
 	}
 	changed := *f.pages[n]
 	changed[off%pageBytes] ^= bits
 	f.pages[n], f.durable[n] = &changed, &changed
 	return true
+}
+
+// spoil makes a durable byte unreadable until it is written again; false if it isn't there or is being written. A sector would take other groups'
+// entries with it, and those of the catalog, whose loss ends the broker.
+func (d *disk) spoil(name string, off int64) bool {
+	f := d.settled(name, off)
+	if f == nil {
+		return false
+	}
+	f.bad = append(f.bad, off)
+	return true
+}
+
+// unreadable says whether a stretch of the file has a byte that can't be read.
+func (f *file) unreadable(off, n int64) bool {
+	return slices.ContainsFunc(f.bad, func(at int64) bool { return at >= off && at < off+n })
+}
+
+// rewrite makes the sectors readable that are written: the device puts them elsewhere.
+func (f *file) rewrite(off, n int64) {
+	f.bad = slices.DeleteFunc(f.bad, func(at int64) bool {
+		return at/sectorBytes >= off/sectorBytes && at/sectorBytes <= (off+n-1)/sectorBytes
+	})
 }
 
 // isRotten says whether a replica is known to be damaged.
@@ -129,6 +164,14 @@ func (w *world) isRotten(self uint64, g node.GroupID) bool {
 		}
 	}
 	return false
+}
+
+// checkDamage demands that a replica is given up only for what its disk has lost.
+func (w *world) checkDamage(b *broker, e node.Event) {
+	v, ok := b.node.Inspect(e.Group)
+	if ok && !w.plan.Beyond() && !w.isRotten(v.Self, e.Group) {
+		w.fail("unfounded", "broker %d gives up its replica of group %d, of which its disk has lost nothing: %s", b.number, e.Group, e.Text)
+	}
 }
 
 // moved says whether the damaged entry is read from elsewhere: the log may have been about to move it. The
@@ -163,6 +206,6 @@ func (w *world) waitForRepairs() {
 		}
 		return true
 	}) {
-		w.fail("rot-unnoticed", "the disk gives back %s with a bit changed, and nobody noticed and repaired it", unnoticed)
+		w.fail("rot-unnoticed", "the disk gives back %s changed or not at all, and nobody noticed and repaired it", unnoticed)
 	}
 }

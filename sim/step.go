@@ -190,6 +190,14 @@ func (w *world) startOp(b *broker, op wal.Op) {
 // anchor numbers an event of the world as plan.AnchorIndex does.
 func (w *world) anchor(worldEvent int) int { return len(w.result.Events) + worldEvent }
 
+// do carries an operation out. Those of a process that has too many open files can't begin to read.
+func (b *broker) do(op wal.Op) wal.Result {
+	if b.failReads > 0 && (op.Kind == wal.OpRead || op.Kind == wal.OpMove || op.Kind == wal.OpScrub) {
+		return wal.Result{Op: op, Err: errInjected}
+	}
+	return wal.Do(b.disk, op)
+}
+
 // finishOp carries an operation out and puts its result into the mailbox.
 func (w *world) finishOp(e event) {
 	b := e.broker
@@ -212,7 +220,7 @@ func (w *world) finishOp(e event) {
 	}
 	b.disk.covered = 0
 	w.disksDid++
-	res := wal.Do(b.disk, op)
+	res := b.do(op)
 	w.checkPrepared(b, op)
 	w.note(evOp, b, hashOf(res.Data)^op.ID)
 	b.mail.results = append(b.mail.results, res)

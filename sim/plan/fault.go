@@ -42,6 +42,9 @@ const (
 	FaultFull FaultKind = "disk-full" // its disk is full
 	FaultRot  FaultKind = "rot"       // a bit of a committed entry on its disk changes, if the other replicas can repair that
 
+	FaultSector FaultKind = "bad-sector"  // a committed entry on its disk can't be read any more, if the other replicas can repair that
+	FaultReads  FaultKind = "read-errors" // its running process can't read its log, for a reason that passes
+
 	FaultClockJump FaultKind = "clock-jump" // its wall clock jumps by Rate ms, back if negative
 
 	FaultCut    FaultKind = "cut"         // its client connections break in the middle of Rate of 1000 frames, either way
@@ -75,7 +78,7 @@ var FaultKinds = []FaultKind{
 	FaultOldCopy,
 	FaultSecond,
 	FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
-	FaultPhantom,
+	FaultPhantom, FaultSector, FaultReads,
 }
 
 // drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
@@ -106,7 +109,7 @@ func (k FaultKind) Lasts() bool {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
 		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond,
 		FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
-		FaultPhantom:
+		FaultPhantom, FaultReads:
 		return true
 	}
 	return false

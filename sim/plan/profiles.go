@@ -81,10 +81,10 @@ var profiles = []profile{
 		name: "compact", brokers: []int{3, 3, 5}, topics: 2, partitions: 2, clients: 3, calls: 600,
 		safety: [2]Duration{8 * second, 40 * second}, faults: 24, kinds: drawnKinds, configs: (*generator).compaction, states: 6,
 	},
-	{ // bits that change on the disks
+	{ // bits that change on the disks, and what can't be read
 		name: "rot", brokers: []int{3, 3, 5}, topics: 2, partitions: 3, clients: 3, calls: 600,
 		safety: [2]Duration{8 * second, 40 * second}, txns: 6, faults: 24, tiny: true,
-		kinds: []FaultKind{FaultRot, FaultRot, FaultRot, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
+		kinds: []FaultKind{FaultRot, FaultRot, FaultRot, FaultSector, FaultSector, FaultReads, FaultReads, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultIsolate, FaultLoss, FaultSlowDisk},
 	},
 	{ // disks that are full for a while
 		name: "full", brokers: []int{3, 3, 5, 1}, topics: 2, partitions: 3, clients: 3, calls: 600,
