@@ -187,6 +187,30 @@ func TestUnreadableReplicaIsReplaced(t *testing.T) {
 	}
 }
 
+// TestUnreadableBeside lets a sector be unreadable that holds entries of another partition. Whoever reads what lies on both sides of it
+// keeps its replica, and gets everything.
+func TestUnreadableBeside(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	c.create("other", 1, 2, 3)
+	var want []string
+	for i := range 20 {
+		vs, values := values(10*i, 10)
+		c.produce("t", vs...)
+		c.produce("other", fmt.Sprintf("beside %d ", i))
+		want = append(want, values...)
+	}
+	lead := c.leader("t")
+	f, at := c.place(lead, "beside 5 ")
+	f.bad = at
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Error(diff)
+	}
+	if n := c.nodes[lead].events[EventReplicaDamaged]; n > 0 || c.leader("t") != lead {
+		t.Errorf("%d replicas were given up, broker %d leads", n, c.leader("t"))
+	}
+}
+
 // TestReadsThatFail lets all reads of all brokers fail for a while, as with too many open files. No replica is given up for that,
 // clients are told, and all can be read afterwards.
 func TestReadsThatFail(t *testing.T) {
