@@ -6,5 +6,5 @@
 // and time is a number in it.
 //
 // Files: entity.go whom a quota is for; change.go which quotas can be set; set.go those that are, and which of them counts;
-// filter.go which a client asks about.
+// filter.go which a client asks about; rate.go what was done lately, and the wait.
 package quota
