@@ -73,7 +73,7 @@ var importRules = []rule{
 	},
 	{
 		"node/quota", nil,
-		[]string{"cmp", "fmt", "math", "slices", "strings", "unicode/utf8"},
+		[]string{"cmp", "container/list", "fmt", "math", "slices", "strings", "unicode/utf8"},
 		"how much a client may do, and how long it waits: it may reach nothing of a broker, so it can be tried with any times",
 	},
 	{

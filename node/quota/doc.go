@@ -6,5 +6,6 @@
 // and time is a number in it.
 //
 // Files: entity.go whom a quota is for; change.go which quotas can be set; set.go those that are, and which of them counts;
-// filter.go which a client asks about; rate.go what was done lately, and the wait.
+// filter.go which a client asks about; rate.go what was done lately, and the wait; meter.go which of the
+// quotas counts for a client, and who has it together; allowance.go what a connection remembers of that.
 package quota

@@ -72,6 +72,11 @@ func (s *Set) Quotas() []*Quota { return s.quotas }
 // Has reports whether anybody has a limit of a key.
 func (s *Set) Has(k Key) bool { return s.set[k] > 0 }
 
+// HasClients reports whether anybody but an address has a limit.
+func (s *Set) HasClients() bool {
+	return s.set[Fetch]|s.set[Mutations]|s.set[Produce]|s.set[Request] != 0
+}
+
 // Changes grows with every change.
 func (s *Set) Changes() uint64 { return s.changes }
 
