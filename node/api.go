@@ -144,8 +144,12 @@ func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 	if n.auditors[a.key] != nil {
 		r.asked = req
 	}
+	clocked := n.startClock(r)
 	if n.authorized(r, a, req) {
 		a.handle(n, r, req)
+	}
+	if clocked {
+		n.stopClock()
 	}
 }
 

@@ -50,6 +50,7 @@ type growth struct {
 	out      *kmsg.CreatePartitionsResponseTopic
 	validate bool
 	sent     *addPartitions
+	counted  bool // by the client's quota
 }
 
 // try sends the new partitions, until they are applied to what they were planned from.
@@ -72,6 +73,10 @@ func (g *growth) plan() (command, bool) {
 	t := g.node.catalog.byName[g.in.Topic]
 	if t != nil {
 		placement, err := g.place(t)
+		if err == nil && !g.counted {
+			g.counted = true
+			err = g.wait.request.takeMutations(len(placement), 3)
+		}
 		if err != nil || g.validate {
 			g.finish(err)
 			return command{}, false

@@ -76,6 +76,9 @@ func (n *Node) createTopics(r *request, req *kmsg.CreateTopicsRequest, twice map
 		if err != errTopicRight && len(n.candidates().able) == 0 && !n.catalog.group.hasRoom() { // not the fault of what is asked for
 			err = errNoRoomToGrow
 		}
+		if err == nil && n.catalog.byName[in.Topic] == nil {
+			err = r.takeMutations(len(cmd.Replicas), 6)
+		}
 		answer := func(err error) { n.plannedAnswer(r, out, cmd, err, i < mostDescribed) }
 		if err != nil || req.ValidateOnly {
 			answer(err)

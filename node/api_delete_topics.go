@@ -67,6 +67,10 @@ func (n *Node) deleteEach(r *request, req *kmsg.DeleteTopicsRequest, twice map[s
 			finish(err)
 			return
 		}
+		if err := r.takeMutations(n.partitionsOf(cmd), 5); err != nil {
+			finish(err)
+			return
+		}
 		out.ErrorCode = kerr.RequestTimedOut.Code // until it is applied
 		n.deleteTopic(r, cmd, finish)
 	}, func() { w.begin(req.TimeoutMillis) })
@@ -98,6 +102,18 @@ func deletedTopic(t *kmsg.DeleteTopicsRequestTopic) string {
 		return "id " + string(t.TopicID[:])
 	}
 	return *t.Topic
+}
+
+// partitionsOf is how many partitions a topic has that is to be deleted, as far as it is known here.
+func (n *Node) partitionsOf(cmd *deleteTopic) int {
+	t := n.catalog.byName[cmd.Name]
+	if cmd.ID != nil {
+		t = n.catalog.byID[[16]byte(cmd.ID)]
+	}
+	if t == nil {
+		return 0
+	}
+	return len(t.Partitions)
 }
 
 // deleteTopic sends the command with the topic's id, so that a copy of it that comes late can't delete another

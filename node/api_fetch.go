@@ -200,7 +200,7 @@ func (f *fetch) park(found int64) bool {
 
 // try makes an answer, partition by partition.
 func (f *fetch) try() {
-	a := &fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.largestAnswer()), resp: kmsg.NewPtrFetchResponse()}
+	a := &fetchAnswer{fetch: f, budget: min(int64(f.req.MaxBytes), f.node.largestAnswer(), f.request.fetchLimit()), resp: kmsg.NewPtrFetchResponse()}
 	a.resp.Topics = make([]kmsg.FetchResponseTopic, len(f.req.Topics))
 	f.filling, f.again, f.parked = true, false, f.parked[:0]
 	f.node.eachPart(f.request, len(f.req.Topics), a.begin, a.fill, func() {
@@ -215,6 +215,7 @@ func (f *fetch) conclude(a *fetchAnswer) {
 	switch {
 	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
 	case ready, !f.park(a.bytes): // where there is no room to wait it is answered as if its time were up
+		f.request.throttleFetch(a)
 		f.node.unread += a.bytes
 		f.request.replyBatches(a.resp, a.batches)
 	}

@@ -98,6 +98,10 @@ func (n *Node) autoCreate(r *request, name string, done func(error)) {
 		finish(err)
 		return
 	}
+	if err := r.takeMutations(len(placement), 0); err != nil {
+		finish(err)
+		return
+	}
 	n.commands.submitFor(r, command{CreateTopic: &createTopic{Name: name, Replicas: placement, Distinct: true}},
 		func(res commandResult) { // created, or by somebody else in the meantime
 			t := n.catalog.byName[name]

@@ -94,7 +94,8 @@ func (c *conn) check(n *Node, commands commandShare) error {
 		bounded("requests that are cut into pieces", int64(c.deferred-deferred), 1), // one is parsed, or waits for memory
 		differ("commands for the catalog", c.commands.count, commands.count),
 		differ("bytes of commands for the catalog", c.commands.bytes, commands.bytes),
-		broken(c.queued || c.closing || len(c.frames) == 0 || len(c.queue) > 0 || n.isUnsure(c), "a connection with requests and none under way is to be served"),
+		broken(c.queued || c.closing || len(c.frames) == 0 || len(c.queue) > 0 || n.isUnsure(c) || c.unmute != nil, "a connection with requests and none under way is to be served"),
+		broken(c.unmute == nil || c.unmute.Waits(), "a muted connection is going to be served again"),
 	)
 }
 

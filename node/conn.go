@@ -10,6 +10,7 @@ import (
 
 	"chronik/kafka"
 	"chronik/node/acl"
+	"chronik/node/quota"
 	"chronik/node/step"
 )
 
@@ -36,6 +37,9 @@ type conn struct {
 	// has logged in where that is asked for.
 	principal string
 	login     *login // nil: no login is asked for
+
+	allowance quota.Allowance // of the client by its last request
+	unmute    *step.Deadline  // until then none of its requests begins; nil: they may
 }
 
 // request is one Kafka request from arrival to reply.
@@ -49,6 +53,11 @@ type request struct {
 	ends   []func()       // see onEnd
 
 	principal string // of the connection when it began; in between, its client may have to log in again
+
+	frameBytes    int           // of the request as it came
+	cost          int           // see takeCost
+	throttledTill int64         // ms of nowMs: the client has changed too much
+	muted         time.Duration // for so long from its answer on, the client shall ask for nothing
 
 	asked   kmsg.Request // what it asks for, until that is told to the operator; nil: it isn't
 	settled bool         // it is answered
@@ -90,17 +99,21 @@ func (n *Node) serve(c *conn, frame []byte) {
 		c.frames = nil
 		return
 	}
-	n.out.Work.Requests++
-	n.out.Work.Bytes += int64(len(frame))
-	r := &request{node: n, conn: c, size: int64(len(frame)), principal: c.principal}
+	r := &request{node: n, conn: c, size: int64(len(frame)), frameBytes: len(frame), principal: c.principal}
 	c.queue = append(c.queue, r)
 	n.begun++
 	c.from.begun++
+	clocked := n.startClock(r)
+	n.out.Work.Requests++
+	n.out.Work.Bytes += int64(len(frame))
 	if l := c.login; l != nil && l.stage == loginTokens && !l.headers {
 		n.takeBareToken(r, frame)
-		return
+	} else {
+		n.dispatch(r, frame)
 	}
-	n.dispatch(r, frame)
+	if clocked {
+		n.stopClock()
+	}
 }
 
 // reply answers the request with a message.
@@ -109,6 +122,9 @@ func (r *request) reply(resp kmsg.Response) {
 	r.audit(resp)
 	resp.SetVersion(r.header.Version)
 	elements := n.counters.elements(resp, n.cfg.LargeElements)
+	if n.catalog.quotas.HasClients() {
+		r.throttle(resp)
+	}
 	if elements > n.cfg.LargeElements {
 		r.encodeLater(Task{Kind: TaskEncode, Header: r.header, Response: resp})
 		return
@@ -141,7 +157,12 @@ func (r *request) replyBatches(resp *kmsg.FetchResponse, batches [][]kafka.Place
 const maxCopies = 1 << 20
 
 // replyNothing ends a request that has no answer (acks=0).
-func (r *request) replyNothing() { r.finish() }
+func (r *request) replyNothing() {
+	if r.node.catalog.quotas.HasClients() {
+		r.throttle(nil)
+	}
+	r.finish()
+}
 
 // refuse ends the request without an answer and closes the connection, as Kafka does with what it
 // doesn't understand.
@@ -196,7 +217,7 @@ func (r *request) handOut() {
 		n.heldBytes -= int64(first.frame.Len())
 		first.left = true
 		first.uncharge()
-		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, LoggedIn: first.login, Key: first.header.Key, Version: first.header.Version})
+		n.out.Replies = append(n.out.Replies, Reply{Conn: c.id, Frame: first.frame, Close: first.hangup, LoggedIn: first.login, Mute: first.muted, Key: first.header.Key, Version: first.header.Version})
 	}
 	if !r.left && (bytes >= chargedFrame || r.charge > 0) { // it waits for an earlier one, as a frame
 		n.large.charge(r, bytes)
@@ -225,6 +246,7 @@ func (n *Node) hangUp(id ConnID) {
 		r.end()
 		r.abandonAnswer()
 	}
+	n.deadlines.Cancel(c.unmute)
 	n.commands.hangUp(c)
 }
 

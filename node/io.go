@@ -3,6 +3,8 @@
 package node
 
 import (
+	"time"
+
 	"chronik/node/step"
 	"chronik/wal"
 )
@@ -45,6 +47,9 @@ type Reply struct {
 	Close bool     // hang up after the frame was sent; an Event says why
 	// LoggedIn says that the client has just logged in; before, the world keeps its frames and its time short.
 	LoggedIn bool
+	// Mute is for how long the client shall be let to ask for nothing more. The node begins none of its requests in that
+	// time anyway; the world needn't read them.
+	Mute time.Duration
 
 	Key, Version int16 // of the request; a frame alone doesn't say what it answers
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"chronik/node/quota"
 	"chronik/node/step"
 	"chronik/wal"
 )
@@ -101,6 +102,9 @@ type Node struct {
 	joinsIn      int                    // questions of other brokers that are not answered yet
 	markersIn    map[markerKey]BrokerID // from other brokers, on their way into the log here
 	autoCreated  rateLimit
+	meters       quota.Meters // of clients with quotas
+	clocked      *request     // whose cost is being counted,
+	clockedFrom  int          // from this cost of the step on
 	scrubber     scrubber
 	full         bool     // the disk, as of the last tick
 	emptying     bool     // leaderships are being given away because it is
@@ -213,6 +217,7 @@ func (n *Node) tick() {
 	n.visitQuiet()
 	n.mindSilence()
 	n.commands.tick()
+	n.meters.Forget(n.nowMs())
 	n.compactor.tick()
 	n.scrub()
 	n.mindSpace()

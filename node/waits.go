@@ -44,9 +44,9 @@ func (p *pool) give(n int64) {
 }
 
 // mayBegin reports whether a connection's next request may begin. Otherwise it waits for earlier ones of the same
-// connection, as all do in Kafka; so there is no error to give.
+// connection, as all do in Kafka, or until its client has waited for its quotas; so there is no error to give.
 func (n *Node) mayBegin(c *conn) bool {
-	if n.isUnsure(c) {
+	if c.unmute != nil || n.isUnsure(c) {
 		return false
 	}
 	if len(c.queue) == 0 {

@@ -104,6 +104,9 @@ func (n *Node) inPieces(r *request, more func() bool, then func()) {
 
 // work does a piece of the rest of a request, at least one call, and reports whether it is done with.
 func (n *Node) work(c *deferredWork) bool {
+	if n.startClock(c.request) {
+		defer n.stopClock()
+	}
 	for first := true; ; first = false {
 		if c.request.over() {
 			return true
