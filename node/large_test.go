@@ -124,6 +124,8 @@ func full(v reflect.Value, long bool) {
 		}
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		v.SetInt(-2) // nowhere the default, which is left out of tagged fields
+	case reflect.Float64:
+		v.SetFloat(-2)
 	}
 }
 
