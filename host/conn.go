@@ -36,11 +36,13 @@ type conn struct {
 	open       []openRequest // with the node, oldest first
 	fetches    int           // requests of this kind that are with the node or whose answers aren't written
 	replies    []answer
-	replyBytes int64     // handed over by the node, not yet written
-	writing    int       // replies being written
-	writeFrom  time.Time // since when
-	writeBy    time.Time // until when they must be written
-	closing    bool      // the node said Close: hang up when everything is written
+	replyBytes int64       // handed over by the node, not yet written
+	writing    int         // replies being written
+	writeFrom  time.Time   // since when
+	writeBy    time.Time   // until when they must be written
+	unmute     *time.Timer // wakes the reader when the client may ask again; nil: it may
+	mutedTill  time.Time
+	closing    bool // the node said Close: hang up when everything is written
 	shutdown   bool
 }
 
@@ -133,15 +135,34 @@ func (c *conn) release(size int, held claim) {
 	}
 }
 
-// waitForRoom waits until the connection may have one more request; false if it ended.
+// waitForRoom waits until the connection may have one more request, and its client has waited for its quotas; false if it ended.
 func (c *conn) waitForRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.ending() && !c.hasRoom() {
+	for !c.ending() && (!c.hasRoom() || c.muted()) {
 		c.admit.Wait()
 	}
 	return !c.ending()
 }
+
+// mute has nothing read from the client for some time.
+func (c *conn) mute(d time.Duration) {
+	till := time.Now().Add(d)
+	if d <= 0 || till.Before(c.mutedTill) {
+		return
+	}
+	if c.unmute != nil {
+		c.unmute.Stop()
+	}
+	c.mutedTill = till
+	c.unmute = time.AfterFunc(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.admit.Signal()
+	})
+}
+
+func (c *conn) muted() bool { return c.unmute != nil && time.Now().Before(c.mutedTill) }
 
 func (c *conn) hasRoom() bool {
 	open := len(c.open) + len(c.replies) + c.writing
@@ -195,6 +216,7 @@ func (c *conn) reply(r node.Reply) {
 		c.guard.trust()
 	}
 	c.moved(time.Now())
+	c.mute(r.Mute)
 	if len(r.Frame) == 0 {
 		c.fetches -= btoi(request.fetch)
 	} else {
@@ -299,6 +321,9 @@ func (c *conn) markShut() bool {
 		return false
 	}
 	c.shutdown = true
+	if c.unmute != nil {
+		c.unmute.Stop()
+	}
 	c.admit.Broadcast()
 	c.work.Broadcast()
 	close(c.quit)
