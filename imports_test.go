@@ -146,7 +146,7 @@ var importRules = []rule{
 	{
 		"host",
 		[]string{
-			"chronik/host/bearer", "chronik/node", "chronik/wal",
+			"chronik/host/bearer", "chronik/node", "chronik/node/quota", "chronik/wal",
 			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
 			"github.com/prometheus/client_golang/prometheus/promhttp",
 		},

@@ -34,6 +34,7 @@ type clients struct {
 	meter  *requestMeter
 	lines  clientLines
 	gate   gate
+	rates  rates
 
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
@@ -66,6 +67,7 @@ func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Log
 		limits: limits, mail: mail,
 		lines: newClientLines(log), gate: newGate(),
 		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
+		rates: rates{all: limits.ConnRate, begun: time.Now()},
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),
 		from:  make(map[string]*client),
@@ -99,7 +101,20 @@ func (s *clients) start() {
 }
 
 func (s *clients) accept(p *port) {
-	acceptAll(p.listener, s.lines.accept, s.quit, func(sock net.Conn) { s.add(p, sock) })
+	acceptAll(p.listener, s.lines.accept, s.quit, func(sock net.Conn) {
+		if s.rates.refuses(sock) {
+			s.meter.overfull.Add(1)
+			s.lines.full.tell(slog.LevelWarn, "closed a new connection: its address makes too many in a second (quota connection_creation_rate)", "", from(sock))
+			return
+		}
+		s.add(p, sock)
+		if rest := s.rates.rest(); rest > 0 {
+			select {
+			case <-s.quit:
+			case <-time.After(rest):
+			}
+		}
+	})
 }
 
 // add starts a connection, unless there are too many.

@@ -106,6 +106,8 @@ type Limits struct {
 	Conns int
 	// AddressConns bounds the client connections from one address. Default: half of Conns.
 	AddressConns int
+	// ConnRate bounds the client connections that are accepted in a second. Default: any number.
+	ConnRate float64
 	// IdleTime is how long a connection may stay open with nothing under way, Kafka's
 	// connections.max.idle.ms. Default 10 minutes.
 	IdleTime time.Duration

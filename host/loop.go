@@ -112,6 +112,9 @@ func (l *loop) carryOut(out *node.Output) {
 	if out.Members != nil {
 		l.peers.update(out.Members)
 	}
+	if out.Rates != nil {
+		l.clients.rates.update(out.Rates)
+	}
 	l.peers.send(out.Messages)
 	l.clients.deliver(out.Replies)
 	l.events.report(out.Events)

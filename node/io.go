@@ -84,12 +84,13 @@ type Output struct {
 	Ops      []wal.Op
 	Tasks    []Task
 	Events   []Event
-	Changed  []GroupID // groups whose state may have changed in this step, ascending: see Inspect
-	Members  []Member  // all brokers that this one talks to, when that changed; otherwise nil
-	Wake     Time      // step again then, even if nothing happens
-	Work     Work      // what this step handled
-	Stopped  bool      // after Input.Stop: leadership is handed over and the log is flushed
-	End      *End      // the node is at its end, say because a write failed: end the process, never retry; otherwise nil
+	Changed  []GroupID        // groups whose state may have changed in this step, ascending: see Inspect
+	Members  []Member         // all brokers that this one talks to, when that changed; otherwise nil
+	Rates    *ConnectionRates // of new connections, when that changed; otherwise nil
+	Wake     Time             // step again then, even if nothing happens
+	Work     Work             // what this step handled
+	Stopped  bool             // after Input.Stop: leadership is handed over and the log is flushed
+	End      *End             // the node is at its end, say because a write failed: end the process, never retry; otherwise nil
 }
 
 // GroupID names a raft group. Group 0 is the catalog; partitions have ids that are never reused.

@@ -103,8 +103,9 @@ type Node struct {
 	markersIn    map[markerKey]BrokerID // from other brokers, on their way into the log here
 	autoCreated  rateLimit
 	meters       quota.Meters // of clients with quotas
-	clocked      *request     // whose cost is being counted,
-	clockedFrom  int          // from this cost of the step on
+	ratesTold    ratesTold
+	clocked      *request // whose cost is being counted,
+	clockedFrom  int      // from this cost of the step on
 	scrubber     scrubber
 	full         bool     // the disk, as of the last tick
 	emptying     bool     // leaderships are being given away because it is
@@ -191,7 +192,7 @@ func (n *Node) begin(in *Input) {
 	n.inlined, n.ownWork = 0, 0
 	n.hosts = nil
 	n.out.Changed = n.out.Changed[:0]
-	n.out.Members = nil
+	n.out.Members, n.out.Rates = nil, nil
 	n.out.Work = Work{}
 	if in.Stop && !n.stopping {
 		n.stopping = true
@@ -405,6 +406,7 @@ func (n *Node) end(in *Input) *Output {
 		n.tellMembers = false
 		n.out.Members = n.correspondents()
 	}
+	n.tellRates()
 	n.out.Wake = min(n.nextTick, n.deadlines.Next())
 	if n.busy() {
 		n.out.Wake = n.now

@@ -83,3 +83,32 @@ func (c *catalog) changeQuotas(cmd *changeQuotas) error {
 	c.quotas.Apply(cmd.Changes)
 	return nil
 }
+
+// ConnectionRates is how many new connections addresses may make in a second. The world counts them.
+type ConnectionRates struct {
+	Default float64            // of those that aren't named; 0: any number
+	Of      map[string]float64 // by address
+}
+
+// ratesTold is what the world has been told by.
+type ratesTold struct {
+	set     *quota.Set
+	changes uint64
+	some    bool
+}
+
+// tellRates tells the world of quotas of addresses that it doesn't know.
+func (n *Node) tellRates() {
+	s, told := n.catalog.quotas, &n.ratesTold
+	if told.set == s && told.changes == s.Changes() {
+		return
+	}
+	told.set, told.changes = s, s.Changes()
+	if !told.some && !s.Has(quota.Connections) {
+		return
+	}
+	told.some = s.Has(quota.Connections)
+	n.out.Work.Parts += len(s.Quotas()) / 64
+	n.out.Rates = &ConnectionRates{Of: make(map[string]float64)}
+	n.out.Rates.Default = s.Addresses(func(address string, rate float64) { n.out.Rates.Of[address] = rate })
+}

@@ -277,3 +277,36 @@ func TestQuotasCommands(t *testing.T) {
 		}
 	}
 }
+
+// The world is told how fast connections may come, when that changes, and after a start.
+func TestConnectionRatesAreTold(t *testing.T) {
+	o := newOne(t, nil)
+	told := []string{}
+	o.look = func(out *Output) {
+		if out.Rates != nil {
+			told = append(told, fmt.Sprintf("%v %v", out.Rates.Default, out.Rates.Of))
+		}
+	}
+	check := func(what, want string) {
+		t.Helper()
+		last := ""
+		if len(told) > 0 {
+			last = told[len(told)-1]
+		}
+		if told = nil; last != want {
+			t.Errorf("%s: %q, want %q", what, last, want)
+		}
+	}
+	o.ask(alterQuotas("user=a: producer_byte_rate=1"))
+	check("of a user", "")
+	o.ask(alterQuotas("ip: connection_creation_rate=9"))
+	o.ask(alterQuotas("ip=::1: connection_creation_rate=7", "ip=10.0.0.7: connection_creation_rate=1"))
+	check("of addresses", "9 map[10.0.0.7:1 ::1:7]")
+	o.restart()
+	o.step(Input{})
+	check("after a start", "9 map[10.0.0.7:1 ::1:7]")
+	o.ask(alterQuotas("ip=::1: connection_creation_rate=", "ip: connection_creation_rate=", "ip=10.0.0.7: connection_creation_rate="))
+	check("removed", "0 map[]")
+	o.ask(alterQuotas("user=a: producer_byte_rate=2"))
+	check("nothing to tell", "")
+}

@@ -45,6 +45,7 @@ type settings struct {
 	InflightBytes     int64
 	MaxConnections    int
 	ConnsPerAddress   int
+	ConnRate          int
 	UnreadBytes       int64
 	RetentionMs       int64
 	RetentionBytes    int64
@@ -178,6 +179,7 @@ func (s *settings) clientsFlags(fs *flag.FlagSet) {
 	number(fs, &s.InflightBytes, "inflight-bytes", max(defaultMemory/4, 100<<20), size(1<<20, 1<<40), "bytes of unanswered requests, all clients together; above it clients have to wait. Unless set, a quarter of memory, and at least max_request_bytes")
 	number(fs, &s.MaxConnections, "max-connections", 10000, between(1, 1000000), "most client connections")
 	number(fs, &s.ConnsPerAddress, "max-connections-per-address", 0, between(0, 1000000), "most client connections from one address; 0: half of max_connections")
+	number(fs, &s.ConnRate, "max-connection-creation-rate", 0, between(0, 1000000), "most client connections that are accepted in a second; those above it wait; 0: any number")
 	number(fs, &s.UnreadBytes, "unread-bytes", defaultMemory, size(1<<20, 1<<40), "bytes of answers that clients have not read, all together; above it the connections of clients that read nothing are closed. Unless set, as much as memory")
 	number(fs, &s.WaitingRequests, "max-waiting-requests", 65536, between(100, 10000000), "requests under way, all clients together; above it each connection has one")
 	number(fs, &s.WaitingPartitions, "max-waiting-partitions", 524288, between(100, 100000000), "partitions for which requests may wait for a majority or an election, all clients together")
@@ -268,6 +270,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
 			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.Memory / 8, LoginTime: ms(s.LoginMs),
+			ConnRate: float64(s.ConnRate),
 		},
 		Node: node.Config{
 			ClusterID: s.ClusterID, BrokerID: s.brokerID(), LogDir: s.Dir,

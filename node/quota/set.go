@@ -77,6 +77,19 @@ func (s *Set) HasClients() bool {
 	return s.set[Fetch]|s.set[Mutations]|s.set[Produce]|s.set[Request] != 0
 }
 
+// Addresses calls each with the limits of addresses, and returns the default; 0: there is none.
+func (s *Set) Addresses(each func(address string, rate float64)) (byDefault float64) {
+	for _, q := range s.quotas {
+		switch ip := q.IP.Text(); {
+		case ip != nil:
+			each(*ip, q.value(Connections))
+		case q.IP != "":
+			byDefault = q.value(Connections)
+		}
+	}
+	return byDefault
+}
+
 // Changes grows with every change.
 func (s *Set) Changes() uint64 { return s.changes }
 
