@@ -55,13 +55,11 @@ const (
 
 // Operations and types of resources, by Kafka's numbers.
 const (
-	OpRead, OpWrite, OpCreate, OpDelete, OpAlter, OpDescribe = 3, 4, 5, 6, 7, 8
-	OpClusterAction, OpDescribeConfigs, OpAlterConfigs       = 9, 10, 11
+	OpRead, OpWrite, OpCreate, OpDelete, OpAlter, OpDescribe              = 3, 4, 5, 6, 7, 8
+	OpClusterAction, OpDescribeConfigs, OpAlterConfigs, OpIdempotentWrite = 9, 10, 11, 12
 
 	OfTopic, OfGroup, OfCluster, OfTransaction = resourceTopic, 3, resourceCluster, 5
 )
-
-const clusterName = "kafka-cluster"
 
 // NewRights begins with a cluster without rules and users, in which some principals may do everything.
 func NewRights(supers ...string) *Rights {
@@ -129,6 +127,9 @@ func (s *RightsState) Allows(principal, host string, op, kind int8, name string)
 	if slices.Contains(s.supers, principal) {
 		return true
 	}
+	if name == SomeName {
+		return s.allowsSome(principal, host, op, kind)
+	}
 	allowed := false
 	for i := range s.rules {
 		r := &s.rules[i]
@@ -143,9 +144,23 @@ func (s *RightsState) Allows(principal, host string, op, kind int8, name string)
 	return allowed
 }
 
-// AllowsCluster is Allows for the cluster.
-func (s *RightsState) AllowsCluster(principal, host string, op int8) bool {
-	return s.Allows(principal, host, op, resourceCluster, clusterName)
+// SomeName stands for any name at all: something is allowed with it if it is with some name.
+const SomeName = "\x00"
+
+// allowsSome looks for a name: one that a rule allows, or one that begins with what a rule allows and that no other rule names.
+func (s *RightsState) allowsSome(principal, host string, op, kind int8) bool {
+	return slices.ContainsFunc(s.rules, func(r Rule) bool {
+		name := r.Name
+		switch {
+		case r.Type != kind:
+			return false
+		case r.Pattern == patternPrefixed:
+			name += "\x01"
+		case name == "*":
+			name = "\x01"
+		}
+		return s.Allows(principal, host, op, kind, name)
+	})
 }
 
 func (r *Rule) speaksOf(principal, host string, kind int8, name string) bool {

@@ -43,6 +43,9 @@ func TestRights(t *testing.T) {
 		{"ann", OpWrite, "t1", 0, 90, "no"},
 		{"bob", OpRead, "t1", 0, 90, "no"},
 		{"admin", OpWrite, "t1", 0, 90, "yes"},
+		{"ann", OpRead, SomeName, 0, 19, "no"},
+		{"ann", OpRead, SomeName, 20, 90, "yes"}, // another than t1
+		{"ann", OpWrite, SomeName, 0, 90, "no"},
 	} {
 		needs := func(s *RightsState) bool { return s.Allows("User:"+c.who, "10.0.0.1", c.op, OfTopic, c.name) }
 		for _, refused := range []bool{false, true} {

@@ -91,12 +91,20 @@ func (w *world) checkLoad(b *broker) {
 	}{
 		{"looked at groups because it looks at all", s.Walked, s.Ticked + all/4 + 40}, // the compactor does once a second, and so often quiet groups are visited
 		{"advanced groups", s.Advanced, beats + beats/3 + 10*(s.Appended+20)},
-		{"wrote to its disk", s.writes, 5 * (s.Appended + 20)},
+		{"wrote to its disk", s.writes, 5*(s.Appended+20) + w.piecesOfRights(s)},
 	} {
 		if c.did > c.most {
 			w.fail("wasteful", "broker %d has %d groups, ticked them %d times and appended %d entries; it %s %d times, and %d is much", b.number, groups, s.Ticked, s.Appended, c.what, c.did, c.most)
 		}
 	}
+}
+
+// piecesOfRights is how many pieces of states may be written one by one: with users and rules the catalog has many.
+func (w *world) piecesOfRights(s *spent) int {
+	if w.secure == nil {
+		return 0
+	}
+	return s.Saved
 }
 
 // sentSlack is for entries of a group that come before all its replicas are there: all that there are so far are sent again with

@@ -72,6 +72,7 @@ func (c *client) logIn(cn *conn, id identity) {
 		cn.login.began = cn.last
 		if id.mechanism == sasl.Plain {
 			c.sendToken(cn, "\x00"+id.user+"\x00"+id.password, func([]byte) { c.loggedIn(cn) })
+			c.press(cn)
 			return
 		}
 		c.logInByScram(cn)
@@ -146,7 +147,15 @@ func (c *client) logInByScram(cn *conn) {
 			}
 			c.loggedIn(cn)
 		})
+		c.press(cn)
 	})
+}
+
+// press lets a visitor ask for more when it has sent its last token.
+func (c *client) press(cn *conn) {
+	if c.visitor != nil {
+		c.visitor.presses(cn)
+	}
 }
 
 // attempt is the exchange that has just ended.

@@ -15,6 +15,7 @@ type probe struct {
 	kind    int8
 	request func(c *client, name string) kmsg.Request
 	needs   func(may func(op, kind int8, name string) bool, name string) bool
+	lists   func(resp kmsg.Response) []string // nil, or what an answer lists, each of which needs what needs says
 }
 
 // names are those that a probe may be about.
@@ -36,15 +37,20 @@ func one(op, kind int8) func(func(op, kind int8, name string) bool, string) bool
 }
 
 func topicProbe(what string, op int8, request func(c *client, name string) kmsg.Request) probe {
-	return probe{what, checker.OfTopic, request, one(op, checker.OfTopic)}
+	return probe{what: what, kind: checker.OfTopic, request: request, needs: one(op, checker.OfTopic)}
 }
 
 func groupProbe(what string, op int8, request func(c *client, name string) kmsg.Request) probe {
-	return probe{what, checker.OfGroup, request, one(op, checker.OfGroup)}
+	return probe{what: what, kind: checker.OfGroup, request: request, needs: one(op, checker.OfGroup)}
 }
 
 func clusterProbe(what string, op int8, request func(c *client, name string) kmsg.Request) probe {
-	return probe{what, checker.OfCluster, request, one(op, checker.OfCluster)}
+	return probe{what: what, kind: checker.OfCluster, request: request, needs: one(op, checker.OfCluster)}
+}
+
+// listProbe asks for a list of all that may be described.
+func listProbe(what string, kind int8, request func(c *client, name string) kmsg.Request, lists func(resp kmsg.Response) []string) probe {
+	return probe{what: what, kind: kind, request: request, needs: one(checker.OpDescribe, kind), lists: lists}
 }
 
 var probes = []probe{
@@ -65,7 +71,7 @@ var probes = []probe{
 		req.Topics = append(req.Topics, t)
 		return req
 	}),
-	{"OffsetForLeaderEpoch", checker.OfTopic, func(c *client, name string) kmsg.Request {
+	{what: "OffsetForLeaderEpoch", kind: checker.OfTopic, request: func(c *client, name string) kmsg.Request {
 		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 		req.Version, req.ReplicaID = [...]int16{2, 3, 4}[c.draw().Below(3)], -1
 		t, p := kmsg.NewOffsetForLeaderEpochRequestTopic(), kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
@@ -73,7 +79,7 @@ var probes = []probe{
 		t.Partitions = append(t.Partitions, p)
 		req.Topics = append(req.Topics, t)
 		return req
-	}, func(may func(op, kind int8, name string) bool, name string) bool {
+	}, needs: func(may func(op, kind int8, name string) bool, name string) bool {
 		return may(checker.OpClusterAction, checker.OfCluster, clusterName) || may(checker.OpDescribe, checker.OfTopic, name)
 	}},
 	topicProbe("Fetch", checker.OpRead, func(c *client, name string) kmsg.Request {
@@ -138,14 +144,14 @@ var probes = []probe{
 		req.Topics = append(req.Topics, t)
 		return req
 	}),
-	{"CreateTopics", checker.OfTopic, func(_ *client, name string) kmsg.Request {
+	{what: "CreateTopics", kind: checker.OfTopic, request: func(_ *client, name string) kmsg.Request {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.Version, req.ValidateOnly, req.TimeoutMillis = 4, true, 1000
 		t := kmsg.NewCreateTopicsRequestTopic()
 		t.Topic, t.NumPartitions, t.ReplicationFactor = name, 1, 1
 		req.Topics = append(req.Topics, t)
 		return req
-	}, func(may func(op, kind int8, name string) bool, name string) bool {
+	}, needs: func(may func(op, kind int8, name string) bool, name string) bool {
 		return may(checker.OpCreate, checker.OfCluster, clusterName) || may(checker.OpCreate, checker.OfTopic, name)
 	}},
 	groupProbe("DescribeGroups", checker.OpDescribe, func(_ *client, name string) kmsg.Request {
@@ -172,21 +178,58 @@ var probes = []probe{
 		req.Groups = append(req.Groups, g)
 		return req
 	}),
-	{"FindCoordinator of a transactional id", checker.OfTransaction, func(_ *client, name string) kmsg.Request {
+	{what: "FindCoordinator of a transactional id", kind: checker.OfTransaction, request: func(_ *client, name string) kmsg.Request {
 		req := kmsg.NewPtrFindCoordinatorRequest()
 		req.Version, req.CoordinatorType, req.CoordinatorKey = 1, 1, name
 		return req
-	}, one(checker.OpDescribe, checker.OfTransaction)},
-	{"EndTxn", checker.OfTransaction, func(_ *client, name string) kmsg.Request {
+	}, needs: one(checker.OpDescribe, checker.OfTransaction)},
+	{what: "EndTxn", kind: checker.OfTransaction, request: func(_ *client, name string) kmsg.Request {
 		req := kmsg.NewPtrEndTxnRequest()
 		req.TransactionalID, req.ProducerID, req.ProducerEpoch = name, 1<<41, 0
 		return req
-	}, one(checker.OpWrite, checker.OfTransaction)},
-	{"DescribeTransactions", checker.OfTransaction, func(_ *client, name string) kmsg.Request {
+	}, needs: one(checker.OpWrite, checker.OfTransaction)},
+	{what: "DescribeTransactions", kind: checker.OfTransaction, request: func(_ *client, name string) kmsg.Request {
 		req := kmsg.NewPtrDescribeTransactionsRequest()
 		req.TransactionalIDs = []string{name}
 		return req
-	}, one(checker.OpDescribe, checker.OfTransaction)},
+	}, needs: one(checker.OpDescribe, checker.OfTransaction)},
+	{what: "InitProducerId", kind: checker.OfCluster, request: func(c *client, _ string) kmsg.Request {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.Version, req.TransactionTimeoutMillis = [...]int16{0, 2, 4}[c.draw().Below(3)], 1000
+		return req
+	}, needs: func(may func(op, kind int8, name string) bool, _ string) bool {
+		return may(checker.OpIdempotentWrite, checker.OfCluster, clusterName) || may(checker.OpWrite, checker.OfTopic, checker.SomeName)
+	}},
+	listProbe("Metadata of all topics", checker.OfTopic, func(c *client, _ string) kmsg.Request {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version, req.Topics = [...]int16{1, 9, 12}[c.draw().Below(3)], nil
+		return req
+	}, func(resp kmsg.Response) (names []string) {
+		for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+			names = append(names, *t.Topic)
+		}
+		return names
+	}),
+	listProbe("ListTransactions", checker.OfTransaction, func(*client, string) kmsg.Request {
+		return kmsg.NewPtrListTransactionsRequest()
+	}, func(resp kmsg.Response) (names []string) {
+		for _, t := range resp.(*kmsg.ListTransactionsResponse).TransactionStates {
+			names = append(names, t.TransactionalID)
+		}
+		return names
+	}),
+	{
+		what: "ListGroups", kind: checker.OfGroup, request: func(*client, string) kmsg.Request { return kmsg.NewPtrListGroupsRequest() },
+		needs: func(may func(op, kind int8, name string) bool, name string) bool {
+			return may(checker.OpDescribe, checker.OfCluster, clusterName) || may(checker.OpDescribe, checker.OfGroup, name)
+		},
+		lists: func(resp kmsg.Response) (names []string) {
+			for _, g := range resp.(*kmsg.ListGroupsResponse).Groups {
+				names = append(names, g.Group)
+			}
+			return names
+		},
+	},
 	clusterProbe("DescribeACLs", checker.OpDescribe, func(*client, string) kmsg.Request {
 		req := kmsg.NewPtrDescribeACLsRequest()
 		req.Version = 1
@@ -200,14 +243,22 @@ var probes = []probe{
 		req.Creations = append(req.Creations, in)
 		return req
 	}),
-	clusterProbe("DescribeUserScramCredentials", checker.OpDescribe, func(*client, string) kmsg.Request {
-		return kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+	clusterProbe("DescribeUserScramCredentials", checker.OpDescribe, func(c *client, _ string) kmsg.Request {
+		req := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
+		for range c.draw().Below(3) { // of all, of nobody, or of one who is named twice
+			u := kmsg.NewDescribeUserSCRAMCredentialsRequestUser()
+			u.Name = "nobody"
+			req.Users = append(req.Users, u)
+		}
+		return req
 	}),
-	clusterProbe("AlterUserScramCredentials", checker.OpAlter, func(*client, string) kmsg.Request {
+	clusterProbe("AlterUserScramCredentials", checker.OpAlter, func(c *client, _ string) kmsg.Request {
 		req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
-		u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
-		u.Name, u.Mechanism, u.Iterations = "u1", 1, 1 // too few
-		req.Upsertions = append(req.Upsertions, u)
+		for range 1 + c.draw().Below(2) {
+			u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+			u.Name, u.Mechanism, u.Iterations = "u1", int8(1+2*c.draw().Below(2)), 1 // too few, or of no mechanism
+			req.Upsertions = append(req.Upsertions, u)
+		}
 		return req
 	}),
 	clusterProbe("DescribeQuorum", checker.OpDescribe, func(*client, string) kmsg.Request {

@@ -35,7 +35,6 @@ type security struct {
 	saw       map[string][]byte // refusals, without names; look-up only
 
 	answered [plan.MaxBrokers + 1]uint64 // the last change that a broker had applied when it answered the administrator
-	counts   map[bool]int                // of visitors' requests: refused ones, and others; look-up only
 	admin    *administrator
 	visitors []*visitor
 }
@@ -51,6 +50,8 @@ type decided struct {
 	checker.RightsSpan
 	began        node.Time
 	clock, ended node.Time // by the broker's clock, when it got the request and when it answered
+	soon         uint64    // an entry that the broker must know by then, as nothing has been wrong for long enough; 0: none
+	since        node.Time // when that was applied elsewhere, or later, when nothing was wrong any more
 }
 
 func (w *world) newSecurity() {
@@ -61,7 +62,7 @@ func (w *world) newSecurity() {
 	supers := w.superUsers()
 	w.secure = &security{
 		spec: spec, rights: checker.NewRights(supers...), entries: make(map[entryAt][]byte), salts: make(map[string]string),
-		passwords: make(map[string]string), made: make(map[string]int), saw: make(map[string][]byte), counts: make(map[bool]int),
+		passwords: make(map[string]string), made: make(map[string]int), saw: make(map[string][]byte),
 	}
 	w.tools.Salt = salted
 	w.secure.nextPassword(plan.Admin)
@@ -183,7 +184,32 @@ func (s *security) arrives(w *world, b *broker) decided {
 			break
 		}
 	}
+	if last := s.rights.Last(); last > d.From && last > d.Must {
+		s.mustFollow(w, b, &d)
+	}
 	return d
+}
+
+// mustFollow notes what a broker must have heard of when it has answered, since it was decided long enough ago, and nothing was wrong since then.
+func (s *security) mustFollow(w *world, b *broker, d *decided) {
+	if !w.isQuiet() || !w.isSound() || w.paces() {
+		return
+	}
+	for _, c := range slices.Backward(s.changes) {
+		since := max(c.at, w.rest.quietAt, b.bootedAt)
+		if w.now-since < w.soonEverywhere() || slices.ContainsFunc(w.held, func(h hold) bool { return h.to > since && h.from < w.now }) {
+			continue
+		}
+		d.soon, d.since = c.index, since
+		return
+	}
+}
+
+// soonEverywhere is within what time each broker has applied a change that one has applied: a leader tells its followers by the next
+// heartbeat what is committed, if nothing else goes to them before.
+func (w *world) soonEverywhere() node.Time {
+	k := &w.plan.Knobs
+	return w.heartbeats() + 100*node.Time(k.LinkLatency+k.WriteLatency+k.StepCost)
 }
 
 // gotAnswer is called for each answer before its client has it, and reports whether the client doesn't get it.
@@ -191,7 +217,10 @@ func (s *security) gotAnswer(cn *conn, a *asked) bool {
 	w, c, key := cn.client.world, cn.client, kmsg.Key(a.req.Key())
 	d := cn.decided[0]
 	cn.decided = cn.decided[1:]
-	cn.last = d
+	if cn.last = d; d.To < d.soon {
+		w.fail("rights-late", "broker %d has applied the catalog's entries up to %d, and not %d, which changes users or rules: another broker had applied it, and nothing was wrong, for %v when a request came",
+			cn.broker.number, d.To, d.soon, plan.Duration(d.began-d.since))
+	}
 	switch key {
 	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate:
 		return false

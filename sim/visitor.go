@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/checker"
+	"chronik/kafka"
 	"chronik/node"
+	"chronik/node/sasl"
 	"chronik/sim/plan"
 )
 
@@ -52,9 +55,20 @@ func (v *visitor) disguise(id *identity) {
 
 // change is as whom it logs in again.
 func (v *visitor) change(id *identity) {
-	if v.spec.Habit == plan.VisitorOther {
+	switch {
+	case v.spec.Habit != plan.VisitorOther:
+	case v.spec.ID%2 == 0:
+		id.password = "wrong"
+	default:
 		id.user, id.password = plan.Admin, v.client.world.secure.passwords[plan.Admin]
-		id.mechanism = v.client.identity().mechanism
+	}
+}
+
+// presses asks for something before it has the answer to the last token, by which it logs in again as somebody else. It mustn't get
+// an answer to that.
+func (v *visitor) presses(cn *conn) {
+	if v.spec.Habit == plan.VisitorOther && cn.login.user != "" {
+		v.ask(cn, &probes[0], v.client.world.plan.Topics[0].Name)
 	}
 }
 
@@ -98,11 +112,59 @@ func (v *visitor) advance() {
 	}
 	d := c.draw()
 	p := &probes[d.Below(int64(len(probes)))]
-	if v.looks {
+	switch {
+	case v.looks:
 		p = &probes[v.answers%len(probes)]
+	case d.Next().Next().Ratio(1, 2) && !v.logsIn(), d.Next().Next().Ratio(1, 32):
+		v.odd(cn)
+		return
 	}
 	names := p.names(w)
 	v.ask(cn, p, names[d.Next().Below(int64(len(names)))])
+}
+
+// odd asks for what belongs to a login at a wrong time, or isn't served.
+func (v *visitor) odd(cn *conn) {
+	c := v.client
+	w := c.world
+	v.asking = true
+	handshake := func(version int16, mechanism string, want int16, then func()) {
+		req := kmsg.NewPtrSASLHandshakeRequest()
+		req.Version, req.Mechanism = version, mechanism
+		cn.ask(w, req, func(resp kmsg.Response) {
+			if r := resp.(*kmsg.SASLHandshakeResponse); r.ErrorCode != want {
+				w.fail("unexpected-error", "visitor %d: SaslHandshake %d for %s is answered %s", v.spec.ID, version, mechanism, kafka.CodeName(r.ErrorCode))
+			}
+			v.asking = false
+			v.rest()
+			then()
+		})
+	}
+	authenticate := kmsg.NewPtrSASLAuthenticateRequest()
+	authenticate.Version, authenticate.SASLAuthBytes = int16(c.draw().Below(3)), []byte("anything")
+	answered := func(resp kmsg.Response) {
+		code := resp.(*kmsg.SASLAuthenticateResponse).ErrorCode
+		if v.asking = false; code != kerr.IllegalSaslState.Code {
+			w.fail("unexpected-error", "visitor %d: SaslAuthenticate without a handshake is answered %s", v.spec.ID, kafka.CodeName(code))
+		}
+		v.rest()
+	}
+	nothing := func() {}
+	choice := c.draw().Below(5)
+	switch {
+	case v.logsIn() && (w.secure.spec.Lifetime > 0 || choice < 2), choice == 0: // who hasn't logged in gets no answer
+		cn.ask(w, authenticate, answered)
+	case v.logsIn():
+		handshake(int16(choice%2), sasl.Plain, kerr.IllegalSaslState.Code, nothing)
+	case choice == 1:
+		handshake(int16(c.draw().Below(2)), "GSSAPI", kerr.UnsupportedSaslMechanism.Code, nothing)
+	case choice == 2:
+		handshake(1, sasl.Plain, 0, func() { handshake(int16(c.draw().Below(2)), sasl.Plain, kerr.IllegalSaslState.Code, nothing) })
+	case choice == 3:
+		handshake(1, sasl.Plain, 0, func() { v.ask(cn, &probes[0], clusterName) })
+	default:
+		handshake(0, sasl.Plain, 0, func() { cn.hangUp(w); c.disconnected(cn) })
+	}
 }
 
 func (v *visitor) leave() {
@@ -139,17 +201,25 @@ func (v *visitor) judge(cn *conn, p *probe, name string, resp kmsg.Response) {
 	ask := func(st *checker.RightsState, op, kind int8, name string) bool {
 		return st.Allows(principal, host, op, kind, name)
 	}
-	call := &checker.RightsCall{
-		RightsSpan: cn.last.RightsSpan, What: fmt.Sprintf("%s of %s for %s from %s at broker %d", p.what, name, principal, host, cn.broker.number), Refused: refused,
-		Needs: func(st *checker.RightsState) bool {
-			return p.needs(func(op, kind int8, name string) bool { return ask(st, op, kind, name) }, name)
-		},
+	check := func(name string, refused bool) {
+		w.violated(s.rights.Check(&checker.RightsCall{
+			RightsSpan: cn.last.RightsSpan, What: fmt.Sprintf("%s of %s for %s from %s at broker %d", p.what, name, principal, host, cn.broker.number), Refused: refused,
+			Needs: func(st *checker.RightsState) bool {
+				return p.needs(func(op, kind int8, name string) bool { return ask(st, op, kind, name) }, name)
+			},
+		}))
 	}
-	w.violated(s.rights.Check(call))
+	if p.lists != nil {
+		for _, listed := range p.lists(resp) {
+			check(listed, false)
+		}
+		return
+	}
+	check(name, refused)
 	knows, _ := s.rights.During(cn.last.From, cn.last.To, func(st *checker.RightsState) bool {
 		return p.kind != checker.OfCluster && ask(st, checker.OpDescribe, p.kind, name)
 	})
-	if w.secure.counts[refused]++; refused && !knows {
+	if refused && !knows {
 		s.checkTold(w, p.what, name, resp)
 	}
 }

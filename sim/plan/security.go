@@ -76,7 +76,7 @@ const (
 	VisitorWrong    VisitorKind = "wrong"    // with a wrong password
 	VisitorFormer   VisitorKind = "former"   // with the first password that its user had
 	VisitorOutstays VisitorKind = "outstays" // doesn't log in again
-	VisitorOther    VisitorKind = "other"    // logs in again as the administrator
+	VisitorOther    VisitorKind = "other"    // logs in again as the administrator, or with a wrong password
 )
 
 // VisitorKinds lists them.
@@ -166,6 +166,9 @@ func (g *generator) security() {
 	}
 	if g.prof.faults > 0 {
 		g.faultsAfter([]string{"catalog changed", "logged in"})
+	}
+	if g.prof.secured == 100 && g.chance(1, 6) { // then all brokers must know a change soon
+		p.Faults = nil
 	}
 }
 
