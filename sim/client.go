@@ -238,6 +238,16 @@ func (c *client) timeout() plan.Duration {
 	return c.spec.Timeout
 }
 
+// mostWait is how long a fetch waits for records at most, in ms. Where sessions end it is a part of one: what stands behind a fetch on
+// its connection would come after the end again and again.
+func (c *client) mostWait() int32 {
+	ms := int32(c.timeout() / millisecond / 2)
+	if s := c.world.secure; s != nil && s.spec.Lifetime > 0 {
+		ms = min(ms, int32(s.spec.Lifetime/millisecond/4))
+	}
+	return ms
+}
+
 // conn returns the client's connection to a broker if requests can be sent over it now, and opens
 // one if there is none.
 func (c *client) conn(broker int) *conn {

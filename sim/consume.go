@@ -225,7 +225,7 @@ func (c *client) sendFetch(cn *conn, p *pendingCall) {
 		req.Version = byName(req.Version, fetchByID, f.topic)
 	}
 	req.ReplicaID = -1
-	req.MaxWaitMillis = int32(c.draw().LogUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4)))
+	req.MaxWaitMillis = min(c.mostWait(), int32(c.draw().LogUniform(1, max(1, int64(c.spec.Timeout/millisecond)/4))))
 	req.MinBytes = 1
 	req.MaxBytes = 1 << 20
 	req.Rack = rackName(c.spec.Rack)

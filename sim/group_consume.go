@@ -337,7 +337,7 @@ func (m *member) fetchFrom(broker int) {
 		return
 	}
 	req.Version, req.ReplicaID, req.MinBytes, req.MaxBytes = m.client.fetchVersion(), -1, 1, 1<<20
-	req.MaxWaitMillis = int32(m.client.timeout() / millisecond / 2)
+	req.MaxWaitMillis = m.client.mostWait()
 	m.fetching[broker] = true
 	f := &memberFetch{began: w.now, asked: asked}
 	for _, o := range asked {

@@ -106,7 +106,7 @@ func (v *watcher) fetchFrom(broker int) {
 	}
 	req := kmsg.NewPtrFetchRequest()
 	req.Version, req.ReplicaID, req.MinBytes, req.MaxBytes = [...]int16{12, 11, 9}[c.draw().Below(3)], -1, 1, 1<<20
-	req.MaxWaitMillis = int32(c.timeout() / millisecond / 2)
+	req.MaxWaitMillis = c.mostWait()
 	req.Topics = append(req.Topics, rt)
 	v.asking[broker] = true
 	began := w.now
