@@ -112,6 +112,7 @@ func (g *generator) states() {
 	if g.prof.tiny {
 		most = 60
 	}
+	things := 0
 	for range g.between(2, 5) {
 		kind := AttackKinds[len(AttackKinds)-1-int(g.pick(2))]
 		g.attack(kind)
@@ -120,8 +121,12 @@ func (g *generator) states() {
 		if kind == AttackGroups {
 			a.Broker, a.Count = int(g.between(1, int64(g.plan.Brokers))), a.Names
 		}
+		things += a.Names
 	}
-	g.plan.Knobs.CheckpointEntries = int(min(int64(g.plan.Knobs.CheckpointEntries), g.wide(8, 1024)))
+	k := &g.plan.Knobs
+	k.CheckpointEntries = int(min(int64(k.CheckpointEntries), g.wide(8, 1024)))
+	// Each segment begins with the list of the others. If a state takes many, they hold little else, and who catches up writes it all the time.
+	k.SegmentBytes = max(k.SegmentBytes, 8*int64(things))
 }
 
 func (g *generator) attack(kind AttackKind) {
