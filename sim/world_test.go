@@ -107,6 +107,7 @@ func TestEveryFaultFiresAndMatters(t *testing.T) {
 		run(s, "default")
 		if s%25 == 0 {
 			run(s, "beyond")
+			run(s, "rot")
 		}
 	}
 	for i, k := range plan.FaultKinds {

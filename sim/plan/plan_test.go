@@ -80,6 +80,7 @@ func TestGeneratorDrawsEverything(t *testing.T) {
 	}
 	draw("default", 3000)
 	draw(beyond, 30)
+	draw("rot", 30)
 	want := append(FaultNames(), anchors...)
 	want = append(want, "1", "2", "3", "4", "5", "leader", "follower", "here", "all")
 	for _, name := range want {
