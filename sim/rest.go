@@ -214,7 +214,8 @@ type lag struct {
 	disturbed int       // rest.disturbed then
 	last      uint64    // entry that it has, when last looked at
 	offers    node.Time // when its leader was last seen to offer a checkpoint
-	steps     int       // it had come closer so often while it was looked at and nothing was under way
+	steps     int       // it had come closer so often while it was looked at and nothing was under way, and
+	moved     node.Time // when that was last seen
 }
 
 // mostSteps is how many of them there may be: raft needs some heartbeats to find out what a replica has.
@@ -267,11 +268,15 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 		*l = lag{since: w.now, goal: v.LastIndex, disturbed: w.rest.disturbed}
 	} else if l.last < o.LastIndex {
 		l.steps++
+		l.moved = w.now
 	}
 	if r.lag.last = o.LastIndex; r.lag.steps > mostSteps {
 		w.fail("late", "broker %d lacks entries of group %d, has those to %d of %d, and goes on only when a clock moves it: %d times since %v", b.number, v.Group, o.LastIndex, v.LastIndex, r.lag.steps, plan.Duration(r.lag.since))
 	}
 	may, from := w.heartbeats(), max(r.lag.since, r.lag.offers) // a read of old entries may come too early for the pace
+	if !w.plan.Knobs.LinkInOrder {                              // each message that was overtaken may cost a heartbeat
+		from = max(from, r.lag.moved)
+	}
 	if o.LastIndex+1 < v.FirstIndex || v.Offers {
 		may, from = 5*node.Time(w.plan.Knobs.Tick)*node.Time(w.plan.Knobs.ElectionTicks), r.lag.since
 		r.lag.offers = w.now
