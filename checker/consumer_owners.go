@@ -109,14 +109,14 @@ func (g *ConsumerGroup) checkEpochs() *Violation {
 }
 
 // checkRevocations demands that a member of KIP-848 comes to a new epoch only when it owns nothing any
-// more that it has to give up. If a call since the last one that succeeded had no answer, it may have come to the epoch by
-// that: errors of brokers that aren't the coordinator say nothing of it.
+// more that it has to give up. If a call since the last one that succeeded had no answer or an error, it may have come to the epoch by
+// that: a coordinator that hands its leadership over answers that it isn't the coordinator, and what it has written may count.
 func (g *ConsumerGroup) checkRevocations() *Violation {
-	unanswered := map[string]bool{} // by member: a call since the last one that succeeded
+	unanswered := map[string]bool{} // by member: its last call didn't succeed
 	for i := range g.Beats {
 		b := &g.Beats[i]
 		again := unanswered[b.Member]
-		unanswered[b.Member] = b.Outcome == Unknown || again && b.Outcome != OK
+		unanswered[b.Member] = b.Outcome != OK
 		if again || b.Outcome != OK || !b.Says || !b.Told || b.Sent <= 0 || b.Epoch <= b.Sent {
 			continue
 		}

@@ -269,8 +269,8 @@ func (n *Node) advanceEach(dirty []*group, limit int) bool {
 			return false
 		}
 		g.dirty = false
-		if n.byID[g.id] != g {
-			continue // deleted
+		if n.byID[g.id] != g || g.closed {
+			continue // deleted, or found damaged in this step
 		}
 		n.out.Changed = append(n.out.Changed, g.id)
 		before := g.view.hotBytes

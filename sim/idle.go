@@ -135,10 +135,10 @@ func (w *world) idle() {
 	}
 	w.keepsNothing()
 	w.fallsAsleep()
+	stirred := w.stirred() // whoever wakes for one of these is awake for some time
 	// Late messages may wake some, and quiet groups are looked at once a second, whether a checkpoint is due.
 	w.runUntil(w.now+at(second)+tick*node.Time(2*k.HeartbeatTicks+1), func() bool { return false })
 	w.fallsAsleep()
-	stirred := w.stirred()
 	for _, b := range w.brokers {
 		b.spent = spent{}
 	}
@@ -154,11 +154,11 @@ func (w *world) idle() {
 	w.wake()
 }
 
-// stirred counts what happens now and then for a reason: elections, members of consumer groups that were silent for too long, and
+// stirred counts what happens now and then for a reason: elections, members of consumer groups and producers that were silent for too long, and
 // brokers of which a slow message kept all later ones back.
 func (w *world) stirred() int {
 	e := w.result.Events
-	return int(e[node.EventNewTerm] + e[node.EventGroupMemberLost] + e[node.EventGroupExpired] + e[node.EventBrokerSilent])
+	return int(e[node.EventNewTerm] + e[node.EventGroupMemberLost] + e[node.EventGroupExpired] + e[node.EventProducersGone] + e[node.EventBrokerSilent])
 }
 
 // cleansUp says that some disk was used just now, but to read: a broker removes the files of what was deleted, one after the other.
