@@ -3,6 +3,8 @@
 package node
 
 import (
+	"strings"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.etcd.io/raft/v3"
@@ -56,7 +58,7 @@ func (n *Node) quorumNodes(resp *kmsg.DescribeQuorumResponse) {
 		l.Name, l.Host, l.Port = "PLAINTEXT", m.Host, uint16(m.Port)
 		node.Listeners = append(node.Listeners, l)
 		for _, a := range m.Listeners {
-			l.Name, l.Host, l.Port = a.Listener, a.Host, uint16(a.Port)
+			l.Name, l.Host, l.Port = strings.ToUpper(a.Listener), a.Host, uint16(a.Port) // Java's client takes no other names
 			node.Listeners = append(node.Listeners, l)
 		}
 		resp.Nodes = append(resp.Nodes, node)

@@ -63,6 +63,23 @@ func TestClientsAreToldTheAddressesOfTheirListener(t *testing.T) {
 	}
 }
 
+// Java's client fails for an endpoint of a voter whose listener's name isn't in capitals.
+func TestListenersOfVoters(t *testing.T) {
+	c := newListening(t)
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	req.Version = 2
+	req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: metadataTopic, Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}
+	var names []string
+	for _, node := range c.ask(1, req).(*kmsg.DescribeQuorumResponse).Nodes {
+		for _, l := range node.Listeners {
+			names = append(names, fmt.Sprintf("%d %s", node.NodeID, l.Name))
+		}
+	}
+	if diff := cmp.Diff([]string{"1 PLAINTEXT", "1 OUT", "2 PLAINTEXT", "2 OUT", "3 PLAINTEXT"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // describedBy is partition 0 of a topic, as Metadata of some version says it.
 func (c *many) describedBy(id BrokerID, listener string, version int16, topic string) kmsg.MetadataResponseTopicPartition {
 	c.t.Helper()
