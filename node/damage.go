@@ -33,28 +33,26 @@ const carefulTime = time.Minute
 
 // cantRead is called when a read of a group's entries or checkpoints failed.
 func (n *Node) cantRead(g *group, first uint64, err error) {
-	if !errors.Is(err, wal.ErrReadFailed) {
+	switch {
+	case errors.Is(err, wal.ErrUnreadable): // some of what was read together, perhaps of another group
+		g.careful = max(g.careful, n.now.Add(carefulTime))
+		g.kick()
+	case errors.Is(err, wal.ErrReadFailed):
+		if n.now >= g.readAgain {
+			n.event(Event{Kind: EventReadFailed, Group: g.id, N: int64(first), Text: err.Error()})
+		}
+		g.readAgain = n.now.Add(readPause)
+	default:
 		n.damaged(g, first, err)
-		return
 	}
-	if n.now >= g.readAgain {
-		n.event(Event{Kind: EventReadFailed, Group: g.id, N: int64(first), Text: err.Error()})
-	}
-	g.readAgain = n.now.Add(readPause)
 }
 
 // damaged is called when entries of a group can't be read back.
 func (n *Node) damaged(g *group, first uint64, err error) {
-	d, exact := errors.AsType[*wal.Damage](err)
-	if exact {
+	if d, ok := errors.AsType[*wal.Damage](err); ok {
 		first = d.Index
 	}
 	if g.closed || slices.Contains(g.unreadable, first) {
-		return
-	}
-	if !exact && n.now >= g.careful {
-		g.careful = n.now.Add(carefulTime) // it is one of those that were read together, perhaps of another group
-		g.kick()
 		return
 	}
 	n.event(Event{Kind: EventReplicaDamaged, Group: g.id, Term: g.term, N: int64(first), Text: err.Error()})
@@ -109,9 +107,7 @@ func (n *Node) openDamaged(g *group, err error) {
 }
 
 // isDamage distinguishes damage of one group's data from errors that end the broker or the attempt.
-func isDamage(err error) bool {
-	return errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrUnreadable)
-}
+func isDamage(err error) bool { return errors.Is(err, wal.ErrCorrupt) }
 
 // errUnreadable is answered for records that no replica can read any more.
 var errUnreadable = kafka.Errorf(kerr.KafkaStorageError, "the records can't be read back from the only replica; restore it from a backup, or delete the records")

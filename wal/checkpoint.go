@@ -5,6 +5,7 @@ package wal
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -158,6 +159,9 @@ func (r *CheckpointRead) Next() (Op, error) {
 // replaced meanwhile.
 func (r *CheckpointRead) Take(res Result) (more bool, err error) {
 	under, err := r.log.finishRead(&res)
+	if errors.Is(err, ErrUnreadable) && r.find() != nil {
+		return false, &Damage{Group: r.group, Index: r.index, Checkpoint: true, File: res.Op.File, Off: res.Op.Off, Why: err}
+	}
 	if err != nil {
 		return false, err
 	}

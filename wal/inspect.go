@@ -2,9 +2,7 @@
 
 package wal
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // Verified is what Verify found.
 type Verified struct {

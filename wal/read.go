@@ -175,9 +175,13 @@ func (l *Log) finishRead(res *Result) (*reading, error) {
 // Entries parses and verifies the result of a Read: the entries of group g from lo on that were
 // asked for and are still in the log. It fails with ErrCorrupt (see Damage) if a checksum, position,
 // group, index or term differs from what was written, and with ErrMissing if entry lo was released
-// or replaced since the Read. The entries' Data points into res.Data.
+// or replaced since the Read. ErrUnreadable says that the disk can't read some of what was read together: read the entries
+// one by one to find out which. The entries' Data points into res.Data.
 func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 	r, err := l.finishRead(&res)
+	if errors.Is(err, ErrUnreadable) && len(r.parts) == 1 && l.current(r, lo) {
+		return nil, &Damage{Group: g, Index: lo, File: res.Op.File, Off: res.Op.Off, Why: err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -213,6 +213,37 @@ func TestScrubFindsUnreadableSector(t *testing.T) {
 	}
 }
 
+// Whoever reads one record that the disk can't give back is told whose it is; of several read together only that something can't be read.
+func TestUnreadableRecordIsNamed(t *testing.T) {
+	fs, l := scrubLog(t, Options{SegmentBytes: 8192})
+	unreadable := fmt.Errorf("%w: EIO", ErrUnreadable)
+	for _, hi := range []uint64{41, 45} {
+		op, err := l.Read(1, 40, hi, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = l.Entries(1, 40, Result{Op: op, Err: unreadable})
+		if d, named := errors.AsType[*Damage](err); named != (hi == 41) || named && (d.Group != 1 || d.Index != 40 || d.Checkpoint) || !named && !errors.Is(err, ErrUnreadable) {
+			t.Errorf("entries 40 to %d: %v", hi-1, err)
+		}
+	}
+	r, err := l.ReadCheckpoint(0, 40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, err := r.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Take(Result{Op: op, Err: unreadable})
+	if d, named := errors.AsType[*Damage](err); !named || d.Group != 0 || d.Index != 40 || !d.Checkpoint {
+		t.Error(err)
+	}
+	if damages, errs := scrub(t, l, fs); len(damages)+len(errs) > 0 {
+		t.Error(damages, errs)
+	}
+}
+
 // A replica with a damaged entry is removed and comes back with another replica's state. Nothing of
 // the old one is left, neither now nor after a restart, and other groups never notice.
 func TestDamagedReplicaComesBack(t *testing.T) {
