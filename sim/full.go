@@ -24,6 +24,9 @@ func (w *world) wayOut() {
 		!w.seed.Draw(domainHeal, 0, 1000).Ratio(1, 2) {
 		return
 	}
+	if !w.sparesRot() {
+		return
+	}
 	for _, b := range w.brokers {
 		b.disk.full = true
 	}
@@ -42,6 +45,12 @@ func (w *world) wayOut() {
 		b.disk.full = false
 	}
 	w.waitFor("each record that filled the disks ends", w.patience())
+}
+
+// sparesRot waits, where entries have rotted, until all replicas have everything; false if that takes too much. A replica that is
+// found damaged on full disks has no successor, and one that lacks records gets none: with both, a group has no majority.
+func (w *world) sparesRot() bool {
+	return len(w.rotten) == 0 || w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return w.difference() == "" }))
 }
 
 // fill writes until records are refused because disks are full; false if that takes too much.

@@ -187,12 +187,22 @@ func (w *world) moved(r *rotten) bool {
 	return r.wasMoved
 }
 
+// scrubRound is how long a scrub of the largest log takes at most: of each segment the header, what is live and the seal, one read
+// in each tick. At worst what is live lies so scattered that each read finds a KiB of it.
+func (w *world) scrubRound() node.Time {
+	files := 0
+	for _, b := range w.brokers {
+		files = max(files, len(b.disk.durable))
+	}
+	return node.Time(w.plan.Knobs.Tick) * node.Time(int64(files)*(3+int64(w.plan.Knobs.SegmentBytes)>>10))
+}
+
 // waitForRepairs demands that every damaged replica is found out and replaced, unless it let go of the
 // damaged entry.
 func (w *world) waitForRepairs() {
 	unnoticed := ""
-	const scrub = node.Time(70 * second) // a round begins a minute after the last one
-	if !w.runUntil(w.now+w.patience()+scrub, func() bool {
+	const pause = node.Time(70 * second) // a round begins a minute after the last one
+	if !w.runUntil(w.now+w.patience()+pause+w.scrubRound(), func() bool {
 		unnoticed = ""
 		for i := range w.rotten {
 			r := &w.rotten[i]
