@@ -244,7 +244,11 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		c.node.commands.applied(&cmd, commandResult{err: kafka.Errorf(kerr.UnsupportedVersion, "%v; run the same release on all brokers", err)})
 		return nil
 	}
-	if cmd.isLate(term) || !c.admit(&cmd) {
+	if cmd.isLate(term) {
+		return nil
+	}
+	if !c.admit(&cmd) {
+		c.node.commands.disowned(&cmd, c.broker(cmd.Origin))
 		return nil
 	}
 	var res commandResult

@@ -59,6 +59,7 @@ const (
 
 var (
 	errOutcomeUnknown = kafka.Errorf(kerr.RequestTimedOut, "the outcome is unknown; look before you try again")
+	errRemovedBroker  = kafka.Errorf(kerr.RequestTimedOut, "this broker was removed from the cluster, so nothing is changed; ask another broker")
 	errNoRoomToGrow   = kafka.Errorf(kerr.KafkaStorageError, "the disks of a majority of the brokers are full; delete topics or records, or shorten their retention, then try again")
 )
 
@@ -294,6 +295,14 @@ func (c *commands) applied(cmd *command, res commandResult) {
 	}
 	c.finish(res)
 	c.begin()
+}
+
+// disowned tells a client that its command is refused because this broker was removed: none of its commands counts any more.
+// It may lead group 0 for some time yet, and so see them applied. What the broker asks for itself it needs no more.
+func (c *commands) disowned(cmd *command, origin *brokerMeta) {
+	if origin != nil && origin.Removed && c.underWay != nil && c.underWay.request != nil {
+		c.applied(cmd, commandResult{err: errRemovedBroker})
+	}
 }
 
 // skipped ends the command under way if it was applied in what a received checkpoint stands for: its
