@@ -218,8 +218,14 @@ type lag struct {
 	moved     node.Time // when that was last seen
 }
 
-// mostSteps is how many of them there may be: raft needs some heartbeats to find out what a replica has.
-const mostSteps = 6
+// mostSteps is how many of them there may be: raft needs some heartbeats to find out what a replica has. Where messages overtake
+// each other, each that is refused for that may cost one more.
+func (w *world) mostSteps() int {
+	if w.plan.Knobs.LinkInOrder {
+		return 6
+	}
+	return 20
+}
 
 // lags says that a replica of a group lags behind its leader, as it may for a while. It may not know yet that an entry is
 // committed: a heartbeat tells it.
@@ -270,7 +276,7 @@ func (w *world) lagsBehind(b *broker, id checker.ReplicaID, r *seenReplica, v *n
 		l.steps++
 		l.moved = w.now
 	}
-	if r.lag.last = o.LastIndex; r.lag.steps > mostSteps {
+	if r.lag.last = o.LastIndex; r.lag.steps > w.mostSteps() {
 		w.fail("late", "broker %d lacks entries of group %d, has those to %d of %d, and goes on only when a clock moves it: %d times since %v", b.number, v.Group, o.LastIndex, v.LastIndex, r.lag.steps, plan.Duration(r.lag.since))
 	}
 	may, from := w.heartbeats(), max(r.lag.since, r.lag.offers) // a read of old entries may come too early for the pace
