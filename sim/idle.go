@@ -84,12 +84,13 @@ func (w *world) checkLoad(b *broker) {
 		w.fail("wasteful", "broker %d appended entries of which followers need %d copies, and sent %d entries; there are %d groups", b.number, s.Owed, s.Sent, groups)
 	}
 	beats := s.Ticked / w.plan.Knobs.HeartbeatTicks // of all groups
-	all := groups * int(w.now/node.Time(w.plan.Knobs.Tick))
+	ticks := int(w.now / node.Time(w.plan.Knobs.Tick))
+	all := groups * ticks
 	for _, c := range []struct {
 		what      string
 		did, most int
 	}{
-		{"looked at groups because it looks at all", s.Walked, s.Ticked + all/4 + 40}, // the compactor does once a second, and so often quiet groups are visited
+		{"looked at groups because it looks at all", s.Walked, s.Ticked + all/4 + ticks + 40}, // the compactor does once a second, and so often quiet groups are visited, but one in each tick
 		{"advanced groups", s.Advanced, beats + beats/3 + 10*(s.Appended+20)},
 		{"wrote to its disk", s.writes, 5*(s.Appended+20) + w.piecesOfRights(s)},
 	} {
