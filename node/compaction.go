@@ -149,7 +149,7 @@ func (c *compactor) readNext() {
 	c.part.skip(&c.cur, math.MaxInt64)
 	switch {
 	case g.closed || c.node.partitions[g.id] != c.part || c.cur.index < first:
-		c.part = nil // gone, or the log's start has moved on
+		c.giveUp() // gone, or the log's start has moved on
 		return
 	case c.cur.index >= c.end && c.second:
 		c.finish()
@@ -163,7 +163,7 @@ func (c *compactor) readNext() {
 	c.from = c.readsFrom()
 	op, err := c.node.log.Read(g.id, c.from, g.upTo(c.from, min(end, c.from+maxUnpacked)), c.node.cfg.ColdReadBytes)
 	if err != nil {
-		c.part = nil
+		c.giveUp()
 		return
 	}
 	c.read = op.ID
@@ -180,6 +180,12 @@ func (c *compactor) finish() {
 	c.part, c.keys = nil, nil
 }
 
+// giveUp ends a pass before its end. What it hasn't put into the log yet is for a later pass.
+func (c *compactor) giveUp() {
+	c.part.spans.lookAgain(c.packing.voids)
+	c.part, c.keys, c.ents, c.packing = nil, nil, nil, packing{}
+}
+
 // took takes what was read.
 func (c *compactor) took(res wal.Result) {
 	c.read = 0
@@ -187,10 +193,11 @@ func (c *compactor) took(res wal.Result) {
 	ents, err := c.node.log.Entries(g.id, c.from, res)
 	switch {
 	case isMissing(err) || g.closed || c.node.partitions[g.id] != p:
-		c.part = nil
+		c.giveUp()
 		return
 	case err != nil:
-		c.part, c.at = nil, c.node.now.Add(compactionPause)
+		c.giveUp()
+		c.at = c.node.now.Add(compactionPause)
 		c.node.cantRead(g, c.cur.index, err)
 		return
 	}
@@ -208,7 +215,7 @@ func (c *compactor) next() {
 		if next.Last > 0 {
 			if err := c.passPacked(next); err != nil {
 				p := c.part
-				c.part, c.ents = nil, nil
+				c.giveUp()
 				c.node.damaged(p.group, next.Index, err)
 				return
 			}
@@ -258,7 +265,7 @@ func (c *compactor) look(e *pb.Entry, base int64) {
 		c.task = false
 		first, _ := p.group.view.FirstIndex()
 		if p.group.closed || c.node.partitions[p.group.id] != p || e.GetIndex() < first {
-			c.part, c.keys, c.ents = nil, nil, nil // gone, or the log's start has moved on
+			c.giveUp() // gone, or the log's start has moved on
 			return
 		}
 		c.work += res.Bytes

@@ -34,7 +34,11 @@ func (c *compactor) flushVoids() {
 	p, g := c.packing, c.part.group
 	c.packing = packing{}
 	first, _ := g.view.FirstIndex()
-	if len(p.voids) == 0 || p.records == 1 && !p.changed || p.voids[0].Index < first {
+	if len(p.voids) == 0 || p.records == 1 && !p.changed {
+		return
+	}
+	if p.voids[0].Index < first { // the log's start has moved on, maybe into a record that is only packed again as a whole
+		c.part.spans.lookAgain(p.voids)
 		return
 	}
 	if n := len(p.voids); n > 1 {

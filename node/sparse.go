@@ -2,7 +2,11 @@
 
 package node
 
-import "sort"
+import (
+	"sort"
+
+	"chronik/wal"
+)
 
 // If compaction has left no record in a whole span, its entries stay in the log, since raft counts them. But nobody
 // reads them any more: a cursor skips such a span. So years of updates cost neither readers from the start nor later
@@ -29,6 +33,15 @@ func (s spans) note(cur uint64, seen *survey, bytes int, records bool) {
 	seen.records = seen.records || records
 	if seen.span == s[i].index && i+1 < len(s) && s[i+1].index == cur {
 		s[i].bytes, s[i].empty = seen.bytes, !seen.records
+	}
+}
+
+// lookAgain takes back that nothing is left in the spans of voids that don't come into the log.
+func (s spans) lookAgain(voids []wal.Entry) {
+	for i := range voids {
+		if k := s.holding(voids[i].Index); k >= 0 {
+			s[k].empty = false
+		}
 	}
 }
 
