@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"go.etcd.io/raft/v3"
 
 	"chronik/kafka"
 	"chronik/wal"
@@ -63,6 +64,12 @@ func (n *Node) damaged(g *group, first uint64, err error) {
 		g.careful = Never // what was read together with it may be well
 		g.unreadable = append(g.unreadable, first)
 	default:
+		if to := g.successor(); g.role == raft.StateLeader && to != raft.None { // otherwise the others notice after an election timeout
+			g.haveLead(to)
+		}
+		if leader := brokerOf(g.lead); leader != n.self && n.peer(leader) != nil {
+			n.receiveLeads(leader, []lead{{g.id, g.term}})
+		}
 		g.close()
 		g.closedAt = n.now
 	}

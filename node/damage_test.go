@@ -64,6 +64,32 @@ func TestDamagedReplicaIsReplaced(t *testing.T) {
 	}
 }
 
+// TestDamagedLeaderHandsOver lets a record rot on the leader's disk. Another replica leads without waiting for an election timeout,
+// and the broker with the damaged one knows which, long before it has another one.
+func TestDamagedLeaderHandsOver(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	vs, _ := values(0, 200)
+	c.produce("t", vs...)
+	bad := c.leader("t")
+	c.rot(bad, "v50      ")
+	c.ask(bad, fetchRequest("t", 50))
+	n := c.nodes[bad].node
+	began := c.now
+	c.until("another replica leads", func() bool { l := c.leader("t"); return l >= 0 && l != bad })
+	if took := c.now.Sub(began); took > n.electionTimeout()/2 {
+		t.Errorf("that took %v", took)
+	}
+	named := func() BrokerID {
+		leader, _ := n.leaderOf(n.catalog.partition("t", 0))
+		return leader
+	}
+	c.until("the broker with the damaged replica knows", func() bool { return named() == c.leader("t") })
+	if v, ok := c.view(bad, "t"); !ok || !v.Closed {
+		t.Error("it knows it only from its new replica")
+	}
+}
+
 func TestDamageOfTheOnlyReplica(t *testing.T) {
 	c := newMany(t, 1, small)
 	c.create("t", 1)

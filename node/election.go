@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 )
 
@@ -80,6 +81,12 @@ func (g *group) handOver() bool {
 	g.rn.TransferLeader(to)
 	g.touch()
 	return true
+}
+
+// haveLead has another replica campaign at once, without waiting for what it lacks.
+func (g *group) haveLead(to uint64) {
+	self, term := g.self, g.term
+	g.send(&pb.Message{Type: pb.MsgTimeoutNow.Enum(), From: &self, To: &to, Term: &term})
 }
 
 // successor returns the replica that has most of the log, of those that were heard from lately and weren't tried

@@ -213,7 +213,10 @@ func (n *Node) receiveRaft(from BrokerID, id GroupID, m *pb.Message) {
 	switch {
 	case g == nil || g.self != m.GetTo() || m.GetType() == pb.MsgSnap:
 	case id == 0 && n.founding.open: // nothing counts before all agree on who they are
-	case g.closed:
+	case g.closed: // it has no raft any more that would know who leads
+		if t := m.GetType(); t == pb.MsgApp || t == pb.MsgHeartbeat {
+			n.receiveLeads(from, []lead{{id, m.GetTerm()}})
+		}
 	case brokerOf(m.GetFrom()) != from:
 		n.event(Event{Kind: EventEnvelopeRefused, Group: id, N: int64(from), Text: fmt.Sprintf("it speaks as replica %x of another broker", m.GetFrom())})
 	case m.GetType() == pb.MsgTimeoutNow && n.isLateHandOver(m):

@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
 	"chronik/kafka"
@@ -181,8 +180,7 @@ func (g *group) giveWay() {
 	}
 	g.stuckSince = g.node.now
 	g.node.event(Event{Kind: EventGaveWay, Group: g.id, Term: g.term, N: int64(brokerOf(to))})
-	self, term := g.self, g.term
-	g.send(&pb.Message{Type: pb.MsgTimeoutNow.Enum(), From: &self, To: &to, Term: &term})
+	g.haveLead(to)
 }
 
 // standsStill reports whether the log has an entry that isn't committed, and for which most replicas may have no room.

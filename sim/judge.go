@@ -146,6 +146,7 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 		case node.EventInSyncChanged:
 			j.checkInSync(w, b, e.Group)
 		case node.EventReplicaDamaged:
+			w.disturbed() // it may have led
 			w.checkDamage(b, e)
 		}
 	}
