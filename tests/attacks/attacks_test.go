@@ -28,7 +28,7 @@ func TestNobodyStopsABroker(t *testing.T) {
 	var out strings.Builder
 	err := runAll(t.Context(), options{
 		run: regexp.MustCompile(""), quick: true, once: true, quiet: time.Second, windows: 1, each: 3 * time.Second,
-		step: 100 * time.Millisecond, times: 3, floor: 2 * time.Second, memory: memoryBudget, port: 23492, dir: t.TempDir(),
+		step: 100 * time.Millisecond, times: 3, floor: 2 * time.Second, memory: memorySetting, port: 23492, dir: t.TempDir(),
 	}, &out)
 	t.Log("\n" + out.String())
 	if err != nil {

@@ -7,6 +7,8 @@
 // Bounds: the longest step of a broker's loop, the p99 of the polite producer against its quiet value, and memory.
 // The quiet value is the median of several windows, because there are hiccups of the machine in some; and an attack
 // with a bad p99 is run twice more, and the median of the three counts.
+// What the brokers, the attacker and the polite use of the CPU stands in the table as well: on a machine with few cores
+// it says who is in whose way.
 // A step counts by the CPU time of its thread, so that a machine which gives the broker no CPU is not blamed on
 // it; the time by the clock stands beside it, and the longest gap in which a sleeper of this program was not woken.
 //
@@ -21,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -35,10 +38,24 @@ type options struct {
 	times        float64       // bound of the polite producer's p99, as a multiple of the quiet one
 	floor        time.Duration // a p99 below this is never blamed
 	once         bool          // an attack with a bad p99 isn't played again
-	memory       int64         // bound in bytes
+	memory       int64         // the setting of that name, see memoryBound
 	brokers      int           // in place of what an attack says, if not 0
 	port         int
 	dir, program string
+	settings     map[string]string // of the brokers, beside those of this program
+	profiles     string            // a folder for CPU profiles of the brokers; empty: none are made
+}
+
+func (o *options) set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return errors.New("want key=value")
+	}
+	if o.settings == nil {
+		o.settings = make(map[string]string)
+	}
+	o.settings[key] = value
+	return nil
 }
 
 func main() {
@@ -58,11 +75,13 @@ func main() {
 	flag.Float64Var(&o.times, "times", 3, "bound of the polite p99, as a multiple of the quiet one")
 	flag.DurationVar(&o.floor, "floor", 5*time.Millisecond, "a polite p99 below this is never blamed")
 	flag.BoolVar(&o.once, "once", false, "judge the polite p99 by one run; otherwise a bad one is run twice more and the median counts")
-	flag.Int64Var(&o.memory, "memory", memoryBudget, "bound of a broker's memory in bytes")
+	flag.Int64Var(&o.memory, "memory", memorySetting, "the brokers' setting memory in bytes, from which the bound of what they take follows")
 	flag.IntVar(&o.brokers, "brokers", 0, "how many brokers, in place of what each attack says: on a machine with few cores one broker shows what is not due to several that share them")
 	flag.IntVar(&o.port, "port", 21492, "the first broker's Kafka port")
 	flag.StringVar(&o.dir, "dir", "", "a new folder for the brokers; default: a temporary one")
 	flag.StringVar(&o.program, "broker", "", "the broker program; default: built from this tree")
+	flag.StringVar(&o.profiles, "profiles", "", "a folder for CPU profiles of the brokers while they are attacked")
+	flag.Func("set", "a further setting of the brokers as `key=value`, values as in TOML; may be repeated", o.set)
 	flag.Parse()
 	var err error
 	if o.run, err = regexp.Compile(*run); err == nil {

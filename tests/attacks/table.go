@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-var columns = []string{"attack", "brokers", "runs", "done", "step CPU", "step clock", "machine's gap", "quiet p50/p99", "during p50/p99/max", "memory MiB", "verdict"}
+var columns = []string{"attack", "brokers", "runs", "done", "step CPU", "step clock", "machine's gap", "CPU brokers / attacker / polite", "quiet p50/p99", "during p50/p99/max", "memory MiB", "verdict"}
 
 func (r *result) cells() []string {
 	return []string{
-		r.name, fmt.Sprint(r.brokers), fmt.Sprint(r.runs), fmt.Sprint(r.done), fmt.Sprint(round(r.steps.CPU)), fmt.Sprint(round(r.steps.Clock)), fmt.Sprint(round(r.gap)),
+		r.name, fmt.Sprint(r.brokers), fmt.Sprint(r.runs), fmt.Sprint(r.done), fmt.Sprint(round(r.steps.CPU)), fmt.Sprint(round(r.steps.Clock)), fmt.Sprint(round(r.gap)), r.cpu.String(),
 		fmt.Sprintf("%v/%v", round(r.quiet.P50), round(r.quiet.P99)),
 		fmt.Sprintf("%v/%v/%v", round(r.during.P50), round(r.during.P99), round(r.during.Max)), fmt.Sprint(r.memory >> 20), r.verdict(),
 	}
@@ -46,7 +46,7 @@ func printTable(w io.Writer, o options, rows []result) error {
 	if !o.once {
 		fmt.Fprintln(w, "where runs is 3 the first had a bad p99, and the run with the median is shown; steps and memory are the worst of all")
 	}
-	fmt.Fprintf(w, "bounds: a step %v of CPU time, p99 %v times the quiet one or %v, memory %d MiB a broker\n", o.step, o.times, o.floor, o.memory>>20)
+	fmt.Fprintf(w, "bounds: a step %v of CPU time, p99 %v times the quiet one or %v, memory %d MiB a broker\n", o.step, o.times, o.floor, memoryBound(o.memory)>>20)
 	if o.markdown {
 		printMarkdown(w, rows)
 	}

@@ -3,11 +3,14 @@
 package rig
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -68,6 +71,26 @@ func (c *Cluster) PeakMemory(id int) (int64, error) {
 		return 0, fmt.Errorf("the peak memory of broker %d: %w", id, err)
 	}
 	return kib << 10, nil
+}
+
+// CPU returns what a broker has used of CPU so far.
+func (c *Cluster) CPU(id int) (time.Duration, error) {
+	return ProcessCPU(c.running[id].cmd.Process.Pid)
+}
+
+// ProcessCPU returns what a process has used of CPU so far (proc(5), /proc/PID/stat, fields 14 and 15).
+func ProcessCPU(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // field 2 may hold anything, and ends here
+	if len(f) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields behind the name", pid, len(f))
+	}
+	user, err := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * (time.Second / 100), errors.Join(err, err2) // USER_HZ is 100 wherever Go runs
 }
 
 // ResetPeak forgets the peak of a broker's memory (proc(5), clear_refs).
