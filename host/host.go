@@ -205,6 +205,9 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.disk, h.tasks = newDisk(h.fs, h.mail), newTasks(h.mail)
+	if h.mail.glance, err = newGlance(); err != nil {
+		return err
+	}
 	if err := h.openIssuer(); err != nil {
 		return err
 	}
@@ -357,6 +360,9 @@ func (h *Host) close() {
 	}
 	if h.tasks != nil {
 		h.tasks.close()
+	}
+	if h.mail.glance != nil {
+		h.mail.glance.close()
 	}
 	if h.fs != nil {
 		h.fs.close()

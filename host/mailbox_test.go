@@ -4,6 +4,7 @@ package host
 
 import (
 	"encoding/binary"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -173,5 +174,50 @@ func TestTheLoopDoesNotWaitForACrowd(t *testing.T) {
 	}
 	if waits > 3 { // the system may take the CPU away
 		t.Errorf("the loop waited for others at %d of 10 steps", waits)
+	}
+}
+
+// A loop that is never done must not keep what comes by the network waiting, even where it has the only thread.
+func TestABusyLoopHearsTheNetwork(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	m, clock := newMailbox(), newClock()
+	var err error
+	if m.glance, err = newGlance(); err != nil {
+		t.Fatal(err)
+	}
+	defer m.glance.close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	go func() {
+		for b := []byte{0}; ; {
+			if _, err := r.Read(b); err != nil {
+				return
+			}
+			m.message(node.Message{})
+		}
+	}()
+	const most = 25 // steps of a tenth of a millisecond, of which the loop looks after ten
+	late := 0
+	for range 10 {
+		for start := time.Now(); time.Since(start) < 20*time.Millisecond; { // its reader waits for the network by then
+			m.take(clock, 0)
+		}
+		w.Write([]byte{0})
+		steps := 0
+		for len(m.take(clock, 0).Messages) == 0 {
+			for begin := time.Now(); time.Since(begin) < 100*time.Microsecond; {
+			}
+			steps++
+		}
+		if steps > most {
+			late++
+		}
+	}
+	if late > 3 { // a thread that is kept waiting may be taken for a crowd
+		t.Errorf("what came was heard after more than %d steps, %d times of 10", most, late)
 	}
 }
