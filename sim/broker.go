@@ -78,10 +78,11 @@ type broker struct {
 	refusals     int       // beyond: how often it said that it can't go on
 	silentUntil  node.Time // nothing passes between it and its clients before
 	full         int       // so many faults fill its disk
-	lastFile     string    // that was written
-	frozen       bool      // stays dead for the first part of the liveness phase
-	refusing     int       // so many faults make it refuse connections
-	dieAt        int       // the next recovery dies at this call; 0: it doesn't
+	lastFile     string    // that was written, up to lastEnd
+	lastEnd      int64
+	frozen       bool // stays dead for the first part of the liveness phase
+	refusing     int  // so many faults make it refuse connections
+	dieAt        int  // the next recovery dies at this call; 0: it doesn't
 }
 
 // mailbox is what arrived and no step took yet. It holds mailCap messages of brokers; what comes on

@@ -111,6 +111,7 @@ func (w *world) boot(b *broker) {
 	cfg := w.config(b)
 	b.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
 	b.pieceBytes, b.moveBytes = cmp.Or(cfg.Log.PieceBytes, 256<<10), int(cmp.Or(cfg.Log.ReadBytes, 1<<20))
+	b.disk.showEnd(b.lastFile, b.lastEnd)
 	n, err := node.Open(cfg, b.disk, b.local(w.now))
 	w.random.done(b)
 	if b.disk.fuse == 0 || err != nil && faulty { // it died in the middle, or the disk failed

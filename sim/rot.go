@@ -156,6 +156,14 @@ func (f *file) rewrite(off, n int64) {
 	})
 }
 
+// showEnd makes the sectors readable in which a log ends. Behind the end lies what is left of the file's earlier life. If that can't
+// be read, nobody can tell whether the log ends there, and a refusal to start is right.
+func (d *disk) showEnd(name string, end int64) {
+	if i, ok := find(d.cached, name); ok {
+		d.cached[i].file.rewrite(end, sectorBytes)
+	}
+}
+
 // isRotten says whether a replica is known to be damaged.
 func (w *world) isRotten(self uint64, g node.GroupID) bool {
 	for i := range w.rotten {

@@ -229,7 +229,7 @@ func (w *world) finishOp(e event) {
 	}
 	w.judge.written(w, b, op)
 	if res.Err == nil {
-		b.lastFile = op.File
+		b.lastFile, b.lastEnd = op.File, op.Off+int64(len(op.Data))
 		w.observe(w.anchor(plan.WorldWriteSynced), b)
 	}
 }
