@@ -4,8 +4,10 @@ package node
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -44,7 +46,7 @@ type login struct {
 	scram     *sasl.Scram   // the exchange, if the mechanism is one of SCRAM
 	checking  bool          // a password is being checked
 	again     string        // the principal of the session, while the client logs in again
-	other     bool          // it does that with another mechanism, which will be refused
+	other     string        // the mechanism of the session, if the client names another one for that, which will be refused
 	refusal   string        // that was answered to the token of OAUTHBEARER, if it isn't right
 	lifetime  time.Duration // of the session; 0: it doesn't end
 	ends      Time          // of the session
@@ -130,7 +132,10 @@ func (l *login) mayAgain(now Time) bool {
 // begin begins an exchange.
 func (l *login) begin(n *Node, c *conn, mechanism string, headers bool) {
 	if l.stage == loginDone {
-		l.begun, l.again, l.other = n.now, c.principal, mechanism != l.mechanism
+		l.begun, l.again = n.now, c.principal
+		if l.other = ""; mechanism != l.mechanism {
+			l.other = l.mechanism
+		}
 	}
 	l.stage, l.mechanism, l.headers = loginTokens, mechanism, headers
 	if h, ok := sasl.HashOf(mechanism); ok {
@@ -145,17 +150,26 @@ func (l *login) begin(n *Node, c *conn, mechanism string, headers bool) {
 func (n *Node) handleSaslAuthenticate(r *request, m kmsg.Request) {
 	req, resp := m.(*kmsg.SASLAuthenticateRequest), kmsg.NewPtrSASLAuthenticateResponse()
 	if l := r.conn.login; l == nil || l.stage != loginTokens {
-		setResult(&resp.ErrorCode, &resp.ErrorMessage, kafka.Errorf(kerr.IllegalSaslState, "SaslAuthenticate request received after successful authentication"))
+		text := "SaslAuthenticate request received after successful authentication"
+		resp.ErrorCode, resp.ErrorMessage = kerr.IllegalSaslState.Code, &text
 		r.reply(resp)
 		return
 	}
 	n.takeToken(r, req.SASLAuthBytes, func(answer []byte, err error) {
-		if setResult(&resp.ErrorCode, &resp.ErrorMessage, err); err == nil {
+		if resp.ErrorCode, resp.ErrorMessage = kafka.Code(err), loginText(err); err == nil {
 			resp.SASLAuthBytes = append([]byte{}, answer...)
 			resp.SessionLifetimeMillis = r.conn.login.lasts()
 		}
 		r.reply(resp)
 	})
+}
+
+// loginText is what a client is told of a login that failed: the text alone, as in Kafka, whose clients show it to people.
+func loginText(err error) *string {
+	if e, ok := errors.AsType[*kafka.Error](err); ok {
+		return &e.Text
+	}
+	return nil
 }
 
 // takeBareToken serves a token without a header.
@@ -179,8 +193,8 @@ func (n *Node) takeToken(r *request, token []byte, respond func(answer []byte, e
 	switch {
 	case l.checking:
 		r.refuse("a token before the answer to the one before it")
-	case l.other:
-		err := kafka.Errorf(kerr.SaslAuthenticationFailed, "SASL mechanism '%s' requested by client is not supported for re-authentication of another mechanism", l.mechanism)
+	case l.other != "":
+		err := kafka.Errorf(kerr.SaslAuthenticationFailed, "SASL mechanism '%s' requested by client is not supported for re-authentication of mechanism '%s'", l.mechanism, l.other)
 		n.failLogin(r, "", err.Error(), func() { respond(nil, err) })
 	case l.mechanism == sasl.Bearer:
 		n.checkBearer(r, token, respond)
@@ -213,7 +227,7 @@ func (n *Node) checkPlain(r *request, token []byte, respond func([]byte, error))
 	user, password, err := sasl.ParsePlain(token)
 	if err != nil {
 		n.failLogin(r, "", err.Error(), func() {
-			respond(nil, kafka.Errorf(kerr.SaslAuthenticationFailed, "Authentication failed: %v", err))
+			respond(nil, kafka.Errorf(kerr.SaslAuthenticationFailed, "%v", err))
 		})
 		return
 	}
@@ -245,7 +259,7 @@ func (n *Node) loggedIn(r *request, user string, lasts time.Duration, answer []b
 	c, l := r.conn, r.conn.login
 	principal := "User:" + user
 	if l.again != "" && principal != l.again {
-		err := kafka.Errorf(kerr.SaslAuthenticationFailed, "Cannot change principals during re-authentication")
+		err := kafka.Errorf(kerr.SaslAuthenticationFailed, "Cannot change principals during re-authentication from %s: %s", dotted(l.again), dotted(principal))
 		n.failLogin(r, user, err.Error(), func() { respond(nil, err) })
 		return
 	}
@@ -260,6 +274,11 @@ func (n *Node) loggedIn(r *request, user string, lasts time.Duration, answer []b
 	r.login = true
 	n.event(Event{Kind: EventLoggedIn, N: int64(c.id), Text: fmt.Sprintf("%.80q from %s", principal, c.host)})
 	respond(answer, nil)
+}
+
+// dotted is a principal as Kafka writes it in that message.
+func dotted(principal string) string {
+	return fmt.Sprintf("%.80s", strings.Replace(principal, ":", ".", 1))
 }
 
 // lasts is how long a session lasts that has just begun, in ms; 0: for ever, or there is none yet.

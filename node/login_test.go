@@ -84,6 +84,7 @@ type stranger struct {
 	conn    ConnID
 	headers bool
 	last    Reply
+	words   string // of the last login that failed
 }
 
 // send sends a request and returns the error code of its answer, "closed" if there is none.
@@ -132,6 +133,9 @@ func (s *stranger) token(token []byte) (answer []byte, lifetime int64, code stri
 		return nil, 0, code
 	}
 	r := resp.(*kmsg.SASLAuthenticateResponse)
+	if r.ErrorMessage != nil {
+		s.words = *r.ErrorMessage
+	}
 	return r.SASLAuthBytes, r.SessionLifetimeMillis, code
 }
 
@@ -226,6 +230,43 @@ func TestFailedLoginsAreAlike(t *testing.T) {
 		if texts[0] != texts[1] || texts[0] != texts[2] {
 			t.Errorf("%s: %q", mechanism, texts)
 		}
+	}
+}
+
+// What clients are told of a failed login is what Kafka tells them, and what their users see.
+func TestWordsOfFailedLogins(t *testing.T) {
+	o := newGuarded(t, func(c *Config) { c.SessionLifetime = time.Minute })
+	o.in("OPEN", 98, kafka.AppendRequest(nil, 1, "", upsert("carol 2 secret 4096")))
+	for i, c := range []struct{ before, mechanism, token, want string }{
+		{"", sasl.ScramSHA256, "n,,n=nobody,r=abc", "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-256"},
+		{"", sasl.ScramSHA512, "garbage", "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"},
+		{"alice", sasl.ScramSHA512, "garbage", "Authentication failed during re-authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512"},
+		{"alice", sasl.Plain, "\x00alice\x00secret", "SASL mechanism 'PLAIN' requested by client is not supported for re-authentication of mechanism 'SCRAM-SHA-512'"},
+		{"", sasl.Plain, "\x00nobody\x00secret", "Authentication failed: Invalid username or password"},
+		{"", sasl.Plain, "\x00\x00secret", "Authentication failed: username not specified"},
+		{"", sasl.Plain, "\x00alice\x00", "Authentication failed: password not specified"},
+		{"", sasl.Plain, "carol\x00alice\x00secret", "Authentication failed: Client requested an authorization id that is different from username"},
+		{"", sasl.Plain, "alice\x00secret", "Invalid SASL/PLAIN response: expected 3 tokens, got 2"},
+	} {
+		s := &stranger{one: o, conn: ConnID(i + 1), headers: true}
+		if c.before != "" {
+			s.logIn(sasl.ScramSHA512, c.before, "secret")
+		}
+		s.handshake(c.mechanism)
+		answer, _, code := s.token([]byte(c.token))
+		if code == "NONE" && c.mechanism != sasl.Plain {
+			nonce, _, _ := strings.Cut(string(answer), ",")
+			_, _, code = s.token([]byte("c=biws," + nonce + ",p=AAAA"))
+		}
+		if code != "SASL_AUTHENTICATION_FAILED" || s.words != c.want {
+			t.Errorf("%q with %s: %s, %q; want %q", c.token, c.mechanism, code, s.words, c.want)
+		}
+	}
+	s := &stranger{one: o, conn: 50, headers: true}
+	s.logIn(sasl.ScramSHA512, "alice", "secret")
+	s.logIn(sasl.ScramSHA512, "carol", "secret")
+	if want := "Cannot change principals during re-authentication from User.alice: User.carol"; s.words != want {
+		t.Errorf("as another user: %q; want %q", s.words, want)
 	}
 }
 

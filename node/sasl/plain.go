@@ -3,17 +3,21 @@
 package sasl
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// What is wrong with a message, about in the words of Kafka.
-var (
-	errTokens   = errors.New("a SASL/PLAIN response has 3 tokens")
-	errNoUser   = errors.New("username not specified")
-	errNoSecret = errors.New("password not specified")
-	errAuthzid  = errors.New("client requested an authorization id that is different from username")
+// refusal is what is wrong with a message, in the words of Kafka.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	errNotText  refusal = "Invalid SASL/PLAIN response: it isn't UTF-8"
+	errNoUser   refusal = "Authentication failed: username not specified"
+	errNoSecret refusal = "Authentication failed: password not specified"
+	errAuthzid  refusal = "Authentication failed: Client requested an authorization id that is different from username"
 )
 
 // ParsePlain takes the only message of PLAIN apart: who it is to act as, who logs in, and the password, with a zero byte between
@@ -21,8 +25,10 @@ var (
 func ParsePlain(token []byte) (user, password string, err error) {
 	parts := strings.Split(string(token), "\x00")
 	switch {
-	case len(parts) != 3 || !utf8.Valid(token):
-		return "", "", errTokens
+	case len(parts) != 3:
+		return "", "", refusal(fmt.Sprintf("Invalid SASL/PLAIN response: expected 3 tokens, got %d", min(len(parts), 4)))
+	case !utf8.Valid(token):
+		return "", "", errNotText
 	case parts[1] == "":
 		return "", "", errNoUser
 	case parts[2] == "":
