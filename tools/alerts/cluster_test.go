@@ -4,8 +4,14 @@ package alerts
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -22,7 +28,7 @@ import (
 
 const brokers = 3
 
-// runCluster runs three real brokers until the test ends and returns all series that they export.
+// runCluster runs three real brokers, and one with TLS, until the test ends and returns all series that they export.
 func runCluster(t *testing.T) []labels.Labels {
 	t.Helper()
 	dir, port := t.TempDir(), freePorts(t)
@@ -30,7 +36,19 @@ func runCluster(t *testing.T) []labels.Labels {
 	if out, err := exec.Command("go", "build", "-C", "../..", "-o", program, "./cmd/broker").CombinedOutput(); err != nil {
 		t.Fatalf("building the broker: %v\n%s", err, out)
 	}
-	cmd := exec.Command(program, "local", "-brokers", fmt.Sprint(brokers), "-dir", filepath.Join(dir, "cluster"), "-port", fmt.Sprint(port))
+	run(t, fmt.Sprintf("ready: %d brokers", brokers), program, "local", "-brokers", fmt.Sprint(brokers), "-dir", filepath.Join(dir, "cluster"), "-port", fmt.Sprint(port))
+	all := runWithTLS(t, dir, program, port+brokers)
+	for i := range brokers {
+		provokeError(t, port+i)
+		all = append(all, scrape(t, port+2000+i)...)
+	}
+	return all
+}
+
+// run runs a program until the test ends. It returns when that writes a line.
+func run(t *testing.T, ready, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = io.Discard
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -40,23 +58,57 @@ func runCluster(t *testing.T) []labels.Labels {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
-	waitForLine(t, out, fmt.Sprintf("ready: %d brokers", brokers))
-	var all []labels.Labels
-	for i := range brokers {
-		provokeError(t, port+i)
-		all = append(all, scrape(t, port+2000+i)...)
-	}
-	return all
+	waitForLine(t, out, ready)
 }
 
-// freePorts returns the first of the ports that a local cluster needs.
+// runWithTLS runs a broker alone, whose clients speak TLS, and returns its series.
+func runWithTLS(t *testing.T, dir, program string, port int) []labels.Labels {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	der, err := x509.CreateCertificate(crand.Reader, &cert, &cert, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	config := file("broker.toml", fmt.Appendf(nil, `cluster_id = "alone"
+broker_id = 1
+dir = %q
+listen = "127.0.0.1:%d"
+metrics = "127.0.0.1:%d"
+tls_cert_file = %q
+tls_key_file = %q
+members = [{ id = 1, kafka = "127.0.0.1:%d", peer = "127.0.0.1:%d" }]
+`, filepath.Join(dir, "alone"), port, port+2000, file("crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		file("key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})), port, port+1000))
+	if out, err := exec.Command(program, "format", "-config", config).CombinedOutput(); err != nil {
+		t.Fatalf("format: %v: %s", err, out)
+	}
+	run(t, "ready:", program, "start", "-config", config)
+	return scrape(t, port+2000)
+}
+
+// freePorts returns the first of the ports that a local cluster needs, and one more broker.
 func freePorts(t *testing.T) int {
 	t.Helper()
 	for range 100 {
 		port := 20000 + rand.IntN(9000)
 		free := true
 		for _, base := range []int{port, port + 1000, port + 2000} {
-			for i := range brokers {
+			for i := range brokers + 1 {
 				l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+i))
 				if err != nil {
 					free = false

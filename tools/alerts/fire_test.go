@@ -101,6 +101,11 @@ var firing = map[string]struct{ raises, doesNot string }{
 	},
 	"ChronikConnectionsRefused": {`chronik_client_connections_refused_total{@} 0x57 1 2 3`, `chronik_client_connections_refused_total{@} 3x60`},
 	"ChronikFilesRunOut":        {"process_open_fds{@} 900x60\nprocess_max_fds{@} 1000x60", "process_open_fds{@} 700x60\nprocess_max_fds{@} 1000x60"},
+	"ChronikCertificateExpires": {
+		`chronik_certificate_expires_seconds{@,port="clients"} 1206000-60x60`,
+		`chronik_certificate_expires_seconds{@,port="clients"} 1206000-60x30 7776000x30`, // replaced in time
+	},
+	"ChronikCertificateExpired": {`chronik_certificate_expires_seconds{@,port="clients"} 1800-60x60`, `chronik_certificate_expires_seconds{@,port="clients"} 100000-60x60`},
 }
 
 // histogram is buckets of a histogram in which, each minute, so many observations are fast (up to 1
