@@ -38,6 +38,7 @@ type catalog struct {
 	users        []*userCredential // ascending by name and mechanism
 	loginKey     []byte            // what users that there aren't are made up from; it came with the first one
 	rules        *acl.Set          // who may do what
+	rulesVersion uint64            // grows with each change of them
 	quotas       *quota.Set        // and how much
 
 	sizes   topicSizes
@@ -128,13 +129,13 @@ type configValue struct{ Name, Value string }
 
 func newCatalog(n *Node) *catalog {
 	return &catalog{
-		node:      n,
-		byName:    make(map[string]*topicMeta),
-		unified:   make(map[string]int),
-		byID:      make(map[[16]byte]*topicMeta),
-		byGroup:   make(map[GroupID]*partitionMeta),
-		hosted:    make(map[BrokerID]int),
-		rules:     acl.NewSet(nil),
+		node:    n,
+		byName:  make(map[string]*topicMeta),
+		unified: make(map[string]int),
+		byID:    make(map[[16]byte]*topicMeta),
+		byGroup: make(map[GroupID]*partitionMeta),
+		hosted:  make(map[BrokerID]int),
+		rules:   acl.NewSet(nil), rulesVersion: 1,
 		quotas:    quota.NewSet(nil),
 		nextGroup: 1, nextReplica: 1,
 	}
@@ -169,6 +170,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 	c.unified, c.hosted = make(map[string]int), make(map[BrokerID]int)
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	c.rules = acl.NewSet(s.Rules)
+	c.rulesVersion++
 	for _, t := range c.topics {
 		c.addTopic(t)
 		for _, p := range t.Partitions {
@@ -191,6 +193,7 @@ func (c *catalog) adopt(received machine) {
 	c.byName, c.byID, c.byGroup, c.unified, c.hosted = from.byName, from.byID, from.byGroup, from.unified, from.hosted
 	c.sizes.version++
 	c.rules = from.rules
+	c.rulesVersion++
 	c.quotas = from.quotas
 	c.installed(old)
 }

@@ -26,6 +26,7 @@ type modernGroup struct {
 	waiting  waiters[func()] // to go on after it
 	sessions map[string]*modernSession
 	checked  uint64 // version of the catalog's topics up to which the subscribed ones are known
+	rules    uint64 // and that of its rules
 }
 
 // modernSession is how long a member may stay silent, and how long it may keep what it has to give up.
@@ -78,7 +79,7 @@ func (g *modernGroup) commit(d *draft, done func(error)) {
 	g.of.coordinator.propose(records, func(err error) {
 		g.busy = false
 		if err != nil {
-			g.checked = 0 // what was seen in the catalog doesn't count either
+			g.checked, g.rules = 0, 0 // what was seen in the catalog doesn't count either
 			g.renewLost()
 		}
 		if err == nil && d.epoch != d.state.Epoch {
@@ -397,6 +398,9 @@ func (g *modernGroup) updated(was *modernMember, r *request, req *kmsg.ConsumerG
 		if err := g.node.checkPattern(m.Regex); err != nil {
 			return nil, err
 		}
+	}
+	if m.Principal = ""; m.Regex != "" && g.node.cfg.Authorize {
+		m.Principal = r.principal
 	}
 	if req.ServerAssignor != nil {
 		m.Assignor = *req.ServerAssignor

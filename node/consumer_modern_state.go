@@ -41,6 +41,7 @@ type modernMember struct {
 	RebalanceMs int32    // how long it may take to give partitions up
 	Topics      []string `json:",omitempty"` // names that it subscribes to, ascending
 	Regex       string   `json:",omitempty"` // and those that match
+	Principal   string   `json:",omitempty"` // who it is, where it has a say in what matches
 	Assignor    string   `json:",omitempty"` // that it prefers
 
 	Epoch    int32                // the target epoch that it has come to; awayEpoch for a static member that is away
@@ -322,7 +323,7 @@ func (s *modernState) free(want consumers.Assignment, member string) consumers.A
 }
 
 func (m *modernMember) bytes() int {
-	sum := len(m.ID) + len(m.ClientID) + len(m.Host) + len(m.Regex) + len(m.Assignor)
+	sum := len(m.ID) + len(m.ClientID) + len(m.Host) + len(m.Regex) + len(m.Principal) + len(m.Assignor)
 	for _, text := range []*string{m.Instance, m.Rack} {
 		if text != nil {
 			sum += len(*text)
@@ -335,7 +336,7 @@ func (m *modernMember) bytes() int {
 }
 
 func (m *modernMember) subscribesAs(o *modernMember) bool {
-	return slices.Equal(m.Topics, o.Topics) && m.Regex == o.Regex
+	return slices.Equal(m.Topics, o.Topics) && m.Regex == o.Regex && m.as() == o.as()
 }
 
 func (m *modernMember) same(o *modernMember) bool {

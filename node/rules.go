@@ -64,6 +64,7 @@ func (c *catalog) createRules(cmd *createRules) error {
 			have, maxRules, maxRuleBytes)
 	}
 	c.rules.Add(fresh)
+	c.rulesVersion++
 	return nil
 }
 
@@ -82,5 +83,6 @@ func (c *catalog) deleteRules(cmd *deleteRules) (gone []*acl.Rule, more bool) {
 	}
 	c.node.out.Work.Parts += 2 * len(gone)
 	c.rules.Remove(gone)
+	c.rulesVersion++
 	return gone, more
 }

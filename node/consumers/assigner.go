@@ -22,12 +22,13 @@ import (
 type Subscriber struct {
 	Topics []string // names that it subscribes to, ascending
 	Regex  string   // and those that match
+	As     string   // who it is, where it counts which of these it may know of; "": all of them
 	Had    Assignment
 }
 
 // like reports whether two subscribe to the same.
 func (s *Subscriber) like(o *Subscriber) bool {
-	return slices.Equal(s.Topics, o.Topics) && s.Regex == o.Regex
+	return slices.Equal(s.Topics, o.Topics) && s.Regex == o.Regex && s.As == o.As
 }
 
 // TopicSize is a topic of the cluster.
@@ -50,11 +51,28 @@ type Assigner struct {
 	turn    int              // of the regular expressions
 	pattern *Pattern         // that one's
 	next    int              // of the topics, for that one
+	matched bool             // that is done
+
+	views []view         // different ones of the members, of those alone who don't see all
+	seen  map[view][]int // what each sees of its expression's matches
+	view  int            // that the broker is asked about
+	asked int            // of its matches
+	found int            // of all views
+	sum   int            // of all questions
 
 	Done    bool
 	all     Assignment // every partition of every topic that is subscribed to
 	targets []Assignment
 	err     error
+}
+
+// view is what somebody sees of the matches of an expression.
+type view struct{ regex, as string }
+
+// subscribed is what a member subscribes to.
+type subscribed struct {
+	view
+	topics string
 }
 
 // NewAssigner begins. The topics are those of the cluster, ascending by name; known is what the members subscribed to
@@ -72,7 +90,7 @@ func (a *Assigner) Result() (all Assignment, targets []Assignment, err error) {
 // matchedAtOnce is how many steps of regular expressions a piece does: some milliseconds.
 const matchedAtOnce = 1 << 19
 
-// Piece does a part of the work.
+// Piece does a part of the work. Before the last one the broker must have answered all questions.
 func (a *Assigner) Piece() {
 	if a.matches == nil {
 		a.begin()
@@ -93,16 +111,54 @@ func (a *Assigner) Piece() {
 			}
 		}
 	}
+	a.matched = true
+	if _, _, more := a.Question(); more {
+		return
+	}
 	a.assign()
 	a.Done = true
 }
 
+// Question returns the next topic that matches the expression of somebody who may have no right to know of it, and who that is.
+// Answer says what becomes of it.
+func (a *Assigner) Question() (as, topic string, more bool) {
+	if !a.matched || a.tooMany() {
+		return "", "", false
+	}
+	for ; a.view < len(a.views); a.view, a.asked = a.view+1, 0 {
+		v := a.views[a.view]
+		if matches := a.matches[v.regex]; a.asked < len(matches) {
+			return v.as, a.topics[matches[a.asked]].Name, true
+		}
+	}
+	return "", "", false
+}
+
+// Answer takes whether the topic of the question counts.
+func (a *Assigner) Answer(may bool) {
+	v := a.views[a.view]
+	if may {
+		a.seen[v] = append(a.seen[v], a.matches[v.regex][a.asked])
+		a.found++
+	}
+	a.asked++
+	a.sum++
+}
+
+// tooMany reports whether there are more questions than a group may ask.
+func (a *Assigner) tooMany() bool { return a.found > maxSubscribed || a.sum > 4*maxSubscribed }
+
 // begin lists the regular expressions.
 func (a *Assigner) begin() {
 	a.matches = make(map[string][]int)
-	known := make(map[string]bool)
+	a.seen = make(map[view][]int)
+	known, seen := make(map[string]bool), make(map[view]bool)
 	for i := range a.members {
 		m := &a.members[i]
+		if v := (view{m.Regex, m.As}); m.Regex != "" && m.As != "" && !seen[v] {
+			seen[v] = true
+			a.views = append(a.views, v)
+		}
 		if m.Regex != "" && !known[m.Regex] {
 			known[m.Regex] = true
 			a.regexes = append(a.regexes, m.Regex)
@@ -113,10 +169,17 @@ func (a *Assigner) begin() {
 // maxSubscribed bounds the topics of all different subscriptions of a group, together.
 const maxSubscribed = 1 << 20
 
+// errSubscribed is that of a group whose members subscribe to too much.
+var errSubscribed = kafka.Errorf(kerr.GroupMaxSizeReached, "the different subscriptions of the group's members have more than %d topics together; use the same subscription for all", maxSubscribed)
+
 // assign makes the targets.
 func (a *Assigner) assign() {
+	if a.tooMany() {
+		a.err = errSubscribed
+		return
+	}
 	candidates, topics := make([]candidate, len(a.members)), union{}
-	subscriptions, sum := make(map[string]Assignment), 0
+	subscriptions, sum := make(map[subscribed]Assignment), 0
 	for i := range a.members {
 		m := &a.members[i]
 		candidates[i].had = m.Had
@@ -124,12 +187,12 @@ func (a *Assigner) assign() {
 			candidates[i].topics = candidates[i-1].topics
 			continue
 		}
-		key := m.Regex + "\x00" + strings.Join(m.Topics, "\x00")
+		key := subscribed{view{m.Regex, m.As}, strings.Join(m.Topics, "\x00")}
 		if _, known := subscriptions[key]; !known {
 			subscriptions[key] = a.subscription(m)
 			topics.add(subscriptions[key])
 			if sum += len(subscriptions[key]); sum > maxSubscribed {
-				a.err = kafka.Errorf(kerr.GroupMaxSizeReached, "the different subscriptions of the group's members have more than %d topics together; use the same subscription for all", maxSubscribed)
+				a.err = errSubscribed
 				return
 			}
 		}
@@ -149,6 +212,9 @@ func (a *Assigner) assign() {
 // the brokers' own topic, too.
 func (a *Assigner) subscription(m *Subscriber) Assignment {
 	which := slices.Clone(a.matches[m.Regex])
+	if m.As != "" {
+		which = slices.Clone(a.seen[view{m.Regex, m.As}])
+	}
 	for _, name := range m.Topics {
 		if i := a.named(name); i >= 0 {
 			which = append(which, i)
@@ -185,6 +251,9 @@ func (a *Assigner) Cost(parts, bytes, limit int) int {
 		}
 		if m.Regex != "" {
 			cost += len(m.Regex)*bytes/64 + parts
+		}
+		if m.As != "" {
+			cost += len(a.topics)
 		}
 		cost += 2 * len(m.Topics)
 		for j := 0; j < len(m.Topics) && cost <= limit; j++ {
