@@ -35,6 +35,7 @@ type clients struct {
 	lines  clientLines
 	gate   gate
 	rates  rates
+	turns  *turns // of those that shake hands
 
 	quit chan struct{} // closed when everything ends
 	wg   sync.WaitGroup
@@ -67,7 +68,7 @@ func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Log
 		limits: limits, mail: mail,
 		lines: newClientLines(log), gate: newGate(),
 		small: newAdmission(limits.RequestBytes / 8), large: newAdmission(limits.RequestBytes * 7 / 8), meter: newRequestMeter(),
-		rates: rates{all: limits.ConnRate, begun: time.Now()},
+		rates: rates{all: limits.ConnRate, begun: time.Now()}, turns: newTurns(),
 		quit:  make(chan struct{}),
 		conns: make(map[node.ConnID]*conn),
 		from:  make(map[string]*client),

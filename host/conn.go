@@ -27,6 +27,7 @@ type conn struct {
 	host, principal string // see node.Request
 	guard           guard
 	quit            chan struct{} // closed by shut
+	inLine          atomic.Bool   // for its turn to shake hands
 	lastMoved       atomic.Int64  // Unix nanoseconds of the last frame read, answered or written
 
 	mu         sync.Mutex

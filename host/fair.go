@@ -17,6 +17,7 @@ const unreadTime = 30 * time.Second
 type client struct {
 	addr         string
 	conns        int
+	shaking      int // hands, of conns
 	small, large address
 }
 

@@ -19,7 +19,8 @@ const (
 	clientHandshakeTime = 10 * time.Second
 
 	// maxShaking bounds the clients that shake hands at the same time. Another one takes the place of the one that has
-	// taken the longest: one that means it is done in a few round trips.
+	// kept this broker waiting the longest: one that means it is done in a few round trips. If all of them wait for their turn
+	// here, it takes that of the last one of the address that has most.
 	maxShaking = 1024
 )
 
@@ -46,19 +47,34 @@ func (c *conn) begin() {
 
 // shakes notes that a client shakes hands.
 func (s *clients) shakes(c *conn) {
-	var oldest *conn
+	var drop *conn
 	s.mu.Lock()
+	c.from.shaking++
 	if s.shaking = append(s.shaking, c); len(s.shaking) > maxShaking {
-		oldest = s.shaking[0]
+		drop = s.toDrop()
 	}
 	s.mu.Unlock()
-	if oldest != nil {
-		oldest.shut()
+	if drop != nil {
+		drop.shut()
 	}
+}
+
+// toDrop is whose place another one takes. The caller holds s.mu.
+func (s *clients) toDrop() (last *conn) {
+	for _, c := range s.shaking {
+		switch {
+		case !c.inLine.Load():
+			return c
+		case last == nil || c.from.shaking >= last.from.shaking:
+			last = c
+		}
+	}
+	return last
 }
 
 func (s *clients) shaken(c *conn) {
 	s.mu.Lock()
+	c.from.shaking--
 	s.shaking = slices.DeleteFunc(s.shaking, func(o *conn) bool { return o == c })
 	s.mu.Unlock()
 }
@@ -69,7 +85,8 @@ func (c *conn) shakeHands(s *secured) error {
 	if err := s.waitForBytes(); err != nil {
 		return explainHandshake(err)
 	}
-	if err := s.Handshake(); err != nil {
+	turn := turn{of: c.srv.turns, addr: c.from.addr, quit: c.quit, line: &c.inLine}
+	if err := turn.shake(s); err != nil {
 		if plain, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 			return c.notTLS(s, [4]byte(plain.RecordHeader[:4]))
 		}

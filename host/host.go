@@ -200,7 +200,7 @@ func (h *Host) open() (err error) {
 	if h.peers.tls, err = cfg.PeerTLS.open("other brokers", cfg.Log); err != nil {
 		return err
 	}
-	h.peers.tlsMode = cfg.PeerTLSMode
+	h.peers.tlsMode, h.peers.turns = cfg.PeerTLSMode, h.clients.turns
 	if h.fs, err = openDir(h.folder.logDir()); err != nil {
 		return err
 	}

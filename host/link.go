@@ -184,7 +184,7 @@ func noConnection(err error) error {
 }
 
 func (l *link) shakeHands(sock net.Conn) error {
-	if err := shakeTLS(sock); err != nil {
+	if err := shakeTLS(sock, nil); err != nil {
 		return err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))

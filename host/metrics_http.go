@@ -44,7 +44,10 @@ func (h *Host) overTLS(l net.Listener) (bound net.Listener, scheme string) {
 	if h.httpTLS == nil {
 		return l, "http"
 	}
-	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+	return tls.NewListener(inTurns{l, h.clients.turns}, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if !hello.Conn.(*turned).begin(hello.Context().Done()) {
+			return nil, net.ErrClosed
+		}
 		return h.httpTLS.config.Load(), nil
 	}}), "https"
 }

@@ -48,6 +48,8 @@ type peers struct {
 	greeted   teller
 	ended     teller
 
+	turns *turns // of those that shake hands
+
 	quit chan struct{}
 	wg   sync.WaitGroup
 
@@ -73,6 +75,7 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, bytes int64, lo
 		links:   make(map[node.BrokerID]*link),
 		folders: make(map[node.BrokerID]string),
 		budget:  newBudget(bytes), linkBytes: int(bytes),
+		turns:   newTurns(),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
 		ways:    make(map[uint64]net.Conn),
@@ -224,7 +227,7 @@ func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
 
 // welcome answers the other end's hello and returns who it is.
 func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
-	if err := shakeTLS(sock); err != nil {
+	if err := shakeTLS(sock, &turn{of: p.turns, addr: addressOf(sock), quit: p.quit}); err != nil {
 		return 0, err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))

@@ -66,14 +66,18 @@ type begun struct {
 // Read implements net.Conn.
 func (b begun) Read(p []byte) (int, error) { return b.in.Read(p) }
 
-// shakeTLS shakes hands, if a connection has TLS.
-func shakeTLS(sock net.Conn) error {
+// shakeTLS shakes hands, if a connection has TLS: as one that was dialled, or by turns.
+func shakeTLS(sock net.Conn, turn *turn) error {
 	s, ok := sock.(*secured)
 	if !ok {
 		return nil
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
-	err := s.Handshake()
+	shake := s.Handshake
+	if turn != nil {
+		shake = func() error { return turn.shake(s) }
+	}
+	err := shake()
 	plain, isPlain := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case err == nil:

@@ -37,6 +37,7 @@ type records struct {
 	have   int              // bytes of it
 	left   int              // of the present record, after the header
 	empty  bool             // Read gives nothing
+	turn   *turn            // of the handshake that is under way with a client; nil: none is
 
 	mu      sync.Mutex
 	holding bool
@@ -101,6 +102,9 @@ func (r *records) Read(p []byte) (int, error) {
 	if r.have < recordHead {
 		limit = recordHead - r.have
 	}
+	if err := r.waitTurn(); err != nil {
+		return 0, err
+	}
 	n, err := r.in.Read(p[:min(len(p), limit)])
 	if r.have < recordHead {
 		if r.have += copy(r.header[r.have:], p[:n]); r.have == recordHead {
@@ -113,6 +117,21 @@ func (r *records) Read(p []byte) (int, error) {
 		r.have = 0
 	}
 	return n, err
+}
+
+// waitTurn waits for bytes of a handshake, if none are here, and then for a turn to go on with it.
+func (r *records) waitTurn() error {
+	if r.turn == nil || r.in.Buffered() > 0 {
+		return nil
+	}
+	r.turn.give()
+	if err := r.in.fill(); err != nil {
+		return err
+	}
+	if !r.turn.take(true) {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // Write implements net.Conn.
