@@ -123,7 +123,12 @@ func (s *clients) add(p *port, sock net.Conn) {
 	if p.tls != nil {
 		sock = secure(sock, p.tls.config.Load(), tls.Server)
 	}
-	c := newConn(s, p, sock)
+	s.enter(newConn(s, p, sock))
+}
+
+// enter starts a connection, unless there are too many; then it is closed.
+func (s *clients) enter(c *conn) {
+	sock := c.sock
 	s.mu.Lock()
 	c.from = s.client(sock)
 	full := len(s.conns) >= s.limits.Conns || c.from.conns >= s.limits.AddressConns
@@ -135,14 +140,14 @@ func (s *clients) add(p *port, sock net.Conn) {
 		s.lastID++
 		c.id = s.lastID
 		s.conns[c.id] = c
-		if p.logins {
+		if c.port.logins && !c.loggedIn {
 			c.expectLogin()
 		}
 		s.wg.Go(c.begin)
 	}
 	s.mu.Unlock()
 	if refuse {
-		sock.Close()
+		c.shut()
 	} else {
 		s.meter.accepted.Add(1)
 	}

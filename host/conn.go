@@ -25,6 +25,7 @@ type conn struct {
 	from *client
 
 	host, principal string // see node.Request
+	loggedIn        bool   // the same
 	guard           guard
 	quit            chan struct{} // closed by shut
 	inLine          atomic.Bool   // for its turn to shake hands
@@ -121,7 +122,7 @@ func (c *conn) readRequests() error {
 			c.release(r.size, held)
 			return nil
 		}
-		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame, Listener: c.port.name, Principal: c.principal})
+		c.srv.mail.request(node.Request{Conn: c.id, Host: c.host, Frame: frame, Listener: c.port.name, Principal: c.principal, LoggedIn: c.loggedIn})
 	}
 }
 

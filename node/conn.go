@@ -77,7 +77,7 @@ type request struct {
 // newConn is a connection of which the first request has come.
 func (n *Node) newConn(in Request) *conn {
 	c := &conn{id: in.Conn, host: in.Host, from: n.sourceOf(in.Host), listener: n.listener(in.Listener), address: acl.Host(strings.TrimPrefix(in.Host, "/"))}
-	c.identify(in.Principal)
+	c.identify(in.Principal, in.LoggedIn)
 	return c
 }
 

@@ -38,6 +38,8 @@ type Request struct {
 	Listener string
 	// Principal is who the client is by what the transport has proven, such as a certificate: "User:CN=app"; "": nothing is.
 	Principal string
+	// LoggedIn says that the world has had the client prove that it is Principal, beside the listener, which then asks for no login.
+	LoggedIn bool
 }
 
 // Reply answers exactly one Request; per connection replies come in request order.

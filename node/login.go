@@ -62,10 +62,10 @@ const (
 	loginFailed // the connection is about to end
 )
 
-// identify notes who the client of a new connection is, by what its transport proved, or that it must log in.
-func (c *conn) identify(proved string) {
+// identify notes who the client of a new connection is, by what its transport proved, or that it must log in. With loggedIn it has.
+func (c *conn) identify(proved string, loggedIn bool) {
 	switch {
-	case len(c.listener.Mechanisms) > 0:
+	case !loggedIn && len(c.listener.Mechanisms) > 0:
 		c.login = &login{}
 	case proved != "":
 		c.principal = proved
