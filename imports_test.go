@@ -148,7 +148,7 @@ var importRules = []rule{
 		[]string{
 			"chronik/host/bearer", "chronik/node", "chronik/node/quota", "chronik/wal",
 			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
-			"github.com/prometheus/client_golang/prometheus/promhttp",
+			"github.com/prometheus/client_golang/prometheus/promhttp", "github.com/prometheus/client_model/go",
 		},
 		nil,
 		"the real world: it moves bytes, so it needs no word of Kafka or raft; and it measures them, in Prometheus's own library",
