@@ -160,6 +160,12 @@ var importRules = []rule{
 		"which tokens are right: by an issuer's keys and the time of day, so it is of the real world, and no word of Kafka",
 	},
 	{
+		"host/console",
+		[]string{"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr"},
+		nil,
+		"a Kafka client like any other, within a broker's process: it knows nothing of the broker, so it can do nothing that a client can't",
+	},
+	{
 		"cmd/broker",
 		[]string{"chronik/host", "chronik/host/bearer", "chronik/node", "chronik/wal", "chronik/cmd/broker/admin", "github.com/BurntSushi/toml"},
 		nil,
