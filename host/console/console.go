@@ -86,7 +86,14 @@ func (c *Console) Handler(door Door) http.Handler {
 	mux := http.NewServeMux()
 	files, _ := fs.Sub(web, "web") // it is embedded
 	mux.Handle("GET /console/", http.StripPrefix("/console", http.FileServerFS(files)))
-	for path, do := range map[string]action{} {
+	for path, do := range map[string]action{
+		"GET /console/api/cluster": cluster,
+		"GET /console/api/raft":    raft,
+		"GET /console/api/storage": storage,
+		"GET /console/api/topics":  topics,
+		"GET /console/api/topic":   topic,
+		"GET /console/api/configs": configs,
+	} {
 		mux.Handle(path, c.answer(do))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
