@@ -93,6 +93,9 @@ func (c *Console) Handler(door Door) http.Handler {
 		"GET /console/api/topics":  topics,
 		"GET /console/api/topic":   topic,
 		"GET /console/api/configs": configs,
+		"GET /console/api/records": records,
+		"GET /console/api/groups":  groups,
+		"GET /console/api/group":   group,
 	} {
 		mux.Handle(path, c.answer(do))
 	}
