@@ -87,15 +87,13 @@ func (c *Console) Handler(door Door) http.Handler {
 	files, _ := fs.Sub(web, "web") // it is embedded
 	mux.Handle("GET /console/", http.StripPrefix("/console", http.FileServerFS(files)))
 	for path, do := range map[string]action{
-		"GET /console/api/cluster": cluster,
-		"GET /console/api/raft":    raft,
-		"GET /console/api/storage": storage,
-		"GET /console/api/topics":  topics,
-		"GET /console/api/topic":   topic,
-		"GET /console/api/configs": configs,
-		"GET /console/api/records": records,
-		"GET /console/api/groups":  groups,
-		"GET /console/api/group":   group,
+		"GET /console/api/cluster": cluster, "GET /console/api/raft": raft, "GET /console/api/storage": storage,
+		"GET /console/api/topics": topics, "GET /console/api/topic": topic, "GET /console/api/configs": configs, "GET /console/api/records": records,
+		"GET /console/api/groups": groups, "GET /console/api/group": group,
+		"GET /console/api/access": access, "GET /console/api/transactions": transactions,
+		"POST /console/api/topics": createTopic, "POST /console/api/configs": alterConfigs,
+		"POST /console/api/move": move, "POST /console/api/elect": elect,
+		"POST /console/api/offsets/preview": previewOffsets, "POST /console/api/offsets": setOffsets,
 	} {
 		mux.Handle(path, c.answer(do))
 	}
