@@ -101,42 +101,50 @@ func (d *doorman) door(from AdminLogin, change bool, page http.Handler) http.Han
 
 // admits answers a request itself unless it returns true.
 func (d *doorman) admits(w http.ResponseWriter, r *http.Request, change bool) bool {
+	v, may, known := d.login(w, r, change)
+	if !known {
+		return false
+	}
+	if !may {
+		d.denied.tell(slog.LevelInfo, "a client lacks a right", fmt.Sprintf("%.200q from %s may not %s the cluster (%s %.60s of the admin port)",
+			v.principal, v.host, verb(change), r.Method, r.URL.Path), v.attrs(r, "403")...)
+		http.Error(w, v.principal+" may not "+verb(change)+" the cluster", http.StatusForbidden)
+	} else if change {
+		d.changed.tell(slog.LevelInfo, "audit", "", v.attrs(r, "200")...)
+	}
+	return may
+}
+
+// login returns who has sent a request, and whether he may look at the cluster or change it. It answers who hasn't proven it.
+func (d *doorman) login(w http.ResponseWriter, r *http.Request, change bool) (v visit, may, right bool) {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	c, says := d.callerOf(r)
 	if !says {
 		askLogin(w)
-		return false
+		return v, false, false
 	}
-	v := visit{c.principal, host, change}
+	v = visit{c.principal, host, change}
 	var password node.Password
-	var may bool
 	answers := d.ask(func(n *node.Node) { password, may = n.PasswordOf(c.user), n.MayAdminister(c.principal, host, change) })
 	known := answers
 	if !answers {
 		password, may, known = d.recall(c, v)
 	}
-	right := c.proved || known && c.how == "basic" && d.matches(password, c.password)
+	right = c.proved || known && c.how == "basic" && d.matches(password, c.password)
 	switch {
 	case !known, !right && !answers:
 		http.Error(w, "the loop does not answer, so it isn't known who may do what: it recovers, is stuck, or has ended", http.StatusServiceUnavailable)
-		return false
+		return v, false, false
 	case !right:
 		d.failed.tell(slog.LevelWarn, "a login failed", fmt.Sprintf("from %s, admin port, %s: %s", host, c.how, c.wrong()), v.attrs(r, "401")...)
 		late(r)
 		askLogin(w)
-		return false
+		return v, false, false
 	}
 	if answers {
 		d.note(c, v, password, may)
 	}
-	if !may {
-		d.denied.tell(slog.LevelInfo, "a client lacks a right", fmt.Sprintf("%.200q from %s may not %s the cluster (%s %.60s of the admin port)",
-			c.principal, host, verb(change), r.Method, r.URL.Path), v.attrs(r, "403")...)
-		http.Error(w, c.principal+" may not "+verb(change)+" the cluster", http.StatusForbidden)
-	} else if change {
-		d.changed.tell(slog.LevelInfo, "audit", "", v.attrs(r, "200")...)
-	}
-	return may
+	return v, may, true
 }
 
 // attrs are for a line about a request that is refused.
