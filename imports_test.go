@@ -146,7 +146,7 @@ var importRules = []rule{
 	{
 		"host",
 		[]string{
-			"chronik/host/bearer", "chronik/node", "chronik/node/quota", "chronik/wal",
+			"chronik/host/bearer", "chronik/host/console", "chronik/node", "chronik/node/quota", "chronik/wal",
 			"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors",
 			"github.com/prometheus/client_golang/prometheus/promhttp", "github.com/prometheus/client_model/go",
 		},
@@ -211,7 +211,7 @@ var importRules = []rule{
 }
 
 // testMay is what test files may import besides.
-var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram", "github.com/golang-jwt/jwt/v5"}
+var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram", "github.com/golang-jwt/jwt/v5"}
 
 func TestImports(t *testing.T) {
 	used := make(map[string]bool) // permits

@@ -18,7 +18,7 @@ import (
 // Between two brokers there is one TCP connection each way; whoever wants to send dials. Numbers
 // are big-endian.
 //
-//	hello, dialer -> listener:   "CHRK" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
+//	hello, dialer -> listener:   "CHRK" or "CHRC" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
 //	challenge, listener -> dialer: nonce 16 | proof 32      (secret.go)
 //	response, dialer -> listener:  proof 32
 //	answer, listener -> dialer:  "CHRK" | version 2 | replica | final 1 | refusal: length 2, bytes (length 0: welcome)
@@ -27,11 +27,14 @@ import (
 //	and, listener -> dialer, now and then: the same. It is how a process hears that it has a broker's id, which isn't where
 //	that broker is looked for.
 //
+// "CHRC" asks for a visit instead: what follows the answer is in visits.go. No release before it takes one.
+//
 // A refusal is final (1) if the dialer, such as it is, will never be listened to.
 //
 // The constants are part of the wire format: change them only together with peerVersion.
 const (
 	peerMagic   = "CHRK"
+	visitMagic  = "CHRC"
 	peerVersion = 10
 
 	envelopeHead = 8 // bytes before the data
@@ -48,6 +51,7 @@ type hello struct {
 	from, to node.BrokerID
 	replica  replica
 	nonce    nonce // of the dialer
+	visit    bool  // somebody at the dialer's console wants something
 }
 
 // replica tells a broker's present data folder from those it had before.
@@ -94,7 +98,11 @@ func readShort(from io.Reader) (string, error) {
 }
 
 func (h hello) append(b []byte) []byte {
-	b = append(b, peerMagic...)
+	magic := peerMagic
+	if h.visit {
+		magic = visitMagic
+	}
+	b = append(b, magic...)
 	b = binary.BigEndian.AppendUint16(b, peerVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(h.from))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.to))
@@ -109,12 +117,17 @@ func readHello(r io.Reader) (hello, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return hello{}, err
 	}
+	visit := string(head[:4]) == visitMagic
+	if visit {
+		copy(head[:], peerMagic)
+	}
 	if err := checkMagic(head[:6]); err != nil {
 		return hello{}, err
 	}
 	h := hello{
-		from: node.BrokerID(binary.BigEndian.Uint32(head[6:])),
-		to:   node.BrokerID(binary.BigEndian.Uint32(head[10:])),
+		visit: visit,
+		from:  node.BrokerID(binary.BigEndian.Uint32(head[6:])),
+		to:    node.BrokerID(binary.BigEndian.Uint32(head[10:])),
 	}
 	var err error
 	if h.cluster, err = readShort(r); err != nil {

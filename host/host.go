@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"chronik/host/bearer"
+	"chronik/host/console"
 	"chronik/node"
 )
 
@@ -157,6 +158,9 @@ type Host struct {
 	pprof     *http.Server  // nil: none
 	pprofAddr net.Addr
 	doorman   *doorman
+	console   *console.Console // nil without metrics
+	history   *history
+	began     time.Time
 	bearer    *bearer.Checker // nil: no tokens of OAUTHBEARER
 	recovered atomic.Bool
 }
@@ -192,6 +196,7 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.clients.expectLogins(cfg.Node.Listeners)
+	h.history, h.began = newHistory(h.clients.meter), time.Now()
 	self := hello{cluster: meta.ClusterID, from: meta.BrokerID, replica: replica{meta.Incarnation, meta.Folder}}
 	if h.peers, err = listenPeers(cfg.PeerListen, cfg.PeerSecret, self, h.mail, cfg.Limits.PeerBytes, cfg.Log); err != nil {
 		return err
@@ -213,6 +218,9 @@ func (h *Host) open() (err error) {
 	}
 	if err := h.openAdmin(); err != nil {
 		return err
+	}
+	if cfg.PeerSecret != "" || !h.asksLogins() {
+		h.peers.visits = h.takeVisit // or anybody on this machine could say who he is
 	}
 	clock := newClock()
 	n, err := node.Open(cfg.Node, h.fs, clock.now())
@@ -288,6 +296,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.disk.start()
 	h.tasks.start()
 	h.clients.wg.Go(func() { watchFiles(h.clients.quit, h.watched()) })
+	h.clients.wg.Go(func() { h.history.watch(h.clients.quit) })
 	if h.bearer != nil {
 		h.clients.wg.Go(func() { h.bearer.Watch(h.clients.quit) })
 	}
@@ -345,6 +354,9 @@ func (h *Host) close() {
 		if s != nil {
 			s.Close()
 		}
+	}
+	if h.console != nil {
+		h.console.Close()
 	}
 	if h.doorman != nil {
 		h.doorman.stop()

@@ -151,6 +151,11 @@ func (l *link) setConnected(yes bool) {
 func (l *link) dial() (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(l.quit, dialTime)
 	defer cancel()
+	return l.connect(ctx, false)
+}
+
+// connect does so for envelopes or for a visit.
+func (l *link) connect(ctx context.Context, visit bool) (net.Conn, error) {
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, "tcp", l.addr)
 	if err != nil {
@@ -161,7 +166,7 @@ func (l *link) dial() (net.Conn, error) {
 	if !l.peers.track(sock) {
 		return nil, net.ErrClosed
 	}
-	if err := l.shakeHands(sock); err != nil {
+	if err := l.shakeHands(sock, visit); err != nil {
 		l.peers.untrack(sock)
 		return nil, err
 	}
@@ -183,13 +188,13 @@ func noConnection(err error) error {
 	return err
 }
 
-func (l *link) shakeHands(sock net.Conn) error {
+func (l *link) shakeHands(sock net.Conn, visit bool) error {
 	if err := shakeTLS(sock, nil); err != nil {
 		return err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h := l.peers.self
-	h.to, h.nonce = l.to, newNonce()
+	h.to, h.nonce, h.visit = l.to, newNonce(), visit
 	if _, err := sock.Write(h.append(nil)); err != nil {
 		return err
 	}
@@ -199,7 +204,7 @@ func (l *link) shakeHands(sock net.Conn) error {
 			"peer addresses in members may name another port than a broker's peer_listen, its release may speak another version of the peer protocol, or too many connect to it at once; its own lines say more")
 	}
 	them, err := readAnswer(sock)
-	if no, ok := errors.AsType[refusedError](err); ok && no.final {
+	if no, ok := errors.AsType[refusedError](err); ok && no.final && !visit {
 		l.peers.mail.refused(node.Refusal{By: l.to, Text: no.text})
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"chronik/host/console"
 	"chronik/node"
 )
 
@@ -59,6 +60,7 @@ func (h *Host) overTLS(l net.Listener) (bound net.Listener, scheme string) {
 //	/healthz  one line: is this broker ready, and what does it lead; /readyz is the same
 //	/groups   one line per raft group, those with the greatest lag first
 //	/steps    (POST) the longest steps since it was last asked for
+//	/console/ for people: what package console serves, to a person whom whoIs knows
 //	/check    (POST) does what the broker has noted agree with what it summarises; see Config.CheckOnRequest
 //
 // It answers from before the log is recovered until the broker has ended.
@@ -88,8 +90,11 @@ func (h *Host) serveMetrics(addr string) error {
 	} {
 		mux.Handle(path, h.doorman.door(at.from, at.change, at.page))
 	}
+	h.console = console.New(h, selfSeed)
+	mux.Handle("/console/", h.console.Handler(h.whoIs))
+	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	h.http = &http.Server{
-		Handler:           mux,
+		Handler:           http.NewCrossOriginProtection().Handler(mux), // a browser's other pages must not change anything
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
 	}

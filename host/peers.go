@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,12 +49,15 @@ type peers struct {
 	greeted   teller
 	ended     teller
 
-	turns *turns // of those that shake hands
+	turns    *turns                    // of those that shake hands
+	visits   func(sock net.Conn) error // serves one; nil: none are taken
+	visitors gate
 
 	quit chan struct{}
 	wg   sync.WaitGroup
 
 	mu        sync.Mutex
+	kafka     map[string]node.BrokerID // brokers by the address that clients are told
 	links     map[node.BrokerID]*link
 	folders   map[node.BrokerID]string // ids of the brokers' data folders, of those that are known
 	socks     map[net.Conn]bool
@@ -72,9 +76,10 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, bytes int64, lo
 		self: self, mail: mail, log: log,
 		secrets: secrets{list: []string{secret}, line: teller{log: log}},
 		accept:  teller{log: log}, greeted: teller{log: log}, ended: teller{log: log},
-		links:   make(map[node.BrokerID]*link),
-		folders: make(map[node.BrokerID]string),
-		budget:  newBudget(bytes), linkBytes: int(bytes),
+		visitors: make(gate, maxVisits),
+		links:    make(map[node.BrokerID]*link),
+		folders:  make(map[node.BrokerID]string),
+		budget:   newBudget(bytes), linkBytes: int(bytes),
 		turns:   newTurns(),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
@@ -117,8 +122,10 @@ func (p *peers) update(members []node.Member) {
 	}
 	stale := maps.Clone(p.links)
 	clear(p.folders)
+	p.kafka = make(map[string]node.BrokerID, len(members))
 	for _, m := range members {
 		p.folders[m.ID] = m.Folder
+		p.kafka[net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port)))] = m.ID
 		if l := p.links[m.ID]; l != nil && l.addr == m.Peer {
 			delete(stale, m.ID)
 		}
@@ -189,13 +196,17 @@ func (p *peers) receive(sock net.Conn) {
 	}
 	sock, err := p.replaceTracked(sock)
 	defer p.untrack(sock)
-	broker := node.BrokerID(0)
+	broker, visit := node.BrokerID(0), false
 	if err == nil {
-		broker, err = p.welcome(sock)
+		broker, visit, err = p.welcome(sock)
 	}
 	p.greet(-1)
 	if err != nil {
 		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
+		return
+	}
+	if visit {
+		p.receiveVisit(broker, sock)
 		return
 	}
 	if err = p.readMessages(broker, p.enter(broker, sock), sock); !isHangup(err) {
@@ -225,23 +236,26 @@ func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
 	return !p.closed && len(socks) > 0 && socks[len(socks)-1] == sock
 }
 
-// welcome answers the other end's hello and returns who it is.
-func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
+// welcome answers the other end's hello and returns who it is, and whether it pays a visit.
+func (p *peers) welcome(sock net.Conn) (broker node.BrokerID, visit bool, err error) {
 	if err := shakeTLS(sock, &turn{of: p.turns, addr: addressOf(sock), quit: p.quit}); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h, err := readHello(sock)
 	if err != nil {
-		return 0, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
+		return 0, false, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
 	}
 	secret, known, err := challenge(sock, p.secrets.now(), h)
 	if err != nil {
-		return 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
+		return 0, false, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
 			closedBy(err, "after it was sent this broker's proof", "it has another secret, which its own lines then say, or it died"))
 	}
 	self := p.self.replica
 	no, final := refusal(h, p.self, p.knownFolder(h.from))
+	if h.visit && no == "" {
+		no = p.refuseVisit(h.from)
+	}
 	if !known {
 		self, no, final = replica{}, "another cluster secret", false // and nothing else: a stranger learns nothing
 	}
@@ -249,13 +263,13 @@ func (p *peers) welcome(sock net.Conn) (node.BrokerID, error) {
 		no += fmt.Sprintf(". Broker %d is running: two processes must never share an id, so give this one another broker_id if that one is to go on", h.from)
 	}
 	if _, err := sock.Write(appendAnswer(nil, self, final, no)); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if no != "" {
-		return 0, fmt.Errorf("told broker %d: %s", h.from, no)
+		return 0, false, fmt.Errorf("told broker %d: %s", h.from, no)
 	}
 	p.prove(sock, secret)
-	return h.from, sock.SetDeadline(time.Time{})
+	return h.from, h.visit, sock.SetDeadline(time.Time{})
 }
 
 func (p *peers) readMessages(from node.BrokerID, way uint64, sock net.Conn) error {

@@ -172,7 +172,7 @@ func TestAWrongClusterIsRefused(t *testing.T) {
 	}
 	defer sock.Close()
 	l := newLink(&peers{self: hello{cluster: "right", from: 2}}, 1, "")
-	err = l.shakeHands(sock)
+	err = l.shakeHands(sock, false)
 	if err == nil || !strings.Contains(err.Error(), `belongs to cluster "left", you to "right"`) {
 		t.Errorf("got %v", err)
 	}
@@ -191,14 +191,14 @@ func TestRefusals(t *testing.T) {
 		known string // folder of the dialer
 		want  string
 	}{
-		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "", ""}, // has never registered
-		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}}, "x", ""},
-		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}}, "x", formattedAgain}, // its votes are forgotten
-		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}}, "x", ""},                 // lost its disk and comes back as a new replica
-		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}}, "", ""},                  // is new
-		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}}, "x", "belongs to cluster"},
-		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}}, "x", "this is broker 1, you look for broker 3"},
-		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}}, "y", "this is broker 1, too"},
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false}, "", ""}, // has never registered
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false}, "x", ""},
+		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}, false}, "x", formattedAgain}, // its votes are forgotten
+		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}, false}, "x", ""},                 // lost its disk and comes back as a new replica
+		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}, false}, "", ""},                  // is new
+		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}, false}, "x", "belongs to cluster"},
+		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}, false}, "x", "this is broker 1, you look for broker 3"},
+		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}, false}, "y", "this is broker 1, too"},
 	} {
 		got, final := refusal(c.h, self, c.known)
 		if final != (c.want == formattedAgain) {
@@ -279,7 +279,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		}
 		t.Cleanup(func() { sock.Close() })
 		l := newLink(&peers{self: hello{cluster: "c", from: id}}, 1, addr)
-		if err := l.shakeHands(sock); err != nil {
+		if err := l.shakeHands(sock, false); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "the connection to count", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.inbound[id]) > 0 })
@@ -320,7 +320,7 @@ func TestChangedBytesEndTheConnection(t *testing.T) {
 	}
 	defer takeover.Close()
 	l := newLink(&peers{self: hello{cluster: "c", from: 2}}, 1, "")
-	if err := l.shakeHands(takeover); err != nil {
+	if err := l.shakeHands(takeover, false); err != nil {
 		t.Fatal(err)
 	}
 	takeover.Write(append([]byte{0, 0, 0, 4, 1, 2, 3, 4}, "data"...))

@@ -263,21 +263,33 @@ func setOffsets(ctx context.Context, s *session, r *http.Request) (any, error) {
 		p.Partition, p.Offset = o.Partition, o.Offset
 		topics[o.Topic] = append(topics[o.Topic], p)
 	}
+	meta, err := s.metadata(ctx) // the newest version of the request names topics by their ids
+	if err != nil {
+		return nil, err
+	}
 	for name, partitions := range topics {
 		t := kmsg.NewOffsetCommitRequestTopic()
 		t.Topic, t.Partitions = name, partitions
+		if i := slices.IndexFunc(meta.Topics, func(m kmsg.MetadataResponseTopic) bool { return *m.Topic == name }); i >= 0 {
+			t.TopicID = meta.Topics[i].TopicID
+		}
 		req.Topics = append(req.Topics, t)
 	}
 	resp, err := ask[*kmsg.OffsetCommitResponse](ctx, s, req)
 	if err != nil {
 		return nil, err
 	}
-	return done, notSet(resp)
+	return done, notSet(resp, meta.Topics)
 }
 
 // notSet is why offsets weren't set.
-func notSet(resp *kmsg.OffsetCommitResponse) error {
+func notSet(resp *kmsg.OffsetCommitResponse, topics []kmsg.MetadataResponseTopic) error {
 	for _, t := range resp.Topics {
+		for _, known := range topics {
+			if t.Topic == "" && t.TopicID == known.TopicID {
+				t.Topic = *known.Topic
+			}
+		}
 		for _, p := range t.Partitions {
 			switch err := kerr.ErrorForCode(p.ErrorCode); p.ErrorCode {
 			case 0:

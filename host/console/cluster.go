@@ -89,7 +89,7 @@ func (a *clusterAnswer) count(topic string, p *kmsg.MetadataResponseTopicPartiti
 		a.UnderReplicated++
 	}
 	if (p.Leader < 0 || under) && len(a.Troubles) < maxTroubles {
-		a.Troubles = append(a.Troubles, trouble{topic, p.Partition, p.Leader, p.Replicas, p.ISR})
+		a.Troubles = append(a.Troubles, trouble{topic, p.Partition, p.Leader, ids(p.Replicas), ids(p.ISR)})
 	}
 	for i := range a.Brokers {
 		b := &a.Brokers[i]
@@ -100,6 +100,9 @@ func (a *clusterAnswer) count(topic string, p *kmsg.MetadataResponseTopicPartiti
 		}
 	}
 }
+
+// ids is a list that is written as one, even if it is empty.
+func ids(list []int32) []int32 { return append([]int32{}, list...) }
 
 func btoi(b bool) int {
 	if b {

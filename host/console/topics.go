@@ -152,7 +152,7 @@ func topic(ctx context.Context, s *session, r *http.Request) (any, error) {
 	list := []partitionLine{}
 	for _, p := range t.Partitions {
 		at := spot{*t.Topic, p.Partition}
-		line := partitionLine{p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR, -1, -1, -1}
+		line := partitionLine{p.Partition, p.Leader, p.LeaderEpoch, ids(p.Replicas), ids(p.ISR), -1, -1, -1}
 		if v, ok := starts[at]; ok {
 			line.Start = v
 		}
@@ -164,7 +164,7 @@ func topic(ctx context.Context, s *session, r *http.Request) (any, error) {
 		}
 		list = append(list, line)
 	}
-	var alive []int32
+	alive := []int32{}
 	for _, b := range meta.Brokers {
 		alive = append(alive, b.NodeID)
 	}
