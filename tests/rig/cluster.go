@@ -187,6 +187,14 @@ func (c *Cluster) Bootstrap() (addrs []string) {
 	return addrs
 }
 
+// Consoles are where the brokers serve people.
+func (c *Cluster) Consoles() (urls []string) {
+	for _, id := range c.members {
+		urls = append(urls, "http://"+c.o.metricsAddr(id)+"/console/")
+	}
+	return urls
+}
+
 // Restart starts a broker that isn't running and waits until it is ready.
 func (c *Cluster) Restart(ctx context.Context, id int) error { return c.RestartAll(ctx, []int{id}) }
 
