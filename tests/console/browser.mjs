@@ -120,8 +120,8 @@ await test("topics, their partitions and their offsets", async () => {
   check(["orders", "payments", "clicks"].every((t) => list.some((r) => r[0] === t && r[1] === "in sync")), `the topics: ${JSON.stringify(list)}`);
   await page.type('input[type="search"]', "pay");
   await until("the filter", async () => (await rows("Topics")).length === 1);
-  await page.keyboard.press("Tab");
-  await until("the topic's page", async () => { await click("payments", "main"); return page.$("nav.tabs"); });
+  await click("payments", "main");
+  await until("the topic's page", () => page.$("nav.tabs"));
   const partitions = await until("its partitions", async () => { const p = await rows("Partitions of payments"); return p.length === 3 && p; });
   check(partitions.every((p) => /^1\s*2\s*3$/.test(p[3].split(/\s+/).sort().join(" ")) && p[1] === "in sync"), `the partitions: ${JSON.stringify(partitions)}`);
 });

@@ -35,9 +35,11 @@ export function last(series) {
   return null;
 }
 
-function scale(top) {
-  const size = 10 ** Math.floor(Math.log10(top || 1));
-  return [1, 2, 2.5, 5, 10].map((f) => f * size).find((v) => v >= top) || 1;
+/** scale is a round number that is no less than the highest value; with a thousand of 1024 as people count bytes. */
+function scale(top, thousand) {
+  const unit = thousand ** Math.max(0, Math.floor(Math.log(top || 1) / Math.log(thousand)));
+  const size = unit * 10 ** Math.floor(Math.log10((top || 1) / unit));
+  return [1, 2, 2.5, 5, 10].map((f) => f * size).find((v) => v >= top) || thousand * unit;
 }
 
 function path(series, most) {
@@ -56,9 +58,9 @@ function path(series, most) {
 }
 
 /** chart draws lines: [{name, series, kind}], kind being a class. */
-export function chart(name, lines, format, now) {
+export function chart(name, lines, format, now, thousand = 1000) {
   const values = lines.flatMap((l) => l.series).filter((v) => v !== null);
-  const most = scale(Math.max(...values, 0));
+  const most = scale(Math.max(...values, 0), thousand);
   const span = lines[0].series.length * 10000;
   const said = lines.map((l) => `${l.name} now ${format(last(l.series))}`).join(", ");
   return h("figure.chart", {},

@@ -24,9 +24,9 @@ export function draw(c, { again }) {
       tile("Write latency, p99", millis(last(p99)), `half within ${millis(last(p50))}`),
       tile("Partitions", number(c.partitions), `of ${plural(c.topics, "topic")}`)),
     h("div.charts", {},
-      chart("Throughput", [{ name: "in", series: into, kind: "one" }, { name: "out", series: out, kind: "two" }], perSecond, c.now),
+      chart("Throughput", [{ name: "in", series: into, kind: "one" }, { name: "out", series: out, kind: "two" }], perSecond, c.now, 1024),
       chart("Write latency", [{ name: "p50", series: p50, kind: "one" }, { name: "p99", series: p99, kind: "three" }], millis, c.now)),
-    section("Brokers", brokers(c, again)),
+    section("Brokers", brokers(c, slots, again)),
     c.troubles.length ? section("Partitions that need attention", troubles(c, again)) : null,
   ];
 }
@@ -50,7 +50,7 @@ function verdict(c) {
   return h(`div.verdict.${kind}`, { role: "status" }, h("strong", {}, head), h("span", {}, all.join(" ")));
 }
 
-function brokers(c, again) {
+function brokers(c, slots, again) {
   const now = (b, field) => (b.self && b.self.history.length ? b.self.history.at(-1)[field] : null);
   return table("Brokers", [
     { name: "Broker", by: (b) => b.id, of: (b) => [h("strong", {}, b.id), c.controller === b.id ? h("span.tag", { title: "leads the catalog" }, "controller") : null, b.host ? h("code.address", {}, `${b.host}:${b.port}`) : null] },
@@ -61,7 +61,7 @@ function brokers(c, again) {
     { name: "In", num: true, by: (b) => now(b, "in"), of: (b) => perSecond(now(b, "in")) },
     { name: "Out", num: true, by: (b) => now(b, "out"), of: (b) => perSecond(now(b, "out")) },
     { name: "p99", num: true, by: (b) => now(b, "p99"), of: (b) => millis(now(b, "p99")) },
-    { name: "Last hour", of: (b) => (b.self ? spark(merge([b], "in", sum, c.now)) : "") },
+    { name: "In, lately", of: (b) => (b.self ? spark(merge([b], "in", sum, c.now, 10000, slots)) : "") },
     { name: "Disk", by: (b) => (b.self ? b.self.diskFree : -1), of: (b) => (b.self ? disk(b.self) : h("span.hint", {}, b.error || "–")) },
   ], c.brokers, { key: (b) => b.id, again });
 }

@@ -10,7 +10,7 @@ export function load(_query, signal) {
 }
 
 export function draw(d, { view, again }) {
-  const groups = d.brokers.flatMap((b) => (b.page ? b.page.groups.map((g) => ({ ...g, broker: b.id, name: g.topic ? `${g.topic}-${g.partition}` : "catalog" })) : []));
+  const groups = d.brokers.flatMap((b) => (b.page ? b.page.groups.map((g) => ({ ...g, broker: b.id, name: g.topic ? `${g.topic}-${g.partition}` : g.group === 0 ? "catalog" : "coordinator" })) : []));
   const part = (view.filter || "").toLowerCase();
   const list = groups.filter((g) => g.name.toLowerCase().includes(part));
   const total = d.brokers.reduce((n, b) => n + (b.page ? b.page.total : 0), 0);

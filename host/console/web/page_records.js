@@ -82,9 +82,9 @@ function one(r, as, view, again, q) {
       h("dl", {},
         fact("Partition", r.partition), fact("Offset", number(r.offset)), fact("Time", time(r.time)), fact("Key", bytes(r.key.size)), fact("Value", bytes(r.value.size)),
         fact("Compression", r.codec), r.producer >= 0 ? fact("Producer", `${r.producer}${r.txn ? ", in a transaction" : ""}`) : null),
-      r.headers.length ? [h("h3", {}, "Headers"), h("dl.headers", {}, r.headers.map((x) => fact(x.name, x.value.null ? "null" : shown(x.value, "auto"))))] : null,
-      r.key.null ? null : [h("h3", {}, "Key"), h("pre", { tabindex: "0" }, shown(r.key, as))],
-      h("h3", {}, "Value"), h("pre", { tabindex: "0" }, r.value.null ? "null" : shown(r.value, as), r.value.size > decode(r.value).length ? `\n… ${bytes(r.value.size)} in all` : "")) : null);
+      r.headers.length ? [h("h2.sub", {}, "Headers"), h("dl.headers", {}, r.headers.map((x) => fact(x.name, x.value.null ? "null" : shown(x.value, "auto"))))] : null,
+      r.key.null ? null : [h("h2.sub", {}, "Key"), h("pre", { tabindex: "0" }, shown(r.key, as))],
+      h("h2.sub", {}, "Value"), h("pre", { tabindex: "0" }, r.value.null ? "null" : shown(r.value, as), r.value.size > decode(r.value).length ? `\n… ${bytes(r.value.size)} in all` : "")) : null);
 }
 
 /** whole asks for all of a record. */

@@ -8,7 +8,7 @@ export function title(text, ...beside) {
 }
 
 export function section(text, ...content) {
-  return h("section", { "aria-label": text }, h("h2", {}, text), ...content);
+  return h("section", {}, h("h2", {}, text), ...content); // its table is what has a name
 }
 
 export function empty(text, hint) {
