@@ -45,6 +45,7 @@ type View struct {
 	LogStart      int64  // partitions: first offset that can be read; -1 for group 0
 	Topic         string // partitions
 	Partition     int32
+	Spans         int        // partitions: rows of the index from offsets to entries; a pass of compaction packs what it has emptied in each for itself
 	Replicas      []BrokerID // where the group has replicas, ascending; must not be changed
 
 	// The configuration that is in force here: the one that the log has at entry ConfIndex, 0 for that
@@ -85,7 +86,7 @@ func (n *Node) Inspect(id GroupID) (View, bool) {
 	}
 	if p := n.partitions[id]; p != nil {
 		v.HighWatermark, v.LastStable, v.LogStart = p.highWatermark, p.lastStable(), p.logStart()
-		v.Topic, v.Partition = p.meta.Topic.Name, p.meta.Index
+		v.Topic, v.Partition, v.Spans = p.meta.Topic.Name, p.meta.Index, p.places()
 	}
 	return v, true
 }

@@ -54,7 +54,7 @@ func (w *world) checkStored() {
 			switch {
 			case !ok || v.Closed || t == nil || w.doomed[g.topic]:
 			case t.Keys > 0:
-				w.checkCompacted(b, log, g, v.FirstIndex, t.Keys)
+				w.checkCompacted(b, log, g, &v, t.Keys)
 			case t.RetentionBytes > 0:
 				w.checkRetained(b, log, g, v.FirstIndex, t.RetentionBytes)
 			}
@@ -111,16 +111,17 @@ func sequenceOf(b *kafka.Batch) sequence {
 }
 
 // checkCompacted demands that a replica stores hardly more than a batch for each key and what lies between two of them,
-// beside its newest entries, which stay as they are.
-func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, first uint64, keys int) {
-	s := w.stored(b, log, g.id, first)
+// beside its newest entries, which stay as they are. What is left of a span of the index of offsets when it becomes empty is one record at
+// least: later passes don't look at it again. A span ends with a checkpoint, and small segments make many.
+func (w *world) checkCompacted(b *broker, log *wal.Log, g groupInfo, v *node.View, keys int) {
+	s := w.stored(b, log, g.id, v.FirstIndex)
 	newest := w.plan.Knobs.RetainEntries
 	most := keys + newest + 1
 	name := partitionName(g.topic, g.partition)
 	if s.live > most+s.tooFew() {
 		w.fail("stored", "broker %d stores %d batches of %s with records in them, which has %d keys and keeps its newest %d entries", b.number, s.live, name, keys, newest)
 	}
-	if most = 2*(most+s.others) + w.places(g.topic, s.entries) + 8; s.records > most {
+	if most = 2*(most+s.others) + v.Spans + 8; s.records > most {
 		w.fail("stored", "broker %d stores %d records for the %d entries of %s, of which %d batches are not empty; at most %d are to be expected", b.number, s.records, s.entries, name, s.live, most)
 	}
 }
@@ -139,28 +140,6 @@ func (s *stored) tooFew() (count int) {
 		count++
 	}
 	return count
-}
-
-// envelopeBytes is what an entry of a partition has beside its records, about: the head of a batch, and those of its records.
-const envelopeBytes = 128
-
-// places is how many places in the index of a partition there were at most: one for 64 batches, for 64 KiB, and for each
-// checkpoint, which comes after so many entries or so many bytes. What one place stands for is packed into one record at
-// least, when nothing of it is left.
-func (w *world) places(topic string, entries uint64) int {
-	bytes := envelopeBytes * int(entries)
-	for i := range w.plan.Calls {
-		if c := &w.plan.Calls[i]; c.Kind == plan.CallProduce && c.Topic == topic {
-			bytes += int(c.Records) * int(c.Size)
-		}
-	}
-	for p := range w.plan.Topic(topic).Partitions {
-		if a := w.judge.archiveOf(partitionName(topic, p)); a != nil {
-			bytes += a.bytes
-		}
-	}
-	k := &w.plan.Knobs
-	return int(entries)/min(64, k.CheckpointEntries) + bytes/int(min(64<<10, k.CheckpointBytes))
 }
 
 // checkRetained demands that a replica stores hardly more than retention.bytes: whole spans of the index, of 64 KiB or 64
