@@ -155,6 +155,9 @@ func (s *security) changed(w *world, e node.Event) {
 	s.changes = append(s.changes, rightsChange{index, w.now})
 	switch {
 	case cmd.CreateRules != nil:
+		if rules := cmd.CreateRules.Rules; rules[0].Name == pressedFor {
+			w.fail("logged-in-wrongly", "a rule is made for %s, who asked for that together with a login that failed", rules[0].Principal)
+		}
 		s.rights.Created(index, cmd.CreateRules.Rules)
 	case cmd.DeleteRules != nil:
 		f := &cmd.DeleteRules.Filter

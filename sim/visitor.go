@@ -65,11 +65,27 @@ func (v *visitor) change(id *identity) {
 }
 
 // presses asks for something before it has the answer to the last token, by which it logs in again as somebody else. It mustn't get
-// an answer to that.
+// an answer to that, and what it asks for mustn't be done.
 func (v *visitor) presses(cn *conn) {
 	if v.spec.Habit == plan.VisitorOther && cn.login.user != "" {
-		v.ask(cn, &probes[0], v.client.world.plan.Topics[0].Name)
+		w := v.client.world
+		v.ask(cn, &probes[0], w.plan.Topics[0].Name)
+		cn.ask(w, pressed(cn.login.user), func(kmsg.Response) {})
 	}
+}
+
+// pressedFor is the name in a rule that nobody may make.
+const pressedFor = "pressed"
+
+// pressed makes that rule.
+func pressed(user string) kmsg.Request {
+	req := kmsg.NewPtrCreateACLsRequest()
+	req.Version = 1
+	in := kmsg.NewCreateACLsRequestCreation()
+	in.ResourceType, in.ResourceName, in.ResourcePatternType = kmsg.ACLResourceTypeTopic, pressedFor, kmsg.ACLResourcePatternTypeLiteral
+	in.Principal, in.Host, in.Operation, in.PermissionType = "User:"+user, "*", kmsg.ACLOperationRead, kmsg.ACLPermissionTypeAllow
+	req.Creations = append(req.Creations, in)
+	return req
 }
 
 // renews says that a visitor logs in again when it's time for that.
