@@ -144,6 +144,9 @@ func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 	if n.auditors[a.key] != nil {
 		r.asked = req
 	}
+	if !r.canWait() {
+		n.breaks.wanted()
+	}
 	clocked := n.startClock(r)
 	if n.authorized(r, a, req) {
 		a.handle(n, r, req)

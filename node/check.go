@@ -102,6 +102,7 @@ func (n *Node) checkCounts() error {
 		differ("entries in the cache", int64(len(n.cold.entries)), int64(n.cold.recent.Len())),
 		bounded("bytes in the cache", n.cold.bytes, any),
 		bounded("requests that are cut into pieces", int64(n.deferred.len), any),
+		bounded("requests that are cut into pieces and can wait", int64(n.patient.len), any),
 	)
 }
 

@@ -64,7 +64,7 @@ func (n *Node) checkRequests() error {
 		differ("memory of large requests", n.large.memory.used-n.large.orphans, all.large),
 		differ("bytes of fetches that wait for records", n.parkedBytes.used, all.parked),
 		n.checkQueued(), n.checkFetches(), n.checkArrivals(), n.checkTurns(), n.checkWaiters(),
-		n.deferred.check(), n.large.waiting.check(), n.commands.queue.clients.check(),
+		n.deferred.check(), n.patient.check(), n.large.waiting.check(), n.commands.queue.clients.check(),
 	)
 }
 
@@ -86,7 +86,7 @@ func (c *conn) check(n *Node, commands commandShare) error {
 		}
 	}
 	first := len(c.queue) > 0 && c.queue[0].settled && c.queue[0].encoding == 0
-	deferred := n.deferred.of(c) + encoding
+	deferred := n.deferred.of(c) + n.patient.of(c) + encoding
 	return cmp.Or(
 		differ("bytes of answers that wait for an earlier one", c.heldBytes, held),
 		broken(!first || c.closing, "an answer that is next in line is handed out"),

@@ -47,30 +47,38 @@ func (n *Node) parseLater(r *request, a *api, body []byte) {
 	r.onEnd(func() { body = nil })
 	l := &n.large
 	l.parses.take(r.conn, func() {
-		if r.gone {
-			l.parses.give()
+		n.breaks.after(func() { n.parseNow(r, a, body) })
+	})
+}
+
+// parseNow does that when it is its turn.
+func (n *Node) parseNow(r *request, a *api, body []byte) {
+	l := &n.large
+	if r.gone {
+		l.parses.give()
+		return
+	}
+	began := n.now
+	n.start(Task{Kind: TaskParse, Header: r.header, Batch: body}, func(res TaskResult) {
+		n.breaks.spendTask(r, began)
+		admitted := false
+		admit := func(answer int64) {
+			admitted = true
+			l.admit(r, max(int64(res.Elements)*elementBytes, answer), func() {
+				l.parses.give()
+				n.serveLarge(r, func() { n.handle(r, a, res.Message, res.Err) })
+			})
+		}
+		if res.Message == nil || r.gone {
+			admit(0)
 			return
 		}
-		n.start(Task{Kind: TaskParse, Header: r.header, Batch: body}, func(res TaskResult) {
-			admitted := false
-			admit := func(answer int64) {
+		n.answerBytesInPieces(r, res.Message, admit)
+		r.onEnd(func() { // its client may leave before all is estimated
+			if !admitted {
 				admitted = true
-				l.admit(r, max(int64(res.Elements)*elementBytes, answer), func() {
-					l.parses.give()
-					n.serveLarge(r, func() { n.handle(r, a, res.Message, res.Err) })
-				})
+				l.parses.give()
 			}
-			if res.Message == nil || r.gone {
-				admit(0)
-				return
-			}
-			n.answerBytesInPieces(r, res.Message, admit)
-			r.onEnd(func() { // its client may leave before all is estimated
-				if !admitted {
-					admitted = true
-					l.parses.give()
-				}
-			})
 		})
 	})
 }
@@ -79,7 +87,7 @@ func (n *Node) parseLater(r *request, a *api, body []byte) {
 func (n *Node) serveLarge(r *request, serve func()) {
 	if !r.gone {
 		r.size = max(r.size, r.charge)
-		n.deferred.add(r.conn, &deferredWork{r, func() bool { return false }, serve, 2})
+		n.deferredFor(r).add(r.conn, &deferredWork{r, func() bool { return false }, serve, 2})
 	}
 }
 
@@ -193,7 +201,11 @@ func (r *request) encodeLater(answer Task) {
 			return
 		}
 		r.encoding = encodingNow
-		n.start(*r.answer, r.encoded)
+		began := n.now
+		n.start(*r.answer, func(res TaskResult) {
+			n.breaks.spendTask(r, began)
+			r.encoded(res)
+		})
 		r.answer = nil
 	})
 }

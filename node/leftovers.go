@@ -74,7 +74,7 @@ func (n *Node) leftOfWork() (string, int) {
 		{"places of tasks", t.checks.taken + t.finds.taken + t.assigns.taken + t.colds.taken + n.large.parses.taken + n.large.encodes.taken},
 		{"addresses that wait for tasks", len(t.checks.queue.lines) + len(t.finds.queue.lines) + len(t.assigns.queue.lines) + len(t.colds.queue.lines)},
 		{"addresses with requests", len(n.queued)},
-		{"addresses whose requests are begun", len(n.deferred.lines)},
+		{"addresses whose requests are begun", len(n.deferred.lines) + len(n.patient.lines) + len(n.breaks.waiting)},
 		{"reads", len(n.reads.took)},
 		{"reads of old entries", len(c.pending) + len(c.reading) + len(c.forClients)},
 		{"groups in which somebody waits for old entries", len(n.coldFor)},

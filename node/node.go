@@ -146,6 +146,8 @@ type Node struct {
 	// Work of this step, and what is left for the next.
 	queued     []*source                // that have requests which are not begun, the next one first
 	deferred   rota[*deferredWork]      // begun
+	patient    rota[*deferredWork]      // begun, those that take breaks
+	breaks     breaks                   // stays across steps
 	background []backgroundWork         // begun, in turn
 	placing    placing                  // stays across steps
 	ownWork    int                      // in the background, in this step
@@ -179,6 +181,7 @@ func (n *Node) group(id GroupID) *group { return n.byID[id] }
 
 func (n *Node) begin(in *Input) {
 	n.now = in.Now
+	n.breaks.begin()
 	n.tellTime(in.UnixMs)
 	n.unread = in.Unread
 	if n.stepped {
@@ -194,6 +197,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members, n.out.Rates = nil, nil
 	n.out.Work = Work{}
+	n.breaks.resume()
 	if in.Stop && !n.stopping {
 		n.stopping = true
 		n.stopBy = n.now.Add(4 * n.electionTimeout())
@@ -408,8 +412,14 @@ func (n *Node) end(in *Input) *Output {
 	}
 	n.tellRates()
 	n.out.Wake = min(n.nextTick, n.deadlines.Next())
-	if n.busy() {
+	switch {
+	case n.busy() || n.patient.len > 0 && !n.breaks.paused:
 		n.out.Wake = n.now
+	case n.breaks.holds():
+		n.out.Wake = min(n.out.Wake, n.breaks.end())
+		fallthrough
+	default:
+		n.breaks.done = 0 // how long this step took will not be known
 	}
 	if n.out.End = n.ended; n.ended == nil {
 		err := n.checkCounts()

@@ -80,7 +80,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	}
 	n.joins.node = n
 	n.seekers[0].topic, n.seekers[1].topic = groupsTopic, transactionsTopic
-	n.commands.node, n.producerIDs.node, n.compactor.node = n, n, n
+	n.commands.node, n.producerIDs.node, n.compactor.node, n.breaks.node = n, n, n, n
 	for _, m := range cfg.Members {
 		n.addPeer(m.ID)
 	}

@@ -19,7 +19,7 @@ func (n *Node) Overdue() string {
 		return "fetches that were woken"
 	case len(n.dirty)+len(n.due)+len(n.background) > 0:
 		return "work that a step left"
-	case len(n.queued)+n.deferred.len > 0:
+	case len(n.queued)+n.deferred.len+n.patient.len+len(n.breaks.waiting) > 0:
 		return "requests"
 	}
 	for _, g := range n.groups {

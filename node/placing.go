@@ -57,6 +57,10 @@ func (n *Node) placeEach(partitions []*partitionMeta) {
 // placeNext looks at the next partition.
 func (n *Node) placeNext() bool {
 	p := &n.placing
+	if n.breaks.paused {
+		n.breaks.placing = true
+		return false
+	}
 	id := p.queue[0]
 	p.queue = p.queue[1:]
 	delete(p.in, id)
@@ -93,6 +97,7 @@ func (n *Node) placeNew(meta *partitionMeta, replica replicaMeta) {
 	step.Assert(err == nil, "an empty group can be opened: %v", err)
 	if g := n.byID[meta.Group]; g != nil {
 		n.out.Work.Placed++
+		n.breaks.spend(openCharge)
 		if meta.Replicas[0].Broker == n.self && slices.Contains(meta.Founders, replica.id()) {
 			g.eagerTicks = n.cfg.ElectionTicks
 		}
@@ -115,6 +120,7 @@ func (n *Node) placeAll() {
 // is in the log before the removal, so a restart can't find a group removed that it should have.
 func (n *Node) closePartition(g *group) {
 	n.out.Work.Placed++
+	n.breaks.spend(closeCharge)
 	p, c, t := n.partitions[g.id], n.coordinators[g.id], n.transactions[g.id]
 	g.close()
 	if p != nil {

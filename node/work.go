@@ -22,6 +22,8 @@ type Work struct {
 	Owed     int // copies of entries that this broker appended as a leader: one for each follower
 	Appended int // entries
 
+	Breaks int // that began, see breaks.go
+
 	Sent int // copies of entries; they cost nothing by themselves either
 }
 
@@ -93,19 +95,34 @@ func (n *Node) eachPart(r *request, count int, begin func(i int) (parts int), do
 // inPieces calls more until it says that nothing is left, and then then.
 func (n *Node) inPieces(r *request, more func() bool, then func()) {
 	c := deferredWork{r, more, then, 1}
+	if n.breaks.paused && r.canWait() {
+		c.share = 2
+	}
 	if n.work(&c) {
 		return
 	}
 	rest := c
 	rest.share = 2
 	r.conn.deferred++
-	n.deferred.add(r.conn, &rest)
+	n.deferredFor(r).add(r.conn, &rest)
+}
+
+// deferredFor is where the rest of a request waits.
+func (n *Node) deferredFor(r *request) *rota[*deferredWork] {
+	if r.canWait() {
+		return &n.patient
+	}
+	return &n.deferred
 }
 
 // work does a piece of the rest of a request, at least one call, and reports whether it is done with.
 func (n *Node) work(c *deferredWork) bool {
 	if n.startClock(c.request) {
 		defer n.stopClock()
+	}
+	if c.request.canWait() {
+		before := n.out.Work.Cost()
+		defer func() { n.breaks.done += n.out.Work.Cost() - before }()
 	}
 	for first := true; ; first = false {
 		if c.request.over() {
@@ -138,10 +155,17 @@ func (n *Node) doDue() {
 // resume goes on with deferred work, in turn, for half of the budget; the other half is for new requests.
 // One always gets on.
 func (n *Node) resume() {
-	for turns, first := n.deferred.len, true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
-		c, _ := n.deferred.next()
+	n.resumeFrom(&n.deferred)
+	if !n.breaks.paused {
+		n.resumeFrom(&n.patient)
+	}
+}
+
+func (n *Node) resumeFrom(rest *rota[*deferredWork]) {
+	for turns, first := rest.len, true; turns > 0 && (first || !n.spent(2)); turns, first = turns-1, false {
+		c, _ := rest.next()
 		if !n.work(c) {
-			n.deferred.add(c.request.conn, c)
+			rest.add(c.request.conn, c)
 			continue
 		}
 		c.request.conn.deferred--

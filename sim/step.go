@@ -27,7 +27,7 @@ func (w *world) step(b *broker) {
 	if w.tracing() {
 		w.traceStep(b, in, out)
 	}
-	b.unfinished = out.Wake <= in.Now
+	b.unfinished = out.Wake <= in.Now || b.node.TakesBreak()
 	// A clock may let a request begin that waited for the end of another one, or entries be sent that the rate limit held back.
 	if b.stirred = b.stirred || out.Work.Requests+out.Work.Sent > 0; b.stirred {
 		w.stir()
