@@ -37,7 +37,7 @@ func kcatClient(ctx context.Context, b *bench) (*client, error) {
 		return nil, fmt.Errorf("kcat -V says %q", out)
 	}
 	k := kcat{b}
-	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer, transactions: k.transactions, txnTopics: 1, secure: k.secure}, nil
+	return &client{version: version[1] + " (librdkafka " + version[2] + ")", roundtrip: k.roundtrip, admin: k.admin, member: k.member, writer: k.writer, transactions: k.transactions, txnTopics: 1, secure: k.secure, memberAs: k.memberAs, writerAs: k.writerAs}, nil
 }
 
 func (k kcat) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -94,13 +94,7 @@ func (k kcat) transactions(ctx context.Context, topic, _ string) error {
 
 // secure takes one step as a user. A topic is there once kcat has listed it; but only when it writes does it fail if it may not create one.
 func (k kcat) secure(ctx context.Context, as login, step, topic, group string) (string, error) {
-	args := []string{"-b", k.bench.secured.bootstrap}
-	for _, x := range []string{
-		"security.protocol=SASL_SSL", "ssl.ca.location=" + k.bench.secured.authority, "sasl.mechanism=SCRAM-SHA-512",
-		"sasl.username=" + as.user, "sasl.password=" + as.password, "message.timeout.ms=20000",
-	} {
-		args = append(args, "-X", x)
-	}
+	args := append(k.login(as), "-X", "message.timeout.ms=20000")
 	if step == "consume" {
 		return call(exec.CommandContext(ctx, "kcat", append(args, "-G", group, "-X", "auto.offset.reset=earliest", "-c", fmt.Sprint(secureRecords), topic)...))
 	}
@@ -110,6 +104,18 @@ func (k kcat) secure(ctx context.Context, as login, step, topic, group string) (
 		return call(write)
 	}
 	return call(exec.CommandContext(ctx, "kcat", append(args, "-L", "-t", topic, "-X", "allow.auto.create.topics=true")...))
+}
+
+// login is what kcat has to be told of the secured listener.
+func (k kcat) login(as login) []string {
+	args := []string{"-b", k.bench.secured.bootstrap}
+	for _, x := range []string{
+		"security.protocol=SASL_SSL", "ssl.ca.location=" + k.bench.secured.authority, "sasl.mechanism=SCRAM-SHA-512",
+		"sasl.username=" + as.user, "sasl.password=" + as.password,
+	} {
+		args = append(args, "-X", x)
+	}
+	return args
 }
 
 // admin is what kcat has of it: it lists brokers, topics and offsets, and a topic appears by itself.
@@ -143,7 +149,15 @@ func (k kcat) admin(ctx context.Context, topic string) error {
 var kcatRebalanced = regexp.MustCompile(`% Group .* rebalanced .*: (assigned|revoked): (.*)`)
 
 func (k kcat) member(name, topic, group, _ string) (*process, error) {
-	cmd := k.command(context.Background(), "-G", group, "-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=1000", "-u", "-f", `record %s\n`, topic)
+	return k.reads(name, topic, group)
+}
+
+func (k kcat) memberAs(as login, name, topic, group string) (*process, error) {
+	return k.reads(name, topic, group, k.login(as)...)
+}
+
+func (k kcat) reads(name, topic, group string, more ...string) (*process, error) {
+	cmd := k.command(context.Background(), append(more, "-G", group, "-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=1000", "-u", "-f", `record %s\n`, topic)...)
 	return start(name, cmd, func(p *process, line string) {
 		m := kcatRebalanced.FindStringSubmatch(line)
 		if m == nil {
@@ -163,7 +177,15 @@ func (k kcat) member(name, topic, group, _ string) (*process, error) {
 // writer gives kcat lines to write. It doesn't say what is acknowledged, but its exit code says
 // whether all is, so everything counts that it took.
 func (k kcat) writer(name, topic, prefix string) (*process, error) {
-	cmd := k.command(context.Background(), "-P", "-t", topic, "-K:", "-X", "linger.ms=5")
+	return k.writes(name, topic, prefix)
+}
+
+func (k kcat) writerAs(as login, name, topic, prefix string) (*process, error) {
+	return k.writes(name, topic, prefix, k.login(as)...)
+}
+
+func (k kcat) writes(name, topic, prefix string, more ...string) (*process, error) {
+	cmd := k.command(context.Background(), append(more, "-P", "-t", topic, "-K:", "-X", "linger.ms=5")...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -9,7 +9,8 @@
 // (SIGKILL); then one member leaves, the other has to have everything that was acknowledged, and a third
 // has to go on exactly where it left off (resume). KIP-848 is all of group, SIGKILL and resume with the
 // group protocol in which the coordinator assigns partitions. Secure is TLS, a login by SCRAM-SHA-512 and rules: what is allowed works,
-// and a wrong password and missing rights are told in the client's own words.
+// and a wrong password and missing rights are told in the client's own words. Certificates has the brokers' replaced five times, also by
+// those of another authority that clients trust as well, while a writer and a reader go on and new clients come: nobody notices.
 //
 // What the clients need is installed into a cache folder outside of the tree (and kcat by apt-get, if this
 // runs as root); java, mvn, node, npm and python3 have to be there. A client that can't be
@@ -140,6 +141,7 @@ func (b *bench) runRow(ctx context.Context, r row, features string, t *table) {
 	b.test(ctx, t, r, "txn", features, func(ctx context.Context) error { return b.transactions(ctx, c, b.topic(r, "txn")) })
 	b.groupTests(ctx, t, r, c, features)
 	b.test(ctx, t, r, "secure", features, func(ctx context.Context) error { return b.secure(ctx, c, b.topic(r, "secure")) })
+	b.test(ctx, t, r, "certificates", features, func(ctx context.Context) error { return b.certificates(ctx, c, b.topic(r, "renewed")) })
 }
 
 // groupTests runs the tests of consumer groups, of the classic protocol one by one: each builds on

@@ -28,6 +28,7 @@ type process struct {
 	assigned []string // partitions
 	records  []string // values, in the order in which they came
 	acked    []string // values
+	others   []string // the first lines that tell of errors
 	last     []string // lines, for people
 	err      error
 	stopping bool
@@ -84,6 +85,10 @@ func parseLines(p *process, line string) {
 		p.records = append(p.records, rest)
 	case "acked":
 		p.acked = append(p.acked, rest)
+	default:
+		if troubled.MatchString(line) && len(p.others) < 10 {
+			p.others = append(p.others, line)
+		}
 	}
 }
 

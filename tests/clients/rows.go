@@ -23,11 +23,13 @@ type row struct {
 var (
 	classicOnly = map[string]string{kip848: "the client has the classic group protocol only"}
 	old         = map[string]string{kip848: classicOnly[kip848], "txn": "the client has no transactions"}
-	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed"}
-	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again"}
+	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed", "certificates": newOnly}
+	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again", "certificates": newOnly}
 	oldLogin    = map[string]string{"secure": "kafka-python 2 logs in by the oldest exchange, which has no error but the end of the connection: a wrong password is NoBrokersAvailable"}
 	kcatNotes   = map[string]string{"txn": "kcat writes all that it gets in one transaction, and can't commit offsets in it", "admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
 )
+
+const newOnly = "new connections only"
 
 // client is how one client is made to do what the matrix asks. Most have a program of the matrix in
 // their own language, see fromProgram.
@@ -42,7 +44,10 @@ type client struct {
 	// secure takes one step as a user by the secured listener: create, produce or consume. It returns what was printed.
 	secure      func(ctx context.Context, as login, step, topic, group string) (string, error)
 	secureAdmin func(ctx context.Context, right, poor login) error // users and rules by the client itself; may be nil
-	quiet       bool                                               // it says what is refused, but ends well
+	// memberAs and writerAs do as member and writer as a user by the secured listener; may be nil.
+	memberAs func(as login, name, topic, group string) (*process, error)
+	writerAs func(as login, name, topic, prefix string) (*process, error)
+	quiet    bool // it says what is refused, but ends well
 
 	transactions func(ctx context.Context, topic, copied string) error // nil: see row.lacks
 	txnTopics    int                                                   // how many of the two topics are judged: 1 if it can't commit offsets in a transaction
@@ -72,6 +77,11 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 		return cmd
 	}
 	background := context.Background()
+	commandAs := func(ctx context.Context, as login, args ...string) *exec.Cmd {
+		cmd := command(ctx, args...)
+		cmd.Env = append(cmd.Env, "BOOTSTRAP="+b.secured.bootstrap, "CA="+b.secured.authority, "USERNAME="+as.user, "PASSWORD="+as.password)
+		return cmd
+	}
 	return &client{
 		version:   version,
 		txnTopics: 2,
@@ -88,9 +98,13 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 			return err
 		},
 		secure: func(ctx context.Context, as login, step, topic, group string) (string, error) {
-			cmd := command(ctx, "secure", step, topic, group)
-			cmd.Env = append(cmd.Env, "BOOTSTRAP="+b.secured.bootstrap, "CA="+b.secured.authority, "USERNAME="+as.user, "PASSWORD="+as.password)
-			return call(cmd)
+			return call(commandAs(ctx, as, "secure", step, topic, group))
+		},
+		memberAs: func(as login, name, topic, group string) (*process, error) {
+			return start(name, commandAs(background, as, "member", topic, group, "classic"), parseLines)
+		},
+		writerAs: func(as login, name, topic, prefix string) (*process, error) {
+			return start(name, commandAs(background, as, "writer", topic, prefix), parseLines)
 		},
 		member: func(name, topic, group, protocol string) (*process, error) {
 			return start(name, command(background, "member", topic, group, protocol), parseLines)
@@ -137,7 +151,11 @@ func goClient(name, module string) func(context.Context, *bench) (*client, error
 		if err != nil {
 			return nil, err
 		}
-		return b.fromProgram(strings.TrimSpace(version), program), nil
+		c := b.fromProgram(strings.TrimSpace(version), program)
+		if name == "kafkago" { // it has another way to log in for each of its parts
+			c.memberAs, c.writerAs = nil, nil
+		}
+		return c, nil
 	}
 }
 

@@ -23,8 +23,9 @@ import (
 
 // secured is the second listener of the brokers: TLS, logins by SCRAM-SHA-512, and rules.
 type secured struct {
-	bootstrap string
-	authority string // its certificate's file
+	bootstrap   string
+	authority   string           // the file of those that clients trust
+	authorities []*rig.Authority // which sign the brokers' certificate
 }
 
 // login is as whom a client's program takes a step.
@@ -35,11 +36,11 @@ func passwordOf(user string) string { return "of-" + user }
 // secureListeners makes certificates and returns the settings by which brokers have the listener. What comes by the other one
 // isn't asked who it is, and may do everything.
 func secureListeners(dir string, brokers int) (s secured, all map[string]string, own map[int]map[string]string, err error) {
-	authority, err := rig.NewAuthority(filepath.Join(dir, "certificates"), "authority")
+	authorities, file, err := newAuthorities(filepath.Join(dir, "certificates"))
 	if err != nil {
 		return s, nil, nil, err
 	}
-	cert, key, err := authority.Issue("broker", time.Now().Add(24*time.Hour))
+	cert, key, err := authorities[0].Issue(certificateOf, time.Now().Add(24*time.Hour))
 	if err != nil {
 		return s, nil, nil, err
 	}
@@ -56,7 +57,7 @@ func secureListeners(dir string, brokers int) (s secured, all map[string]string,
 			addrs[id-1], cert, key)}
 	}
 	all = map[string]string{"authorize": "true", "super_users": `"User:ANONYMOUS"`}
-	return secured{strings.Join(addrs, ","), authority.File}, all, own, nil
+	return secured{strings.Join(addrs, ","), file, authorities}, all, own, nil
 }
 
 // Words of clients for what they are refused.

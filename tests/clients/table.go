@@ -15,7 +15,7 @@ var codecs = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 const kip848 = "KIP-848"
 
 // features are the table's columns; the package comment says what they are.
-var features = append(codecs[:len(codecs):len(codecs)], "admin", "txn", "group", "SIGKILL", "resume", kip848, "secure")
+var features = append(codecs[:len(codecs):len(codecs)], "admin", "txn", "group", "SIGKILL", "resume", kip848, "secure", "certificates")
 
 // table is what came out.
 type table struct {

@@ -7,7 +7,14 @@ const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, logLeve
 const RECORDS = 300
 const PADDING = 'x'.repeat(200)
 
-const kafka = new Kafka({ brokers: process.env.BOOTSTRAP.split(','), logLevel: logLevel.ERROR, retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1000 } })
+// secured is what a client has to know where it logs in over TLS.
+function secured() {
+  const { CA, USERNAME, PASSWORD } = process.env
+  if (!CA) return {}
+  return { ssl: { ca: [require('fs').readFileSync(CA)] }, sasl: { mechanism: 'scram-sha-512', username: USERNAME, password: PASSWORD } }
+}
+
+const kafka = new Kafka({ ...secured(), brokers: process.env.BOOTSTRAP.split(','), logLevel: logLevel.ERROR, retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1000 } })
 
 // kafkajs itself has gzip only.
 function registerCodecs() {
@@ -152,13 +159,7 @@ const SECURE_RECORDS = 10
 
 // secure takes one step as a user: create, produce or consume.
 async function secure(step, topic, group) {
-  const { CA, USERNAME, PASSWORD, BOOTSTRAP } = process.env
-  const kafka = new Kafka({
-    brokers: BOOTSTRAP.split(','),
-    logLevel: logLevel.NOTHING,
-    ssl: { ca: [require('fs').readFileSync(CA)] },
-    sasl: { mechanism: 'scram-sha-512', username: USERNAME, password: PASSWORD },
-  })
+  const kafka = new Kafka({ ...secured(), brokers: process.env.BOOTSTRAP.split(','), logLevel: logLevel.NOTHING })
   if (step === 'create') {
     const admin = kafka.admin()
     await admin.connect()

@@ -18,6 +18,16 @@ from confluent_kafka.admin import (
 )
 
 BASE = {"bootstrap.servers": os.environ["BOOTSTRAP"]}
+if "CA" in os.environ:
+    BASE.update(
+        {
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": os.environ["CA"],
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": os.environ["USERNAME"],
+            "sasl.password": os.environ["PASSWORD"],
+        }
+    )
 RECORDS = 300
 PADDING = "x" * 200
 stopping = False
@@ -177,15 +187,7 @@ def refused(err):
 
 def secure(step, topic, group):
     """Takes one step as a user: create, produce or consume."""
-    conf = {
-        **BASE,
-        "security.protocol": "SASL_SSL",
-        "ssl.ca.location": os.environ["CA"],
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": os.environ["USERNAME"],
-        "sasl.password": os.environ["PASSWORD"],
-        "error_cb": refused,
-    }
+    conf = {**BASE, "error_cb": refused}
     if step == "create":
         client = AdminClient(conf)
         only(client.create_topics([NewTopic(topic, 1, 3)]))

@@ -14,6 +14,15 @@ from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTo
 
 BROKERS = os.environ["BOOTSTRAP"].split(",")
 MODERN = int(kafka.__version__.split(".")[0]) >= 3
+BASE = {"bootstrap_servers": BROKERS}
+if "CA" in os.environ:
+    BASE.update(
+        security_protocol="SASL_SSL",
+        ssl_cafile=os.environ["CA"],
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=os.environ["USERNAME"],
+        sasl_plain_password=os.environ["PASSWORD"],
+    )
 RECORDS = 300
 PADDING = "x" * 200
 stopping = False
@@ -134,7 +143,7 @@ def transactions(topic, copied):
 
 
 def member(topic, group, _):
-    consumer = KafkaConsumer(bootstrap_servers=BROKERS, group_id=group, auto_offset_reset="earliest", auto_commit_interval_ms=1000)
+    consumer = KafkaConsumer(**BASE, group_id=group, auto_offset_reset="earliest", auto_commit_interval_ms=1000)
     consumer.subscribe([topic], listener=Listener())
     while not stopping:
         for records in consumer.poll(timeout_ms=200).values():
@@ -144,7 +153,7 @@ def member(topic, group, _):
 
 
 def writer(topic, prefix):
-    producer = KafkaProducer(bootstrap_servers=BROKERS, acks="all", retries=1000)
+    producer = KafkaProducer(**BASE, acks="all", retries=1000)
 
     def failed(err):
         print(err, file=sys.stderr, flush=True)
@@ -166,14 +175,7 @@ SECURE_RECORDS = 10
 def secure(step, topic, group):
     """Takes one step as a user: create, produce or consume."""
     logging.basicConfig(level=logging.ERROR)  # version 2 says only there why a login failed
-    conf = {
-        "bootstrap_servers": BROKERS,
-        "security_protocol": "SASL_SSL",
-        "ssl_cafile": os.environ["CA"],
-        "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": os.environ["USERNAME"],
-        "sasl_plain_password": os.environ["PASSWORD"],
-    }
+    conf = BASE
     if step == "create":
         client = KafkaAdminClient(**conf)
         client.create_topics([NewTopic(topic, 1, 3)])

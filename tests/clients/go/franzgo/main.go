@@ -235,12 +235,15 @@ func member(ctx context.Context, topic, group, protocol string) error {
 		fmt.Println("assigned", strings.Join(list, ","))
 	}
 	lost := func(_ context.Context, _ *kgo.Client, m map[string][]int32) { tell(m, false) }
-	options := []kgo.Opt{
-		brokers, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
+	options, err := toBrokers()
+	if err != nil {
+		return err
+	}
+	options = append(options, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { tell(m, true) }),
 		kgo.OnPartitionsRevoked(lost), kgo.OnPartitionsLost(lost),
 		kgo.BlockRebalanceOnPoll(), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
-	}
+	)
 	if protocol == "consumer" {
 		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 	}
@@ -261,7 +264,11 @@ func member(ctx context.Context, topic, group, protocol string) error {
 }
 
 func writer(ctx context.Context, topic, prefix string) error {
-	cl, err := kgo.NewClient(brokers)
+	options, err := toBrokers()
+	if err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}

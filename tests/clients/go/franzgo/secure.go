@@ -16,17 +16,28 @@ import (
 
 const secureRecords = 10
 
-// secure takes one step as a user: create, produce or consume.
-func secure(ctx context.Context, step, topic, group string) error {
+// toBrokers says where the brokers are and, if that is asked for, how a client logs in over TLS.
+func toBrokers() ([]kgo.Opt, error) {
+	if os.Getenv("CA") == "" {
+		return []kgo.Opt{brokers}, nil
+	}
 	pem, err := os.ReadFile(os.Getenv("CA"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	options := []kgo.Opt{
+	return []kgo.Opt{
 		brokers, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}),
 		kgo.SASL(scram.Auth{User: os.Getenv("USERNAME"), Pass: os.Getenv("PASSWORD")}.AsSha512Mechanism()),
+	}, nil
+}
+
+// secure takes one step as a user: create, produce or consume.
+func secure(ctx context.Context, step, topic, group string) error {
+	options, err := toBrokers()
+	if err != nil {
+		return err
 	}
 	if step == "consume" {
 		options = append(options, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(group), kgo.DisableAutoCommit())

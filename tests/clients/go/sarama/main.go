@@ -58,6 +58,7 @@ func config() *sarama.Config {
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Retry.Max = 100
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
+	logIn(c)
 	return c
 }
 

@@ -26,19 +26,27 @@ func (e *exchange) Begin(user, password, authzID string) error {
 	return err
 }
 
-// secure takes one step as a user: create, produce or consume.
-func secure(ctx context.Context, step, topic, group string) error {
+// logIn has a client log in over TLS, if that is asked for.
+func logIn(c *sarama.Config) {
+	if os.Getenv("CA") == "" {
+		return
+	}
 	pem, err := os.ReadFile(os.Getenv("CA"))
 	if err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	c := config()
 	c.Net.TLS.Enable, c.Net.TLS.Config = true, &tls.Config{RootCAs: roots}
 	c.Net.SASL.Enable, c.Net.SASL.User, c.Net.SASL.Password = true, os.Getenv("USERNAME"), os.Getenv("PASSWORD")
 	c.Net.SASL.Mechanism = sarama.SASLTypeSCRAMSHA512
 	c.Net.SASL.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &exchange{} }
+}
+
+// secure takes one step as a user: create, produce or consume.
+func secure(ctx context.Context, step, topic, group string) error {
+	c := config()
 	switch step {
 	case "create":
 		adm, err := sarama.NewClusterAdmin(brokers, c)
