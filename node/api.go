@@ -171,7 +171,7 @@ func (n *Node) refuseVersion(r *request, a *api) {
 // (KIP-482); its answer's header stays at version 0.
 func (n *Node) handleApiVersions(r *request, m kmsg.Request) {
 	resp, req := n.apiVersions(), m.(*kmsg.ApiVersionsRequest)
-	addFeatures(resp, req.Version)
+	n.addFeatures(resp, req.Version)
 	if req.Version >= 3 && !(softwareName.MatchString(req.ClientSoftwareName) && softwareName.MatchString(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = kerr.InvalidRequest.Code
 	}

@@ -52,6 +52,7 @@ func auditors() map[kmsg.Key]auditor {
 		kmsg.ElectLeaders:              auditElections,
 		kmsg.WriteTxnMarkers:           auditMarkers,
 		kmsg.UnregisterBroker:          auditUnregister,
+		kmsg.UpdateFeatures:            auditUpdateFeatures,
 	}
 }
 
@@ -266,6 +267,19 @@ func auditMarkers(_ kmsg.Request, m kmsg.Response, tell func(int16, string, ...a
 					return
 				}
 			}
+		}
+	}
+}
+
+func auditUpdateFeatures(q kmsg.Request, m kmsg.Response, tell func(int16, string, ...any) bool) {
+	req, resp := q.(*kmsg.UpdateFeaturesRequest), m.(*kmsg.UpdateFeaturesResponse)
+	for i := range req.FeatureUpdates {
+		failed := resp.ErrorCode
+		if i < len(resp.Results) && failed == 0 {
+			failed = resp.Results[i].ErrorCode
+		}
+		if f := &req.FeatureUpdates[i]; !tell(failed, "feature %.60s, level %d", f.Feature, f.MaxVersionLevel) {
+			return
 		}
 	}
 }

@@ -20,7 +20,7 @@ var unaudited = []kmsg.Key{
 	kmsg.DescribeACLs, kmsg.DescribeConfigs, kmsg.DescribeLogDirs, kmsg.SASLAuthenticate, kmsg.ListPartitionReassignments,
 	kmsg.DescribeClientQuotas, kmsg.DescribeUserSCRAMCredentials, kmsg.DescribeQuorum, kmsg.ConsumerGroupHeartbeat, kmsg.ConsumerGroupDescribe,
 	kmsg.DescribeCluster, kmsg.DescribeProducers, kmsg.DescribeTransactions, kmsg.ListTransactions, kmsg.ListConfigResources, kmsg.DescribeTopicPartitions,
-	kmsg.AlterReplicaLogDirs, kmsg.UpdateFeatures, // which refuse everything here
+	kmsg.AlterReplicaLogDirs, // which refuses everything here
 }
 
 // Each API is in one of the lists, so that a new one is thought about.

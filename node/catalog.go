@@ -33,6 +33,7 @@ type catalog struct {
 	nextReplica  uint32            // numbers are never reused
 	founders     []BrokerID        // ascending; empty: begun by an earlier release
 	nextProducer int64             // first producer id that no broker got yet (KIP-98)
+	level        int16             // the cluster's feature level, 0 for the first
 	configured   []*configured     // ascending by kind and name
 	overrides    *overrides        // of it, for this broker; nil: to be worked out
 	users        []*userCredential // ascending by name and mechanism
@@ -55,6 +56,8 @@ type brokerMeta struct {
 	Session     uint64
 	Seq         uint64
 	Removed     bool // by an operator; it comes back only with a larger incarnation
+	// Levels are those that it supports.
+	Levels Levels `json:",omitzero"`
 }
 
 type topicMeta struct {
@@ -148,6 +151,7 @@ type catalogState struct {
 	NextGroup    GroupID
 	NextReplica  uint32
 	NextProducer int64
+	Level        int16      `json:",omitempty"`
 	Founders     []BrokerID `json:",omitempty"` // earlier releases didn't note them
 	Configured   []*configured
 	Rules        []*acl.Rule       `json:",omitempty"`
@@ -171,6 +175,7 @@ func (c *catalog) restore(checkpoints [][]byte) error {
 	c.byName, c.byID, c.byGroup = make(map[string]*topicMeta), make(map[[16]byte]*topicMeta), make(map[GroupID]*partitionMeta)
 	c.rules = acl.NewSet(s.Rules)
 	c.rulesVersion++
+	c.level = s.Level
 	for _, t := range c.topics {
 		c.addTopic(t)
 		for _, p := range t.Partitions {
@@ -195,6 +200,8 @@ func (c *catalog) adopt(received machine) {
 	c.rules = from.rules
 	c.rulesVersion++
 	c.quotas = from.quotas
+	c.level = from.level
+	c.learnLevel()
 	c.installed(old)
 }
 
@@ -287,6 +294,8 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 		res.rules, res.more = c.deleteRules(cmd.DeleteRules)
 	case cmd.ChangeQuotas != nil:
 		res.err = c.changeQuotas(cmd.ChangeQuotas)
+	case cmd.SetLevel != nil:
+		res.err = c.raise(cmd.SetLevel)
 	}
 	if what := cmd.what(); what != "" && res.err == nil {
 		c.node.event(Event{Kind: EventCatalogChanged, Term: term, N: int64(index), Text: what})
@@ -297,9 +306,13 @@ func (c *catalog) apply(index, term uint64, data []byte) any {
 
 // admit reports whether a command is applied for the first time and in order.
 func (c *catalog) admit(cmd *command) bool {
+	if cmd.Register != nil && c.admissible(cmd.Register) != nil {
+		c.notAdmitted(cmd)
+		return false
+	}
 	b := c.broker(cmd.Origin)
 	if b == nil {
-		if cmd.Register == nil || c.admissible(cmd.Register) != nil {
+		if cmd.Register == nil {
 			return false // its origin never registered: nobody waits for it
 		}
 		b = &brokerMeta{Member: cmd.Register.Member}
@@ -313,9 +326,6 @@ func (c *catalog) admit(cmd *command) bool {
 		return false // a session begins with a registration: no broker sent this
 	}
 	if b.Removed && (cmd.Register == nil || cmd.Register.Incarnation <= b.Incarnation) {
-		return false
-	}
-	if cmd.Register != nil && c.admissible(cmd.Register) != nil {
 		return false
 	}
 	b.Session, b.Seq = cmd.Session, cmd.Seq

@@ -17,7 +17,7 @@ func (c *catalog) register(cmd *register) {
 	b := c.broker(cmd.ID)
 	lost := b.Incarnation != 0 && cmd.Incarnation > b.Incarnation
 	b.Member, b.Incarnation, b.Removed = cmd.Member, cmd.Incarnation, false
-	b.Start, b.Began = cmd.Start, cmd.Began
+	b.Start, b.Began, b.Levels = cmd.Start, cmd.Began, cmd.Levels
 	if lost {
 		for _, t := range c.topics {
 			c.node.out.Work.Parts += len(t.Partitions) / 16

@@ -76,7 +76,7 @@ func whole(v any) pieces {
 // short is the state without its long lists.
 func (c *catalog) short() catalogState {
 	return catalogState{
-		Brokers: c.brokers, NextGroup: c.nextGroup, NextReplica: c.nextReplica, NextProducer: c.nextProducer, Founders: c.founders, LoginKey: c.loginKey,
+		Brokers: c.brokers, NextGroup: c.nextGroup, NextReplica: c.nextReplica, NextProducer: c.nextProducer, Level: c.level, Founders: c.founders, LoginKey: c.loginKey,
 	}
 }
 

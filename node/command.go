@@ -318,7 +318,10 @@ func (c *commands) skipped(b *brokerMeta) {
 func (c *commands) register() {
 	i := slices.IndexFunc(c.node.cfg.Members, func(m Member) bool { return m.ID == c.node.self })
 	n := c.node
-	self := &register{n.cfg.Members[i], n.cfg.Incarnation, n.process.nonce, uint64(n.process.began)}
+	self := &register{Member: n.cfg.Members[i], Incarnation: n.cfg.Incarnation, Start: n.process.nonce, Began: uint64(n.process.began)}
+	if l := n.cfg.Levels; l != (Levels{}).said() {
+		self.Levels = l
+	}
 	c.submit(command{Register: self}, func(commandResult) {
 		c.node.isReady()
 		c.node.producerIDs.reserve()
@@ -351,6 +354,7 @@ type command struct {
 	CreateRules   *createRules       `json:",omitempty"`
 	DeleteRules   *deleteRules       `json:",omitempty"`
 	ChangeQuotas  *changeQuotas      `json:",omitempty"`
+	SetLevel      *setLevel          `json:",omitempty"`
 }
 
 // register makes a broker known, or tells its new address or incarnation.
@@ -359,6 +363,7 @@ type register struct {
 	Incarnation uint32
 	Start       uint64 `json:",omitempty"` // see brokerMeta
 	Began       uint64 `json:",omitempty"`
+	Levels      Levels `json:",omitzero"`
 }
 
 // reassign says where the replicas of a partition should be; nowhere new if Replicas is empty, which

@@ -66,6 +66,7 @@ func (c *command) check() error {
 	add(c.CreateRules != nil, func() string { return c.CreateRules.check() })
 	add(c.DeleteRules != nil, func() string { return c.DeleteRules.check() })
 	add(c.ChangeQuotas != nil, func() string { return c.ChangeQuotas.check() })
+	add(c.SetLevel != nil, func() string { return c.SetLevel.check() })
 	if len(checks) != 1 {
 		return fmt.Errorf("%w: it asks for %d things, not one", errCommand, len(checks))
 	}
@@ -81,6 +82,8 @@ func (r *register) check(origin BrokerID) string {
 		return fmt.Sprintf("broker %d registers as broker %d", origin, r.ID)
 	case r.Incarnation == 0:
 		return "a broker registers without an incarnation"
+	case r.Levels.check() != "":
+		return r.Levels.check()
 	}
 	return r.Member.check()
 }
@@ -173,7 +176,7 @@ func (c *catalog) admissible(r *register) error {
 	case b != nil && r.Incarnation < b.Incarnation:
 		return kafka.Errorf(kerr.StaleBrokerEpoch, "broker %d came back as incarnation %d, but was here as %d", r.ID, r.Incarnation, b.Incarnation)
 	}
-	return nil
+	return misfit(r.ID, c.currentLevel(), r.Levels.said())
 }
 
 // what says what a client's command changes, for the operator; "" for those of the brokers themselves.
@@ -209,6 +212,8 @@ func (c *command) what() string {
 		return "delete rules: " + c.DeleteRules.Filter.String()
 	case c.ChangeQuotas != nil:
 		return c.ChangeQuotas.what()
+	case c.SetLevel != nil:
+		return fmt.Sprintf("raise %s to %d", levelFeature, c.SetLevel.Level)
 	}
 	return ""
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// group 0.
 	Members []Member
 
+	// Levels are the feature levels that this broker supports. Only tests say anything else than what this release does.
+	Levels Levels
+
 	// Listeners are this broker's ports for clients, see listeners.go; one that isn't listed asks for nothing.
 	Listeners []Listener
 
@@ -252,6 +255,7 @@ func (c *Config) validate() error {
 func (c *Config) setDefaults() {
 	c.shareMemory()
 	setDefault(&c.Incarnation, 1)
+	setDefault(&c.Levels, Levels{firstLevel, newestLevel})
 	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, 3)

@@ -107,6 +107,9 @@ func (r *reader) describeItem(item byte) text {
 
 func (r *reader) describeSnapshotItem(item byte) text {
 	switch item {
+	case itemLevel:
+		level, oldest, newest := r.uvarint(), r.uvarint(), r.uvarint()
+		return func() string { return fmt.Sprintf("knows level %d, supports %d to %d", level, oldest, newest) }
 	case itemSnapshot:
 		g, from, to := r.uvarint(), r.uvarint(), r.uvarint()
 		term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()

@@ -17,6 +17,7 @@ const (
 	EndOutdated                       // the data folder is an older copy of itself, or another process runs on a copy of it
 	EndFounders                       // it founded a cluster of its own, to which nobody wrote, and others wait for it to found theirs
 	EndTaken                          // another process, which runs, has this broker's id
+	EndLevel                          // its release doesn't support the cluster's feature level, see LevelError
 )
 
 // End is why a node is at its end. Its text is for the operator: what happened, and what to do.

@@ -30,6 +30,8 @@ import (
 //	  itemStart   incarnation, epoch (uvarints), nonce u64, began, durable (uvarints): which process of the sender this
 //	              is; the first item of each envelope (start.go)
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
+//	itemLevel   feature level that the sender knows, and the oldest and the newest that it supports (uvarints); right after itemStart, and
+//	            not there if all are 1 (level.go)
 //	  itemTaken   itemStart of the process that is known and runs, and of another one: the receiver, if it is the latter,
 //	              must end (rival.go)
 //	  itemLives   u64: does the receiver live? What the sender's monotonic clock shows (rival.go)
@@ -80,6 +82,11 @@ const (
 
 	itemLives = 24
 	itemLived = 25
+
+	itemLevel = 26
+
+	// Items from here on begin with their length, so that whoever doesn't know one, or may not take it, passes over it.
+	firstSized = 27
 )
 
 func (p *peer) addRaft(g GroupID, m *pb.Message) {
@@ -164,9 +171,12 @@ type raftEntry struct {
 }
 
 // reader decodes envelopes and checkpoints.
-type reader struct{ scan }
+type reader struct {
+	scan
+	narrow bool // of an envelope only what is about the catalog is taken, see level.go
+}
 
-func newReader(b []byte) *reader { return &reader{scan{b: b}} }
+func newReader(b []byte) *reader { return &reader{scan: scan{b: b}} }
 
 // message decodes one raft message after its item byte.
 func (r *reader) message() (GroupID, *pb.Message) {
@@ -218,9 +228,12 @@ func (n *Node) receive(m Message) {
 	if !n.admitProcess(m, r) {
 		return
 	}
+	n.meetLevel(m.From, r)
 	n.heard(m.From)
 	for len(r.b) > 0 {
-		n.receiveItem(m.From, r)
+		if item := r.byte(); !r.skip(item) {
+			n.receiveItem(m.From, item, r)
+		}
 	}
 	if r.bad {
 		n.refuseEnvelope(m, "it ends too early or holds something unknown")
@@ -228,10 +241,10 @@ func (n *Node) receive(m Message) {
 }
 
 // receiveItem takes one item of an envelope.
-func (n *Node) receiveItem(from BrokerID, r *reader) {
-	switch item := r.byte(); item {
+func (n *Node) receiveItem(from BrokerID, item byte, r *reader) {
+	switch item {
 	case itemRaft:
-		if g, msg := r.message(); !r.bad {
+		if g, msg := r.message(); !r.bad && !r.bars(g) {
 			n.receiveRaft(from, g, msg)
 		}
 	case itemCommand:

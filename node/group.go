@@ -375,6 +375,9 @@ const applyBytes = 64 << 10
 // its predecessors have committed (raft paper, section 8), and its state may lack acknowledged records.
 func (g *group) applyCommitted(m *pb.Message) {
 	for _, e := range m.Entries {
+		if g.node.isUnfit() {
+			return
+		}
 		step.Assert(e.GetIndex() == g.applied+1, "entries are applied in order: %d after %d", e.GetIndex(), g.applied)
 		g.applied = e.GetIndex()
 		g.bytesSince += int64(len(e.GetData()))

@@ -142,6 +142,7 @@ type Node struct {
 	ended        *End
 	removal      removal // from the cluster, of this broker
 	waitsTellAt  Time    // not before, it says what it waits for (waiting.go)
+	level        int16   // the cluster's, as of the beginning of the step
 
 	// Work of this step, and what is left for the next.
 	queued     []*source                // that have requests which are not begun, the next one first
@@ -182,6 +183,7 @@ func (n *Node) group(id GroupID) *group { return n.byID[id] }
 func (n *Node) begin(in *Input) {
 	n.now = in.Now
 	n.breaks.begin()
+	n.level = n.catalog.currentLevel()
 	n.tellTime(in.UnixMs)
 	n.unread = in.Unread
 	if n.stepped {

@@ -101,6 +101,10 @@ func (n *Node) recover(load func(wal.Op) wal.Result) error {
 	}
 	n.catalog.group = g
 	n.addGroup(g)
+	if err := n.checkLevel(); err != nil {
+		return err
+	}
+	n.level = n.catalog.currentLevel()
 	n.beginFounding()
 	for _, b := range n.catalog.brokers {
 		n.addPeer(b.ID)

@@ -61,6 +61,9 @@ type peer struct {
 	timeOffset uint64 // of its monotonic clock (request_end.go), as of
 	timeAt     Time   // when it told that; 0: never
 	timeNonce  uint64 // and the process of which that is
+
+	levels     levelsTold // that it said last
+	misfitTold Time       // when the operator was last told that they don't fit; 0: never
 }
 
 // addPeer makes a broker a peer.
@@ -77,7 +80,7 @@ func (p *peer) begin() []byte {
 	if len(p.pieces) == 0 && len(p.envelope) == 0 {
 		p.envelope = append(make([]byte, 0, usualEnvelope), envelopeVersion)
 		p.toldDurable = p.node.log.Durable()
-		p.envelope = p.node.process.append(p.envelope, p.toldDurable)
+		p.envelope = p.node.appendLevel(p.node.process.append(p.envelope, p.toldDurable))
 	}
 	return p.envelope
 }

@@ -227,7 +227,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 	term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()
 	conf, size, sum := r.conf(), r.uvarint(), r.uint32()
 	g := n.group(id)
-	if r.bad || id == 0 && n.founding.open || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
+	if r.bad || r.bars(id) || id == 0 && n.founding.open || g == nil || g.closed || g.self != self || brokerOf(leader) != from || size > wal.MaxEntryBytes || term < g.term {
 		return
 	}
 	if wrong := g.checkSnapshot(term, index, entryTerm, conf); wrong != "" {
@@ -278,7 +278,7 @@ func (g *group) askPiece() {
 func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 	id, index, offset := GroupID(r.uvarint()), r.uvarint(), r.uvarint()
 	g, p := n.group(id), n.peer(from)
-	if r.bad || g == nil || p == nil || g.outgoing == nil || g.outgoing.index != index || offset >= uint64(len(g.outgoing.data)) {
+	if r.bad || r.bars(id) || g == nil || p == nil || g.outgoing == nil || g.outgoing.index != index || offset >= uint64(len(g.outgoing.data)) {
 		return
 	}
 	g.outgoing.used = n.now
@@ -297,7 +297,7 @@ func (n *Node) receivePieceRequest(from BrokerID, r *reader) {
 func (n *Node) receivePiece(from BrokerID, r *reader) {
 	id, index, offset, piece := GroupID(r.uvarint()), r.uvarint(), r.uvarint(), r.bytes()
 	g := n.group(id)
-	if r.bad || g == nil || g.incoming == nil || g.incoming.from != from {
+	if r.bad || r.bars(id) || g == nil || g.incoming == nil || g.incoming.from != from {
 		return
 	}
 	in := g.incoming

@@ -143,7 +143,7 @@ func (s start) appendAfter(known start, item byte, b []byte) []byte {
 
 // answer sends an item back the way by which a message came.
 func (n *Node) answer(p *peer, via uint64, item []byte) {
-	data := n.process.append([]byte{envelopeVersion}, n.log.Durable())
+	data := n.appendLevel(n.process.append([]byte{envelopeVersion}, n.log.Durable()))
 	n.out.Messages = append(n.out.Messages, Envelope{To: p.id, Back: via, Pieces: [][]byte{append(data, item...)}})
 }
 

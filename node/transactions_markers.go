@@ -229,6 +229,9 @@ func (n *Node) receiveMarker(from BrokerID, r *reader) {
 		r.fail()
 		return
 	}
+	if r.narrow {
+		return
+	}
 	n.out.Work.Parts++
 	if _, underWay := n.markersIn[k]; underWay {
 		n.markersIn[k] = from // it is answered once, to who asked last
@@ -259,7 +262,7 @@ func appendMarked(b []byte, k markerKey, err error) []byte {
 // receiveMarked takes the answer to a marker.
 func (n *Node) receiveMarked(r *reader) {
 	coordinator, g, number, c := GroupID(r.uvarint()), GroupID(r.uvarint()), r.uvarint(), r.code()
-	if r.bad {
+	if r.bad || r.narrow {
 		return
 	}
 	if m := n.transactions[coordinator]; m != nil {

@@ -374,11 +374,11 @@ func TestTransactionalIDExpires(t *testing.T) {
 
 func TestFeatures(t *testing.T) {
 	o := newOne(t, nil)
-	for version, supported := range []int{0, 0, 0, 0, 1} {
+	for version, supported := range []int{0, 0, 0, 1, 2} {
 		req := kmsg.NewPtrApiVersionsRequest()
 		req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = int16(version), "test", "1"
 		resp := o.ask(req).(*kmsg.ApiVersionsResponse)
-		if len(resp.SupportedFeatures) != supported || (len(resp.FinalizedFeatures) == 1) != (version >= 3) {
+		if len(resp.SupportedFeatures) != supported || (len(resp.FinalizedFeatures) == 2) != (version >= 3) {
 			t.Errorf("version %d: %+v", version, resp)
 		}
 	}

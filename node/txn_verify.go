@@ -130,7 +130,7 @@ func (n *Node) receiveJoin(from BrokerID, r *reader) {
 		return
 	}
 	n.out.Work.Parts++
-	if n.joinsIn >= maxJoinsIn {
+	if n.joinsIn >= maxJoinsIn || r.narrow {
 		return // it is asked again
 	}
 	n.joinsIn++
@@ -146,7 +146,7 @@ func (n *Node) receiveJoin(from BrokerID, r *reader) {
 // receiveJoined takes the answer to a question.
 func (n *Node) receiveJoined(r *reader) {
 	number, c := r.uvarint(), r.code()
-	if q := n.joins.open[number]; q != nil && !r.bad {
+	if q := n.joins.open[number]; q != nil && !r.bad && !r.narrow {
 		q.answered(kerr.ErrorForCode(c))
 	}
 }

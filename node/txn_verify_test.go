@@ -204,12 +204,12 @@ func TestItemsOfTransactions(t *testing.T) {
 	for _, item := range [][]byte{marker, appendMarked(nil, markerKey{1, 2, 300}, kerr.NotLeaderForPartition), q.append(nil)} {
 		for end := range item {
 			r := newReader(item[:end])
-			if n.receiveItem(leader, r); !r.bad {
+			if n.receiveItem(leader, r.byte(), r); !r.bad {
 				t.Errorf("% x of % x is taken", item[:end], item)
 			}
 		}
 		r := newReader(item)
-		if n.receiveItem(leader, r); r.bad || len(r.b) > 0 {
+		if n.receiveItem(leader, r.byte(), r); r.bad || len(r.b) > 0 {
 			t.Errorf("% x isn't taken", item)
 		}
 	}
@@ -222,7 +222,7 @@ func TestItemsOfTransactions(t *testing.T) {
 		(&join{number: 1, id: "tx", producer: txn.None, group: 1}).append(nil),
 	} {
 		r := newReader(bad)
-		if n.receiveItem(leader, r); !r.bad {
+		if n.receiveItem(leader, r.byte(), r); !r.bad {
 			t.Errorf("% x is taken", bad)
 		}
 	}

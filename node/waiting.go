@@ -114,6 +114,9 @@ func (n *Node) waitingText() string {
 		advice = fmt.Sprintf("Broker %d is a founder of this cluster, but was started to join it, and a cluster that hasn't begun takes nobody in. "+
 			"Stop broker %d, empty its data folder, set join = false and run there: broker format -config FILE", lost, lost)
 	}
+	if err := n.unfit(); err != nil {
+		advice = err.Error()
+	}
 	return fmt.Sprintf("%s: %s. %s", n.waitsWhat(), strings.Join(list, ", "), advice)
 }
 

@@ -13,7 +13,7 @@ const (
 	sharing      = "share groups are not served"
 	streaming    = "the groups of KIP-1071 are not served; Streams works with consumer groups, its default"
 	preferred    = "the first replica leads again by itself, as in Kafka by auto.leader.rebalance.enable, which the judge turns off"
-	features     = "the only feature is transaction.version, and it is always 2"
+	features     = "the features are chronik.version, the level of formats, and transaction.version, which is always 2"
 	noController = "brokers are their own controllers, at the same address"
 	voterTimes   = "when a voter was heard of last is not told"
 	versions     = "what is not served has no versions, and what is served has older ones, too"
@@ -87,23 +87,23 @@ var deliberateTools = map[string]difference{
 		preferred,
 	},
 	"kafka-features describe": {
-		`Feature: transaction.version SupportedMinVersion: 0 SupportedMaxVersion: 2 FinalizedVersionLevel: 2 Epoch: N`,
+		`Feature: chronik.version SupportedMinVersion: 1 SupportedMaxVersion: 1 FinalizedVersionLevel: 1 Epoch: N | Feature: transaction.version SupportedMinVersion: 0 SupportedMaxVersion: 2 FinalizedVersionLevel: 2 Epoch: N`,
 		features,
 	},
 	"kafka-features upgrade --feature group.version=1": {
-		`1 out of 1 operation(s) failed. | Could not upgrade group.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | exit code 1`,
+		`1 out of 1 operation(s) failed. | Could not upgrade group.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | exit code 1`,
 		features,
 	},
 	"kafka-features downgrade --feature group.version=0 --dry-run": {
-		`1 out of 1 operation(s) failed. | Can not downgrade group.version to 0. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | exit code 1`,
+		`1 out of 1 operation(s) failed. | Can not downgrade group.version to 0. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | exit code 1`,
 		features,
 	},
 	"kafka-features upgrade --release-version 4.3 --dry-run": {
-		`7 out of 7 operation(s) failed. | Can not upgrade eligible.leader.replicas.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade group.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade kraft.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade metadata.version to 30. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade share.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade streams.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | Can not upgrade transaction.version to 2. INVALID_UPDATE_VERSION: there is no feature "group.version" here; the only one is transaction.version | exit code 1`,
+		`7 out of 7 operation(s) failed. | Can not upgrade eligible.leader.replicas.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade group.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade kraft.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade metadata.version to 30. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade share.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade streams.version to 1. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | Can not upgrade transaction.version to 2. INVALID_UPDATE_VERSION: there is no feature "group.version" here; there are chronik.version and transaction.version | exit code 1`,
 		features,
 	},
 	"kafka-features disable --feature nonsense": {
-		`1 out of 1 operation(s) failed. | Could not disable nonsense. INVALID_UPDATE_VERSION: there is no feature "nonsense" here; the only one is transaction.version | exit code 1`,
+		`1 out of 1 operation(s) failed. | Could not disable nonsense. INVALID_UPDATE_VERSION: there is no feature "nonsense" here; there are chronik.version and transaction.version | exit code 1`,
 		features,
 	},
 	"kafka-metadata-quorum describe --status": {
