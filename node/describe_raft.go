@@ -110,6 +110,9 @@ func (r *reader) describeSnapshotItem(item byte) text {
 	case itemLevel:
 		level, oldest, newest := r.uvarint(), r.uvarint(), r.uvarint()
 		return func() string { return fmt.Sprintf("knows level %d, supports %d to %d", level, oldest, newest) }
+	case itemTrial:
+		what := r.bytes()
+		return func() string { return fmt.Sprintf("%q", what) }
 	case itemSnapshot:
 		g, from, to := r.uvarint(), r.uvarint(), r.uvarint()
 		term, index, entryTerm := r.uvarint(), r.uvarint(), r.uvarint()

@@ -24,7 +24,7 @@
 // A room is a set of files about one subject. The files of this package, room by room:
 //
 //	a step          node.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
-//	                background.go breaks.go start.go rival.go owner.go ending.go event.go level.go
+//	                background.go breaks.go start.go rival.go owner.go ending.go event.go level.go level_trial.go
 //	a request       api.go conn.go listeners.go login.go login_bearer.go lookup.go waits.go rota.go large.go answers.go arrival.go
 //	                search.go authorize.go rights.go refusals.go audit.go throttle.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
 //	                two), config_defs.go topic_configs.go broker_configs.go group_configs.go

@@ -32,6 +32,7 @@ import (
 //	  itemOutdated   itemStart of the newest process that is known, and of an outdated one: the receiver, if it is the latter, must end
 //	itemLevel   feature level that the sender knows, and the oldest and the newest that it supports (uvarints); right after itemStart, and
 //	            not there if all are 1 (level.go)
+//	itemTrial   length uvarint, bytes: see level_trial.go
 //	  itemTaken   itemStart of the process that is known and runs, and of another one: the receiver, if it is the latter,
 //	              must end (rival.go)
 //	  itemLives   u64: does the receiver live? What the sender's monotonic clock shows (rival.go)
@@ -87,6 +88,8 @@ const (
 
 	// Items from here on begin with their length, so that whoever doesn't know one, or may not take it, passes over it.
 	firstSized = 27
+
+	itemTrial = 27
 )
 
 func (p *peer) addRaft(g GroupID, m *pb.Message) {
@@ -323,6 +326,8 @@ func (n *Node) receiveOwnItem(from BrokerID, item byte, r *reader) {
 		n.receiveJoin(from, r)
 	case itemJoined:
 		n.receiveJoined(r)
+	case itemTrial:
+		n.receiveTrial(r)
 	default:
 		r.fail()
 	}

@@ -227,7 +227,7 @@ func (r *reader) bars(g GroupID) bool { return r.narrow && g != 0 }
 // skip passes over an item that isn't to be taken, and reports whether it was one.
 func (r *reader) skip(item byte) bool {
 	switch {
-	case item >= firstSized:
+	case item >= firstSized && (r.narrow || item != itemTrial):
 		r.bytes()
 		return true
 	case !r.narrow:

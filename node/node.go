@@ -143,6 +143,7 @@ type Node struct {
 	removal      removal // from the cluster, of this broker
 	waitsTellAt  Time    // not before, it says what it waits for (waiting.go)
 	level        int16   // the cluster's, as of the beginning of the step
+	trial        Trial
 
 	// Work of this step, and what is left for the next.
 	queued     []*source                // that have requests which are not begun, the next one first
@@ -231,6 +232,7 @@ func (n *Node) tick() {
 	n.tellAlive()
 	n.tickRemoval()
 	n.tickWaiting()
+	n.tickTrial()
 	if n.stopping {
 		n.handOver()
 	}

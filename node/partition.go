@@ -18,12 +18,16 @@ type partition struct {
 	forgetting    bool                // as leader: it is proposed to forget producers that were silent
 	expiring      bool                // as leader: a deletion of old records is on its way
 	joined        map[int64]joinedTxn // as leader, by producer id (produce_txn.go)
+	tried         uint64              // term in which it proposed something of level 2
 }
 
 // apply implements machine. Its result is a verdict for a batch, and the log start offset for a command.
 func (p *partition) apply(index, term uint64, data []byte) any {
 	o := p.records.apply(index, leaderEpoch(term), data, p.node.now)
 	p.act(index, &o)
+	if len(data) > 0 && data[0] == commandTrial {
+		p.node.meets(&p.node.trial.Applied, "an entry of a partition")
+	}
 	switch {
 	case len(data) == 0:
 		return nil
@@ -95,14 +99,22 @@ func (p *partition) epochEnd(epoch int32) (int32, int64) {
 func (p *partition) logStart() int64 { return p.start }
 
 // snapshot implements machine.
-func (p *partition) snapshot(since uint64) pieces { return p.records.snapshot(since) }
+func (p *partition) snapshot(since uint64) pieces {
+	mark, all := p.trialMark(nil), p.records.snapshot(since)
+	if len(mark) == 0 {
+		return all
+	}
+	return follow(func(b []byte) ([]byte, bool) { return append(b, mark...), false }, all)
+}
 
 // state implements machine.
-func (p *partition) state(since uint64) []byte { return p.records.state(since) }
+func (p *partition) state(since uint64) []byte {
+	return append(p.trialMark(nil), p.records.state(since)...)
+}
 
 // restore implements machine.
 func (p *partition) restore(checkpoints [][]byte) error {
-	return p.records.restore(checkpoints, p.node.now)
+	return p.records.restore(p.withoutMarks(checkpoints), p.node.now)
 }
 
 // adopt implements machine.

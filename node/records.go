@@ -86,6 +86,9 @@ func (p *records) applyCommand(index uint64, data []byte) (o outcome) {
 			return outcome{named: named, forgotten: forgotten}
 		}
 	}
+	if kind == commandTrial {
+		return outcome{}
+	}
 	offset := r.varint()
 	if kind != commandLogStart || r.bad {
 		p.spans.refuse(index, p.highWatermark)
@@ -101,7 +104,10 @@ func (p *records) applyCommand(index uint64, data []byte) (o outcome) {
 }
 
 // Commands in a partition's log. An entry begins with its kind; 0 is a record batch.
-const commandLogStart = 1 // offset varint: nothing below it is to be read any more
+const (
+	commandLogStart = 1   // offset varint: nothing below it is to be read any more
+	commandTrial    = 200 // does nothing, see level_trial.go
+)
 
 func logStartCommand(offset int64) []byte {
 	return binary.AppendVarint([]byte{commandLogStart}, offset)

@@ -102,6 +102,7 @@ func (g *group) visit() {
 		return
 	}
 	if p := n.partitions[g.id]; p != nil {
+		p.tryLevel()
 		p.expire()
 	}
 	g.arrangeReplicas()
