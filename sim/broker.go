@@ -36,6 +36,8 @@ type broker struct {
 	empty       bool        // of a second process: it came with an empty folder
 	diedAt      node.Time   // when its process last did
 	alone       bool        // it was the only voter of some group
+	newer       bool        // it is started with the newer of two releases, see rollout.go
+	runs        node.Levels // that its process supports
 	steps       uint64
 	budget      int                      // of a step
 	pieceBytes  int                      // of a state, in the log

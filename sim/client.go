@@ -35,15 +35,16 @@ type client struct {
 
 	lingerUntil node.Time // a joint client waits for more batches; 0: it doesn't
 
-	serial  serialState
-	moving  string      // a partition that is on the move, as the verifier was told
-	member  *member     // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
-	watcher *watcher    // that this is; nil: another client
-	txn     *txnProcess // with a transactional id, that this is; nil: another client, or it ended
-	reader  *txnReader  // that this is; nil: another client
-	asks    *asks       // of one that makes the plan's asks; nil: another client
-	visitor *visitor    // that this is; nil: another client
-	admin   *administrator
+	serial   serialState
+	moving   string      // a partition that is on the move, as the verifier was told
+	member   *member     // of a consumer group, whose process this is; nil: an ordinary client, or the process ended
+	watcher  *watcher    // that this is; nil: another client
+	txn      *txnProcess // with a transactional id, that this is; nil: another client, or it ended
+	reader   *txnReader  // that this is; nil: another client
+	asks     *asks       // of one that makes the plan's asks; nil: another client
+	visitor  *visitor    // that this is; nil: another client
+	upgrader *upgrader   // that this is; nil: another client
+	admin    *administrator
 
 	timerAt node.Time // the earliest timer in the heap; node.Never if none
 	left    int       // calls begun and not finished
@@ -145,6 +146,9 @@ func (c *client) advance() {
 		if c.visitor != nil {
 			c.visitor.advance()
 		}
+		if c.upgrader != nil {
+			c.upgrader.advance()
+		}
 		if !c.again {
 			break
 		}
@@ -209,6 +213,9 @@ func (c *client) rearm() {
 	}
 	if c.visitor != nil {
 		next = min(next, c.visitor.due())
+	}
+	if c.upgrader != nil {
+		next = min(next, c.upgrader.due())
 	}
 	if next != node.Never {
 		c.wakeAt(next)
@@ -332,6 +339,9 @@ func (c *client) disconnected(cn *conn) {
 	}
 	if c.visitor != nil {
 		c.visitor.lost()
+	}
+	if c.upgrader != nil {
+		c.upgrader.lost(b)
 	}
 	c.producerLost(b)
 	c.serialLost(b)

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -109,6 +110,7 @@ func (w *world) boot(b *broker) {
 	faulty := b.disk.failSyncs > 0 || b.disk.failWrites > 0 || b.disk.full
 	w.random.turn(b)
 	cfg := w.config(b)
+	b.runs = cfg.Levels
 	b.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
 	b.pieceBytes, b.moveBytes = cmp.Or(cfg.Log.PieceBytes, 256<<10), int(cmp.Or(cfg.Log.ReadBytes, 1<<20))
 	b.disk.showEnd(b.lastFile, b.lastEnd)
@@ -119,6 +121,10 @@ func (w *world) boot(b *broker) {
 		return
 	}
 	b.disk.fuse = -1
+	if _, ok := errors.AsType[*node.LevelError](err); ok {
+		w.unfit(b, err)
+		return
+	}
 	if err != nil && w.plan.Beyond() {
 		w.refused(b, err.Error())
 		return
@@ -197,7 +203,7 @@ func (w *world) config(b *broker) node.Config {
 	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, int(b.incarnation)), 3); d.Ratio(1, 4) {
 		cfg.LargeElements, cfg.LargeBytes = int(d.Next().Between(1, 40)), 8<<10 // nearly everything is large
 	}
-	cfg.HotBytes = w.hotBytes(b)
+	cfg.HotBytes, cfg.Levels = w.hotBytes(b), w.levels(b)
 	if len(w.plan.Attacks) > 0 { // what is to be seen at the bounds needs bounds that are met
 		cfg.MaxRequests, cfg.MaxWaits, cfg.ParkedBytes = 512, 1024, 64<<10
 		cfg.MaxCommands, cfg.CommandBytes, cfg.AutoCreateTopicsPerSecond = 512, 128<<10, 1

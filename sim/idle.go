@@ -240,7 +240,7 @@ func (w *world) checkIdle(b *broker) {
 		{"advanced groups", s.Advanced, beats + 2},                                     // some heartbeats were on their way, or wait for a slow broker
 		{"looked at groups", s.Walked, ticks + 1 + (visits+visits+1)*groups},           // and the compactor does once a second
 		{"sent messages", s.envelopes, beats*links + (ticks+(visits+1)*groups)*others}, // a visit may take a step of its own
-		{"sent bytes", s.bytes, 24*s.envelopes + 24*beats*links + (32*groups+8*ticks)*others},
+		{"sent bytes", s.bytes, 24*s.envelopes + 24*beats*links + (32*groups+8*ticks)*others + w.levelBytes(s, ticks*others)},
 	} {
 		if c.did > c.needing+idleSlack {
 			w.fail("wasteful", "broker %d has %d groups, %d of them quiet, and nothing happens; within %d ticks, with a heartbeat every %d, it %s %d times, and %d would do",

@@ -33,6 +33,7 @@ func (w *world) settle() {
 		return
 	}
 	w.waitForStrays()
+	w.settleRollout()
 	if w.founded() && w.joined() && w.seed.Draw(domainHeal, uint64(w.epoch), 0).Ratio(1, 2) {
 		w.freeze()
 	}

@@ -37,7 +37,7 @@ func (w *world) second(b *broker, f *plan.Fault) bool {
 	w.secondStarts++
 	s := &broker{
 		number: b.number, diskNumber: b.diskNumber, met: b.met, clock: b.clock, wake: w.now, bootedAt: w.now,
-		incarnation: 1000 + w.secondStarts, disk: lent, first: b, stray: true, empty: f.Rate == plan.SecondEmpty,
+		incarnation: 1000 + w.secondStarts, disk: lent, first: b, stray: true, newer: true, empty: f.Rate == plan.SecondEmpty,
 	}
 	if s.empty {
 		s.disk = newDisk(w.seed, keyed.Pair(b.number, 1<<21+int(w.secondStarts)))

@@ -67,6 +67,9 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 	for _, r := range out.Replies {
 		w.reply(b, r)
 	}
+	if b.first == nil {
+		w.checkLevel(b)
+	}
 	if !b.stray {
 		w.judge.observe(w, b, out)
 		w.noteChanged(out.Changed)
@@ -104,6 +107,10 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 func (w *world) ended(b *broker, end *node.End) {
 	if b.stray {
 		w.strayEnded(b, end)
+		return
+	}
+	if end.Kind == node.EndLevel {
+		w.unfit(b, end)
 		return
 	}
 	if w.plan.Beyond() {

@@ -69,6 +69,7 @@ type world struct {
 	judge       *judge
 	txnWorld
 	secure   *security // nil: nobody asks for logins
+	rollout  *rollout  // nil: all brokers are of one release
 	differs  int       // the group, by judge.groups, that was last seen to differ between replicas
 	features *features // nil: nobody wants them
 
@@ -180,6 +181,7 @@ func newWorld(p *plan.Plan, opt Options) *world {
 
 // start boots the brokers, begins the calls and arms the faults.
 func (w *world) start() {
+	w.newRollout()
 	for _, b := range w.brokers[:w.plan.FounderCount()] {
 		if late := w.ahead(b); late > 0 {
 			w.schedule(event{at: at(late), kind: evRestart, broker: b})
@@ -359,6 +361,8 @@ func (w *world) handle(e event) {
 		w.beginAsk(e.index)
 	case evOperated:
 		w.operated(e.broker)
+	case evRoll:
+		w.roll(e.index)
 	case evOrder, evVisitor:
 		w.secure.begin(w, e)
 	case evTransactor, evTransactorResumes, evDouble, evAbortDue:

@@ -85,6 +85,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.moreFaults()
 	g.transactions()
 	g.security()
+	g.rollout()
 	return g.checked(), nil
 }
 

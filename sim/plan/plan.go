@@ -5,7 +5,7 @@
 //
 // Reading order: plan.go, call.go, fault.go and members.go (what a plan holds), validate.go and text.go; generate.go with profiles.go
 // and generate_*.go (from a seed to a plan), scenarios.go (plans with a story); attack.go, lie.go, lists.go, second.go,
-// watcher.go, ask.go, transactor.go, security.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
+// watcher.go, ask.go, transactor.go, security.go, rollout.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
 package plan
 
 import (
@@ -85,6 +85,8 @@ type Plan struct {
 	Security *Security `json:"security,omitempty"`
 	Orders   []Order   `json:"orders,omitempty"`
 	Visitors []Visitor `json:"visitors,omitempty"`
+
+	Rollout *Rollout `json:"rollout,omitempty"`
 }
 
 // Knobs are the sizes and speeds of a world. They are drawn wide, because the bugs sit where a

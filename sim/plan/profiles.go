@@ -29,6 +29,7 @@ type profile struct {
 	asks       bool                     // all worlds ask much
 	txns       int64                    // of 100 worlds, so many have transactions
 	secured    int64                    // of 100 worlds, so many ask for logins and have rules
+	rollouts   int64                    // of 100 worlds, so many have brokers of two releases
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
@@ -36,7 +37,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, txns: 8, faults: 60, kinds: drawnKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4, secured: 6,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4, secured: 6, rollouts: 8,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -63,7 +64,7 @@ var profiles = []profile{
 	},
 	{ // brokers join, leave and lose their disks, partitions move
 		name: "moves", brokers: []int{4, 5, 3, 6, 5, 7, 2}, topics: 2, partitions: 3, clients: 2,
-		calls: 200, safety: [2]Duration{8 * second, 40 * second}, txns: 12, faults: 16, moves: true, groups: 25, members: 3, seconds: 20, states: 6,
+		calls: 200, safety: [2]Duration{8 * second, 40 * second}, txns: 12, faults: 16, moves: true, groups: 25, members: 3, seconds: 20, states: 6, rollouts: 10,
 		kinds: []FaultKind{
 			FaultLoseDisk, FaultJoin, FaultKill, FaultPower, FaultRecovery, FaultStop, FaultPause, FaultIsolate, FaultSends, FaultReceives,
 			FaultHalves, FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultPeers,
@@ -102,6 +103,10 @@ var profiles = []profile{
 	{ // logins and rules, which change, and sessions that end
 		name: "secured", brokers: []int{3, 3, 3, 5, 1, 4}, topics: 2, partitions: 2, clients: 2, calls: 60,
 		safety: [2]Duration{5 * second, 30 * second}, txns: 10, faults: 16, kinds: drawnKinds, tiny: true, groups: 20, members: 2, secured: 100,
+	},
+	{ // brokers of two releases, which are rolled from one to the other and back
+		name: "rolling", brokers: []int{3, 3, 3, 5, 4}, topics: 2, partitions: 2, clients: 2, calls: 200,
+		safety: [2]Duration{5 * second, 30 * second}, txns: 10, faults: 16, kinds: drawnKinds, tiny: true, groups: 20, members: 2, rollouts: 100,
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,

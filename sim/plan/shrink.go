@@ -39,6 +39,11 @@ func (p *Plan) Clone() *Plan {
 	c.Orders, c.Visitors = slices.Clone(p.Orders), slices.Clone(p.Visitors)
 	c.Transactors, c.Readers = slices.Clone(p.Transactors), slices.Clone(p.Readers)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
+	if p.Rollout != nil {
+		r := *p.Rollout
+		r.Newer, r.Rolls = slices.Clone(r.Newer), slices.Clone(r.Rolls)
+		c.Rollout = &r
+	}
 	return &c
 }
 
@@ -117,6 +122,10 @@ func (s *shrinker) unused() {
 	if s.best.Security != nil {
 		s.try(func(p *Plan) { p.Security, p.Orders, p.Visitors = nil, nil, nil })
 	}
+	if s.best.Rollout != nil && !s.try(func(p *Plan) { p.Rollout = nil }) {
+		fewer(func(p *Plan) *[]Roll { return &p.Rollout.Rolls }, s)
+		fewer(func(p *Plan) *[]int { return &p.Rollout.Newer }, s)
+	}
 	if s.best.Racks > 0 {
 		s.try(func(p *Plan) { p.Racks = 0 })
 	}
@@ -178,6 +187,12 @@ func (p *Plan) lastBegins() (last Duration) {
 	}
 	for i := range p.Visitors {
 		last = max(last, p.Visitors[i].At)
+	}
+	if p.Rollout != nil {
+		last = max(last, p.Rollout.Raise)
+		for i := range p.Rollout.Rolls {
+			last = max(last, p.Rollout.Rolls[i].At)
+		}
 	}
 	for i := range p.Faults {
 		if p.Faults[i].After == nil {

@@ -53,7 +53,7 @@ func (p *Plan) Validate() error {
 	if err := p.validateCalls(clients); err != nil {
 		return err
 	}
-	for _, validate := range []func() error{p.validateMembers, p.validateWatcher, p.validateAttacks, p.validateLies, p.validateLists, p.validateAsks, p.validateTransactors, p.validateSecurity} {
+	for _, validate := range []func() error{p.validateMembers, p.validateWatcher, p.validateAttacks, p.validateLies, p.validateLists, p.validateAsks, p.validateTransactors, p.validateSecurity, p.validateRollout} {
 		if err := validate(); err != nil {
 			return err
 		}
