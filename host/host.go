@@ -160,6 +160,7 @@ type Host struct {
 	doorman   *doorman
 	console   *console.Console // nil without metrics
 	history   *history
+	recent    recent
 	began     time.Time
 	bearer    *bearer.Checker // nil: no tokens of OAUTHBEARER
 	recovered atomic.Bool

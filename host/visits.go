@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"chronik/host/console"
@@ -223,12 +224,45 @@ func (h *Host) writePage(who console.Person, name string) (status int, page []by
 	case !may:
 		return http.StatusForbidden, []byte(who.Principal + " may not describe the cluster")
 	}
-	content, err := make()
-	if err == nil {
-		page, err = json.Marshal(content)
-	}
+	page, err := h.recent.get(name, make)
 	if err != nil {
 		return http.StatusServiceUnavailable, []byte(err.Error())
 	}
 	return http.StatusOK, page
+}
+
+// recentTime is how long a page serves others who ask for it, so that a crowd doesn't keep the loop busy.
+const recentTime = 500 * time.Millisecond
+
+// recent are the pages that were written last, by name. They are the same for everybody who may see them.
+type recent struct {
+	mu    sync.Mutex
+	pages map[string]recentPage
+}
+
+type recentPage struct {
+	made time.Time
+	text []byte
+}
+
+// get returns a page, which is made by one at a time.
+func (r *recent) get(name string, make func() (any, error)) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last := r.pages[name]; time.Since(last.made) < recentTime {
+		return last.text, nil
+	}
+	content, err := make()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	if r.pages == nil {
+		r.pages = map[string]recentPage{}
+	}
+	r.pages[name] = recentPage{time.Now(), text}
+	return text, nil
 }

@@ -5,8 +5,10 @@ package host
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"chronik/node"
@@ -76,4 +78,32 @@ func TestVisitsAreRefused(t *testing.T) {
 		}
 		other.close()
 	}
+}
+
+// A crowd that asks for a page has it made now and then; an error isn't kept.
+func TestPagesForACrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recent
+		made, wrong := 0, errors.New("wrong")
+		page := func() (any, error) {
+			if made++; wrong != nil {
+				return nil, wrong
+			}
+			return made, nil
+		}
+		ask := func(want string) {
+			t.Helper()
+			if text, err := r.get("p", page); string(text) != want || (err == nil) != (want != "") {
+				t.Errorf("%q, %v, want %q", text, err, want)
+			}
+		}
+		ask("")
+		ask("")
+		wrong = nil
+		for range 100 {
+			ask("3")
+		}
+		time.Sleep(recentTime)
+		ask("4")
+	})
 }

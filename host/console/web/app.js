@@ -75,7 +75,7 @@ function draw() {
   document.title = `${s.page.titleOf ? s.page.titleOf(s.query) : s.page.title} · Chronik`;
   const stale = s.error && s.data ? `${s.error} What you see is of ${clock(s.at)}.` : s.error;
   const content = s.data ? s.page.draw(s.data, { query: s.query, view: s.view, again, reload }) : s.error ? h("h1", {}, s.page.title) : waiting(s.page.title);
-  update(main, alert(stale), h("div.page", { "data-key": location.hash }, content));
+  update(main, alert(stale), h(stale && s.data ? "div.page.stale" : "div.page", { "data-key": location.hash }, content));
   if (s.data && s.data.person) update(document.getElementById("who"), h("div", {}, "Cluster ", h("code", {}, s.data.cluster)), h("div", {}, s.data.person));
 }
 
