@@ -68,7 +68,7 @@ func (e *LevelError) Error() string {
 	if e.Level > e.Support.Newest {
 		return fmt.Sprintf("the cluster is at feature level %d, and this release of broker %d supports %v: it is too old. Start a newer release, with the same data folder; a level can't be lowered", e.Level, e.Broker, e.Support)
 	}
-	return fmt.Sprintf("the cluster is at feature level %d, and this release of broker %d supports %v: it is too new. Start a release that supports both, on all brokers, then run: broker admin features -raise", e.Level, e.Broker, e.Support)
+	return fmt.Sprintf("the cluster is at feature level %d, and this release of broker %d supports %v: it is too new. Start a release that supports both, on all brokers, then run: broker admin raise", e.Level, e.Broker, e.Support)
 }
 
 // misfit is nil if a broker supports a level.

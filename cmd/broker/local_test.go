@@ -83,6 +83,27 @@ func freePorts(t *testing.T, n int) int {
 	return 0
 }
 
+// tryLevels asks for the feature level, and tries to raise it.
+func tryLevels(t *testing.T, config string) {
+	t.Helper()
+	for _, x := range []struct {
+		words string
+		code  int
+		want  string
+	}{
+		{"features", exitClean, "broker 2 supports levels 1 to 1, and sees the cluster at level 1\n"},
+		{"features", exitClean, "the cluster is at level 1, the newest that all these brokers support\n"},
+		{"raise", exitClean, "the cluster is at level 1 already\n"},
+		{"raise 2", exitFailed, "chronik.version can't be 2: broker 1 supports level 1, broker 2 supports level 1"},
+	} {
+		var out strings.Builder
+		code := run(t.Context(), append([]string{"admin", "-config", config}, strings.Fields(x.words)...), &out, &out)
+		if code != x.code || !strings.Contains(out.String(), x.want) {
+			t.Errorf("%s: exit code %d, %s", x.words, code, out.String())
+		}
+	}
+}
+
 // A whole cluster on this machine; one of its brokers is killed, loses its data, and comes back by
 // itself as a new replica.
 func TestLocalClusterAndALostDisk(t *testing.T) {
@@ -116,6 +137,7 @@ func TestLocalClusterAndALostDisk(t *testing.T) {
 	if !strings.Contains(status.String(), net127(port+1)) {
 		t.Errorf("broker 2 is not in:\n%s", status.String())
 	}
+	tryLevels(t, config)
 	if code := back.end(); code != exitClean {
 		t.Errorf("broker 2 stopped with exit code %d", code)
 	}

@@ -27,6 +27,8 @@ const Help = `  status                        brokers, partitions without a lead
   rebalance                     spread replicas and leaders evenly over all brokers
   transfer TOPIC PARTITION [BROKER]
                                 let a replica lead: the preferred one, or the one on that broker
+  features                      which feature levels the brokers support, and at which one the cluster is
+  raise [LEVEL]                 raise the feature level, after an upgrade of all brokers: there is no way back from it
   user add [-password-file FILE] [-iterations N] NAME
                                 make a user, or give one another password: the first line of the file, or of the standard input
   user delete NAME              it can't log in any more
@@ -74,7 +76,7 @@ func parse(args []string, in io.Reader) (func(context.Context, *admin) error, er
 		return parseUser(args[1:], in)
 	}
 	words := map[string][2]int{ // how many words may follow, at least and at most
-		"status": {0, 0}, "wait": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3},
+		"status": {0, 0}, "wait": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3}, "features": {0, 0}, "raise": {0, 1},
 	}
 	name, rest := args[0], args[1:]
 	allowed, ok := words[name]
@@ -105,6 +107,10 @@ func parse(args []string, in io.Reader) (func(context.Context, *admin) error, er
 			return a.wait(ctx)
 		case "rebalance":
 			return a.rebalance(ctx)
+		case "features":
+			return a.features(ctx)
+		case "raise":
+			return a.raise(ctx, numbers)
 		case "transfer":
 			return a.transfer(ctx, rest[0], numbers[1], numbers[2:])
 		}
