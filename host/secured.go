@@ -239,22 +239,31 @@ func (s *secured) writeAll(pieces net.Buffers, size int, gate gate) error {
 	return s.records.release()
 }
 
-// encrypt takes the next of pieces, and returns the others.
+// encrypt takes the next of pieces, and returns the others. Pieces are often small, such as the offset of each batch in an answer to Fetch, and
+// each Write makes records of its own, which the other end takes one by one. So they are put side by side first.
 func (s *secured) encrypt(pieces net.Buffers, gate gate) (net.Buffers, error) {
 	if gate != nil {
 		gate <- struct{}{}
 		defer func() { <-gate }()
 	}
-	for n := 0; len(pieces) > 0 && n < heldBytes; {
-		part := pieces[0][:min(len(pieces[0]), heldBytes-n)]
-		if _, err := s.Write(part); err != nil {
-			return nil, err
-		}
-		n += len(part)
-		pieces = after(pieces, len(part))
+	if first := pieces[0]; len(first) >= heldBytes || len(pieces) == 1 {
+		n := min(len(first), heldBytes)
+		_, err := s.Write(first[:n])
+		return after(pieces, n), err
 	}
-	return pieces, nil
+	room := plainBuffers.Get().(*[heldBytes]byte)
+	defer plainBuffers.Put(room)
+	n := 0
+	for len(pieces) > 0 && n < heldBytes {
+		part := copy(room[n:], pieces[0])
+		n += part
+		pieces = after(pieces, part)
+	}
+	_, err := s.Write(room[:n])
+	return pieces, err
 }
+
+var plainBuffers = sync.Pool{New: func() any { return new([heldBytes]byte) }}
 
 // Close implements net.Conn. It says goodbye if that takes no time.
 func (s *secured) Close() error {
