@@ -91,11 +91,10 @@ func (w *world) founding() bool {
 // heal ends all faults and starts all brokers of the cluster.
 func (w *world) heal() {
 	w.healing, w.healedAt = true, w.now
-	w.disturbed()
 	for _, a := range w.attackers {
 		w.endAttack(a)
 	}
-	w.net.heal()
+	w.disturbedTill(max(w.now, w.net.heal()))
 	for _, b := range w.brokers {
 		b.refusing = 0
 		if b.slowness > 0 {

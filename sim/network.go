@@ -186,13 +186,15 @@ func (n *network) halves(set int64, by, bridge int) {
 	}
 }
 
-// heal ends all faults.
-func (n *network) heal() {
+// heal ends all faults, and returns when the last of the messages arrives that they have held up; those behind it wait, too.
+func (n *network) heal() (last node.Time) {
 	for a := range n.links {
 		for b := range n.links[a] {
 			l := &n.links[a][b]
 			l.cut, l.clogs, l.narrows = 0, 0, 0
+			last = max(last, l.clogEnd, l.last)
 		}
 	}
 	n.lossRate, n.dupRate, n.tailRate = 0, 0, 0
+	return last
 }

@@ -47,10 +47,13 @@ func (e *event) brings() bool {
 }
 
 // disturbed notes that for a while brokers have to wait for clocks.
-func (w *world) disturbed() {
+func (w *world) disturbed() { w.disturbedTill(w.now) }
+
+// disturbedTill notes that this while begins at a time to come.
+func (w *world) disturbedTill(t node.Time) {
 	k := &w.plan.Knobs
-	w.rest.quietAt = max(w.rest.quietAt, w.now+node.Time(k.Tick)*node.Time(k.ElectionTicks))
-	w.rest.news, w.rest.lastAt = true, w.now
+	w.rest.quietAt = max(w.rest.quietAt, t+node.Time(k.Tick)*node.Time(k.ElectionTicks))
+	w.rest.news, w.rest.lastAt = true, max(w.rest.lastAt, t)
 	w.rest.disturbed++
 }
 
