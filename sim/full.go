@@ -24,7 +24,7 @@ func (w *world) wayOut() {
 		!w.seed.Draw(domainHeal, 0, 1000).Ratio(1, 2) {
 		return
 	}
-	if !w.sparesRot() {
+	if !w.sparesRot() || !w.haveSpares() {
 		return
 	}
 	for _, b := range w.brokers {
@@ -51,6 +51,18 @@ func (w *world) wayOut() {
 // found damaged on full disks has no successor, and one that lacks records gets none: with both, a group has no majority.
 func (w *world) sparesRot() bool {
 	return len(w.rotten) == 0 || w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return w.difference() == "" }))
+}
+
+// haveSpares waits until each log has a second file; false if that takes too much. One that has none can't be emptied into another.
+func (w *world) haveSpares() bool {
+	lacks := func(b *broker) bool {
+		if b.node == nil {
+			return false
+		}
+		s := b.node.Stats().Log
+		return s.Segments+s.Free < 2
+	}
+	return w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return !slices.ContainsFunc(w.brokers, lacks) }))
 }
 
 // fill writes until records are refused because disks are full; false if that takes too much.
