@@ -125,7 +125,7 @@ func exitCode(err error, stdout, stderr io.Writer) int {
 }
 
 func help(w io.Writer) {
-	fmt.Fprint(w, usageHeader, "\nCommands of admin:\n\n", admin.Help, "\nSettings of one broker (flag; in the file with _ for -; default in parentheses):\n")
+	fmt.Fprint(w, usageHeader, "\nCommands of admin:\n\n", admin.Help(), "\nSettings of one broker (flag; in the file with _ for -; default in parentheses):\n")
 	fs, _ := newFlags()
 	fs.SetOutput(w)
 	fs.PrintDefaults()

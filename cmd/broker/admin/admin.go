@@ -7,6 +7,7 @@ package admin
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,25 +19,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// Help lists the commands.
-const Help = `  status                        brokers, partitions without a leader, moves under way
-  wait                          wait until all replicas are in sync, so that the next broker can be stopped
-  drain BROKER...               move all replicas of some brokers to the others, and wait until they are there
-  remove BROKER                 take a drained broker out of the cluster
-  rebalance                     spread replicas and leaders evenly over all brokers
-  transfer TOPIC PARTITION [BROKER]
-                                let a replica lead: the preferred one, or the one on that broker
-  features                      which feature levels the brokers support, and at which one the cluster is
-  raise [LEVEL]                 raise the feature level, after an upgrade of all brokers: there is no way back from it
-  user add [-password-file FILE] [-iterations N] NAME
-                                make a user, or give one another password: the first line of the file, or of the standard input
-  user delete NAME              it can't log in any more
-  user list                     who can log in
-
-Where clients must log in, write -user NAME before the command, and give the password by -password-file FILE or by the
-variable CHRONIK_PASSWORD. -mechanism is SCRAM-SHA-512 unless given. Instead, -token-file FILE logs in with a token by OAUTHBEARER.
-`
 
 // UsageError says that the caller gave the wrong words.
 type UsageError struct{ error }
@@ -68,54 +50,57 @@ func Run(ctx context.Context, bootstrap []string, secure *tls.Config, login Logi
 }
 
 // parse turns words into the command that they mean.
-func parse(args []string, in io.Reader) (func(context.Context, *admin) error, error) {
+func parse(args []string, in io.Reader) (action, error) {
 	if len(args) == 0 {
-		return nil, errors.New("admin needs a command")
+		return nil, errNoCommand
 	}
-	if args[0] == "user" {
-		return parseUser(args[1:], in)
-	}
-	words := map[string][2]int{ // how many words may follow, at least and at most
-		"status": {0, 0}, "wait": {0, 0}, "rebalance": {0, 0}, "drain": {1, 100}, "remove": {1, 1}, "transfer": {2, 3}, "features": {0, 0}, "raise": {0, 1},
-	}
-	name, rest := args[0], args[1:]
-	allowed, ok := words[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no admin command %q", name)
-	}
-	if len(rest) < allowed[0] || len(rest) > allowed[1] {
-		return nil, fmt.Errorf("admin %s: wrong number of words after it", name)
-	}
-	numbers := make([]int32, len(rest))
-	for i, word := range rest {
-		if name == "transfer" && i == 0 {
-			continue // the topic
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.parse(args[1:], in)
 		}
-		n, err := strconv.ParseUint(word, 10, 31)
-		if err != nil {
-			return nil, fmt.Errorf("admin %s: %q is no id of a broker or number of a partition", name, word)
-		}
-		numbers[i] = int32(n)
 	}
-	return func(ctx context.Context, a *admin) error {
-		switch name {
-		case "drain":
-			return a.drain(ctx, numbers)
-		case "remove":
-			return a.remove(ctx, numbers[0])
-		case "wait":
-			return a.wait(ctx)
-		case "rebalance":
-			return a.rebalance(ctx)
-		case "features":
-			return a.features(ctx)
-		case "raise":
-			return a.raise(ctx, numbers)
-		case "transfer":
-			return a.transfer(ctx, rest[0], numbers[1], numbers[2:])
+	return nil, fmt.Errorf("there is no admin command %q", args[0])
+}
+
+// parseOlder takes the words of a command that has no flags: ids of brokers and numbers of partitions, but for the topic of
+// transfer.
+func parseOlder(name string, least, most int) func([]string, io.Reader) (action, error) {
+	return func(words []string, _ io.Reader) (action, error) {
+		if len(words) < least || len(words) > most {
+			return nil, fmt.Errorf("admin %s: wrong number of words after it", name)
 		}
-		return a.status(ctx)
-	}, nil
+		numbers := make([]int32, len(words))
+		for i, word := range words {
+			if name == "transfer" && i == 0 {
+				continue // the topic
+			}
+			n, err := strconv.ParseUint(word, 10, 31)
+			if err != nil {
+				return nil, fmt.Errorf("admin %s: %q is no id of a broker or number of a partition", name, word)
+			}
+			numbers[i] = int32(n)
+		}
+		return func(ctx context.Context, a *admin) error { return a.older(ctx, name, words, numbers) }, nil
+	}
+}
+
+// older carries out a command without flags.
+func (a *admin) older(ctx context.Context, name string, words []string, numbers []int32) error {
+	switch name {
+	case "drain":
+		return a.drain(ctx, numbers)
+	case "remove":
+		return a.remove(ctx, numbers[0])
+	case "rebalance":
+		return a.rebalance(ctx)
+	case "features":
+		return a.features(ctx)
+	case "raise":
+		return a.raise(ctx, numbers)
+	case "transfer":
+		return a.transfer(ctx, words[0], numbers[1], numbers[2:])
+	}
+	return a.wait(ctx)
 }
 
 // admin is one command's view of the cluster.
@@ -133,6 +118,14 @@ func (a *admin) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	return a.client.Ping(ctx)
+}
+
+// print writes something as JSON.
+func (a *admin) print(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 func (a *admin) say(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }

@@ -64,7 +64,8 @@ func (a *admin) rebalance(ctx context.Context) error {
 // move gives partitions new replicas, some at a time, and waits until they have them.
 func (a *admin) move(ctx context.Context, wanted []partition) error {
 	todo, open := wanted, []partition(nil)
-	lastChange := time.Now()
+	begin := time.Now()
+	lastChange := begin
 	for len(todo)+len(open) > 0 {
 		n := min(movesAtOnce-len(open), len(todo))
 		if err := a.reassign(ctx, todo[:n]); err != nil {
@@ -88,13 +89,23 @@ func (a *admin) move(ctx context.Context, wanted []partition) error {
 		switch {
 		case len(open) < before:
 			lastChange = time.Now()
-			a.say("moved %d of %d partitions", len(wanted)-len(todo)-len(open), len(wanted))
+			done := len(wanted) - len(todo) - len(open)
+			a.say("moved %d of %d partitions%s", done, len(wanted), left(done, len(wanted), time.Since(begin)))
 		case time.Since(lastChange) > moveHint:
 			lastChange = time.Now()
 			a.say("waiting: %s", a.hint(c, open))
 		}
 	}
 	return nil
+}
+
+// left is how long the rest takes if it goes on as it went; nothing is said before there is something to judge by.
+func left(done, all int, took time.Duration) string {
+	if done <= 0 || done >= all || took < time.Second {
+		return ""
+	}
+	rest := time.Duration(float64(took) / float64(done) * float64(all-done))
+	return fmt.Sprintf(", about %v left", rest.Round(time.Second))
 }
 
 // hint says what moves may be waiting for.

@@ -6,10 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -143,62 +140,6 @@ func (a *admin) wait(ctx context.Context) error {
 }
 
 const waitCheck = 500 * time.Millisecond
-
-// status prints how the cluster is. A partition without a leader makes it an error.
-func (a *admin) status(ctx context.Context) error {
-	c, err := a.look(ctx)
-	if err != nil {
-		return err
-	}
-	moves, err := a.underWay(ctx)
-	if err != nil {
-		return err
-	}
-	a.say("cluster %s; broker %d leads the catalog", c.id, c.controller)
-	a.printBrokers(c)
-	a.say("%d partitions; moves under way: %d", len(c.partitions), len(moves))
-	for _, m := range slices.Sorted(maps.Keys(moves)) {
-		a.say("  %s %s", m, moves[m])
-	}
-	if behind := c.outOfSync(); len(behind) > 0 {
-		a.say("%d partitions have replicas that are not in sync; stop no other broker before they are (broker admin wait):", len(behind))
-		a.say("  %s", strings.Join(behind, "\n  "))
-	}
-	if n := c.twoLegged(); n > 0 {
-		a.say("%d partitions have two replicas, and stop when either of their brokers does; three survive the loss of one", n)
-	}
-	if none := c.leaderless(); len(none) > 0 {
-		return fmt.Errorf("%d partitions have no leader, so that nobody can write to them or read from them; each needs a majority of its brokers:\n  %s",
-			len(none), strings.Join(none, "\n  "))
-	}
-	return nil
-}
-
-// printBrokers lists the brokers, and those that are not alive but have replicas.
-func (a *admin) printBrokers(c *cluster) {
-	load, leads := make(map[int32]int), make(map[int32]int)
-	for _, p := range c.partitions {
-		leads[c.leaders[p.String()]]++
-		for _, b := range p.replicas {
-			load[b]++
-		}
-	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "broker\taddress\track\treplicas\tleads")
-	for _, b := range c.brokers {
-		rack := ""
-		if b.Rack != nil {
-			rack = *b.Rack
-		}
-		fmt.Fprintf(w, "%d\t%s:%d\t%s\t%d\t%d\n", b.NodeID, b.Host, b.Port, rack, load[b.NodeID], leads[b.NodeID])
-	}
-	for _, b := range slices.Sorted(maps.Keys(load)) {
-		if !slices.Contains(c.live(), b) {
-			fmt.Fprintf(w, "%d\tnot connected\t\t%d\t%d\n", b, load[b], leads[b])
-		}
-	}
-	w.Flush()
-}
 
 // underWay lists the moves under way by partition.
 func (a *admin) underWay(ctx context.Context) (map[string]string, error) {

@@ -66,7 +66,7 @@ func ReadPassword(path string, stdin io.Reader) (string, error) {
 }
 
 // parseUser takes the words after "user".
-func parseUser(args []string, stdin io.Reader) (func(context.Context, *admin) error, error) {
+func parseUser(args []string, stdin io.Reader) (action, error) {
 	if len(args) == 0 {
 		return nil, errors.New("admin user: what? add, delete or list")
 	}
