@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -42,7 +43,7 @@ func Run(ctx context.Context, bootstrap []string, secure *tls.Config, login Logi
 		return UsageError{fmt.Errorf("bootstrap servers %s: %w", strings.Join(bootstrap, ","), err)}
 	}
 	defer client.Close()
-	a := &admin{client: client, out: out}
+	a := &admin{client: client, kadm: kadm.NewClient(client), out: out}
 	if err := a.connect(ctx); err != nil {
 		return fmt.Errorf("no broker answers at %s: %w; give the addresses of some with -bootstrap", strings.Join(bootstrap, ","), err)
 	}
@@ -106,6 +107,7 @@ func (a *admin) older(ctx context.Context, name string, words []string, numbers 
 // admin is one command's view of the cluster.
 type admin struct {
 	client *kgo.Client
+	kadm   *kadm.Client
 	out    io.Writer
 }
 

@@ -30,6 +30,16 @@ type usage struct{ words, help string }
 func commands() []command {
 	return []command{
 		{"status", []usage{{"[-json] [-watch TIME]", "brokers, partitions without a leader, moves under way; exits with 1 if a partition has no leader"}}, parseStatus},
+		{"topics", []usage{
+			{"[-json] [-internal]", "all topics, and how many records they hold at most"},
+			{"describe [-json] TOPIC...", "leader, replicas, in-sync replicas and offsets of each partition, and the settings that are not defaults"},
+		}, parseTopics},
+		{"acls", []usage{{"[-json]", "the rules: who may do what"}}, parseACLs},
+		{"quotas", []usage{{"[-json]", "the quotas of users, client ids and addresses"}}, parseQuotas},
+		{"transactions", []usage{
+			{"[-json]", "all transactional ids and their state"},
+			{"describe [-json] ID...", "since when they are open, and in which partitions"},
+		}, parseTransactions},
 		{"wait", []usage{{"", "wait until all replicas are in sync, so that the next broker can be stopped"}}, parseOlder("wait", 0, 0)},
 		{"drain", []usage{{"BROKER...", "move all replicas of some brokers to the others, and wait until they are there"}}, parseOlder("drain", 1, 100)},
 		{"remove", []usage{{"BROKER", "take a drained broker out of the cluster"}}, parseOlder("remove", 1, 1)},
