@@ -34,6 +34,15 @@ func commands() []command {
 			{"[-json] [-internal]", "all topics, and how many records they hold at most"},
 			{"describe [-json] TOPIC...", "leader, replicas, in-sync replicas and offsets of each partition, and the settings that are not defaults"},
 		}, parseTopics},
+		{"groups", []usage{
+			{"[-json]", "all consumer groups and their state"},
+			{"lag [-json] GROUP...", "committed offset, end and lag of each partition"},
+			{
+				"reset -to WHERE [-topic TOPIC[:P,P...]] [-yes] GROUP",
+				"set committed offsets of a group without members: shows what would change, and changes it with -yes. " +
+					"WHERE is earliest, latest, an offset, +N or -N from where it is, or a time such as 2026-01-31T12:00:00Z",
+			},
+		}, parseGroups},
 		{"acls", []usage{{"[-json]", "the rules: who may do what"}}, parseACLs},
 		{"quotas", []usage{{"[-json]", "the quotas of users, client ids and addresses"}}, parseQuotas},
 		{"transactions", []usage{
