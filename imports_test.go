@@ -212,7 +212,7 @@ var importRules = []rule{
 }
 
 // testMay is what test files may import besides.
-var testMay = []string{"pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram", "github.com/golang-jwt/jwt/v5"}
+var testMay = []string{"github.com/twmb/franz-go/pkg/kadm", "pgregory.net/rapid", "github.com/google/go-cmp/cmp", "github.com/google/go-cmp/cmp/cmpopts", "github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/scram", "github.com/golang-jwt/jwt/v5"}
 
 func TestImports(t *testing.T) {
 	used := make(map[string]bool) // permits

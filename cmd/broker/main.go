@@ -48,6 +48,7 @@ const (
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
+  broker completion bash|zsh|fish print what makes a shell complete these words: source <(broker completion bash)
   broker version
   broker help
 
@@ -85,6 +86,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = showConfig(args, stdout, stderr)
 	case "log":
 		err = inspectLog(args, stdout, stderr)
+	case "completion":
+		err = completion(args, stdout)
+	case "complete":
+		for _, word := range complete(args) {
+			fmt.Fprintln(stdout, word)
+		}
 	case "version":
 		fmt.Fprintln(stdout, version())
 	case "help":
