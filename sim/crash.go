@@ -213,8 +213,8 @@ func (w *world) config(b *broker) node.Config {
 		}
 	}
 	if d := w.seed.Draw(domainRaft, keyed.Pair(b.number, 0), 4); d.Ratio(1, 3) {
-		cfg.Log.PieceBytes = int(d.Next().Between(100, 2000)) // states are many pieces
-		cfg.Log.ReadBytes = 4 << 10                           // and what is moved at once is little
+		cfg.Log.PieceBytes = int(d.Next().Between(100, 2000))                           // states are many pieces
+		cfg.Log.ReadBytes, cfg.Log.ReadThrough = 4<<10, d.Next().Next().Between(1, 500) // what is moved, and read beside, is little
 	}
 	cfg.Log.Scratch, cfg.Packer = &w.scratch, &w.packer
 	cfg.Log.SegmentBytes = k.SegmentBytes

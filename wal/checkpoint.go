@@ -172,7 +172,7 @@ func (r *CheckpointRead) Take(res Result) (more bool, err error) {
 	if c == nil {
 		return false, missingCheckpoint(r.group, r.index)
 	}
-	rec, err := under.seg.verify(under.parts[0].at, res)
+	rec, err := under.seg.verify(under.parts[0].at, res.Data)
 	if err == nil && rec.Group != r.group {
 		err = errOther
 	}

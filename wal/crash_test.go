@@ -661,6 +661,7 @@ func TestCrashes(t *testing.T) {
 			SegmentBytes: rapid.SampledFrom([]int64{4096, 5000, 16384, 65536}).Draw(t, "segment"),
 			FlushBytes:   rapid.SampledFrom([]int{1, 500, 3000, 1 << 20}).Draw(t, "flush"),
 			ReadBytes:    rapid.SampledFrom([]int64{1, 700, 1 << 20}).Draw(t, "read"),
+			ReadThrough:  rapid.SampledFrom([]int64{1, 60, 4096}).Draw(t, "read through"),
 			PieceBytes:   rapid.SampledFrom([]int{20, 100, 1 << 20}).Draw(t, "piece"),
 		})
 		w.even = rapid.Bool().Draw(t, "even")

@@ -3,6 +3,7 @@
 package wal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -218,6 +219,44 @@ func TestReadNoticesRot(t *testing.T) {
 	_, err = l.Entries(1, 1, res)
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), op.File) || !strings.Contains(err.Error(), "entry 2 of group 1") {
 		t.Fatal(err)
+	}
+}
+
+// A group's entries are read without those of others between them, however many there are.
+func TestReadLeavesOutOthers(t *testing.T) {
+	fs := newDisk()
+	l, _ := mustOpen(t, fs, Options{SegmentBytes: 1 << 22, ReadThrough: 1000})
+	const n = maxStretches + 10
+	for i := uint64(1); i <= n; i++ {
+		others := 5000
+		if i%2 == 0 {
+			others = 500
+		}
+		l.Append(1, []Entry{entry(i, 1, 100)})
+		l.Append(2, []Entry{entry(i, 1, others)})
+		mustFlush(t, l, fs)
+	}
+	for _, c := range []struct {
+		max    int64
+		length int // entries
+	}{{1, 1}, {1 << 11, 5}, {1 << 22, n}} {
+		op, err := l.Read(1, 1, n+1, c.max)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res := Do(fs, op)
+		ents, err := l.Entries(1, 1, res)
+		if err != nil || len(ents) != c.length {
+			t.Fatalf("%d entries of at most %d bytes, not %d: %v", len(ents), c.max, c.length, err)
+		}
+		for i, e := range ents {
+			if want := entry(uint64(i+1), 1, 100); e.Index != want.Index || !bytes.Equal(e.Data, want.Data) {
+				t.Fatalf("%+v, not %+v", e, want)
+			}
+		}
+		if most := int64(c.length) * 500; op.N > max(most, 300) || int64(len(res.Data)) != op.N || len(op.Stretches) > maxStretches {
+			t.Fatalf("%d bytes in %d stretches for %d entries", op.N, len(op.Stretches), c.length)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@
 //	Append, SetVote, ... -> chunks in memory -> Next: OpWrite -> Do -> Done -> Durable
 //
 // Files: log.go what a caller does; checkpoint.go the states that a group's entries have built; stage.go large ones;
-// flush.go group commit and segments; index.go where each entry is; read.go reading back;
+// flush.go group commit and segments; index.go where each entry is; read.go reading back, scatter.go which bytes that takes;
 // move.go emptying segments; replace.go entries that shrink; scrub.go looking for rot; check.go does all that is noted agree; slot.go files; owner.go whose they are; record.go, segment.go and
 // table.go the bytes; sums.go checksums of any stretch; recover.go, replay.go and legible.go Open; inspect.go and shadow.go reading a log
 // without changing it; fs.go and op.go the disk.

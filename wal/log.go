@@ -49,6 +49,9 @@ type Options struct {
 	// ReadBytes bounds a read that the log does for itself, to move or to scrub; default 1 MiB. One
 	// record is read at once however large it is.
 	ReadBytes int64
+	// ReadThrough is up to how many bytes between two records a read brings with them, because to copy them costs less than
+	// another system call; default 4 KiB.
+	ReadThrough int64
 	// PieceBytes bounds what a flush takes of a staged checkpoint; default 256 KiB. Less is taken if segments are
 	// small, and more of one that would have more than 256 pieces.
 	PieceBytes int
@@ -73,6 +76,9 @@ func (o *Options) validate() error {
 	if o.ReadBytes == 0 {
 		o.ReadBytes = 1 << 20
 	}
+	if o.ReadThrough == 0 {
+		o.ReadThrough = 4 << 10
+	}
 	if o.PieceBytes == 0 {
 		o.PieceBytes = 256 << 10
 	}
@@ -87,6 +93,9 @@ func (o *Options) validate() error {
 	}
 	if o.ReadBytes < 0 || o.ReadBytes > 1<<30 {
 		return fmt.Errorf("a read of %d bytes is out of range; use 1 to %d", o.ReadBytes, 1<<30)
+	}
+	if o.ReadThrough < 0 || o.ReadThrough > 1<<30 {
+		return fmt.Errorf("%d bytes to read through between two records are out of range; use 1 to %d", o.ReadThrough, 1<<30)
 	}
 	return nil
 }

@@ -271,7 +271,7 @@ func (l *Log) fileFor(items []item) bool {
 
 // verifyItem compares a record to what the index says is there.
 func (l *Log) verifyItem(seg *segment, it item, res Result) (Record, *Damage) {
-	rec, err := seg.verify(it.at, res)
+	rec, err := seg.verify(it.at, res.Data[int64(it.at.off)-res.Op.Off:][:it.at.size])
 	if err == nil {
 		switch {
 		case rec.Group != it.group.id:

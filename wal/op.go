@@ -36,7 +36,12 @@ type Op struct {
 	Off  int64
 	N    int64  // reads, OpPrepare: number of bytes; OpWrite: number of records
 	Data []byte // OpWrite: must not be changed until the Result came back
+
+	Stretches []Stretch // OpRead: what of the file is read, in order, N bytes in all; none for N bytes at Off
 }
+
+// Stretch is a piece of a file: N bytes at Off.
+type Stretch struct{ Off, N int64 }
 
 // Result is what came of one Op.
 type Result struct {
@@ -88,8 +93,15 @@ func doRead(fs FS, op Op) ([]byte, error) {
 	}
 	defer f.Close()
 	buf := make([]byte, op.N)
-	if err := readFull(f, buf, op.Off); err != nil {
-		return nil, err
+	if len(op.Stretches) == 0 {
+		op.Stretches = []Stretch{{op.Off, op.N}}
+	}
+	at := int64(0)
+	for _, s := range op.Stretches {
+		if err := readFull(f, buf[at:at+s.N], s.Off); err != nil {
+			return nil, err
+		}
+		at += s.N
 	}
 	return buf, nil
 }

@@ -53,6 +53,7 @@ type part struct {
 	first, last uint64
 	packed      bool
 	at          place
+	from        int64 // where it is in what was read, in bytes
 }
 
 // Term returns the term of entry i, for First-1 <= i <= Last, from memory.
@@ -63,8 +64,9 @@ func (l *Log) Term(g GroupID, i uint64) (uint64, bool) {
 	return 0, false
 }
 
-// Read returns an OpRead for entry lo and as many of the entries after it, below hi, as lie
-// beside it in one segment, have the same term and fit maxBytes (always at least entry lo). The
+// Read returns an OpRead for entry lo and as many of the entries after it, below hi, as are in the same
+// segment, have the same term and fit maxBytes (always at least entry lo). What lies between them isn't read,
+// see scatter. The
 // entries must be durable. The file stays what it is until the Result was given to Entries, which
 // therefore has to happen once for every Read.
 func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
@@ -80,40 +82,26 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	if !ok {
 		return Op{}, fmt.Errorf("group %d, entry %d is not durable yet: %w", g, lo, ErrMissing)
 	}
-	parts := []part{first}
+	s := scatter{max: maxBytes, through: l.opt.ReadThrough}
+	s.add(first)
 	if from == r.seg && first.at == r.place(lo) {
-		parts = l.beside(gr, parts, hi, maxBytes, from)
+		l.beside(gr, &s, hi, from)
 	}
-	off := int64(parts[0].at.off)
-	return l.read(OpRead, off, parts[len(parts)-1].at.end()-off, &reading{
-		seg: from, group: gr, lo: lo, term: r.term, parts: parts, until: until,
-	}), nil
-}
-
-// beside adds to a read what lies after its first record.
-func (l *Log) beside(g *group, parts []part, hi uint64, maxBytes int64, seg *segment) []part {
-	limit := min(int64(parts[0].at.off)+maxBytes, int64(l.durable-seg.base))
-	n := sort.Search(len(g.runs), func(n int) bool { return g.runs[n].end() > parts[0].first })
-	for term := g.runs[n].term; n < len(g.runs) && g.runs[n].seg == seg && g.runs[n].term == term; n++ {
-		r := &g.runs[n]
-		for i := max(r.first, parts[len(parts)-1].last+1); i < min(hi, r.end()); i++ {
-			p := r.partAt(i)
-			if p.at.end() > limit || p.at.off < parts[len(parts)-1].at.off {
-				return parts
-			}
-			parts = append(parts, p)
-			i = p.last
-		}
+	op := l.read(OpRead, int64(first.at.off), s.n, &reading{
+		seg: from, group: gr, lo: lo, term: r.term, parts: s.parts, until: until,
+	})
+	if len(s.stretches) > 1 {
+		op.Stretches = s.stretches
 	}
-	return parts
+	return op, nil
 }
 
 // partAt returns the record that entry i is in, with the entries from it on.
 func (r *run) partAt(i uint64) part {
 	if r.packed > 0 {
-		return part{i, r.end() - 1, true, r.at[0]}
+		return part{first: i, last: r.end() - 1, packed: true, at: r.at[0]}
 	}
-	return part{i, i, false, r.place(i)}
+	return part{first: i, last: i, at: r.place(i)}
 }
 
 // readable returns where entry i is read: where it is, if it is durable there, or the durable place that it was
@@ -197,7 +185,7 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 		if !p.packed {
 			last = 0
 		}
-		rec, err := r.seg.verify(p.at, res)
+		rec, err := r.seg.verify(p.at, res.Data[p.from:][:p.at.size])
 		if err == nil && (rec.Group != g || !rec.holds(p.first, last, r.term)) {
 			err = errOther
 		}
@@ -225,9 +213,8 @@ func (l *Log) current(r *reading, i uint64) bool {
 
 var errOther = errors.New("another record than was written here")
 
-// verify parses the record at a place of the segment out of the result of a read.
-func (s *segment) verify(at place, res Result) (rec Record, err error) {
-	b := res.Data[int64(at.off)-res.Op.Off:][:at.size]
+// verify parses b, what was read at a place of the segment, as the record that is there.
+func (s *segment) verify(at place, b []byte) (rec Record, err error) {
 	n, err := parseRecord(b, s.seed, &rec)
 	if err == nil && (n != len(b) || rec.LSN != s.lsn(at)) {
 		err = errOther
