@@ -154,6 +154,7 @@ type Node struct {
 	placing    placing                  // stays across steps
 	ownWork    int                      // in the background, in this step
 	dirty      []*group                 // to be advanced
+	putOff     int                      // so many of them, the first, have been since an earlier step
 	advanced   []*group                 // scratch: the array of dirty before
 	appends    []appendUnderWay         // in the order in which they become durable; stays across steps
 	woken      []*fetch                 // to be tried again
@@ -246,8 +247,9 @@ func (n *Node) turn(g *group, ticks int) bool {
 // ticksIn is how many ticks a time takes.
 func (n *Node) ticksIn(d time.Duration) int { return int(d / n.cfg.TickInterval) }
 
-// advance advances the groups that were touched, in the order of their ids, until all that is left needs the world or
-// the step's budget is spent. A part of the budget is reserved for this, whatever requests have used.
+// advance advances the groups that were touched until all that is left needs the world or the step's budget is spent: first
+// those that earlier steps put off, then in the order of their ids. A part of the budget is reserved for this, whatever
+// requests have used.
 func (n *Node) advance() {
 	limit := max(n.cfg.StepBudget, n.out.Work.Cost()+n.cfg.StepBudget/4)
 	for first := true; ; first = false {
@@ -257,24 +259,26 @@ func (n *Node) advance() {
 			return
 		}
 		dirty := n.dirty
-		n.dirty, n.advanced = n.advanced[:0], nil
-		more := n.advanceEach(dirty, limit)
+		slices.SortFunc(dirty[n.putOff:], func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+		n.dirty, n.putOff, n.advanced = n.advanced[:0], 0, nil
+		done := n.advanceEach(dirty, limit)
+		left := dirty[done:]
+		if n.putOff = len(left); n.putOff > 0 {
+			n.dirty = slices.Insert(n.dirty, 0, left...)
+		}
 		clear(dirty)
 		n.advanced = dirty
-		if !more {
+		if n.putOff > 0 {
 			return
 		}
 	}
 }
 
-// advanceEach advances groups until the work of this step reaches a limit, and puts the rest off. It reports whether none
-// is left.
-func (n *Node) advanceEach(dirty []*group, limit int) bool {
-	slices.SortFunc(dirty, func(a, b *group) int { return cmp.Compare(a.id, b.id) })
+// advanceEach advances groups, in turn, until the work of this step reaches a limit, and returns how many.
+func (n *Node) advanceEach(dirty []*group, limit int) int {
 	for i, g := range dirty {
 		if i > 0 && n.out.Work.Cost() >= limit {
-			n.dirty = append(n.dirty, dirty[i:]...)
-			return false
+			return i
 		}
 		g.dirty = false
 		if n.byID[g.id] != g || g.closed {
@@ -286,7 +290,7 @@ func (n *Node) advanceEach(dirty []*group, limit int) bool {
 		n.hotBytes += g.view.hotBytes - before
 		n.noteHot(g)
 	}
-	return true
+	return len(dirty)
 }
 
 // appendUnderWay is an append of a group that isn't durable: where it ends.
