@@ -104,7 +104,6 @@ var unreachable = []struct{ api, class, outcomes, why string }{
 	{"ListOffsets", "", "LEADER_NOT_AVAILABLE", "hundreds of questions that wait for a majority; hostile clients ask them"},
 	{"ListOffsets", "", "REQUEST_TIMED_OUT", "after ten seconds, and clients wait for four at most"},
 	{"AlterConfigs", "", "REQUEST_TIMED_OUT", "after ten seconds, and askers wait for five"},
-	{"IncrementalAlterConfigs", "", "REQUEST_TIMED_OUT", "the same"},
 	{"UnregisterBroker", "", "REQUEST_TIMED_OUT", "the same"},
 	{"OffsetDelete", "", "COORDINATOR_NOT_AVAILABLE", "after five seconds, or a group that is being deleted; clients wait for less"},
 	{"DeleteGroups", "", "COORDINATOR_NOT_AVAILABLE", "the same"},
