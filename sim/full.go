@@ -47,10 +47,11 @@ func (w *world) wayOut() {
 	w.waitFor("each record that filled the disks ends", w.patience())
 }
 
-// sparesRot waits, where entries have rotted, until all replicas have everything; false if that takes too much. A replica that is
-// found damaged on full disks has no successor, and one that lacks records gets none: with both, a group has no majority.
+// sparesRot waits, where entries have rotted, until they are repaired and all replicas have everything; false if that takes too much.
+// A replica that is found damaged on full disks has no successor, and while disks fill some log may come to lack records, and gets none:
+// with both, a group has no majority.
 func (w *world) sparesRot() bool {
-	return len(w.rotten) == 0 || w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return w.difference() == "" }))
+	return len(w.rotten) == 0 || w.runUntil(w.now+w.patience(), w.afterSteps(func() bool { return w.unrepaired() == "" && w.difference() == "" }))
 }
 
 // haveSpares waits until each log has a second file; false if that takes too much. One that has none can't be emptied into another.

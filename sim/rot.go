@@ -205,25 +205,29 @@ func (w *world) scrubRound() node.Time {
 	return node.Time(w.plan.Knobs.Tick) * node.Time(int64(files)*(3+int64(w.plan.Knobs.SegmentBytes)>>10))
 }
 
+// unrepaired names a replica that still has a damaged entry and that nobody has replaced; empty if there is none.
+func (w *world) unrepaired() string {
+	for i := range w.rotten {
+		r := &w.rotten[i]
+		if r.broker.node == nil {
+			continue // it has left
+		}
+		if v, ok := r.broker.node.Inspect(r.group); ok && v.Self == r.self && v.FirstIndex <= r.index && !w.moved(r) {
+			return fmt.Sprintf("entry %d of group %d on broker %d", r.index, r.group, r.broker.number)
+		}
+	}
+	return ""
+}
+
 // waitForRepairs demands that every damaged replica is found out and replaced, unless it let go of the
 // damaged entry.
 func (w *world) waitForRepairs() {
-	unnoticed := ""
+	left := ""
 	const pause = node.Time(70 * second) // a round begins a minute after the last one
 	if !w.runUntil(w.now+w.patience()+pause+w.scrubRound(), func() bool {
-		unnoticed = ""
-		for i := range w.rotten {
-			r := &w.rotten[i]
-			if r.broker.node == nil {
-				continue // it has left
-			}
-			if v, ok := r.broker.node.Inspect(r.group); ok && v.Self == r.self && v.FirstIndex <= r.index && !w.moved(r) {
-				unnoticed = fmt.Sprintf("entry %d of group %d on broker %d", r.index, r.group, r.broker.number)
-				return false
-			}
-		}
-		return true
+		left = w.unrepaired()
+		return left == ""
 	}) {
-		w.fail("rot-unnoticed", "the disk gives back %s changed or not at all, and nobody noticed and repaired it", unnoticed)
+		w.fail("rot-unnoticed", "the disk gives back %s changed or not at all, and nobody noticed and repaired it", left)
 	}
 }
