@@ -18,26 +18,25 @@ import (
 // Between two brokers there is one TCP connection each way; whoever wants to send dials. Numbers
 // are big-endian.
 //
-//	hello, dialer -> listener:   "CHRK" or "CHRC" | version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
+//	hello, dialer -> listener:   "CHRK" or "CHRC" | lowest version 2 | from 4 | to 4 | cluster id: length 1, bytes | replica | nonce 16
 //	challenge, listener -> dialer: nonce 16 | proof 32      (secret.go)
 //	response, dialer -> listener:  proof 32
 //	answer, listener -> dialer:  "CHRK" | version 2 | replica | final 1 | refusal: length 2, bytes (length 0: welcome)
 //	replica:                     incarnation 4 | folder id: length 1, bytes
-//	then, dialer -> listener:    length 4 | CRC-32C of the data 4 | data     (length 0: still alive)
+//	then, dialer -> listener:    length 4 | CRC-32C of the data 4 | from version 11 on: CRC-32C of these 8 bytes 4 | data     (length 0: still alive)
 //	and, listener -> dialer, now and then: the same. It is how a process hears that it has a broker's id, which isn't where
 //	that broker is looked for.
 //
 // "CHRC" asks for a visit instead: what follows the answer is in visits.go. No release before it takes one.
 //
+// The answer's version is what the rest is written in, see versions.go. In a refusal it is the dialer's lowest one.
+//
 // A refusal is final (1) if the dialer, such as it is, will never be listened to.
 //
-// The constants are part of the wire format: change them only together with peerVersion.
+// All before the frames is the same in all versions of the protocol.
 const (
-	peerMagic   = "CHRK"
-	visitMagic  = "CHRC"
-	peerVersion = 10
-
-	envelopeHead = 8 // bytes before the data
+	peerMagic  = "CHRK"
+	visitMagic = "CHRC"
 
 	// maxEnvelope bounds one envelope. A node sends at most its replication window to one peer.
 	maxEnvelope = 256 << 20
@@ -52,6 +51,15 @@ type hello struct {
 	replica  replica
 	nonce    nonce // of the dialer
 	visit    bool  // somebody at the dialer's console wants something
+	speaks   versions
+}
+
+// spoken are the versions that a broker speaks: those of this release, unless a test says otherwise.
+func (h hello) spoken() versions {
+	if h.speaks == (versions{}) {
+		return peerVersions
+	}
+	return h.speaks
 }
 
 // replica tells a broker's present data folder from those it had before.
@@ -103,7 +111,7 @@ func (h hello) append(b []byte) []byte {
 		magic = visitMagic
 	}
 	b = append(b, magic...)
-	b = binary.BigEndian.AppendUint16(b, peerVersion)
+	b = binary.BigEndian.AppendUint16(b, h.spoken().lowest)
 	b = binary.BigEndian.AppendUint32(b, uint32(h.from))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.to))
 	b = append(b, byte(len(h.cluster)))
@@ -121,15 +129,19 @@ func readHello(r io.Reader) (hello, error) {
 	if visit {
 		copy(head[:], peerMagic)
 	}
-	if err := checkMagic(head[:6]); err != nil {
+	lowest, err := checkMagic(head[:6])
+	if err != nil {
 		return hello{}, err
+	}
+	if lowest < sameHello {
+		return hello{}, fmt.Errorf("the other broker speaks version %d of the peer protocol, this one %v: its release is too old, and has another hello. "+
+			"Start a newer one there", lowest, peerVersions)
 	}
 	h := hello{
 		visit: visit,
 		from:  node.BrokerID(binary.BigEndian.Uint32(head[6:])),
 		to:    node.BrokerID(binary.BigEndian.Uint32(head[10:])),
 	}
-	var err error
 	if h.cluster, err = readShort(r); err != nil {
 		return hello{}, err
 	}
@@ -137,26 +149,25 @@ func readHello(r io.Reader) (hello, error) {
 		return hello{}, err
 	}
 	_, err = io.ReadFull(r, h.nonce[:])
+	h.speaks = h.nonce.told(lowest)
 	return h, err
 }
 
-func checkMagic(b []byte) error {
+// checkMagic returns the version.
+func checkMagic(b []byte) (uint16, error) {
 	if b[0] == recordHandshake {
-		return errors.New("the other end speaks TLS, and this broker has none for others: set peer_tls_cert_file, peer_tls_key_file and peer_tls_ca_file, with peer_tls = \"accept\" at first")
+		return 0, errors.New("the other end speaks TLS, and this broker has none for others: set peer_tls_cert_file, peer_tls_key_file and peer_tls_ca_file, with peer_tls = \"accept\" at first")
 	}
 	if string(b[:4]) != peerMagic {
-		return errors.New("the other end is no chronik broker's peer port")
+		return 0, errors.New("the other end is no chronik broker's peer port")
 	}
-	if v := binary.BigEndian.Uint16(b[4:]); v != peerVersion {
-		return fmt.Errorf("the other broker speaks version %d of the peer protocol, this one version %d", v, peerVersion)
-	}
-	return nil
+	return binary.BigEndian.Uint16(b[4:]), nil
 }
 
 // appendAnswer appends the listener's answer; an empty refusal is a welcome.
-func appendAnswer(b []byte, self replica, final bool, refusal string) []byte {
+func appendAnswer(b []byte, version uint16, self replica, final bool, refusal string) []byte {
 	b = append(b, peerMagic...)
-	b = binary.BigEndian.AppendUint16(b, peerVersion)
+	b = binary.BigEndian.AppendUint16(b, version)
 	b = self.append(b)
 	if final {
 		b = append(b, 1)
@@ -167,31 +178,33 @@ func appendAnswer(b []byte, self replica, final bool, refusal string) []byte {
 	return append(b, refusal...)
 }
 
-// readAnswer returns who the other end is, and its refusal as an error.
-func readAnswer(r io.Reader) (replica, error) {
+// readAnswer returns who the other end is and which version it chose, and its refusal as an error.
+func readAnswer(r io.Reader, speaks versions) (them replica, version uint16, err error) {
 	var head [6]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return replica{}, err
+	if _, err = io.ReadFull(r, head[:]); err != nil {
+		return them, 0, err
 	}
-	if err := checkMagic(head[:]); err != nil {
-		return replica{}, err
+	if version, err = checkMagic(head[:]); err != nil {
+		return them, 0, err
 	}
-	them, err := readReplica(r)
-	if err != nil {
-		return them, err
+	if !speaks.has(version) {
+		return them, 0, fmt.Errorf("the other broker chose version %d of the peer protocol, this one speaks %v", version, speaks)
+	}
+	if them, err = readReplica(r); err != nil {
+		return them, 0, err
 	}
 	var n [3]byte
 	if _, err := io.ReadFull(r, n[:]); err != nil {
-		return them, err
+		return them, 0, err
 	}
 	refusal := make([]byte, binary.BigEndian.Uint16(n[1:]))
 	if _, err := io.ReadFull(r, refusal); err != nil {
-		return them, err
+		return them, 0, err
 	}
 	if len(refusal) > 0 {
-		return them, refusedError{string(refusal), n[0] == 1}
+		return them, 0, refusedError{string(refusal), n[0] == 1}
 	}
-	return them, nil
+	return them, version, nil
 }
 
 // refusedError is what a listener says that doesn't take a connection.
@@ -213,18 +226,24 @@ func refusal(h, self hello, knownFolder string) (text string, final bool) {
 	case h.from == self.from:
 		return fmt.Sprintf("this is broker %d, too; give every broker its own broker_id", self.from), false
 	}
+	if _, ok := self.spoken().common(h.spoken()); !ok {
+		return self.spoken().strange(h.spoken()), false
+	}
 	text = h.replica.check(h.from, knownFolder)
 	return text, text != ""
 }
 
 // envelope appends one frame; none at all is a sign of life.
-func (g *gather) envelope(pieces [][]byte) {
-	sum := uint32(0)
+func (g *gather) envelope(version uint16, pieces [][]byte) {
+	head := frameHead{size: uint32(frameBytes(pieces))}
 	for _, piece := range pieces {
-		sum = crc32.Update(sum, castagnoli, piece)
+		head.sum = crc32.Update(head.sum, castagnoli, piece)
 	}
-	g.uint32(uint32(frameBytes(pieces)))
-	g.uint32(sum)
+	g.uint32(head.size)
+	g.uint32(head.sum)
+	if version >= checkedHeads {
+		g.uint32(head.headSum())
+	}
 	for _, piece := range pieces {
 		g.bytes(piece)
 	}
@@ -236,13 +255,13 @@ const firstPart = 256 << 10
 // readEnvelope returns the next frame's data; empty for a sign of life. Its buffer grows with what has arrived, to twice
 // that at most, so that a length alone takes no memory. reserve is told the size before it is allocated, in the place
 // of what it was told before, and says whether to go on.
-func readEnvelope(sock net.Conn, in *bufio.Reader, reserve func(n int64) bool) ([]byte, error) {
-	var head [8]byte
+func readEnvelope(sock net.Conn, in *bufio.Reader, version uint16, reserve func(n int64) bool) ([]byte, error) {
 	sock.SetReadDeadline(time.Now().Add(silenceTime))
-	if _, err := io.ReadFull(in, head[:]); err != nil {
+	head, err := readHead(in, version)
+	if err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(head[:])
+	n := head.size
 	if n > maxEnvelope {
 		return nil, fmt.Errorf("an envelope of %d bytes, the limit is %d", n, maxEnvelope)
 	}
@@ -258,8 +277,10 @@ func readEnvelope(sock net.Conn, in *bufio.Reader, reserve func(n int64) bool) (
 		}
 		have = size
 	}
-	if crc32.Checksum(data, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+	if crc32.Checksum(data, castagnoli) != head.sum {
 		return nil, errors.New("an envelope's checksum is wrong: bytes were changed on the way")
 	}
 	return data, nil
 }
+
+var errHead = errors.New("the checksum of an envelope's head is wrong: bytes were changed on the way")

@@ -4,7 +4,6 @@ package host
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -84,12 +83,12 @@ func (l *link) trim() {
 }
 
 // lay lays the oldest envelopes out to be written, as many as fit into one write.
-func (l *link) lay(out *gather) {
+func (l *link) lay(out *gather, version uint16) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
 	for n < len(l.queue) && out.size < writeBytes {
-		out.envelope(l.queue[n])
+		out.envelope(version, l.queue[n])
 		l.bytes -= frameBytes(l.queue[n])
 		l.queue[n] = nil
 		n++
@@ -115,12 +114,12 @@ func (l *link) run() {
 	about := []slog.Attr{slog.Int("broker", int(l.to)), slog.String("addr", l.addr)}
 	backoff := backoffMin
 	for {
-		sock, err := l.dial()
+		sock, version, err := l.dial()
 		if err == nil {
-			line.tell(slog.LevelInfo, "connected to a broker", "", about...)
+			line.tell(slog.LevelInfo, "connected to a broker", "", append(about, slog.Int("version", int(version)))...)
 			backoff = backoffMin
 			l.setConnected(true)
-			err = closedBy(l.send(sock), "while it was in use", "its broker stopped or died, or two processes have the same broker_id and take the connection from each other")
+			err = closedBy(l.send(sock, version), "while it was in use", "its broker stopped or died, or two processes have the same broker_id and take the connection from each other")
 			l.setConnected(false)
 			l.peers.untrack(sock)
 		}
@@ -148,29 +147,30 @@ func (l *link) setConnected(yes bool) {
 }
 
 // dial connects and shakes hands. TCP_NODELAY is Go's default.
-func (l *link) dial() (net.Conn, error) {
+func (l *link) dial() (net.Conn, uint16, error) {
 	ctx, cancel := context.WithTimeout(l.quit, dialTime)
 	defer cancel()
 	return l.connect(ctx, false)
 }
 
-// connect does so for envelopes or for a visit.
-func (l *link) connect(ctx context.Context, visit bool) (net.Conn, error) {
+// connect does so for envelopes or for a visit, and returns the version of the protocol that both ends speak.
+func (l *link) connect(ctx context.Context, visit bool) (net.Conn, uint16, error) {
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, "tcp", l.addr)
 	if err != nil {
-		return nil, noConnection(err)
+		return nil, 0, noConnection(err)
 	}
 	giveUpAfter(sock, writeTime)
 	sock = l.peers.secureDialed(sock, l.addr)
 	if !l.peers.track(sock) {
-		return nil, net.ErrClosed
+		return nil, 0, net.ErrClosed
 	}
-	if err := l.shakeHands(sock, visit); err != nil {
+	version, err := l.shakeHands(sock, visit)
+	if err != nil {
 		l.peers.untrack(sock)
-		return nil, err
+		return nil, 0, err
 	}
-	return sock, nil
+	return sock, version, nil
 }
 
 // noConnection says what it means that nobody takes a connection. What the system says of it names a port of this
@@ -188,48 +188,50 @@ func noConnection(err error) error {
 	return err
 }
 
-func (l *link) shakeHands(sock net.Conn, visit bool) error {
+// shakeHands returns the version that the other end chose.
+func (l *link) shakeHands(sock net.Conn, visit bool) (uint16, error) {
 	if err := shakeTLS(sock, nil); err != nil {
-		return err
+		return 0, err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
 	h := l.peers.self
 	h.to, h.nonce, h.visit = l.to, newNonce(), visit
+	h.nonce.tell(h.spoken().highest)
 	if _, err := sock.Write(h.append(nil)); err != nil {
-		return err
+		return 0, err
 	}
 	secret, err := answerChallenge(sock, l.peers.secrets.now(), h)
 	if err != nil {
-		return closedBy(err, "before it proved that it knows the cluster secret",
-			"peer addresses in members may name another port than a broker's peer_listen, its release may speak another version of the peer protocol, or too many connect to it at once; its own lines say more")
+		return 0, closedBy(err, "before it proved that it knows the cluster secret",
+			"peer addresses in members may name another port than a broker's peer_listen, its release may be too old to speak "+h.spoken().String()+" of the peer protocol, or too many connect to it at once; its own lines say more")
 	}
-	them, err := readAnswer(sock)
+	them, version, err := readAnswer(sock, h.spoken())
 	if no, ok := errors.AsType[refusedError](err); ok && no.final && !visit {
 		l.peers.mail.refused(node.Refusal{By: l.to, Text: no.text})
 	}
 	if err != nil {
-		return closedBy(err, "before it answered whether this broker may send to it", "its broker is stopping, or has died; its own lines say more")
+		return 0, closedBy(err, "before it answered whether this broker may send to it", "its broker is stopping, or has died; its own lines say more")
 	}
 	if no := them.check(l.to, l.peers.knownFolder(l.to)); no != "" {
-		return errors.New(no)
+		return 0, errors.New(no)
 	}
 	l.peers.prove(sock, secret)
-	return sock.SetDeadline(time.Time{})
+	return version, sock.SetDeadline(time.Time{})
 }
 
 // send writes what is pushed, all that waits with one system call, until the connection ends.
-func (l *link) send(sock net.Conn) error {
+func (l *link) send(sock net.Conn, version uint16) error {
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	gone := make(chan error, 1)
-	l.peers.wg.Go(func() { gone <- l.waitForEnd(sock) })
+	l.peers.wg.Go(func() { gone <- l.waitForEnd(sock, version) })
 	var out gather
 	for {
 		select {
 		case <-l.work:
-			l.lay(&out)
+			l.lay(&out, version)
 		case <-alive.C:
-			out.envelope(nil)
+			out.envelope(version, nil)
 		case err := <-gone:
 			return err
 		case <-l.quit.Done():
@@ -248,13 +250,13 @@ func (l *link) send(sock net.Conn) error {
 const maxBack = 4 << 10
 
 // waitForEnd returns when the other end hangs up. It hardly ever sends after its answer: see node.Envelope.Back.
-func (l *link) waitForEnd(sock net.Conn) error {
+func (l *link) waitForEnd(sock net.Conn, version uint16) error {
 	for {
-		var head [envelopeHead]byte
-		if _, err := io.ReadFull(sock, head[:]); err != nil {
+		head, err := readHead(sock, version)
+		if err != nil {
 			return err
 		}
-		n := binary.BigEndian.Uint32(head[:])
+		n := head.size
 		if n == 0 || n > maxBack {
 			return fmt.Errorf("it sent an envelope of %d bytes back, the limit is %d", n, maxBack)
 		}
@@ -262,7 +264,7 @@ func (l *link) waitForEnd(sock net.Conn) error {
 		if _, err := io.ReadFull(sock, data); err != nil {
 			return err
 		}
-		if crc32.Checksum(data, castagnoli) != binary.BigEndian.Uint32(head[4:]) {
+		if crc32.Checksum(data, castagnoli) != head.sum {
 			return errors.New("the checksum of an envelope that it sent back is wrong")
 		}
 		if !l.peers.budget.acquire(int64(n), l.peers.quit) {

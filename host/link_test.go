@@ -79,7 +79,7 @@ func TestLinkSaysItAgain(t *testing.T) {
 			return
 		}
 		if _, _, err := challenge(c, []string{""}, h); err == nil {
-			_, _ = c.Write(appendAnswer(nil, replica{}, false, "this broker belongs to another cluster"))
+			_, _ = c.Write(appendAnswer(nil, 10, replica{}, false, "this broker belongs to another cluster"))
 		}
 	})
 	said := linkTo(t, addr, 800*time.Millisecond)

@@ -62,12 +62,18 @@ type peers struct {
 	folders   map[node.BrokerID]string // ids of the brokers' data folders, of those that are known
 	socks     map[net.Conn]bool
 	proven    map[net.Conn]string // the secrets that connections were made with
-	ways      map[uint64]net.Conn // connections from brokers, by node.Message.Via
+	ways      map[uint64]way      // connections from brokers, by node.Message.Via
 	nextWay   uint64
 	inbound   map[node.BrokerID][]net.Conn // connections from each broker, the newest last
 	strangers []node.BrokerID              // of inbound, the oldest first
 	greeting  int                          // connections that have not said yet who they are
 	closed    bool
+}
+
+// way is a connection from another broker.
+type way struct {
+	sock    net.Conn
+	version uint16 // of the protocol that is spoken on it
 }
 
 // listenPeers binds addr, unless it is empty.
@@ -83,7 +89,7 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, bytes int64, lo
 		turns:   newTurns(),
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
-		ways:    make(map[uint64]net.Conn),
+		ways:    make(map[uint64]way),
 		inbound: make(map[node.BrokerID][]net.Conn),
 	}
 	if addr == "" {
@@ -162,14 +168,15 @@ func (p *peers) send(msgs []node.Envelope) {
 // sendBack answers a process that isn't believed to be the broker whose id it has. If its connection ends, that says
 // nothing about the broker.
 func (p *peers) sendBack(m node.Envelope) {
-	sock := p.ways[m.Back]
-	if sock == nil {
+	w, ok := p.ways[m.Back]
+	if !ok {
 		return
 	}
+	sock := w.sock
 	p.inbound[m.To] = slices.DeleteFunc(p.inbound[m.To], func(s net.Conn) bool { return s == sock })
 	p.wg.Go(func() {
 		var out gather
-		out.envelope(m.Pieces)
+		out.envelope(w.version, m.Pieces)
 		sock.SetWriteDeadline(time.Now().Add(writeTime))
 		_ = out.writeTo(sock) // it may be gone
 	})
@@ -196,20 +203,22 @@ func (p *peers) receive(sock net.Conn) {
 	}
 	sock, err := p.replaceTracked(sock)
 	defer p.untrack(sock)
-	broker, visit := node.BrokerID(0), false
+	var h hello
+	var version uint16
 	if err == nil {
-		broker, visit, err = p.welcome(sock)
+		h, version, err = p.welcome(sock)
 	}
 	p.greet(-1)
 	if err != nil {
 		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
 		return
 	}
-	if visit {
+	broker := h.from
+	if h.visit {
 		p.receiveVisit(broker, sock)
 		return
 	}
-	if err = p.readMessages(broker, p.enter(broker, sock), sock); !isHangup(err) {
+	if err = p.readMessages(broker, p.enter(broker, way{sock, version}), sock, version); !isHangup(err) {
 		p.ended.tell(slog.LevelWarn, "closed the connection from a broker", err.Error(), slog.Int("broker", int(broker)))
 	}
 	if p.newest(broker, sock) {
@@ -236,19 +245,18 @@ func (p *peers) newest(from node.BrokerID, sock net.Conn) bool {
 	return !p.closed && len(socks) > 0 && socks[len(socks)-1] == sock
 }
 
-// welcome answers the other end's hello and returns who it is, and whether it pays a visit.
-func (p *peers) welcome(sock net.Conn) (broker node.BrokerID, visit bool, err error) {
+// welcome answers the other end's hello and returns that, and the version of the protocol that both ends speak.
+func (p *peers) welcome(sock net.Conn) (h hello, version uint16, err error) {
 	if err := shakeTLS(sock, &turn{of: p.turns, addr: addressOf(sock), quit: p.quit}); err != nil {
-		return 0, false, err
+		return h, 0, err
 	}
 	sock.SetDeadline(time.Now().Add(handshakeTime))
-	h, err := readHello(sock)
-	if err != nil {
-		return 0, false, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
+	if h, err = readHello(sock); err != nil {
+		return h, 0, closedBy(err, "before it said who it is", "a scan of ports, a probe of health, or a client that looks for another port")
 	}
 	secret, known, err := challenge(sock, p.secrets.now(), h)
 	if err != nil {
-		return 0, false, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
+		return h, 0, fmt.Errorf("it doesn't prove that it knows the cluster secret: %w",
 			closedBy(err, "after it was sent this broker's proof", "it has another secret, which its own lines then say, or it died"))
 	}
 	self := p.self.replica
@@ -262,17 +270,21 @@ func (p *peers) welcome(sock net.Conn) (broker node.BrokerID, visit bool, err er
 	if final && p.hears(h.from) {
 		no += fmt.Sprintf(". Broker %d is running: two processes must never share an id, so give this one another broker_id if that one is to go on", h.from)
 	}
-	if _, err := sock.Write(appendAnswer(nil, self, final, no)); err != nil {
-		return 0, false, err
+	version, both := p.self.spoken().common(h.speaks)
+	if !both {
+		version = h.speaks.lowest // it has to read why not
+	}
+	if _, err := sock.Write(appendAnswer(nil, version, self, final, no)); err != nil {
+		return h, 0, err
 	}
 	if no != "" {
-		return 0, false, fmt.Errorf("told broker %d: %s", h.from, no)
+		return h, 0, fmt.Errorf("told broker %d: %s", h.from, no)
 	}
 	p.prove(sock, secret)
-	return h.from, h.visit, sock.SetDeadline(time.Time{})
+	return h, version, sock.SetDeadline(time.Time{})
 }
 
-func (p *peers) readMessages(from node.BrokerID, way uint64, sock net.Conn) error {
+func (p *peers) readMessages(from node.BrokerID, via uint64, sock net.Conn, version uint16) error {
 	in := bufio.NewReaderSize(sock, 64<<10)
 	reserved := int64(0)
 	reserve := func(n int64) bool {
@@ -286,16 +298,16 @@ func (p *peers) readMessages(from node.BrokerID, way uint64, sock net.Conn) erro
 	}
 	for {
 		reserved = 0
-		data, err := readEnvelope(sock, in, reserve)
+		data, err := readEnvelope(sock, in, version, reserve)
 		if err != nil {
 			p.budget.release(reserved)
 			return err
 		}
 		if l := p.link(from); l != nil {
-			l.received.Add(int64(len(data)) + envelopeHead)
+			l.received.Add(int64(len(data) + headBytes(version)))
 		}
 		if len(data) > 0 {
-			p.mail.message(node.Message{From: from, Via: way, Data: data})
+			p.mail.message(node.Message{From: from, Via: via, Data: data})
 		}
 	}
 }
@@ -323,12 +335,12 @@ func (p *peers) knownFolder(id node.BrokerID) string {
 
 // enter makes sock the newest connection from a broker, and returns its name. Earlier ones are usually dead or about to
 // be. But the new one may come from a second process with the broker's id, which must not displace the first.
-func (p *peers) enter(from node.BrokerID, sock net.Conn) uint64 {
+func (p *peers) enter(from node.BrokerID, w way) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.nextWay++
-	p.ways[p.nextWay] = sock
-	if p.inbound[from] = append(p.inbound[from], sock); len(p.inbound[from]) > maxInbound {
+	p.ways[p.nextWay] = w
+	if p.inbound[from] = append(p.inbound[from], w.sock); len(p.inbound[from]) > maxInbound {
 		p.inbound[from][0].Close()
 		p.inbound[from] = p.inbound[from][1:]
 	}
@@ -381,7 +393,7 @@ func (p *peers) untrack(sock net.Conn) {
 			delete(p.inbound, id)
 		}
 	}
-	maps.DeleteFunc(p.ways, func(_ uint64, s net.Conn) bool { return s == sock })
+	maps.DeleteFunc(p.ways, func(_ uint64, w way) bool { return w.sock == sock })
 	sock.Close()
 }
 

@@ -19,45 +19,51 @@ import (
 	"chronik/node"
 )
 
-// Two versions of a program talk to each other, so these bytes may change only with peerVersion.
+// Releases talk to each other, so these bytes may never change.
 func TestPeerBytes(t *testing.T) {
 	var g gather
-	g.envelope([][]byte{[]byte("1234"), []byte("56789")})
+	g.envelope(10, [][]byte{[]byte("1234"), []byte("56789")})
+	g.envelope(11, [][]byte{[]byte("1234"), []byte("56789")})
+	g.envelope(11, nil)
 	g.cut()
 	got := []string{
 		hex.EncodeToString(hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}.append(nil)),
-		hex.EncodeToString(appendAnswer(nil, replica{}, false, "")),
-		hex.EncodeToString(appendAnswer(nil, replica{7, "xyz"}, true, "no")),
+		hex.EncodeToString(appendAnswer(nil, 10, replica{}, false, "")),
+		hex.EncodeToString(appendAnswer(nil, 10, replica{7, "xyz"}, true, "no")),
 		hex.EncodeToString(g.bufs[0]),
 	}
 	want := []string{
 		"4348524b" + "000a" + "00000001" + "00000102" + "03" + "616263" + "00000007" + "03" + "78797a" + "00000000000000000000000000000000",
 		"4348524b" + "000a" + "00000000" + "00" + "00" + "0000",
 		"4348524b" + "000a" + "00000007" + "03" + "78797a" + "01" + "0002" + "6e6f",
-		"00000009" + "e3069283" + "313233343536373839",
+		"00000009" + "e3069283" + "313233343536373839" +
+			"00000009" + "e3069283" + "9e0bd8d0" + "313233343536373839" +
+			"00000000" + "00000000" + "8c28b28a",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	wrote := hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}}
+	wrote := hello{cluster: "abc", from: 1, to: 258, replica: replica{7, "xyz"}, speaks: versions{10, 12}}
+	wrote.nonce.tell(12)
 	if h, err := readHello(bytes.NewReader(wrote.append(nil))); err != nil || h != wrote {
 		t.Errorf("read %+v, %v", h, err)
 	}
-	if r, err := readAnswer(bytes.NewReader(appendAnswer(nil, wrote.replica, false, ""))); err != nil || r != wrote.replica {
-		t.Errorf("read %+v, %v", r, err)
+	answer := appendAnswer(nil, 11, wrote.replica, false, "")
+	if r, version, err := readAnswer(bytes.NewReader(answer), versions{10, 12}); err != nil || r != wrote.replica || version != 11 {
+		t.Errorf("read %+v, %d, %v", r, version, err)
 	}
 }
 
 func FuzzPeerHandshake(f *testing.F) {
 	f.Add(hello{cluster: "abc", from: 1, to: 2, replica: replica{7, "xyz"}}.append(nil))
-	f.Add(appendAnswer(nil, replica{7, "xyz"}, true, "no"))
+	f.Add(appendAnswer(nil, 10, replica{7, "xyz"}, true, "no"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := readHello(bytes.NewReader(b)); err == nil {
 			if got := h.append(nil); !bytes.HasPrefix(b, got) {
 				t.Errorf("read %+v from %x, which is written as %x", h, b, got)
 			}
 		}
-		_, _ = readAnswer(bytes.NewReader(b)) // must not panic
+		_, _, _ = readAnswer(bytes.NewReader(b), peerVersions) // must not panic
 	})
 }
 
@@ -172,7 +178,7 @@ func TestAWrongClusterIsRefused(t *testing.T) {
 	}
 	defer sock.Close()
 	l := newLink(&peers{self: hello{cluster: "right", from: 2}}, 1, "")
-	err = l.shakeHands(sock, false)
+	_, err = l.shakeHands(sock, false)
 	if err == nil || !strings.Contains(err.Error(), `belongs to cluster "left", you to "right"`) {
 		t.Errorf("got %v", err)
 	}
@@ -191,14 +197,14 @@ func TestRefusals(t *testing.T) {
 		known string // folder of the dialer
 		want  string
 	}{
-		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false}, "", ""}, // has never registered
-		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false}, "x", ""},
-		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}, false}, "x", formattedAgain}, // its votes are forgotten
-		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}, false}, "x", ""},                 // lost its disk and comes back as a new replica
-		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}, false}, "", ""},                  // is new
-		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}, false}, "x", "belongs to cluster"},
-		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}, false}, "x", "this is broker 1, you look for broker 3"},
-		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}, false}, "y", "this is broker 1, too"},
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false, versions{}}, "", ""}, // has never registered
+		{hello{"c", 2, 1, replica{founder, "x"}, nonce{}, false, versions{}}, "x", ""},
+		{hello{"c", 2, 1, replica{founder, "y"}, nonce{}, false, versions{}}, "x", formattedAgain}, // its votes are forgotten
+		{hello{"c", 2, 1, replica{1e9, "y"}, nonce{}, false, versions{}}, "x", ""},                 // lost its disk and comes back as a new replica
+		{hello{"c", 9, 1, replica{1e9, "y"}, nonce{}, false, versions{}}, "", ""},                  // is new
+		{hello{"d", 2, 1, replica{founder, "x"}, nonce{}, false, versions{}}, "x", "belongs to cluster"},
+		{hello{"c", 2, 3, replica{founder, "x"}, nonce{}, false, versions{}}, "x", "this is broker 1, you look for broker 3"},
+		{hello{"c", 1, 1, replica{1e9, "x"}, nonce{}, false, versions{}}, "y", "this is broker 1, too"},
 	} {
 		got, final := refusal(c.h, self, c.known)
 		if final != (c.want == formattedAgain) {
@@ -279,7 +285,7 @@ func TestStrangersAreBounded(t *testing.T) {
 		}
 		t.Cleanup(func() { sock.Close() })
 		l := newLink(&peers{self: hello{cluster: "c", from: id}}, 1, addr)
-		if err := l.shakeHands(sock, false); err != nil {
+		if _, err := l.shakeHands(sock, false); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "the connection to count", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.inbound[id]) > 0 })
@@ -290,7 +296,7 @@ func TestStrangersAreBounded(t *testing.T) {
 	for id := range 3 * maxStrangers {
 		socks = append(socks, connect(node.BrokerID(200+id)))
 		var g gather
-		g.envelope([][]byte{[]byte("x")})
+		g.envelope(peerVersions.highest, [][]byte{[]byte("x")})
 		if err := g.writeTo(socks[id]); err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +326,7 @@ func TestChangedBytesEndTheConnection(t *testing.T) {
 	}
 	defer takeover.Close()
 	l := newLink(&peers{self: hello{cluster: "c", from: 2}}, 1, "")
-	if err := l.shakeHands(takeover, false); err != nil {
+	if _, err := l.shakeHands(takeover, false); err != nil {
 		t.Fatal(err)
 	}
 	takeover.Write(append([]byte{0, 0, 0, 4, 1, 2, 3, 4}, "data"...))

@@ -68,7 +68,7 @@ func TestProofsServeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		sock.Write(answer(challenge))
-		them, err := readAnswer(sock)
+		them, _, err := readAnswer(sock, peerVersions)
 		if err == nil {
 			return ""
 		}
@@ -222,7 +222,7 @@ func (c *changing) opens(secret string) bool {
 	if _, err := answerChallenge(sock, []string{secret}, h); err != nil {
 		return false
 	}
-	_, err = readAnswer(sock)
+	_, _, err = readAnswer(sock, peerVersions)
 	return err == nil
 }
 

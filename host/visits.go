@@ -135,7 +135,7 @@ func (p *peers) pay(ctx context.Context, to node.BrokerID, v visitOf) (net.Conn,
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	sock, err := l.connect(ctx, true)
+	sock, _, err := l.connect(ctx, true)
 	if err != nil {
 		return nil, fmt.Errorf("no way to broker %d: %w", to, err)
 	}

@@ -255,7 +255,7 @@ func (c *Config) validate() error {
 func (c *Config) setDefaults() {
 	c.shareMemory()
 	setDefault(&c.Incarnation, 1)
-	setDefault(&c.Levels, Levels{firstLevel, newestLevel})
+	setDefault(&c.Levels, ReleaseLevels())
 	setDefault(&c.LogDir, "data")
 	setDefault(&c.DefaultPartitions, 1)
 	setDefault(&c.DefaultReplicas, 3)

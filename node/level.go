@@ -33,6 +33,9 @@ const (
 	newestLevel = 1
 )
 
+// ReleaseLevels are the levels that this release supports.
+func ReleaseLevels() Levels { return Levels{firstLevel, newestLevel} }
+
 func (l Levels) has(level int16) bool { return l.Oldest <= level && level <= l.Newest }
 
 // said is the range that stands in a registration; none stands there for the first level alone.

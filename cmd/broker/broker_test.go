@@ -198,7 +198,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{[]string{"help"}, 0, "-raft-log-retention"},
 		{[]string{"-h"}, 0, "broker local"},
-		{[]string{"version"}, 0, "chronik"},
+		{[]string{"version"}, 0, "of the peer protocol"},
 		{[]string{"strat"}, 2, `there is no command "strat"`},
 		{[]string{"help"}, 0, "drain BROKER"},
 		{[]string{"admin"}, 2, "admin needs a command"},

@@ -49,7 +49,7 @@ const (
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
   broker completion bash|zsh|fish print what makes a shell complete these words: source <(broker completion bash)
-  broker version
+  broker version                  version and commit, and which other releases it gets along with
   broker help
 
 Each setting is taken from the first place that has it: a flag, an environment variable CHRONIK_NAME,
@@ -139,18 +139,27 @@ func help(w io.Writer) {
 	fmt.Fprint(w, "\nExit codes: 0 clean, 1 failed while running, 2 wrong use or configuration, 3 a bug,\n4 the cluster goes on without this data folder: the broker was removed, another one has taken its id,\nor the folder is an older copy of itself.\n")
 }
 
+// version says which release this is, and which others it gets along with.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "chronik (unknown build)"
+	of := "(unknown build)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		of = release(info)
 	}
-	rev := "(unknown revision)"
+	return fmt.Sprintf("chronik %s\nsupports feature %v, speaks %v of the peer protocol", of, node.ReleaseLevels(), host.PeerVersions())
+}
+
+// release is the version, the commit and the compiler of a build.
+func release(info *debug.BuildInfo) string {
+	commit, changed := "(unknown commit)", ""
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			rev = s.Value
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = " with changes"
 		}
 	}
-	return fmt.Sprintf("chronik %s %s %s", info.Main.Version, rev, info.GoVersion)
+	return fmt.Sprintf("%s, commit %s%s, %s", info.Main.Version, commit, changed, info.GoVersion)
 }
 
 // start runs one broker until ctx ends.
