@@ -7,6 +7,7 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,15 @@ type Cluster struct {
 	id      string
 	members []int            // that clients may find the cluster by
 	running map[int]*process // by broker id
+	own     map[int]string   // programs of brokers that run another one than the others
+}
+
+// Use has a broker run a program from its next start on.
+func (c *Cluster) Use(id int, program string) {
+	if c.own == nil {
+		c.own = make(map[int]string)
+	}
+	c.own[id] = program
 }
 
 // process is a child, running or ended.
@@ -223,13 +233,22 @@ func (c *Cluster) RestartAll(ctx context.Context, ids []int) error {
 	return nil
 }
 
+// Begin starts a broker and doesn't wait for it.
+func (c *Cluster) Begin(id int) error {
+	p, err := c.launch(id)
+	if err == nil {
+		c.running[id] = p
+	}
+	return err
+}
+
 func (c *Cluster) launch(id int) (*process, error) {
 	log, err := os.OpenFile(c.Lines(id), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the process has its own
-	command := []string{c.o.Program, "start", "-config", c.config(id)}
+	command := []string{cmp.Or(c.own[id], c.o.Program), "start", "-config", c.config(id)}
 	if _, yes := c.o.Aside[id]; yes {
 		command = Aside(command...)
 	}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/tests/rig"
+)
+
+const (
+	topic      = "upgrade"
+	partitions = 6
+	members    = 2  // of the consumer group
+	patience   = 60 // seconds for what must come about
+)
+
+// errorsSeen is what clients were told.
+type errorsSeen struct {
+	mu   sync.Mutex
+	list rig.Verdict
+}
+
+func (e *errorsSeen) note(format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// group consumes the topic in a consumer group, and sees whether it gets everything.
+type group struct {
+	errorsSeen
+	quit context.CancelFunc
+	wg   sync.WaitGroup
+	seen [partitions]int64 // the offset behind the newest record of each partition
+}
+
+func startGroup(bootstrap []string) (*group, error) {
+	ctx, quit := context.WithCancel(context.Background())
+	g := &group{quit: quit}
+	for range members {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.ConsumerGroup("upgrade"), kgo.ConsumeTopics(topic),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(time.Second), kgo.BlockRebalanceOnPoll(),
+			kgo.AutoCommitCallback(func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+				if ctx.Err() == nil {
+					g.committed(resp, err)
+				}
+			}))
+		if err != nil {
+			quit()
+			return nil, err
+		}
+		g.wg.Go(func() { g.consume(ctx, cl) })
+	}
+	return g, nil
+}
+
+// committed looks at the answer to a commit. A member of an earlier generation is told so: that is how a rebalance goes.
+func (g *group) committed(resp *kmsg.OffsetCommitResponse, err error) {
+	if err != nil {
+		g.note("a commit: %v", err)
+		return
+	}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			err := kerr.ErrorForCode(p.ErrorCode)
+			if err != nil && !errors.Is(err, kerr.RebalanceInProgress) && !errors.Is(err, kerr.IllegalGeneration) {
+				g.note("a commit of partition %d: %v", p.Partition, err)
+			}
+		}
+	}
+}
+
+func (g *group) consume(ctx context.Context, cl *kgo.Client) {
+	defer cl.Close()
+	for ctx.Err() == nil {
+		fetches := cl.PollFetches(ctx)
+		fetches.EachError(func(_ string, p int32, err error) {
+			if ctx.Err() == nil {
+				g.note("a fetch of partition %d: %v", p, err)
+			}
+		})
+		g.take(fetches.Records())
+		cl.AllowRebalance()
+	}
+}
+
+func (g *group) take(records []*kgo.Record) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range records {
+		if next := g.seen[r.Partition]; r.Offset > next {
+			g.list = append(g.list, fmt.Sprintf("the group got offset %d of partition %d after offset %d", r.Offset, r.Partition, next-1))
+		}
+		g.seen[r.Partition] = max(g.seen[r.Partition], r.Offset+1)
+	}
+}
+
+// finish waits until the group has everything, and returns what was wrong.
+func (g *group) finish(ctx context.Context, bootstrap []string) (records int64, wrong rig.Verdict) {
+	defer func() {
+		g.quit()
+		g.wg.Wait()
+	}()
+	ends, err := rig.Offsets(ctx, bootstrap, topic, partitions, -1)
+	if err != nil {
+		return 0, rig.Verdict{err.Error()}
+	}
+	for range patience * 10 {
+		g.mu.Lock()
+		seen, list := g.seen, g.list
+		g.mu.Unlock()
+		records = 0
+		for _, n := range seen {
+			records += n
+		}
+		if [partitions]int64(ends) == seen {
+			return records, list
+		}
+		if err := rig.Pause(ctx, 100*time.Millisecond); err != nil {
+			break
+		}
+	}
+	g.note("the group has %v, the partitions end at %v", g.seen, ends)
+	return records, g.list
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"chronik/tests/rig"
+)
+
+const brokers = 3
+
+// world is a cluster, its clients, and the table that is printed in the end.
+type world struct {
+	*rig.Cluster
+	options
+	programs
+	load  *rig.Load
+	group *group
+	wrong rig.Verdict
+	rows  []string
+}
+
+func upgrade(ctx context.Context, o options, release string) error {
+	begin := time.Now()
+	p, err := build(ctx, o.dir, release)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("built in %v\n", time.Since(begin).Round(time.Second))
+	describe("last release", release, p.last)
+	describe("present tree", "", p.present)
+	w := &world{options: o, programs: p}
+	if w.Cluster, err = rig.Start(ctx, rig.Options{Brokers: brokers, Dir: o.dir, Port: o.port, Program: p.last}); err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	err = w.play(ctx)
+	w.end(ctx, err == nil)
+	w.print()
+	if err != nil {
+		w.wrong = append(w.wrong, err.Error())
+	}
+	if len(w.wrong) > 0 {
+		return w.wrong
+	}
+	return nil
+}
+
+// describe prints what a program says of itself.
+func describe(name, note, program string) {
+	out, err := exec.Command(program, "version").CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err != nil || len(lines) < 2 {
+		lines = append(lines, "")
+	}
+	fmt.Printf("  %s: %s %s\n", name, note, lines[1])
+}
+
+func (w *world) begin(ctx context.Context) (err error) {
+	if err := rig.CreateTopic(ctx, w.Bootstrap(), topic, partitions, brokers); err != nil {
+		return err
+	}
+	w.load, err = rig.StartLoad(ctx, w.Bootstrap(), rig.LoadOptions{
+		Topic: topic, Partitions: partitions, Producers: 3, Rate: w.rate, Size: 200, MetadataAge: 100 * time.Millisecond,
+	})
+	if err != nil {
+		return err
+	}
+	if w.group, err = startGroup(w.Bootstrap()); err != nil {
+		return err
+	}
+	return w.load.WaitForStart(ctx)
+}
+
+func (w *world) play(ctx context.Context) error {
+	for _, step := range []func() error{
+		func() error { return w.roll(ctx, "last to present", w.present) },
+		func() error { return w.roll(ctx, "back to last", w.last) },
+		func() error { return w.roll(ctx, "last to present again", w.present) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row notes what clients met while something was done.
+func (w *world) row(what string, do func() (note string, err error)) error {
+	w.load.NewRound()
+	begin := time.Now()
+	note, err := do()
+	p := w.load.Round()
+	if err != nil {
+		note, err = "FAILED", fmt.Errorf("%s: %w", what, err)
+	}
+	w.rows = append(w.rows, fmt.Sprintf("%s\t%v\t%d\t%d\t%v\t%s", what, time.Since(begin).Round(100*time.Millisecond), p.Acked, w.load.Failures(),
+		p.Worst().Round(time.Millisecond), note))
+	return err
+}
+
+// roll lets all brokers run a program, one after the other.
+func (w *world) roll(ctx context.Context, what, program string) error {
+	for id := 1; id <= brokers; id++ {
+		err := w.row(fmt.Sprintf("%s: broker %d", what, id), func() (string, error) {
+			took, err := w.Stop(id)
+			if err != nil {
+				return "", err
+			}
+			back := time.Now()
+			if err := w.start(ctx, id, program); err != nil {
+				return "", err
+			}
+			note := fmt.Sprintf("stopped in %v, in sync %v later", took.Round(time.Millisecond), time.Since(back).Round(time.Millisecond))
+			return note, rig.Pause(ctx, w.rest)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start starts a broker and waits until all is in sync.
+func (w *world) start(ctx context.Context, id int, program string) error {
+	w.Use(id, program)
+	if err := w.Restart(ctx, id); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience*time.Second)
+	defer cancel()
+	_, err := w.Admin(ctx, "wait")
+	return err
+}
+
+// end stops the clients and, if whole, reads everything from each broker.
+func (w *world) end(ctx context.Context, whole bool) {
+	w.wrong = append(w.wrong, w.load.Finish(patience*time.Second)...)
+	records, wrong := w.group.finish(ctx, w.Bootstrap())
+	w.wrong = append(w.wrong, wrong...)
+	fmt.Printf("%d records were acknowledged, %d errors; the group has %d\n", w.load.Total().Acked, w.load.Failures(), records)
+	if !whole {
+		return
+	}
+	for id := 1; id <= brokers; id++ {
+		if _, err := rig.LeadAll(ctx, w.Bootstrap(), topic, id); err != nil {
+			w.wrong = append(w.wrong, fmt.Sprintf("letting broker %d lead: %v", id, err))
+			return
+		}
+		data, err := rig.Read(ctx, w.Bootstrap(), topic, partitions)
+		if err != nil {
+			w.wrong = append(w.wrong, fmt.Sprintf("reading from broker %d: %v", id, err))
+			return
+		}
+		for _, line := range rig.Judge(w.load.Acked(), data) {
+			w.wrong = append(w.wrong, fmt.Sprintf("read from broker %d: %s", id, line))
+		}
+	}
+	fmt.Println("each broker led all partitions once, and all that was acknowledged was read from it, once and in order")
+}
+
+func (w *world) print() {
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\ttime\tacknowledged\terrors so far\tlongest without an ack\tnote")
+	for _, row := range w.rows {
+		fmt.Fprintln(t, row)
+	}
+	t.Flush()
+}
