@@ -18,8 +18,10 @@ import (
 
 const (
 	topic      = "upgrade"
+	written    = "upgrade-transactions"
 	partitions = 6
 	members    = 2  // of the consumer group
+	inOne      = 5  // records of a transaction
 	patience   = 60 // seconds for what must come about
 )
 
@@ -131,4 +133,82 @@ func (g *group) finish(ctx context.Context, bootstrap []string) (records int64, 
 	}
 	g.note("the group has %v, the partitions end at %v", g.seen, ends)
 	return records, g.list
+}
+
+// transactions are written by one producer, one after the other.
+type transactions struct {
+	errorsSeen
+	quit      context.CancelFunc
+	wg        sync.WaitGroup
+	committed int
+}
+
+func startTransactions(bootstrap []string) (*transactions, error) {
+	ctx, quit := context.WithCancel(context.Background())
+	t := &transactions{quit: quit}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.TransactionalID("upgrade"), kgo.DefaultProduceTopic(written))
+	if err != nil {
+		quit()
+		return nil, err
+	}
+	t.wg.Go(func() {
+		defer cl.Close()
+		for ctx.Err() == nil {
+			if err := t.write(cl); err != nil {
+				t.note("transaction %d: %v", t.committed, err)
+				return
+			}
+			t.committed++
+			_ = rig.Pause(ctx, 20*time.Millisecond)
+		}
+	})
+	return t, nil
+}
+
+func (t *transactions) write(cl *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience*time.Second)
+	defer cancel()
+	if err := cl.BeginTransaction(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	var records []*kgo.Record
+	for i := range inOne {
+		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, "%d/%d", t.committed, i)})
+	}
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return fmt.Errorf("produce: %w", err)
+	}
+	return cl.EndTransaction(ctx, kgo.TryCommit)
+}
+
+// finish reads what is committed, and returns what was wrong.
+func (t *transactions) finish(ctx context.Context, bootstrap []string) rig.Verdict {
+	t.quit()
+	t.wg.Wait()
+	missing := make(map[string]bool)
+	for n := range t.committed {
+		for i := range inOne {
+			missing[fmt.Sprintf("%d/%d", n, i)] = true
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience*time.Second)
+	defer cancel()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap...), kgo.ConsumeTopics(written), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return rig.Verdict{err.Error()}
+	}
+	defer cl.Close()
+	for len(missing) > 0 && ctx.Err() == nil {
+		for _, r := range cl.PollFetches(ctx).Records() {
+			if name := string(r.Value); !missing[name] && len(t.list) == 0 {
+				t.note("%s of a transaction is there twice, or was never written", name)
+			}
+			delete(missing, string(r.Value))
+		}
+	}
+	if len(missing) > 0 {
+		t.note("%d records of committed transactions are missing", len(missing))
+	}
+	return t.list
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command upgrade rolls a cluster of three real brokers from the last release to the present tree, back, and forward again, one broker
-// after the other, while clients produce and consume in a group. In the end every replica has to lead once, and everything is read from it.
+// after the other, while clients produce, consume in a group and write transactions. Then it goes on to a release that isn't there yet
+// (the present tree with one more version of the peer protocol and one more feature level), raises the level, and sees to it that
+// releases that don't fit are refused in words. In the end every replica has to lead once, and everything is read from it.
 //
 // It exits with 0 if nothing was lost and no client saw an error, 1 if not, 2 if it could not be run.
 package main

@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -21,10 +23,11 @@ type world struct {
 	*rig.Cluster
 	options
 	programs
-	load  *rig.Load
-	group *group
-	wrong rig.Verdict
-	rows  []string
+	load         *rig.Load
+	group        *group
+	transactions *transactions
+	wrong        rig.Verdict
+	rows         []string
 }
 
 func upgrade(ctx context.Context, o options, release string) error {
@@ -36,6 +39,7 @@ func upgrade(ctx context.Context, o options, release string) error {
 	fmt.Printf("built in %v\n", time.Since(begin).Round(time.Second))
 	describe("last release", release, p.last)
 	describe("present tree", "", p.present)
+	describe("next release", "the present tree with another version of each", p.next)
 	w := &world{options: o, programs: p}
 	if w.Cluster, err = rig.Start(ctx, rig.Options{Brokers: brokers, Dir: o.dir, Port: o.port, Program: p.last}); err != nil {
 		return err
@@ -67,8 +71,10 @@ func describe(name, note, program string) {
 }
 
 func (w *world) begin(ctx context.Context) (err error) {
-	if err := rig.CreateTopic(ctx, w.Bootstrap(), topic, partitions, brokers); err != nil {
-		return err
+	for _, t := range []string{topic, written} {
+		if err := rig.CreateTopic(ctx, w.Bootstrap(), t, partitions, brokers); err != nil {
+			return err
+		}
 	}
 	w.load, err = rig.StartLoad(ctx, w.Bootstrap(), rig.LoadOptions{
 		Topic: topic, Partitions: partitions, Producers: 3, Rate: w.rate, Size: 200, MetadataAge: 100 * time.Millisecond,
@@ -79,6 +85,9 @@ func (w *world) begin(ctx context.Context) (err error) {
 	if w.group, err = startGroup(w.Bootstrap()); err != nil {
 		return err
 	}
+	if w.transactions, err = startTransactions(w.Bootstrap()); err != nil {
+		return err
+	}
 	return w.load.WaitForStart(ctx)
 }
 
@@ -87,6 +96,16 @@ func (w *world) play(ctx context.Context) error {
 		func() error { return w.roll(ctx, "last to present", w.present) },
 		func() error { return w.roll(ctx, "back to last", w.last) },
 		func() error { return w.roll(ctx, "last to present again", w.present) },
+		func() error { return w.strangerIsRefused(ctx) },
+		func() error {
+			return w.endsWith(ctx, "a broker that is too new", w.tooNew, w.present, fmt.Sprintf("the cluster is at feature level %d", w.newest), "it is too new")
+		},
+		func() error { return w.roll(ctx, "present to next", w.next) },
+		func() error { return w.raise(ctx) },
+		func() error {
+			return w.endsWith(ctx, "the present one after that", w.present, w.next, fmt.Sprintf("the cluster is at feature level %d", w.newest+1), "it is too old")
+		},
+		func() error { return w.endsWith(ctx, "the last one after that", w.last, w.next, "it is too old") },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -143,12 +162,118 @@ func (w *world) start(ctx context.Context, id int, program string) error {
 	return err
 }
 
+func (w *world) raise(ctx context.Context) error {
+	return w.row("the feature level is raised", func() (string, error) {
+		if _, err := w.Admin(ctx, "features"); err != nil {
+			return "", err
+		}
+		out, err := w.Admin(ctx, "raise", fmt.Sprint(w.newest+1))
+		if err != nil {
+			return "", err
+		}
+		return strings.TrimSpace(strings.ReplaceAll(out, "\n", "; ")), rig.Pause(ctx, w.rest)
+	})
+}
+
+// strangerIsRefused starts a broker that has no version of the peer protocol in common with the others: both sides must say so.
+func (w *world) strangerIsRefused(ctx context.Context) error {
+	return w.row("a broker of another protocol", func() (string, error) {
+		if _, err := w.Stop(brokers); err != nil {
+			return "", err
+		}
+		w.Use(brokers, w.stranger)
+		tails := map[int]*tail{1: w.tail(1), brokers: w.tail(brokers)}
+		if err := w.Begin(brokers); err != nil {
+			return "", err
+		}
+		said := tails[brokers].wait(ctx, "of the peer protocol", "your release is too new") && tails[1].wait(ctx, "of the peer protocol", "your release is too new")
+		if err := w.Kill(brokers); err != nil {
+			return "", err
+		}
+		if !said {
+			return "", errors.New("no words about the versions on one side")
+		}
+		return "both sides say that it is too new", w.start(ctx, brokers, w.present)
+	})
+}
+
+// endsWith starts a program on a broker's folder that must not run there, and then the right one again.
+func (w *world) endsWith(ctx context.Context, what, wrong, right string, words ...string) error {
+	return w.row(what, func() (string, error) {
+		if _, err := w.Stop(brokers); err != nil {
+			return "", err
+		}
+		w.Use(brokers, wrong)
+		t := w.tail(brokers)
+		if err := w.Begin(brokers); err != nil {
+			return "", err
+		}
+		if err := w.WaitForEnd(brokers, patience*time.Second); err == nil || !t.wait(ctx, words...) {
+			return "", fmt.Errorf("it ended with %w, and not with the words %q; see %s", err, words, w.Lines(brokers))
+		}
+		return "it refuses: " + words[len(words)-1], w.start(ctx, brokers, right)
+	})
+}
+
+// tail is what a broker prints from now on.
+type tail struct {
+	file string
+	from int64
+}
+
+func (w *world) tail(id int) *tail {
+	t := &tail{file: w.Lines(id)}
+	if info, err := os.Stat(t.file); err == nil {
+		t.from = info.Size()
+	}
+	return t
+}
+
+// wait waits until one line has all the words.
+func (t *tail) wait(ctx context.Context, words ...string) bool {
+	for range patience * 10 {
+		if t.has(words) {
+			return true
+		}
+		if rig.Pause(ctx, 100*time.Millisecond) != nil {
+			break
+		}
+	}
+	return false
+}
+
+func (t *tail) has(words []string) bool {
+	f, err := os.Open(t.file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	if _, err := f.Seek(t.from, io.SeekStart); err != nil {
+		return false
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return false
+	}
+lines:
+	for line := range strings.Lines(string(text)) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		return true
+	}
+	return false
+}
+
 // end stops the clients and, if whole, reads everything from each broker.
 func (w *world) end(ctx context.Context, whole bool) {
 	w.wrong = append(w.wrong, w.load.Finish(patience*time.Second)...)
 	records, wrong := w.group.finish(ctx, w.Bootstrap())
-	w.wrong = append(w.wrong, wrong...)
-	fmt.Printf("%d records were acknowledged, %d errors; the group has %d\n", w.load.Total().Acked, w.load.Failures(), records)
+	w.wrong = append(append(w.wrong, wrong...), w.transactions.finish(ctx, w.Bootstrap())...)
+	fmt.Printf("%d records were acknowledged, %d errors; the group has %d; %d transactions of %d records were committed\n",
+		w.load.Total().Acked, w.load.Failures(), records, w.transactions.committed, inOne)
 	if !whole {
 		return
 	}
