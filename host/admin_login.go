@@ -29,7 +29,7 @@ type AdminLogin int
 const (
 	LoginForNothing AdminLogin = iota
 	LoginForChanges            // POST, and the profiler
-	LoginForPages              // all but /healthz and /readyz
+	LoginForPages              // all but /livez, /healthz and /readyz
 	LoginForAll
 )
 

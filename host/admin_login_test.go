@@ -124,6 +124,7 @@ func TestAdminLogins(t *testing.T) {
 	}{
 		{"GET", "/healthz", LoginForAll, false},
 		{"GET", "/readyz", LoginForAll, false},
+		{"GET", "/livez", LoginForAll, false},
 		{"GET", "/metrics", LoginForPages, false},
 		{"GET", "/groups", LoginForPages, false},
 		{"POST", "/steps", LoginForChanges, true},

@@ -76,6 +76,18 @@ func Format(dir string, m Meta) error {
 	return writeMeta(dir, m)
 }
 
+// IsFormatted reports whether dir is already the data folder of the broker that m names. It is an error if it is another one's.
+func IsFormatted(dir string, m Meta) (bool, error) {
+	if _, err := os.Lstat(filepath.Join(dir, metaName)); errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	was, err := readMeta(dir)
+	if err == nil && (was.ClusterID != m.ClusterID || was.BrokerID != m.BrokerID) {
+		err = fmt.Errorf("the data folder %s is broker %d of cluster %s, not broker %d of cluster %s; mend dir, broker_id or cluster_id", dir, was.BrokerID, was.ClusterID, m.BrokerID, m.ClusterID)
+	}
+	return err == nil, err
+}
+
 // formatJoining makes dir the data folder of a replica that the cluster doesn't know yet. Its incarnation is drawn, so
 // that not even one that nobody has heard of is used twice. If the cluster has seen a higher one, it says so (raise).
 func formatJoining(dir string, m Meta) error {

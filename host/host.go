@@ -164,6 +164,7 @@ type Host struct {
 	began     time.Time
 	bearer    *bearer.Checker // nil: no tokens of OAUTHBEARER
 	recovered atomic.Bool
+	wasInSync atomic.Bool // in all partitions at the same time, once; see serveReady
 }
 
 // Open locks the data folder, binds the listeners and recovers the node from its log; it may take

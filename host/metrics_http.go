@@ -57,7 +57,9 @@ func (h *Host) overTLS(l net.Listener) (bound net.Listener, scheme string) {
 // doorman's business:
 //
 //	/metrics  for Prometheus
-//	/healthz  one line: is this broker ready, and what does it lead; /readyz is the same
+//	/livez    does the loop answer, or recover; for whoever would start the process again
+//	/healthz  one line: is this broker ready, and what does it lead
+//	/readyz   the same, and are its replicas in sync, so that another broker may be stopped
 //	/groups   one line per raft group, those with the greatest lag first
 //	/steps    (POST) the longest steps since it was last asked for
 //	/console/ for people: what package console serves, to a person whom whoIs knows
@@ -75,7 +77,7 @@ func (h *Host) serveMetrics(addr string) error {
 		ErrorLog:           slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
 		DisableCompression: true, // it takes several times the CPU of everything else in a scrape
 	}).ServeHTTP}
-	health := &page{make: h.serveHealth}
+	health, ready := &page{make: h.serveHealth}, &page{make: h.serveReady}
 	for path, at := range map[string]struct {
 		from   AdminLogin
 		change bool
@@ -83,7 +85,8 @@ func (h *Host) serveMetrics(addr string) error {
 	}{
 		"GET /metrics": {LoginForPages, false, metrics},
 		"GET /healthz": {LoginForAll, false, health},
-		"GET /readyz":  {LoginForAll, false, health},
+		"GET /livez":   {LoginForAll, false, &page{make: h.serveLife}},
+		"GET /readyz":  {LoginForAll, false, ready},
 		"GET /groups":  {LoginForPages, false, &page{make: h.serveGroups}},
 		"POST /steps":  {LoginForChanges, true, http.HandlerFunc(h.serveSteps)},
 		"POST /check":  {LoginForChanges, true, &page{make: h.serveCheck}},
@@ -110,6 +113,38 @@ func (h *Host) serveMetrics(addr string) error {
 func (h *Host) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	v, ok := h.look()
 	status, state := health(&v, ok, h.recovered.Load())
+	h.writeHealth(w, &v, ok, status, state)
+}
+
+// serveReady answers 200 once another broker may be stopped as far as this one is concerned: it is ready, and in sync in all its partitions.
+// A partition without a leader counts only until this broker has been in sync everywhere once: later it is no fault of this one's.
+func (h *Host) serveReady(w http.ResponseWriter, _ *http.Request) {
+	v, ok := h.look()
+	status, state := health(&v, ok, h.recovered.Load())
+	if status == http.StatusOK {
+		behind := v.Partitions.Behind
+		if !h.wasInSync.Load() {
+			behind += v.Partitions.Unheard
+		}
+		if behind > 0 {
+			status, state = http.StatusServiceUnavailable, fmt.Sprintf("catching up in %d partitions", behind)
+		} else {
+			h.wasInSync.Store(true)
+		}
+	}
+	h.writeHealth(w, &v, ok, status, state)
+}
+
+// serveLife answers 503 only if the loop doesn't answer although it has recovered. No lack of others is a reason to end this process.
+func (h *Host) serveLife(w http.ResponseWriter, _ *http.Request) {
+	if h.recovered.Load() && !h.metrics.ask(answerTime, func(*node.Node) {}) {
+		http.Error(w, "stuck or stopped", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "alive")
+}
+
+func (h *Host) writeHealth(w http.ResponseWriter, v *view, ok bool, status int, state string) {
 	if status != http.StatusOK {
 		w.WriteHeader(status)
 	}

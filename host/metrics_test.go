@@ -127,6 +127,11 @@ func becomesReady(t *testing.T, h *Host) {
 	if _, line := get(t, h, "/healthz"); line != "ready: broker 1 of cluster c leads 1 of its 1 groups, 0 of them with replicas that are not in sync; 0 have no leader; the catalog's leader is 1\n" {
 		t.Errorf("/healthz is %q", line)
 	}
+	for _, page := range []string{"/readyz", "/livez"} {
+		if status, line := get(t, h, page); status != 200 {
+			t.Errorf("%s is %d %q", page, status, line)
+		}
+	}
 }
 
 func TestMetricsOfABrokerAlone(t *testing.T) {

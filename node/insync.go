@@ -232,6 +232,15 @@ func (n *Node) inSyncOf(p *partitionMeta, leader BrokerID, epoch int32) []Broker
 	return []BrokerID{leader}
 }
 
+// toldInSync is whether the leader of a partition, another broker, has said who is in sync, and whether this broker is.
+func (n *Node) toldInSync(p *partitionMeta) (told, in bool) {
+	leader, epoch := n.leaderOf(p)
+	if leader < 0 || leader == n.self || !n.believes(&p.heard, epoch) {
+		return false, false
+	}
+	return true, slices.Contains(p.heard.brokers, n.self)
+}
+
 // believes reports whether what a leader said may still hold.
 func (n *Node) believes(h *heardInSync, epoch int32) bool {
 	return h.term > 0 && leaderEpoch(h.term) == epoch && n.now.Sub(h.at) < 3*(syncRounds*n.cfg.TickInterval+visitTold*visitEvery)

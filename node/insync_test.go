@@ -32,6 +32,12 @@ func (c *many) lag(id BrokerID, topic string) int64 {
 	return -2
 }
 
+// behind is in how many groups a broker isn't known to be in sync.
+func (c *many) behind(id BrokerID) int {
+	s := c.nodes[id].node.Stats().Partitions
+	return s.Behind + s.Unheard
+}
+
 func (c *many) waitInSync(topic string, want ...int32) {
 	c.t.Helper()
 	c.until("the replicas in sync are known", func() bool {
@@ -65,6 +71,9 @@ func TestInSyncIsWhatTheLeaderKnows(t *testing.T) {
 			said = said || slices.Contains(c.isr(id, "t"), 3)
 		}
 		has, _ := c.view(3, "t")
+		if mine := slices.Contains(c.isr(3, "t"), 3); mine != (c.behind(3) == 0) {
+			t.Fatalf("broker 3 says that it is in sync: %v, and counts %d groups in which it isn't", mine, c.behind(3))
+		}
 		seen = seen || has.HighWatermark > 0 && !said
 		lagged = lagged || c.lag(3, "t") > 10
 		if said && has.LastIndex < lead.Commit {
@@ -76,6 +85,11 @@ func TestInSyncIsWhatTheLeaderKnows(t *testing.T) {
 		t.Errorf("broker 3 was seen on the way: %v; it said that it lacks records: %v", seen, lagged)
 	}
 	c.waitInSync("t", 1, 2, 3)
+	for _, id := range c.ids {
+		if n := c.behind(id); n > 0 {
+			t.Errorf("broker %d says that it isn't in sync in %d groups", id, n)
+		}
+	}
 	c.until("nobody lags", func() bool { return c.lag(1, "t") == 0 && c.lag(2, "t") == 0 && c.lag(3, "t") == 0 })
 }
 

@@ -56,6 +56,8 @@ type GroupStats struct {
 	Leaderless int // no leader is known
 	OutOfSync  int // of those that it leads, those with a replica that isn't in sync
 	TwoLegged  int // of those that it leads, those with two voters: they stop when either does
+	Behind     int // of those that others lead, those whose leader says that this broker isn't in sync
+	Unheard    int // of those that others lead, those whose leader isn't known or hasn't said who is in sync
 	MaxTerm    uint64
 	CommitLag  Lag // entries in the log that are not known to be committed
 	ApplyLag   Lag // committed entries that are not applied
@@ -143,6 +145,11 @@ func (s *GroupStats) add(g *group) {
 	}
 	if g.lead == raft.None {
 		s.Leaderless++
+	}
+	if p := g.node.catalog.partitionOf(g.id); p != nil && g.role != raft.StateLeader {
+		told, in := g.node.toldInSync(p)
+		s.Behind += btoi(told && !in)
+		s.Unheard += btoi(!told)
 	}
 	s.MaxTerm = max(s.MaxTerm, g.term)
 	s.CommitLag.add(last - min(last, g.commit))

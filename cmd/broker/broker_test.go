@@ -214,7 +214,11 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"-dir", t.TempDir(), "-listen", taken.Addr().String()}, 1, "free that port or set listen"},
 		{[]string{"-dir", t.TempDir(), "-listen", "127.0.0.1:23390", "-metrics", taken.Addr().String()}, 1, "free that port or set metrics"},
 		{[]string{"format", "-config", member}, 0, "for broker 2 of cluster c"},
-		{[]string{"format", "-config", member}, 1, "formatted already"},
+		{[]string{"format", "-config", member}, 0, "formatted already for broker 2"},
+		{[]string{"format", "-config", member, "-broker-id", "3"}, 1, "is broker 2 of cluster c"},
+		{[]string{"health", "-metrics", ""}, 2, "nobody can ask"},
+		{[]string{"health", "wellz"}, 2, "is no page of health"},
+		{[]string{"health", "-metrics", "127.0.0.1:1"}, 1, "doesn't answer"},
 	} {
 		var out strings.Builder
 		if code := run(t.Context(), c.args, &out, &out); code != c.code || !strings.Contains(out.String(), c.text) {

@@ -61,7 +61,7 @@ func complete(words []string) (found []string) {
 
 func candidates(words []string, last string) []string {
 	if len(words) == 1 && !strings.HasPrefix(last, "-") {
-		return []string{"start", "local", "admin", "format", "check", "config", "log", "completion", "version", "help"}
+		return []string{"start", "local", "admin", "format", "check", "config", "health", "log", "completion", "version", "help"}
 	}
 	var flags []string
 	switch words[0] {
@@ -79,6 +79,10 @@ func candidates(words []string, last string) []string {
 			return flags
 		}
 		return admin.Complete(rest)
+	case "health":
+		if len(words) == 2 && !strings.HasPrefix(last, "-") {
+			return []string{"healthz", "readyz", "livez"}
+		}
 	case "log":
 		if len(words) == 2 {
 			return []string{"verify", "dump"}

@@ -42,7 +42,9 @@ const (
                                   look after a running cluster, see below; or -config FILE of one of its brokers;
                                   with -tls-ca FILE (PEM, or the word system) for TLS, -tls-cert and -tls-key for
                                   a certificate of one's own
-  broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster
+  broker format -config FILE      prepare the empty data folder of a founder of a brand-new cluster; changes nothing if that was done
+  broker health [readyz|livez] -config FILE
+                                  ask the broker that runs here how it is; exit code 0 if all is well
   broker check -config FILE       look whether a configuration is right, without starting anything
   broker config -config FILE      print all settings as a broker would run with them, and where each value came from
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
@@ -80,6 +82,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = administer(ctx, args, stdout)
 	case "format":
 		err = format(args, stdout)
+	case "health":
+		err = health(ctx, args, stdout)
 	case "check":
 		err = check(args, stdout, stderr)
 	case "config":
@@ -228,10 +232,18 @@ func format(args []string, stdout io.Writer) error {
 		return wrongUse{errors.New("cluster_id is missing: give every broker of a cluster the same one, for example " + host.NewClusterID())}
 	}
 	meta := host.Meta{ClusterID: s.ClusterID, BrokerID: s.brokerID()}
-	if err := host.Format(s.Dir, meta); err != nil {
+	done, err := host.IsFormatted(s.Dir, meta)
+	if err == nil && !done {
+		err = host.Format(s.Dir, meta)
+	}
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	if done {
+		fmt.Fprintf(stdout, "%s is formatted already for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	} else {
+		fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	}
 	if s.PeerSecretFile != "" {
 		made, err := host.MakeSecret(s.PeerSecretFile)
 		if err != nil {

@@ -232,7 +232,7 @@ func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.Memory, "memory", defaultMemory, size(64<<20, 1<<40), "memory that this process should use, beside what topics, consumer groups and producers need; other limits follow from it")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Unless metrics_login says otherwise, anyone who reaches it can read the names of topics")
-	fs.StringVar(&s.MetricsLogin, "metrics-login", "none", "for what clients of the metrics port must log in: none; changes: POST and the profiler; pages: all but /healthz and /readyz; all")
+	fs.StringVar(&s.MetricsLogin, "metrics-login", "none", "for what clients of the metrics port must log in: none; changes: POST and the profiler; pages: all but /livez, /healthz and /readyz; all")
 	fs.StringVar(&s.MetricsTokenFile, "metrics-token-file", "", "a file with tokens for the metrics port, a line each: a principal and a token; reread when it changes")
 	fs.StringVar(&s.Pprof, "pprof", "", "host:port for Go's profiler (HTTP), with the TLS and the logins of the metrics port; without them anyone who reaches it can slow the broker down")
 }
