@@ -45,6 +45,9 @@ func main() {
 // run is main with everything passed in; it returns the exit code. A line about the progress goes
 // to live once a second, unless that is nil.
 func run(ctx context.Context, args []string, stdout, stderr, live io.Writer) int {
+	if len(args) > 0 && args[0] == modeCompare {
+		return compare(ctx, args[1:], stdout, stderr)
+	}
 	cfg, err := parseFlags(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
