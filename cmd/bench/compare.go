@@ -25,6 +25,7 @@ const modeCompare = "compare"
 type comparison struct {
 	rounds, port   int
 	each, warmup   time.Duration
+	jvmWarmup      time.Duration // of Kafka's processes, once each time that they start
 	peers, shapes  *regexp.Regexp
 	other          string // another build of the broker
 	source, folder string // the source tree; where everything else is
@@ -44,9 +45,10 @@ type compared struct {
 	err         error
 }
 
-const compareHelp = `bench compare measures this broker beside NATS JetStream with three replicas (with its defaults, and with sync_interval: always), on this machine. Three processes of one peer run at a time.
+const compareHelp = `bench compare measures this broker beside its peers on this machine: Apache Kafka (with its defaults, and with a flush after every
+batch) and NATS JetStream with three replicas (with its defaults, and with sync_interval: always). Three processes of one peer run at a time.
 Each round takes all peers, one after the other, on fresh folders, and each shape on each of them. What was written is read back.
-It prints the medians of all rounds, and ratios. Run it inside the source tree; it needs Go.
+It prints the medians of all rounds, and ratios. Run it inside the source tree; it needs Go, and for Kafka Java and Maven.
 
   bench compare [flags]
 
@@ -60,6 +62,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&c.rounds, "rounds", 5, "how often each shape is measured on each peer")
 	fs.DurationVar(&c.each, "duration", 8*time.Second, "how long each time")
 	fs.DurationVar(&c.warmup, "warmup-duration", 2*time.Second, "load before that")
+	fs.DurationVar(&c.jvmWarmup, "jvm-warmup", 20*time.Second, "load before the first shape, where the peer runs on a JVM")
 	fs.IntVar(&c.port, "port", 18390, "the three ports after this one, and those 100 further, are used")
 	fs.StringVar(&c.other, "other", "", "a `FILE`: another build of the broker, as a further peer")
 	peers := fs.String("peers", ".", "only peers whose names match this `regexp`: "+strings.Join(peerNames(), ", "))
@@ -154,6 +157,12 @@ func (c *comparison) measurePeer(ctx context.Context, p *peer, round int, progre
 	defer func() { err = errors.Join(err, running.stop(), os.RemoveAll(dir)) }()
 	if err != nil {
 		return err
+	}
+	if p.jvm {
+		warm := shape{name: "warm-up", args: []string{"produce", "--topic", "warm-up", "--partitions", "12", "--replication-factor", "3", "--concurrency", "128"}}
+		if r := c.measure(ctx, p, running, &warm, c.jvmWarmup); r.err != nil {
+			return r.err
+		}
 	}
 	for i := range shapes {
 		s := &shapes[i]

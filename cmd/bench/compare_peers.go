@@ -21,6 +21,7 @@ import (
 // peer is something that is compared, three processes of it.
 type peer struct {
 	name  string
+	jvm   bool
 	nats  bool // it speaks NATS, not Kafka's protocol
 	build func(context.Context, *comparison) error
 	start func(ctx context.Context, c *comparison, dir string) (*cluster, error)
@@ -58,6 +59,11 @@ func allPeers(c *comparison) []peer {
 			return startOurs(ctx, c, program, dir)
 		}}
 	}
+	kafka := func(name string, lines ...string) peer {
+		return peer{name: name, jvm: true, build: buildKafka, start: func(ctx context.Context, c *comparison, dir string) (*cluster, error) {
+			return startKafka(ctx, c, dir, lines)
+		}}
+	}
 	nats := func(name string, args ...string) peer {
 		return peer{name: name, nats: true, build: buildNATS, start: func(ctx context.Context, c *comparison, dir string) (*cluster, error) {
 			return startNATS(ctx, c, dir, args)
@@ -68,6 +74,7 @@ func allPeers(c *comparison) []peer {
 		peers = append(peers, ours("other", c.other, func(context.Context, *comparison) error { return nil }))
 	}
 	return append(peers,
+		kafka("kafka"), kafka("kafka-flush", "log.flush.interval.messages=1"),
 		nats("nats"), nats("nats-always", "-sync-always"))
 }
 

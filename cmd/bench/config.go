@@ -181,7 +181,7 @@ func help(w io.Writer) {
 	for _, m := range modes {
 		fmt.Fprintf(w, "  %-15s  %s\n", m.name, m.what)
 	}
-	fmt.Fprintf(w, "  %-15s  %s\n", modeCompare, "this broker beside NATS, on this machine; see `bench compare -h`")
+	fmt.Fprintf(w, "  %-15s  %s\n", modeCompare, "this broker beside Kafka and NATS, on this machine; see `bench compare -h`")
 	fmt.Fprint(w, "\nFlags:\n")
 	fs := newFlags(new(config))
 	fs.SetOutput(w)
