@@ -305,3 +305,13 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnAddress(t *testing.T) {
+	for addr, want := range map[string]string{
+		"0.0.0.0:1": "127.0.0.1:1", ":2": "127.0.0.1:2", "[::]:3": "[::1]:3", "10.0.0.5:4": "10.0.0.5:4", "broker1:5": "broker1:5", "none": "",
+	} {
+		if got, err := ownAddress(addr); got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v, want %q", addr, got, err, want)
+		}
+	}
+}
