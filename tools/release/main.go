@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command release builds what a release consists of, from a commit: programs, archives and container images for each
+// Command release builds what a release consists of, from a commit: programs, archives, Debian packages and container images for each
 // architecture, a list of what is in them (CycloneDX), and checksums. Two runs for the same commit give the same bytes.
 //
 //	go -C tools run ./release -out ../dist
@@ -83,6 +83,9 @@ func (src *source) makeAll(program, arch, out string) error {
 	}
 	if err := src.writeArchive(program, name("chronik_%s_linux_%s.tar.gz")); err != nil {
 		return fmt.Errorf("the archive: %w", err)
+	}
+	if err := src.writeDebian(program, arch, name("chronik_%s_%s.deb")); err != nil {
+		return fmt.Errorf("the Debian package: %w", err)
 	}
 	if err := src.writeImage(program, arch, name("chronik_%s_linux_%s.image.tar")); err != nil {
 		return fmt.Errorf("the image: %w", err)

@@ -57,7 +57,7 @@ func TestRelease(t *testing.T) {
 		if err != nil || !bytes.Equal(sums, again) {
 			t.Errorf("%v: a second build differs:\n%s\n%s", err, sums, again)
 		}
-		if lines := bytes.Count(sums, []byte("\n")); lines != 3 {
+		if lines := bytes.Count(sums, []byte("\n")); lines != 4 {
 			t.Errorf("%d files in\n%s", lines, sums)
 		}
 		check := exec.Command("sha256sum", "-c", "SHA256SUMS")
@@ -66,6 +66,7 @@ func TestRelease(t *testing.T) {
 		}
 	})
 	t.Run("bill of materials", func(t *testing.T) { billIsWhole(t, only(t, dir, "*.cdx.json")) })
+	t.Run("Debian package", func(t *testing.T) { packageIsWhole(t, only(t, dir, "*.deb")) })
 	t.Run("image", func(t *testing.T) { imageRuns(t, only(t, dir, "*.image.tar")) })
 }
 
