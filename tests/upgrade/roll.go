@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -158,8 +160,49 @@ func (w *world) start(ctx context.Context, id int, program string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience*time.Second)
 	defer cancel()
+	if program != w.last { // the last release says ready earlier
+		if err := w.ready(ctx, id); err != nil {
+			return err
+		}
+	}
 	_, err := w.Admin(ctx, "wait")
 	return err
+}
+
+// ready waits until /readyz of a broker says that another one may be stopped, and looks whether that is so.
+func (w *world) ready(ctx context.Context, id int) error {
+	for status := 0; status != http.StatusOK; {
+		resp, err := http.Get("http://" + w.MetricsAddr(id) + "/readyz")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if status = resp.StatusCode; status != http.StatusOK {
+			if err := rig.Pause(ctx, 20*time.Millisecond); err != nil {
+				return fmt.Errorf("/readyz of broker %d: %d: %w", id, status, err)
+			}
+		}
+	}
+	behind := ""
+	for range 20 { // others may hear of it a moment later
+		found, err := rig.Describe(ctx, w.Bootstrap(), topic)
+		if err != nil {
+			return err
+		}
+		behind = ""
+		for _, p := range found {
+			if !slices.Contains(p.ISR, int32(id)) {
+				behind += fmt.Sprintf(" %d", p.Partition)
+			}
+		}
+		if behind == "" {
+			return nil
+		}
+		if err := rig.Pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("broker %d says that it is ready, and isn't in sync in partitions%s", id, behind)
 }
 
 func (w *world) raise(ctx context.Context) error {
