@@ -186,12 +186,44 @@ func CheckHeader(raw []byte) (Batch, error) {
 	return b, nil
 }
 
+// AcksKept is what a produce request says whose batches keep their offsets. Kafka refuses it, as all but -1, 0 and 1.
+const AcksKept = -100
+
+// CheckKept checks the header of a batch that keeps the offsets which it had in another log. Records may be missing from
+// it, or all of them: then it stands for offsets without records. It is of no producer, so it is in no transaction.
+func CheckKept(raw []byte) (Batch, error) {
+	b, err := ParseBatch(raw)
+	if err == nil {
+		err = checkChecksum(b, raw)
+	}
+	if err != nil {
+		return Batch{}, err
+	}
+	switch {
+	case b.Codec() > CodecZstd:
+		err = Errorf(kerr.InvalidRecord, "codec %d is unknown", b.Codec())
+	case b.IsControl() || b.IsTransactional() || b.IsIdempotent():
+		err = Errorf(kerr.InvalidRecord, "a batch that keeps its offsets is of no producer and in no transaction")
+	case b.LastOffsetDelta < 0 || b.Count < 0 || int64(b.Count) > b.Offsets():
+		err = Errorf(kerr.InvalidRecord, "%d records in a batch of %d offsets", b.Count, b.Offsets())
+	case b.BaseOffset < 0 || b.BaseOffset > math.MaxInt64-b.Offsets():
+		err = Errorf(kerr.InvalidRecord, "base offset is %d", b.BaseOffset)
+	case b.Count == 0 && (b.Size() != batchHeaderBytes || b.Codec() != CodecNone):
+		err = Errorf(kerr.InvalidRecord, "the batch says that it has no records, and more than a header")
+	}
+	if err != nil {
+		return Batch{}, err
+	}
+	return b, nil
+}
+
 // Demands is what the records of a producer's batch have to keep to, beside agreeing with its header.
 type Demands struct {
 	Unfold int   // bytes that they may unfold to
 	Keyed  bool  // each has a key
 	Oldest int64 // timestamps are at least this, in ms; records without one (-1) may be of any time
 	Newest int64 // and at most this
+	Kept   bool  // some may be missing (CheckKept)
 }
 
 // AnyTime is Demands.Newest where timestamps may be of any time; Oldest is 0 then.
@@ -214,7 +246,7 @@ func (d *Decompressor) CheckRecords(raw []byte, want Demands) (newest int64, err
 	all.heads = true
 	newest = math.MinInt64
 	bad := &BadRecords{}
-	err = b.eachRecord(&all, func(r record) error {
+	check := func(r record) error {
 		ms := b.FirstTimestamp + r.timestampDelta
 		newest = max(newest, ms)
 		switch {
@@ -224,7 +256,15 @@ func (d *Decompressor) CheckRecords(raw []byte, want Demands) (newest int64, err
 			bad.add(r, errTimestamp)
 		}
 		return nil
-	})
+	}
+	switch {
+	case want.Kept && b.Count == 0:
+		return b.MaxTimestamp, nil
+	case want.Kept:
+		err = b.each(&all, func(r record, _ []byte) error { return check(r) })
+	default:
+		err = b.eachRecord(&all, check)
+	}
 	if err == nil && bad.err != nil {
 		err = bad
 	}

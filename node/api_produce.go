@@ -112,19 +112,14 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 		p.partitionFailed(out, err)
 		return
 	}
-	p.others = p.others || p.acks == acksAll && !part.group.alone()
+	p.others = p.others || p.acks < 0 && !part.group.alone()
 	out.ErrorCode = kerr.RequestTimedOut.Code // until it has a result
 	a := &arrival{
 		request: p.request, part: part, batch: b, raw: in.Records,
-		propose: func() { n.proposeBatch(p, part, in.Records, out) },
-		refuse: func(err error) {
-			if errors.Is(err, errNotLeader) {
-				p.notLeader(out, part.meta)
-				return
-			}
-			p.partitionFailed(out, err)
-		},
+		kept:   p.acks == kafka.AcksKept,
+		refuse: func(err error) { p.notPlaced(out, part.meta, err) },
 	}
+	a.propose = func() { n.proposeBatch(p, part, &a.batch, in.Records, out) }
 	if b.IsTransactional() {
 		a.txnID = *txnID
 	}
@@ -132,8 +127,18 @@ func (n *Node) producePartition(p *produce, topic string, in *kmsg.ProduceReques
 }
 
 // proposeBatch puts a checked batch on its way into the log.
-func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.ProduceResponseTopicPartition) {
-	appendTime := n.usesAppendTime(part.meta.Topic)
+func (n *Node) proposeBatch(p *produce, part *partition, b *kafka.Batch, raw []byte, out *kmsg.ProduceResponseTopicPartition) {
+	kept := p.acks == kafka.AcksKept
+	if kept {
+		if err := part.placesKept(b); err != nil {
+			if code(err) == kerr.OffsetOutOfRange.Code {
+				out.BaseOffset = part.highWatermark
+			}
+			p.notPlaced(out, part.meta, err)
+			return
+		}
+	}
+	appendTime := !kept && n.usesAppendTime(part.meta.Topic)
 	if appendTime {
 		kafka.SetAppendTime(raw, n.stampMs())
 	}
@@ -166,14 +171,19 @@ func (n *Node) proposeBatch(p *produce, part *partition, raw []byte, out *kmsg.P
 
 // producible finds the partition for a batch and says why it can't take it, but for what is wrong inside it.
 func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopicPartition, txnID *string) (*partition, kafka.Batch, error) {
-	if p.acks < acksAll || p.acks > 1 {
+	kept := p.acks == kafka.AcksKept
+	if (p.acks < acksAll || p.acks > 1) && !kept {
 		return nil, kafka.Batch{}, kafka.Errorf(kerr.InvalidRequiredAcks, "acks %d; use 0, 1 or -1 (all)", p.acks)
 	}
 	part, err := n.partitionFor(topic, in.Partition)
 	if err != nil {
 		return nil, kafka.Batch{}, err
 	}
-	b, err := kafka.CheckHeader(in.Records)
+	check := kafka.CheckHeader
+	if kept {
+		check = kafka.CheckKept
+	}
+	b, err := check(in.Records)
 	switch {
 	case err != nil:
 		return nil, b, err
@@ -187,6 +197,15 @@ func (n *Node) producible(p *produce, topic string, in *kmsg.ProduceRequestTopic
 		return nil, b, kafka.Errorf(kerr.UnsupportedCompressionType, "zstd needs Produce v7 (KIP-110)")
 	}
 	return part, b, nil
+}
+
+// notPlaced answers for a batch that wasn't proposed.
+func (p *produce) notPlaced(out *kmsg.ProduceResponseTopicPartition, meta *partitionMeta, err error) {
+	if errors.Is(err, errNotLeader) {
+		p.notLeader(out, meta)
+		return
+	}
+	p.partitionFailed(out, err)
 }
 
 func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {

@@ -23,6 +23,7 @@ type arrival struct {
 	batch   kafka.Batch
 	raw     []byte
 	txnID   string // of its transaction; "": it is in none
+	kept    bool   // it keeps its offsets (kept.go)
 	checked bool
 	asks    asked // the coordinator of its transaction
 	orphan  bool  // its client is gone
@@ -88,7 +89,11 @@ func (n *Node) releaseArrival(a *arrival) {
 }
 
 func (n *Node) checkTask(a *arrival) Task {
-	return Task{Kind: TaskCheck, Batch: a.raw, Demands: a.part.demands()}
+	demands := a.part.demands()
+	if a.kept { // it was checked when it came to the log that it is from
+		demands = kafka.Demands{Unfold: demands.Unfold, Newest: kafka.AnyTime, Kept: true}
+	}
+	return Task{Kind: TaskCheck, Batch: a.raw, Demands: demands}
 }
 
 // checked takes what the check of a batch found, and lets those go that are first in the queue.

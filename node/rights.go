@@ -188,9 +188,13 @@ func (r *request) mayWriteSome() bool {
 	return false
 }
 
-// writeTransactional is for records of transactions: whoever writes them has to own the transactional id.
+// writeTransactional is for records of transactions: whoever writes them has to own the transactional id. And for batches that keep
+// their offsets.
 func writeTransactional(r *request, m kmsg.Request) error {
 	req := m.(*kmsg.ProduceRequest)
+	if req.Acks == kafka.AcksKept && !r.may(acl.Alter, acl.Cluster, acl.ClusterName) {
+		return errKeptRight
+	}
 	for i := range req.Topics {
 		r.node.out.Work.Parts += len(req.Topics[i].Partitions) / 64
 		for j := range req.Topics[i].Partitions {

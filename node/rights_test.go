@@ -91,6 +91,7 @@ func rightsOnRecords(id [16]byte) []rightsCase {
 		needsOne(produceRequest("absent", -1, plain("v")), topicFailed, "WRITE TOPIC absent"),
 		needsOne(produceByID(id, plain("v")), topicFailed, "WRITE TOPIC t"),
 		{txn, txnFailed, [][2]string{{"WRITE TRANSACTIONAL_ID x", txnFailed}, {"WRITE TOPIC t", topicFailed}}, ""},
+		{produceRequest("t", kafka.AcksKept, kept(0, 0)), clusterFailed, [][2]string{{"ALTER" + onCluster, clusterFailed}, {"WRITE TOPIC t", topicFailed}}, ""},
 		needsOne(read, topicFailed, "READ TOPIC t"),
 		needsOne(byID, topicFailed, "READ TOPIC t"),
 		needsOne(replica, topicFailed, "CLUSTER_ACTION"+onCluster),
