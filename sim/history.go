@@ -27,7 +27,7 @@ func (j *judge) producing(c *client, b *batch) int {
 	h := j.histories.Partition(partitionName(b.call.Topic, b.call.Partition))
 	h.Produces = append(h.Produces, checker.Produce{
 		Span:    checker.Span{Client: int64(c.spec.ID), Call: int64(b.began), Return: int64(node.Never)},
-		Outcome: checker.Unknown, Values: b.values, BaseOffset: -1, Idempotent: c.spec.Idempotent,
+		Outcome: checker.Unknown, Values: b.values, BaseOffset: -1, Idempotent: c.spec.Idempotent || c.spec.Keeps,
 	})
 	return len(h.Produces) - 1
 }

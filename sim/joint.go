@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/checker"
+	"chronik/kafka"
 	"chronik/node"
 	"chronik/sim/plan"
 )
@@ -97,14 +98,18 @@ func (c *client) sendBatches(cn *conn, list []sending) {
 	if c.spec.Idempotent {
 		req.Acks = -1
 	}
+	if c.spec.Keeps {
+		req.Acks = kafka.AcksKept
+	}
 	req.TimeoutMillis = int32(c.timeout() / millisecond)
-	if req.Acks != -1 && first.call.ID%2 == 1 { // left alone, as Kafka doesn't look at it
+	if req.Acks >= 0 && first.call.ID%2 == 1 { // left alone, as Kafka doesn't look at it
 		req.TimeoutMillis = int32(first.call.ID%6)/2 - 1
 	}
 	for i := range list {
 		s := &list[i]
 		b := s.batch
 		c.number(s.lane, b)
+		c.place(s.lane, b)
 		b.sent, b.maybe, b.broker, b.at = true, true, cn.broker.number, w.now
 		b.attempt++
 		s.attempt = b.attempt

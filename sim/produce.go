@@ -41,6 +41,7 @@ type lane struct {
 	enqueued  int         // batches so far
 	sequence  int32       // of the next batch that is numbered
 	retryAt   node.Time   // nothing is sent before
+	end       int64       // of the partition, as far as a client knows that keeps offsets
 	sure      bool        // the last answer from this leader was good; until then one batch at a time
 	acked     producerKey // of the last batch that was acknowledged
 	ackedFrom int         // the first batch that was, under that id
@@ -57,6 +58,8 @@ type batch struct {
 	producer int64
 	epoch    int16
 	sequence int32
+	base     int64  // where it is to be, if its client keeps offsets,
+	tries    int    // and how often it was sent for there
 	sent     bool   // under way
 	attempt  uint64 // counts sends
 	maybe    bool   // was sent once
@@ -241,6 +244,7 @@ func (c *client) encode(b *batch) []byte {
 	if b.numbered {
 		spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = b.producer, b.epoch, b.sequence
 	}
+	spec.BaseOffset = b.base
 	raw := kafka.AppendBatch(nil, spec)
 	codec := c.codec(b.call)
 	if codec == kafka.CodecNone {
@@ -291,6 +295,7 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResp
 	case code == 0:
 		l.sure = true
 		l.noteAck(b)
+		c.placed(l, b, r.BaseOffset)
 		c.endBatch(l, b, checker.OK, r.BaseOffset)
 		if c.spec.Bumps && c.producer.known && c.draw().Ratio(1, 8) { // as clients do after errors that these never get
 			c.newProducer()
@@ -300,13 +305,15 @@ func (c *client) produced(l *lane, b *batch, attempt uint64, r *kmsg.ProduceResp
 		c.endBatch(l, b, checker.OK, -1)
 	case attempt != b.attempt:
 		// An error of an attempt that was given up already says nothing about the next.
+	case code == kerr.OffsetOutOfRange.Code && c.spec.Keeps:
+		c.displaced(l, b, place, r.BaseOffset)
 	case code == kerr.OutOfOrderSequenceNumber.Code && b.numbered:
 		c.outOfOrder(l, b, place)
-	case code == kerr.RequestTimedOut.Code && b.call.Acks == 1 && !c.spec.Idempotent && c.world.now < b.at.Add(20*time.Second):
+	case code == kerr.RequestTimedOut.Code && b.call.Acks == 1 && !c.sendsAgain() && c.world.now < b.at.Add(20*time.Second):
 		c.unexpected(b.call, code, "a produce request with acks=1, whose time-out means nothing,")
 	case code == kerr.CorruptMessage.Code && !w.plan.Has(plan.FaultBits):
 		c.unexpected(b.call, code, "the produce request")
-	case (retriable(code) || code == kerr.CorruptMessage.Code) && c.spec.Idempotent:
+	case (retriable(code) || code == kerr.CorruptMessage.Code) && c.sendsAgain():
 		l.topic.stale = true
 		c.rewind(l, place)
 	case retriable(code), code == kerr.CorruptMessage.Code:
@@ -371,7 +378,7 @@ func (c *client) producerLost(broker int) {
 			if !b.sent || b.broker != broker {
 				continue
 			}
-			if c.spec.Idempotent {
+			if c.sendsAgain() {
 				c.rewind(l, i)
 				break
 			}

@@ -21,6 +21,7 @@ type Result struct {
 	Steps    int64
 	Ops      int64 // calls of clients that were answered
 	Acked    int64 // records
+	Kept     int64 // batches that kept their offsets
 	Crashes  int64
 	Messages int64
 	DiskOps  int64

@@ -86,6 +86,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.transactions()
 	g.security()
 	g.rollout()
+	g.keepers()
 	return g.checked(), nil
 }
 

@@ -160,6 +160,18 @@ func (g *generator) habits() {
 	}
 }
 
+// keepers lets some clients write batches that keep their offsets, one after the other as a restore does.
+func (g *generator) keepers() {
+	if g.plan.Security != nil || !g.chance(1, 4) {
+		return
+	}
+	for i := range g.plan.Clients {
+		if c := &g.plan.Clients[i]; !c.Idempotent && g.chance(1, 2) {
+			c.Keeps, c.Joint, c.InFlight = true, false, 1
+		}
+	}
+}
+
 func (g *generator) longestTimeout() Duration {
 	if g.dense {
 		return 500 * millisecond

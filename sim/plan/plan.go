@@ -171,6 +171,7 @@ type Client struct {
 	Doubles  int64    `json:"doubles,omitempty"`  // of 1000 produce requests, so many arrive once more, later
 	Wraps    int32    `json:"wraps,omitempty"`    // sequences begin so many before the last one there is; 0: at 0
 	Skew     Duration `json:"skew,omitempty"`     // timestamps of records are up to so much before or after the call
+	Keeps    bool     `json:"keeps,omitempty"`    // writes batches that keep their offsets, as a restore does: each where the log ends
 	Rack     int      `json:"rack,omitempty"`     // in which it is, from 1, and reads from a replica there if the leader says so; 0: it doesn't say
 }
 

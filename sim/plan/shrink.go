@@ -230,7 +230,7 @@ func (s *shrinker) plain() {
 func (s *shrinker) habits(i int) {
 	for _, change := range []func(*Client){
 		func(c *Client) {
-			c.Versions, c.Joint, c.Bumps, c.Doubles, c.Wraps, c.Skew, c.Rack = "", false, false, 0, 0, 0, 0
+			c.Versions, c.Joint, c.Bumps, c.Doubles, c.Wraps, c.Skew, c.Rack, c.Keeps = "", false, false, 0, 0, 0, 0, false
 		},
 		func(c *Client) { c.Versions = "" },
 		func(c *Client) { c.Joint = false },
@@ -239,6 +239,7 @@ func (s *shrinker) habits(i int) {
 		func(c *Client) { c.Wraps = 0 },
 		func(c *Client) { c.Skew = 0 },
 		func(c *Client) { c.Rack = 0 },
+		func(c *Client) { c.Keeps = false },
 	} {
 		plainer := s.best.Clients[i]
 		if change(&plainer); plainer != s.best.Clients[i] {

@@ -45,6 +45,9 @@ func (p *Plan) Validate() error {
 		if !slices.Contains(versions, c.Versions) || c.Wraps < 0 || c.Skew < 0 || c.Rack < 0 {
 			return fmt.Errorf("client %d: versions must be one of %q, wraps, skew and rack not negative", c.ID, versions)
 		}
+		if c.Keeps && (c.Idempotent || c.Joint || c.InFlight > 1) {
+			return fmt.Errorf("client %d: one that keeps offsets is not idempotent, and sends one batch at a time", c.ID)
+		}
 		clients[c.ID] = true
 	}
 	if len(p.Clients) == 0 || len(p.Topics) == 0 {
