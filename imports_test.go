@@ -204,7 +204,7 @@ var importRules = []rule{
 		[]string{
 			"github.com/twmb/franz-go/pkg/kgo", "github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 			"github.com/twmb/franz-go/pkg/sasl/oauth", "github.com/twmb/franz-go/pkg/sasl/plain", "github.com/twmb/franz-go/pkg/sasl/scram", "chronik/node/sasl",
-			"github.com/twmb/franz-go/pkg/kadm", "golang.org/x/term",
+			"github.com/twmb/franz-go/pkg/kadm", "golang.org/x/term", "github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials",
 		},
 		nil,
 		"tools beside the broker are Kafka clients like any other; what is kept of a password is worked out in one place",
