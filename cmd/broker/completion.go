@@ -61,7 +61,7 @@ func complete(words []string) (found []string) {
 
 func candidates(words []string, last string) []string {
 	if len(words) == 1 && !strings.HasPrefix(last, "-") {
-		return []string{"start", "local", "admin", "format", "check", "config", "health", "log", "completion", "version", "help"}
+		return []string{"start", "local", "admin", "backup", "restore", "format", "check", "config", "health", "log", "completion", "version", "help"}
 	}
 	var flags []string
 	switch words[0] {
@@ -90,6 +90,14 @@ func candidates(words []string, last string) []string {
 		return []string{"-config", "-dir", "-json", "-data", "-group"}
 	case "local":
 		return []string{"-brokers", "-dir", "-port"}
+	case "backup", "restore":
+		where := map[bool]string{true: "to", false: "from"}[words[0] == "backup" && words[1] != "verify" && words[1] != "list"]
+		fs, _ := newBackupFlags(words[0], where)
+		fs.VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
+		if len(words) == 2 && words[0] == "backup" {
+			return append(flags, "list", "verify")
+		}
+		return flags
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
 	}

@@ -50,6 +50,14 @@ const (
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
+  broker backup -bootstrap HOST:PORT,... -to DIR|s3://BUCKET/PREFIX [-topics T,...] [-patience TIME]
+                                  copy what the cluster holds, while it runs: all the first time, then what is new
+  broker restore -bootstrap HOST:PORT,... -from DIR|s3://BUCKET/PREFIX [-backup NAME] [-topics T,...] [-replicas N] [-continue]
+                                  bring it into an empty cluster, with offsets
+  broker backup list|verify -from DIR|s3://BUCKET/PREFIX [-backup NAME]
+                                  which backups there are; read all of one and hold it against its checksums. These take the
+                                  flags of admin for logins and TLS, and -s3-endpoint URL and -s3-region; the keys of an
+                                  S3 API come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials
   broker completion bash|zsh|fish print what makes a shell complete these words: source <(broker completion bash)
   broker version                  version and commit, and which other releases it gets along with
   broker help
@@ -90,6 +98,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = showConfig(args, stdout, stderr)
 	case "log":
 		err = inspectLog(args, stdout, stderr)
+	case "backup":
+		err = backUp(ctx, args, stdout)
+	case "restore":
+		err = restore(ctx, args, stdout)
 	case "completion":
 		err = completion(args, stdout)
 	case "complete":

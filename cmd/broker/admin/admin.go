@@ -31,23 +31,37 @@ func Run(ctx context.Context, bootstrap []string, secure *tls.Config, login Logi
 	if err != nil {
 		return UsageError{err}
 	}
+	client, err := Connect(ctx, bootstrap, secure, login)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return run(ctx, &admin{client: client.Client, kadm: kadm.NewClient(client.Client), out: out})
+}
+
+// Client is one that a broker has answered.
+type Client struct{ *kgo.Client }
+
+// Connect finds the cluster that has a broker at one of the bootstrap addresses.
+func Connect(ctx context.Context, bootstrap []string, secure *tls.Config, login Login) (*Client, error) {
 	options, err := login.options()
 	if err != nil {
-		return UsageError{err}
+		return nil, UsageError{err}
 	}
 	if secure != nil {
 		options = append(options, kgo.DialTLSConfig(secure))
 	}
 	client, err := kgo.NewClient(append(options, kgo.SeedBrokers(bootstrap...), kgo.MetadataMinAge(10*time.Millisecond))...)
 	if err != nil {
-		return UsageError{fmt.Errorf("bootstrap servers %s: %w", strings.Join(bootstrap, ","), err)}
+		return nil, UsageError{fmt.Errorf("bootstrap servers %s: %w", strings.Join(bootstrap, ","), err)}
 	}
-	defer client.Close()
-	a := &admin{client: client, kadm: kadm.NewClient(client), out: out}
-	if err := a.connect(ctx); err != nil {
-		return fmt.Errorf("no broker answers at %s: %w; give the addresses of some with -bootstrap", strings.Join(bootstrap, ","), err)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("no broker answers at %s: %w; give the addresses of some with -bootstrap", strings.Join(bootstrap, ","), err)
 	}
-	return run(ctx, a)
+	return &Client{client}, nil
 }
 
 // parse turns words into the command that they mean.
@@ -115,12 +129,6 @@ const (
 	connectTime = 10 * time.Second
 	requestTime = 20 * time.Second // for one request, retries included
 )
-
-func (a *admin) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
-	defer cancel()
-	return a.client.Ping(ctx)
-}
 
 // print writes something as JSON.
 func (a *admin) print(v any) error {
