@@ -101,13 +101,11 @@ func (w *writers) sofar() int {
 	return len(w.acked)
 }
 
-// load makes topics and begins to write: plain records, transactions of which every third is aborted, few keys in a compacted
-// topic, and the offsets of a group.
-func load(t *testing.T, address string, replicas int16) *writers {
+// makeTopics makes topics of several kinds.
+func makeTopics(t *testing.T, a *kadm.Client, replicas int16) {
 	t.Helper()
-	a := kadm.NewClient(clientOf(t, address))
 	for topic, configs := range map[string][]string{
-		"orders": {"retention.ms=604800001", "max.message.bytes=900000"}, "bank": {"message.timestamp.type=LogAppendTime"},
+		"orders": {"retention.ms=604800001", "max.message.bytes=900000"}, "small": {"max.message.bytes=2000"}, "bank": {"message.timestamp.type=LogAppendTime"},
 		"state": {"cleanup.policy=compact"}, "empty": nil,
 	} {
 		set := make(map[string]*string)
@@ -119,12 +117,21 @@ func load(t *testing.T, address string, replicas int16) *writers {
 			t.Fatal(err)
 		}
 	}
+}
+
+// load makes topics and begins to write: plain records, transactions of which every third is aborted, few keys in a compacted
+// topic, and the offsets of a group.
+func load(t *testing.T, address string, replicas int16) *writers {
+	t.Helper()
+	a := kadm.NewClient(clientOf(t, address))
+	makeTopics(t, a, replicas)
 	ctx, stop := context.WithCancel(t.Context())
 	w := &writers{stop: stop}
 	plain := clientOf(t, address, kgo.ProducerBatchCompression(kgo.Lz4Compression()))
 	w.begin(ctx, func(n int) error {
 		rs := []*kgo.Record{
 			{Topic: "orders", Partition: int32(n % 3), Key: fmt.Append(nil, n), Value: []byte(strings.Repeat("order ", n%50)), Headers: []kgo.RecordHeader{{Key: "n", Value: fmt.Append(nil, n)}}},
+			{Topic: "small", Partition: int32(n % 3), Value: []byte(strings.Repeat("small ", n%200)), Timestamp: time.UnixMilli(1e12 - int64(n%1000))},
 			{Topic: "state", Partition: int32(n % 3), Key: fmt.Append(nil, n%7), Value: fmt.Append(nil, "state ", n)},
 		}
 		err := plain.ProduceSync(ctx, rs...).FirstErr()
@@ -286,7 +293,7 @@ func TestBackupLossAndRestore(t *testing.T) {
 	cluster = begin(t, "local", "-brokers", "3", "-dir", t.TempDir(), "-port", fmt.Sprint(port))
 	cluster.waitFor(t, "ready: 3 brokers")
 	t.Log(command(t, 0, "restore", "-bootstrap", at, "-from", to))
-	if said := command(t, 1, "restore", "-bootstrap", at, "-from", to); !strings.Contains(said, "the cluster has topics of the backup already: bank, empty, orders, state") {
+	if said := command(t, 1, "restore", "-bootstrap", at, "-from", to); !strings.Contains(said, "the cluster has topics of the backup already: bank, empty, orders, small, state") {
 		t.Errorf("a second time: %s", said)
 	}
 	t.Log(command(t, 0, "restore", "-bootstrap", at, "-from", to, "-continue"))
@@ -370,7 +377,7 @@ func TestBackupToS3(t *testing.T) {
 	before, _ := contents(t, at)
 	command(t, 0, append([]string{"backup", "-bootstrap", at, "-to", "s3://safe/a/b"}, s3...)...)
 	broker.end()
-	if said := command(t, 0, append([]string{"backup", "verify", "-from", "s3://safe/a/b"}, s3...)...); !strings.Contains(said, "is whole: 4 topics, 12 partitions") {
+	if said := command(t, 0, append([]string{"backup", "verify", "-from", "s3://safe/a/b"}, s3...)...); !strings.Contains(said, "is whole: 5 topics, 15 partitions") {
 		t.Errorf("verify: %s", said)
 	}
 	broker = serve()

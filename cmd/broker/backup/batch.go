@@ -15,16 +15,17 @@ import (
 // What this package has to know of record batches (format 2) beside their records. It works on bytes, as it changes a few fields
 // of headers and no record.
 const (
-	headerBytes = 61
-	maxGap      = math.MaxInt32 // offsets of one batch
-	attrTxn     = 0x10
-	attrControl = 0x20
-	crcFrom     = 21
-	attrAt      = 22 // its low byte
-	deltaAt     = 23
-	firstTimeAt = 27
-	maxTimeAt   = 35
-	producerAt  = 43
+	headerBytes    = 61
+	maxGap         = math.MaxInt32 // offsets of one batch
+	attrAppendTime = 0x08
+	attrTxn        = 0x10
+	attrControl    = 0x20
+	crcFrom        = 21
+	attrAt         = 22 // its low byte
+	deltaAt        = 23
+	firstTimeAt    = 27
+	maxTimeAt      = 35
+	producerAt     = 43
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -18,6 +19,9 @@ import (
 
 // acksKept asks a broker to append batches at the offsets that they had, or not at all (ADR 26).
 const acksKept = -100
+
+// usualBatch is the default of max.message.bytes.
+const usualBatch = 1<<20 + 12
 
 // produceTimeout is how long a broker may take for a batch, in ms.
 const produceTimeout = 30_000
@@ -66,7 +70,8 @@ func (m *Manifest) choose(names []string) error {
 	return nil
 }
 
-// meanwhile is the settings of a topic while it is being restored: nothing is deleted or compacted.
+// meanwhile is the settings of a topic while it is being restored: nothing is deleted or compacted, and
+// batches may be of the usual size at least.
 func (t *Topic) meanwhile() map[string]*string {
 	set := make(map[string]*string)
 	put := func(name, value string) { set[name] = &value }
@@ -76,6 +81,9 @@ func (t *Topic) meanwhile() map[string]*string {
 	put("cleanup.policy", "delete")
 	put("retention.ms", "-1")
 	put("retention.bytes", "-1")
+	if n, err := strconv.Atoi(t.Settings["max.message.bytes"]); err != nil || n < usualBatch {
+		put("max.message.bytes", strconv.Itoa(usualBatch))
+	}
 	return set
 }
 
@@ -127,7 +135,7 @@ func (j *job) writeAll(ctx context.Context, m *Manifest) error {
 	j.all = m.size()
 	j.begin("bytes")
 	err := each(ctx, all, func(ctx context.Context, t target) error {
-		w := &writer{job: j, topic: t.topic, part: t.part, leader: -1, end: -1}
+		w := &writer{job: j, topic: t.topic, part: t.part, leader: -1, merger: merger{limit: mergedBytes}}
 		if err := w.write(ctx); err != nil {
 			return fmt.Errorf("%s/%d: %w", t.topic.Name, t.part.Partition, err)
 		}
@@ -144,11 +152,15 @@ type writer struct {
 	part   *Partition
 	leader int32
 	id     [16]byte // of the topic in this cluster
-	end    int64    // of the partition in the cluster; -1: not known yet
+	end    int64    // of the partition in the cluster
+	merger merger
 }
 
 func (w *writer) write(ctx context.Context) error {
 	v := newVerdicts(w.part.Chunks)
+	if err := w.findEnd(ctx); err != nil {
+		return err
+	}
 	for i := range w.part.Chunks {
 		c := &w.part.Chunks[i]
 		data, err := c.read(ctx, w.store)
@@ -156,14 +168,14 @@ func (w *writer) write(ctx context.Context) error {
 			return err
 		}
 		if err := split(data, func(b batch) error {
-			if !v.keep(b) {
+			if !v.keep(b) || b.next() <= w.end { // or there already, by a restore that was stopped
 				return nil
 			}
-			if err := w.fill(ctx, b.base()); err != nil {
-				return err
-			}
-			return w.append(ctx, b.base(), b.next(), b.plain())
+			return w.put(ctx, b)
 		}); err != nil {
+			return err
+		}
+		if err := w.flush(ctx); err != nil {
 			return err
 		}
 		w.done(c.Bytes, c.Bytes)
@@ -171,19 +183,49 @@ func (w *writer) write(ctx context.Context) error {
 	return w.fill(ctx, w.part.End)
 }
 
-// fill brings the end of the partition to an offset, by offsets without records.
-func (w *writer) fill(ctx context.Context, to int64) error {
-	if w.end < 0 {
-		ends, err := w.kadm.ListEndOffsets(ctx, w.topic.Name)
-		if err != nil {
+// put writes a batch, now or with those that come after it.
+func (w *writer) put(ctx context.Context, b batch) error {
+	if !w.merger.takes(b) {
+		if err := w.flush(ctx); err != nil {
 			return err
 		}
-		e, ok := ends.Lookup(w.topic.Name, w.part.Partition)
-		if !ok || e.Err != nil {
-			return fmt.Errorf("nobody tells where it ends: %v", e.Err)
-		}
-		w.end = e.Offset
 	}
+	if w.merger.takes(b) {
+		return w.merger.add(b)
+	}
+	if err := w.fill(ctx, b.base()); err != nil {
+		return err
+	}
+	return w.append(ctx, b.base(), b.next(), b.plain())
+}
+
+func (w *writer) flush(ctx context.Context) error {
+	if w.merger.count == 0 {
+		return nil
+	}
+	base, next := w.merger.base(), w.merger.next
+	if err := w.fill(ctx, base); err != nil {
+		return err
+	}
+	return w.append(ctx, base, next, w.merger.take())
+}
+
+// findEnd asks where the partition ends now.
+func (w *writer) findEnd(ctx context.Context) error {
+	ends, err := w.kadm.ListEndOffsets(ctx, w.topic.Name)
+	if err != nil {
+		return err
+	}
+	e, ok := ends.Lookup(w.topic.Name, w.part.Partition)
+	if !ok || e.Err != nil {
+		return fmt.Errorf("nobody tells where it ends: %v", e.Err)
+	}
+	w.end = e.Offset
+	return nil
+}
+
+// fill brings the end of the partition to an offset, by offsets without records.
+func (w *writer) fill(ctx context.Context, to int64) error {
 	for w.end < to {
 		n := min(to-w.end, maxGap)
 		if err := w.append(ctx, w.end, w.end+n, gap(w.end, n)); err != nil {
@@ -195,9 +237,6 @@ func (w *writer) fill(ctx context.Context, to int64) error {
 
 // append writes one batch, unless it is there. Where an answer was lost, the next one tells whether it is.
 func (w *writer) append(ctx context.Context, base, next int64, raw []byte) error {
-	if next <= w.end {
-		return nil // of a restore that was stopped
-	}
 	var last error
 	for range retries {
 		if w.leader < 0 {
