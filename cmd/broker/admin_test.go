@@ -175,6 +175,9 @@ func TestComplete(t *testing.T) {
 		{"completion z", "zsh"},
 		{"check -conf", "-config"},
 		{"admin nothing x", ""},
+		{"backup ", "list verify"},
+		{"backup verify -f", "-from"},
+		{"restore -re", "-replicas"},
 	} {
 		if got := strings.Join(complete(strings.Split(c.typed, " ")), " "); got != c.want {
 			t.Errorf("broker %s: %q, want %q", c.typed, got, c.want)

@@ -276,6 +276,7 @@ func TestBackupLossAndRestore(t *testing.T) {
 	}
 	command(t, 0, "backup", "-bootstrap", at, "-to", to)
 	first := newestManifest(t, to)
+	command(t, 0, "backup", "-bootstrap", at, "-to", to, "-topics", "bank")
 	for n := w.sofar(); w.sofar() < n+300; {
 		time.Sleep(10 * time.Millisecond)
 	}

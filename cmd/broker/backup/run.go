@@ -49,10 +49,6 @@ type job struct {
 // with offsets isn't missing.
 func Run(ctx context.Context, client *kgo.Client, s Store, o Options) (*Manifest, error) {
 	j := &job{client: client, kadm: kadm.NewClient(client), store: s, o: o}
-	before, err := load(ctx, s, "")
-	if err != nil && !errors.Is(err, errNone) {
-		return nil, err
-	}
 	m := &Manifest{Format: format, Began: time.Now().UTC()}
 	m.Name = m.Began.Format("20060102T150405.000Z")
 	if err := j.describe(ctx, m); err != nil {
@@ -61,8 +57,8 @@ func Run(ctx context.Context, client *kgo.Client, s Store, o Options) (*Manifest
 	if err := j.ends(ctx, m); err != nil {
 		return nil, err
 	}
-	if before != nil && before.Cluster == m.Cluster {
-		m.inherit(before)
+	if err := j.inherit(ctx, m); err != nil {
+		return nil, err
 	}
 	if err := j.copyAll(ctx, m); err != nil {
 		return nil, err
@@ -72,14 +68,42 @@ func Run(ctx context.Context, client *kgo.Client, s Store, o Options) (*Manifest
 	return m, m.save(ctx, s)
 }
 
-// inherit takes over the chunks of the backup before that are still of use.
-func (m *Manifest) inherit(before *Manifest) {
+// mostBefore is how many backups are looked at for what they have.
+const mostBefore = 100
+
+// inherit takes over what earlier backups have, of each topic the newest that has it.
+func (j *job) inherit(ctx context.Context, m *Manifest) error {
+	names, err := Names(ctx, j.store)
+	if err != nil {
+		return err
+	}
+	missing := make(map[string]bool)
+	for _, t := range m.Topics {
+		missing[t.Name] = true
+	}
+	for i, name := range slices.Backward(names) {
+		if len(missing) == 0 || len(names)-i > mostBefore {
+			break
+		}
+		before, err := load(ctx, j.store, name)
+		if err != nil {
+			j.o.Say("%v; nothing is taken over from it", err)
+			continue
+		}
+		m.inherit(before, missing)
+	}
+	return nil
+}
+
+// inherit takes over the chunks of a backup before that are still of use.
+func (m *Manifest) inherit(before *Manifest, missing map[string]bool) {
 	for i := range m.Topics {
 		t := &m.Topics[i]
 		old := before.topic(t.Name)
-		if old == nil || old.ID != t.ID {
+		if old == nil || old.ID != t.ID || !missing[t.Name] {
 			continue
 		}
+		delete(missing, t.Name)
 		for k := range t.Partitions {
 			p := &t.Partitions[k]
 			was := slices.IndexFunc(old.Partitions, func(o Partition) bool { return o.Partition == p.Partition })
@@ -185,11 +209,12 @@ func (j *job) copy(ctx context.Context, name string, t target) error {
 		for chunk.Next < t.end && len(data) < chunkBytes {
 			got, err := j.fetch(ctx, t.topic, p.Partition, &leader, chunk.Next)
 			if errors.Is(err, kerr.OffsetOutOfRange) { // retention was faster
-				p.Start, chunk.First, chunk.Next, data = got.LogStartOffset, got.LogStartOffset, got.LogStartOffset, nil
-				if got.LogStartOffset <= p.End || got.LogStartOffset > t.end {
-					return fmt.Errorf("its records up to offset %d were deleted while it was copied", got.LogStartOffset)
+				start := min(got.LogStartOffset, t.end)
+				if start <= p.End {
+					return fmt.Errorf("offset %d is out of range, and the partition begins at %d", chunk.Next, got.LogStartOffset)
 				}
-				p.Chunks, p.End = nil, got.LogStartOffset
+				p.Start, p.End, p.Chunks = start, start, nil
+				chunk, data = Chunk{First: start, Next: start}, nil
 				continue
 			}
 			if err != nil {
