@@ -140,7 +140,13 @@ var importRules = []rule{
 		"planted bugs as patches, and the test that they apply; the simulator only tells the names of its profiles",
 	},
 	{
-		"seeds/mutation", nil, nil,
+		"seeds/mutation/reach", nil, nil,
+		"counts how often a program with mutants comes to their places; nothing else calls it",
+	},
+	{
+		"seeds/mutation",
+		[]string{"chronik/seeds/mutation/reach"},
+		nil,
 		"mutants that nobody chose: Go source in, changed source out",
 	},
 	{
@@ -174,7 +180,7 @@ var importRules = []rule{
 	{
 		"cmd/simrun",
 		[]string{
-			"chronik/sim", "chronik/sim/hunt", "chronik/sim/matrix", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "github.com/schollz/progressbar/v3", "golang.org/x/term",
+			"chronik/sim", "chronik/sim/hunt", "chronik/sim/matrix", "chronik/sim/plan", "chronik/seeds/mutants", "chronik/seeds/mutation", "chronik/seeds/mutation/reach", "github.com/schollz/progressbar/v3", "golang.org/x/term",
 		},
 		nil,
 		"seeds in, verdicts out",

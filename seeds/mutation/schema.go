@@ -21,9 +21,14 @@ import (
 // Schemata was given, from 1 on. Without it nothing is changed.
 const ActiveVariable = "SIMRUN_MUTANT"
 
+// SecondsVariable is the variable of the environment that says how much processor time a process with a mutant may take in
+// all. Without it there is no limit.
+const SecondsVariable = "SIMRUN_MUTANT_SECONDS"
+
 // Schemata puts many mutants into one tree, so that all of them cost one build (Untch, Offutt and Harrold, Mutation
 // Analysis Using Mutant Schemata, 1993). Each function has a copy for each of its mutants, and asks at its beginning
-// which of them is to run. It returns the files that differ from those of the tree at root, and those that are new.
+// which of them is to run. Where no mutant runs, package reach counts how often their places are reached. Schemata returns
+// the files that differ from those of the tree at root, and those that are new.
 func Schemata(root string, list []Mutant) (map[string][]byte, error) {
 	numbers := make(map[string][]int) // by file: places in list
 	for i := range list {
@@ -40,7 +45,7 @@ func Schemata(root string, list []Mutant) (map[string][]byte, error) {
 			return nil, err
 		}
 		files[name] = text
-		files[path.Join(path.Dir(name), "mutant_active.go")] = fmt.Appendf(nil, active, pkg, ActiveVariable)
+		files[path.Join(path.Dir(name), "mutant_active.go")] = fmt.Appendf(nil, active, pkg, ActiveVariable, SecondsVariable)
 	}
 	return files, nil
 }
@@ -52,12 +57,21 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"chronik/seeds/mutation/reach"
 )
+
+func mutant__reach(k int) { reach.Mark(k) }
+
+func mutant__same(k int, original, changed bool) bool { return reach.Same(k, original, changed) }
 
 var mutant__active = func() int {
 	n, _ := strconv.Atoi(os.Getenv(%q))
 	if n > 0 {
 		syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: 6 << 30, Max: 6 << 30})
+		if s, err := strconv.ParseUint(os.Getenv(%q), 10, 32); err == nil {
+			syscall.Setrlimit(syscall.RLIMIT_CPU, &syscall.Rlimit{Cur: s, Max: s})
+		}
 	}
 	return n
 }()
@@ -115,6 +129,10 @@ func schema(name string, source []byte, list []Mutant, numbers []int) (text []by
 		text = append(text, f.header(decl.Name.Name)...)
 		text = fmt.Appendf(text, "{ switch mutant__active {%s }; ", asks.String())
 		done = offset(decl.Body.Lbrace) + 1
+		for _, mark := range f.marks(list, numbers) {
+			text = append(append(text, source[done:mark.at]...), mark.text...)
+			done = mark.at
+		}
 	}
 	text = append(text, source[done:]...)
 	return append(text, copies.String()...), file.Name.Name, nil

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"chronik/seeds/mutation/reach"
 )
 
 const program = `package main
@@ -53,7 +55,7 @@ func main() {
 // One build has all mutants, and each run is of one of them.
 func TestSchemata(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"a.go": program, "go.mod": "module chronik/a\n\ngo 1.24\n"} {
+	for name, text := range map[string]string{"a.go": program, "go.mod": "module chronik\n\ngo 1.24\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -95,6 +97,27 @@ func TestSchemata(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("no such mutants: %v", want)
 	}
+	if got, want := neverReached(t, dir, all), []string{"> -> >="}; !slices.Equal(got, want) {
+		t.Errorf("%q are never reached, want %q", got, want)
+	}
+}
+
+// neverReached lists the mutants to whose places the program doesn't come.
+func neverReached(t *testing.T, dir string, all []Mutant) (never []string) {
+	t.Helper()
+	reached := filepath.Join(dir, "reached")
+	t.Setenv(reach.FileVariable, reached)
+	run(t, dir, "0")
+	text, err := os.ReadFile(reached)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		if !slices.Contains(strings.Fields(string(text)), strconv.Itoa(i+1)) {
+			never = append(never, all[i].Change())
+		}
+	}
+	return never
 }
 
 func build(t *testing.T, dir string, list []Mutant) (string, error) {
@@ -104,7 +127,13 @@ func build(t *testing.T, dir string, list []Mutant) (string, error) {
 		t.Fatal(err)
 	}
 	to := t.TempDir()
-	files["go.mod"] = []byte("module chronik/a\n\ngo 1.24\n")
+	files["go.mod"] = []byte("module chronik\n\ngo 1.24\n")
+	if files["seeds/mutation/reach/reach.go"], err = os.ReadFile("reach/reach.go"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(to, "seeds/mutation/reach"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(to, name), text, 0o644); err != nil {
 			t.Fatal(err)
