@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -15,14 +13,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"chronik/seeds/mutation"
-	"chronik/sim/plan"
+	"chronik/seeds/mutation/reach"
 )
 
 // fate is what came of one mutant that nobody chose.
@@ -32,10 +27,14 @@ type fate struct {
 	Tests  string `json:"tests"` // the test of its own package that fails; "": none
 	Check  string `json:"check"` // of the simulator that fails; "": none
 	In     string `json:"in"`    // profile and seed of that
-	Seeds  uint64 `json:"seeds"` // how many were run
+	Text   string `json:"text"`
+	// Reached is how many seeds come to its place, and Seeds how many of those were run.
+	Reached int `json:"reached"`
+	Seeds   int `json:"seeds"`
 	// Differ is of a mutant that survives the simulator how many seeds have other trace hashes than without it. With 0 it
-	// changes nothing that the simulator does, or only what no seed comes to.
-	Differ uint64 `json:"differ"`
+	// changes nothing that the simulator does.
+	Differ     int     `json:"differ"`
+	CPUSeconds float64 `json:"cpu_seconds"`
 }
 
 // mutator counts what the simulator and the tests of packages find. All mutants are in one program, and in one test
@@ -43,17 +42,11 @@ type fate struct {
 type mutator struct {
 	hunter
 	lanes   int                // mutants at a time
+	runs    int                // seeds of one mutant
+	alike   int                // it is given up after so many, if none went another way
 	tests   map[string]*tester // by package; nil: the tests aren't run
 	program string             // simrun with all mutants
-
-	baselines sync.Mutex
-	baseline  map[string]verdicts // of this build, by profile
-}
-
-// tester is the test program of a package.
-type tester struct {
-	program, dir string
-	limit        time.Duration // of wall time
+	visits  [][]visit          // by number of the mutant: seeds that come to its place, the most promising ones first
 }
 
 func mutateCommand(args []string) (bool, error) {
@@ -63,7 +56,11 @@ func mutateCommand(args []string) (bool, error) {
 	from := flags.Int("from", 0, "how many of the sample are left out, those of an earlier count")
 	sample := flags.Int("sample", 20, "how many mutants, with those left out")
 	seed := flags.Uint64("seed", 1, "of the sample")
-	most := flags.Uint64("max-seeds", 100, "seeds of default, and a quarter of them of each other profile")
+	only := flags.String("only", "", "ids of mutants, separated by commas, instead of a sample")
+	most := flags.Uint64("max-seeds", 100, "seeds of default, and a quarter of them of each other profile; a mutant is run in those that come to it")
+	runs := flags.Int("runs", 150, "seeds of one mutant at most")
+	alike := flags.Int("alike", 50, "give a mutant up after so many seeds if none went another way")
+	profile := flags.String("profile", "", "run only seeds of this profile")
 	tests := flags.Bool("tests", true, "run the unit tests, too")
 	workers := flags.Int("j", runtime.NumCPU(), "mutants at a time")
 	asJSON := flags.Bool("json", false, "print a line of JSON for each mutant")
@@ -79,18 +76,41 @@ func mutateCommand(args []string) (bool, error) {
 		return false, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	m := &mutator{
-		hunter: hunter{root: root, most: max(*most, 4), workers: 1},
-		lanes:  max(*workers, 1), baseline: make(map[string]verdicts),
+		hunter: hunter{root: root, most: max(*most, 4), profile: *profile, workers: max(*workers, 1)},
+		lanes:  max(*workers, 1), runs: *runs, alike: *alike,
 	}
 	if m.temp, err = os.MkdirTemp("", "mutate"); err != nil {
 		return false, err
 	}
 	defer os.RemoveAll(m.temp)
-	list, broken, err := m.build(mutation.Shuffled(all, *seed), *sample, *tests)
+	all = mutation.Shuffled(all, *seed)
+	if *only != "" {
+		if all, err = namedMutants(all, strings.Split(*only, ",")); err != nil {
+			return false, err
+		}
+		*from, *sample = 0, len(all)
+	}
+	list, broken, err := m.build(all, min(*sample, reach.Most-1), *tests)
 	if err != nil {
 		return false, err
 	}
+	if err := m.survey(len(list)); err != nil {
+		return false, err
+	}
 	return false, m.all(list, min(max(*from, 0), len(list)), broken, *asJSON)
+}
+
+// namedMutants picks mutants by their ids.
+func namedMutants(all []mutation.Mutant, ids []string) ([]mutation.Mutant, error) {
+	var some []mutation.Mutant
+	for _, id := range ids {
+		i := slices.IndexFunc(all, func(m mutation.Mutant) bool { return m.ID() == id })
+		if i < 0 {
+			return nil, fmt.Errorf("%w: no mutant %s in this tree", errUsage, id)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
 }
 
 // build puts a sample of mutants into one program. It returns those, and how many it left out because they don't build.
@@ -135,34 +155,6 @@ func (m *mutator) compile(what, overlay, program, pkg string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// testPrograms builds the tests of the packages that have mutants, and runs them without a mutant.
-func (m *mutator) testPrograms(overlay string, list []mutation.Mutant, wanted bool) error {
-	if !wanted {
-		return nil
-	}
-	m.tests = make(map[string]*tester)
-	for i := range list {
-		dir := path.Dir(list[i].File)
-		if m.tests[dir] != nil {
-			continue
-		}
-		t := &tester{filepath.Join(m.temp, strings.ReplaceAll(dir, "/", "+")+".test"), filepath.Join(m.root, dir), 10 * time.Minute}
-		if out, err := m.compile("test", overlay, t.program, "./"+dir); err != nil {
-			return fmt.Errorf("building the tests of %s: %w: %s", dir, err, out)
-		}
-		m.tests[dir] = t
-		if _, err := os.Stat(t.program); err != nil {
-			continue // it has no tests
-		}
-		began := time.Now()
-		if failed, err := t.run(0); err != nil || failed != "" {
-			return fmt.Errorf("the tests of %s fail without any mutant: %s: %w", dir, failed, err)
-		}
-		t.limit = 20*time.Second + 5*time.Since(began)
-	}
-	return nil
-}
-
 // all tries mutants from a place of the list on, and prints what came of each in their order, and the scores. That some
 // survive is no failure of the command.
 func (m *mutator) all(list []mutation.Mutant, from, broken int, asJSON bool) error {
@@ -203,101 +195,11 @@ func (m *mutator) one(mutant *mutation.Mutant, number int) (*fate, error) {
 	f := &fate{ID: mutant.ID(), Change: mutant.Change()}
 	if m.tests != nil {
 		var err error
-		if f.Tests, err = m.tests[path.Dir(mutant.File)].run(number); err != nil {
+		if f.Tests, err = m.tests[path.Dir(mutant.File)].try(number, f); err != nil {
 			return nil, err
 		}
 	}
 	return f, m.simulate(number, f)
-}
-
-// environment activates a mutant; 0: none.
-func environment(number int) string { return mutation.ActiveVariable + "=" + strconv.Itoa(number) }
-
-// run runs the tests with a mutant, and says which fails.
-func (t *tester) run(number int) (string, error) {
-	cmd := exec.Command(t.program, "-test.failfast", "-test.timeout", t.limit.String())
-	cmd.Dir = t.dir
-	cmd.Env = append(os.Environ(), environment(number))
-	out, err := cmd.CombinedOutput()
-	_, name, failed := bytes.Cut(out, []byte("--- FAIL: "))
-	var exit *exec.ExitError
-	switch {
-	case err == nil, errors.Is(err, os.ErrNotExist): // the package has no tests
-		return "", nil
-	case bytes.Contains(out, []byte("panic: test timed out")):
-		return fmt.Sprintf("not done in %v", t.limit), nil
-	case failed:
-		return string(bytes.Fields(name)[0]), nil
-	case errors.As(err, &exit):
-		return "the tests end", nil // by a panic outside a test
-	}
-	return "", err
-}
-
-// simulate runs seeds of default and then of the other profiles until one fails.
-func (m *mutator) simulate(number int, f *fate) error {
-	profiles := append([]string{"default"}, slices.DeleteFunc(plan.Profiles(), func(p string) bool { return p == "default" })...)
-	for _, p := range profiles {
-		seeds := seedRange{1, m.most}
-		if p != "default" {
-			seeds.last = m.most / 4
-		}
-		mine, err := m.until(number, p, seeds)
-		if err != nil {
-			return err
-		}
-		f.Seeds += uint64(len(mine))
-		for s := seeds.first; s <= seeds.last; s++ {
-			if v, ok := mine[s]; ok && v.check != "" {
-				f.Check, f.In, f.Differ = v.check, fmt.Sprintf("%s %d", p, s), 0
-				return nil
-			}
-		}
-		base, err := m.without(p, seeds)
-		if err != nil {
-			return err
-		}
-		f.Differ += uint64(len(different(seeds, mine, base)))
-	}
-	return nil
-}
-
-// until runs seeds with a mutant until one fails.
-func (m *mutator) until(number int, profile string, seeds seedRange) (verdicts, error) {
-	got := make(verdicts)
-	c := &campaign{seeds: seeds, profile: profile, workers: m.workers, program: m.program, env: []string{environment(number)}, limit: mutantTimeout}
-	c.each = func(o outcome) {
-		v := verdict{hash: o.Result.Hash}
-		if o.Result.Failure != nil {
-			v.check, v.text = o.Result.Failure.Check, o.Result.Failure.Text
-			c.enough.Store(true)
-		}
-		got[o.Result.Seed] = v
-	}
-	return got, c.run()
-}
-
-// mutantTimeout is how much wall time a seed of a mutant may take: many never end.
-const mutantTimeout = 40 * time.Second
-
-// without is what comes of seeds without a mutant.
-func (m *mutator) without(profile string, seeds seedRange) (verdicts, error) {
-	m.baselines.Lock()
-	defer m.baselines.Unlock()
-	if known := m.baseline[profile]; known != nil {
-		return known, nil
-	}
-	got, err := m.until(0, profile, seeds)
-	if err != nil {
-		return nil, err
-	}
-	for s, v := range got {
-		if v.check != "" {
-			return nil, fmt.Errorf("seed %d of %s fails without any mutant: %s", s, profile, v)
-		}
-	}
-	m.baseline[profile] = got
-	return got, nil
 }
 
 func (f *fate) line(tested bool) string {
@@ -309,7 +211,7 @@ func (f *fate) line(tested bool) string {
 		tests = "-"
 	}
 	if f.Check == "" {
-		simulator = fmt.Sprintf("- (%d of %d seeds go another way)", f.Differ, f.Seeds)
+		simulator = fmt.Sprintf("- (%d of %d seeds go another way, %d come to it)", f.Differ, f.Seeds, f.Reached)
 	}
 	mark := "      "
 	if f.Tests == "" && f.Check == "" {

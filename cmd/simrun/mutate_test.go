@@ -33,3 +33,22 @@ func TestScores(t *testing.T) {
 		t.Error(line)
 	}
 }
+
+// Seeds of all profiles come in turn, of each the cheapest first, so that a mutant doesn't take all the seeds of one.
+func TestSeedsInTurn(t *testing.T) {
+	list := inTurn([]visit{
+		{profile: "a", seed: 1, price: 30},
+		{profile: "a", seed: 2, price: 10},
+		{profile: "b", seed: 7, price: 5},
+		{profile: "a", seed: 3, price: 10},
+		{profile: "c", seed: 4, price: 7},
+		{profile: "c", seed: 5, price: 50},
+	})
+	var got []uint64
+	for _, v := range list {
+		got = append(got, v.seed)
+	}
+	if d := cmp.Diff([]uint64{7, 4, 2, 3, 5, 1}, got); d != "" {
+		t.Error(d)
+	}
+}

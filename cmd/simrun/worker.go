@@ -13,9 +13,11 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"chronik/seeds/mutation/reach"
 	"chronik/sim"
 	"chronik/sim/plan"
 )
@@ -32,6 +34,7 @@ const seedTimeout = 3 * time.Minute
 const (
 	checkWorkerDied = "worker-died"
 	checkHang       = "hang"
+	checkEndless    = "endless" // where processor time is limited
 )
 
 // outcome is what came of one seed.
@@ -40,7 +43,17 @@ type outcome struct {
 	// Again is the trace hash of a second run of a failing seed. It must be that of the first.
 	Again uint64
 	CPUNs int64 // processor time of the process, from the line that came in to the outcome; its garbage collector is in it
+	// Reached is which mutants' places were reached, in a program that has some, and Times how often each was.
+	Reached []int    `json:",omitempty"`
+	Times   []uint32 `json:",omitempty"`
 }
+
+// limitVariable is the variable of the environment that says how much processor time a seed may take, such as 6s. A worker
+// that takes more ends. Wall time would say less of a mutant that never ends: the machine may be busy.
+const limitVariable = "SIMRUN_SEED_LIMIT"
+
+// onceVariable tells workers not to run a failing seed a second time.
+const onceVariable = "SIMRUN_ONCE"
 
 func workerCommand(args []string) (bool, error) {
 	if len(args) != 1 {
@@ -52,18 +65,36 @@ func workerCommand(args []string) (bool, error) {
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, longestLine)
 	out := json.NewEncoder(os.Stdout)
+	var began atomic.Int64
+	reach.Started()
+	if limit, err := time.ParseDuration(os.Getenv(limitVariable)); err == nil {
+		go watchSeeds(&began, limit)
+	}
 	for in.Scan() {
-		began := processTime()
+		began.Store(int64(processTime()))
 		o, err := runLine(in.Text(), args[0])
 		if err != nil {
 			return false, err
 		}
-		o.CPUNs = int64(processTime() - began)
+		o.CPUNs = int64(processTime()) - began.Load()
+		o.Reached, o.Times = reach.Take()
 		if err := out.Encode(o); err != nil {
 			return false, err
 		}
 	}
 	return false, in.Err()
+}
+
+const tooMuchTime = " of processor time"
+
+// watchSeeds ends the process if a seed takes too much processor time.
+func watchSeeds(began *atomic.Int64, limit time.Duration) {
+	for range time.Tick(100 * time.Millisecond) {
+		if int64(processTime())-began.Load() > int64(limit) {
+			fmt.Fprintf(os.Stderr, "the seed took more than %v%s\n", limit, tooMuchTime)
+			os.Exit(exitBroken)
+		}
+	}
 }
 
 // longestLine bounds the bytes of a plan that a worker is given.
@@ -78,7 +109,7 @@ func processTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// runLine runs a seed, or a plan, of which it also says what its run was like.
+// runLine runs a seed, or a plan, of which it also says what its run was like. A seed may have another profile before it.
 func runLine(line, profile string) (outcome, error) {
 	if strings.HasPrefix(line, "{") {
 		p, err := plan.Parse([]byte(line))
@@ -86,6 +117,9 @@ func runLine(line, profile string) (outcome, error) {
 			return outcome{}, err
 		}
 		return runPlan(p, sim.Options{Features: true}), nil
+	}
+	if other, seed, ok := strings.Cut(line, " "); ok {
+		profile, line = other, seed
 	}
 	seed, err := strconv.ParseUint(line, 10, 64)
 	if err != nil {
@@ -105,7 +139,7 @@ func runSeed(seed uint64, profile string) (outcome, error) {
 func runPlan(p *plan.Plan, opt sim.Options) outcome {
 	o := outcome{Result: sim.Run(p, opt)}
 	o.Again = o.Result.Hash
-	if o.Result.Failure != nil {
+	if o.Result.Failure != nil && os.Getenv(onceVariable) == "" {
 		o.Again = sim.Run(p, sim.Options{}).Hash
 	}
 	return o
@@ -168,6 +202,9 @@ func (w *worker) runLine(what string, seed uint64, profile string, limit time.Du
 	}
 	w.close()
 	f := &sim.Failure{Check: checkWorkerDied, Text: strings.TrimSpace(w.stderr.String())}
+	if strings.HasSuffix(f.Text, tooMuchTime) {
+		f.Check = checkEndless
+	}
 	if hung {
 		f = &sim.Failure{Check: checkHang, Text: fmt.Sprintf("the seed did not end within %v of wall time", limit)}
 	}
