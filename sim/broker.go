@@ -53,6 +53,7 @@ type broker struct {
 	mail mailbox
 
 	spent      spent
+	named      int  // names and parts that it counted, see counted.go
 	stirred    bool // the last step had another cause than a clock
 	unfinished bool // and left work for the next one
 

@@ -41,6 +41,9 @@ type conn struct {
 	decided  []decided // those whose answers are on their way
 	last     decided   // the one whose answer came last
 	then     func()    // when the client has logged in
+
+	named   []int // what the broker had counted when each request came that isn't answered yet, see counted.go
+	counted []int // what it has counted since, for each answer on its way
 }
 
 // asked is a request that waits for its answer.
@@ -132,6 +135,7 @@ func (w *world) arrive(e event) {
 		if w.secure != nil {
 			cn.arrived = append(cn.arrived, w.secure.arrives(w, b))
 		}
+		cn.named = append(cn.named, b.named)
 		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.from, Frame: e.frame})
 		return
 	}
@@ -167,6 +171,12 @@ func (w *world) reply(b *broker, r node.Reply) {
 		if d.To, d.ended = b.applied(), b.local(w.now); len(frame) > 0 {
 			cn.decided = append(cn.decided, d)
 		}
+	}
+	if len(cn.named) > 0 {
+		if len(frame) > 0 {
+			cn.counted = append(cn.counted, b.named-cn.named[0])
+		}
+		cn.named = cn.named[1:]
 	}
 	t := max(w.now+cn.latency(w), cn.toClient, b.silentUntil)
 	cn.toClient = t
@@ -212,6 +222,7 @@ func (w *world) receive(e event) {
 		cn.client.asks.unlisted = len(w.cells.Unlisted())
 	}
 	w.cells.Answered(a.req, a.resp)
+	w.checkCounted(cn, a.resp)
 	if w.secure != nil && w.secure.gotAnswer(cn, &a) {
 		cn.client.advance()
 		return
