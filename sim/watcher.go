@@ -33,7 +33,8 @@ type watched struct {
 	position int64
 	caughtUp node.Time // when a fetch was sent that brought nothing but the end; -1: never
 	retryAt  node.Time
-	newest   map[string][]byte // values by key; tombstones are nil
+	newest   map[string][]byte       // values by key; tombstones are nil
+	places   map[string]watchedPlace // where those are
 }
 
 const (
@@ -52,7 +53,7 @@ func (w *world) watch(name string, spec *plan.Watcher) *watcher {
 	v := &watcher{name: name, client: c, topic: &topicView{plan: &plan.Topic{Name: watchedTopic, Partitions: n}, stale: true}}
 	for range n {
 		v.topic.partitions = append(v.topic.partitions, partitionView{epoch: -1})
-		v.parts = append(v.parts, watched{caughtUp: -1, newest: make(map[string][]byte)})
+		v.parts = append(v.parts, watched{caughtUp: -1, newest: make(map[string][]byte), places: make(map[string]watchedPlace)})
 	}
 	c.watcher = v
 	w.watchers = append(w.watchers, v)
@@ -150,12 +151,12 @@ func (v *watcher) take(p *kmsg.FetchResponseTopicPartition) {
 	err := kafka.SplitBatches(p.RecordBatches, func(one []byte) {
 		b, err := kafka.ParseBatch(one)
 		if err == nil {
-			err = kafka.Unpack(one, 1<<20, func(delta, _ int64, key, value []byte) error {
+			err = kafka.Unpack(one, 1<<20, func(delta, ms int64, key, value []byte) error {
 				if offset := b.BaseOffset + delta; offset <= last || offset >= p.HighWatermark {
 					return fmt.Errorf("offset %d comes after %d, with the high watermark at %d", offset, last, p.HighWatermark)
 				}
 				last = b.BaseOffset + delta
-				at.newest[string(key)] = slices.Clone(value)
+				at.newest[string(key)], at.places[string(key)] = slices.Clone(value), watchedPlace{last, ms}
 				return nil
 			})
 		}
@@ -185,6 +186,7 @@ func (w *world) settleWatchers() {
 	})) {
 		w.fail("watched-offsets", "%s, %v after all faults ended", why, plan.Duration(w.now-w.healedAt))
 	}
+	w.askTimes(fresh)
 	w.watchers = w.watchers[:len(w.watchers)-1]
 	fresh.stop()
 }
