@@ -76,6 +76,7 @@ func (g *group) checkProposals(st *wal.State) error {
 		broken(len(g.late) == 0 || g.noFile, "appends of the leader that are late wait for a file"),
 		broken(g.admitted == admitted{} || g.dirty, "what was admitted is put into the log soon"),
 		broken(len(g.decoded) == 0 || g.dirty, "raft is to see a checkpoint that came"),
+		broken(!g.probing || g.dirty || g.id == 0 && g.node.founding.open, "answers to heartbeats are noted until the group is advanced"),
 		broken(g.dirty || g.id == 0 && g.node.founding.open || !g.rn.HasReady(), "a group for which raft wants something is to be advanced"),
 	)
 }
