@@ -279,10 +279,11 @@ var askAnswers = map[plan.AskKind]string{
 	"InitProducerID/transactional": "OK INVALID_REQUEST CONCURRENT_TRANSACTIONS POLICY_VIOLATION",
 	"InitProducerID/next":          "OK",
 
-	"OffsetCommit/simple": "OK",
-	"OffsetFetch/simple":  "OK",
-	"OffsetDelete/simple": "OK GROUP_ID_NOT_FOUND",
-	"DeleteGroups/simple": "OK GROUP_ID_NOT_FOUND",
+	"OffsetCommit/simple":    "OK",
+	"OffsetFetch/simple":     "OK",
+	"OffsetFetch/no-such-id": "",
+	"OffsetDelete/simple":    "OK GROUP_ID_NOT_FOUND",
+	"DeleteGroups/simple":    "OK GROUP_ID_NOT_FOUND",
 
 	"AlterConfigs/harmless":            "OK",
 	"IncrementalAlterConfigs/harmless": "OK",

@@ -29,8 +29,11 @@ func (a *asking) adminRequest() kmsg.Request {
 		}
 		return a.alterOdd()
 	case "IncrementalAlterConfigs":
-		if a.what() == "harmless" {
+		switch a.what() {
+		case "harmless":
 			return a.editHarmless()
+		case "extreme":
+			return a.editExtreme()
 		}
 		return a.editOdd()
 	case "ElectLeaders":

@@ -254,6 +254,12 @@ func (a *asking) offsetFetch(simple bool) kmsg.Request {
 	}
 	g := kmsg.NewOffsetFetchRequestGroup()
 	g.Group = req.Group
+	if a.what() == "no-such-id" {
+		req.Version, g.Group = 10, a.group
+		g.Topics = []kmsg.OffsetFetchRequestGroupTopic{{TopicID: a.id(), Partitions: []int32{a.spec.Partition}}}
+		req.Groups = append(req.Groups, g)
+		return req
+	}
 	all := a.pick(3) == 0
 	if !all || a.spec.Version < 2 {
 		var parts []int32

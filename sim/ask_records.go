@@ -332,6 +332,12 @@ func (a *asking) check(req kmsg.Request, resp kmsg.Response) {
 			a.finalSettings(resp)
 		}
 		a.configured(resp)
+	case *kmsg.IncrementalAlterConfigsResponse:
+		if a.what() == "extreme" {
+			a.extremeAnswered(req.(*kmsg.IncrementalAlterConfigsRequest), resp)
+		}
+	case *kmsg.CreateTopicsResponse:
+		a.refusedTopics(resp)
 	case *kmsg.DescribeTopicPartitionsResponse:
 		a.described(req.(*kmsg.DescribeTopicPartitionsRequest), resp)
 	}

@@ -45,6 +45,8 @@ var AskKinds = []AskKind{
 
 	"ApiVersions/any", "ApiVersions/newer", "DescribeConfigs/any", "DescribeLogDirs/any", "ListPartitionReassignments/any", "DescribeQuorum/any", "DescribeCluster/any", "DescribeProducers/any",
 	"ListConfigResources/any", "DescribeTopicPartitions/any", "DescribeACLs/any",
+
+	"IncrementalAlterConfigs/extreme", "OffsetFetch/no-such-id",
 }
 
 // API is the kind of request.
