@@ -30,9 +30,9 @@ import (
 //   - a durable bit that changes, or a byte that can't be read any more (rot.go says which may)
 //   - reads that fail for another reason, for a while (broker.do)
 //   - slow and stalled operations (see world.startOp)
+//   - a page that a sync loses or puts elsewhere, a read of another place, a size of earlier (mislead.go); only beyond what is survivable
 //
-// Never injected: misdirected writes, and of several unsynced writes to one
-// sector any but the last.
+// Never injected: of several unsynced writes to one sector any but the last.
 type disk struct {
 	seed    keyed.Seed
 	who     uint64
@@ -48,8 +48,12 @@ type disk struct {
 	failSyncs  int
 	full       bool // no file can be made or grow
 	phantom    int  // so many faults are on by which a sync is reported and keeps nothing
-	unkept     int  // pages that such syncs should have made durable
-	covered    int  // the most bytes that a sync made durable since this was set to 0, in whole pages
+	lost       misled
+	misput     misled
+	misread    misled
+	oldSize    misled
+	unkept     int // pages that such syncs should have made durable
+	covered    int // the most bytes that a sync made durable since this was set to 0, in whole pages
 }
 
 type dirent struct {

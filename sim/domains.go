@@ -36,4 +36,5 @@ const (
 	domainClogs
 	domainDamage
 	domainTransactor
+	domainMisled
 )

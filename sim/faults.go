@@ -194,6 +194,9 @@ func (w *world) takeEffect(f *plan.Fault, b *broker) bool {
 		return w.slowDisk(f, b)
 	case plan.FaultSyncError, plan.FaultWriteErr, plan.FaultReads, plan.FaultFull, plan.FaultPhantom:
 		return b.breakDisk(f.Kind)
+	case plan.FaultLostWrite, plan.FaultMiswrite, plan.FaultMisread, plan.FaultStaleSize:
+		b.disk.mislead(f.Kind, int(max(f.Rate, 1)), func() { w.matters(f.Kind) })
+		return false // see mislead.go
 	case plan.FaultClockJump:
 		b.unixOffsetMs += f.Rate
 		return f.Rate != 0

@@ -35,6 +35,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	if f.unreadable(off, int64(len(p))) {
 		return 0, fmt.Errorf("%w: %w", wal.ErrUnreadable, errInjected)
 	}
+	off = f.misread(off, int64(len(p)))
 	n := 0
 	for n < len(p) && off < f.size {
 		i, at := off/pageBytes, off%pageBytes
@@ -122,7 +123,7 @@ func (f *file) Size() (int64, error) {
 	if f.disk.fuse == 0 {
 		return 0, errCrashed
 	}
-	return f.size, nil
+	return f.oldSize(), nil
 }
 
 // Sync implements wal.File.
@@ -148,8 +149,11 @@ func (f *file) Sync() error {
 	}
 	f.grow()
 	f.disk.covered = max(f.disk.covered, len(f.dirtyPages)*pageBytes)
+	kept := f.misdirect()
 	for _, i := range f.dirtyPages {
-		f.durable[i] = f.pages[i]
+		if i != kept {
+			f.durable[i] = f.pages[i]
+		}
 	}
 	f.durableSize = f.size
 	f.clean()

@@ -103,6 +103,7 @@ func (w *world) heal() {
 		b.silentUntil, b.pausedUntil, b.stalledUntil = 0, 0, 0
 		b.disk.failSyncs, b.disk.failWrites = 0, 0
 		b.full, b.failReads, b.disk.full, b.disk.phantom = 0, 0, false, 0
+		b.disk.trust()
 		b.cutRate, b.bitsRate, b.tornRate, b.stepRate, b.still = 0, 0, 0, 0, 0
 		b.dieAt = 0
 		if b.stopBy != 0 {

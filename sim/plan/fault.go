@@ -59,6 +59,11 @@ const (
 
 	FaultPhantom FaultKind = "phantom-sync" // beyond only: its disk says that it synced and keeps nothing durable; after For the power fails
 
+	FaultLostWrite FaultKind = "lost-write"        // beyond only: of one of its next Rate syncs a page doesn't reach the disk
+	FaultMiswrite  FaultKind = "misdirected-write" // beyond only: of one of its next Rate syncs a page reaches another place, of any file
+	FaultMisread   FaultKind = "misdirected-read"  // beyond only: its next Rate reads bring what is elsewhere in the file
+	FaultStaleSize FaultKind = "stale-size"        // beyond only: its next Rate questions for the size of a file are answered with an earlier one
+
 	FaultJoin     FaultKind = "join"           // it joins, if it isn't in the cluster, with an empty disk
 	FaultOldCopy  FaultKind = "old-copy"       // after For it dies and comes back with the folder as it was before, if the others know better
 	FaultSecond   FaultKind = "second-process" // after For another process starts with its id, if all hear from it: Rate 1: with an empty folder, else with a copy
@@ -79,6 +84,7 @@ var FaultKinds = []FaultKind{
 	FaultSecond,
 	FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
 	FaultPhantom, FaultSector, FaultReads,
+	FaultLostWrite, FaultMiswrite, FaultMisread, FaultStaleSize,
 }
 
 // drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
@@ -101,6 +107,15 @@ func (k FaultKind) known() bool { return k.Index() >= 0 }
 // Everywhere says that a kind is about all links and has no target.
 func (k FaultKind) Everywhere() bool {
 	return k == FaultLoss || k == FaultDup || k == FaultTail || k == FaultHalves || k == FaultRing || k == FaultBridge
+}
+
+// Unsurvivable says that only worlds may have a kind in which acknowledged records may be lost.
+func (k FaultKind) Unsurvivable() bool {
+	switch k {
+	case FaultPhantom, FaultLostWrite, FaultMiswrite, FaultMisread, FaultStaleSize:
+		return true
+	}
+	return false
 }
 
 // Lasts says that something has to be undone when For is over; restarts are scheduled by crash.

@@ -141,6 +141,10 @@ func (g *generator) rate(f *Fault) {
 		f.Rate = g.wide(1, 500)
 	case FaultSlowDisk, FaultSlow:
 		f.Rate = g.wide(1, 100)
+	case FaultLostWrite, FaultMiswrite:
+		f.Rate = g.wide(1, 50)
+	case FaultMisread, FaultStaleSize:
+		f.Rate = g.wide(1, 8)
 	case FaultCut, FaultBits, FaultTorn:
 		f.Rate = g.wide(1, 200)
 	case FaultNarrow:

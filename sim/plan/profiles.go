@@ -125,6 +125,7 @@ var profiles = []profile{
 		safety: [2]Duration{5 * second, 30 * second}, faults: 24, tiny: true, groups: 25, members: 3,
 		kinds: []FaultKind{
 			FaultPhantom, FaultPhantom, FaultPhantom, FaultPhantom, FaultPhantom, FaultPower, FaultPower, FaultPower, FaultRot, FaultRot, FaultLoseDisk, FaultLoseDisk, FaultOldCopy,
+			FaultLostWrite, FaultLostWrite, FaultMiswrite, FaultMiswrite, FaultMisread, FaultMisread, FaultStaleSize, FaultStaleSize,
 			FaultKill, FaultStop, FaultPause, FaultIsolate, FaultLoss,
 		},
 	},

@@ -111,7 +111,7 @@ func (p *Plan) validateFaults() error {
 		if f.ID < 1 || ids[f.ID] || f.At < 0 || f.For < 0 || f.Times < 0 {
 			return fmt.Errorf("fault %d: id must be unique and positive, at, for and times not negative", f.ID)
 		}
-		if f.Kind == FaultPhantom && !p.Beyond() {
+		if f.Kind.Unsurvivable() && !p.Beyond() {
 			return fmt.Errorf("fault %d: no cluster survives %s; use it in profile %s", f.ID, f.Kind, beyond)
 		}
 		ids[f.ID] = true
