@@ -156,8 +156,8 @@ type catalogState struct {
 	Configured   []*configured
 	Rules        []*acl.Rule       `json:",omitempty"`
 	Users        []*userCredential `json:",omitempty"`
-	LoginKey     []byte            `json:",omitempty"`
 	Quotas       []*quota.Quota    `json:",omitempty"`
+	LoginKey     []byte            `json:",omitempty"`
 }
 
 // restore implements machine.
