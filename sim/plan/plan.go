@@ -85,6 +85,7 @@ type Plan struct {
 	Security *Security `json:"security,omitempty"`
 	Orders   []Order   `json:"orders,omitempty"`
 	Visitors []Visitor `json:"visitors,omitempty"`
+	Hasty    []Hasty   `json:"hasty,omitempty"`
 
 	Rollout *Rollout `json:"rollout,omitempty"`
 }

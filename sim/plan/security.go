@@ -27,6 +27,8 @@ type Order struct {
 	Kind OrderKind `json:"kind"`
 	User string    `json:"user,omitempty"` // of OrderPassword, OrderRemove and OrderClear
 	Rule *Rule     `json:"rule,omitempty"` // of OrderCreate and OrderDelete
+
+	Quota *Quota `json:"quota,omitempty"` // of OrderQuota
 }
 
 // OrderKind says what an administrator does.
@@ -39,10 +41,11 @@ const (
 	OrderCreate   OrderKind = "create"   // a rule
 	OrderDelete   OrderKind = "delete"   // a rule
 	OrderClear    OrderKind = "clear"    // all rules about a user go
+	OrderQuota    OrderKind = "quota"    // a quota is set or removed
 )
 
 // OrderKinds lists them.
-var OrderKinds = []OrderKind{OrderPassword, OrderRemove, OrderCreate, OrderDelete, OrderClear}
+var OrderKinds = []OrderKind{OrderPassword, OrderRemove, OrderCreate, OrderDelete, OrderClear, OrderQuota}
 
 // Rule is one of Kafka's ACLs.
 type Rule struct {
@@ -104,9 +107,9 @@ func (p *Plan) validateSecurity() error {
 	}
 	ids := make(map[int]bool)
 	for _, o := range p.Orders {
-		rule := o.Kind == OrderCreate || o.Kind == OrderDelete
-		if o.ID < 1 || ids[o.ID] || o.At < 0 || !slices.Contains(OrderKinds, o.Kind) || rule != (o.Rule != nil) || rule == (o.User != "") {
-			return fmt.Errorf("order %d: id must be unique and positive, at not negative, kind one of %v, with a rule or a user", o.ID, OrderKinds)
+		rule, quota := o.Kind == OrderCreate || o.Kind == OrderDelete, o.Kind == OrderQuota
+		if o.ID < 1 || ids[o.ID] || o.At < 0 || !slices.Contains(OrderKinds, o.Kind) || rule != (o.Rule != nil) || quota != (o.Quota != nil) || (rule || quota) == (o.User != "") {
+			return fmt.Errorf("order %d: id must be unique and positive, at not negative, kind one of %v, with a rule, a quota or a user", o.ID, OrderKinds)
 		}
 		if ids[o.ID] = true; o.User == Admin || o.User == Crew {
 			return fmt.Errorf("order %d: %s stays as it is", o.ID, o.User)
@@ -172,6 +175,9 @@ func (g *generator) security() {
 	}
 }
 
+// resourceTypes are those that rules of a world are about.
+var resourceTypes = []kmsg.ACLResourceType{kmsg.ACLResourceTypeTopic, kmsg.ACLResourceTypeGroup, kmsg.ACLResourceTypeTransactionalId, kmsg.ACLResourceTypeCluster}
+
 // orders makes users and some rules at the beginning, and changes them later.
 func (g *generator) orders() {
 	p := g.plan
@@ -181,7 +187,7 @@ func (g *generator) orders() {
 	}
 	for u := range p.Security.Users {
 		add(Order{Kind: OrderPassword, User: UserName(u + 1)})
-		for _, t := range []kmsg.ACLResourceType{kmsg.ACLResourceTypeTopic, kmsg.ACLResourceTypeGroup, kmsg.ACLResourceTypeTransactionalId, kmsg.ACLResourceTypeCluster} {
+		for _, t := range resourceTypes {
 			if g.chance(1, 2) { // much is allowed, from which denials take away
 				add(Order{Kind: OrderCreate, Rule: allowAll(UserName(u+1), t)})
 			}

@@ -36,7 +36,7 @@ func (p *Plan) Clone() *Plan {
 	c.Attacks = slices.Clone(p.Attacks)
 	c.Lies, c.Lists = slices.Clone(p.Lies), slices.Clone(p.Lists)
 	c.Asks = slices.Clone(p.Asks)
-	c.Orders, c.Visitors = slices.Clone(p.Orders), slices.Clone(p.Visitors)
+	c.Orders, c.Visitors, c.Hasty = slices.Clone(p.Orders), slices.Clone(p.Visitors), slices.Clone(p.Hasty)
 	c.Transactors, c.Readers = slices.Clone(p.Transactors), slices.Clone(p.Readers)
 	c.Calls, c.Faults = slices.Clone(p.Calls), slices.Clone(p.Faults)
 	if p.Rollout != nil {
@@ -97,6 +97,7 @@ func (s *shrinker) calls() {
 		}
 	}
 	fewer(func(p *Plan) *[]Visitor { return &p.Visitors }, s)
+	fewer(func(p *Plan) *[]Hasty { return &p.Hasty }, s)
 	fewer(func(p *Plan) *[]Order { return &p.Orders }, s)
 	fewer(func(p *Plan) *[]Turn { return &p.Turns }, s)
 	fewer(func(p *Plan) *[]Call { return &p.Calls }, s)
@@ -120,7 +121,7 @@ func (s *shrinker) unused() {
 	}
 	s.try(func(p *Plan) { p.Watcher = nil })
 	if s.best.Security != nil {
-		s.try(func(p *Plan) { p.Security, p.Orders, p.Visitors = nil, nil, nil })
+		s.try(func(p *Plan) { p.Security, p.Orders, p.Visitors, p.Hasty = nil, nil, nil, nil })
 	}
 	if s.best.Rollout != nil && !s.try(func(p *Plan) { p.Rollout = nil }) {
 		fewer(func(p *Plan) *[]Roll { return &p.Rollout.Rolls }, s)
@@ -187,6 +188,9 @@ func (p *Plan) lastBegins() (last Duration) {
 	}
 	for i := range p.Visitors {
 		last = max(last, p.Visitors[i].At)
+	}
+	for i := range p.Hasty {
+		last = max(last, p.Hasty[i].At)
 	}
 	if p.Rollout != nil {
 		last = max(last, p.Rollout.Raise)

@@ -64,6 +64,7 @@ func (p *Plan) optional(b *bytes.Buffer, field func(name string, v any, end stri
 		{p.Security != nil, func(end string) { field("security", p.Security, end) }},
 		{len(p.Orders) > 0, func(end string) { lines(b, "orders", p.Orders, end) }},
 		{len(p.Visitors) > 0, func(end string) { lines(b, "visitors", p.Visitors, end) }},
+		{len(p.Hasty) > 0, func(end string) { lines(b, "hasty", p.Hasty, end) }},
 		{p.Rollout != nil, func(end string) { field("rollout", p.Rollout, end) }},
 	}
 	for i := range rest {
