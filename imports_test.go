@@ -98,7 +98,7 @@ var importRules = []rule{
 	{
 		"sim",
 		[]string{
-			"chronik/node", "chronik/node/acl", "chronik/node/sasl", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed", "chronik/sim/matrix",
+			"chronik/node", "chronik/node/acl", "chronik/node/quota", "chronik/node/sasl", "chronik/wal", "chronik/kafka", "chronik/checker", "chronik/sim/plan", "chronik/sim/keyed", "chronik/sim/matrix",
 			"github.com/twmb/franz-go/pkg/kmsg", "github.com/twmb/franz-go/pkg/kerr",
 		},
 		nil,

@@ -51,14 +51,21 @@ func (w *world) newAdministrator() {
 	for i := range w.plan.Visitors {
 		w.schedule(event{at: at(w.plan.Visitors[i].At), kind: evVisitor, index: i})
 	}
+	for i := range w.plan.Hasty {
+		w.schedule(event{at: at(w.plan.Hasty[i].At), kind: evHasty, index: i})
+	}
 }
 
-// begin gives the administrator an order, or lets a visitor come.
+// begin gives the administrator an order, or lets a visitor or a hasty client come.
 func (s *security) begin(w *world, e event) {
-	if e.kind == evOrder {
+	switch {
+	case e.kind == evOrder:
 		s.admin.add(&w.plan.Orders[e.index])
-	} else if !w.healing {
+	case w.healing:
+	case e.kind == evVisitor:
 		w.visit(&w.plan.Visitors[e.index])
+	default:
+		w.hurry(&w.plan.Hasty[e.index])
 	}
 }
 
@@ -88,6 +95,8 @@ func (a *administrator) add(spec *plan.Order) {
 		o.what = []string{"create rule " + rule.String()}
 		o.request = func() kmsg.Request { return createRule(spec.Rule) }
 		a.queue = append(a.queue, o)
+	case plan.OrderQuota:
+		a.queue = append(a.queue, quotaOrder(spec))
 	default:
 		f, in := filterOf(spec)
 		o.what = []string{"delete rules: " + f.String()}
@@ -192,6 +201,8 @@ func (a *administrator) answered(cn *conn, o *order, resp kmsg.Response) {
 		code = r.Results[0].ErrorCode
 	case *kmsg.DeleteACLsResponse:
 		code = r.Results[0].ErrorCode
+	case *kmsg.AlterClientQuotasResponse:
+		code = r.Entries[0].ErrorCode
 	}
 	if w.tracing() {
 		w.tracef("the administrator is answered %s by broker %d: %v", kafka.CodeName(code), cn.broker.number, o.what)

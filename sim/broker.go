@@ -53,9 +53,10 @@ type broker struct {
 	mail mailbox
 
 	spent      spent
-	named      int  // names and parts that it counted, see counted.go
-	stirred    bool // the last step had another cause than a clock
-	unfinished bool // and left work for the next one
+	cost       int64 // of all steps
+	stirred    bool  // the last step had another cause than a clock
+	unfinished bool  // and left work for the next one
+	named      int   // names and parts that it counted, see counted.go
 
 	bootedAt    node.Time
 	busyUntil   node.Time // the last step takes that long

@@ -43,6 +43,7 @@ type client struct {
 	reader   *txnReader  // that this is; nil: another client
 	asks     *asks       // of one that makes the plan's asks; nil: another client
 	visitor  *visitor    // that this is; nil: another client
+	hasty    *hasty      // that this is; nil: another client
 	upgrader *upgrader   // that this is; nil: another client
 	admin    *administrator
 
@@ -146,6 +147,9 @@ func (c *client) advance() {
 		if c.visitor != nil {
 			c.visitor.advance()
 		}
+		if c.hasty != nil {
+			c.hasty.advance()
+		}
 		if c.upgrader != nil {
 			c.upgrader.advance()
 		}
@@ -213,6 +217,9 @@ func (c *client) rearm() {
 	}
 	if c.visitor != nil {
 		next = min(next, c.visitor.due())
+	}
+	if c.hasty != nil {
+		next = min(next, c.hasty.due())
 	}
 	if c.upgrader != nil {
 		next = min(next, c.upgrader.due())
@@ -339,6 +346,9 @@ func (c *client) disconnected(cn *conn) {
 	}
 	if c.visitor != nil {
 		c.visitor.lost()
+	}
+	if c.hasty != nil {
+		c.hasty.lost()
 	}
 	if c.upgrader != nil {
 		c.upgrader.lost(b)

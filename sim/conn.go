@@ -40,10 +40,13 @@ type conn struct {
 	arrived  []decided // requests that have reached the broker, without an answer, oldest first
 	decided  []decided // those whose answers are on their way
 	last     decided   // the one whose answer came last
-	then     func()    // when the client has logged in
 
-	named   []int // what the broker had counted when each request came that isn't answered yet, see counted.go
-	counted []int // what it has counted since, for each answer on its way
+	// What a hasty client was told last: when that was, and until when it shall ask for nothing, at least, by the broker's clock; and until
+	// when the broker may serve nothing.
+	mutedAt, mutedLeast, mutedTill node.Time
+	then                           func() // when the client has logged in
+	named                          []int  // what the broker had counted when each request came that isn't answered yet, see counted.go
+	counted                        []int  // what it has counted since, for each answer on its way
 }
 
 // asked is a request that waits for its answer.
@@ -88,7 +91,7 @@ func (cn *conn) ask(w *world, req kmsg.Request, done func(kmsg.Response)) {
 // askFor is ask with another time-out than the client's.
 func (cn *conn) askFor(w *world, req kmsg.Request, patience node.Time, done func(kmsg.Response)) {
 	cn.correlation++
-	frame := kafka.AppendRequest(make([]byte, 0, 128), cn.correlation, "sim", req)
+	frame := kafka.AppendRequest(make([]byte, 0, 128), cn.correlation, cn.client.clientID(), req)
 	if done != nil {
 		resp := req.ResponseKind()
 		resp.SetVersion(req.GetVersion())
@@ -133,7 +136,9 @@ func (w *world) arrive(e event) {
 			w.features.asked(b, e.frame)
 		}
 		if w.secure != nil {
-			cn.arrived = append(cn.arrived, w.secure.arrives(w, b))
+			d := w.secure.arrives(w, b)
+			d.asksHastily(cn, e.frame)
+			cn.arrived = append(cn.arrived, d)
 		}
 		cn.named = append(cn.named, b.named)
 		b.mail.requests = append(b.mail.requests, node.Request{Conn: cn.id, Host: cn.from, Frame: e.frame})
@@ -169,6 +174,7 @@ func (w *world) reply(b *broker, r node.Reply) {
 		d := cn.arrived[0]
 		cn.arrived = cn.arrived[1:]
 		if d.To, d.ended = b.applied(), b.local(w.now); len(frame) > 0 {
+			w.answersHastily(cn, &d, frame)
 			cn.decided = append(cn.decided, d)
 		}
 	}

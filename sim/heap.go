@@ -40,6 +40,7 @@ const (
 	evAbortDue                               // transaction index, which was left, must be over
 	evOrder                                  // the administrator gets order index of the plan
 	evVisitor                                // visitor index of the plan comes
+	evHasty                                  // hasty client index of the plan comes
 	evRoll                                   // roll index of the plan happens; behind the last one: the level is to be raised
 )
 

@@ -47,6 +47,8 @@ func (c *client) identity() identity {
 		}
 	case c.visitor != nil:
 		id.user = c.visitor.spec.User
+	case c.hasty != nil:
+		id.user = c.hasty.spec.User
 	}
 	id.password = s.passwords[id.user]
 	if c.visitor != nil {

@@ -155,6 +155,9 @@ func (cn *conn) overdue(w *world) string {
 	}
 	a := &cn.asked[0]
 	key := a.resp.Key()
+	if w.now <= cn.mutedTill {
+		return ""
+	}
 	if w.rest.total-a.rested < mayRest(key)+w.resent() || (asksCatalog(key) || inTransaction(a.req)) && w.now < w.rest.lastAt+node.Time(sentAgain) {
 		return ""
 	}

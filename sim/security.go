@@ -37,7 +37,13 @@ type security struct {
 	answered [plan.MaxBrokers + 1]uint64 // the last change that a broker had applied when it answered the administrator
 	admin    *administrator
 	visitors []*visitor
+	quotas   *checker.Quotas
+	hasty    []*hasty
+	begun    []begunAsk
 }
+
+// last is the last entry that changed users, rules or quotas.
+func (s *security) last() uint64 { return max(s.rights.Last(), s.quotas.Last()) }
 
 // rightsChange is when an entry that changes users or rules was applied for the first time.
 type rightsChange struct {
@@ -52,6 +58,11 @@ type decided struct {
 	clock, ended node.Time // by the broker's clock, when it got the request and when it answered
 	soon         uint64    // an entry that the broker must know by then, as nothing has been wrong for long enough; 0: none
 	since        node.Time // when that was applied elsewhere, or later, when nothing was wrong any more
+
+	// Of hasty clients: what was asked for, and what the broker had spent before.
+	asked kmsg.Request
+	bytes int
+	cost  int64
 }
 
 func (w *world) newSecurity() {
@@ -63,6 +74,7 @@ func (w *world) newSecurity() {
 	w.secure = &security{
 		spec: spec, rights: checker.NewRights(supers...), entries: make(map[entryAt][]byte), salts: make(map[string]string),
 		passwords: make(map[string]string), made: make(map[string]int), saw: make(map[string][]byte),
+		quotas: checker.NewQuotas(),
 	}
 	w.tools.Salt = salted
 	w.secure.nextPassword(plan.Admin)
@@ -117,10 +129,10 @@ func (b *broker) applied() uint64 {
 // keep keeps an entry of the catalog that changes users or rules, when it is written.
 func (s *security) keep(e *wal.Entry) {
 	k := entryAt{e.Index, e.Term}
-	if e.Kind != 0 || s.entries[k] != nil || e.Index <= s.rights.Last() {
+	if e.Kind != 0 || s.entries[k] != nil || e.Index <= s.last() {
 		return
 	}
-	if text := string(e.Data); strings.Contains(text, `"ChangeUser"`) || strings.Contains(text, `"CreateRules"`) || strings.Contains(text, `"DeleteRules"`) {
+	if text := string(e.Data); strings.Contains(text, `"ChangeUser"`) || strings.Contains(text, `"CreateRules"`) || strings.Contains(text, `"DeleteRules"`) || strings.Contains(text, `"ChangeQuotas"`) {
 		s.entries[k] = slices.Clone(e.Data)
 	}
 }
@@ -144,15 +156,18 @@ type commandOfRights struct {
 // changed takes a change of the catalog that a first broker has applied.
 func (s *security) changed(w *world, e node.Event) {
 	data := s.entries[entryAt{uint64(e.N), e.Term}]
-	if data == nil || uint64(e.N) <= s.rights.Last() {
+	index := uint64(e.N)
+	if data == nil || index <= s.last() {
+		return
+	}
+	s.changes = append(s.changes, rightsChange{index, w.now})
+	if s.quotasChanged(index, data) {
 		return
 	}
 	var cmd commandOfRights
 	if err := json.Unmarshal(data, &cmd); err != nil {
 		panic(err)
 	}
-	index := uint64(e.N)
-	s.changes = append(s.changes, rightsChange{index, w.now})
 	switch {
 	case cmd.CreateRules != nil:
 		if rules := cmd.CreateRules.Rules; rules[0].Name == pressedFor {
@@ -187,7 +202,7 @@ func (s *security) arrives(w *world, b *broker) decided {
 			break
 		}
 	}
-	if last := s.rights.Last(); last > d.From && last > d.Must {
+	if last := s.last(); last > d.From && last > d.Must {
 		s.mustFollow(w, b, &d)
 	}
 	return d
@@ -235,7 +250,10 @@ func (s *security) gotAnswer(cn *conn, a *asked) bool {
 	case l.ends != 0 && d.clock >= l.ends:
 		w.fail("logged-in-wrongly", "broker %d answers %s to client %d, which asked at %v, after the end of its session of %v", cn.broker.number, key.Name(), c.spec.ID, plan.Duration(d.began), s.spec.Lifetime)
 	}
-	if c.visitor != nil || c.admin != nil || s.spec.Super || !refusal(w.cells.Codes(a.resp)) {
+	if told := toldToWait(a.resp); told > 0 && c.hasty == nil {
+		w.fail("throttled-wrongly", "broker %d tells client %d, which no quota holds back, to wait for %d ms after %s", cn.broker.number, c.spec.ID, told, key.Name())
+	}
+	if c.visitor != nil || c.hasty != nil || c.admin != nil || s.spec.Super || !refusal(w.cells.Codes(a.resp)) {
 		return false
 	}
 	may := func(st *checker.RightsState) bool { return crewMay(st, strings.TrimPrefix(cn.from, "/")) }

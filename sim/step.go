@@ -35,6 +35,7 @@ func (w *world) step(b *broker) {
 	b.wake = max(b.virtual(out.Wake), w.now+1)
 	b.busyUntil = w.now + span(w.seed.Draw(domainStep, uint64(b.number), b.steps), w.plan.Knobs.StepCost*plan.Duration(1+b.stepRate))
 	b.spent.add(in, out)
+	b.cost += int64(out.Work.Cost())
 	b.named += out.Work.Names + out.Work.Parts
 	if !out.Work.Within(b.budget) {
 		w.fail("step-budget", "broker %d did more in one step than its budget allows: %+v, in all %d of %d", b.number, out.Work, out.Work.Cost(), b.budget)

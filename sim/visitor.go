@@ -290,5 +290,6 @@ func (w *world) leaveSecurity() {
 	for _, v := range w.secure.visitors {
 		v.leave()
 	}
+	w.seeOff()
 	w.secure.admin.client.goAway()
 }

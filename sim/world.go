@@ -363,7 +363,7 @@ func (w *world) handle(e event) {
 		w.operated(e.broker)
 	case evRoll:
 		w.roll(e.index)
-	case evOrder, evVisitor:
+	case evOrder, evVisitor, evHasty:
 		w.secure.begin(w, e)
 	case evTransactor, evTransactorResumes, evDouble, evAbortDue:
 		w.transact(e)

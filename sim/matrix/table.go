@@ -86,8 +86,14 @@ var outcomesOf = map[string]string{
 // unreachable lists the cells that no client can come to, and why: of some kinds of requests or all (*), of a class of versions or all
 // (""), some outcomes.
 var unreachable = []struct{ api, class, outcomes, why string }{
-	{"*", "", "THROTTLING_QUOTA_EXCEEDED", "for whoever asks for hundreds of things at once; hostile clients do, and aren't counted"},
-	{"DescribeClientQuotas AlterClientQuotas", "", "OK INVALID_REQUEST UNSUPPORTED_VERSION REQUEST_TIMED_OUT POLICY_VIOLATION", "no client of a world asks for quotas"},
+	{
+		"AlterClientQuotas DeleteTopics UpdateFeatures AlterConfigs CreatePartitions ElectLeaders IncrementalAlterConfigs AlterPartitionAssignments UnregisterBroker",
+		"", "THROTTLING_QUOTA_EXCEEDED", "for whoever asks for hundreds of things at once; hostile clients do, and aren't counted",
+	},
+	{"CreateTopics", "oldest", "THROTTLING_QUOTA_EXCEEDED", "the same; who makes too many partitions is told so since version 6"},
+	{"DescribeClientQuotas", "", "OK INVALID_REQUEST UNSUPPORTED_VERSION", "no client of a world asks for quotas"},
+	{"AlterClientQuotas", "", "INVALID_REQUEST POLICY_VIOLATION", "the administrator makes no mistakes, and no more than 10,000 quotas"},
+	{"AlterClientQuotas", "", "REQUEST_TIMED_OUT", "after ten seconds, and the administrator waits for three"},
 	{"AlterUserSCRAMCredentials", "", "POLICY_VIOLATION", "for 10,000 credentials"},
 	{"CreateACLs", "", "POLICY_VIOLATION", "for 20,000 rules"},
 	{"Metadata", "", "LISTENER_NOT_FOUND", "brokers of the simulator have one listener"},
