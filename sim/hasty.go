@@ -20,9 +20,14 @@ type hasty struct {
 	gone    bool
 	answers int // that told something of a wait, or not
 	waits   int // that told to wait
+
+	tours bool // it goes when it was told to wait, or has asked often enough for that
 }
 
-const hastyClients = visitorClients + 512
+const (
+	hastyClients = visitorClients + 512
+	mostOfTour   = 32 // requests: a quota that counts is exceeded by then
+)
 
 // hurry lets a hasty client come.
 func (w *world) hurry(spec *plan.Hasty) *hasty {
@@ -57,6 +62,9 @@ func (h *hasty) rest(d node.Time) {
 	c.wakeAt(h.next)
 }
 
+// isDone says that a tour has seen enough.
+func (h *hasty) isDone() bool { return h.tours && (h.waits > 0 || h.answers >= mostOfTour) }
+
 func (h *hasty) leave() {
 	h.gone, h.asking = true, false
 	h.client.goAway()
@@ -68,7 +76,7 @@ func (h *hasty) advance() {
 	switch {
 	case h.gone || h.asking:
 		return
-	case w.now >= h.until && !w.healing: // when all is healed it is seen off
+	case w.now >= h.until && !w.healing || h.isDone(): // when all is healed it is seen off
 		h.leave()
 		return
 	case w.now < h.next:
@@ -171,8 +179,72 @@ func (h *hasty) fetch() kmsg.Request {
 	return req
 }
 
+// settleHasty demands that no hasty client has been forgotten, and then has each broker asked for too much.
+func (w *world) settleHasty() {
+	s := w.secure
+	answered := make([]int, len(s.hasty))
+	longest := w.now
+	for i, h := range s.hasty {
+		answered[i] = h.answers
+		if cn := h.client.conns[h.spec.Broker]; cn != nil {
+			longest = max(longest, cn.mutedTill)
+		}
+		if h.gone || w.brokers[h.spec.Broker-1].node == nil {
+			answered[i] = -1
+		}
+		h.next = 0
+		h.client.advance()
+	}
+	var last *hasty
+	if !w.runUntil(longest+w.patience(), w.afterAnswers(func() bool {
+		for i, h := range s.hasty {
+			if last = h; h.answers == answered[i] {
+				return false
+			}
+		}
+		return true
+	})) {
+		w.fail("forgotten", "client %d, which was told to wait, has no answer of broker %d within %v after that", last.client.spec.ID, last.spec.Broker, plan.Duration(w.patience()))
+	}
+	w.seeOff()
+	w.tour()
+}
+
 func (w *world) seeOff() {
 	for _, h := range w.secure.hasty {
 		h.leave()
 	}
+}
+
+// tour has each broker asked for more than is allowed by one client of each sort.
+func (w *world) tour() {
+	var tours []*hasty
+	var specs []plan.Hasty
+	for _, b := range w.brokers {
+		if b.node == nil {
+			continue
+		}
+		for i := range w.plan.Hasty {
+			spec := w.plan.Hasty[i]
+			spec.ID, spec.Broker, spec.Manner, spec.Pause = 100+len(specs)%100, b.number, plan.HastyRash, millisecond
+			specs = append(specs, spec)
+		}
+	}
+	for i := range specs {
+		h := w.hurry(&specs[i])
+		h.tours = true
+		tours = append(tours, h)
+	}
+	var last *hasty
+	if !w.runUntil(w.now+w.patience(), w.afterAnswers(func() bool {
+		for _, h := range tours {
+			if last = h; !h.isDone() {
+				return false
+			}
+		}
+		return true
+	})) {
+		w.fail("liveness", "client %d isn't answered by broker %d", last.client.spec.ID, last.spec.Broker)
+	}
+	w.seeOff()
 }

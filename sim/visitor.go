@@ -280,6 +280,7 @@ func (w *world) settleSecurity() {
 	for _, v := range looking {
 		v.leave()
 	}
+	w.settleHasty()
 }
 
 // leaveSecurity lets all go that only worlds with security have.
