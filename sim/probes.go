@@ -261,6 +261,21 @@ var probes = []probe{
 		}
 		return req
 	}),
+	clusterProbe("DescribeClientQuotas", checker.OpDescribeConfigs, func(c *client, _ string) kmsg.Request {
+		req := kmsg.NewPtrDescribeClientQuotasRequest()
+		req.Version = int16(c.draw().Below(2))
+		return req
+	}),
+	clusterProbe("AlterClientQuotas", checker.OpAlterConfigs, func(c *client, _ string) kmsg.Request {
+		req := kmsg.NewPtrAlterClientQuotasRequest()
+		req.Version, req.ValidateOnly = int16(c.draw().Below(2)), true
+		e, part, op := kmsg.NewAlterClientQuotasRequestEntry(), kmsg.NewAlterClientQuotasRequestEntryEntity(), kmsg.NewAlterClientQuotasRequestEntryOp()
+		part.Type, part.Name = "user", kmsg.StringPtr("u1")
+		op.Key, op.Value = "producer_byte_rate", 1
+		e.Entity, e.Ops = append(e.Entity, part), append(e.Ops, op)
+		req.Entries = append(req.Entries, e)
+		return req
+	}),
 	clusterProbe("DescribeQuorum", checker.OpDescribe, func(*client, string) kmsg.Request {
 		req := kmsg.NewPtrDescribeQuorumRequest()
 		t, p := kmsg.NewDescribeQuorumRequestTopic(), kmsg.NewDescribeQuorumRequestTopicPartition()

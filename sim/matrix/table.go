@@ -91,7 +91,7 @@ var unreachable = []struct{ api, class, outcomes, why string }{
 		"", "THROTTLING_QUOTA_EXCEEDED", "for whoever asks for hundreds of things at once; hostile clients do, and aren't counted",
 	},
 	{"CreateTopics", "oldest", "THROTTLING_QUOTA_EXCEEDED", "the same; who makes too many partitions is told so since version 6"},
-	{"DescribeClientQuotas", "", "OK INVALID_REQUEST UNSUPPORTED_VERSION", "no client of a world asks for quotas"},
+	{"DescribeClientQuotas", "", "INVALID_REQUEST UNSUPPORTED_VERSION", "nobody asks for quotas of what can't have any"},
 	{"AlterClientQuotas", "", "INVALID_REQUEST POLICY_VIOLATION", "the administrator makes no mistakes, and no more than 10,000 quotas"},
 	{"AlterClientQuotas", "", "REQUEST_TIMED_OUT", "after ten seconds, and the administrator waits for three"},
 	{"AlterUserSCRAMCredentials", "", "POLICY_VIOLATION", "for 10,000 credentials"},
