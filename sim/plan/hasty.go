@@ -93,3 +93,87 @@ func (p *Plan) validateHasty() error {
 	}
 	return nil
 }
+
+// hasty has clients ask for too much in some worlds with security. It is drawn after all else.
+func (g *generator) hasty() {
+	p := g.plan
+	if !g.chance(2, 3) {
+		return
+	}
+	kinds := HastyKinds
+	if g.chance(1, 2) {
+		kinds = []HastyKind{HastyKinds[g.pick(4)]}
+	}
+	add := func(o Order) {
+		o.ID = len(p.Orders) + 1
+		p.Orders = append(p.Orders, o)
+	}
+	for n := range 2 {
+		add(Order{Kind: OrderPassword, User: HastyName(n + 1)})
+		for _, t := range resourceTypes {
+			add(Order{Kind: OrderCreate, Rule: allowAll(HastyName(n+1), t)})
+		}
+	}
+	for range g.between(1, 4) {
+		p.Hasty = append(p.Hasty, Hasty{
+			ID: len(p.Hasty) + 1, At: Duration(g.upTo(int64(p.Safety)/4) / 1000 * 1000), For: g.span(2*second, max(3*second, p.Safety)), Pause: g.span(10*millisecond, second),
+			Broker: int(g.between(1, int64(p.Brokers))), User: g.hastyName(), Client: g.hastyName(), Wants: kinds[g.pick(int64(len(kinds)))],
+			Size: 1, Manner: HastyManners[g.pick(3)],
+		})
+		if h := &p.Hasty[len(p.Hasty)-1]; h.Wants == HastyProduce || h.Wants == HastyFetch {
+			h.Size = int(g.wide(500, 8000))
+		} else if h.Wants == HastyCreate {
+			h.Size = int(g.wide(1, 20))
+		}
+	}
+	for _, k := range kinds {
+		add(Order{Kind: OrderQuota, Quota: g.quota(k)})
+	}
+	now := int64(0)
+	for range g.wide(1, 16) {
+		now = min(now+g.upTo(int64(p.Safety)/4), int64(p.Safety))
+		q := g.quota(kinds[g.pick(int64(len(kinds)))])
+		if g.chance(1, 3) {
+			q.Value = 0
+		}
+		add(Order{At: Duration(now / 1000 * 1000), Kind: OrderQuota, Quota: q})
+	}
+}
+
+func (g *generator) hastyName() string { return HastyName(1 + int(g.pick(2))) }
+
+// quota draws one that hasty clients are held to, or that is plenty.
+func (g *generator) quota(k HastyKind) *Quota {
+	q := &Quota{Key: QuotaKeys[slices.Index(HastyKinds, k)]}
+	name := func() string { return "=" + g.hastyName() }
+	switch g.pick(8) {
+	default:
+		q.User = name()
+	case 2:
+		q.User, q.Client = name(), name()
+	case 3:
+		q.Client = name()
+	case 4:
+		q.User, q.Client = name(), "*"
+	case 5:
+		q.User, q.Client = "*", name()
+	case 6:
+		q.User, q.Value = "*", QuotaPlenty
+	case 7:
+		if q.Value, q.Client = QuotaPlenty, "*"; g.chance(1, 2) {
+			q.User = "*"
+		}
+	}
+	if q.Value > 0 {
+		return q
+	}
+	switch k {
+	case HastyProduce, HastyFetch:
+		q.Value = float64(g.wide(500, 16000))
+	case HastyTime:
+		q.Value = float64(g.wide(1, 64)) / 4096
+	case HastyCreate:
+		q.Value = float64(g.wide(1, 64)) / 4
+	}
+	return q
+}

@@ -173,6 +173,7 @@ func (g *generator) security() {
 	if g.prof.secured == 100 && g.chance(1, 6) { // then all brokers must know a change soon
 		p.Faults = nil
 	}
+	g.hasty()
 }
 
 // resourceTypes are those that rules of a world are about.
