@@ -30,14 +30,21 @@ const (
 // nowMs is the time of meters.
 func (n *Node) nowMs() int64 { return int64(n.now) / int64(time.Millisecond) }
 
-// meter returns what counts a request's client under a key, and its limit; nil if it has none. Who hasn't logged in is nobody yet.
+// meter returns what counts a request's client under a key, and its limit; nil if it has none. Who hasn't logged in is nobody yet. To
+// log in again counts as little as it does in Kafka: the answers couldn't tell a client to wait, and its session may be about to end.
 func (r *request) meter(k quota.Key) (*quota.Meter, float64) {
 	n := r.node
-	if r.principal == "" || !n.catalog.quotas.Has(k) {
+	if r.principal == "" || !n.catalog.quotas.Has(k) || r.logsIn() {
 		return nil, 0
 	}
 	_, user, _ := strings.Cut(r.principal, ":")
 	return r.conn.allowance.Of(k, n.catalog.quotas, &n.meters, user, r.header.ClientID, n.nowMs())
+}
+
+// logsIn says that a request belongs to a login that is under way or has just succeeded.
+func (r *request) logsIn() bool {
+	l, key := r.conn.login, r.header.Key
+	return (key == kmsg.SASLHandshake.Int16() || key == kmsg.SASLAuthenticate.Int16()) && (r.login || l != nil && l.stage != loginDone)
 }
 
 // throttle is called with an answer that is about to go out, nil if there is none. It says how long the client shall wait.

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/kafka"
+	"chronik/node/quota"
+	"chronik/node/sasl"
 )
 
 // waitIn is for how long an answer tells its client to wait.
@@ -232,6 +234,30 @@ func TestRequestQuota(t *testing.T) {
 	fetched := o.as("User:a", 22, fetchRequest("t", 0)).(*kmsg.FetchResponse)
 	if waitIn(fetched) > 0 && len(fetched.Topics) > 0 {
 		t.Error("a fetch that is throttled has an answer")
+	}
+}
+
+// Whoever is over a quota for time isn't held up when it logs in again, of which the answers couldn't tell it.
+func TestLoginAgainIsNotThrottled(t *testing.T) {
+	o := newGuarded(t, func(c *Config) { c.SessionLifetime = time.Minute })
+	o.node.catalog.quotas.Apply([]quota.Change{{
+		Entity: quota.Entity{User: quota.Named("alice")}, Ops: []quota.Op{{Value: quota.Value{Key: quota.Request.String(), Value: 0.001}}},
+	}})
+	s := &stranger{one: o, conn: 1, headers: true}
+	s.logIn(sasl.ScramSHA512, "alice", "secret")
+	o.pass(50 * time.Second)
+	for n := 0; s.last.Mute == 0; n++ {
+		if !s.served() || n > 500 {
+			t.Fatal("no quota")
+		}
+	}
+	o.pass(2 * time.Second)
+	begun := o.now
+	if _, code := s.logIn(sasl.ScramSHA512, "alice", "secret"); code != "NONE" || s.last.Mute > 0 || o.now.Sub(begun) > 900*time.Millisecond {
+		t.Errorf("%s, muted for %v, after %v", code, s.last.Mute, o.now.Sub(begun))
+	}
+	if s.handshake(sasl.ScramSHA512); s.last.Mute == 0 {
+		t.Error("a handshake at a wrong time is free")
 	}
 }
 
