@@ -25,8 +25,10 @@ const (
 	// about to join, and those that were removed. A new one takes the place of the oldest.
 	maxStrangers = 16
 
-	// maxHandshakes bounds the connections that have not said yet who they are; one more is closed at once.
+	// maxHandshakes bounds the connections that have not said yet who they are, and maxGreetings those from one address, so that one
+	// machine doesn't take the places of all others; one more is closed at once.
 	maxHandshakes = 64
+	maxGreetings  = 16
 
 	// maxInbound bounds the connections from one broker: the newest, those before it which are dead or about to be, and
 	// those of another process that has its id.
@@ -66,7 +68,8 @@ type peers struct {
 	nextWay   uint64
 	inbound   map[node.BrokerID][]net.Conn // connections from each broker, the newest last
 	strangers []node.BrokerID              // of inbound, the oldest first
-	greeting  int                          // connections that have not said yet who they are
+	greeting  map[string]int               // connections that have not said yet who they are, by address
+	greetings int                          // all of them
 	closed    bool
 }
 
@@ -90,7 +93,7 @@ func listenPeers(addr, secret string, self hello, mail *mailbox, bytes int64, lo
 		quit:    make(chan struct{}),
 		socks:   make(map[net.Conn]bool),
 		ways:    make(map[uint64]way),
-		inbound: make(map[node.BrokerID][]net.Conn),
+		inbound: make(map[node.BrokerID][]net.Conn), greeting: make(map[string]int),
 	}
 	if addr == "" {
 		return p, nil
@@ -196,9 +199,11 @@ func (p *peers) receive(sock net.Conn) {
 	if !p.track(sock) {
 		return
 	}
-	if !p.greet(1) {
+	addr := addressOf(sock)
+	if !p.greet(addr) {
 		p.untrack(sock)
-		p.greeted.tell(slog.LevelWarn, "closed a connection to the peer port: too many have not said who they are", "", from(sock), slog.Int("most", maxHandshakes))
+		p.greeted.tell(slog.LevelWarn, "closed a connection to the peer port: too many have not said who they are", "", from(sock), slog.Int("most", maxHandshakes),
+			slog.Int("most_of_one_address", maxGreetings))
 		return
 	}
 	sock, err := p.replaceTracked(sock)
@@ -208,7 +213,7 @@ func (p *peers) receive(sock net.Conn) {
 	if err == nil {
 		h, version, err = p.welcome(sock)
 	}
-	p.greet(-1)
+	p.greetingEnds(addr)
 	if err != nil {
 		p.greeted.tell(slog.LevelWarn, "refused a broker's connection", err.Error(), from(sock))
 		return
@@ -226,15 +231,26 @@ func (p *peers) receive(sock net.Conn) {
 	}
 }
 
-// greet counts connections that begin (1) or end (-1) to say who they are; false if there are too many.
-func (p *peers) greet(n int) bool {
+// greet counts a connection that begins to say who it is; false if there are too many.
+func (p *peers) greet(addr string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n > 0 && p.greeting >= maxHandshakes {
+	if p.greetings >= maxHandshakes || p.greeting[addr] >= maxGreetings {
 		return false
 	}
-	p.greeting += n
+	p.greetings++
+	p.greeting[addr]++
 	return true
+}
+
+// greetingEnds takes it out again, whatever came of it.
+func (p *peers) greetingEnds(addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.greetings--
+	if p.greeting[addr]--; p.greeting[addr] == 0 {
+		delete(p.greeting, addr)
+	}
 }
 
 // newest reports whether sock is the newest connection from a broker, and still wanted.

@@ -318,6 +318,43 @@ func TestStrangersAreBounded(t *testing.T) {
 	}
 }
 
+// Whoever connects and says nothing takes the places of its own address, and those of no other.
+func TestSilentStrangersOfAnAddressAreBounded(t *testing.T) {
+	addr := freeAddr(t)
+	a := startPeers(t, addr, hello{cluster: "c", from: 1})
+	from := func(ip string) net.Conn {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		sock, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { sock.Close() })
+		return sock
+	}
+	var silent []net.Conn
+	for range 2 * maxGreetings {
+		silent = append(silent, from("127.0.0.2"))
+	}
+	open := 0
+	for _, sock := range silent {
+		sock.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if _, err := sock.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			open++
+		}
+	}
+	if open != maxGreetings {
+		t.Errorf("%d silent connections of an address are open, want %d", open, maxGreetings)
+	}
+	l := newLink(&peers{self: hello{cluster: "c", from: 9}}, 1, addr)
+	if _, err := l.shakeHands(from("127.0.0.3"), false); err != nil {
+		t.Errorf("a broker of another address: %v", err)
+	}
+	for _, sock := range silent {
+		sock.Close()
+	}
+	waitFor(t, "nobody is counted", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.greetings == 0 && len(a.greeting) == 0 })
+}
+
 func TestChangedBytesEndTheConnection(t *testing.T) {
 	a, _ := pair(t, "c", "c")
 	takeover, err := net.Dial("tcp", a.listener.Addr().String())
