@@ -21,6 +21,10 @@ type port struct {
 	listener net.Listener
 	tls      *certificates // nil: none
 	logins   bool          // clients must log in
+	most     int           // connections; 0: any number
+	rate     float64       // of new ones in a second; 0: any
+
+	conns int // with clients.mu
 }
 
 // clients are the listeners for Kafka clients and all their connections.
@@ -89,7 +93,7 @@ func listenClients(ports []Listener, limits Limits, mail *mailbox, log *slog.Log
 			s.stopAccepting()
 			return nil, err
 		}
-		s.ports = append(s.ports, &port{name: p.Name, listener: l, tls: certs})
+		s.ports = append(s.ports, &port{name: p.Name, listener: l, tls: certs, most: p.Conns, rate: p.ConnRate})
 	}
 	return s, nil
 }
@@ -109,7 +113,7 @@ func (s *clients) accept(p *port) {
 			return
 		}
 		s.add(p, sock)
-		if rest := s.rates.rest(); rest > 0 {
+		if rest := s.rates.rest(p); rest > 0 {
 			select {
 			case <-s.quit:
 			case <-time.After(rest):
@@ -131,12 +135,13 @@ func (s *clients) enter(c *conn) {
 	sock := c.sock
 	s.mu.Lock()
 	c.from = s.client(sock)
-	full := len(s.conns) >= s.limits.Conns || c.from.conns >= s.limits.AddressConns
+	full := len(s.conns) >= s.limits.Conns || c.from.conns >= s.limits.AddressConns || c.port.most > 0 && c.port.conns >= c.port.most
 	refuse := full || s.closed
 	if refuse {
 		s.forget(c.from)
 	} else {
 		c.from.conns++
+		c.port.conns++
 		s.lastID++
 		c.id = s.lastID
 		s.conns[c.id] = c
@@ -154,7 +159,7 @@ func (s *clients) enter(c *conn) {
 	if full {
 		s.meter.overfull.Add(1)
 		s.lines.full.tell(slog.LevelWarn, "closed a new connection: there are too many", "", from(sock), slog.Int("limit", s.limits.Conns),
-			slog.Int("limit_of_one_address", s.limits.AddressConns))
+			slog.Int("limit_of_one_address", s.limits.AddressConns), slog.String("listener", c.port.name), slog.Int("limit_of_the_listener", c.port.most))
 	}
 }
 
@@ -162,6 +167,7 @@ func (s *clients) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c.id)
 	c.from.conns--
+	c.port.conns--
 	s.forget(c.from)
 	s.mu.Unlock()
 	if c.begun { // nobody sets it any more

@@ -76,6 +76,9 @@ type Listener struct {
 	Name   string
 	Listen string // host:port
 	TLS    *TLS   // nil: none
+
+	Conns    int     // most connections that came in by it, as Limits.Conns of all; 0: as many as those
+	ConnRate float64 // most that are accepted in a second, as Limits.ConnRate; 0: any number
 }
 
 // clientPorts are all ports for Kafka clients.

@@ -12,8 +12,8 @@ import (
 	"chronik/node/quota"
 )
 
-// rates bounds how fast new connections come (KIP-612), measured as all quotas are: over all, by a setting, and of each address,
-// by the quotas that clients set. Over all, the next one isn't accepted before its time. One of an address that makes too many
+// rates bounds how fast new connections come (KIP-612), measured as all quotas are: over all and of a listener, by settings, and of each
+// address, by the quotas that clients set. Over all and of a listener, the next one isn't accepted before its time. One of an address that makes too many
 // is accepted and closed, after as long as the address should have waited, or its client would try again at once.
 type rates struct {
 	all   float64 // in a second; 0: any number
@@ -29,6 +29,7 @@ type rates struct {
 const (
 	longestRest = time.Second // as in Kafka
 	everybody   = "all"       // who is no address
+	byListener  = "listener " // before the name of one, which is none either
 	mostClosed  = 1024        // connections that wait to be closed; further ones are closed at once
 )
 
@@ -45,27 +46,33 @@ func (r *rates) update(now *node.ConnectionRates) {
 	r.each, r.of = now.Default, of
 }
 
-// over counts a new connection of somebody with a limit, and returns how long it comes too early. Then it doesn't count.
-func (r *rates) over(who string, limit float64) time.Duration {
+// over counts a new connection of somebody with a limit, and returns how long it comes too early. One that is served nevertheless counts.
+func (r *rates) over(who string, limit float64, served bool) time.Duration {
 	now := time.Since(r.begun).Milliseconds()
 	r.meters.Forget(now)
 	m := r.meters.Of(quota.Share{Key: quota.Connections, Client: who}, now)
 	m.Record(now, limit, 1)
 	wait := m.Wait(now, limit)
-	if wait > 0 && who != everybody {
+	if wait > 0 && !served {
 		m.Record(now, limit, -1)
 	}
 	return min(longestRest, time.Duration(wait)*time.Millisecond)
 }
 
-// rest is how long no connection is accepted after this one.
-func (r *rates) rest() time.Duration {
-	if r.all == 0 {
+// rest is how long no connection is accepted by a port after this one.
+func (r *rates) rest(p *port) (rest time.Duration) {
+	if r.all == 0 && p.rate == 0 {
 		return 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.over(everybody, r.all)
+	if r.all > 0 {
+		rest = r.over(everybody, r.all, true)
+	}
+	if p.rate > 0 {
+		rest = max(rest, r.over(byListener+p.name, p.rate, true))
+	}
+	return rest
 }
 
 // refuses reports whether an address makes too many connections, and closes this one later.
@@ -87,7 +94,7 @@ func (r *rates) refuses(sock net.Conn) bool {
 	if limit == 0 {
 		return false
 	}
-	wait := r.over(addr.String(), limit)
+	wait := r.over(addr.String(), limit, false)
 	if wait == 0 {
 		return false
 	}

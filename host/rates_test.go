@@ -59,6 +59,49 @@ func TestConnectionRateOfAnAddress(t *testing.T) {
 	})
 }
 
+// A listener may have fewer connections than the broker, and fewer new ones in a second. That changes nothing for another one.
+func TestConnectionsOfAListener(t *testing.T) {
+	s := serveOn(t, quiet(), []Listener{
+		{Listen: "127.0.0.1:0"},
+		{Name: "few", Listen: "127.0.0.1:0", Conns: 3},
+		{Name: "slow", Listen: "127.0.0.1:0", ConnRate: 2},
+	}, Limits{}, echo)
+	served := func(port int) (net.Conn, bool) {
+		c := dialPort(t, s, port)
+		c.Write(frame([]byte("hello")))
+		_, err := c.Read(make([]byte, 9))
+		return c, err == nil
+	}
+	var open []net.Conn
+	for i := range 5 {
+		c, ok := served(1)
+		if ok != (i < 3) {
+			t.Errorf("connection %d of 3 of a listener: served %v", i+1, ok)
+		}
+		open = append(open, c)
+	}
+	begun := time.Now()
+	for range 23 {
+		if _, ok := served(0); !ok {
+			t.Fatal("another listener isn't served")
+		}
+	}
+	if took := time.Since(begun); took > 700*time.Millisecond {
+		t.Errorf("23 connections by another listener took %v", took)
+	}
+	open[0].Close()
+	waitFor(t, "a place is free", func() bool { _, ok := served(1); return ok })
+	begun = time.Now()
+	for range 23 {
+		if _, ok := served(2); !ok {
+			t.Fatal("a connection that comes early isn't served")
+		}
+	}
+	if took := time.Since(begun); took < 800*time.Millisecond {
+		t.Errorf("23 connections are accepted in %v", took)
+	}
+}
+
 // Over all addresses connections are accepted at a rate, after a burst of ten seconds' worth.
 func TestConnectionRate(t *testing.T) {
 	s := serve(t, Limits{ConnRate: 2}, echo)

@@ -4,7 +4,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,8 @@ type listener struct {
 	Name, Listen, Advertise string
 	Sasl                    string
 	TLS                     tlsSettings
+	MaxConnections          int // 0: as many as the broker's
+	ConnRate                int // 0: any number
 
 	at    string            // where it was given, and
 	given map[string]string // each of its settings, for errors
@@ -34,6 +38,11 @@ func (l *listener) fields() map[string]*string {
 	return all
 }
 
+// numbers are those of them that are numbers.
+func (l *listener) numbers() map[string]*int {
+	return map[string]*int{"max_connections": &l.MaxConnections, "max_connection_creation_rate": &l.ConnRate}
+}
+
 // listeners takes the [[listeners]] of a file.
 func (f *file) listeners(value any) error {
 	return f.tables("listeners", "name and listen for each listener", value, func(table map[string]any, line int) error {
@@ -46,21 +55,22 @@ func (f *file) listeners(value any) error {
 // listener takes one listener, whose table begins at a line.
 func (f *file) listener(table map[string]any, line int) (l listener, err error) {
 	l.at, l.given = fmt.Sprintf("%s:%d: [[listeners]]", f.path, line), make(map[string]string)
-	fields := l.fields()
-	keys := func(yield func(string) bool) {
-		for k := range fields {
-			if !yield(k) {
-				return
-			}
-		}
-	}
+	fields, numbers := l.fields(), l.numbers()
+	keys := append(slices.Sorted(maps.Keys(fields)), slices.Sorted(maps.Keys(numbers))...)
+	slices.Sort(keys)
 	for _, key := range slices.Sorted(mapKeys(table)) {
 		place := fmt.Sprintf("%s:%d", f.path, cmp.Or(f.lineAfter(key, line), line))
 		field := fields[key]
-		if field == nil {
-			return l, fmt.Errorf("%s: there is no setting \"listeners.%s\"; did you mean %q?", place, key, nearest(key, slices.Sorted(keys)))
+		if field == nil && numbers[key] == nil {
+			return l, fmt.Errorf("%s: there is no setting \"listeners.%s\"; did you mean %q?", place, key, nearest(key, keys))
 		}
 		l.given[key] = place + ": listeners." + key
+		if to := numbers[key]; to != nil {
+			if *to, err = countOf(table[key]); err != nil {
+				return l, fmt.Errorf("%s = %v %w", l.given[key], table[key], err)
+			}
+			continue
+		}
 		text, isText := table[key].(string)
 		if !isText {
 			return l, fmt.Errorf("%s = %v is %s; write a text in quotes", l.given[key], table[key], kindOf(table[key]))
@@ -78,6 +88,18 @@ func (f *file) listener(table map[string]any, line int) (l listener, err error) 
 	l.Advertise = cmp.Or(l.Advertise, l.Listen)
 	absolute(filepath.Dir(f.path), l.TLS.fields())
 	return l, nil
+}
+
+// countOf takes a number of connections.
+func countOf(value any) (int, error) {
+	n, isNumber := value.(int64)
+	switch {
+	case !isNumber:
+		return 0, fmt.Errorf("is %s; write a number", kindOf(value))
+	case n < 1 || n > 1_000_000:
+		return 0, errors.New("is out of range; use 1 to 1000000")
+	}
+	return int(n), nil
 }
 
 // checkListeners finds listeners of one name, and addresses that nobody can connect to.
@@ -117,7 +139,7 @@ func (s *settings) addListeners(cfg *host.Config) (err error) {
 		if err != nil {
 			return err
 		}
-		cfg.Listeners = append(cfg.Listeners, host.Listener{Name: l.Name, Listen: l.Listen, TLS: secure})
+		cfg.Listeners = append(cfg.Listeners, host.Listener{Name: l.Name, Listen: l.Listen, TLS: secure, Conns: l.MaxConnections, ConnRate: float64(l.ConnRate)})
 		cfg.Node.Listeners = append(cfg.Node.Listeners, node.Listener{Name: l.Name})
 		cfg.Node.Members[self].Listeners = append(cfg.Node.Members[self].Listeners, node.Address{Listener: l.Name, Host: name, Port: port})
 	}

@@ -135,6 +135,8 @@ var mistakes = []mistake{
 	inFile("[[listeners]]\nname = 'a b'\nlisten = 'a:1'", `FILE:2: listeners.name: "a b" is no name of a listener: use 1 to 64 letters, digits, dots, hyphens and underscores (number 1 of [[listeners]])`),
 	inFile("[[listeners]]\nname = 1\nlisten = 'a:1'", `FILE:2: listeners.name = 1 is a number; write a text in quotes (number 1 of [[listeners]])`),
 	inFile("[[listeners]]\nname = 'x'\nlistens = 'a:1'", `FILE:3: there is no setting "listeners.listens"; did you mean "listen"? (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\nmax_connections = 0", `FILE:4: listeners.max_connections = 0 is out of range; use 1 to 1000000 (number 1 of [[listeners]])`),
+	inFile("[[listeners]]\nname = 'x'\nlisten = 'a:1'\nmax_connection_creation_rate = '5'", `FILE:4: listeners.max_connection_creation_rate = 5 is a text; write a number (number 1 of [[listeners]])`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = 'a'", `FILE:3: listeners.listen: "a" is no host:port: the port is missing`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = '0.0.0.0:1'", `FILE:3: listeners.listen: "0.0.0.0:1" means every address of this machine, which nobody else can connect to; set this listener's advertise to a name or address that they can use`),
 	inFile("[[listeners]]\nname = 'x'\nlisten = '0.0.0.0:1'\nadvertise = 'b'", `FILE:4: listeners.advertise: "b" is no host:port: the port is missing`),

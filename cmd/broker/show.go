@@ -43,9 +43,13 @@ func showConfig(args []string, stdout, stderr io.Writer) error {
 	}
 	for _, l := range s.Listeners {
 		fmt.Fprintf(stdout, "\n[[listeners]]  # %s\n", strings.TrimSuffix(l.at, ": [[listeners]]"))
-		fields := l.fields()
+		fields, numbers := l.fields(), l.numbers()
 		for _, key := range slices.Sorted(maps.Keys(l.given)) {
-			fmt.Fprintf(stdout, "%s = %q\n", key, *fields[key])
+			if n := numbers[key]; n != nil {
+				fmt.Fprintf(stdout, "%s = %d\n", key, *n)
+			} else {
+				fmt.Fprintf(stdout, "%s = %q\n", key, *fields[key])
+			}
 		}
 	}
 	return nil

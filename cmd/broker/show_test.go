@@ -20,7 +20,8 @@ members = [ { id = 1, kafka = "127.0.0.1:1", peer = "127.0.0.1:2" }, { id = 2, k
 [[listeners]]
 name = "outside"
 listen = "127.0.0.1:9099"
-advertise = "outside:9099"`)
+advertise = "outside:9099"
+max_connections = 100`)
 	code, said, errs := ran("config", "-config", file, "-default-partitions", "3")
 	if code != exitClean {
 		t.Fatalf("%d %s", code, errs)
@@ -32,7 +33,7 @@ advertise = "outside:9099"`)
 		"# hot_bytes = \"64MiB\"  follows from other settings\n",
 		"# segment_bytes = \"64MiB\"  default\n",
 		"[[members]]  # " + file + ":5\nid = 2\nkafka = \"127.0.0.1:3\"\npeer = \"127.0.0.1:4\"\nrack = \"r\"\n",
-		"[[listeners]]  # " + file + ":6\nadvertise = \"outside:9099\"\nlisten = \"127.0.0.1:9099\"\nname = \"outside\"\n",
+		"[[listeners]]  # " + file + ":6\nadvertise = \"outside:9099\"\nlisten = \"127.0.0.1:9099\"\nmax_connections = 100\nname = \"outside\"\n",
 	} {
 		if !strings.Contains(said, line) {
 			t.Errorf("no %q in\n%s", line, said)
