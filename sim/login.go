@@ -22,7 +22,10 @@ import (
 )
 
 // identity is by what a client logs in.
-type identity struct{ user, password, mechanism string }
+type identity struct {
+	user, password, mechanism string
+	till                      node.Time // the end of a token; 0: it isn't one
+}
 
 // login is where a client's connection stands that must log in.
 type login struct {
@@ -53,6 +56,7 @@ func (c *client) identity() identity {
 	id.password = s.passwords[id.user]
 	if c.visitor != nil {
 		c.visitor.disguise(&id)
+		c.visitor.showToken(&id)
 	}
 	return id
 }
@@ -75,6 +79,10 @@ func (c *client) logIn(cn *conn, id identity) {
 		if id.mechanism == sasl.Plain {
 			c.sendToken(cn, "\x00"+id.user+"\x00"+id.password, func([]byte) { c.loggedIn(cn) })
 			c.press(cn)
+			return
+		}
+		if id.mechanism == sasl.Bearer {
+			c.logInByToken(cn)
 			return
 		}
 		c.logInByScram(cn)
@@ -174,17 +182,21 @@ func (c *client) attempt(cn *conn, refused bool) *checker.Login {
 // loggedIn is called when the broker has taken who the client says it is.
 func (c *client) loggedIn(cn *conn) {
 	w, l := c.world, cn.login
-	w.violated(w.secure.rights.CheckLogin(c.attempt(cn, false)))
+	w.checkLogin(c.attempt(cn, false), cn, false)
 	if l.user != "" && l.user != l.as.user {
 		w.fail("logged-in-wrongly", "client %d was %s on its connection to broker %d, and becomes %s by logging in again", c.spec.ID, l.user, cn.broker.number, l.as.user)
 	}
-	if cn.lifetime != w.secure.spec.Lifetime && kmsgVersionHasLifetime(c) {
-		w.fail("protocol", "client %d is told that its session lasts %v, and not %v", c.spec.ID, cn.lifetime, w.secure.spec.Lifetime)
+	least, most := cn.sessionOf(w)
+	if (cn.lifetime < least || cn.lifetime > most) && kmsgVersionHasLifetime(c) {
+		w.fail("protocol", "client %d is told that its session lasts %v, and not %v to %v", c.spec.ID, cn.lifetime, least, most)
 	}
 	l.user, l.said = l.as.user, ""
-	if lasts := at(w.secure.spec.Lifetime); lasts > 0 {
-		l.ends = cn.last.ended + lasts
-		l.renewAt = w.now + lasts/2 + node.Time(c.draw().Below(int64(lasts/4)))
+	if most > 0 {
+		l.ends = cn.last.ended + at(most)
+		l.renewAt = 0 // of a short session it connects anew
+		if least >= 2*second {
+			l.renewAt = w.now + at(least)/2 + node.Time(c.draw().Below(int64(least/4)))
+		}
 	}
 	cn.ready = true
 	if w.tracing() {
@@ -197,6 +209,15 @@ func (c *client) loggedIn(cn *conn) {
 	c.again = true
 }
 
+// checkLogin judges an attempt.
+func (w *world) checkLogin(l *checker.Login, cn *conn, refused bool) {
+	if cn.login.as.mechanism == sasl.Bearer {
+		w.checkToken(l, cn, refused)
+		return
+	}
+	w.violated(w.secure.rights.CheckLogin(l))
+}
+
 // kmsgVersionHasLifetime says that a client is told how long its session lasts.
 func kmsgVersionHasLifetime(c *client) bool { return c.spec.ID/3%3 != 2 }
 
@@ -204,7 +225,7 @@ func kmsgVersionHasLifetime(c *client) bool { return c.spec.ID/3%3 != 2 }
 func (c *client) loginRefused(cn *conn) {
 	w, l := c.world, cn.login
 	if l.user == "" || l.user == l.as.user {
-		w.violated(w.secure.rights.CheckLogin(c.attempt(cn, true)))
+		w.checkLogin(c.attempt(cn, true), cn, true)
 	}
 	l.user = ""
 	if c.visitor != nil {
@@ -236,6 +257,7 @@ func (c *client) renewal(cn *conn) identity {
 	if c.visitor != nil {
 		c.visitor.disguise(&id)
 		c.visitor.change(&id)
+		c.visitor.showToken(&id)
 	}
 	return id
 }

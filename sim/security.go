@@ -94,7 +94,8 @@ func (w *world) secured(cfg *node.Config) {
 	if s == nil {
 		return
 	}
-	cfg.Listeners = []node.Listener{{Mechanisms: sasl.Mechanisms()}}
+	cfg.Listeners = []node.Listener{{Mechanisms: append(slices.Clone(sasl.Mechanisms()), sasl.Bearer)}}
+	cfg.Tokens = tokens{w}
 	cfg.Authorize, cfg.SuperUsers = true, w.superUsers()
 	cfg.SessionLifetime = time.Duration(s.spec.Lifetime)
 	salt, password := s.saltFor(plan.Admin, sasl.SHA512), s.passwords[plan.Admin]

@@ -168,7 +168,7 @@ func (v *visitor) odd(cn *conn) {
 	nothing := func() {}
 	choice := c.draw().Below(5)
 	switch {
-	case v.logsIn() && (w.secure.spec.Lifetime > 0 || choice < 2), choice == 0: // who hasn't logged in gets no answer
+	case v.logsIn() && (w.secure.spec.Lifetime > 0 || v.spec.Token > 0 || choice < 2), choice == 0: // who hasn't logged in gets no answer
 		cn.ask(w, authenticate, answered)
 	case v.logsIn():
 		handshake(int16(choice%2), sasl.Plain, kerr.IllegalSaslState.Code, nothing)

@@ -67,6 +67,7 @@ type Visitor struct {
 	Broker int         `json:"broker"`
 	User   string      `json:"user,omitempty"`
 	Habit  VisitorKind `json:"habit,omitempty"`
+	Token  Duration    `json:"token,omitempty"` // it logs in by tokens of OAUTHBEARER, which are right for so long; 0: by a password
 }
 
 // VisitorKind says what is special about a visitor.
@@ -123,7 +124,7 @@ func (p *Plan) validateSecurity() error {
 	}
 	visitors := make(map[int]bool)
 	for _, v := range p.Visitors {
-		if v.ID < 1 || v.ID > 200 || visitors[v.ID] || v.At < 0 || v.For < 0 || v.Pause < millisecond || v.Broker < 1 || v.Broker > p.Brokers || !slices.Contains(VisitorKinds, v.Habit) {
+		if v.ID < 1 || v.ID > 200 || visitors[v.ID] || v.At < 0 || v.For < 0 || v.Pause < millisecond || v.Token < 0 || v.Broker < 1 || v.Broker > p.Brokers || !slices.Contains(VisitorKinds, v.Habit) {
 			return fmt.Errorf("visitor %d: id must be unique and from 1 to 200, at and for not negative, pause at least 1ms, broker one of the brokers, habit one of %q", v.ID, VisitorKinds)
 		}
 		visitors[v.ID] = true
@@ -174,6 +175,19 @@ func (g *generator) security() {
 		p.Faults = nil
 	}
 	g.hasty()
+	g.tokens()
+}
+
+// tokens lets some visitors log in by them.
+func (g *generator) tokens() {
+	for i := range g.plan.Visitors {
+		if v := &g.plan.Visitors[i]; g.chance(1, 4) {
+			v.Token = g.span(500*millisecond, 20*second)
+			if v.Habit == VisitorUsual && g.chance(1, 2) {
+				v.Habit = VisitorOutstays
+			}
+		}
+	}
 }
 
 // resourceTypes are those that rules of a world are about.
