@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"time"
 
@@ -43,6 +45,10 @@ type group struct {
 	quit context.CancelFunc
 	wg   sync.WaitGroup
 	seen [partitions]int64 // the offset behind the newest record of each partition
+
+	// notices count that franz-go told its application that the coordinator's broker didn't take a connection. It says of this that it is for
+	// information: it asks who is the coordinator now, and goes on by itself.
+	notices int
 }
 
 func startGroup(bootstrap []string) (*group, error) {
@@ -86,13 +92,28 @@ func (g *group) consume(ctx context.Context, cl *kgo.Client) {
 	for ctx.Err() == nil {
 		fetches := cl.PollFetches(ctx)
 		fetches.EachError(func(_ string, p int32, err error) {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !g.isNotice(err) {
 				g.note("a fetch of partition %d: %v", p, err)
 			}
 		})
 		g.take(fetches.Records())
 		cl.AllowRebalance()
 	}
+}
+
+// isNotice reports whether an error is one of the group's session, by the network, and counts it.
+func (g *group) isNotice(err error) bool {
+	session, ok := errors.AsType[*kgo.ErrGroupSession](err)
+	if !ok {
+		return false
+	}
+	if _, ok := errors.AsType[*net.OpError](session.Err); !ok && !errors.Is(session.Err, io.EOF) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.notices++
+	return true
 }
 
 func (g *group) take(records []*kgo.Record) {

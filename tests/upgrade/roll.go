@@ -315,8 +315,8 @@ func (w *world) end(ctx context.Context, whole bool) {
 	w.wrong = append(w.wrong, w.load.Finish(patience*time.Second)...)
 	records, wrong := w.group.finish(ctx, w.Bootstrap())
 	w.wrong = append(append(w.wrong, wrong...), w.transactions.finish(ctx, w.Bootstrap())...)
-	fmt.Printf("%d records were acknowledged, %d errors; the group has %d; %d transactions of %d records were committed\n",
-		w.load.Total().Acked, w.load.Failures(), records, w.transactions.committed, inOne)
+	fmt.Printf("%d records were acknowledged, %d errors; the group has %d, and looked %d times for its coordinator anew; %d transactions of %d records were committed\n",
+		w.load.Total().Acked, w.load.Failures(), records, w.group.notices, w.transactions.committed, inOne)
 	if !whole {
 		return
 	}
