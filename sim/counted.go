@@ -32,6 +32,9 @@ var uncounted = map[string]bool{
 	"DescribeLogDirsResponseDir":                               true, // the only one
 	"DescribeACLsResponseResource":                             true, // sixteen parts for a piece of all rules
 	"DescribeACLsResponseResourceACL":                          true,
+	"DescribeClientQuotasResponseEntry":                        true, // sixteen parts for a piece of all quotas
+	"DescribeClientQuotasResponseEntryEntity":                  true,
+	"DescribeClientQuotasResponseEntryValue":                   true,
 	"DescribeUserSCRAMCredentialsResponseResultCredentialInfo": true,
 }
 
