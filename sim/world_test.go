@@ -105,8 +105,10 @@ func TestEveryFaultFiresAndMatters(t *testing.T) {
 			return
 		}
 		run(s, "default")
-		if s%25 == 0 {
+		if s%10 == 0 {
 			run(s, "beyond")
+		}
+		if s%25 == 0 {
 			run(s, "rot")
 		}
 	}
