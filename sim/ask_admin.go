@@ -81,7 +81,9 @@ func (a *asking) createOdd() kmsg.Request {
 		r.Partition, r.Replicas = partition, brokers
 		t.ReplicaAssignment = append(t.ReplicaAssignment, r)
 	}
-	switch a.pick(12) {
+	switch a.pick(13) {
+	case 12: // more than fit into a request
+		t.NumPartitions = 1 << 20
 	case 0:
 		t.Topic = "a/b"
 	case 1:

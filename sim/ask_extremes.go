@@ -82,3 +82,21 @@ func (a *asking) refusedTopics(resp *kmsg.CreateTopicsResponse) {
 		}
 	}
 }
+
+// sizes demands that replicas have sizes that can be: none is negative (a lag that nobody knows is -1), and no partition is named twice.
+func (a *asking) sizes(resp *kmsg.DescribeLogDirsResponse) {
+	seen := make(map[string]bool)
+	for i := range resp.Dirs {
+		for j := range resp.Dirs[i].Topics {
+			t := &resp.Dirs[i].Topics[j]
+			for k := range t.Partitions {
+				p := &t.Partitions[k]
+				name := partitionName(t.Topic, p.Partition)
+				if p.Size < 0 || p.OffsetLag < -1 || seen[name] {
+					a.world.fail("metadata", "ask %d: broker %d says that %s has %d bytes, and lacks %d records (named before: %v)", a.spec.ID, a.broker, name, p.Size, p.OffsetLag, seen[name])
+				}
+				seen[name] = true
+			}
+		}
+	}
+}

@@ -338,6 +338,8 @@ func (a *asking) check(req kmsg.Request, resp kmsg.Response) {
 		}
 	case *kmsg.CreateTopicsResponse:
 		a.refusedTopics(resp)
+	case *kmsg.DescribeLogDirsResponse:
+		a.sizes(resp)
 	case *kmsg.DescribeTopicPartitionsResponse:
 		a.described(req.(*kmsg.DescribeTopicPartitionsRequest), resp)
 	}
