@@ -21,6 +21,7 @@ import (
 type client struct {
 	world *world
 	spec  *plan.Client
+	usual bool // one of the plan's clients, which makes calls
 	conns [plan.MaxBrokers + 1]*conn
 	draws uint64
 
@@ -240,6 +241,9 @@ func (c *client) sooner(a, b node.Time) node.Time {
 // retryDelay is the pause before something is tried again.
 func (c *client) retryDelay() node.Time {
 	c.backoff++
+	if c.storms() {
+		return node.Time(millisecond)
+	}
 	return node.Time(c.draw().Between(int64(20*millisecond), int64(200*millisecond)))
 }
 
@@ -250,6 +254,23 @@ func (c *client) timeout() plan.Duration {
 		return max(c.spec.Timeout, plan.Duration(c.world.patience())/4)
 	}
 	return c.spec.Timeout
+}
+
+// storm is on while usual clients lose patience soon and ask again at once.
+type storm struct {
+	on       int // so many faults
+	patience plan.Duration
+}
+
+// storms says that the client takes part in a storm that is on: it is one of the plan's.
+func (c *client) storms() bool { return c.usual && c.world.storm.on > 0 }
+
+// patience is how long the client waits for an answer to most requests.
+func (c *client) patience() plan.Duration {
+	if c.storms() {
+		return min(c.timeout(), c.world.storm.patience)
+	}
+	return c.timeout()
 }
 
 // mostWait is how long a fetch waits for records at most, in ms. Where sessions end it is a part of one: what stands behind a fetch on
@@ -306,6 +327,9 @@ func (c *client) connLost(cn *conn) {
 func (c *client) expireRequests() {
 	for _, cn := range c.conns {
 		if cn != nil && cn.open && len(cn.asked) > 0 && cn.asked[0].deadline <= c.world.now {
+			if c.storms() {
+				c.world.matters(plan.FaultStorm)
+			}
 			cn.hangUp(c.world)
 			c.disconnected(cn)
 		}

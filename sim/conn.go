@@ -85,7 +85,7 @@ func (cn *conn) latency(w *world) node.Time {
 // ask sends a request; done is called with its answer, or never if the connection is lost first.
 // Without done there is no answer (acks=0).
 func (cn *conn) ask(w *world, req kmsg.Request, done func(kmsg.Response)) {
-	cn.askFor(w, req, at(cn.client.timeout()), done)
+	cn.askFor(w, req, at(cn.client.patience()), done)
 }
 
 // askFor is ask with another time-out than the client's.

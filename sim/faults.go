@@ -217,6 +217,9 @@ func (w *world) disturb(f *plan.Fault, b *broker, by int64) bool {
 		b.bitsRate += by * f.Rate
 	case plan.FaultTorn:
 		b.tornRate += by * f.Rate
+	case plan.FaultStorm:
+		w.storm.on += int(by)
+		w.storm.patience = max(plan.Duration(f.Rate), 1) * millisecond
 	case plan.FaultSlow:
 		b.stepRate += by * max(f.Rate, 1)
 	case plan.FaultFreeze:

@@ -95,6 +95,7 @@ func (w *world) heal() {
 		w.endAttack(a)
 	}
 	w.disturbedTill(max(w.now, w.net.heal()))
+	w.storm = storm{}
 	for _, b := range w.brokers {
 		b.refusing = 0
 		if b.slowness > 0 {

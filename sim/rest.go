@@ -106,7 +106,7 @@ func (w *world) isAtRest() bool {
 
 // isSound says that no fault is on, and no disk full: all brokers serve and hear each other. When all is healed some may be dead.
 func (w *world) isSound() bool {
-	if len(w.extra) > 0 || w.straying() || w.founding() || w.net.troubled() {
+	if len(w.extra) > 0 || w.storm.on > 0 || w.straying() || w.founding() || w.net.troubled() {
 		return false
 	}
 	return !slices.ContainsFunc(w.brokers, func(b *broker) bool {

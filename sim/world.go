@@ -25,6 +25,7 @@ type world struct {
 	cells   *matrix.Counter
 
 	now       node.Time
+	storm     storm
 	heap      eventHeap
 	hash      hasher
 	random    raftRandom
@@ -190,7 +191,9 @@ func (w *world) start() {
 		}
 	}
 	for i := range w.plan.Clients {
-		w.clients = append(w.clients, newClient(w, &w.plan.Clients[i]))
+		c := newClient(w, &w.plan.Clients[i])
+		c.usual = true
+		w.clients = append(w.clients, c)
 	}
 	w.newAdministrator()
 	w.newAskers()

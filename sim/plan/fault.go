@@ -57,6 +57,8 @@ const (
 	FaultSlow   FaultKind = "slow-steps"  // its steps take Rate times as long
 	FaultFreeze FaultKind = "clock-stops" // its wall clock stands still, and leaps when that is over
 
+	FaultStorm FaultKind = "retry-storm" // usual clients wait Rate ms for an answer and no longer, and ask again at once
+
 	FaultPhantom FaultKind = "phantom-sync" // beyond only: its disk says that it synced and keeps nothing durable; after For the power fails
 
 	FaultLostWrite FaultKind = "lost-write"        // beyond only: of one of its next Rate syncs a page doesn't reach the disk
@@ -85,6 +87,7 @@ var FaultKinds = []FaultKind{
 	FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
 	FaultPhantom, FaultSector, FaultReads,
 	FaultLostWrite, FaultMiswrite, FaultMisread, FaultStaleSize,
+	FaultStorm,
 }
 
 // drawnKinds are those that worlds of all kinds may have. What comes after them is drawn by itself, last, so that the
@@ -106,7 +109,7 @@ func (k FaultKind) known() bool { return k.Index() >= 0 }
 
 // Everywhere says that a kind is about all links and has no target.
 func (k FaultKind) Everywhere() bool {
-	return k == FaultLoss || k == FaultDup || k == FaultTail || k == FaultHalves || k == FaultRing || k == FaultBridge
+	return k == FaultLoss || k == FaultDup || k == FaultTail || k == FaultHalves || k == FaultRing || k == FaultBridge || k == FaultStorm
 }
 
 // Unsurvivable says that only worlds may have a kind in which acknowledged records may be lost.
@@ -124,7 +127,7 @@ func (k FaultKind) Lasts() bool {
 	case FaultIsolate, FaultSends, FaultReceives, FaultLink, FaultHalves, FaultClog, FaultLoss, FaultDup,
 		FaultTail, FaultRefuse, FaultSilence, FaultSlowDisk, FaultStall, FaultFull, FaultOldCopy, FaultSecond,
 		FaultCut, FaultBits, FaultTorn, FaultNarrow, FaultRing, FaultBridge, FaultClogs, FaultSlow, FaultFreeze,
-		FaultPhantom, FaultReads:
+		FaultPhantom, FaultReads, FaultStorm:
 		return true
 	}
 	return false

@@ -141,6 +141,8 @@ func (g *generator) rate(f *Fault) {
 		f.Rate = g.wide(1, 500)
 	case FaultSlowDisk, FaultSlow:
 		f.Rate = g.wide(1, 100)
+	case FaultStorm:
+		f.Rate = g.wide(5, 300)
 	case FaultLostWrite, FaultMiswrite:
 		f.Rate = g.wide(1, 50)
 	case FaultMisread, FaultStaleSize:
@@ -174,6 +176,7 @@ var moreKinds = []struct{ kind, like FaultKind }{
 	{FaultClogs, FaultClog},
 	{FaultSlow, FaultPause},
 	{FaultFreeze, FaultClockJump},
+	{FaultStorm, FaultReset},
 }
 
 // moreFaults draws some of up to three of them for a third of the worlds that have faults.
