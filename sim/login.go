@@ -193,8 +193,8 @@ func (c *client) loggedIn(cn *conn) {
 	l.user, l.said = l.as.user, ""
 	if most > 0 {
 		l.ends = cn.last.ended + at(most)
-		l.renewAt = 0 // of a short session it connects anew
-		if least >= 2*second {
+		l.renewAt = 0                  // of a short session it connects anew
+		if least >= 2500*millisecond { // half of it, by a slow clock, is a second, before which nobody may log in again
 			l.renewAt = w.now + at(least)/2 + node.Time(c.draw().Below(int64(least/4)))
 		}
 	}

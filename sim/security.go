@@ -211,7 +211,7 @@ func (s *security) arrives(w *world, b *broker) decided {
 
 // mustFollow notes what a broker must have heard of when it has answered, since it was decided long enough ago, and nothing was wrong since then.
 func (s *security) mustFollow(w *world, b *broker, d *decided) {
-	if !w.isQuiet() || !w.isSound() || w.paces() {
+	if !w.isQuiet() || !w.isSound() || w.paces() || w.needsCheckpoint(b) {
 		return
 	}
 	for _, c := range slices.Backward(s.changes) {
@@ -222,6 +222,17 @@ func (s *security) mustFollow(w *world, b *broker, d *decided) {
 		d.soon, d.since = c.index, since
 		return
 	}
+}
+
+// needsCheckpoint says that a broker lacks entries of the catalog that its leader hasn't any more. If an offered checkpoint doesn't arrive, it
+// is offered again after some election timeouts (rest.go).
+func (w *world) needsCheckpoint(b *broker) bool {
+	leader := w.leader(0)
+	if leader == nil {
+		return true
+	}
+	v, _ := leader.node.Inspect(0)
+	return v.Offers || b.applied()+1 < v.FirstIndex
 }
 
 // soonEverywhere is within what time each broker has applied a change that one has applied: a leader tells its followers by the next
