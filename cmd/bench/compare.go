@@ -62,7 +62,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&c.rounds, "rounds", 5, "how often each shape is measured on each peer")
 	fs.DurationVar(&c.each, "duration", 8*time.Second, "how long each time")
 	fs.DurationVar(&c.warmup, "warmup-duration", 2*time.Second, "load before that")
-	fs.DurationVar(&c.jvmWarmup, "jvm-warmup", 20*time.Second, "load before the first shape, where the peer runs on a JVM")
+	fs.DurationVar(&c.jvmWarmup, "jvm-warmup", 45*time.Second, "load before the first shape, where the peer runs on a JVM")
 	fs.IntVar(&c.port, "port", 18390, "the three ports after this one, and those 100 further, are used")
 	fs.StringVar(&c.other, "other", "", "a `FILE`: another build of the broker, as a further peer")
 	peers := fs.String("peers", ".", "only peers whose names match this `regexp`: "+strings.Join(peerNames(), ", "))
