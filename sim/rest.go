@@ -191,6 +191,8 @@ func mayRest(key int16) node.Time {
 		return node.Never / 2
 	case kmsg.SASLHandshake, kmsg.SASLAuthenticate: // a failed login is answered late
 		return node.Time(second)
+	case kmsg.ElectLeaders: // is looked at every 50 ms, and the leader may not have heard of the replica that is to lead since it has everything
+		return node.Time(second)
 	case kmsg.Metadata, kmsg.FindCoordinator, kmsg.CreateTopics, kmsg.CreatePartitions:
 		return node.Time(2 * second)
 	}
