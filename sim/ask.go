@@ -41,6 +41,7 @@ type asking struct {
 // asks is what an asker does.
 type asks struct {
 	queue        []*asking // that wait for a connection
+	over         bool      // everybody goes: what was not asked by now isn't asked
 	coordinators map[string]int
 	unlisted     int // outcomes that others met and package matrix doesn't list
 }
@@ -128,7 +129,9 @@ func (a *asking) pick(n int64) int64 {
 // advanceAsks sends what has a connection.
 func (c *client) advanceAsks() {
 	queue := c.asks.queue
-	c.asks.queue = nil
+	if c.asks.queue = nil; c.asks.over {
+		return
+	}
 	for _, a := range queue {
 		if !a.send() {
 			c.asks.queue = append(c.asks.queue, a)

@@ -26,6 +26,9 @@ func (w *world) empty() {
 	for _, r := range w.readers {
 		r.stop()
 	}
+	for _, c := range w.askers {
+		c.asks.over = true // it may just hear whom to ask
+	}
 	w.leaveSecurity()
 	w.everybodyGoes("all clients are gone")
 	w.idle()
