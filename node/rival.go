@@ -125,7 +125,7 @@ func (n *Node) receiveTaken(from BrokerID, r *reader) {
 	}
 }
 
-// isTaken reports whether a registration is of a second process, as far as the leader of group 0 knows: it may have
+// isTaken reports whether a registration is of a second process or of one with an older copy of the folder, as far as the leader of group 0 knows: it may have
 // come through a broker that doesn't hear from the first one.
 func (n *Node) isTaken(cmd *command) bool {
 	b, p := n.catalog.broker(cmd.Origin), n.peer(cmd.Origin)
@@ -136,6 +136,8 @@ func (n *Node) isTaken(cmd *command) bool {
 		return cmd.Register.Start != n.process.nonce
 	case cmd.Register.Start == p.start.nonce || cmd.Register.Start == 0 || p.start.incarnation > b.Incarnation:
 		return false
+	case cmd.Register.Incarnation == p.start.incarnation && wal.LSN(cmd.Register.Began) < p.start.durable:
+		return true // of an older copy of the folder: if it were registered, the newest one would have to end
 	}
 	return n.keepsOut(p, start{incarnation: cmd.Register.Incarnation})
 }
