@@ -211,8 +211,8 @@ func (s *security) arrives(w *world, b *broker) decided {
 
 // mustFollow notes what a broker must have heard of when it has answered, since it was decided long enough ago, and nothing was wrong since then.
 func (s *security) mustFollow(w *world, b *broker, d *decided) {
-	if !w.isQuiet() || !w.isSound() || w.paces() || w.needsCheckpoint(b) {
-		return
+	if !w.isQuiet() || !w.isSound() || w.paces() || w.needsCheckpoint(b) || b.removed == b.diskNumber {
+		return // one that was removed hears no more of the catalog, until it hears that
 	}
 	for _, c := range slices.Backward(s.changes) {
 		since := max(c.at, w.rest.quietAt, b.bootedAt)
