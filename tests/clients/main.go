@@ -44,6 +44,7 @@ func main() {
 	quick := flag.Bool("quick", false, "the same as -features "+quickFeatures)
 	flag.StringVar(&o.cache, "cache", "", "folder that keeps what is installed; default: chronik-clients in the user's cache folder")
 	flag.StringVar(&o.dir, "dir", "", "the cluster's new folder; default: a temporary one, removed if all is well")
+	flag.StringVar(&o.spoil, "spoil", "", "spoil column certificates, which then has to fail: restart (brokers are restarted for a new certificate) or untrusted (one is of an authority that nobody trusts)")
 	flag.IntVar(&o.port, "port", 28092, "the first broker's port for clients; later ones are tried too")
 	flag.Parse()
 	if *quick {
@@ -61,8 +62,8 @@ func main() {
 
 // options are the flags.
 type options struct {
-	only, features, cache, dir string
-	port                       int
+	only, features, cache, dir, spoil string
+	port                              int
 }
 
 // quickFeatures take about eight seconds for each client.
@@ -75,12 +76,13 @@ type bench struct {
 	secured   secured
 	here      string // the folder of this program's source
 	cache     string
-	topics    int // how many were named
+	spoil     string // see the flag
+	topics    int    // how many were named
 }
 
 // run runs the matrix and prints the table. It reports whether a test failed.
 func run(ctx context.Context, o options, out io.Writer) (failed bool, err error) {
-	b := &bench{here: "tests/clients", cache: o.cache}
+	b := &bench{here: "tests/clients", cache: o.cache, spoil: o.spoil}
 	if _, err := os.Stat(filepath.Join(b.here, "go", "go.mod")); err != nil {
 		return false, fmt.Errorf("run it from the project's folder: %w", err)
 	}

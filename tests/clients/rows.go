@@ -23,7 +23,7 @@ type row struct {
 var (
 	classicOnly = map[string]string{kip848: "the client has the classic group protocol only"}
 	old         = map[string]string{kip848: classicOnly[kip848], "txn": "the client has no transactions"}
-	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed", "certificates": newOnly}
+	toolsNotes  = map[string]string{"txn": "kafka-producer-perf-test writes, kafka-transactions looks for what hangs, and the console consumer reads what is committed"}
 	noLeader    = map[string]string{"SIGKILL": "kafka-go's Writer gives a write up while a partition elects its leader, so the program writes it again", "certificates": newOnly}
 	oldLogin    = map[string]string{"secure": "kafka-python 2 logs in by the oldest exchange, which has no error but the end of the connection: a wrong password is NoBrokersAvailable"}
 	kcatNotes   = map[string]string{"txn": "kcat writes all that it gets in one transaction, and can't commit offsets in it", "admin": "kcat has no admin commands: topics appear by writing to them, and it lists brokers, topics and offsets"}
@@ -234,5 +234,13 @@ func javaClient(ctx context.Context, b *bench) (*client, error) {
 	if _, err := call(exec.CommandContext(ctx, "javac", "-cp", classpath, "-d", classes, filepath.Join(b.here, "java", "Client.java"))); err != nil {
 		return nil, err
 	}
-	return b.fromProgram(version, "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath+":"+classes, "Client"), nil
+	c := b.fromProgram(version, "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath+":"+classes, "Client")
+	logger, err := b.logger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	says := b.fromProgram(version, append(append([]string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"}, talkative...),
+		"-cp", withLogger(classpath, logger)+":"+classes, "Client")...)
+	c.memberAs, c.writerAs = says.memberAs, says.writerAs
+	return c, nil
 }

@@ -31,15 +31,29 @@ func toolsClient(ctx context.Context, b *bench) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	logger, err := b.logger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := tools{b, classpath, logger}
+	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards, transactions: t.transactions, secure: t.secure, secureAdmin: t.secureAdmin, memberAs: t.memberAs, writerAs: t.writerAs, quiet: true}, nil
+}
+
+// logger installs one, and returns its file.
+func (b *bench) logger(ctx context.Context) (string, error) {
 	dir, err := b.installed("logger", "java/pom.xml", func(dir string) error {
 		_, err := call(exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy", "-Dartifact=org.slf4j:"+logger, "-DoutputDirectory="+dir))
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	t := tools{b, classpath, filepath.Join(dir, strings.ReplaceAll(logger, ":", "-")+".jar")}
-	return &client{version: version, roundtrip: t.roundtrip, admin: t.admin, member: t.member, writer: t.writer, afterwards: t.afterwards, transactions: t.transactions, secure: t.secure, secureAdmin: t.secureAdmin, quiet: true}, nil
+	return filepath.Join(dir, strings.ReplaceAll(logger, ":", "-")+".jar"), err
+}
+
+// talkative are options by which a JVM with a logger says that a connection was lost or refused.
+var talkative = []string{"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=info"}
+
+// withLogger is a classpath whose logger prints.
+func withLogger(classpath, logger string) string {
+	return logger + ":" + strings.ReplaceAll(classpath, "slf4j-nop", "absent")
 }
 
 const (
@@ -202,7 +216,7 @@ auto.offset.reset=earliest
 
 // secured are the same tools by the secured listener, with a logger that prints.
 func (t tools) secured() tools {
-	t.bench, t.classpath = &bench{bootstrap: t.bench.secured.bootstrap}, t.logger+":"+strings.ReplaceAll(t.classpath, "slf4j-nop", "absent")
+	t.bench, t.classpath = &bench{bootstrap: t.bench.secured.bootstrap}, withLogger(t.classpath, t.logger)
 	return t
 }
 
@@ -298,6 +312,9 @@ type verifiable struct {
 func parseVerifiable(p *process, line string) {
 	var v verifiable
 	if json.Unmarshal([]byte(line), &v) != nil {
+		if troubled.MatchString(line) && len(p.others) < 10 {
+			p.others = append(p.others, line)
+		}
 		return
 	}
 	switch v.Name {
@@ -322,4 +339,23 @@ func (t tools) member(name, topic, group, protocol string) (*process, error) {
 
 func (t tools) writer(name, topic, prefix string) (*process, error) {
 	return start(name, t.command(context.Background(), verifiableWriter, "--topic", topic, "--throughput", "150", "--repeating-keys", "100", "--value-prefix", prefix), parseVerifiable)
+}
+
+// memberAs and writerAs are the same as a user. What they lose or can't connect to they say.
+func (t tools) memberAs(l login, name, topic, group string) (*process, error) {
+	return t.startAs(l, name, verifiableReader, "--topic", topic, "--group-id", group, "--verbose", "--reset-policy", "earliest")
+}
+
+func (t tools) writerAs(l login, name, topic, prefix string) (*process, error) {
+	return t.startAs(l, name, verifiableWriter, "--topic", topic, "--throughput", "150", "--repeating-keys", "100", "--value-prefix", prefix)
+}
+
+func (t tools) startAs(l login, name, class string, args ...string) (*process, error) {
+	config, err := t.as(l)
+	if err != nil {
+		return nil, err
+	}
+	cmd := t.secured().command(context.Background(), class, append([]string{"--command-config", config}, args...)...)
+	cmd.Args = slices.Insert(cmd.Args, 1, talkative...)
+	return start(name, cmd, parseVerifiable)
 }

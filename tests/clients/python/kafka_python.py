@@ -23,6 +23,8 @@ if "CA" in os.environ:
         sasl_plain_username=os.environ["USERNAME"],
         sasl_plain_password=os.environ["PASSWORD"],
     )
+    if sys.argv[1] in ("member", "writer"):
+        logging.basicConfig(level=logging.WARNING)
 RECORDS = 300
 PADDING = "x" * 200
 stopping = False

@@ -28,7 +28,7 @@ func toBrokers() ([]kgo.Opt, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	return []kgo.Opt{
-		brokers, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}),
+		brokers, kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelWarn, nil)), kgo.DialTLSConfig(&tls.Config{RootCAs: roots}),
 		kgo.SASL(scram.Auth{User: os.Getenv("USERNAME"), Pass: os.Getenv("PASSWORD")}.AsSha512Mechanism()),
 	}, nil
 }

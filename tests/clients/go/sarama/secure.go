@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log"
 	"os"
 
 	"github.com/IBM/sarama"
@@ -36,6 +37,7 @@ func logIn(c *sarama.Config) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	sarama.Logger = log.New(os.Stderr, "", 0)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
 	c.Net.TLS.Enable, c.Net.TLS.Config = true, &tls.Config{RootCAs: roots}
