@@ -39,9 +39,9 @@ type compared struct {
 	peer, shape string
 	round       int
 	perSecond   float64
-	latency     map[string]float64 // in ms, by percentile
-	cpu         float64            // us of the servers per message
-	rss         int64              // bytes, of the largest server
+	latency     percentiles
+	cpu         float64 // us of the servers per message
+	rss         int64   // bytes, of the largest server
 	err         error
 }
 
@@ -189,20 +189,13 @@ func (r *compared) String() string {
 	if r.err != nil {
 		return "FAILED: " + r.err.Error()
 	}
-	return fmt.Sprintf("%s/s, p99 %s ms", group(r.perSecond), number(r.latency["p99"]))
+	return fmt.Sprintf("%s/s, p99 %s ms", group(r.perSecond), ms(float64(r.latency.P99)))
 }
 
 // measure runs one load.
 func (c *comparison) measure(ctx context.Context, p *peer, on *cluster, s *shape, each time.Duration) (r compared) {
 	out, err := p.load(ctx, c, on, s, each)
-	var steps []struct {
-		Measured []struct {
-			Count     int64              `json:"count"`
-			PerSecond float64            `json:"per_second"`
-			Latency   map[string]float64 `json:"latency_us"`
-		} `json:"measured"`
-		Servers []usage `json:"servers"`
-	}
+	var steps []result
 	if err == nil {
 		err = json.Unmarshal(out, &steps)
 	}
@@ -210,17 +203,15 @@ func (c *comparison) measure(ctx context.Context, p *peer, on *cluster, s *shape
 		r.err = cmp.Or(err, errors.New("nothing was measured"))
 		return r
 	}
-	m := steps[0].Measured[0]
-	r.perSecond, r.latency = m.PerSecond, make(map[string]float64)
-	for _, row := range steps[0].Measured { // a consumer's latency is that of its requests, the second row
-		if len(r.latency) == 0 && row.Latency["count"] > 0 {
-			for q, us := range row.Latency {
-				r.latency[q] = us / 1000
-			}
+	step := &steps[0]
+	r.perSecond = step.Measured[0].PerSecond
+	for _, row := range step.Measured { // a consumer's latency is that of its requests, the second row
+		if r.latency.Count == 0 {
+			r.latency = row.Latency
 		}
 	}
-	for _, u := range steps[0].Servers {
-		r.cpu += float64(u.CPU.Microseconds()) / float64(m.Count)
+	r.cpu = step.perMessage(step.serverCPU())
+	for _, u := range step.Servers {
 		r.rss = max(r.rss, u.RSS)
 	}
 	return r

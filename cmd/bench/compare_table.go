@@ -49,20 +49,15 @@ func row(name string, all, ours []compared) string {
 		ratio = fmt.Sprintf("%.2f", median(ours, rate)/median(all, rate))
 	}
 	text := fmt.Sprintf("| %s | %d | %s, %s, %s |", name, len(all), group(median(all, rate)), group(rates[0]), group(rates[len(rates)-1]))
-	for _, q := range []string{"p50", "p99", "p99.9", "max"} {
-		text += fmt.Sprintf(" %s |", number(median(all, func(r compared) float64 { return r.latency[q] })))
+	for _, of := range []func(percentiles) int64{
+		func(p percentiles) int64 { return p.P50 }, func(p percentiles) int64 { return p.P99 },
+		func(p percentiles) int64 { return p.P999 }, func(p percentiles) int64 { return p.Max },
+	} {
+		text += fmt.Sprintf(" %s |", ms(median(all, func(r compared) float64 { return float64(of(r.latency)) })))
 	}
 	cpu := median(all, func(r compared) float64 { return r.cpu })
 	rss := median(all, func(r compared) float64 { return float64(r.rss) })
 	return text + fmt.Sprintf(" %.2f | %.0f | %s |", cpu, rss/(1<<20), ratio)
-}
-
-// number shows milliseconds with as many digits as they are worth.
-func number(v float64) string {
-	if v < 10 {
-		return fmt.Sprintf("%.2f", v)
-	}
-	return fmt.Sprintf("%.0f", v)
 }
 
 func sorted(all []compared, of func(compared) float64) []float64 {

@@ -25,7 +25,7 @@ func TestComparisonTable(t *testing.T) {
 	var out bytes.Buffer
 	c := comparison{out: &out}
 	add := func(peer string, perSecond float64) {
-		c.results = append(c.results, compared{peer: peer, shape: "128 callers", perSecond: perSecond, latency: map[string]float64{"p50": 2, "p99": 12}, cpu: 20, rss: 100 << 20})
+		c.results = append(c.results, compared{peer: peer, shape: "128 callers", perSecond: perSecond, latency: percentiles{P50: 2000, P99: 12_000}, cpu: 20, rss: 100 << 20})
 	}
 	add("chronik", 300)
 	add("chronik", 100)
@@ -36,7 +36,7 @@ func TestComparisonTable(t *testing.T) {
 	c.print([]peer{{name: "chronik"}, {name: "kafka"}, {name: "nats"}})
 	for _, want := range []string{
 		"**128 callers**",
-		"| chronik | 3 | 200, 100, 300 | 2.00 | 12 | 0.00 | 0.00 | 20.00 | 100 | 1.00 |",
+		"| chronik | 3 | 200, 100, 300 | 2.00 | 12.0 | 0.00 | 0.00 | 20.00 | 100 | 1.00 |",
 		"| kafka | 2 | 100, 50, 150 |", "| 2.00 |\n",
 		"FAILED, kafka, round 3: it burns",
 	} {

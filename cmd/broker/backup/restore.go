@@ -125,16 +125,9 @@ func (j *job) create(ctx context.Context, m *Manifest) error {
 }
 
 func (j *job) writeAll(ctx context.Context, m *Manifest) error {
-	var all []target
-	for i := range m.Topics {
-		for k := range m.Topics[i].Partitions {
-			p := &m.Topics[i].Partitions[k]
-			all = append(all, target{topic: &m.Topics[i], part: p})
-		}
-	}
 	j.all = m.size()
 	j.begin("bytes")
-	err := each(ctx, all, func(ctx context.Context, t target) error {
+	err := each(ctx, m.targets(), func(ctx context.Context, t target) error {
 		w := &writer{job: j, topic: t.topic, part: t.part, leader: -1, merger: merger{limit: mergedBytes}}
 		if err := w.write(ctx); err != nil {
 			return fmt.Errorf("%s/%d: %w", t.topic.Name, t.part.Partition, err)
@@ -143,6 +136,16 @@ func (j *job) writeAll(ctx context.Context, m *Manifest) error {
 	})
 	j.end()
 	return err
+}
+
+// targets are all partitions.
+func (m *Manifest) targets() (all []target) {
+	for i := range m.Topics {
+		for k := range m.Topics[i].Partitions {
+			all = append(all, target{topic: &m.Topics[i], part: &m.Topics[i].Partitions[k]})
+		}
+	}
+	return all
 }
 
 // writer restores one partition, batch by batch.
@@ -404,15 +407,9 @@ func Verify(ctx context.Context, s Store, o Options) (*Manifest, error) {
 		return nil, err
 	}
 	j := &job{store: s, o: o}
-	var all []target
-	for i := range m.Topics {
-		for k := range m.Topics[i].Partitions {
-			all = append(all, target{topic: &m.Topics[i], part: &m.Topics[i].Partitions[k]})
-		}
-	}
 	j.all = m.size()
 	j.begin("bytes")
-	err = each(ctx, all, func(ctx context.Context, t target) error {
+	err = each(ctx, m.targets(), func(ctx context.Context, t target) error {
 		at := t.part.Start
 		for i := range t.part.Chunks {
 			c := &t.part.Chunks[i]
