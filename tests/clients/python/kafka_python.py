@@ -151,6 +151,7 @@ def member(topic, group, _):
         for records in consumer.poll(timeout_ms=200).values():
             for record in records:
                 print("record", record.value.decode(), flush=True)
+    logging.disable()  # version 2 calls it an error that closing gives up the fetches under way
     consumer.close()
 
 
