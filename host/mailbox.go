@@ -35,10 +35,11 @@ type mailbox struct {
 	waiting  bool   // the loop sleeps; who posts next wakes it
 	stopped  bool
 
-	wake  chan struct{}
-	in    node.Input  // the loop's: what take returned last
-	timer *time.Timer // the loop's
-	hurry node.Time   // until then it lets nobody post first
+	wake      chan struct{}
+	in        node.Input  // the loop's: what take returned last
+	timer     *time.Timer // the loop's
+	hurry     node.Time   // until then it lets nobody post first
+	slowYield bool        // the last time that it let others post took long
 
 	glance *glance   // the loop's; nil: there is none
 	lookAt node.Time // it needn't look before
@@ -172,21 +173,29 @@ func (m *mailbox) take(clock clock, deadline node.Time) *node.Input {
 	}
 }
 
-// longWait is how long it may take until Go's scheduler comes back to the loop.
+// longWait is how long the process may work on other things until Go's scheduler comes back to the loop.
 const longWait = 3 * time.Millisecond
 
 // letPost lets readers that have something post it first, for fewer, larger steps. But Go's scheduler comes back only
 // after everything else that is ready, which may be a thousand clients that are written to. If that took long, much is
-// posted anyway, and the loop yields to nobody for a while.
+// posted anyway, and the loop yields to nobody for a while. Where other processes had the CPUs it must go on yielding,
+// since that is when small steps cost most: so what counts is CPU time, which is asked for only after a yield that took
+// long by the clock.
 func (m *mailbox) letPost(clock clock) {
 	before := clock.now()
 	if before < m.hurry {
 		return
 	}
+	var used time.Duration
+	if m.slowYield {
+		used = processTime()
+	}
 	runtime.Gosched()
-	if took := clock.now().Sub(before); took > longWait {
+	took := clock.now().Sub(before)
+	if took > longWait && m.slowYield && processTime()-used > longWait {
 		m.hurry = clock.now().Add(min(20*took, time.Second))
 	}
+	m.slowYield = took > longWait
 }
 
 // lookEach is how long the loop may be busy until it lets Go's scheduler look for what has come.
