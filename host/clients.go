@@ -181,15 +181,16 @@ func (s *clients) deliver(replies []node.Reply) {
 	if len(replies) == 0 {
 		return
 	}
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range replies {
 		if c := s.conns[r.Conn]; c != nil {
-			c.reply(r)
+			c.reply(r, now)
 		}
 	}
 	if s.unread.Load() > s.limits.UnreadBytes {
-		s.dropSlow(time.Now())
+		s.dropSlow(now)
 	}
 }
 

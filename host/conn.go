@@ -149,8 +149,11 @@ func (c *conn) waitForRoom() bool {
 
 // mute has nothing read from the client for some time.
 func (c *conn) mute(d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	till := time.Now().Add(d)
-	if d <= 0 || till.Before(c.mutedTill) {
+	if till.Before(c.mutedTill) {
 		return
 	}
 	if c.unmute != nil {
@@ -203,7 +206,7 @@ func (c *conn) opened(r openRequest) bool {
 
 // reply takes the answer to the oldest open request, gives that request's credit back and wakes
 // the writer.
-func (c *conn) reply(r node.Reply) {
+func (c *conn) reply(r node.Reply, now time.Time) {
 	c.mu.Lock()
 	if c.ending() || len(c.open) == 0 {
 		c.mu.Unlock()
@@ -217,7 +220,7 @@ func (c *conn) reply(r node.Reply) {
 	if r.LoggedIn {
 		c.guard.trust()
 	}
-	c.moved(time.Now())
+	c.moved(now)
 	c.mute(r.Mute)
 	if len(r.Frame) == 0 {
 		c.fetches -= btoi(request.fetch)
@@ -289,7 +292,7 @@ func (c *conn) takeReplies(last []answer) ([]answer, bool) {
 	}
 	batch := c.replies
 	c.replies, c.writing = last[:0], len(batch)
-	c.writeFrom = time.Now()
+	c.writeFrom = time.Unix(0, c.lastMoved.Load()) // when the reply came, or the last write ended: just now
 	c.writeBy = c.writeFrom.Add(unreadTime + time.Duration(c.replyBytes)*time.Second/minRate)
 	return batch, true
 }

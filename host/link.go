@@ -226,6 +226,7 @@ func (l *link) send(sock net.Conn, version uint16) error {
 	gone := make(chan error, 1)
 	l.peers.wg.Go(func() { gone <- l.waitForEnd(sock, version) })
 	var out gather
+	var armed time.Time // when the deadline was set
 	for {
 		select {
 		case <-l.work:
@@ -238,7 +239,10 @@ func (l *link) send(sock net.Conn, version uint16) error {
 			return net.ErrClosed
 		}
 		size := out.size
-		sock.SetWriteDeadline(time.Now().Add(writeTime))
+		if now := time.Now(); now.Sub(armed) > writeTime/5 { // not for each: it costs as much as a small envelope
+			sock.SetWriteDeadline(now.Add(writeTime))
+			armed = now
+		}
 		if err := out.writeTo(sock); err != nil {
 			return err
 		}

@@ -41,6 +41,8 @@ type produce struct {
 	failed  bool              // any partition
 	others  bool              // Kafka would wait for other replicas, too
 	named   map[BrokerID]bool // whose addresses are in the answer
+	topic   string            // whose partitions are looked at
+	err     error             // why none of them is written to
 }
 
 // producePatience is how long a request waits for its records at least, where Kafka wouldn't wait for
@@ -55,26 +57,24 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 func (n *Node) produceAll(r *request, req *kmsg.ProduceRequest, refusal error) {
 	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
-	var topic string
-	var err error
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		in, t := &req.Topics[i], &p.resp.Topics[i]
 		*t = kmsg.NewProduceResponseTopic()
 		t.Topic, t.TopicID = in.Topic, in.TopicID
 		t.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(in.Partitions))
 		p.left += len(t.Partitions)
-		topic, err = n.topicName(req.Version >= 13, in.Topic, in.TopicID)
-		if err == nil {
-			err = r.topicRight(acl.Write, topic)
+		p.topic, p.err = n.topicName(req.Version >= 13, in.Topic, in.TopicID)
+		if p.err == nil {
+			p.err = r.topicRight(acl.Write, p.topic)
 		}
-		err = cmp.Or(refusal, err)
+		p.err = cmp.Or(refusal, p.err)
 		return len(t.Partitions)
 	}, func(i, j int) {
 		in, out := &req.Topics[i].Partitions[j], &p.resp.Topics[i].Partitions[j]
-		if err != nil {
-			p.refuse(in, out, err)
+		if p.err != nil {
+			p.refuse(in, out, p.err)
 		} else {
-			n.producePartition(p, topic, in, out, req.TransactionID)
+			n.producePartition(p, p.topic, in, out, req.TransactionID)
 		}
 	}, func() {
 		p.partitionDone()
@@ -143,7 +143,10 @@ func (n *Node) proposeBatch(p *produce, part *partition, b *kafka.Batch, raw []b
 		kafka.SetAppendTime(raw, n.stampMs())
 	}
 	part.stamp(raw)
-	part.group.proposeFor(p.request, raw, func(result any, err error) {
+	part.group.propose(raw, func(result any, err error) {
+		if p.request.settled {
+			return
+		}
 		if errors.Is(err, errDiskFull) {
 			p.partitionFailed(out, errStorage)
 			return

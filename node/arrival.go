@@ -49,11 +49,18 @@ func (n *Node) inline(size int) bool {
 // arrive checks a batch whose header is good, and proposes it when its turn in its queue has come.
 func (n *Node) arrive(a *arrival) {
 	key := arrivalKey{a.request.conn.id, a.part.group.id}
+	inline := a.batch.Codec() == kafka.CodecNone && n.inline(len(a.raw))
+	if inline {
+		a.note((*kafka.Decompressor)(nil).CheckRecords(a.raw, a.demands()))
+		if len(n.arrivals[key]) == 0 && !n.waitsForCoordinator(key, a) {
+			n.admit(a) // most go this way, so no queue is made for them
+			return
+		}
+	}
 	n.arrivals[key] = append(n.arrivals[key], a)
 	a.request.onEnd(func() { n.releaseArrival(a) })
-	if a.batch.Codec() == kafka.CodecNone && n.inline(len(a.raw)) {
-		task := n.checkTask(a)
-		n.checked(key, a, task.Do())
+	if inline {
+		n.letGo(key)
 		return
 	}
 	n.tasks.checks.take(a.request.conn, func() {
@@ -89,20 +96,30 @@ func (n *Node) releaseArrival(a *arrival) {
 }
 
 func (n *Node) checkTask(a *arrival) Task {
-	demands := a.part.demands()
+	return Task{Kind: TaskCheck, Batch: a.raw, Demands: a.demands()}
+}
+
+// demands are what the check of a batch asks of it.
+func (a *arrival) demands() kafka.Demands {
+	d := a.part.demands()
 	if a.kept { // it was checked when it came to the log that it is from
-		demands = kafka.Demands{Unfold: demands.Unfold, Newest: kafka.AnyTime, Kept: true}
+		return kafka.Demands{Unfold: d.Unfold, Newest: kafka.AnyTime, Kept: true}
 	}
-	return Task{Kind: TaskCheck, Batch: a.raw, Demands: demands}
+	return d
 }
 
 // checked takes what the check of a batch found, and lets those go that are first in the queue.
 func (n *Node) checked(key arrivalKey, a *arrival, res TaskResult) {
-	a.checked, a.err = true, res.Err
-	if a.err == nil && a.raw != nil && res.Time != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
-		kafka.SetMaxTimestamp(a.raw, res.Time) // as Kafka does: of the header anything may be said
-	}
+	a.note(res.Time, res.Err)
 	n.letGo(key)
+}
+
+// note takes what the check of a batch found: the newest timestamp of its records, or why it can't be taken.
+func (a *arrival) note(newest int64, err error) {
+	a.checked, a.err = true, err
+	if a.err == nil && a.raw != nil && newest != a.batch.MaxTimestamp && !a.batch.IsLogAppendTime() {
+		kafka.SetMaxTimestamp(a.raw, newest) // as Kafka does: of the header anything may be said
+	}
 }
 
 // letGo lets those go that are first in a queue: checked, and known to be part of their transactions.

@@ -207,9 +207,7 @@ func (r *request) handOut() {
 	c.heldBytes += bytes
 	n.heldBytes += bytes
 	for len(c.queue) > 0 && c.queue[0].settled && c.queue[0].encoding == 0 && !c.closing {
-		first := c.queue[0]
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
+		first := takeFirst(&c.queue)
 		c.closing = first.hangup
 		n.begun--
 		c.from.begun--
