@@ -98,7 +98,6 @@ var unreachable = []struct{ api, class, outcomes, why string }{
 	{"Metadata", "", "LISTENER_NOT_FOUND", "brokers of the simulator have one listener"},
 	{"InitProducerID", "", "POLICY_VIOLATION", "tens of thousands of transactional ids at a coordinator"},
 	{"*", "", "GROUP_MAX_SIZE_REACHED", "only hostile worlds have so low a limit, and hostile clients aren't counted"},
-	{"CreateTopics", "oldest", "POLICY_VIOLATION", "a limit on replicas that only hostile worlds come near; hasty clients may, whose requests are newer"},
 	{"CreatePartitions", "", "POLICY_VIOLATION", "a limit on replicas that only hostile worlds come near"},
 	{"AlterPartitionAssignments", "", "POLICY_VIOLATION", "the same"},
 	{"Metadata", "", "POLICY_VIOLATION", "the same"},
