@@ -29,7 +29,10 @@ type Member struct {
 // default, which validate fills in.
 type Config struct {
 	ClusterID string
-	BrokerID  BrokerID
+	// LogCluster is the cluster that the log names as its owner: the one that the broker was in before it was mended
+	// (mend.go). Default ClusterID.
+	LogCluster string
+	BrokerID   BrokerID
 	// Incarnation is 1 for a founding broker, and must be larger, and new, each time that the broker
 	// starts with an empty disk. With the broker id it makes the raft id, which is never reused.
 	Incarnation uint32

@@ -75,6 +75,7 @@ type Node struct {
 	stepped bool // an Output was returned; before, events of Open wait in out
 	out     Output
 
+	opening      *group   // the newest one, which may not be in groups
 	groups       []*group // in no meaningful order, see addGroup
 	byID         map[GroupID]*group
 	awake        []*group // those that are not quiet

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (c *Config) owner() wal.Owner {
 			folder = m.Folder
 		}
 	}
-	return LogOwner(c.ClusterID, c.BrokerID, folder)
+	return LogOwner(cmp.Or(c.LogCluster, c.ClusterID), c.BrokerID, folder)
 }
 
 // ExplainForeign says in words whose log it is that wal.Open refused, and what to do; any other error stays as it is.

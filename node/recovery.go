@@ -17,6 +17,7 @@ import (
 // are applied before it returns; reads block.
 func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, load func(wal.Op) wal.Result) (*group, error) {
 	g := &group{node: n, id: id, self: self, machine: m, rolled: n.log.Stats().Segment}
+	n.opening = g
 	g.view = logView{group: g, log: n.log, cold: n.cold}
 	g.setConf(&pb.ConfState{Voters: voters})
 	st, ok := n.log.State(id)
