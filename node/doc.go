@@ -44,7 +44,7 @@
 //	consumer groups coordinator.go consumer_*.go
 //	transactions    transactions.go transactions_*.go txn_verify.go produce_txn.go
 //	the disk        space.go admission.go damage.go
-//	mending         mend.go mend_plan.go
+//	mending         mend.go mend_plan.go mend_apply.go
 //	for people      describe*.go stats.go inspect.go held.go overdue.go leftovers.go
 //	what is noted   check.go check_*.go (is it what it stands for? Each type's own method check)
 //

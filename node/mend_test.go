@@ -4,9 +4,14 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"chronik/wal"
 )
 
 // remains is what a stopped broker leaves.
@@ -34,6 +39,21 @@ func (c *many) plan(skip []SkippedEntry, ids ...BrokerID) *Mending {
 	return plan
 }
 
+// mend carries a plan out on the brokers whose folders are left, and starts them.
+func (c *many) mend(plan *Mending) {
+	c.t.Helper()
+	for _, b := range plan.Brokers {
+		if err := Mend(plan, c.remains(b.Broker)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for _, b := range plan.Brokers {
+		m := c.nodes[b.Broker]
+		m.cfg.ClusterID, m.cfg.LogCluster = plan.NewCluster, plan.Cluster
+		c.start(b.Broker)
+	}
+}
+
 // killAll kills all brokers.
 func (c *many) killAll() {
 	for _, id := range c.ids {
@@ -49,8 +69,77 @@ func (c *many) holds(topic string, end int64, ids ...BrokerID) bool {
 	})
 }
 
-// TestPlanMending says what is planned and what is refused.
-func TestPlanMending(t *testing.T) {
+// allVote reports whether all brokers have a replica of a group that votes.
+func (c *many) allVote(group GroupID) bool {
+	return !slices.ContainsFunc(c.ids, func(id BrokerID) bool { return c.nodes[id].node.group(group) == nil || !c.votes(id, group) })
+}
+
+// TestMendAfterTheLossOfAMajority loses two of three disks. The third goes on with all that the plan says, in later leader
+// epochs; an old disk is refused; and the two others come back as after the loss of one.
+func TestMendAfterTheLossOfAMajority(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	c.create("other", 2, 3)
+	wrote, want := values(0, 60)
+	c.produce("t", wrote...)
+	c.until("broker 1 has all", func() bool { return c.holds("t", 60, 1) })
+	before, _ := c.view(1, "t")
+	c.killAll()
+	plan := c.plan(nil, 1)
+	if diff := cmp.Diff([]BrokerID{2, 3}, plan.Lost); diff != "" || plan.Catalog.Quorum || len(plan.Partitions) != 2 {
+		t.Fatalf("%s %+v", diff, plan)
+	}
+	if other, p := plan.Partitions[0], plan.Partitions[1]; other.From != -1 || p.From != 1 || p.End != 60 || p.Start != 0 || p.Committed > 60 {
+		t.Fatalf("%+v", plan.Partitions)
+	}
+	c.mend(plan)
+	c.until("broker 1 leads", func() bool { return c.leader("t") == 1 })
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Fatal(diff)
+	}
+	if after, _ := c.view(1, "t"); after.Term < before.Term+mendTerms || len(after.Voters) != 1 {
+		t.Fatalf("%+v, then %+v", before, after)
+	}
+	c.nodes[3].mayEnd = true
+	c.start(3)
+	c.until("an old disk is refused", func() bool { return c.nodes[3].end != nil })
+	for id := BrokerID(2); id <= 3; id++ {
+		c.add(id, 1, 7)
+	}
+	more, wantMore := values(60, 20)
+	c.produce("t", more...)
+	group := c.nodes[1].node.catalog.partition("t", 0).Group
+	c.until("there are three replicas again", func() bool { return c.allVote(group) && c.allVote(0) })
+	c.kill(1)
+	if diff := cmp.Diff(append(want, wantMore...), c.read("t", 0)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// TestMendKeepsTheNewestReplica leaves two of five disks, of which one has missed what the other has.
+func TestMendKeepsTheNewestReplica(t *testing.T) {
+	c := newMany(t, 5, small)
+	c.create("t", 1, 2, 3, 4, 5)
+	early, want := values(0, 10)
+	c.produce("t", early...)
+	c.kill(1)
+	late, wantLate := values(10, 30)
+	c.produce("t", late...)
+	c.until("broker 2 has all", func() bool { return c.holds("t", 40, 2) })
+	c.killAll()
+	plan := c.plan(nil, 1, 2)
+	if p := plan.Partitions[0]; p.From != 2 || p.End != 40 || len(p.Others) != 1 || plan.Catalog.From != 2 {
+		t.Fatalf("%+v", plan)
+	}
+	c.mend(plan)
+	c.until("broker 1 has all", func() bool { return c.holds("t", 40, 1) })
+	if diff := cmp.Diff(append(want, wantLate...), c.read("t", 0)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// TestMendRefuses lists what mending refuses.
+func TestMendRefuses(t *testing.T) {
 	c := newMany(t, 3, nil)
 	c.create("t", 1, 2, 3)
 	c.produce("t", "a")
@@ -67,15 +156,110 @@ func TestPlanMending(t *testing.T) {
 		}
 	}
 	plan := c.plan(nil, 1)
-	if p := plan.Partitions[0]; len(plan.Lost) != 2 || plan.Catalog.Quorum || p.From != 1 || p.End != 1 || len(p.Changes) != 2 {
-		t.Errorf("%+v", plan)
+	if err := Mend(plan, c.remains(2)); err == nil || !strings.Contains(err.Error(), "not about this data folder") {
+		t.Error(err)
 	}
-	p, index := plan.Partitions[0], uint64(0)
-	for _, bad := range []uint64{p.Last + 1, index} {
-		if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", []SkippedEntry{{Group: p.Group, Index: bad}}); err == nil {
+	c.start(1)
+	c.start(2)
+	c.produce("t", "b")
+	c.until("broker 1 has it", func() bool { return c.holds("t", 2, 1) })
+	if err := Mend(plan, c.remains(1)); err == nil || !strings.Contains(err.Error(), "make a new plan") {
+		t.Error(err)
+	}
+}
+
+// dyingFS fails after some bytes, as a process that is killed leaves a disk.
+type dyingFS struct {
+	memDir
+	left *int
+}
+
+var errKilled = errors.New("killed")
+
+func (d dyingFS) Open(name string) (wal.File, error)   { return d.file(d.memDir.Open(name)) }
+func (d dyingFS) Create(name string) (wal.File, error) { return d.file(d.memDir.Create(name)) }
+
+func (d dyingFS) file(f wal.File, err error) (wal.File, error) { return dyingFile{f, d.left}, err }
+
+type dyingFile struct {
+	wal.File
+	left *int
+}
+
+func (f dyingFile) WriteAt(p []byte, off int64) (int, error) {
+	if n := *f.left; len(p) > n {
+		*f.left = 0
+		_, _ = f.File.WriteAt(p[:n], off)
+		return 0, errKilled
+	}
+	*f.left -= len(p)
+	return f.File.WriteAt(p, off)
+}
+
+// restoreFrom gives a broker a copy of a disk, from before it was mended.
+func (m *member) restoreFrom(was memDir) {
+	m.dir, m.cfg.ClusterID, m.cfg.LogCluster = memDir{}, "test", ""
+	for name, f := range was {
+		m.dir[name] = &memFile{b: slices.Clone(f.b)}
+	}
+}
+
+// TestMendAgainAfterACrash kills it after each so many bytes.
+func TestMendAgainAfterACrash(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	wrote, want := values(0, 30)
+	c.produce("t", wrote...)
+	c.until("broker 1 has all", func() bool { return c.holds("t", 30, 1) })
+	c.killAll()
+	plan, was, cut := c.plan(nil, 1), c.nodes[1].dir, 0
+	for bytes := 0; ; bytes += 64 {
+		c.nodes[1].restoreFrom(was)
+		r, left := c.remains(1), bytes
+		r.Files = dyingFS{c.nodes[1].dir, &left}
+		if Mend(plan, r) == nil {
+			break
+		}
+		cut++
+		if bytes%256 == 0 { // and once more
+			left = bytes / 2
+			_ = Mend(plan, r)
+		}
+		c.mend(plan)
+		c.until("broker 1 leads", func() bool { return c.leader("t") == 1 })
+		if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+			t.Fatalf("after %d bytes: %s", bytes, diff)
+		}
+		c.kill(1)
+	}
+	if cut < 10 {
+		t.Fatalf("only %d crashes", cut)
+	}
+}
+
+// TestMendWithoutAnEntry leaves out an entry.
+func TestMendWithoutAnEntry(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 1, 2, 3)
+	c.produce("t", "a", "b", "c")
+	c.until("all have all", func() bool { return c.holds("t", 3, c.ids...) })
+	v, _ := c.view(1, "t")
+	c.killAll()
+	for _, bad := range []uint64{v.LastIndex + 1, 0} {
+		if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", []SkippedEntry{{Group: v.Group, Index: bad}}); err == nil {
 			t.Errorf("entry %d was left out", bad)
 		}
 	}
+	plan := c.plan([]SkippedEntry{{Group: v.Group, Index: v.LastIndex - 1}}, 1, 2, 3)
+	if len(plan.Lost) > 0 || len(plan.Partitions) != 1 {
+		t.Fatalf("%+v", plan)
+	}
+	c.mend(plan)
+	c.until("somebody leads", func() bool { return c.leader("t") > 0 })
+	if got := fmt.Sprint(c.read("t", 0)); got != "[0=a 1=c]" {
+		t.Fatal(got)
+	}
+	c.until("there are three replicas again", func() bool { return c.allVote(v.Group) })
 }
 
 // TestWhatIsLeft reads what a stopped broker's folder holds, to its end and as far as it is known to be committed.
