@@ -24,19 +24,21 @@ import (
 
 // A broker's data folder:
 //
-//	meta.json  who this is; written by Format, and once more if the cluster knows a higher incarnation
+//	meta.json  who this is; written by Format, and once more if the cluster knows a higher incarnation, or is mended
 //	fresh      the log may be empty: there from Format until the first start has written to it
+//	mending    a plan to mend the cluster that is being carried out; no broker starts meanwhile
 //	outdated   the other brokers refused the folder: it is an older copy of itself; what they said
 //	lock       locked (flock) while a process uses the folder
 //	pid        that process; removed by a clean stop
 //	log/       the write-ahead log and nothing else
 const (
-	metaName  = "meta.json"
-	freshName = "fresh"
-	oldName   = "outdated"
-	lockName  = "lock"
-	pidName   = "pid"
-	logName   = "log"
+	metaName    = "meta.json"
+	freshName   = "fresh"
+	mendingName = "mending"
+	oldName     = "outdated"
+	lockName    = "lock"
+	pidName     = "pid"
+	logName     = "log"
 
 	metaVersion = 1
 )
@@ -45,6 +47,7 @@ const (
 type Meta struct {
 	Version     int           `json:"version"` // of the folder's layout
 	ClusterID   string        `json:"cluster_id"`
+	LogCluster  string        `json:"log_cluster_id,omitempty"` // the cluster's id before it was mended, which stays in the log
 	BrokerID    node.BrokerID `json:"broker_id"`
 	Incarnation uint32        `json:"incarnation"` // see node.Config
 	Folder      string        `json:"folder"`      // drawn by Format: tells this folder from any other
@@ -264,6 +267,9 @@ func openFolder(dir string, want Meta, whenEmpty emptyFolder) (*folder, error) {
 	}
 	if err == nil {
 		err = f.checkOutdated()
+	}
+	if err == nil {
+		err = checkMended(dir)
 	}
 	if err == nil {
 		err = f.checkLog()

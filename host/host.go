@@ -260,7 +260,8 @@ func (c *Config) whenEmpty() emptyFolder {
 
 // adopt fills in what the data folder says.
 func (c *Config) adopt(m Meta) {
-	c.Node.ClusterID, c.Node.Incarnation, c.Node.Seed = m.ClusterID, m.Incarnation, randomSeed()
+	c.Node.ClusterID, c.Node.LogCluster = m.ClusterID, m.LogCluster
+	c.Node.Incarnation, c.Node.Seed = m.Incarnation, randomSeed()
 	rand.Read(c.Node.LoginSecret[:])
 	c.Node.Members = slices.Clone(c.Node.Members)
 	for i := range c.Node.Members {

@@ -79,7 +79,7 @@ func (i *Inspected) Verify(progress func(done, total int)) (wal.Verified, error)
 	if len(names) == 0 {
 		return wal.Verified{}, nil // wal.Open would begin a log
 	}
-	owner := node.LogOwner(i.ClusterID, i.BrokerID, i.Folder)
+	owner := node.LogOwner(i.logCluster(), i.BrokerID, i.Folder)
 	v, err := wal.Verify(i.files, wal.Options{Owner: owner}, progress)
 	return v, node.ExplainForeign(owner, err)
 }
