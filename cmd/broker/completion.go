@@ -61,7 +61,7 @@ func complete(words []string) (found []string) {
 
 func candidates(words []string, last string) []string {
 	if len(words) == 1 && !strings.HasPrefix(last, "-") {
-		return []string{"start", "local", "admin", "backup", "restore", "format", "check", "config", "health", "log", "completion", "version", "help"}
+		return []string{"start", "local", "admin", "backup", "restore", "format", "check", "config", "health", "log", "recover", "completion", "version", "help"}
 	}
 	var flags []string
 	switch words[0] {
@@ -88,6 +88,11 @@ func candidates(words []string, last string) []string {
 			return []string{"verify", "dump"}
 		}
 		return []string{"-config", "-dir", "-json", "-data", "-group"}
+	case "recover":
+		if len(words) == 2 {
+			return []string{"plan", "apply"}
+		}
+		return []string{"-dir", "-out", "-cluster-id", "-skip", "-plan", "-confirm"}
 	case "local":
 		return []string{"-brokers", "-dir", "-port"}
 	case "backup", "restore":

@@ -50,6 +50,11 @@ const (
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
+  broker recover plan -dir DIR [-dir DIR...] -out PLAN [-cluster-id NEW] [-skip GROUP/ENTRY...]
+                                  of a cluster that can't go on, since most of its disks are lost, or its catalog, or an entry stops
+                                  every broker: read the data folders that are left, say what would be lost, change nothing
+  broker recover apply -plan PLAN -dir DIR [-dir DIR...] -confirm CODE
+                                  make it go on from them, under another cluster id
   broker backup -bootstrap HOST:PORT,... -to DIR|s3://BUCKET/PREFIX [-topics T,...] [-patience TIME]
                                   copy what the cluster holds, while it runs: all the first time, then what is new
   broker restore -bootstrap HOST:PORT,... -from DIR|s3://BUCKET/PREFIX [-backup NAME] [-topics T,...] [-replicas N] [-continue]
@@ -98,6 +103,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = showConfig(args, stdout, stderr)
 	case "log":
 		err = inspectLog(args, stdout, stderr)
+	case "recover":
+		err = mend(args, stdout)
 	case "backup":
 		err = backUp(ctx, args, stdout)
 	case "restore":
