@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"chronik/tests/rig"
 )
 
 // kcat is librdkafka at the version of the machine's distribution.
@@ -20,7 +22,7 @@ type kcat struct{ bench *bench }
 func kcatClient(ctx context.Context, b *bench) (*client, error) {
 	program, err := exec.LookPath("kcat")
 	if err != nil && os.Geteuid() == 0 {
-		if _, err := call(exec.CommandContext(ctx, "sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends kcat")); err != nil {
+		if _, err := rig.Call(exec.CommandContext(ctx, "sh", "-c", "apt-get update -q && apt-get install -q -y --no-install-recommends kcat")); err != nil {
 			return nil, fmt.Errorf("kcat isn't here and can't be installed: %w", err)
 		}
 		program, err = exec.LookPath("kcat")
@@ -52,10 +54,10 @@ func (k kcat) roundtrip(ctx context.Context, topic, codec string) error {
 	}
 	write := k.command(ctx, "-P", "-t", topic, "-K:", "-z", codec, "-H", "n=header", "-X", "linger.ms=20", "-X", "enable.idempotence=true")
 	write.Stdin = strings.NewReader(lines.String())
-	if _, err := call(write); err != nil {
+	if _, err := rig.Call(write); err != nil {
 		return err
 	}
-	out, err := call(k.command(ctx, "-C", "-t", topic, "-e", "-q", "-o", "beginning", "-f", `%k:%s:%h\n`))
+	out, err := rig.Call(k.command(ctx, "-C", "-t", topic, "-e", "-q", "-o", "beginning", "-f", `%k:%s:%h\n`))
 	if err != nil {
 		return err
 	}
@@ -82,10 +84,10 @@ func (k kcat) transactions(ctx context.Context, topic, _ string) error {
 	}
 	write := k.command(ctx, "-P", "-t", topic, "-X", "transactional.id="+topic)
 	write.Stdin = strings.NewReader(lines.String())
-	if _, err := call(write); err != nil {
+	if _, err := rig.Call(write); err != nil {
 		return err
 	}
-	out, err := call(k.command(ctx, "-C", "-t", topic, "-e", "-q", "-o", "beginning", "-X", "isolation.level=read_committed"))
+	out, err := rig.Call(k.command(ctx, "-C", "-t", topic, "-e", "-q", "-o", "beginning", "-X", "isolation.level=read_committed"))
 	if n := strings.Count(out, "c-"); err == nil && n != txnRecords {
 		err = fmt.Errorf("%d of %d records came", n, txnRecords)
 	}
@@ -96,14 +98,14 @@ func (k kcat) transactions(ctx context.Context, topic, _ string) error {
 func (k kcat) secure(ctx context.Context, as login, step, topic, group string) (string, error) {
 	args := append(k.login(as), "-X", "message.timeout.ms=20000")
 	if step == "consume" {
-		return call(exec.CommandContext(ctx, "kcat", append(args, "-G", group, "-X", "auto.offset.reset=earliest", "-c", fmt.Sprint(secureRecords), topic)...))
+		return rig.Call(exec.CommandContext(ctx, "kcat", append(args, "-G", group, "-X", "auto.offset.reset=earliest", "-c", fmt.Sprint(secureRecords), topic)...))
 	}
 	write := exec.CommandContext(ctx, "kcat", append(args, "-P", "-t", topic)...)
 	if step == "produce" || strings.HasSuffix(topic, "-new") {
 		write.Stdin = strings.NewReader(strings.Repeat("s\n", secureRecords))
-		return call(write)
+		return rig.Call(write)
 	}
-	return call(exec.CommandContext(ctx, "kcat", append(args, "-L", "-t", topic, "-X", "allow.auto.create.topics=true")...))
+	return rig.Call(exec.CommandContext(ctx, "kcat", append(args, "-L", "-t", topic, "-X", "allow.auto.create.topics=true")...))
 }
 
 // login is what kcat has to be told of the secured listener.
@@ -122,10 +124,10 @@ func (k kcat) login(as login) []string {
 func (k kcat) admin(ctx context.Context, topic string) error {
 	write := k.command(ctx, "-P", "-t", topic)
 	write.Stdin = strings.NewReader("a\nb\n")
-	if _, err := call(write); err != nil {
+	if _, err := rig.Call(write); err != nil {
 		return fmt.Errorf("creating the topic by writing to it: %w", err)
 	}
-	out, err := call(k.command(ctx, "-L", "-J", "-t", topic))
+	out, err := rig.Call(k.command(ctx, "-L", "-J", "-t", topic))
 	if err != nil {
 		return err
 	}
@@ -139,7 +141,7 @@ func (k kcat) admin(ctx context.Context, topic string) error {
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Brokers) != 3 || len(list.Topics) != 1 || len(list.Topics[0].Partitions) != 1 {
 		return fmt.Errorf("kcat -L: %w in %s", err, out)
 	}
-	out, err = call(k.command(ctx, "-Q", "-t", topic+":0:0", "-t", topic+":0:-1"))
+	out, err = rig.Call(k.command(ctx, "-Q", "-t", topic+":0:0", "-t", topic+":0:-1"))
 	if err != nil || !strings.Contains(out, "offset 0") && !strings.Contains(out, "offset 2") {
 		return fmt.Errorf("kcat -Q: %w: %s", err, out)
 	}

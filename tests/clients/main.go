@@ -82,16 +82,12 @@ type bench struct {
 
 // run runs the matrix and prints the table. It reports whether a test failed.
 func run(ctx context.Context, o options, out io.Writer) (failed bool, err error) {
-	b := &bench{here: "tests/clients", cache: o.cache, spoil: o.spoil}
+	b := &bench{here: "tests/clients", spoil: o.spoil}
 	if _, err := os.Stat(filepath.Join(b.here, "go", "go.mod")); err != nil {
 		return false, fmt.Errorf("run it from the project's folder: %w", err)
 	}
-	if b.cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return false, err
-		}
-		b.cache = filepath.Join(user, "chronik-clients")
+	if b.cache, err = rig.Cache(o.cache, "clients"); err != nil {
+		return false, err
 	}
 	keep := o.dir != ""
 	if !keep {

@@ -171,13 +171,3 @@ func until(ctx context.Context, limit time.Duration, what string, living []*proc
 	}
 	return nil
 }
-
-// call runs a command to its end; its error holds what it printed.
-func call(cmd *exec.Cmd) (string, error) {
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		return string(out), fmt.Errorf("%w: %s", err, strings.Join(lines[max(0, len(lines)-12):], "\n"))
-	}
-	return string(out), nil
-}

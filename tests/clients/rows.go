@@ -4,12 +4,13 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"chronik/tests/rig"
 )
 
 // row is one client of the matrix.
@@ -86,19 +87,19 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 		version:   version,
 		txnTopics: 2,
 		roundtrip: func(ctx context.Context, topic, codec string) error {
-			_, err := call(command(ctx, "roundtrip", topic, codec))
+			_, err := rig.Call(command(ctx, "roundtrip", topic, codec))
 			return err
 		},
 		admin: func(ctx context.Context, topic string) error {
-			_, err := call(command(ctx, "admin", topic))
+			_, err := rig.Call(command(ctx, "admin", topic))
 			return err
 		},
 		transactions: func(ctx context.Context, topic, copied string) error {
-			_, err := call(command(ctx, "txn", topic, copied))
+			_, err := rig.Call(command(ctx, "txn", topic, copied))
 			return err
 		},
 		secure: func(ctx context.Context, as login, step, topic, group string) (string, error) {
-			return call(commandAs(ctx, as, "secure", step, topic, group))
+			return rig.Call(commandAs(ctx, as, "secure", step, topic, group))
 		},
 		memberAs: func(as login, name, topic, group string) (*process, error) {
 			return start(name, commandAs(background, as, "member", topic, group, "classic"), parseLines)
@@ -115,28 +116,14 @@ func (b *bench) fromProgram(version string, program ...string) *client {
 	}
 }
 
-// installed runs steps that fill a folder of the cache, once for each content of a file.
+// installed is a folder of the cache that steps fill, once for each content of a file.
 func (b *bench) installed(name, manifest string, steps func(dir string) error) (dir string, err error) {
 	dir = filepath.Join(b.cache, name)
 	text, err := os.ReadFile(filepath.Join(b.here, manifest))
 	if err != nil {
 		return "", err
 	}
-	sum := fmt.Sprintf("%x", sha256.Sum256(text))
-	stamp := filepath.Join(dir, "installed")
-	if was, err := os.ReadFile(stamp); err == nil && string(was) == sum {
-		return dir, nil
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	if err := steps(dir); err != nil {
-		return "", err
-	}
-	return dir, os.WriteFile(stamp, []byte(sum), 0o644)
+	return dir, rig.Install(dir, string(text), steps)
 }
 
 // goClient builds a program of the Go module beside this one.
@@ -144,10 +131,10 @@ func goClient(name, module string) func(context.Context, *bench) (*client, error
 	return func(ctx context.Context, b *bench) (*client, error) {
 		program := filepath.Join(b.cache, "go", name)
 		folder := filepath.Join(b.here, "go")
-		if _, err := call(exec.CommandContext(ctx, "go", "build", "-C", folder, "-o", program, "./"+name)); err != nil {
+		if _, err := rig.Call(exec.CommandContext(ctx, "go", "build", "-C", folder, "-o", program, "./"+name)); err != nil {
 			return nil, err
 		}
-		version, err := call(exec.CommandContext(ctx, "go", "list", "-C", folder, "-m", "-f", "{{.Version}}", module))
+		version, err := rig.Call(exec.CommandContext(ctx, "go", "list", "-C", folder, "-m", "-f", "{{.Version}}", module))
 		if err != nil {
 			return nil, err
 		}
@@ -165,10 +152,10 @@ func pythonClient(name, script string) func(context.Context, *bench) (*client, e
 	return func(ctx context.Context, b *bench) (*client, error) {
 		list := filepath.Join("python", name+".txt")
 		dir, err := b.installed(name, list, func(dir string) error {
-			if _, err := call(exec.CommandContext(ctx, "python3", "-m", "venv", dir)); err != nil {
+			if _, err := rig.Call(exec.CommandContext(ctx, "python3", "-m", "venv", dir)); err != nil {
 				return err
 			}
-			_, err := call(exec.CommandContext(ctx, filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", filepath.Join(b.here, list)))
+			_, err := rig.Call(exec.CommandContext(ctx, filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", filepath.Join(b.here, list)))
 			return err
 		})
 		if err != nil {
@@ -193,13 +180,13 @@ func jsClient(ctx context.Context, b *bench) (*client, error) {
 		if err := os.WriteFile(filepath.Join(dir, "package.json"), text, 0o644); err != nil {
 			return err
 		}
-		_, err = call(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir))
+		_, err = rig.Call(exec.CommandContext(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", dir))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	text, err := call(exec.CommandContext(ctx, "node", "-p", fmt.Sprintf("require(%q).version", filepath.Join(b.cache, "js", "node_modules", "kafkajs", "package.json"))))
+	text, err := rig.Call(exec.CommandContext(ctx, "node", "-p", fmt.Sprintf("require(%q).version", filepath.Join(b.cache, "js", "node_modules", "kafkajs", "package.json"))))
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +196,7 @@ func jsClient(ctx context.Context, b *bench) (*client, error) {
 // classpath resolves Kafka's own artifacts with Maven.
 func (b *bench) classpath(ctx context.Context) (classpath, version string, err error) {
 	dir, err := b.installed("java", "java/pom.xml", func(dir string) error {
-		_, err := call(exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", filepath.Join(b.here, "java", "pom.xml"),
+		_, err := rig.Call(exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", filepath.Join(b.here, "java", "pom.xml"),
 			"dependency:build-classpath", "-Dmdep.outputFile="+filepath.Join(dir, "classpath")))
 		return err
 	})
@@ -231,7 +218,7 @@ func javaClient(ctx context.Context, b *bench) (*client, error) {
 		return nil, err
 	}
 	classes := filepath.Join(b.cache, "java", "classes")
-	if _, err := call(exec.CommandContext(ctx, "javac", "-cp", classpath, "-d", classes, filepath.Join(b.here, "java", "Client.java"))); err != nil {
+	if _, err := rig.Call(exec.CommandContext(ctx, "javac", "-cp", classpath, "-d", classes, filepath.Join(b.here, "java", "Client.java"))); err != nil {
 		return nil, err
 	}
 	c := b.fromProgram(version, "java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath+":"+classes, "Client")

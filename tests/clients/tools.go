@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"chronik/tests/rig"
 )
 
 // tools are Kafka's own command-line tools, by the classes that its shell scripts start.
@@ -42,7 +44,7 @@ func toolsClient(ctx context.Context, b *bench) (*client, error) {
 // logger installs one, and returns its file.
 func (b *bench) logger(ctx context.Context) (string, error) {
 	dir, err := b.installed("logger", "java/pom.xml", func(dir string) error {
-		_, err := call(exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy", "-Dartifact=org.slf4j:"+logger, "-DoutputDirectory="+dir))
+		_, err := rig.Call(exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy", "-Dartifact=org.slf4j:"+logger, "-DoutputDirectory="+dir))
 		return err
 	})
 	return filepath.Join(dir, strings.ReplaceAll(logger, ":", "-")+".jar"), err
@@ -86,7 +88,7 @@ func (t tools) command(ctx context.Context, class string, args ...string) *exec.
 
 // run runs a tool, which has to print each of some texts.
 func (t tools) run(ctx context.Context, class string, args []string, want ...string) error {
-	out, err := call(t.command(ctx, class, args...))
+	out, err := rig.Call(t.command(ctx, class, args...))
 	name := class[strings.LastIndex(class, ".")+1:]
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -108,12 +110,12 @@ func (t tools) roundtrip(ctx context.Context, topic, codec string) error {
 	write := t.command(ctx, consoleProducer, "--topic", topic, "--compression-codec", codec,
 		"--reader-property", "parse.key=true", "--reader-property", "key.separator=:")
 	write.Stdin = strings.NewReader(lines.String())
-	if _, err := call(write); err != nil {
+	if _, err := rig.Call(write); err != nil {
 		return err
 	}
 	read := t.command(ctx, consoleConsumer, "--topic", topic, "--from-beginning", "--max-messages", strconv.Itoa(roundtripRecords),
 		"--formatter-property", "print.key=true", "--formatter-property", "key.separator=:")
-	out, err := call(read)
+	out, err := rig.Call(read)
 	if err != nil {
 		return err
 	}
@@ -186,7 +188,7 @@ func (t tools) transactions(ctx context.Context, _, perf string) error {
 	}, "2000 records sent"); err != nil {
 		return err
 	}
-	out, err := call(t.command(ctx, consoleConsumer, "--topic", perf, "--from-beginning", "--isolation-level", "read_committed", "--max-messages", "2000"))
+	out, err := rig.Call(t.command(ctx, consoleConsumer, "--topic", perf, "--from-beginning", "--isolation-level", "read_committed", "--max-messages", "2000"))
 	if n := strings.Count(out, "\n"); err != nil || n < 2000 {
 		return fmt.Errorf("reading 2000 committed records: %d lines, %w", n, err)
 	}
@@ -230,13 +232,13 @@ func (t tools) secure(ctx context.Context, as login, step, topic, group string) 
 	t = t.secured()
 	switch step {
 	case "create":
-		return call(t.command(ctx, topicsTool, "--command-config", config, "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "3"))
+		return rig.Call(t.command(ctx, topicsTool, "--command-config", config, "--create", "--topic", topic, "--partitions", "1", "--replication-factor", "3"))
 	case "produce":
 		write := t.command(ctx, consoleProducer, "--command-config", config, "--topic", topic, "--max-block-ms", "20000")
 		write.Stdin = strings.NewReader(strings.Repeat("s\n", secureRecords))
-		return call(write)
+		return rig.Call(write)
 	}
-	return call(t.command(ctx, consoleConsumer, "--command-config", config, "--topic", topic, "--group", group, "--max-messages", strconv.Itoa(secureRecords)))
+	return rig.Call(t.command(ctx, consoleConsumer, "--command-config", config, "--topic", topic, "--group", group, "--max-messages", strconv.Itoa(secureRecords)))
 }
 
 // secureAdmin manages users and rules by Kafka's tools, as who may and as who may not.
@@ -268,7 +270,7 @@ func (t tools) secureAdmin(ctx context.Context, right, poor login) error {
 		{rulesTool, cannot, add, "CLUSTER_AUTHORIZATION_FAILED|ClusterAuthorizationException|authorization"},
 		{configsTool, cannot, append([]string{"--alter", "--add-config", "SCRAM-SHA-512=[password=guess]"}, user...), "ClusterAuthorizationException"},
 	} {
-		out, err := call(t.command(ctx, s.class, append([]string{"--command-config", s.config}, s.args...)...))
+		out, err := rig.Call(t.command(ctx, s.class, append([]string{"--command-config", s.config}, s.args...)...))
 		if !regexp.MustCompile(s.want).MatchString(out) {
 			return fmt.Errorf("%s %s: %q is not in what it printed (%w): %s", s.class, strings.Join(s.args, " "), s.want, err, out)
 		}
