@@ -18,7 +18,19 @@ type installed struct {
 	checks  []check
 }
 
-func systems() []system { return nil }
+func systems() []system {
+	return []system{
+		{"kcl", kcl},
+		{"kaf", kaf},
+		{"kafkactl", kafkactl},
+		{"topicctl", topicctl},
+		{"kafka_exporter", kafkaExporter},
+		{"kminion", kminion},
+	}
+}
+
+// piece is how many values are written at once.
+const piece = 300
 
 // check is one cell of the table.
 type check struct {
