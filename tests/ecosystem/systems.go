@@ -4,6 +4,13 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"chronik/tests/rig"
 )
 
 // system is one row.
@@ -20,6 +27,10 @@ type installed struct {
 
 func systems() []system {
 	return []system{
+		{"aiokafka", pythonCopier("aiokafka", true)},
+		{"FastStream", pythonCopier("faststream", false)},
+		{"Faust", pythonCopier("faust", true)},
+		{"Quix Streams", pythonCopier("quixstreams", true)},
 		{"kcl", kcl},
 		{"kaf", kaf},
 		{"kafkactl", kafkactl},
@@ -36,4 +47,39 @@ const piece = 300
 type check struct {
 	column string
 	do     func(ctx context.Context) error
+}
+
+// pythonCopier is a program of the folder python, in an environment with what a list of requirements names first.
+func pythonCopier(name string, exactly bool) func(context.Context, *bench) (*installed, error) {
+	return func(ctx context.Context, b *bench) (*installed, error) {
+		list := filepath.Join(b.here, "python", name+".txt")
+		text, err := os.ReadFile(list)
+		if err != nil {
+			return nil, err
+		}
+		dir := filepath.Join(b.cache, name)
+		if err := rig.Install(dir, string(text), func(dir string) error {
+			if _, err := rig.Call(exec.CommandContext(ctx, "python3", "-m", "venv", dir)); err != nil {
+				return err
+			}
+			_, err := rig.Call(exec.CommandContext(ctx, filepath.Join(dir, "bin", "pip"), "install", "-q", "-r", list))
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		c := copier{name: name, cmd: func(in, out, group string, exactly bool) (*exec.Cmd, error) {
+			args := []string{filepath.Join(b.here, "python", "copy_"+name+".py"), b.bootstrap, in, out, group, fmt.Sprint(exactly)}
+			if name == "faust" || name == "quixstreams" {
+				args = append(args, filepath.Join(b.dir, group))
+			}
+			return exec.Command(filepath.Join(dir, "bin", "python"), args...), nil
+		}}
+		first, _, _ := strings.Cut(string(text), "\n")
+		_, version, _ := strings.Cut(first, "==")
+		checks := b.copying(c)
+		if exactly {
+			checks = append(checks, b.exact(c))
+		}
+		return &installed{version, checks}, nil
+	}
 }
