@@ -27,6 +27,10 @@ type installed struct {
 
 func systems() []system {
 	return []system{
+		{"Kafka Streams", kafkaStreams},
+		{"Kafka Connect", kafkaConnect},
+		{"MirrorMaker 2", mirrorMaker},
+		{"Spring Kafka", springKafka},
 		{"aiokafka", pythonCopier("aiokafka", true)},
 		{"FastStream", pythonCopier("faststream", false)},
 		{"Faust", pythonCopier("faust", true)},
