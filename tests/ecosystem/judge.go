@@ -44,8 +44,8 @@ func (b *bench) write(ctx context.Context, topic string, values []string) error 
 }
 
 const (
-	patience = 60 * time.Second // for n values of a topic
-	silence  = 2 * time.Second  // after which no more are expected
+	patience = 2 * time.Minute // for n values of a topic
+	silence  = 2 * time.Second // after which no more are expected
 )
 
 // expect reads a topic, of transactions what is committed, until the expected values are there and no more come, and compares.

@@ -117,7 +117,7 @@ func run(ctx context.Context, o options, out io.Writer) (failed bool, err error)
 }
 
 // checkLimit is how long one check may take.
-const checkLimit = 4 * time.Minute
+const checkLimit = 6 * time.Minute
 
 // try installs a system and runs its checks.
 func (b *bench) try(ctx context.Context, s system, t *table) {
