@@ -118,11 +118,25 @@ func PlanMending(left []*Remains, newCluster string, skip []SkippedEntry) (*Mend
 	}
 	if m.Catalog.Quorum && !slices.ContainsFunc(m.Partitions, func(p MendedPartition) bool { return p.From >= 0 }) {
 		if len(m.Partitions) > 0 {
-			return nil, errors.New("nothing can be mended: of the partitions without a majority no replica is left in these folders; delete their topics, or restore them from a backup")
+			return nil, m.hopeless()
 		}
 		return nil, ErrWhole
 	}
 	return m, m.writeCatalog(c, folders)
+}
+
+// hopeless says why none of the partitions that need it can be mended.
+func (m *Mending) hopeless() error {
+	all := []error{errors.New("nothing can be mended: of the partitions that can't go on by themselves no replica in these folders can be used. Delete their topics, or restore them from a backup; " +
+		"an entry that stops brokers can be left out (-skip GROUP/ENTRY)")}
+	for i := range m.Partitions {
+		p := &m.Partitions[i]
+		all = append(all, fmt.Errorf("partition %d of topic %q: %d replicas are there", p.Partition, p.Topic, len(p.Damaged)))
+		for _, d := range p.Damaged {
+			all = append(all, errors.New("  "+d))
+		}
+	}
+	return errors.Join(all...)
 }
 
 func (m *Mending) examine(left []*Remains) (folders []*examined, err error) {

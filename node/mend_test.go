@@ -291,3 +291,82 @@ func TestWhatIsLeft(t *testing.T) {
 		t.Error("the folder was changed")
 	}
 }
+
+// An entry that breaks an invariant when it is applied is named, so that it can be left out.
+func TestMendNamesAnEntryThatStopsBrokers(t *testing.T) {
+	n := newMany(t, 1, nil).nodes[1].node
+	_, err := n.tryGroup(func() (*group, error) {
+		n.opening = &group{id: 12, applied: 3455}
+		panic("broken invariant")
+	})
+	if err == nil || err.Error() != "entry 3456 of group 12 stops the broker that applies it (broken invariant)" {
+		t.Fatal(err)
+	}
+	m := &Mending{Partitions: []MendedPartition{{Topic: "t", Damaged: []string{"broker 1: " + err.Error()}}}}
+	if !strings.Contains(m.hopeless().Error(), "entry 3456 of group 12") {
+		t.Fatal(m.hopeless())
+	}
+}
+
+// spoilCatalog changes a byte in each record about the catalog in segments that have ended.
+func spoilCatalog(t *testing.T, dir memDir) {
+	t.Helper()
+	newest := uint64(0)
+	spoiled := func(change bool) {
+		for name := range dir {
+			var at []wal.Place
+			h, _, err := wal.Dump(dir, name, func(p wal.Place, rec *wal.Record) error {
+				if rec.Group == 0 && (rec.Type == wal.RecordCheckpoint || rec.Type == wal.RecordEntry) {
+					at = append(at, p)
+				}
+				return nil
+			})
+			if errors.Is(err, wal.ErrMissing) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range at {
+				if change && h.Sequence < newest {
+					dir[name].b[p.Off+int64(p.Size)/2] ^= 1
+				}
+			}
+			newest = max(newest, h.Sequence)
+		}
+	}
+	spoiled(false)
+	spoiled(true)
+}
+
+// TestMendWithACatalogThatCantBeRead takes the catalog from one broker, where it can be read, and a partition from the other.
+func TestMendWithACatalogThatCantBeRead(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	end := 0
+	for ; end < 600; end++ {
+		vs, _ := values(end, 1)
+		c.produce("t", vs...)
+		was := c.nodes[1].dir
+		c.nodes[1].restoreFrom(was)
+		spoilCatalog(t, c.nodes[1].dir)
+		if e, err := examine(c.remains(1), nil); err == nil && e.wrong != nil && c.holds("t", int64(end+1), 1) {
+			break
+		}
+		c.nodes[1].dir = was
+	}
+	if end == 600 {
+		t.Fatal("the newest segment always had the catalog")
+	}
+	_, want := values(0, end+1)
+	c.killAll()
+	plan := c.plan(nil, 1, 2)
+	if plan.Catalog.From != 2 || plan.Brokers[0].Wrong == "" || plan.Brokers[1].Wrong != "" || plan.Whole != 1 {
+		t.Fatalf("%+v", plan)
+	}
+	c.mend(plan)
+	c.until("somebody leads", func() bool { return c.leader("t") > 0 })
+	if diff := cmp.Diff(want, c.read("t", 0)); diff != "" {
+		t.Fatal(diff)
+	}
+}
