@@ -157,7 +157,14 @@ func TestRecover(t *testing.T) {
 	code := regexp.MustCompile(`-confirm (\w+)`).FindStringSubmatch(said)[1]
 	must(t, exitUsage, "recover apply -plan %s -dir %s -confirm yes", plan, one)
 	mustSay(t, must(t, exitFailed, "recover apply -plan %s -dir %s -confirm %s", plan, three, code), "not about this data folder")
-	mustSay(t, must(t, exitClean, "recover apply -plan %s -dir %s -confirm %s", plan, one, code), "is now of cluster anew")
+	begun := filepath.Join(one, "mending") // as if it had been killed before it changed anything else
+	if text, err := os.ReadFile(plan); err != nil || os.WriteFile(begun, text, 0o600) != nil {
+		t.Fatal(err)
+	}
+	again := fmt.Sprintf("Run again: broker recover apply -plan %s -dir %s -confirm %s", begun, one, code)
+	mustSay(t, must(t, exitFailed, "start -config %s", filepath.Join(one, "broker.toml")), again)
+	mustSay(t, must(t, exitFailed, "recover plan -dir %s -out %s", one, plan+"2"), again)
+	mustSay(t, must(t, exitClean, "recover apply -plan %s -dir %s -confirm %s", begun, one, code), "is now of cluster anew")
 	mustSay(t, must(t, exitClean, "recover apply -plan %s -dir %s -confirm %s", plan, one, code), "is of cluster anew already")
 	must(t, exitClean, "log verify -dir %s", one)
 
