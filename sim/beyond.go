@@ -13,7 +13,7 @@ import (
 // its own rules.
 func keptBeyond(check string) bool {
 	switch check {
-	case "content", "protocol", "aliasing", "bookkeeping", "step-budget", "large-sync", "large-write", "address", "write", "refusal":
+	case "content", "protocol", "aliasing", "bookkeeping", "step-budget", "large-sync", "large-write", "address", "write", "refusal", "tail-forgotten":
 		return true
 	}
 	return false

@@ -114,6 +114,7 @@ func (w *world) boot(b *broker) {
 	b.budget = cmp.Or(cfg.StepBudget, node.StepBudget)
 	b.pieceBytes, b.moveBytes = cmp.Or(cfg.Log.PieceBytes, 256<<10), int(cmp.Or(cfg.Log.ReadBytes, 1<<20))
 	b.disk.showEnd(b.lastFile, b.lastEnd)
+	shortened := b.disk.shortened
 	n, err := node.Open(cfg, b.disk, b.local(w.now))
 	w.random.done(b)
 	if b.disk.fuse == 0 || err != nil && faulty { // it died in the middle, or the disk failed
@@ -143,6 +144,9 @@ func (w *world) boot(b *broker) {
 	}
 	if !b.stray {
 		w.judge.recovered(w, b)
+	}
+	if w.plan.Beyond() && b.disk.shortened == shortened {
+		w.checkTail(b)
 	}
 	if b.incarnation > 1 {
 		w.observe(w.anchor(plan.WorldRestarted), b)

@@ -52,6 +52,7 @@ type disk struct {
 	misput     misled
 	misread    misled
 	oldSize    misled
+	shortened  int // how often a file was said to be shorter than it is
 	unkept     int // pages that such syncs should have made durable
 	covered    int // the most bytes that a sync made durable since this was set to 0, in whole pages
 }

@@ -113,5 +113,6 @@ func (f *file) oldSize() int64 {
 		return f.size
 	}
 	f.disk.oldSize.tell()
+	f.disk.shortened++
 	return f.disk.draw(domainMisled).Below(f.size/sectorBytes+1) * sectorBytes
 }
