@@ -229,6 +229,7 @@ func (w *world) receive(e event) {
 	}
 	w.cells.Answered(a.req, a.resp)
 	w.checkCounted(cn, a.resp)
+	w.checkEchoed(cn, a.req, a.resp)
 	if w.secure != nil && w.secure.gotAnswer(cn, &a) {
 		cn.client.advance()
 		return
