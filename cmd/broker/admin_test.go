@@ -157,6 +157,23 @@ func TestAdminListsRules(t *testing.T) {
 	tryAdmin(t, []string{"-bootstrap", net127(port)}, []adminCase{
 		{"acls", 0, []string{"permission principal host operation resource pattern name allow User:ann * read topic prefixed ord"}},
 		{"acls -json", 0, []string{`"principal": "User:ann"`}},
+		{"acls add User:bob Read,describe-configs topic orders", 0, []string{"added: allow User:bob read topic orders from host *", "added: allow User:bob describe_configs topic orders from host *"}},
+		{"acls add -deny -prefixed User:bob write topic secret -host 10.0.0.7", 0, []string{"added: deny User:bob write topic secret... from host 10.0.0.7"}},
+		{"acls add User:prometheus describe cluster", 0, []string{"added: allow User:prometheus describe cluster kafka-cluster from host *"}},
+		{"acls delete User:bob read topic orders", 0, []string{"deleted: allow User:bob read topic orders from host *"}},
+		{"acls delete User:bob read topic orders", 1, []string{"there is no such rule", "1 of 1 rules were not there"}},
+		{"acls", 0, []string{"allow User:bob * describe_configs topic literal orders", "deny User:bob 10.0.0.7 write topic prefixed secret", "allow User:prometheus * describe cluster literal kafka-cluster"}},
+		{"acls add bob read topic orders", 2, []string{`"bob" is no principal`}},
+		{"acls add User:bob any topic orders", 2, []string{`there is no operation "any"`}},
+		{"acls add User:bob read any orders", 2, []string{`there is no resource "any"`}},
+		{"acls add User:bob read topic", 2, []string{"which topic?"}},
+		{"acls add User:bob", 2, []string{"write: acls add [-deny]"}},
+		{"quotas set user=ann,client-id= producer_byte_rate=1048576 consumer_byte_rate=5", 0, []string{"set the quotas of user=ann,client-id="}},
+		{"quotas set user=ann,client-id= consumer_byte_rate=", 0, []string{"set the quotas"}},
+		{"quotas", 0, []string{"user=ann,client-id=(default) producer_byte_rate 1048576"}},
+		{"quotas set user=ann speed=1", 1, []string{"speed"}},
+		{"quotas set ann producer_byte_rate=1", 2, []string{`of whom is "ann"?`}},
+		{"quotas set user=ann producer_byte_rate=fast", 2, []string{"is no quota"}},
 	})
 	broker.end()
 }

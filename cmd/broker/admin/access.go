@@ -37,22 +37,20 @@ func parseListing(name string, list func(context.Context, *admin, bool) error) f
 	}
 }
 
-func parseACLs(args []string, in io.Reader) (action, error) {
-	return parseListing("acls", func(ctx context.Context, a *admin, asJSON bool) error {
-		rules, err := a.rules(ctx)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return a.print(rules)
-		}
-		var rows [][]any
-		for _, r := range rules {
-			rows = append(rows, []any{r.Permission, r.Principal, r.Host, r.Operation, r.Resource, r.Pattern, r.Name})
-		}
-		a.table("permission principal host operation resource pattern name", rows)
-		return nil
-	})(args, in)
+func (a *admin) listRules(ctx context.Context, asJSON bool) error {
+	rules, err := a.rules(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.print(rules)
+	}
+	var rows [][]any
+	for _, r := range rules {
+		rows = append(rows, []any{r.Permission, r.Principal, r.Host, r.Operation, r.Resource, r.Pattern, r.Name})
+	}
+	a.table("permission principal host operation resource pattern name", rows)
+	return nil
 }
 
 // rules asks for all rules.
@@ -87,24 +85,22 @@ type quotaState struct {
 	name   string
 }
 
-func parseQuotas(args []string, in io.Reader) (action, error) {
-	return parseListing("quotas", func(ctx context.Context, a *admin, asJSON bool) error {
-		list, err := a.quotas(ctx)
-		if err != nil {
-			return err
+func (a *admin) listQuotas(ctx context.Context, asJSON bool) error {
+	list, err := a.quotas(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.print(list)
+	}
+	var rows [][]any
+	for _, q := range list {
+		for _, name := range slices.Sorted(maps.Keys(q.Values)) {
+			rows = append(rows, []any{q.name, name, fmt.Sprintf("%.10g", q.Values[name])})
 		}
-		if asJSON {
-			return a.print(list)
-		}
-		var rows [][]any
-		for _, q := range list {
-			for _, name := range slices.Sorted(maps.Keys(q.Values)) {
-				rows = append(rows, []any{q.name, name, fmt.Sprintf("%.10g", q.Values[name])})
-			}
-		}
-		a.table("of quota value", rows)
-		return nil
-	})(args, in)
+	}
+	a.table("of quota value", rows)
+	return nil
 }
 
 func (a *admin) quotas(ctx context.Context) ([]quotaState, error) {

@@ -43,8 +43,15 @@ func commands() []command {
 					"WHERE is earliest, latest, an offset, +N or -N from where it is, or a time such as 2026-01-31T12:00:00Z",
 			},
 		}, parseGroups},
-		{"acls", []usage{{"[-json]", "the rules: who may do what"}}, parseACLs},
-		{"quotas", []usage{{"[-json]", "the quotas of users, client ids and addresses"}}, parseQuotas},
+		{"acls", []usage{
+			{"[-json]", "the rules: who may do what"},
+			{"add " + ruleWords, "allow it, for example: acls add -prefixed User:alice read,describe topic orders."},
+			{"delete " + ruleWords, "delete these rules, and no others"},
+		}, parseACLs},
+		{"quotas", []usage{
+			{"[-json]", "the quotas of users, client ids and addresses"},
+			{"set " + quotaWords, "for example: quotas set user=alice producer_byte_rate=1048576. user= is the default of users; QUOTA= takes one away"},
+		}, parseQuotas},
 		{"transactions", []usage{
 			{"[-json]", "all transactional ids and their state"},
 			{"describe [-json] ID...", "since when they are open, and in which partitions"},
