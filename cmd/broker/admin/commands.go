@@ -33,6 +33,8 @@ func commands() []command {
 		{"topics", []usage{
 			{"[-json] [-internal]", "all topics, and how many records they hold at most"},
 			{"describe [-json] TOPIC...", "leader, replicas, in-sync replicas and offsets of each partition, and the settings that are not defaults"},
+			{"create [-partitions N] [-replicas N] [-config NAME=VALUE] TOPIC...", "as many partitions and replicas as is the default, unless given; -config may be repeated"},
+			{"delete [-yes] TOPIC...", "shows what would be deleted, and deletes it with -yes"},
 		}, parseTopics},
 		{"groups", []usage{
 			{"[-json]", "all consumer groups and their state"},

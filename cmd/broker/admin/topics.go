@@ -60,7 +60,13 @@ func (t *topicState) inSync() string {
 }
 
 func parseTopics(args []string, _ io.Reader) (action, error) {
-	sub, args := subcommand(args, "list", "describe")
+	sub, args := subcommand(args, "list", "describe", "create", "delete")
+	switch sub {
+	case "create":
+		return parseTopicCreate(args)
+	case "delete":
+		return parseTopicDelete(args)
+	}
 	o := newOptions("topics")
 	internal := o.Bool("internal", false, "")
 	least, most := 0, 0
