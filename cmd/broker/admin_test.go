@@ -81,6 +81,18 @@ func fill(t *testing.T, bootstrap string) {
 	must(client.ProduceSync(ctx, &kgo.Record{Topic: "orders", Partition: 1, Value: []byte("y")}).FirstErr())
 }
 
+// changesOfTopics are made one after the other.
+var changesOfTopics = []adminCase{
+	{"topics create -partitions 2 -replicas 3 -config retention.ms=1000 -config cleanup.policy=compact bills", 0, []string{"created topic bills: 2 partitions with 3 replicas"}},
+	{"topics describe bills", 0, []string{"cleanup.policy=compact", "retention.ms=1000"}},
+	{"topics create bills", 1, []string{"topic bills: "}},
+	{"topics create plain", 0, []string{"created topic plain: 1 partitions with 3 replicas"}},
+	{"topics create -partitions 0 none", 2, []string{"numbers above 0"}},
+	{"topics delete bills", 0, []string{"bills 2 3", "nothing was deleted; add -yes"}},
+	{"topics delete -yes bills plain", 0, []string{"deleted 2 topics"}},
+	{"topics describe bills", 1, []string{"UNKNOWN_TOPIC_OR_PARTITION"}},
+}
+
 // Every command that looks at a cluster, and the reset of a group, on three brokers.
 func TestAdminCommands(t *testing.T) {
 	if testing.Short() {
@@ -123,17 +135,10 @@ func TestAdminCommands(t *testing.T) {
 		{"transactions describe -json till", 0, []string{`"orders/1"`}},
 		{"acls", 1, []string{"there is no authorizer: every client may do everything"}},
 		{"user list", 0, []string{"there are no users"}},
-		{"topics create -partitions 2 -replicas 3 -config retention.ms=1000 -config cleanup.policy=compact bills", 0, []string{"created topic bills: 2 partitions with 3 replicas"}},
-		{"topics describe bills", 0, []string{"cleanup.policy=compact", "retention.ms=1000"}},
-		{"topics create bills", 1, []string{"topic bills: "}},
-		{"topics create plain", 0, []string{"created topic plain: 1 partitions with 3 replicas"}},
-		{"topics create -partitions 0 none", 2, []string{"numbers above 0"}},
-		{"topics delete bills", 0, []string{"bills 2 3", "nothing was deleted; add -yes"}},
-		{"topics delete -yes bills plain", 0, []string{"deleted 2 topics"}},
-		{"topics describe bills", 1, []string{"UNKNOWN_TOPIC_OR_PARTITION"}},
 		{"status -watch 1ms", 2, []string{"use 100ms or more"}},
 		{"status now", 2, []string{"wrong number of words"}},
 	})
+	tryAdmin(t, []string{"-bootstrap", net127(port)}, changesOfTopics)
 	watching := begin(t, "admin", "-bootstrap", net127(port), "status", "-watch", "100ms")
 	for range 2 {
 		watching.waitFor(t, ", every 100ms")
@@ -200,7 +205,8 @@ func TestComplete(t *testing.T) {
 		{"completion z", "zsh"},
 		{"check -conf", "-config"},
 		{"admin nothing x", ""},
-		{"backup ", "list verify"},
+		{"backup ", "list verify prune"},
+		{"backup prune -k", "-keep"},
 		{"backup verify -f", "-from"},
 		{"restore -re", "-replicas"},
 	} {
