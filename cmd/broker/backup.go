@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type backupFlags struct {
 	where, topics string
 	s3            backup.S3
 	o             backup.Options
+	prune         backup.Pruning
 }
 
 func newBackupFlags(name, where string) (*flag.FlagSet, *backupFlags) {
@@ -37,6 +39,10 @@ func newBackupFlags(name, where string) (*flag.FlagSet, *backupFlags) {
 	switch name {
 	case "backup":
 		fs.DurationVar(&f.o.Patience, "patience", time.Minute, "")
+	case "prune":
+		fs.IntVar(&f.prune.Keep, "keep", 0, "")
+		fs.DurationVar(&f.prune.Within, "within", 0, "")
+		fs.BoolVar(&f.prune.Remove, "yes", false, "")
 	case "restore":
 		fs.IntVar(&f.o.Replicas, "replicas", 0, "")
 		fs.BoolVar(&f.o.Continue, "continue", false, "")
@@ -44,9 +50,12 @@ func newBackupFlags(name, where string) (*flag.FlagSet, *backupFlags) {
 	return fs, f
 }
 
+// lookers are the commands about backups that are there.
+var lookers = []string{"list", "verify", "prune"}
+
 // backUp makes a backup, or looks at those that are there.
 func backUp(ctx context.Context, args []string, stdout io.Writer) error {
-	if len(args) > 0 && (args[0] == "verify" || args[0] == "list") {
+	if len(args) > 0 && slices.Contains(lookers, args[0]) {
 		return lookAtBackups(ctx, args[0], args[1:], stdout)
 	}
 	return withBackup(ctx, "backup", "to", args, stdout, func(f *backupFlags, s backup.Store, c *admin.Client) error {
@@ -75,7 +84,10 @@ func restore(ctx context.Context, args []string, stdout io.Writer) error {
 
 func lookAtBackups(ctx context.Context, what string, args []string, stdout io.Writer) error {
 	return withBackup(ctx, what, "from", args, stdout, func(f *backupFlags, s backup.Store, _ *admin.Client) error {
-		if what == "list" {
+		switch what {
+		case "prune":
+			return prune(ctx, f, s, stdout)
+		case "list":
 			names, err := backup.Names(ctx, s)
 			for _, n := range names {
 				fmt.Fprintln(stdout, n)
@@ -88,6 +100,25 @@ func lookAtBackups(ctx context.Context, what string, args []string, stdout io.Wr
 		}
 		return err
 	})
+}
+
+// prune shows what isn't to be kept, and removes it if told to.
+func prune(ctx context.Context, f *backupFlags, s backup.Store, stdout io.Writer) error {
+	if f.prune.Keep < 1 {
+		return wrongUse{errors.New("how many of the newest backups are to stay? Write -keep N, with N at least 1")}
+	}
+	if err := backup.Prune(ctx, s, time.Now(), &f.prune); err != nil {
+		return err
+	}
+	for _, name := range f.prune.Backups {
+		fmt.Fprintln(stdout, name)
+	}
+	if f.prune.Remove {
+		fmt.Fprintf(stdout, "removed %s\n", f.prune.Summary())
+	} else {
+		fmt.Fprintf(stdout, "nothing was removed; add -yes to remove %s\n", f.prune.Summary())
+	}
+	return nil
 }
 
 // withBackup reads the flags of a command, and opens what it needs.

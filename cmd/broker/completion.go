@@ -96,11 +96,16 @@ func candidates(words []string, last string) []string {
 	case "local":
 		return []string{"-brokers", "-dir", "-port"}
 	case "backup", "restore":
-		where := map[bool]string{true: "to", false: "from"}[words[0] == "backup" && words[1] != "verify" && words[1] != "list"]
-		fs, _ := newBackupFlags(words[0], where)
+		name, where := words[0], "from"
+		if slices.Contains(lookers, words[1]) {
+			name = words[1]
+		} else if name == "backup" {
+			where = "to"
+		}
+		fs, _ := newBackupFlags(name, where)
 		fs.VisitAll(func(f *flag.Flag) { flags = append(flags, "-"+f.Name) })
 		if len(words) == 2 && words[0] == "backup" {
-			return append(flags, "list", "verify")
+			return append(flags, lookers...)
 		}
 		return flags
 	case "completion":

@@ -59,6 +59,8 @@ const (
                                   copy what the cluster holds, while it runs: all the first time, then what is new
   broker restore -bootstrap HOST:PORT,... -from DIR|s3://BUCKET/PREFIX [-backup NAME] [-topics T,...] [-replicas N] [-continue]
                                   bring it into an empty cluster, with offsets
+  broker backup prune -from DIR|s3://BUCKET/PREFIX -keep N [-within TIME] [-yes]
+                                  show which backups are neither among the newest N nor younger than TIME, and remove them with -yes
   broker backup list|verify -from DIR|s3://BUCKET/PREFIX [-backup NAME]
                                   which backups there are; read all of one and hold it against its checksums. These take the
                                   flags of admin for logins and TLS, and -s3-endpoint URL and -s3-region; the keys of an

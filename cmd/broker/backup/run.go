@@ -27,6 +27,9 @@ type Options struct {
 	Say      func(format string, args ...any)
 }
 
+// nameFormat is of the names of backups: when they began.
+const nameFormat = "20060102T150405.000Z"
+
 const (
 	atOnce     = 4        // partitions
 	chunkBytes = 16 << 20 // of a chunk, about
@@ -50,7 +53,7 @@ type job struct {
 func Run(ctx context.Context, client *kgo.Client, s Store, o Options) (*Manifest, error) {
 	j := &job{client: client, kadm: kadm.NewClient(client), store: s, o: o}
 	m := &Manifest{Format: format, Began: time.Now().UTC()}
-	m.Name = m.Began.Format("20060102T150405.000Z")
+	m.Name = m.Began.Format(nameFormat)
 	if err := j.describe(ctx, m); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,9 @@ import (
 type Store interface {
 	Put(ctx context.Context, name string, data []byte) error
 	Get(ctx context.Context, name string) ([]byte, error)
-	List(ctx context.Context, prefix string) ([]string, error)
+	List(ctx context.Context, prefix string) ([]string, error)    // of a folder
+	ListAll(ctx context.Context, prefix string) ([]string, error) // and those below it
+	Delete(ctx context.Context, name string) error
 }
 
 // S3 is how an S3 API is reached.
@@ -114,6 +116,25 @@ func (f folder) List(_ context.Context, prefix string) (names []string, err erro
 	return names, err
 }
 
+func (f folder) ListAll(_ context.Context, prefix string) (names []string, err error) {
+	err = filepath.WalkDir(filepath.Join(string(f), filepath.FromSlash(prefix)), func(file string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(string(f), file)
+		names = append(names, filepath.ToSlash(name))
+		return err
+	})
+	return names, err
+}
+
+func (f folder) Delete(_ context.Context, name string) error {
+	return os.Remove(filepath.Join(string(f), filepath.FromSlash(name)))
+}
+
 // bucketStore is objects in a bucket whose names begin with a prefix.
 type bucketStore struct {
 	client         *minio.Client
@@ -136,12 +157,24 @@ func (b *bucketStore) Get(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(o)
 }
 
-func (b *bucketStore) List(ctx context.Context, prefix string) (names []string, err error) {
+func (b *bucketStore) Delete(ctx context.Context, name string) error {
+	return b.client.RemoveObject(ctx, b.bucket, path.Join(b.prefix, name), minio.RemoveObjectOptions{})
+}
+
+func (b *bucketStore) List(ctx context.Context, prefix string) ([]string, error) {
+	return b.list(ctx, prefix, false)
+}
+
+func (b *bucketStore) ListAll(ctx context.Context, prefix string) ([]string, error) {
+	return b.list(ctx, prefix, true)
+}
+
+func (b *bucketStore) list(ctx context.Context, prefix string, below bool) (names []string, err error) {
 	base := b.prefix
 	if base != "" {
 		base += "/"
 	}
-	for o := range b.client.ListObjects(ctx, b.bucket, minio.ListObjectsOptions{Prefix: base + prefix}) {
+	for o := range b.client.ListObjects(ctx, b.bucket, minio.ListObjectsOptions{Prefix: base + prefix, Recursive: below}) {
 		if o.Err != nil {
 			return nil, o.Err
 		}
