@@ -83,10 +83,9 @@ type partitionMeta struct {
 	Moves    uint64        `json:",omitempty"` // goals so far: the end of an earlier move isn't the end of one back to the same place
 
 	// Not replicated: who leads, as the leader itself last said; for brokers without a replica.
-	hintLeader BrokerID
-	hintTerm   uint64
-	heard      heardInSync
-	reported   bool // as leader: that the replicas are where they should be
+	hint     hint
+	heard    heardInSync
+	reported bool // as leader: that the replicas are where they should be
 }
 
 // replicaMeta is one replica. Number makes its raft id, see raftID.
@@ -211,7 +210,7 @@ func (c *catalog) installed(old map[GroupID]*partitionMeta) {
 		if p := c.byGroup[id]; p == nil {
 			c.node.placeLater(id)
 		} else {
-			p.hintLeader, p.hintTerm, p.heard = old[id].hintLeader, old[id].hintTerm, old[id].heard
+			p.hint, p.heard = old[id].hint, old[id].heard
 			if part := c.node.partitions[id]; part != nil {
 				part.meta = p
 			}

@@ -212,7 +212,12 @@ func (r *reader) inSync() []syncReport {
 // receiveInSync notes the ISRs that leaders report.
 func (n *Node) receiveInSync(from BrokerID, reports []syncReport) {
 	for _, r := range reports {
-		if p := n.catalog.partitionOf(r.group); p != nil && plausibleHint(p, from, r.term, p.heard.term) {
+		p := n.catalog.partitionOf(r.group)
+		if p == nil || r.term > maxTerm {
+			continue
+		}
+		leader, epoch := n.leaderOf(p)
+		if leader == from && epoch == leaderEpoch(r.term) || n.plausible(p, from, r.term, &hint{term: p.heard.term, at: p.heard.at}) {
 			p.heard = heardInSync{r, n.now}
 		}
 	}

@@ -39,10 +39,10 @@ func (n *Node) leaderOf(p *partitionMeta) (BrokerID, int32) {
 		}
 		return leader, leaderEpoch(g.term)
 	}
-	if p.hintTerm == 0 || !n.alive(p.hintLeader) {
+	if p.hint.term == 0 || !n.alive(p.hint.leader) {
 		return -1, -1
 	}
-	return p.hintLeader, leaderEpoch(p.hintTerm)
+	return p.hint.leader, leaderEpoch(p.hint.term)
 }
 
 // replicaFor returns this broker's replica of a partition, whether it leads or not.

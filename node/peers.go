@@ -203,8 +203,8 @@ func (g *group) hasReplica(id BrokerID) bool {
 // receiveLeads notes the leaders of groups of which this broker has no replica.
 func (n *Node) receiveLeads(from BrokerID, leads []lead) {
 	for _, l := range leads {
-		if p := n.catalog.partitionOf(l.group); p != nil && plausibleHint(p, from, l.term, p.hintTerm) {
-			p.hintTerm, p.hintLeader = l.term, from
+		if p := n.catalog.partitionOf(l.group); p != nil && n.plausible(p, from, l.term, &p.hint) {
+			p.hint = hint{from, l.term, n.now}
 		}
 	}
 }

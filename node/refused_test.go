@@ -54,15 +54,43 @@ func TestHintsOfLeadersAreChecked(t *testing.T) {
 	c.create("t", 2)
 	n := c.nodes[1].node
 	p := n.catalog.byName["t"].Partitions[0]
-	c.until("the leader is known", func() bool { return p.hintTerm > 0 && p.heard.term > 0 })
-	term := p.hintTerm
+	c.until("the leader is known", func() bool { return p.hint.term > 0 && p.heard.term > 0 })
+	term := p.hint.term
 	n.receiveLeads(2, []lead{{p.Group, term + freeTerms + 1}, {p.Group, math.MaxUint64}})
 	n.receiveLeads(3, []lead{{p.Group, term + 1}}) // it has no replica
-	n.receiveInSync(2, []syncReport{{group: p.Group, term: math.MaxUint64}, {group: p.Group, term: term + freeTerms + 1}})
+	n.receiveInSync(2, []syncReport{{group: p.Group, term: math.MaxUint64}, {group: p.Group, term: term + freeTerms + 1}, {group: p.Group, term: 1<<32 + term}})
 	n.receiveInSync(3, []syncReport{{group: p.Group, term: term + 1}})
-	if p.hintTerm != term || p.hintLeader != 2 || p.heard.term > term {
-		t.Errorf("term %d becomes %d, leader %d, in sync %+v", term, p.hintTerm, p.hintLeader, p.heard)
+	if p.hint.term != term || p.hint.leader != 2 || p.heard.term > term {
+		t.Errorf("term %d becomes %d, leader %d, in sync %+v", term, p.hint.term, p.hint.leader, p.heard)
 	}
+}
+
+// A term that a group may have come to is believed, and what the true leader says goes unheard. But what isn't repeated is given
+// up for what is, here and by a broker that has a replica and knows its leader.
+func TestPlausibleHintsAreForgotten(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 2, 3)
+	n := c.nodes[1].node
+	p := n.catalog.byName["t"].Partitions[0]
+	known := func() bool {
+		leader, epoch := n.leaderOf(p)
+		return leader > 0 && epoch < 100 && n.believes(&p.heard, epoch) && slices.Equal(n.inSyncOf(p, leader, epoch), []BrokerID{2, 3})
+	}
+	c.until("the leader and who is in sync are known", known)
+	for _, from := range []BrokerID{2, 3} {
+		lie := []syncReport{{group: p.Group, term: 100 + uint64(from), brokers: []BrokerID{from}}}
+		n.receiveLeads(from, []lead{{p.Group, lie[0].term}})
+		n.receiveInSync(from, lie)
+		if leader, epoch := n.leaderOf(p); leader != from || epoch != 100+int32(from) {
+			t.Errorf("broker %d leads in epoch %d: the lie isn't even believed", leader, epoch)
+		}
+	}
+	leader := c.leader("t")
+	follower := c.nodes[5-leader].node
+	q := follower.catalog.byName["t"].Partitions[0]
+	follower.receiveInSync(leader, []syncReport{{group: q.Group, term: 100, brokers: []BrokerID{leader}}})
+	c.until("the truth is known again", known)
+	c.until("a broker with a replica believes the report of its leader", func() bool { return q.heard.term < 100 })
 }
 
 // Entries that mean nothing to this version change nothing, on all brokers alike, and stop none.

@@ -58,9 +58,18 @@ func (g *group) warnOfTerms(before uint64) {
 	}
 }
 
-// plausibleHint reports whether a broker may lead a partition of which this one has no replica, in a term; before is the
-// last that was heard of, 0 if none was.
-func plausibleHint(p *partitionMeta, from BrokerID, term, before uint64) bool {
+// hint says that a broker leads a partition, in a term: what one without a replica of it goes by.
+type hint struct {
+	leader BrokerID
+	term   uint64
+	at     Time // when the leader last said so
+}
+
+// plausible reports whether a broker may lead a partition of which this one has no replica, in a term; before is what was
+// heard last. Terms go up, so a lower one is an old leader's. But a leader repeats that it leads: what isn't repeated may never
+// have been true, and would keep this broker from believing the true leader, for ever.
+func (n *Node) plausible(p *partitionMeta, from BrokerID, term uint64, before *hint) bool {
 	_, has := p.replica(from)
-	return has && term >= before && term <= maxTerm && (before == 0 || term <= before+freeTerms)
+	old := n.now.Sub(before.at) >= 3*(n.electionTimeout()+visitEvery)
+	return has && term <= maxTerm && (before.term == 0 || term <= before.term+freeTerms && (term >= before.term || old))
 }

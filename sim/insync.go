@@ -83,6 +83,18 @@ func replaced(lead *broker, v *node.View) bool {
 	})
 }
 
+// newestTerm is the latest term of a group that some broker is in, 0 if it isn't there.
+func (j *judge) newestTerm(g node.GroupID) (term uint64) {
+	for _, replicas := range j.seen {
+		for _, r := range replicas {
+			if r.group == g {
+				term = max(term, r.view.Term)
+			}
+		}
+	}
+	return term
+}
+
 // deposed says that some replica of a group is in a later term than a leader.
 func (j *judge) deposed(lead *broker, g node.GroupID) bool {
 	mine, ok := lead.node.Inspect(g)

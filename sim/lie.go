@@ -79,7 +79,7 @@ func (w *world) lie(l *plan.Lie, b *broker, d keyed.Draw) []byte {
 		return lieText(append(out, lieItemCommand), lieCommands[d.Below(int64(len(lieCommands)))])
 	case plan.LieBrokers:
 		return lieText(append(out, lieItemMembers), lieMembers(d))
-	case plan.LieLeads:
+	case plan.LieLeads, plan.LieMayLead:
 		return w.lieLeads(l, d)
 	case plan.LieClock:
 		return binary.AppendVarint(append(out, lieItemClock), []int64{math.MinInt64, -1, 0, math.MaxInt64}[d.Below(4)])
@@ -191,13 +191,18 @@ func (m *lieMessage) append(b []byte) []byte {
 	return append(b, 0)
 }
 
-// lieLeads says that the liar leads groups, in terms that can't be.
+// lieLeads says that the liar leads groups, in terms that can't be, or in some that a group may come to. Those are believed by who
+// has no replica of it, for a while.
 func (w *world) lieLeads(l *plan.Lie, d keyed.Draw) []byte {
 	item := []byte{lieItemLeads, lieItemInSync}[d.Below(2)]
 	b := append([]byte{lieEnvelope, item}, 8)
 	for id := range uint64(8) {
 		b = binary.AppendUvarint(b, id+1)
-		b = binary.AppendUvarint(b, math.MaxInt32+1+uint64(d.Next().Below(1<<40)))
+		term := math.MaxInt32 + 1 + uint64(d.Next().Below(1<<40))
+		if l.Kind == plan.LieMayLead {
+			term = w.judge.newestTerm(node.GroupID(id+1)) + uint64(d.Next().Below(1000))
+		}
+		b = binary.AppendUvarint(b, term)
 		if item == lieItemInSync {
 			b = binary.AppendVarint(b, math.MaxInt64)
 			b = append(b, 1, byte(l.From))

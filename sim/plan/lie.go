@@ -12,7 +12,8 @@ import (
 //
 // All of them must be refused. Raft isn't safe against a member that lies about what may be true: one that grants a vote
 // twice, acknowledges entries that it hasn't, speaks as the leader of the next term, or sends a command that
-// an operator might send. None of that is here. What is here, single messages can show to be wrong.
+// an operator might send. None of that is here. What is here, single messages can show to be wrong; only what a broker that has no
+// replica hears of leaders is wrong until they say what is right.
 type Lie struct {
 	ID    int      `json:"id"` // from 1, unique
 	At    Duration `json:"at"`
@@ -35,12 +36,13 @@ const (
 	LieCommand  LieKind = "command"  // commands that don't parse, that no release knows, or that name what can't be
 	LieBrokers  LieKind = "brokers"  // brokers that there aren't
 	LieLeads    LieKind = "leads"    // that it leads everything, and who is in sync, in terms that can't be
+	LieMayLead  LieKind = "may-lead" // the same in terms that may be: who believes it must come back to the truth
 	LieClock    LieKind = "clock"    // a wall clock at the end of all times
 	LieRemoved  LieKind = "removed"  // that the receiver was removed
 	LieSnapshot LieKind = "snapshot" // checkpoints that can't be, and pieces of some that nobody asked for
 )
 
-var lieKinds = []LieKind{LieGarbage, LieTerm, LieIndex, LieSender, LieCommand, LieBrokers, LieLeads, LieClock, LieRemoved, LieSnapshot}
+var lieKinds = []LieKind{LieGarbage, LieTerm, LieIndex, LieSender, LieCommand, LieBrokers, LieLeads, LieClock, LieRemoved, LieSnapshot, LieMayLead}
 
 func (p *Plan) validateLies() error {
 	ids := make(map[int]bool)
@@ -56,6 +58,11 @@ func (p *Plan) validateLies() error {
 // ClockLies reports whether some broker lies about its clock: with one away, or of two, nobody can be sure of the time.
 func (p *Plan) ClockLies() bool {
 	return slices.ContainsFunc(p.Lies, func(l Lie) bool { return l.Kind == LieClock && l.From <= p.Brokers })
+}
+
+// Misleads reports whether some broker may be believed that it leads, in a term to which the group hasn't come.
+func (p *Plan) Misleads() bool {
+	return slices.ContainsFunc(p.Lies, func(l Lie) bool { return l.Kind == LieMayLead || l.Kind == LieGarbage })
 }
 
 // lies draws what one broker, or one stranger, says that isn't so.
