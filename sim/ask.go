@@ -36,6 +36,9 @@ type asking struct {
 	epoch  int32  // of the partition's leader
 	wrote  []int  // places in world.simple, or world.settings
 	done   bool   // it was answered
+
+	producer *client // in whose name a batch is written, nil: nobody's, and
+	key      producerKey
 }
 
 // asks is what an asker does.
@@ -206,6 +209,9 @@ func (a *asking) answered(req kmsg.Request, resp kmsg.Response) {
 		w.tracef("asker %d  ask %d is answered %v", a.client.spec.ID-askerID, a.spec.ID, codes)
 	}
 	may, limited := askAnswers[a.spec.Kind]
+	if a.overtaken() {
+		may += " INVALID_PRODUCER_EPOCH"
+	}
 	for _, code := range codes {
 		excused := slices.Contains(strings.Fields(excuses), code)
 		if code == "NOT_COORDINATOR" && a.group != "" {

@@ -167,6 +167,7 @@ func (a *asking) asProducer(spec *kafka.BatchSpec) bool {
 			if l.topic.plan != a.topic || l.partition != a.spec.Partition || l.acked.id < 0 {
 				continue
 			}
+			a.producer, a.key = c, l.acked
 			spec.ProducerID, spec.ProducerEpoch, spec.BaseSequence = l.acked.id, l.acked.epoch, (l.sequence+1<<24)&(1<<31-1)
 			if a.what() == "gap" {
 				return true
@@ -178,6 +179,12 @@ func (a *asking) asProducer(spec *kafka.BatchSpec) bool {
 		}
 	}
 	return false
+}
+
+// overtaken says that the producer in whose name an ask wrote has gone on to another epoch or id than the one of which a batch was
+// acknowledged. Its leader may know that by now.
+func (a *asking) overtaken() bool {
+	return a.producer != nil && (producerKey{a.producer.producer.id, a.producer.producer.epoch}) != a.key
 }
 
 func (a *asking) fetch() kmsg.Request {
