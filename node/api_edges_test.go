@@ -3,9 +3,11 @@
 package node
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -239,6 +241,36 @@ func TestATopicNamedTwiceIsRefused(t *testing.T) {
 	}
 	if o.idOf("t") != id || len(o.node.catalog.byName["t"].Partitions) != 1 {
 		t.Error("the topic was changed")
+	}
+}
+
+// What is written to a partition that a request names several times can't be answered, so none of it is taken. The others are.
+func TestAPartitionNamedTwiceTakesNothing(t *testing.T) {
+	o := newOne(t, nil)
+	for _, name := range []string{"t", "u"} {
+		o.create(name)
+	}
+	for n, version := range []int16{9, 13, 9, 13} {
+		req := kmsg.NewPtrProduceRequest()
+		req.Version, req.Acks, req.TimeoutMillis = version, -1, 1000
+		for _, name := range []string{"t", "u", "t"} {
+			req.Topics = append(req.Topics, kmsg.ProduceRequestTopic{Topic: name, TopicID: o.idOf(name), Partitions: []kmsg.ProduceRequestTopicPartition{{Records: plain("x")}}})
+		}
+		for i := range n / 2 * 20 { // many are looked at in another way
+			t := &req.Topics[1]
+			t.Partitions = append(t.Partitions, kmsg.ProduceRequestTopicPartition{Partition: int32(1 + i)})
+		}
+		var got []string
+		for _, in := range o.ask(req).(*kmsg.ProduceResponse).Topics {
+			got = append(got, fmt.Sprintf("%s %d", kafka.CodeName(in.Partitions[0].ErrorCode), in.Partitions[0].BaseOffset))
+		}
+		offset := len(o.read("u", 0)) - 1
+		if diff := cmp.Diff([]string{"INVALID_REQUEST -1", fmt.Sprintf("NONE %d", offset), "INVALID_REQUEST -1"}, got); diff != "" {
+			t.Errorf("version %d: %s", version, diff)
+		}
+	}
+	if got := o.read("t", 0); len(got) > 0 {
+		t.Errorf("of what was refused there is %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ package node
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -28,6 +29,8 @@ import (
 // Every batch becomes one entry of its partition's log. acks 1 and all answer after the entry is
 // committed: durable on a majority. acks 0 has no answer; an error closes the connection instead.
 // A batch of a transaction waits until the coordinator knows that its partition takes part (produce_txn.go).
+// Batches for a partition that is named twice are an INVALID_REQUEST, all of them. Kafka appends the last one and drops the others
+// without a word (its KafkaApis has a map).
 
 // acksAll is what a producer says that wants all replicas in sync to have its records.
 const acksAll = -1
@@ -37,13 +40,17 @@ type produce struct {
 	request *request
 	resp    *kmsg.ProduceResponse
 	acks    int16
-	left    int               // partitions without a result, and one until all have been looked at
-	failed  bool              // any partition
-	others  bool              // Kafka would wait for other replicas, too
-	named   map[BrokerID]bool // whose addresses are in the answer
-	topic   string            // whose partitions are looked at
-	err     error             // why none of them is written to
+	left    int                 // partitions without a result, and one until all have been looked at
+	failed  bool                // any partition
+	others  bool                // Kafka would wait for other replicas, too
+	named   map[BrokerID]bool   // whose addresses are in the answer
+	topic   string              // whose partitions are looked at
+	err     error               // why none of them is written to
+	twice   map[producedTo]bool // partitions that it names several times
 }
+
+// errTwice refuses what would be answered by a partition's number, and is there several times.
+var errTwice = kafka.Errorf(kerr.InvalidRequest, "the partition is named several times in the request; none of its batches was taken")
 
 // producePatience is how long a request waits for its records at least, where Kafka wouldn't wait for
 // anybody and so doesn't look at the time-out. It is the time-out that Kafka's own producer sends.
@@ -56,6 +63,57 @@ func (n *Node) handleProduce(r *request, m kmsg.Request) {
 // produceAll puts everything on its way, unless it is refused as a whole.
 func (n *Node) produceAll(r *request, req *kmsg.ProduceRequest, refusal error) {
 	p := &produce{request: r, resp: kmsg.NewPtrProduceResponse(), acks: req.Acks, left: 1}
+	if isEachOnce(req) {
+		n.produceEach(p, req, refusal)
+		return
+	}
+	named := make(map[producedTo]bool)
+	n.eachPart(r, len(req.Topics), func(i int) int { return len(req.Topics[i].Partitions) }, func(i, j int) {
+		switch name := partProduced(req, i, j); {
+		case !named[name]:
+			named[name] = true
+		case p.twice == nil:
+			p.twice = map[producedTo]bool{name: true}
+		default:
+			p.twice[name] = true
+		}
+	}, func() { n.produceEach(p, req, refusal) })
+}
+
+// producedTo is a partition as a produce request names it: its topic has a name or an id.
+type producedTo struct {
+	topic string
+	id    [16]byte
+	index int32
+}
+
+func partProduced(req *kmsg.ProduceRequest, i, j int) producedTo {
+	t := &req.Topics[i]
+	return producedTo{t.Topic, t.TopicID, t.Partitions[j].Partition}
+}
+
+// isEachOnce reports whether a request names no partition twice, if that can be seen at a glance: most name a few.
+func isEachOnce(req *kmsg.ProduceRequest) bool {
+	var named [16]producedTo
+	n := 0
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			name := partProduced(req, i, j)
+			if n == len(named) || slices.Contains(named[:n], name) {
+				return false
+			}
+			named[n] = name
+			n++
+		}
+		if i == len(named) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *Node) produceEach(p *produce, req *kmsg.ProduceRequest, refusal error) {
+	r := p.request
 	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		in, t := &req.Topics[i], &p.resp.Topics[i]
@@ -71,9 +129,12 @@ func (n *Node) produceAll(r *request, req *kmsg.ProduceRequest, refusal error) {
 		return len(t.Partitions)
 	}, func(i, j int) {
 		in, out := &req.Topics[i].Partitions[j], &p.resp.Topics[i].Partitions[j]
-		if p.err != nil {
+		switch {
+		case p.err != nil:
 			p.refuse(in, out, p.err)
-		} else {
+		case p.twice != nil && p.twice[partProduced(req, i, j)]:
+			p.refuse(in, out, errTwice)
+		default:
 			n.producePartition(p, p.topic, in, out, req.TransactionID)
 		}
 	}, func() {
@@ -92,7 +153,7 @@ func patience(others bool, timeoutMs int32) time.Duration {
 	return max(millis(timeoutMs), producePatience)
 }
 
-// refuse answers for a partition of an unknown topic.
+// refuse answers for a partition to which nothing is written.
 func (p *produce) refuse(in *kmsg.ProduceRequestTopicPartition, out *kmsg.ProduceResponseTopicPartition, err error) {
 	*out = kmsg.NewProduceResponseTopicPartition()
 	out.Partition, out.BaseOffset, out.LogAppendTime, out.LogStartOffset = in.Partition, -1, -1, -1

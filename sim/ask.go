@@ -255,6 +255,7 @@ var askAnswers = map[plan.AskKind]string{
 	"Produce/gap":           "OUT_OF_ORDER_SEQUENCE_NUMBER",
 	"Produce/zombie":        "INVALID_PRODUCER_EPOCH",
 	"Produce/bad-time":      "INVALID_TIMESTAMP",
+	"Produce/twice":         "INVALID_REQUEST",
 
 	"Fetch/plain":         "OK OFFSET_OUT_OF_RANGE",
 	"Fetch/session":       "FETCH_SESSION_ID_NOT_FOUND",

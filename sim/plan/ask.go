@@ -46,7 +46,7 @@ var AskKinds = []AskKind{
 	"ApiVersions/any", "ApiVersions/newer", "DescribeConfigs/any", "DescribeLogDirs/any", "ListPartitionReassignments/any", "DescribeQuorum/any", "DescribeCluster/any", "DescribeProducers/any",
 	"ListConfigResources/any", "DescribeTopicPartitions/any", "DescribeACLs/any",
 
-	"IncrementalAlterConfigs/extreme", "OffsetFetch/no-such-id",
+	"IncrementalAlterConfigs/extreme", "OffsetFetch/no-such-id", "Produce/twice",
 }
 
 // API is the kind of request.
