@@ -3,7 +3,6 @@
 package sim
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -150,12 +149,10 @@ func (a *asking) produce() kmsg.Request {
 	p := kmsg.NewProduceRequestTopicPartition()
 	p.Partition, p.Records = a.spec.Partition, raw
 	t.Partitions = append(t.Partitions, p)
-	if a.what() == "twice" {
-		p.Records = slices.Clone(raw) // the broker stamps each
-		t.Partitions = append(t.Partitions, p)
-	}
 	req.Topics = append(req.Topics, t)
-	if a.what() == "no-such-id" {
+	if a.what() == "twice" {
+		req.Topics = append(req.Topics, t)
+	} else if a.what() == "no-such-id" {
 		req.Version = produceByID
 	}
 	return req

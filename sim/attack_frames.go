@@ -101,7 +101,7 @@ func (a *attacker) message(w *world, kind plan.AttackKind, names, size int, d ke
 	case plan.AttackForge:
 		return forged(a.sent, size)
 	case plan.AttackProducers:
-		return manyProducers(d, a.sent == 1, names)
+		return anotherProducer(d, a.sent == 1)
 	case plan.AttackGroups:
 		return anotherGroup(d, a.sent == 1)
 	case plan.AttackPoll:

@@ -78,26 +78,16 @@ func toPrey(batch []byte) kmsg.Request {
 	return req
 }
 
-// manyProducers writes batches of as many producers.
-func manyProducers(d keyed.Draw, first bool, n int) kmsg.Request {
+// anotherProducer writes a batch of another producer.
+func anotherProducer(d keyed.Draw, first bool) kmsg.Request {
 	if first {
 		return makePrey()
 	}
-	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 1000
-	t := kmsg.NewProduceRequestTopic()
-	t.Topic = preyTopic
-	for range n {
-		spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
-		d = d.Next().Next()
-		spec.FirstTimestamp, spec.BaseSequence = unixEpochMs, 0
-		spec.ProducerID, spec.ProducerEpoch = d.Below(1<<11), int16(d.Next().Below(1<<15)) // some of them again
-		p := kmsg.NewProduceRequestTopicPartition()
-		p.Records = kafka.AppendBatch(nil, spec)
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	return req
+	spec := kafka.NewBatchSpec(kafka.Record{Value: []byte("x")})
+	d = d.Next().Next()
+	spec.FirstTimestamp, spec.BaseSequence = unixEpochMs, 0
+	spec.ProducerID, spec.ProducerEpoch = d.Below(1<<11), int16(d.Next().Below(1<<15)) // some of them again
+	return toPrey(kafka.AppendBatch(nil, spec))
 }
 
 // anotherGroup commits an offset in a group without members.

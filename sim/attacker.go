@@ -15,7 +15,8 @@ type attacker struct {
 	spec   *plan.Attack
 	number uint64 // keys what it draws
 	conns  []*conn
-	sent   int       // requests
+	sent   int       // requests, or bursts of them
+	owed   int       // answers to come that say nothing new: of each burst all but one
 	readAt node.Time // when it has read the last answer
 }
 
@@ -98,6 +99,13 @@ func (w *world) attackNext(a *attacker, cn *conn) {
 	}
 	a.sent++
 	w.sendFrame(cn, evRequest, a.frame(w))
+	if a.spec.Kind != plan.AttackProducers || a.sent == 1 {
+		return
+	}
+	for range a.spec.Names - 1 { // a request has one batch for a partition
+		w.sendFrame(cn, evRequest, a.frame(w))
+		a.owed++
+	}
 }
 
 // attackRead takes an answer, or the news that a connection is closed. An answer is read when its turn comes, and
@@ -110,6 +118,10 @@ func (w *world) attackRead(e event) {
 	}
 	a := cn.attacker
 	w.result.Attacks[slices.Index(plan.AttackKinds, a.spec.Kind)].Mattered++
+	if a.owed > 0 {
+		a.owed--
+		return
+	}
 	a.readAt = max(a.readAt, w.now) + at(a.spec.Pace)
 	w.schedule(event{at: a.readAt, kind: evAttackNext, conn: cn})
 }

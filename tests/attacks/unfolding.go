@@ -29,19 +29,16 @@ var unfoldingAttacks = []attack{
 // unfolds is how far a batch may unfold: 16 times max.message.bytes.
 const unfolds = 16 << 20
 
-// bombs sends requests with 200 batches that unfold just within the bound, and beyond it.
+// bombs sends 200 batches at once that unfold just within the bound, and beyond it.
 func bombs(policy string) func(context.Context, *target) (func(context.Context) error, error) {
 	return func(ctx context.Context, t *target) (func(context.Context) error, error) {
-		var requests []*kmsg.ProduceRequest
+		var requests [][]kmsg.Request
 		for _, raw := range [][]byte{bomb(unfolds-1<<20, 1<<20), bomb(unfolds-1<<20, 5), bomb(60<<20, 60<<20), bomb(60<<20, 100)} {
-			var batches [][]byte
-			for len(batches) < 200 && len(batches)*len(raw) < 8<<20 {
-				batches = append(batches, raw)
-			}
-			requests = append(requests, produceRequest("bombs", batches...))
+			n := min(200, 8<<20/len(raw))
+			requests = append(requests, fill(n, func(int) kmsg.Request { return produceRequest("bombs", raw) }))
 		}
 		return func(ctx context.Context) error {
-			return t.repeat(ctx, 4, 0, func() kmsg.Request { return requests[rand.IntN(len(requests))] })
+			return t.repeatAll(ctx, 4, 0, func() []kmsg.Request { return requests[rand.IntN(len(requests))] })
 		}, createTopic(ctx, t, "bombs", policy)
 	}
 }
@@ -54,6 +51,19 @@ func (t *target) repeat(ctx context.Context, connections int, every time.Duratio
 				return
 			}
 			t.done.Add(1)
+		}
+	}))
+}
+
+// repeatAll does the same with several requests at once.
+func (t *target) repeatAll(ctx context.Context, connections int, every time.Duration, next func() []kmsg.Request) error {
+	return each(ctx, connections, withConn(t, t.kafka, func(ctx context.Context, c net.Conn) {
+		for ctx.Err() == nil {
+			all := next()
+			if err := rig.AskAll(c, all, 10*time.Second); err != nil || rig.Pause(ctx, every) != nil {
+				return
+			}
+			t.done.Add(int64(len(all)))
 		}
 	}))
 }
@@ -190,18 +200,18 @@ func brokenBatch() []byte {
 	return rig.Seal(b, junk)
 }
 
-// inventedProducers writes each batch as another idempotent producer.
+// inventedProducers writes each batch as another idempotent producer, 500 at once.
 func inventedProducers(ctx context.Context, t *target) (func(context.Context) error, error) {
-	requests := fill(500, func(int) kmsg.Request {
-		return produceRequest("producers", fill(500, func(int) []byte {
+	bursts := fill(500, func(int) []kmsg.Request {
+		return fill(500, func(int) kmsg.Request {
 			b := rig.NewBatch(rig.Plain, 1)
 			b.ProducerID, b.ProducerEpoch, b.FirstSequence = rand.Int64N(1<<40), 0, 0
-			return rig.Seal(b, rig.AppendRecord(nil, 0, nil, []byte("x")))
-		})...)
+			return produceRequest("producers", rig.Seal(b, rig.AppendRecord(nil, 0, nil, []byte("x"))))
+		})
 	})
 	return func(ctx context.Context) error {
 		var number atomic.Int64
-		return t.repeat(ctx, 4, 50*time.Millisecond, func() kmsg.Request { return requests[int(number.Add(1))%len(requests)] })
+		return t.repeatAll(ctx, 4, 50*time.Millisecond, func() []kmsg.Request { return bursts[int(number.Add(1))%len(bursts)] })
 	}, createTopic(ctx, t, "producers", "")
 }
 

@@ -25,6 +25,30 @@ func Ask(c net.Conn, req kmsg.Request, limit time.Duration) (kmsg.Response, erro
 	if _, err := c.Write(AppendRequest(nil, req)); err != nil {
 		return nil, err
 	}
+	return readAnswer(c, req)
+}
+
+// AskAll sends requests at once and reads their answers.
+func AskAll(c net.Conn, reqs []kmsg.Request, limit time.Duration) error {
+	c.SetDeadline(time.Now().Add(limit))
+	var all []byte
+	for _, req := range reqs {
+		all = append(all, AppendRequest(nil, req)...)
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(all)
+		sent <- err
+	}()
+	for _, req := range reqs {
+		if _, err := readAnswer(c, req); err != nil {
+			return err
+		}
+	}
+	return <-sent
+}
+
+func readAnswer(c net.Conn, req kmsg.Request) (kmsg.Response, error) {
 	var head [4]byte
 	if _, err := io.ReadFull(c, head[:]); err != nil {
 		return nil, err
