@@ -129,6 +129,17 @@ func (g *generator) states() {
 	k.SegmentBytes = max(k.SegmentBytes, 8*int64(things))
 }
 
+// roomForStorms gives worlds with many things and a retry storm segments that hold some batches each. Where each batch takes a segment
+// of its own, its answer comes later than clients wait in a storm, so that they send all of them again. Each is an entry more, and
+// the list of segments in each segment grows until the world can't end in time.
+func (g *generator) roomForStorms() {
+	p := g.plan
+	many := slices.ContainsFunc(p.Attacks, func(a Attack) bool { return a.Kind == AttackGroups || a.Kind == AttackProducers })
+	if many && slices.ContainsFunc(p.Faults, func(f Fault) bool { return f.Kind == FaultStorm }) {
+		p.Knobs.SegmentBytes = max(p.Knobs.SegmentBytes, 32<<10)
+	}
+}
+
 func (g *generator) attack(kind AttackKind) {
 	p := g.plan
 	a := Attack{
