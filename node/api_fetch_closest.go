@@ -3,6 +3,7 @@
 package node
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -57,4 +58,35 @@ func (a *fetchAnswer) redirect(p *partition, out *kmsg.FetchResponseTopicPartiti
 	out.PreferredReadReplica = int32(best)
 	a.redirected = true
 	return true
+}
+
+// source finds the replica here that may answer: the leader's (readable), or a follower's for a consumer of this
+// broker's rack (api_fetch_closest.go). fillGroups has its counterpart for __consumer_offsets, readableCoordinator.
+func (a *fetchAnswer) source(topic string, in *kmsg.FetchRequestTopicPartition) (*partition, error) {
+	n := a.fetch.node
+	if p := n.followerFor(topic, in.Partition); p != nil && a.fetch.req.Rack != "" && a.fetch.req.Rack == n.cfg.selfMember().Rack {
+		return p, p.group.checkEpoch(in.CurrentLeaderEpoch)
+	}
+	return n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
+}
+
+// nameLeader says who leads a partition, so that the client needn't ask for metadata.
+func (a *fetchAnswer) nameLeader(meta *partitionMeta, out *kmsg.FetchResponseTopicPartition) {
+	if meta == nil || a.fetch.req.Version < 16 || out.ErrorCode != kerr.NotLeaderForPartition.Code && out.ErrorCode != kerr.FencedLeaderEpoch.Code {
+		return
+	}
+	n := a.fetch.node
+	leader, epoch := n.leaderOf(meta)
+	m := n.member(leader)
+	if m == nil {
+		return
+	}
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(leader), epoch
+	if a.named == nil {
+		a.named = make(map[BrokerID]bool)
+	}
+	if b, ok := m.endpoint(a.fetch.request.conn.listener.Name); ok && !a.named[leader] {
+		a.named[leader] = true
+		a.resp.Brokers = append(a.resp.Brokers, kmsg.FetchResponseBroker(b))
+	}
 }
