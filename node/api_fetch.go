@@ -16,9 +16,8 @@ import (
 //	v4  isolation level: with read_committed nothing from the last stable offset on, and a list of the aborted
 //	    transactions of which records or markers are in the answer. Clients leave those records out
 //	v5  log start offset
-//	v7  sessions (KIP-227): there are none; every answer has session 0. A request within a session,
-//	    by its epoch, gets FETCH_SESSION_ID_NOT_FOUND, and clients fall back to full requests. With
-//	    epoch 0 or -1 a request is full whatever its session id, which kafka-go sets to -1
+//	v7  sessions (KIP-227), see fetch_session.go. With epoch 0 or -1 a request is full whatever its session id, which
+//	    kafka-go sets to -1
 //	v9  current leader epoch (KIP-320)
 //	v10 zstd; before, batches are sent as they are all the same: Kafka refuses them only where
 //	    compression.type=zstd says that there is nothing else, and kafka-python 2 reads zstd at v4
@@ -38,14 +37,16 @@ type fetch struct {
 	request  *request
 	req      *kmsg.FetchRequest
 	deadline Time
-	parked   []parking // where it waits
-	found    int64     // bytes that it could have by now
-	waits    bool      // it is parked, perhaps nowhere
-	coldWait entryWait // of old entries
-	begun    []cursor  // per partition of the request: how far it looked when it had to wait for a read
-	woken    bool      // in node.woken
-	filling  bool      // an answer is in the making
-	again    bool      // woken while it was
+	parked   []parking     // where it waits
+	found    int64         // bytes that it could have by now
+	waits    bool          // it is parked, perhaps nowhere
+	coldWait entryWait     // of old entries
+	begun    []cursor      // per partition of the request: how far it looked when it had to wait for a read
+	woken    bool          // in node.woken
+	filling  bool          // an answer is in the making
+	again    bool          // woken while it was
+	session  *fetchSession // that it goes on with; nil: none
+	opens    bool          // it asks for a session
 }
 
 // parkedFetches are those that wait for a partition's records.
@@ -94,20 +95,33 @@ type parking struct {
 
 func (n *Node) handleFetch(r *request, m kmsg.Request) {
 	req := m.(*kmsg.FetchRequest)
-	if req.SessionEpoch > 0 {
-		resp := kmsg.NewPtrFetchResponse()
-		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
-		r.reply(resp)
-		return
+	var session *fetchSession
+	switch {
+	case req.SessionEpoch > 0:
+		var err *kerr.Error
+		if session, err = n.sessionOf(r, req); err != nil {
+			r.refuseSession(err)
+			return
+		}
+	case r.conn.session != nil && r.conn.session.id == req.SessionID:
+		n.endSession(r.conn)
 	}
 	f := &fetch{node: n, request: r, req: req}
 	f.deadline = n.now.Add(millis(req.MaxWaitMillis))
 	f.coldWait = entryWait{request: r, again: f.wake}
 	r.fetch = f
 	r.onEnd(f.unpark)
-	f.merge(func() {
+	f.opens = req.SessionEpoch == 0 && req.Version >= 7
+	begin := func() {
 		f.try()
 		r.expireAfter(f.deadline.Sub(n.now), f.wake)
+	}
+	f.merge(func() {
+		if session == nil {
+			begin()
+			return
+		}
+		f.resume(session, begin)
 	})
 }
 
@@ -216,8 +230,10 @@ func (f *fetch) conclude(a *fetchAnswer) {
 	case a.missing && a.bytes == 0 && !a.failed && !a.redirected: // a read is under way; its result wakes us
 	case ready, !f.park(a.bytes): // where there is no room to wait it is answered as if its time were up
 		f.request.throttleFetch(a)
-		f.node.unread += a.bytes
-		f.request.replyBatches(a.resp, a.batches)
+		f.settleSession(a, func() {
+			f.node.unread += a.bytes
+			f.request.replyBatches(a.resp, a.batches)
+		})
 	}
 	if f.again {
 		f.again = false
@@ -242,6 +258,7 @@ type fetchAnswer struct {
 	full       bool              // there is more, but the answer may not be larger
 	aborted    abortedList       // of the partition under way
 	made       int64             // bytes of records that were put into form for it
+	held       bool              // it is empty, because of a quota
 }
 
 // begin begins with a topic.

@@ -11,6 +11,7 @@ import (
 type tally struct {
 	conns, begun               int
 	held, waits, large, parked int64
+	sessions                   int64
 	commands                   commandShare
 }
 
@@ -41,6 +42,9 @@ func (n *Node) checkRequests() error {
 			t.begun += len(c.queue)
 			t.held += c.heldBytes
 			t.waits += c.waits
+			if c.session != nil {
+				t.sessions += c.session.bytes
+			}
 			t.commands.add(c.commands.count, c.commands.bytes)
 			for _, r := range c.queue {
 				t.large += r.charge
@@ -63,7 +67,7 @@ func (n *Node) checkRequests() error {
 		differ("partitions that are waited for", n.waits.used, all.waits),
 		differ("memory of large requests", n.large.memory.used-n.large.orphans, all.large),
 		differ("bytes of fetches that wait for records", n.parkedBytes.used, all.parked),
-		n.checkQueued(), n.checkFetches(), n.checkArrivals(), n.checkTurns(), n.checkWaiters(),
+		n.checkQueued(), n.checkFetches(), n.checkSessions(), n.checkArrivals(), n.checkTurns(), n.checkWaiters(),
 		n.deferred.check(), n.patient.check(), n.large.waiting.check(), n.commands.queue.clients.check(),
 	)
 }
@@ -110,6 +114,7 @@ func (s *source) check(n *Node, t *tally) error {
 		differ("commands for the catalog", s.commands.count, t.commands.count),
 		differ("bytes of commands for the catalog", s.commands.bytes, t.commands.bytes),
 		differ("bytes of fetches that wait for records", s.parked, t.parked),
+		differ("bytes of sessions of fetches", s.sessions, t.sessions),
 	)
 }
 

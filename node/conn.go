@@ -26,8 +26,9 @@ type conn struct {
 	deferred int        // requests of which a rest is deferred
 	queue    []*request // begun, oldest first, none of them replied
 	commands commandShare
-	parked   int   // its fetches that wait for records
-	waits    int64 // see Config.MaxWaits
+	session  *fetchSession // nil: none
+	parked   int           // its fetches that wait for records
+	waits    int64         // see Config.MaxWaits
 
 	heldBytes int64 // of answers that wait for an earlier one; the node has the sum
 	closing   bool  // a reply with Close was given; nothing more is answered
@@ -246,6 +247,7 @@ func (n *Node) hangUp(id ConnID) {
 	}
 	n.deadlines.Cancel(c.unmute)
 	n.commands.hangUp(c)
+	n.endSession(c)
 }
 
 // wait collects the parts of an answer that come from the catalog.

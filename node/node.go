@@ -172,6 +172,7 @@ type Node struct {
 	admitted    admitted // by all groups
 	parkedBytes pool     // see fetch.park
 	waits       pool     // see Config.MaxWaits
+	sessions    fetchSessions
 	large       large
 	heldBytes   int64 // of answers that wait for an earlier one of their connection
 

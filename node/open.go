@@ -5,6 +5,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -72,6 +73,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 	}
 	n.autoCreated.used = now.Add(-autoCreateBurst)
 	n.parkedBytes.limit, n.waits.limit = cfg.ParkedBytes, int64(cfg.MaxWaits)
+	n.sessions.memory.limit, n.sessions.lastID = cfg.ParkedBytes/2, int32(cfg.Seed&math.MaxInt32)
 	n.commands.queue.count.limit, n.commands.queue.bytes.limit = int64(cfg.MaxCommands), cfg.CommandBytes
 	n.cold = newColdReader(log, &n.reads, n.coldDone, cfg.ColdReadBytes, cfg.CacheBytes)
 	n.catalog = newCatalog(n)

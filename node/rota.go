@@ -13,6 +13,7 @@ type source struct {
 	parked   int64   // bytes of fetches that wait for records
 	waits    int64   // see Config.MaxWaits
 	large    int64   // bytes, see large.go
+	sessions int64   // bytes of fetch sessions
 	commands commandShare
 }
 

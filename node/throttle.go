@@ -88,7 +88,7 @@ func (r *request) throttleFetch(a *fetchAnswer) {
 	now, wait := r.node.nowMs(), r.timeWait()
 	m, limit := r.meter(quota.Fetch)
 	if m != nil {
-		quiet, size := m.Quiet(now), float64(a.bytes+int64(len(a.batches))*partBytes)
+		quiet, size := m.Quiet(now), float64(a.bytes+a.parts()*partBytes)
 		m.Record(now, limit, size)
 		over := m.Wait(now, limit)
 		if quiet && wait == 0 {
@@ -100,7 +100,7 @@ func (r *request) throttleFetch(a *fetchAnswer) {
 		}
 	}
 	if wait > 0 {
-		a.resp, a.batches, a.bytes = kmsg.NewPtrFetchResponse(), nil, 0
+		a.resp, a.batches, a.bytes, a.held = kmsg.NewPtrFetchResponse(), nil, 0, true
 		r.tellWait(a.resp, wait)
 	}
 }
