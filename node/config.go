@@ -138,7 +138,7 @@ type Config struct {
 	// StepBudget is how much work a step may begin, see Work.Cost. Default StepBudget.
 	StepBudget int
 	// MaxRequests bounds the requests of clients that are begun and not answered, ParkedBytes the bytes of those that
-	// wait for records, and MaxWaits the partitions that requests wait for. A connection gets a part of what is left,
+	// wait for records (sessions of fetches may take half as many beside them), and MaxWaits the partitions that requests wait for. A connection gets a part of what is left,
 	// see waits.go. Defaults 65536, 32 MiB and 524288.
 	MaxRequests, MaxWaits int
 	ParkedBytes           int64
