@@ -91,6 +91,7 @@ func (n *Node) staleSource() string {
 		sum.begun += s.begun
 		sum.parked += s.parked
 		sum.waits += s.waits
+		sum.sessions += s.sessions
 		sum.large += s.large
 		sum.commands.add(s.commands.count, s.commands.bytes)
 	}
@@ -100,7 +101,7 @@ func (n *Node) staleSource() string {
 		return "addresses without connections"
 	case sum.begun != n.begun:
 		return "requests of addresses"
-	case sum.parked != n.parkedBytes.used, sum.waits != n.waits.used:
+	case sum.parked != n.parkedBytes.used, sum.waits != n.waits.used, sum.sessions != n.sessions.memory.used:
 		return "waits of addresses"
 	case sum.large != n.large.memory.used-n.large.orphans:
 		return "memory of addresses"

@@ -52,6 +52,7 @@ func (n *Node) leftOfClients() (string, int) {
 		{"bytes of proposals", int(n.underway)},
 		{"bytes of fetches that wait", int(n.parkedBytes.used)},
 		{"waits", int(n.waits.used)},
+		{"sessions of fetches", n.sessions.used.Len() + int(n.sessions.memory.used)},
 		{"bytes of large requests", int(l.memory.used + l.orphans)},
 		{"large requests that wait", len(l.waiting.lines)},
 		{"bytes of answers that wait", int(n.heldBytes)},

@@ -215,27 +215,3 @@ func TestUnreadAnswersMakeNewOnesSmaller(t *testing.T) {
 		}
 	}
 }
-
-// Only requests within a session are refused; those that begin or end one say everything themselves.
-func TestFetchSessions(t *testing.T) {
-	o := newOne(t, nil)
-	o.create("t")
-	o.produce("t", plain("a"))
-	for _, c := range []struct {
-		id, epoch int32
-		want      *kerr.Error
-	}{{0, 0, nil}, {0, -1, nil}, {-1, -1, nil}, {77, 0, nil}, {77, -1, nil}, {77, 1, kerr.FetchSessionIDNotFound}, {0, 5, kerr.FetchSessionIDNotFound}} {
-		req := fetchRequest("t", 0)
-		req.SessionID, req.SessionEpoch = c.id, c.epoch
-		resp := o.ask(req).(*kmsg.FetchResponse)
-		if c.want != nil {
-			if resp.ErrorCode != c.want.Code || len(resp.Topics) > 0 {
-				t.Errorf("session %d, epoch %d: %+v", c.id, c.epoch, resp)
-			}
-			continue
-		}
-		if resp.ErrorCode != 0 || resp.SessionID != 0 || len(resp.Topics[0].Partitions[0].RecordBatches) == 0 {
-			t.Errorf("session %d, epoch %d: %+v", c.id, c.epoch, resp)
-		}
-	}
-}
