@@ -30,9 +30,10 @@ type conn struct {
 	toBroker    node.Time // arrival of the last frame
 	toClient    node.Time
 	frames      uint64
-	faulty      uint64 // counts frames that a fault may have hit
-	wrongBits   int    // answers in which a bit changed
-	onTheWay    int    // answers, if features are noted
+	faulty      uint64        // counts frames that a fault may have hit
+	wrongBits   int           // answers in which a bit changed
+	onTheWay    int           // answers, if features are noted
+	session     *fetchSession // in which its client fetches; nil: none
 
 	// Where clients log in.
 	login    *login // nil: it hasn't begun

@@ -230,16 +230,21 @@ func (c *client) sendFetch(cn *conn, p *pendingCall) {
 	req.MaxBytes = 1 << 20
 	req.Rack = rackName(c.spec.Rack)
 	bytes := int32(c.draw().LogUniform(1, 1<<20))
-	if c.spec.Joint && p.call.ID%4 == 0 { // named twice: the last counts
+	if c.spec.Joint && !c.usesSessions() && p.call.ID%4 == 0 { // named twice: the last counts
 		again := list[0]
 		again.position = 0
 		c.addFetch(req, &again, bytes)
 		req.IsolationLevel = 1 // which changes nothing, as there are no transactions
 	}
-	for i := range list {
-		c.addFetch(req, &list[i], bytes)
-	}
-	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) { c.fetched(p, req.Version, list, resp.(*kmsg.FetchResponse)) }))
+	use := c.nameInSession(cn, req, list, bytes)
+	cn.ask(c.world, req, c.answered(p, func(resp kmsg.Response) {
+		got := resp.(*kmsg.FetchResponse)
+		if use != nil && !c.inSession(cn, p, use, got) {
+			c.retrySerial(p)
+			return
+		}
+		c.fetched(p, req.Version, list, got)
+	}))
 }
 
 func (c *client) fetched(p *pendingCall, version int16, list []fetching, resp *kmsg.FetchResponse) {

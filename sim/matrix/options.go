@@ -63,6 +63,8 @@ func (v *visit) fetch(req *kmsg.FetchRequest, resp *kmsg.FetchResponse) {
 	v.when(len(req.Topics) > 1, "several-topics")
 	v.when(req.Rack != "", "rack")
 	v.when(req.IsolationLevel == 1, "committed-only")
+	v.when(req.SessionEpoch > 0 && resp.ErrorCode == 0, "in-session")
+	v.when(len(req.ForgottenTopics) > 0, "forgotten")
 	records := false
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {

@@ -11,8 +11,8 @@ var outcomesOf = map[string]string{
 		OUT_OF_ORDER_SEQUENCE_NUMBER OFFSET_OUT_OF_RANGE INVALID_PRODUCER_EPOCH NOT_ENOUGH_REPLICAS KAFKA_STORAGE_ERROR INVALID_TOPIC_EXCEPTION TOPIC_AUTHORIZATION_FAILED
 		acks=0 acks=1 acks=all plain gzip snappy lz4 zstd@7 idempotent epoch-bumped sequence-wraps several-partitions several-topics`,
 	"Fetch": `OK NOT_LEADER_FOR_PARTITION UNKNOWN_TOPIC_OR_PARTITION UNKNOWN_TOPIC_ID@13 FENCED_LEADER_EPOCH@9 UNKNOWN_LEADER_EPOCH@9
-		OFFSET_OUT_OF_RANGE FETCH_SESSION_ID_NOT_FOUND@7 KAFKA_STORAGE_ERROR TOPIC_AUTHORIZATION_FAILED
-		records nothing several-partitions several-topics partition-twice rack@11 sent-elsewhere@11 diverging@12 leader-named@16 committed-only`,
+		OFFSET_OUT_OF_RANGE FETCH_SESSION_ID_NOT_FOUND@7 INVALID_FETCH_SESSION_EPOCH@7 FETCH_SESSION_TOPIC_ID_ERROR@7 KAFKA_STORAGE_ERROR TOPIC_AUTHORIZATION_FAILED
+		records nothing several-partitions several-topics partition-twice rack@11 sent-elsewhere@11 diverging@12 leader-named@16 committed-only in-session@7 forgotten@7`,
 	"ListOffsets": `OK NOT_LEADER_FOR_PARTITION UNKNOWN_TOPIC_OR_PARTITION FENCED_LEADER_EPOCH@4 UNKNOWN_LEADER_EPOCH@4 OFFSET_NOT_AVAILABLE@5
 		INVALID_REQUEST LEADER_NOT_AVAILABLE REQUEST_TIMED_OUT UNSUPPORTED_VERSION KAFKA_STORAGE_ERROR TOPIC_AUTHORIZATION_FAILED
 		latest earliest by-time largest-time@7 local@8 tiered@9 several-partitions several-topics`,
