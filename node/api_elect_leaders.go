@@ -133,6 +133,11 @@ func (e *election) check() {
 			e.wait.done()
 			return
 		}
+		if !n.alive(el.meta.Replicas[0].Broker) { // it has gone since
+			e.place(el).ErrorCode = kerr.PreferredLeaderNotAvailable.Code
+			e.wait.done()
+			return
+		}
 		rest = append(rest, el)
 		if leader == n.self {
 			n.elect(el.meta.Group)

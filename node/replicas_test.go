@@ -113,9 +113,34 @@ func TestLeadersSpreadAgain(t *testing.T) {
 	c.kill(2)
 	c.until("another leads", func() bool { return c.leader("t") > 0 })
 	c.start(2)
-	c.until("it is alive for broker 1", func() bool { return c.nodes[1].node.alive(2) })
+	since := c.nodes[1].node.now
+	c.until("broker 1 hears it again", func() bool { return c.nodes[1].node.peer(2).heard > since })
 	p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]
 	if p.ErrorCode != 0 || c.leader("t") != 2 {
 		t.Errorf("electing the preferred replica: %s, leader %d", kafka.CodeName(p.ErrorCode), c.leader("t"))
+	}
+}
+
+// An election of a replica whose broker falls silent meanwhile ends then, and not when its time is up.
+func TestElectionOfAReplicaThatGoes(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.create("t", 2, 3, 1)
+	c.until("the preferred replica leads", func() bool { return c.leader("t") == 2 })
+	c.kill(2)
+	c.until("another leads", func() bool { return c.leader("t") > 0 })
+	c.start(2)
+	c.until("it is alive for broker 1", func() bool { return c.nodes[1].node.alive(2) })
+	c.kill(2)
+	req := kmsg.NewPtrElectLeadersRequest()
+	req.Version, req.TimeoutMillis = 2, 5000
+	rt := kmsg.NewElectLeadersRequestTopic()
+	rt.Topic, rt.Partitions = "t", []int32{0}
+	req.Topics = append(req.Topics, rt)
+	if !c.nodes[1].node.alive(2) {
+		t.Fatal("broker 1 knows already that broker 2 is gone")
+	}
+	p := c.ask(1, req).(*kmsg.ElectLeadersResponse).Topics[0].Partitions[0]
+	if p.ErrorCode != kerr.PreferredLeaderNotAvailable.Code {
+		t.Errorf("electing a replica that goes: %s", kafka.CodeName(p.ErrorCode))
 	}
 }
