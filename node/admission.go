@@ -83,6 +83,17 @@ func (n *Node) holdsCheckpoint(size int, leave int64) bool {
 	return room.TakeCheckpoint(size, leave)
 }
 
+// leaveBeside is how much has to be left after a leader's checkpoint on a full disk, for entries that delete records. A
+// small one may take of that: it stands for entries that go, and a follower that lags may get rid of them in no other way, since
+// the entry that deletes their records comes after those that it has no room for.
+func (n *Node) leaveBeside(size int) int64 {
+	segment := n.log.SegmentBytes()
+	if int64(size) <= segment/64 {
+		return segment / 16
+	}
+	return segment / 4
+}
+
 // admit reports whether the log has a file for an entry, and counts it in what room there is. Small ones always have one.
 // Otherwise, unless no file can be made, the group waits for one.
 func (g *group) admit(room *wal.Room, size int, accepted bool) bool {

@@ -246,7 +246,7 @@ func (n *Node) receiveSnapshot(from BrokerID, r *reader) {
 		in.message.Term = &term
 		return
 	}
-	if n.log.Short() && !n.holdsCheckpoint(int(size), n.log.SegmentBytes()/4) {
+	if n.log.Short() && !n.holdsCheckpoint(int(size), n.leaveBeside(int(size))) {
 		return
 	}
 	g.unrest()
