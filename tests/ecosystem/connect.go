@@ -185,13 +185,13 @@ func (b *bench) connectRound(ctx context.Context, w *worker, topic, from string,
 		*all = append(*all, topic)
 		if err := w.put(ctx, topic+"-source", map[string]string{
 			"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "file": from, "topic": topic,
-			"exactly.once.support": "requested", "transaction.boundary": "poll", "batch.size": "20",
+			"exactly.once.support": "requested", "transaction.boundary": "poll",
 		}); err != nil {
 			return err
 		}
 	}
 	for part := range 20 {
-		more := values(fmt.Sprintf("%s-%d-%d", topic, i, part), piece)
+		more := values(fmt.Sprintf("%s-%d-%d", topic, i, part), smallPiece)
 		if err := addLines(from, more); err != nil {
 			return err
 		}

@@ -19,8 +19,11 @@ type copier struct {
 	cmd    func(in, out, group string, exactly bool) (*exec.Cmd, error) // exactly: by transactions
 }
 
-// checkPause is between pieces.
-const checkPause = 20 * time.Millisecond
+// A system that is to be killed gets small pieces, with pauses: some make a transaction of each record.
+const (
+	smallPiece = 50
+	checkPause = 20 * time.Millisecond
+)
 
 // copying is what all systems that copy are asked.
 func (b *bench) copying(c copier) []check {
@@ -109,7 +112,7 @@ func (b *bench) exactRound(ctx context.Context, c copier, in, out string, all []
 	defer p.kill()
 	begin := len(all)
 	for part := range 20 {
-		more := values(fmt.Sprintf("%s-%d-%d", in, i, part), piece)
+		more := values(fmt.Sprintf("%s-%d-%d", in, i, part), smallPiece)
 		if err := b.write(ctx, in, more); err != nil {
 			return nil, err
 		}

@@ -86,8 +86,8 @@ func mirrorMaker(ctx context.Context, b *bench) (*installed, error) {
 }
 
 func mirrorConfig(bootstrap, topic string) string {
-	from, to := topic+"-from", topic+"-to" // its internal topics have these names
-	replace := strings.NewReplacer("FROM", from, "TO", to, "BROKERS", bootstrap, "TOPIC", topic)
+	from, to := topic+"-from", topic+"-to"                                                       // its internal topics have these names
+	replace := strings.NewReplacer("TOPIC", topic, "FROM", from, "TO", to, "BROKERS", bootstrap) // TOPIC has TO in it
 	return replace.Replace(`clusters = FROM, TO
 FROM.bootstrap.servers = BROKERS
 TO.bootstrap.servers = BROKERS
