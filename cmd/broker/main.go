@@ -75,18 +75,27 @@ the configuration file (TOML; see the broker.toml that local writes), its defaul
 )
 
 func main() {
+	switch name, _ := commandOf(os.Args[1:]); name {
+	case "start", "local":
+		letTimersSlack()
+	}
 	// Ctrl-C and SIGTERM ask for a clean stop; a second one ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
+// commandOf is the command that args begin with, and the rest. Without one it is start.
+func commandOf(args []string) (name string, rest []string) {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[0], args[1:]
+	}
+	return "start", args
+}
+
 // run is main with everything passed in; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	name := "start"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	}
+	name, args := commandOf(args)
 	var err error
 	switch name {
 	case "start":
