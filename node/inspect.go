@@ -70,6 +70,9 @@ func (n *Node) Groups() []GroupID {
 // Placing reports whether the catalog asks for replicas that this broker hasn't opened yet, or keeps some that should go.
 func (n *Node) Placing() bool { return n.placing.active }
 
+// HasHeardClocks reports whether this process has heard the clocks of a majority. Before, it knows only its own, and refuses no record for its time.
+func (n *Node) HasHeardClocks() bool { return n.clock.heard }
+
 // Inspect returns what this broker's replica of a group believes; false if it has none.
 func (n *Node) Inspect(id GroupID) (View, bool) {
 	g := n.group(id)

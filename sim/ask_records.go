@@ -127,8 +127,8 @@ func (a *asking) produce() kmsg.Request {
 		}
 		spec.Records[0].Key = nil
 	case "bad-time":
-		if !a.topic.Recent || a.world.plan.ClockLies() {
-			return nil // a broker that can't be sure of the time takes it
+		if b := a.world.brokers[a.broker-1]; !a.topic.Recent || a.world.plan.ClockLies() || b.node == nil || !b.node.HasHeardClocks() {
+			return nil // a broker that can't be sure of the time takes it, such as one that has just started
 		}
 		spec.FirstTimestamp = 1000
 	case "nothing":
