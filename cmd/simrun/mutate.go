@@ -46,6 +46,7 @@ type mutator struct {
 	alike   int                // it is given up after so many, if none went another way
 	tests   map[string]*tester // by package; nil: the tests aren't run
 	program string             // simrun with all mutants
+	kept    *progress          // nil: nothing is written down
 	visits  [][]visit          // by number of the mutant: seeds that come to its place, the most promising ones first
 }
 
@@ -64,6 +65,7 @@ func mutateCommand(args []string) (bool, error) {
 	tests := flags.Bool("tests", true, "run the unit tests, too")
 	workers := flags.Int("j", runtime.NumCPU(), "mutants at a time")
 	asJSON := flags.Bool("json", false, "print a line of JSON for each mutant")
+	resume := flags.String("resume", "", "a file: write each result to it as it comes, and go on where a run with the same tree and flags stopped")
 	if err := parse(flags, args, 0); err != nil {
 		return false, err
 	}
@@ -89,6 +91,12 @@ func mutateCommand(args []string) (bool, error) {
 			return false, err
 		}
 		*from, *sample = 0, len(all)
+	}
+	if *resume != "" {
+		if err := m.goOnWith(*resume, *tests); err != nil {
+			return false, err
+		}
+		defer m.kept.file.Close()
 	}
 	list, broken, err := m.build(all, min(*sample, reach.Most-1), *tests)
 	if err != nil {
@@ -190,8 +198,11 @@ func (m *mutator) all(list []mutation.Mutant, from, broken int, asJSON bool) err
 	return nil
 }
 
-// one runs the tests of a mutant's package and then seeds.
+// one runs the tests of a mutant's package and then seeds, unless that was done before.
 func (m *mutator) one(mutant *mutation.Mutant, number int) (*fate, error) {
+	if f := m.kept.known(mutant.ID()); f != nil {
+		return f, nil
+	}
 	f := &fate{ID: mutant.ID(), Change: mutant.Change()}
 	if m.tests != nil {
 		var err error
@@ -199,7 +210,10 @@ func (m *mutator) one(mutant *mutation.Mutant, number int) (*fate, error) {
 			return nil, err
 		}
 	}
-	return f, m.simulate(number, f)
+	if err := m.simulate(number, f); err != nil {
+		return nil, err
+	}
+	return f, m.kept.keep(f)
 }
 
 func (f *fate) line(tested bool) string {

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,5 +53,44 @@ func TestSeedsInTurn(t *testing.T) {
 	}
 	if d := cmp.Diff([]uint64{7, 4, 2, 3, 5, 1}, got); d != "" {
 		t.Error(d)
+	}
+}
+
+// A run goes on with what it has written down, but not with what another one has.
+func TestResumedCount(t *testing.T) {
+	name, this := filepath.Join(t.TempDir(), "fates"), run{Tree: "t", Args: []string{"-runs=3"}}
+	p, err := resumed(name, this)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.keep(&fate{ID: "a", Check: "liveness"}); err != nil {
+		t.Fatal(err)
+	}
+	p.file.WriteString(`{"id":"torn","ch`)
+	p.file.Close()
+	for _, id := range []string{"b", "c"} {
+		if p, err = resumed(name, this); err != nil {
+			t.Fatal(err)
+		}
+		if f := p.known("a"); f == nil || f.Check != "liveness" || p.known("torn") != nil || p.known(id) != nil {
+			t.Errorf("before %s was tried it has %v", id, p.done)
+		}
+		if err := p.keep(&fate{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+		p.file.Close()
+	}
+	if p, err = resumed(name, this); err != nil || len(p.done) != 3 {
+		t.Errorf("%v, %v", p, err)
+	}
+	p.file.Close()
+	if _, err := resumed(name, run{Tree: "another", Args: this.Args}); !errors.Is(err, errUsage) {
+		t.Errorf("results of another tree are taken: %v", err)
+	}
+	if err := os.WriteFile(name, []byte("no"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := resumed(name, this); err != nil || len(p.done) != 0 {
+		t.Errorf("a torn first line: %v", err)
 	}
 }
