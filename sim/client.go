@@ -302,6 +302,7 @@ func (c *client) hello(cn *conn, resp *kmsg.ApiVersionsResponse) {
 	if resp.ErrorCode != 0 || len(resp.ApiKeys) == 0 {
 		c.world.fail("protocol", "broker %d answers ApiVersions v3 with error %s and %d keys", cn.broker.number, kafka.CodeName(resp.ErrorCode), len(resp.ApiKeys))
 	}
+	c.checkVersions(cn, resp)
 	if c.world.secure != nil && (c.visitor == nil || c.visitor.logsIn()) {
 		c.logIn(cn, c.identity())
 		return

@@ -39,6 +39,7 @@ func (w *world) settle() {
 	}
 	w.probeQuorums()
 	w.thaw()
+	w.waitForAsks()
 	w.verify()
 	w.readCommittedAgain()
 	w.settleMembers()

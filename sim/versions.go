@@ -22,6 +22,29 @@ var served = func() (byKey []node.VersionRange) {
 	return byKey
 }()
 
+// newestVersion is the newest version of each kind of request that this client's code knows, by key; -1: it knows none.
+var newestVersion = func() (byKey []int16) {
+	for key := range int16(kmsg.MaxKey + 1) {
+		byKey = append(byKey, -1)
+		if req := kmsg.RequestForKey(key); req != nil {
+			byKey[key] = req.MaxVersion()
+		}
+	}
+	return byKey
+}()
+
+// checkVersions demands that brokers promise no version that there isn't, and tell features to who can read them.
+func (c *client) checkVersions(cn *conn, resp *kmsg.ApiVersionsResponse) {
+	for _, k := range resp.ApiKeys {
+		if k.MinVersion < 0 || k.MinVersion > k.MaxVersion || int(k.ApiKey) >= len(newestVersion) || k.MaxVersion > newestVersion[k.ApiKey] {
+			c.world.fail("protocol", "broker %d promises versions %d to %d of %s; there are those to %d", cn.broker.number, k.MinVersion, k.MaxVersion, kmsg.NameForKey(k.ApiKey), newestVersion[k.ApiKey])
+		}
+	}
+	if told := len(resp.FinalizedFeatures); (told > 0) != (resp.Version >= 3) {
+		c.world.fail("protocol", "broker %d tells %d features in version %d of ApiVersions", cn.broker.number, told, resp.Version)
+	}
+}
+
 // version is that of the client's next request of a kind: usual, unless the client speaks others, and at least so much.
 func (c *client) version(key kmsg.Key, usual, least int16) int16 {
 	r := served[key]
