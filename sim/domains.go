@@ -37,4 +37,5 @@ const (
 	domainDamage
 	domainTransactor
 	domainMisled
+	domainExam
 )

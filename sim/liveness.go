@@ -57,6 +57,7 @@ func (w *world) settle() {
 	w.settleSecurity()
 	w.checkSettings()
 	w.checkOldIDs()
+	w.examine()
 	w.readReplicas()
 	w.checkStored()
 	w.expire()
