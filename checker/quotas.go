@@ -98,6 +98,24 @@ func (q *Quotas) ChangedBy(index uint64, changes []QuotaChange) {
 	}
 }
 
+// QuotaLimit is a limit of one entity.
+type QuotaLimit struct {
+	QuotaEntity
+	Key   string
+	Limit float64
+}
+
+// Limits are those that there are after all changes, in no particular order.
+func (q *Quotas) Limits() (list []QuotaLimit) {
+	last := &q.states[len(q.states)-1]
+	for of, limit := range last.limits { //det:ok the caller sorts
+		if limit > 0 {
+			list = append(list, QuotaLimit{of.QuotaEntity, of.key, limit})
+		}
+	}
+	return list
+}
+
 // Last is the last entry that changed something.
 func (q *Quotas) Last() uint64 { return q.states[len(q.states)-1].index }
 

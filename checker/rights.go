@@ -3,6 +3,7 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -102,6 +103,16 @@ func (r *Rights) Removed(index uint64, which Credential) { delete(r.next(index).
 
 // Last is the last entry that changed something.
 func (r *Rights) Last() uint64 { return r.states[len(r.states)-1].index }
+
+// Users are those that there are after all changes, in order.
+func (r *Rights) Users() []Credential {
+	return slices.SortedFunc(maps.Keys(r.states[len(r.states)-1].users), Credential.Compare)
+}
+
+// Compare orders credentials by users, then by mechanisms.
+func (c Credential) Compare(o Credential) int {
+	return cmp.Or(strings.Compare(c.User, o.User), strings.Compare(c.Mechanism, o.Mechanism))
+}
 
 // During says whether something held, and whether it didn't, in one of the states of a broker that had applied the entries up to
 // one when it began and up to another one when it was done.

@@ -50,7 +50,7 @@ func (w *world) examine() {
 	e := &exam{world: w, draw: w.seed.Draw(domainExam, 0, 0)}
 	e.client = newClient(w, &plan.Client{ID: examinerID, InFlight: 1, Timeout: 2 * plan.Duration(w.patience()), GiveUp: 2 * plan.Duration(w.patience()), Home: 1})
 	w.clients = append(w.clients, e.client)
-	for _, q := range slices.Concat(e.ofCluster(), e.ofGroups()) {
+	for _, q := range slices.Concat(e.ofCluster(), e.ofGroups(), e.ofRefusals(), e.ofSecurity()) {
 		if w.plan.Profile == "asks" || e.pick(4) == 0 {
 			e.put(q)
 		}
