@@ -55,6 +55,10 @@ func (w *world) examine() {
 			e.put(q)
 		}
 	}
+	if len(w.askers) > 0 && (w.plan.Profile == "asks" || e.pick(4) == 0) {
+		e.actAsConsumers()
+		e.actInTransaction()
+	}
 }
 
 // pick draws one of n.
@@ -146,6 +150,23 @@ func (e *exam) connTo(b *broker, limit node.Time) *conn {
 		w.fail("liveness", "when all is over, broker %d takes no connection", b.number)
 	}
 	return cn
+}
+
+// call asks one broker for something that changes what it knows of the examiner.
+func (e *exam) call(b *broker, what string, req kmsg.Request) (resp kmsg.Response) {
+	e.put(&inquiry{
+		what: what, request: func(o *broker) kmsg.Request {
+			if o != b {
+				return nil
+			}
+			return req
+		},
+		wrong: func(answers []told) string {
+			resp = answers[0].resp
+			return ""
+		},
+	})
+	return resp
 }
 
 // crewMayAll says that no rule refuses the crew, as which the examiner logs in, anything.
