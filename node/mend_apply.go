@@ -25,9 +25,11 @@ func Mend(m *Mending, r *Remains) error {
 		return err
 	}
 	for k := range m.Partitions {
-		if p := &m.Partitions[k]; p.From == r.Broker {
+		switch p := &m.Partitions[k]; {
+		case p.Empty: // its group is in no log yet
+		case p.From == r.Broker:
 			p.append(log)
-		} else if m.skips(p.Group) {
+		case m.skips(p.Group):
 			log.RemoveGroup(p.Group) // its entry would stop the broker
 		}
 	}
@@ -80,7 +82,7 @@ func (m *Mending) checkUnchanged(log *wal.Log, b *MendedBroker) error {
 	for i := range m.Partitions {
 		p := &m.Partitions[i]
 		st, _ := log.State(p.Group)
-		if p.From == b.Broker && (st.Last != p.Last || st.LastTerm != p.LastTerm) && !p.begun(st) {
+		if p.From == b.Broker && !p.Empty && (st.Last != p.Last || st.LastTerm != p.LastTerm) && !p.begun(st) {
 			return fmt.Errorf("partition %d of topic %q ends at entry %d of term %d, not at %d of term %d as the plan says; make a new plan", p.Partition, p.Topic, st.Last, st.LastTerm, p.Last, p.LastTerm)
 		}
 	}

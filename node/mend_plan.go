@@ -36,6 +36,14 @@ type Mending struct {
 	Partitions []MendedPartition // that can't go on by themselves, by topic and number
 	Whole      int               // partitions that can
 	Skipped    []SkippedEntry    `json:",omitempty"`
+
+	empty []NamedPartition // that may begin anew, empty
+}
+
+// NamedPartition is a partition of a topic.
+type NamedPartition struct {
+	Topic string
+	Index int32
 }
 
 // MendedBroker is a broker whose folder is left, and where its copy of the catalog ended.
@@ -65,6 +73,7 @@ type MendedPartition struct {
 	Partition       int32
 	Voters          []BrokerID // until now
 	From            BrokerID   // whose replica becomes the partition; -1: there is none
+	Empty           bool       `json:",omitempty"` // it begins anew on From, with nothing in it
 	Last, LastTerm  uint64     // its last entry
 	Known           uint64     // known there to be committed
 	Start           int64      // offsets: the first, the one after what was known to be committed, and
@@ -87,9 +96,9 @@ func (m *Mending) Code() string {
 var ErrWhole = errors.New("nothing has to be mended: a majority of the catalog and of every partition is in these folders. Start the brokers")
 
 // PlanMending reads the data folders that are left of a cluster and says how it can go on. It changes nothing. skip are entries to
-// be left out.
-func PlanMending(left []*Remains, newCluster string, skip []SkippedEntry) (*Mending, error) {
-	m := &Mending{NewCluster: newCluster, Skipped: slices.Clone(skip)}
+// be left out, and empty partitions that may begin anew with nothing in them, because no replica of them can be used.
+func PlanMending(left []*Remains, newCluster string, skip []SkippedEntry, empty []NamedPartition) (*Mending, error) {
+	m := &Mending{NewCluster: newCluster, Skipped: slices.Clone(skip), empty: empty}
 	folders, err := m.examine(left)
 	if err != nil {
 		return nil, err
@@ -112,6 +121,9 @@ func PlanMending(left []*Remains, newCluster string, skip []SkippedEntry) (*Mend
 			return nil, fmt.Errorf("none of the folders has entry %d of group %d with anything in it: there is nothing to leave out", s.Index, s.Group)
 		}
 	}
+	if err := m.checkEmpty(c); err != nil {
+		return nil, err
+	}
 	m.noteCatalog(folders, best)
 	if err := m.planPartitions(c, folders); err != nil {
 		return nil, err
@@ -128,7 +140,7 @@ func PlanMending(left []*Remains, newCluster string, skip []SkippedEntry) (*Mend
 // hopeless says why none of the partitions that need it can be mended.
 func (m *Mending) hopeless() error {
 	all := []error{errors.New("nothing can be mended: of the partitions that can't go on by themselves no replica in these folders can be used. Delete their topics, or restore them from a backup; " +
-		"an entry that stops brokers can be left out (-skip GROUP/ENTRY)")}
+		"an entry that stops brokers can be left out (-skip GROUP/ENTRY), and a partition can begin anew with nothing in it (-empty TOPIC/PARTITION), which is the only way for a topic of the brokers' own")}
 	for i := range m.Partitions {
 		p := &m.Partitions[i]
 		all = append(all, fmt.Errorf("partition %d of topic %q: %d replicas are there", p.Partition, p.Topic, len(p.Damaged)))
@@ -242,12 +254,18 @@ func (m *Mending) planPartition(c *catalog, p *partitionMeta, folders []*examine
 			best = r
 		}
 	}
+	begins := slices.Contains(m.empty, NamedPartition{p.Topic.Name, p.Index})
 	skipped := slices.ContainsFunc(m.Skipped, func(s SkippedEntry) bool { return s.Group == p.Group })
-	if best != nil && !skipped && hasMajority(best.conf, there) && !unheardOf(best.conf, numbered) {
+	if best != nil && !skipped && !begins && hasMajority(best.conf, there) && !unheardOf(best.conf, numbered) {
 		m.Whole++
 		return nil
 	}
-	if best != nil {
+	switch {
+	case best != nil && begins:
+		return fmt.Errorf("partition %d of topic %q has a replica in the folder of broker %d; it goes on from that, and isn't begun anew", p.Index, p.Topic.Name, best.on.Broker)
+	case begins:
+		mp.From, mp.Empty = c.beginEmpty(p, folders), true
+	case best != nil:
 		if err := mp.begin(best, folders); err != nil {
 			return fmt.Errorf("partition %d of topic %q: %w", p.Index, p.Topic.Name, err)
 		}
@@ -255,6 +273,38 @@ func (m *Mending) planPartition(c *catalog, p *partitionMeta, folders []*examine
 	}
 	m.Partitions = append(m.Partitions, mp)
 	return nil
+}
+
+// checkEmpty refuses to let a partition begin anew that there isn't.
+func (m *Mending) checkEmpty(c *catalog) error {
+	for _, e := range m.empty {
+		if c.partition(e.Topic, e.Index) == nil {
+			return fmt.Errorf("there is no partition %d of topic %q that could begin anew", e.Index, e.Topic)
+		}
+	}
+	return nil
+}
+
+// beginEmpty gives a partition a new group on one of the brokers that are left, if possible one that had a replica. The others copy it
+// from there, so each replica is a new one.
+func (c *catalog) beginEmpty(p *partitionMeta, folders []*examined) BrokerID {
+	replicas := slices.Clone(p.goal())
+	isLeft := func(r replicaMeta) bool {
+		return slices.ContainsFunc(folders, func(e *examined) bool { return e.Broker == r.Broker })
+	}
+	kept := slices.IndexFunc(replicas, isLeft)
+	if kept < 0 {
+		kept = 0
+		replicas[kept].Broker = folders[int(p.Index)%len(folders)].Broker
+	}
+	for i := range replicas {
+		replicas[i].Number = c.replicaNumber()
+	}
+	p.Group, p.Founders = c.nextGroup, []uint64{replicas[kept].id()}
+	c.nextGroup++
+	p.Replicas, p.Target, p.Leaving = replicas, nil, nil
+	p.Moves++
+	return replicas[kept].Broker
 }
 
 // unheardOf reports whether a group has replicas that a newer catalog than this one has given their numbers.

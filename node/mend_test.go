@@ -32,7 +32,7 @@ func (c *many) plan(skip []SkippedEntry, ids ...BrokerID) *Mending {
 	for _, id := range ids {
 		left = append(left, c.remains(id))
 	}
-	plan, err := PlanMending(left, "mended", skip)
+	plan, err := PlanMending(left, "mended", skip, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -144,14 +144,14 @@ func TestMendRefuses(t *testing.T) {
 	c.create("t", 1, 2, 3)
 	c.produce("t", "a")
 	c.killAll()
-	if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", nil); !errors.Is(err, ErrWhole) {
+	if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", nil, nil); !errors.Is(err, ErrWhole) {
 		t.Error(err)
 	}
 	for want, left := range map[string][]*Remains{
 		"two of the folders are of broker 1": {c.remains(1), c.remains(1)},
 		"name the data folders":              nil,
 	} {
-		if _, err := PlanMending(left, "mended", nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := PlanMending(left, "mended", nil, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, not %q", err, want)
 		}
 	}
@@ -246,7 +246,7 @@ func TestMendWithoutAnEntry(t *testing.T) {
 	v, _ := c.view(1, "t")
 	c.killAll()
 	for _, bad := range []uint64{v.LastIndex + 1, 0} {
-		if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", []SkippedEntry{{Group: v.Group, Index: bad}}); err == nil {
+		if _, err := PlanMending([]*Remains{c.remains(1), c.remains(2)}, "mended", []SkippedEntry{{Group: v.Group, Index: bad}}, nil); err == nil {
 			t.Errorf("entry %d was left out", bad)
 		}
 	}

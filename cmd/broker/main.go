@@ -50,7 +50,7 @@ const (
   broker log verify -config FILE  read the whole log of a broker that doesn't run, and say whether it is whole
   broker log dump -config FILE [-json] [-data] [-group N] [SEGMENT...]
                                   print what is in it; both take -dir DIR instead, and change nothing
-  broker recover plan -dir DIR [-dir DIR...] -out PLAN [-cluster-id NEW] [-skip GROUP/ENTRY...]
+  broker recover plan -dir DIR [-dir DIR...] -out PLAN [-cluster-id NEW] [-skip GROUP/ENTRY...] [-empty TOPIC/PARTITION...]
                                   of a cluster that can't go on, since most of its disks are lost, or its catalog, or an entry stops
                                   every broker: read the data folders that are left, say what would be lost, change nothing
   broker recover apply -plan PLAN -dir DIR [-dir DIR...] -confirm CODE

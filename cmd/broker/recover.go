@@ -19,7 +19,7 @@ import (
 	"chronik/node"
 )
 
-const recoverUsage = "use: broker recover plan -dir DIR [-dir DIR...] -out PLAN [-cluster-id NEW] [-skip GROUP/ENTRY...], " +
+const recoverUsage = "use: broker recover plan -dir DIR [-dir DIR...] -out PLAN [-cluster-id NEW] [-skip GROUP/ENTRY...] [-empty TOPIC/PARTITION...], " +
 	"then: broker recover apply -plan PLAN -dir DIR [-dir DIR...] -confirm CODE"
 
 // texts is a flag that may be given several times.
@@ -30,7 +30,7 @@ func (t *texts) Set(s string) error { *t = append(*t, s); return nil }
 
 // recoverFlags are those of `broker recover`.
 type recoverFlags struct {
-	dirs, skip                    texts
+	dirs, skip, empty             texts
 	out, clusterID, plan, confirm string
 }
 
@@ -46,6 +46,7 @@ func mend(args []string, stdout io.Writer) error {
 	switch args[0] {
 	case "plan":
 		fs.Var(&f.skip, "skip", "")
+		fs.Var(&f.empty, "empty", "")
 		fs.StringVar(&f.out, "out", "", "")
 		fs.StringVar(&f.clusterID, "cluster-id", "", "")
 	case "apply":
@@ -85,10 +86,14 @@ func (f *recoverFlags) makePlan(stdout io.Writer) error {
 	if err != nil {
 		return wrongUse{err}
 	}
+	empty, err := f.begunEmpty()
+	if err != nil {
+		return wrongUse{err}
+	}
 	if f.clusterID == "" {
 		f.clusterID = anotherID(left[0].Cluster)
 	}
-	plan, err := node.PlanMending(left, f.clusterID, skip)
+	plan, err := node.PlanMending(left, f.clusterID, skip, empty)
 	if err != nil {
 		return err
 	}
@@ -114,6 +119,19 @@ func (f *recoverFlags) skipped() (skip []node.SkippedEntry, err error) {
 		skip = append(skip, node.SkippedEntry{Group: node.GroupID(g), Index: i})
 	}
 	return skip, nil
+}
+
+// begunEmpty reads which partitions may begin anew.
+func (f *recoverFlags) begunEmpty() (empty []node.NamedPartition, err error) {
+	for _, s := range f.empty {
+		i := strings.LastIndexByte(s, '/')
+		n, err := strconv.ParseInt(s[i+1:], 10, 32)
+		if i < 1 || err != nil {
+			return nil, fmt.Errorf("-empty %s: say which partition of which topic begins anew with nothing in it, as in -empty orders/3", s)
+		}
+		empty = append(empty, node.NamedPartition{Topic: s[:i], Index: int32(n)})
+	}
+	return empty, nil
 }
 
 // anotherID makes a name for the cluster that goes on.
@@ -166,6 +184,10 @@ func tellPartitions(partitions []node.MendedPartition, out io.Writer) {
 	fmt.Fprintln(w, "TOPIC\tPARTITION\tREPLICAS WERE ON\tFROM\tKEPT\tCOMMITTED\tLAST ENTRY\tCOMMITTED ENTRY")
 	for i := range partitions {
 		p := &partitions[i]
+		if p.Empty {
+			fmt.Fprintf(w, "%s\t%d\t%s\tnobody, it begins empty on broker %d\tnothing\t\t\t\n", p.Topic, p.Partition, numbers(p.Voters), p.From)
+			continue
+		}
 		if p.From < 0 {
 			fmt.Fprintf(w, "%s\t%d\t%s\tnobody\tnothing\t\t\t\n", p.Topic, p.Partition, numbers(p.Voters))
 			continue
@@ -182,7 +204,7 @@ func tellPartitions(partitions []node.MendedPartition, out io.Writer) {
 			fmt.Fprintf(out, "%s %d: the replica of %s, and is copied anew\n", p.Topic, p.Partition, o)
 		}
 		if p.From < 0 {
-			fmt.Fprintf(out, "%s %d: no replica is left. The partition stays without a leader; delete the topic, or restore it from a backup under another name\n", p.Topic, p.Partition)
+			fmt.Fprintf(out, "%s %d: no replica is left. The partition stays without a leader; delete the topic, or restore it from a backup under another name, or let it begin anew with nothing in it: -empty %s/%d\n", p.Topic, p.Partition, p.Topic, p.Partition)
 		}
 	}
 }
