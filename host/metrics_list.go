@@ -196,6 +196,9 @@ func collectGroups(s series, groups string, g *node.GroupStats) {
 	add("raft_proposals", "Writes of clients that wait to be committed.", float64(g.Proposals))
 	add("transactions_ongoing", "Transactions that this broker coordinates and that nobody has ended.", float64(g.Ongoing))
 	add("transactions_deciding", "Transactions that this broker coordinates and that are decided, and of which some partition hasn't acknowledged that. If some stay, a partition has no leader.", float64(g.Deciding))
+	const oldest = "For how long the oldest transaction that this broker coordinates has been ongoing, or decided without the acknowledgement of some partition; 0 if there is none."
+	s.add("transactions_oldest_seconds", oldest, g.OldestOngoing.Seconds(), "groups", groups, "state", "ongoing")
+	s.add("transactions_oldest_seconds", oldest, g.OldestDeciding.Seconds(), "groups", groups, "state", "deciding")
 	add("fetches_parked", "Fetches that wait for records, counted once for each partition.", float64(g.Parked))
 }
 

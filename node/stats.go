@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -65,6 +66,8 @@ type GroupStats struct {
 	Parked     int // partitions times fetches that wait for records
 	Ongoing    int // transactions that this broker coordinates and that nobody has ended
 	Deciding   int // those that are decided, and of which some partition hasn't acknowledged its marker
+	// OldestOngoing and OldestDeciding are for how long the oldest of either has been so.
+	OldestOngoing, OldestDeciding time.Duration
 }
 
 // FollowerStats is how far another broker is behind in the groups that this broker leads.
@@ -164,6 +167,8 @@ func (s *GroupStats) add(g *group) {
 		s.Parked += m.parked.Len()
 		s.Ongoing += len(m.live) - len(m.decided)
 		s.Deciding += m.unmarked
+		ongoing, deciding := m.oldest()
+		s.OldestOngoing, s.OldestDeciding = max(s.OldestOngoing, ongoing), max(s.OldestDeciding, deciding)
 	case *catalog:
 	default:
 		panic(unknownMachine(m))

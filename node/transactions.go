@@ -42,6 +42,7 @@ type liveTransaction struct {
 	of         *txnCoordinator
 	name       string
 	began      uint64         // which transaction it is, while it is ongoing
+	since      Time           // when it began, or was decided
 	timeout    *step.Deadline // when it has taken too long
 	markersOut                // once it is decided
 }
@@ -152,12 +153,36 @@ func (l *liveTransaction) ongoing(t *txn.Transaction) {
 	l.endMarkers(nil)
 	l.began = t.Began
 	limit := millis(t.TimeoutMs)
+	passed := l.of.passed(t.Started)
+	l.since = l.of.node.now.Add(-passed)
 	if !l.of.loads {
 		l.wait(limit)
 		return
 	}
-	passed := time.Duration(min(max(l.of.node.unixMs-t.Started, 0), int64(t.TimeoutMs))) * time.Millisecond
 	l.wait(max(limit-passed, min(limit, takeoverGrace)))
+}
+
+// passed is for how long something has been so that began at a time by a leader's clock: not at all, unless that leader was another one.
+func (m *txnCoordinator) passed(unixMs int64) time.Duration {
+	if !m.loads {
+		return 0
+	}
+	return time.Duration(max(m.node.unixMs-unixMs, 0)) * time.Millisecond
+}
+
+// oldest are the ages of the transaction that has been ongoing for longest, and of the decision that some group hasn't acknowledged for
+// longest; 0 if there is none.
+func (m *txnCoordinator) oldest() (ongoing, deciding time.Duration) {
+	//det:ok the largest of them has no order
+	for _, l := range m.live {
+		age := m.node.now.Sub(l.since)
+		if l.number == 0 {
+			ongoing = max(ongoing, age)
+		} else if len(l.left) > 0 {
+			deciding = max(deciding, age)
+		}
+	}
+	return ongoing, deciding
 }
 
 // takeoverGrace is how long a transaction goes on at least at a new coordinator.

@@ -48,6 +48,7 @@ func (l *liveTransaction) decide(t *txn.Transaction) {
 	m.node.deadlines.Cancel(l.timeout)
 	l.endMarkers(nil)
 	l.began, l.number, l.groups, l.backoff = 0, t.Number, t.Groups, markerRetry
+	l.since = m.node.now.Add(-m.passed(t.Changed))
 	l.marker = txnMarker{
 		producerID: t.Marker.ID, epoch: t.Marker.Epoch, coordinatorEpoch: leaderEpoch(m.group.term),
 		commit: t.Commits(), number: t.Number,

@@ -91,6 +91,10 @@ var firing = map[string]struct{ raises, doesNot string }{
 		strings.ReplaceAll(histogram("chronik_request_duration_seconds_bucket", 100, 5), "@,", `@,api="Produce",`),
 		strings.ReplaceAll(histogram("chronik_request_duration_seconds_bucket", 100, 5), "@,", `@,api="Fetch",`),
 	},
+	"ChronikTransactionHangs": {
+		`chronik_transactions_oldest_seconds{@,groups="partitions",state="deciding"} 0x57 60 121 181`,
+		"chronik_transactions_oldest_seconds{@,groups=\"partitions\",state=\"ongoing\"} 0x42 0+60x18\nchronik_transactions_oldest_seconds{@,groups=\"partitions\",state=\"deciding\"} 0x57 60 0 60",
+	},
 	"ChronikErrorsToClients": {
 		`chronik_request_errors_total{@,api="Produce",error="REQUEST_TIMED_OUT"} 0+90x60`,
 		`chronik_request_errors_total{@,api="Produce",error="NOT_LEADER_FOR_PARTITION"} 0+90x60`,
