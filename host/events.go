@@ -96,6 +96,17 @@ func (e *events) report(list []node.Event) {
 	}
 }
 
+// slogLevel is a level of the node's, which steps by one, in package slog.
+func slogLevel(l node.LogLevel) slog.Level { return 4 * slog.Level(l) }
+
+// nodeLogLevel is the other way round, for a level between two of them the lower one.
+func nodeLogLevel(l *slog.LevelVar) node.LogLevel {
+	if l == nil {
+		return node.LogInfo
+	}
+	return node.LogLevel(min(max(l.Level()>>2, slog.LevelDebug>>2), slog.LevelError>>2))
+}
+
 func (e *events) write(line eventLine, ev *node.Event) {
 	attrs := line.attrs(ev)
 	if ev.Text != "" {

@@ -68,7 +68,9 @@ type Config struct {
 
 	Limits Limits
 	Log    *slog.Logger
-	Ready  func() // called once, when clients can be served; may be nil
+	// LogLevel is that of Log, which is set when somebody asks for another one; nil: it stays as it is.
+	LogLevel *slog.LevelVar
+	Ready    func() // called once, when clients can be served; may be nil
 }
 
 // Listener is a further port for Kafka clients, with a name: see node.Listener.
@@ -227,6 +229,7 @@ func (h *Host) open() (err error) {
 	if cfg.PeerSecret != "" || !h.asksLogins() {
 		h.peers.visits = h.takeVisit // or anybody on this machine could say who he is
 	}
+	cfg.Node.LogLevel = nodeLogLevel(cfg.LogLevel)
 	clock := newClock()
 	n, err := node.Open(cfg.Node, h.fs, clock.now())
 	if err != nil {
@@ -237,7 +240,7 @@ func (h *Host) open() (err error) {
 		return err
 	}
 	h.loop = &loop{
-		step: h.metrics.around(n), sofar: n.Unfinished, mail: h.mail, clock: clock, log: cfg.Log, stopTime: cfg.Limits.StopTime,
+		step: h.metrics.around(n), sofar: n.Unfinished, mail: h.mail, clock: clock, log: cfg.Log, logLevel: cfg.LogLevel, stopTime: cfg.Limits.StopTime,
 		clients: h.clients, peers: h.peers, disk: h.disk, tasks: h.tasks,
 		events: newEvents(cfg.Log, cfg.Ready),
 	}

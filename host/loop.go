@@ -22,6 +22,7 @@ type loop struct {
 	mail     *mailbox
 	clock    clock
 	log      *slog.Logger
+	logLevel *slog.LevelVar // nil: it stays as it is
 	stopTime time.Duration
 
 	clients *clients
@@ -115,9 +116,23 @@ func (l *loop) carryOut(out *node.Output) {
 	if out.Rates != nil {
 		l.clients.rates.update(out.Rates)
 	}
+	if out.LogLevel != nil {
+		l.setLogLevel(*out.LogLevel)
+	}
 	l.peers.send(out.Messages)
 	l.clients.deliver(out.Replies)
 	l.events.report(out.Events)
+}
+
+// setLogLevel says so at the lower of the two levels, so that the line is there whenever one of them lets it.
+func (l *loop) setLogLevel(to node.LogLevel) {
+	if l.logLevel == nil {
+		return
+	}
+	was, level := l.logLevel.Level(), slogLevel(to)
+	l.logLevel.Set(min(was, level))
+	l.log.Info("the level of this log was set, until the broker ends", "was", was, "is", level)
+	l.logLevel.Set(level)
 }
 
 func (l *loop) summary() {

@@ -16,7 +16,7 @@ import (
 )
 
 // AlterConfigs (versions 0 to 2) and IncrementalAlterConfigs (0 to 1, KIP-339): of topics, consumer groups and all brokers on
-// any broker, and of one broker on that one.
+// any broker, and of one broker or its logger on that one.
 //
 // The broker that was asked works out what the configuration becomes. The command carries
 // that, and says which configuration it was worked out from: if another change came between, it is
@@ -33,17 +33,20 @@ const adminTimeout = 10 * time.Second
 type configKind struct {
 	defs    []configDef
 	unknown func(name string) error
+	edited  bool // only: it can't be replaced as a whole
 }
 
 // configKindOf returns that of a type of resource; of another type, no configuration is known.
 func configKindOf(t kmsg.ConfigResourceType) configKind {
 	switch t {
 	case kmsg.ConfigResourceTypeBroker:
-		return configKind{brokerConfigDefs, unknownBrokerConfig}
+		return configKind{defs: brokerConfigDefs, unknown: unknownBrokerConfig}
 	case configGroup:
-		return configKind{groupConfigDefs, unknownGroupConfig}
+		return configKind{defs: groupConfigDefs, unknown: unknownGroupConfig}
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return configKind{loggerDefs, unknownLogger, true}
 	}
-	return configKind{topicConfigDefs, unknownConfig}
+	return configKind{defs: topicConfigDefs, unknown: unknownConfig}
 }
 
 // configChange works out what a configuration becomes.
@@ -101,8 +104,11 @@ func (n *Node) editConfigs(r *request, req *kmsg.IncrementalAlterConfigsRequest,
 
 // replaceConfigs is AlterConfigs: what isn't named gets its default back.
 func replaceConfigs(in []kmsg.AlterConfigsRequestResourceConfig) configChange {
-	return func(configKind, []configValue) ([]configValue, error) {
+	return func(kind configKind, _ []configValue) ([]configValue, error) {
 		var out []configValue
+		if kind.edited {
+			return nil, kafka.Errorf(kerr.InvalidRequest, "the levels of loggers are changed by IncrementalAlterConfigs")
+		}
 		for i := range in {
 			if in[i].Value == nil {
 				return nil, kafka.Errorf(kerr.InvalidRequest, "configuration %.60q has no value; leave it out to get its default", in[i].Name)
@@ -211,6 +217,10 @@ func (a *alteration) begin(kind kmsg.ConfigResourceType, name string, named int,
 			a.finish(err)
 			return
 		}
+		if kind == kmsg.ConfigResourceTypeBrokerLogger {
+			a.finish(a.setLogger())
+			return
+		}
 		a.try()
 	}
 }
@@ -220,7 +230,7 @@ func (n *Node) checkConfigurable(kind kmsg.ConfigResourceType, name string) erro
 	switch {
 	case kind == kmsg.ConfigResourceTypeBroker && name == "":
 		return nil
-	case kind == kmsg.ConfigResourceTypeBroker:
+	case kind == kmsg.ConfigResourceTypeBroker, kind == kmsg.ConfigResourceTypeBrokerLogger:
 		return n.checkBrokerName(name)
 	case kind == kmsg.ConfigResourceTypeTopic && name == "":
 		return kafka.Errorf(kerr.InvalidRequest, "name a topic; there are no configurations of all topics")

@@ -12,7 +12,7 @@ import (
 	"chronik/node/acl"
 )
 
-// DescribeConfigs, versions 0 to 4, of topics, of consumer groups, of this broker and of all.
+// DescribeConfigs, versions 0 to 4, of topics, of consumer groups, of this broker and its logger, and of all brokers.
 //
 //	v1  source and synonyms
 //	v3  types and documentation
@@ -80,6 +80,11 @@ func (n *Node) configsOf(in *kmsg.DescribeConfigsRequestResource) ([]configEntry
 			return nil, err
 		}
 		return n.brokerConfigValues(), nil
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if err := n.checkBrokerName(in.ResourceName); err != nil {
+			return nil, err
+		}
+		return n.loggerConfigValues(), nil
 	case configGroup:
 		if in.ResourceName == "" {
 			return nil, kafka.Errorf(kerr.InvalidRequest, "name a group; there are no configurations of all groups")
@@ -105,7 +110,7 @@ func describeConfig(req *kmsg.DescribeConfigsRequest, in *kmsg.DescribeConfigsRe
 	if req.IncludeDocumentation {
 		out.Documentation = &e.doc
 	}
-	if req.IncludeSynonyms {
+	if req.IncludeSynonyms && first.source != kmsg.ConfigSourceDynamicBrokerLoggerConfig {
 		for _, from := range e.synonyms {
 			s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
 			s.Name, s.Value, s.Source = from.name, &from.value, from.source

@@ -30,6 +30,7 @@ const year = 365 * 24 * time.Hour
 // clientRanges lists the numbers that are about topics, groups and what clients may do.
 func (c *Config) clientRanges() []configRange {
 	return []configRange{
+		{name: "LogLevel", value: int64(c.LogLevel), least: int64(LogDebug), most: int64(LogError)},
 		countRange("DefaultPartitions", int64(c.DefaultPartitions), 1, maxPartitions),
 		countRange("DefaultReplicas", int64(c.DefaultReplicas), 1, math.MaxInt16),
 		{name: "AutoCreateTopicsPerSecond", value: c.AutoCreateTopicsPerSecond, least: 1, most: 1_000_000, negative: true},

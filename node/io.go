@@ -89,6 +89,7 @@ type Output struct {
 	Changed  []GroupID        // groups whose state may have changed in this step, ascending: see Inspect
 	Members  []Member         // all brokers that this one talks to, when that changed; otherwise nil
 	Rates    *ConnectionRates // of new connections, when that changed; otherwise nil
+	LogLevel *LogLevel        // of the broker's log, when somebody has set it; otherwise nil
 	Wake     Time             // step again then, even if nothing happens
 	Work     Work             // what this step handled
 	Stopped  bool             // after Input.Stop: leadership is handed over and the log is flushed

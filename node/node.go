@@ -94,6 +94,7 @@ type Node struct {
 	sources      map[string]*source
 
 	counters     counters // for Stats
+	logLevel     LogLevel
 	commands     commands
 	producerIDs  producerIDs
 	secrets      secrets
@@ -201,7 +202,7 @@ func (n *Node) begin(in *Input) {
 	n.inlined, n.ownWork = 0, 0
 	n.hosts = nil
 	n.out.Changed = n.out.Changed[:0]
-	n.out.Members, n.out.Rates = nil, nil
+	n.out.Members, n.out.Rates, n.out.LogLevel = nil, nil, nil
 	n.out.Work = Work{}
 	n.breaks.resume()
 	if in.Stop && !n.stopping {

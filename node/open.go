@@ -49,6 +49,7 @@ func newNode(cfg Config, log *wal.Log, now Time) *Node {
 		cfg: cfg, configured: len(cfg.Members), self: cfg.BrokerID, log: log, now: now, nextTick: now,
 		apis:         apiTable(),
 		rights:       rights(),
+		logLevel:     cfg.LogLevel,
 		auditors:     auditors(),
 		superUsers:   make(map[string]bool),
 		byID:         make(map[GroupID]*group),

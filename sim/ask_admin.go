@@ -168,7 +168,7 @@ func (a *asking) deleteOdd() kmsg.Request {
 	return req
 }
 
-// oddResource is what configurations are changed of, which nobody has.
+// oddResource is what configurations are changed of, which nobody has, or what is changed at once.
 func (a *asking) oddResource() (kind kmsg.ConfigResourceType, name string) {
 	switch a.pick(7) {
 	case 0:
@@ -176,7 +176,7 @@ func (a *asking) oddResource() (kind kmsg.ConfigResourceType, name string) {
 	case 1:
 		return kmsg.ConfigResourceTypeGroupConfig, ""
 	case 2:
-		return kmsg.ConfigResourceTypeBrokerLogger, "1"
+		return kmsg.ConfigResourceTypeBrokerLogger, strconv.Itoa(a.broker)
 	case 3:
 		return kmsg.ConfigResourceTypeTopic, ""
 	case 4:
@@ -236,7 +236,9 @@ func (a *asking) editOdd() kmsg.Request {
 	c.Name, c.Value = "retention.ms", kmsg.StringPtr("1000")
 	switch a.pick(7) {
 	case 0:
-		r.ResourceType, r.ResourceName = a.oddResource()
+		if r.ResourceType, r.ResourceName = a.oddResource(); r.ResourceType == kmsg.ConfigResourceTypeBrokerLogger {
+			c.Name, c.Value = "root", kmsg.StringPtr([]string{"DEBUG", "INFO"}[a.pick(2)])
+		}
 	case 6:
 		req.ValidateOnly = true
 		r.ResourceType, r.ResourceName = a.otherResource()

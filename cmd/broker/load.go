@@ -43,6 +43,9 @@ func loadSettings(args, environ []string, warnings io.Writer) (*settings, error)
 	if err := s.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
 		return nil, fmt.Errorf("%s is %q; use debug, info, warn or error", s.where("log_level"), s.LogLevel)
 	}
+	if s.LogFormat != "text" && s.LogFormat != "json" {
+		return nil, fmt.Errorf("%s is %q; use text or json", s.where("log_format"), s.LogFormat)
+	}
 	return s, nil
 }
 

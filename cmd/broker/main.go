@@ -210,13 +210,24 @@ func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if cfg.PeerSecret, cfg.PeerSecretFile, err = s.clusterSecret(); err != nil {
 		return wrongUse{err}
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	cfg.Log, cfg.LogLevel = s.newLog(stderr)
 	cfg.Ready = func() {
 		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.ports(), cfg.Dir)
 	}
 	setThreads(s.CPUs)
 	defer paceCollector(s.Memory, cfg.Log)()
 	return host.Serve(ctx, cfg)
+}
+
+// newLog is the broker's log, and its level.
+func (s *settings) newLog(to io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(s.level)
+	options := &slog.HandlerOptions{Level: level}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options)), level
+	}
+	return slog.New(slog.NewTextHandler(to, options)), level
 }
 
 // minThreads is how many threads may run Go code at least. One that is in a system call counts until the

@@ -96,6 +96,7 @@ var mistakes = []mistake{
 	inFile("rack = ' r1'", `FILE:1: rack is " r1": use at most 200 letters, digits and signs, without spaces at its ends or line breaks`),
 	inFile("cluster_id = 'my cluster'", `FILE:1: cluster_id is "my cluster": use at most 200 letters, digits and signs, without spaces at its ends or line breaks`),
 	inFile("dir = ''", `FILE:1: dir is empty; name the folder for the data`),
+	inFile("log_format = 'xml'", `FILE:1: log_format is "xml"; use text or json`),
 	inFile("log_level = 'verbose'", `FILE:1: log_level is "verbose"; use debug, info, warn or error`),
 	inFile("\nlisten = 'host'", `FILE:2: listen: "host" is no host:port: the port is missing`),
 	inFile("listen = 'host:0'", `FILE:1: listen: "host:0" has no port from 1 to 65535`),

@@ -86,6 +86,7 @@ type settings struct {
 	Memory            int64
 	CPUs              int
 	LogLevel          string
+	LogFormat         string
 	Metrics           string
 	Pprof             string
 	Members           []member
@@ -230,7 +231,8 @@ func (s *settings) logFlags(fs *flag.FlagSet) {
 func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.CPUs, "cpus", 0, between(0, 1024), "threads that run at once; 0: one per CPU, at least 4. Brokers that share a machine are faster if each gets only its share")
 	number(fs, &s.Memory, "memory", defaultMemory, size(64<<20, 1<<40), "memory that this process should use, beside what topics, consumer groups and producers need; other limits follow from it")
-	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&s.LogFormat, "log-format", "text", "how lines of the log are written: text (key=value) or json")
+	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error; broker admin log-level changes it while the broker runs")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Unless metrics_login says otherwise, anyone who reaches it can read the names of topics")
 	fs.StringVar(&s.MetricsLogin, "metrics-login", "none", "for what clients of the metrics port must log in: none; changes: POST and the profiler; pages: all but /livez, /healthz and /readyz; all")
 	fs.StringVar(&s.MetricsTokenFile, "metrics-token-file", "", "a file with tokens for the metrics port, a line each: a principal and a token; reread when it changes")

@@ -239,6 +239,7 @@ func (v *visit) resource(t kmsg.ConfigResourceType) {
 	v.when(t == kmsg.ConfigResourceTypeTopic, "topic")
 	v.when(t == kmsg.ConfigResourceTypeBroker, "broker")
 	v.when(t == kmsg.ConfigResourceTypeGroupConfig, "group")
+	v.when(t == kmsg.ConfigResourceTypeBrokerLogger, "logger")
 }
 
 // describeOptions is the part of requests that only ask.

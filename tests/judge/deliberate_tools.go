@@ -7,7 +7,7 @@ const (
 	writtenDown  = "Kafka 4.3 writes min.insync.replicas=1 down as a default of all brokers when a cluster is made; here a majority is in sync, always"
 	ownDefaults  = "the default is shown with each value. Kafka has that of retention.ms in hours, which it does not show, and segments of another size"
 	settings     = "the settings of brokers are in their files, and no client changes them; moves are bounded by catch_up_bytes_per_second"
-	loggers      = "there are no loggers whose levels clients could ask for"
+	loggers      = "there is one logger, and it is at the level of the settings"
 	terms        = "the epochs of leaders begin with 1"
 	groupEpochs  = "epochs of groups go up in steps of their own"
 	sharing      = "share groups are not served"
@@ -55,7 +55,7 @@ var deliberateTools = map[string]difference{
 		writtenDown,
 	},
 	"kafka-configs --describe --broker-logger 1": {
-		`Caused by: org.apache.kafka.common.errors.InvalidRequestException | Dynamic configs for broker-logger 1 are: | Error while executing config command with args '--describe --broker-logger 1 --bootstrap-server ADDR,ADDR,ADDR' | exit code 1 | java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.InvalidRequestException`,
+		`Dynamic configs for broker-logger 1 are: | root=INFO sensitive=false synonyms={}`,
 		loggers,
 	},
 	"kafka-consumer-groups --describe --group g-old --offsets --verbose": {

@@ -65,6 +65,7 @@ func commands() []command {
 		{"transfer", []usage{{"TOPIC PARTITION [BROKER]", "let a replica lead: the preferred one, or the one on that broker"}}, parseOlder("transfer", 2, 3)},
 		{"features", []usage{{"", "which feature levels the brokers support, and at which one the cluster is"}}, parseOlder("features", 0, 0)},
 		{"raise", []usage{{"[LEVEL]", "raise the feature level, after an upgrade of all brokers: there is no way back from it"}}, parseOlder("raise", 0, 1)},
+		{"log-level", []usage{{"[-broker ID] [-json] [debug|info|warn|error]", "from which level on all brokers, or one of them, write lines into their logs; set it until they end"}}, parseLogLevel},
 		{"user", []usage{
 			{"add [-password-file FILE] [-iterations N] NAME", "make a user, or give one another password: the first line of the file, or of the standard input"},
 			{"delete NAME", "it can't log in any more"},
