@@ -85,6 +85,10 @@ func (e *events) report(list []node.Event) {
 		if e.counts[ev.Kind]++; ev.Kind == node.EventReady && e.counts[ev.Kind] == 1 {
 			e.ready()
 		}
+		if ev.Kind == node.EventErrorAnswered {
+			e.answered(ev)
+			continue
+		}
 		line, ok := eventLines[ev.Kind]
 		switch tell := e.tells[ev.Kind]; {
 		case !ok:
@@ -105,6 +109,19 @@ func nodeLogLevel(l *slog.LevelVar) node.LogLevel {
 		return node.LogInfo
 	}
 	return node.LogLevel(min(max(l.Level()>>2, slog.LevelDebug>>2), slog.LevelError>>2))
+}
+
+// answered tells of an error that a client gets. The node has seen to it that they aren't many.
+func (e *events) answered(ev *node.Event) {
+	a := ev.Audit
+	attrs := []slog.Attr{
+		slog.String("error", a.Outcome), slog.String("reason", ev.Text), slog.String("api", a.API), slog.String("resource", a.Resource), slog.Int64("connection", ev.N),
+		slog.String("principal", a.Principal), slog.String("client_id", a.Client), slog.String("address", a.Address), slog.String("listener", a.Listener),
+	}
+	if ev.Term > 0 {
+		attrs = append(attrs, slog.Uint64("left_out", ev.Term))
+	}
+	e.log.LogAttrs(context.Background(), slog.LevelDebug, "a client gets an error", attrs...)
 }
 
 func (e *events) write(line eventLine, ev *node.Event) {

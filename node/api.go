@@ -144,6 +144,9 @@ func (n *Node) handle(r *request, a *api, req kmsg.Request, err error) {
 	if n.auditors[a.key] != nil {
 		r.asked = req
 	}
+	if n.logLevel <= LogDebug {
+		r.noteSubject(req)
+	}
 	if !r.canWait() {
 		n.breaks.wanted()
 	}

@@ -35,7 +35,7 @@ func (n *Node) handleAddPartitionsToTxn(r *request, m kmsg.Request) {
 		meta := n.catalog.partition(req.Topics[i].Topic, out.Partition)
 		switch {
 		case denied != nil:
-			out.ErrorCode = code(denied)
+			out.ErrorCode = r.code(denied)
 		case meta == nil:
 			out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		case meta.Topic.Internal:
@@ -56,7 +56,7 @@ func (n *Node) handleAddPartitionsToTxn(r *request, m kmsg.Request) {
 		n.transact(r, c, req.Version >= 2, func(res txn.Result) {
 			n.deadlines.Cancel(r.expiry) // the answer is there, and takes its time
 			n.eachPart(r, len(resp.Topics), func(i int) int { return len(resp.Topics[i].Partitions) }, func(i, j int) {
-				resp.Topics[i].Partitions[j].ErrorCode = code(res.Err)
+				resp.Topics[i].Partitions[j].ErrorCode = r.code(res.Err)
 			}, func() { r.reply(resp) })
 		})
 	})
@@ -72,7 +72,7 @@ func (n *Node) handleAddOffsetsToTxn(r *request, m kmsg.Request) {
 	req := m.(*kmsg.AddOffsetsToTxnRequest)
 	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
 	answer := func(res txn.Result) {
-		resp.ErrorCode = code(res.Err)
+		resp.ErrorCode = r.code(res.Err)
 		r.reply(resp)
 	}
 	if err := checkGroupID(req.Group); err != nil {

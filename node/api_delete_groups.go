@@ -28,7 +28,7 @@ func (n *Node) handleDeleteGroups(r *request, m kmsg.Request) {
 		out := &resp.Groups[len(resp.Groups)-1]
 		out.Group, out.ErrorCode = id, kerr.CoordinatorNotAvailable.Code // until it is committed
 		done := thenWith(r, func(err error) {
-			out.ErrorCode = code(err)
+			out.ErrorCode = r.code(err)
 			w.done()
 		})
 		if !r.may(acl.Delete, acl.Group, id) {

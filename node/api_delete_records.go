@@ -52,7 +52,7 @@ func (n *Node) deleteRecords(w *wait, topic string, below int64, out *kmsg.Delet
 		p, offset, err = n.deletable(topic, out.Partition, below)
 	}
 	if err != nil {
-		out.ErrorCode = code(err)
+		out.ErrorCode = w.request.code(err)
 		w.done()
 		return false
 	}

@@ -55,7 +55,7 @@ func (d *groupDescription) begin(n *Node, r *request, req *kmsg.DescribeGroupsRe
 	}
 	switch {
 	case err != nil:
-		out.ErrorCode = code(err)
+		out.ErrorCode = r.code(err)
 	case g == nil || g.classic.state == groupDead:
 		out.State = groupDead.String()
 		if req.Version >= 6 {

@@ -24,7 +24,7 @@ func (n *Node) handleEndTxn(r *request, m kmsg.Request) {
 		Commit: req.Commit, V2: req.Version >= 5,
 	}
 	n.transact(r, c, req.Version >= 2, func(res txn.Result) {
-		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = code(res.Err), -1, -1
+		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = r.code(res.Err), -1, -1
 		if res.Err == nil {
 			resp.ProducerID, resp.ProducerEpoch = res.Producer.ID, res.Producer.Epoch
 		}

@@ -4,6 +4,7 @@ package node
 
 import (
 	"container/list"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -299,7 +300,7 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 		p, err = a.source(topic, in)
 	}
 	if err != nil {
-		out.ErrorCode, a.failed = code(err), true
+		out.ErrorCode, a.failed = a.fetch.request.code(err), true
 		a.nameLeader(n.catalog.partition(topic, in.Partition), out)
 		return
 	}
@@ -310,6 +311,9 @@ func (a *fetchAnswer) fillPartition(topic string, err error, in *kmsg.FetchReque
 	ahead := in.FetchOffset > p.highWatermark
 	if in.FetchOffset < p.logStart() || ahead && !p.mayLag() {
 		out.ErrorCode, a.failed = kerr.OffsetOutOfRange.Code, true
+		if n.logLevel <= LogDebug {
+			a.fetch.request.noteReason(out.ErrorCode, fmt.Errorf("offset %d is asked for, and the partition has those from %d up to %d", in.FetchOffset, p.logStart(), p.highWatermark))
+		}
 		return
 	}
 	if a.redirect(p, out) {
@@ -335,7 +339,7 @@ func (a *fetchAnswer) fillRecords(p *partition, in *kmsg.FetchRequestTopicPartit
 	batches, err := a.read(p, in.FetchOffset, end, limit)
 	a.fetch.parked[len(a.fetch.parked)-1].left -= a.bytes - before
 	if err != nil && len(batches) == 0 {
-		out.ErrorCode, a.failed = code(err), true
+		out.ErrorCode, a.failed = a.fetch.request.code(err), true
 	}
 	a.batches[len(a.batches)-1] = batches
 }

@@ -15,6 +15,6 @@ func (n *Node) handleHeartbeat(r *request, m kmsg.Request) {
 		err = g.classic.heartbeat(req)
 	}
 	resp := kmsg.NewPtrHeartbeatResponse()
-	resp.ErrorCode = code(err)
+	resp.ErrorCode = r.code(err)
 	r.reply(resp)
 }

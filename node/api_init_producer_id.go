@@ -56,7 +56,7 @@ func (n *Node) initTransactional(r *request, req *kmsg.InitProducerIDRequest, re
 		c.Producer = txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
 	}
 	n.transact(r, c, req.Version >= 4, func(res txn.Result) {
-		if resp.ErrorCode = code(res.Err); res.Err == nil {
+		if resp.ErrorCode = r.code(res.Err); res.Err == nil {
 			resp.ProducerID, resp.ProducerEpoch = res.Producer.ID, res.Producer.Epoch
 		}
 		if code(res.Err) == kerr.PolicyViolation.Code {

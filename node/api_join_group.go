@@ -25,7 +25,7 @@ func (n *Node) handleJoinGroup(r *request, m kmsg.Request) {
 	req := m.(*kmsg.JoinGroupRequest)
 	g, err := n.groupToJoin(req)
 	if err != nil {
-		r.reply(failedJoin(req.MemberID, code(err)))
+		r.reply(failedJoin(req.MemberID, r.code(err)))
 		return
 	}
 	g.classic.joinGroup(r, req)

@@ -11,7 +11,7 @@ func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
 	resp := kmsg.NewPtrLeaveGroupResponse()
 	g, err := n.groupOf(req.Group, nil)
 	if err != nil {
-		resp.ErrorCode = code(err)
+		resp.ErrorCode = r.code(err)
 		r.reply(resp)
 		return
 	}
@@ -20,14 +20,14 @@ func (n *Node) handleLeaveGroup(r *request, m kmsg.Request) {
 	}
 	live, out := g.classic, make(map[*groupMember]string) // it may be another broker's before all is done: then live is dead
 	if req.Version < 3 {
-		resp.ErrorCode = code(live.leave(out, req.MemberID, nil))
+		resp.ErrorCode = r.code(live.leave(out, req.MemberID, nil))
 	}
 	resp.Members = make([]kmsg.LeaveGroupResponseMember, 0, len(req.Members))
 	n.each(r, len(req.Members), func(i int) {
 		in := &req.Members[i]
 		member := kmsg.NewLeaveGroupResponseMember()
 		member.MemberID, member.InstanceID = in.MemberID, in.InstanceID
-		member.ErrorCode = code(live.leave(out, in.MemberID, in.InstanceID))
+		member.ErrorCode = r.code(live.leave(out, in.MemberID, in.InstanceID))
 		resp.Members = append(resp.Members, member)
 	}, func() {
 		live.dismiss(out)

@@ -85,7 +85,7 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	*out = kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition, out.Offset, out.Timestamp, out.LeaderEpoch = in.Partition, -1, -1, -1
 	if l.denied != nil {
-		out.ErrorCode = code(l.denied)
+		out.ErrorCode = l.request.code(l.denied)
 		l.done()
 		return
 	}
@@ -104,7 +104,7 @@ func (n *Node) listPartition(l *listOffsets, topic string, in *kmsg.ListOffsetsR
 	}
 	p, err := n.readable(topic, in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
-		out.ErrorCode = code(err)
+		out.ErrorCode = l.request.code(err)
 		if part, e := n.partitionFor(topic, in.Partition); e == nil && !part.leads() && version >= 5 && code(err) == kerr.NotLeaderForPartition.Code {
 			out.ErrorCode = kerr.OffsetNotAvailable.Code
 		}

@@ -50,7 +50,7 @@ func (o *offsetCommit) commit(r *request) {
 	}
 	switch {
 	case err != nil:
-		o.failAll(code(err))
+		o.failAll(r.code(err))
 		r.reply(o.resp)
 	case len(o.records) == 0:
 		g.classic.forgetIfUnused()

@@ -77,7 +77,7 @@ func (f *offsetFetch) begin(i int) {
 		err = errGroupRight
 	}
 	f.named[in.Group] = true
-	out.ErrorCode = code(err)
+	out.ErrorCode = f.request.code(err)
 	f.resp.Groups = append(f.resp.Groups, out)
 	f.from = append(f.from, nil)
 	if err != nil {
@@ -137,7 +137,7 @@ func (f *offsetFetch) beginGroup() {
 	case read.err != nil:
 		out.ErrorCode = kerr.NotCoordinator.Code
 	default:
-		out.ErrorCode = code(read.coordinator.admitFetch(in))
+		out.ErrorCode = f.request.code(read.coordinator.admitFetch(in))
 		if g := read.coordinator.find(in.Group); g != nil {
 			f.stored = &g.stored
 		}
@@ -205,7 +205,7 @@ func (f *offsetFetch) beginTopic() bool {
 			err = f.request.topicRight(acl.Describe, name)
 		}
 		if f.parts, out.Topic, out.TopicID = t.Partitions, name, t.TopicID; f.code == 0 {
-			f.topicCode = code(err)
+			f.topicCode = f.request.code(err)
 		}
 	}
 	out.Partitions = make([]kmsg.OffsetFetchResponseGroupTopicPartition, 0, len(f.parts))

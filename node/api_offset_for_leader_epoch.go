@@ -33,7 +33,7 @@ func (n *Node) handleOffsetForLeaderEpoch(r *request, m kmsg.Request) {
 		if err == nil {
 			out.LeaderEpoch, out.EndOffset, err = n.epochEnd(t.Topic, in)
 		}
-		out.ErrorCode = code(err)
+		out.ErrorCode = r.code(err)
 		t.Partitions = append(t.Partitions, out)
 	}, func() { r.reply(resp) })
 }

@@ -274,7 +274,7 @@ func (p *produce) notPlaced(out *kmsg.ProduceResponseTopicPartition, meta *parti
 
 func (p *produce) partitionFailed(out *kmsg.ProduceResponseTopicPartition, err error) {
 	p.failed = true
-	out.ErrorCode = code(err)
+	out.ErrorCode = p.request.code(err)
 	text := err.Error()
 	if bad, ok := errors.AsType[*kafka.BadRecords](err); ok {
 		for _, i := range bad.Which {

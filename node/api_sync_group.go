@@ -20,7 +20,7 @@ func (n *Node) handleSyncGroup(r *request, m kmsg.Request) {
 	}, func() {
 		g, err := n.groupOf(req.Group, kerr.UnknownMemberID)
 		if err != nil {
-			r.reply(failedSync(code(err)))
+			r.reply(failedSync(r.code(err)))
 			return
 		}
 		g.classic.syncGroup(r, req, parts)

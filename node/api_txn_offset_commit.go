@@ -52,7 +52,7 @@ func (o *txnOffsetCommit) add(i, j int) {
 
 // fail answers every partition of the request alike.
 func (o *txnOffsetCommit) fail(err error) {
-	o.failAll(code(err))
+	o.failAll(o.request.code(err))
 	o.reply()
 }
 

@@ -47,7 +47,8 @@ type Config struct {
 	// Listeners are this broker's ports for clients, see listeners.go; one that isn't listed asks for nothing.
 	Listeners []Listener
 
-	// LogLevel is from which level on the broker's log has lines, until a client sets another one (loggers.go).
+	// LogLevel is from which level on the broker's log has lines, until a client sets another one (loggers.go). The node tells the world of
+	// errors that clients get only at LogDebug; all else is the world's business.
 	LogLevel LogLevel
 
 	// LogDir is the folder that DescribeLogDirs reports. The node only passes it on. Default "data".

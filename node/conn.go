@@ -64,6 +64,9 @@ type request struct {
 	settled bool         // it is answered
 	refused bool         // for want of a right, in part or as a whole, and the operator was told
 
+	subject string           // what it is about, where errors are told: see told_errors.go
+	reasons map[int16]string // of error codes in its answer
+
 	fetch    *fetch   // what it asks for, if it is one
 	charge   int64    // of large.memory
 	encoding encoding // of its answer by a task; 0 if none is needed
@@ -121,6 +124,7 @@ func (n *Node) serve(c *conn, frame []byte) {
 func (r *request) reply(resp kmsg.Response) {
 	n := r.node
 	r.audit(resp)
+	r.tellErrors(resp)
 	resp.SetVersion(r.header.Version)
 	elements := n.counters.elements(resp, n.cfg.LargeElements)
 	if n.catalog.quotas.HasClients() {
@@ -140,6 +144,7 @@ func (r *request) reply(resp kmsg.Response) {
 // replyBatches answers a fetch; the k-th partition of resp gets the k-th of batches.
 func (r *request) replyBatches(resp *kmsg.FetchResponse, batches [][]kafka.PlacedBatch) {
 	n := r.node
+	r.tellErrors(resp)
 	resp.SetVersion(r.header.Version)
 	bytes, partitions := kafka.FetchCopies(resp, batches)
 	if partitions > n.cfg.LargeElements || bytes > maxCopies {

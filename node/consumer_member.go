@@ -160,7 +160,7 @@ func (g *classicGroup) answerSync(m *groupMember) {
 func (g *classicGroup) failSync(m *groupMember, err error) {
 	if r := m.sync; r != nil {
 		m.sync = nil
-		g.node.later(func() { r.reply(failedSync(code(err))) })
+		g.node.later(func() { r.reply(failedSync(r.code(err))) })
 	}
 }
 

@@ -16,7 +16,7 @@ const maxGroupBytes = 8 << 20
 // joinGroup takes a client into the group, or back into it.
 func (g *classicGroup) joinGroup(r *request, req *kmsg.JoinGroupRequest) {
 	if err := g.admit(r, req); err != nil {
-		r.reply(failedJoin(req.MemberID, code(err)))
+		r.reply(failedJoin(req.MemberID, r.code(err)))
 		return
 	}
 	if req.MemberID == "" {
@@ -29,7 +29,7 @@ func (g *classicGroup) joinGroup(r *request, req *kmsg.JoinGroupRequest) {
 	}
 	m, err := g.identify(req.MemberID, req.InstanceID)
 	if err != nil {
-		r.reply(failedJoin(req.MemberID, code(err)))
+		r.reply(failedJoin(req.MemberID, r.code(err)))
 		return
 	}
 	g.joinAgain(m, r, req)
@@ -141,7 +141,7 @@ func (g *classicGroup) replace(m *groupMember, r *request, req *kmsg.JoinGroupRe
 	g.store(g.metadata(), func(err error) {
 		switch {
 		case err != nil:
-			r.reply(failedJoin(m.id, code(err)))
+			r.reply(failedJoin(m.id, r.code(err)))
 		case g.state != groupStable || g.generation != generation:
 			r.reply(failedJoin(m.id, kerr.RebalanceInProgress.Code))
 		default:

@@ -20,7 +20,7 @@ func (g *classicGroup) syncGroup(r *request, req *kmsg.SyncGroupRequest, parts m
 		err = kerr.RebalanceInProgress
 	}
 	if err != nil {
-		r.reply(failedSync(code(err)))
+		r.reply(failedSync(r.code(err)))
 		return
 	}
 	m.owes = false

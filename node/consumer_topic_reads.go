@@ -50,7 +50,7 @@ func (a *fetchAnswer) fillGroups(in *kmsg.FetchRequestTopicPartition, out *kmsg.
 	n := a.fetch.node
 	c, err := n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
-		out.ErrorCode, a.failed = code(err), true
+		out.ErrorCode, a.failed = a.fetch.request.code(err), true
 		a.nameLeader(n.catalog.partition(groupsTopic, in.Partition), out)
 		return
 	}
@@ -114,7 +114,7 @@ func (c *coordinator) read(offset, limit int64) kafka.PlacedBatch {
 func (n *Node) listGroups(l *listOffsets, in *kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition) {
 	c, err := n.readableCoordinator(in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
-		out.ErrorCode = code(err)
+		out.ErrorCode = l.request.code(err)
 		l.done()
 		return
 	}

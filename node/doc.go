@@ -26,7 +26,7 @@
 //	a step          node.go io.go open.go config.go config_ranges.go reads.go clock.go task.go work.go
 //	                background.go breaks.go start.go rival.go owner.go ending.go event.go level.go level_trial.go
 //	a request       api.go conn.go listeners.go login.go login_bearer.go lookup.go waits.go rota.go large.go answers.go arrival.go
-//	                search.go kept.go authorize.go rights.go refusals.go audit.go throttle.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
+//	                search.go kept.go authorize.go rights.go refusals.go audit.go told_errors.go throttle.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
 //	                two), fetch_session.go, config_defs.go topic_configs.go broker_configs.go group_configs.go loggers.go
 //	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
 //	                cold_wait.go pace.go read_index.go replicas.go insync.go quiet.go tick.go checkpoint.go

@@ -72,6 +72,7 @@ const (
 	EventLoginFailed                 // N = connection, Text = from where, and why; Audit
 	EventAccessDenied                // Text = who may not do what to what, and asked for it; Audit
 	EventAudited                     // N = connection, Audit = what somebody changed that others rely on, or tried to
+	EventErrorAnswered               // N = connection, Audit = which error a client gets, Text = why, Term = how many weren't told since the last one; at LogDebug
 
 	EventKinds // how many there are
 )
@@ -151,6 +152,7 @@ var eventNames = [EventKinds]string{
 	EventLoginFailed:       "login failed",
 	EventAccessDenied:      "access denied",
 	EventAudited:           "audited",
+	EventErrorAnswered:     "error answered",
 }
 
 // String returns the event's name, e.g. "became leader".

@@ -20,7 +20,7 @@ type LogLevel int8
 
 // The zero value is what a broker begins with unless it is told otherwise.
 const (
-	LogDebug LogLevel = iota - 1
+	LogDebug LogLevel = iota - 1 // with a line for each error that a client gets
 	LogInfo
 	LogWarn
 	LogError

@@ -95,6 +95,7 @@ type Node struct {
 
 	counters     counters // for Stats
 	logLevel     LogLevel
+	errorTeller  errorTeller
 	commands     commands
 	producerIDs  producerIDs
 	secrets      secrets

@@ -10,13 +10,13 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 func (n *Node) refuseCoordinators(r *request, req *kmsg.FindCoordinatorRequest, err error) {
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	if req.Version < 4 {
-		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Port = code(err), errorText(err), -1, -1
+		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Port = r.code(err), errorText(err), -1, -1
 		r.reply(resp)
 		return
 	}
 	n.each(r, len(req.CoordinatorKeys), func(i int) {
 		out := kmsg.NewFindCoordinatorResponseCoordinator()
-		out.Key, out.NodeID, out.Port, out.ErrorCode, out.ErrorMessage = req.CoordinatorKeys[i], -1, -1, code(err), errorText(err)
+		out.Key, out.NodeID, out.Port, out.ErrorCode, out.ErrorMessage = req.CoordinatorKeys[i], -1, -1, r.code(err), errorText(err)
 		resp.Coordinators = append(resp.Coordinators, out)
 	}, func() { r.reply(resp) })
 }
@@ -30,7 +30,7 @@ func (n *Node) refuseCommit(r *request, req *kmsg.OffsetCommitRequest, err error
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		p := kmsg.NewOffsetCommitResponseTopicPartition()
-		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j].Partition, code(err)
+		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j].Partition, r.code(err)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}, func() { r.reply(resp) })
 }
@@ -44,7 +44,7 @@ func (n *Node) refuseTxnCommit(r *request, req *kmsg.TxnOffsetCommitRequest, err
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		p := kmsg.NewTxnOffsetCommitResponseTopicPartition()
-		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j].Partition, code(err)
+		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j].Partition, r.code(err)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}, func() { r.reply(resp) })
 }
@@ -58,7 +58,7 @@ func (n *Node) refuseAddPartitions(r *request, req *kmsg.AddPartitionsToTxnReque
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j], code(err)
+		p.Partition, p.ErrorCode = req.Topics[i].Partitions[j], r.code(err)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}, func() { r.reply(resp) })
 }
@@ -76,7 +76,7 @@ func (n *Node) refuseMarkers(r *request, req *kmsg.WriteTxnMarkersRequest, err e
 		n.out.Work.Parts += len(in.Partitions) / 8
 		for _, index := range in.Partitions {
 			p := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-			p.Partition, p.ErrorCode = index, code(err)
+			p.Partition, p.ErrorCode = index, r.code(err)
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Markers[i].Topics = append(resp.Markers[i].Topics, t)
@@ -87,7 +87,7 @@ func (n *Node) refuseRules(r *request, req *kmsg.CreateACLsRequest, err error) {
 	resp := kmsg.NewPtrCreateACLsResponse()
 	n.each(r, len(req.Creations), func(int) {
 		out := kmsg.NewCreateACLsResponseResult()
-		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		out.ErrorCode, out.ErrorMessage = r.code(err), errorText(err)
 		resp.Results = append(resp.Results, out)
 	}, func() { r.reply(resp) })
 }
@@ -96,7 +96,7 @@ func (n *Node) refuseFilters(r *request, req *kmsg.DeleteACLsRequest, err error)
 	resp := kmsg.NewPtrDeleteACLsResponse()
 	n.each(r, len(req.Filters), func(int) {
 		out := kmsg.NewDeleteACLsResponseResult()
-		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		out.ErrorCode, out.ErrorMessage = r.code(err), errorText(err)
 		resp.Results = append(resp.Results, out)
 	}, func() { r.reply(resp) })
 }
@@ -109,7 +109,7 @@ func (n *Node) refuseLogDirs(r *request, req *kmsg.AlterReplicaLogDirsRequest, e
 		n.out.Work.Parts += len(in.Partitions) / 8
 		for _, index := range in.Partitions {
 			p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
-			p.Partition, p.ErrorCode = index, code(err)
+			p.Partition, p.ErrorCode = index, r.code(err)
 			t.Partitions = append(t.Partitions, p)
 		}
 		resp.Topics = append(resp.Topics, t)
@@ -118,7 +118,7 @@ func (n *Node) refuseLogDirs(r *request, req *kmsg.AlterReplicaLogDirsRequest, e
 
 func (n *Node) refuseElection(r *request, req *kmsg.ElectLeadersRequest, err error) {
 	resp := kmsg.NewPtrElectLeadersResponse()
-	resp.ErrorCode = code(err)
+	resp.ErrorCode = r.code(err)
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewElectLeadersResponseTopic()
 		t.Topic = req.Topics[i].Topic
@@ -126,14 +126,14 @@ func (n *Node) refuseElection(r *request, req *kmsg.ElectLeadersRequest, err err
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		p := kmsg.NewElectLeadersResponseTopicPartition()
-		p.Partition, p.ErrorCode, p.ErrorMessage = req.Topics[i].Partitions[j], code(err), errorText(err)
+		p.Partition, p.ErrorCode, p.ErrorMessage = req.Topics[i].Partitions[j], r.code(err), errorText(err)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}, func() { r.reply(resp) })
 }
 
 func (n *Node) refuseMoves(r *request, req *kmsg.AlterPartitionAssignmentsRequest, err error) {
 	resp := kmsg.NewPtrAlterPartitionAssignmentsResponse()
-	resp.ErrorCode, resp.ErrorMessage = code(err), errorText(err)
+	resp.ErrorCode, resp.ErrorMessage = r.code(err), errorText(err)
 	n.eachPart(r, len(req.Topics), func(i int) int {
 		t := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		t.Topic = req.Topics[i].Topic
@@ -141,7 +141,7 @@ func (n *Node) refuseMoves(r *request, req *kmsg.AlterPartitionAssignmentsReques
 		return len(req.Topics[i].Partitions)
 	}, func(i, j int) {
 		p := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
-		p.Partition, p.ErrorCode, p.ErrorMessage = req.Topics[i].Partitions[j].Partition, code(err), errorText(err)
+		p.Partition, p.ErrorCode, p.ErrorMessage = req.Topics[i].Partitions[j].Partition, r.code(err), errorText(err)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}, func() { r.reply(resp) })
 }
@@ -156,7 +156,7 @@ func (n *Node) refuseUsers(r *request, req *kmsg.AlterUserSCRAMCredentialsReques
 		} else {
 			out.User = req.Upsertions[i-len(req.Deletions)].Name
 		}
-		if out.ErrorCode, out.ErrorMessage = code(err), errorText(err); !named[out.User] {
+		if out.ErrorCode, out.ErrorMessage = r.code(err), errorText(err); !named[out.User] {
 			named[out.User] = true
 			resp.Results = append(resp.Results, out)
 		}
@@ -168,7 +168,7 @@ func (n *Node) refuseQuotas(r *request, req *kmsg.AlterClientQuotasRequest, err 
 	resp := kmsg.NewPtrAlterClientQuotasResponse()
 	n.each(r, len(req.Entries), func(i int) {
 		out := kmsg.NewAlterClientQuotasResponseEntry()
-		out.ErrorCode, out.ErrorMessage = code(err), errorText(err)
+		out.ErrorCode, out.ErrorMessage = r.code(err), errorText(err)
 		for _, p := range req.Entries[i].Entity[:min(len(req.Entries[i].Entity), maxEntityParts)] {
 			out.Entity = append(out.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: p.Type, Name: p.Name})
 		}

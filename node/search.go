@@ -103,7 +103,7 @@ func (s *search) from(c cursor) {
 		s.reader = entryWait{request: s.list.request, again: func() { s.again(at) }}
 		e, err := n.entry(p, c.index, &s.reader)
 		if err != nil {
-			s.out.ErrorCode = code(err)
+			s.out.ErrorCode = s.list.request.code(err)
 			break
 		}
 		if e == nil {

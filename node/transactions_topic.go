@@ -35,7 +35,7 @@ func (a *fetchAnswer) fillTransactions(in *kmsg.FetchRequestTopicPartition, out 
 	n := a.fetch.node
 	m, err := n.readableTransactions(in.Partition, in.CurrentLeaderEpoch)
 	if err != nil {
-		out.ErrorCode, a.failed = code(err), true
+		out.ErrorCode, a.failed = a.fetch.request.code(err), true
 		a.nameLeader(n.catalog.partition(transactionsTopic, in.Partition), out)
 		return
 	}
@@ -52,7 +52,7 @@ func (n *Node) listTransactions(l *listOffsets, in *kmsg.ListOffsetsRequestTopic
 	m, err := n.readableTransactions(in.Partition, in.CurrentLeaderEpoch)
 	switch {
 	case err != nil:
-		out.ErrorCode = code(err)
+		out.ErrorCode = l.request.code(err)
 	case in.Timestamp == timestampLatest, in.Timestamp == timestampEarliest, in.Timestamp == timestampLocal:
 		out.Offset, out.LeaderEpoch = 0, leaderEpoch(m.group.term)
 	}

@@ -129,7 +129,7 @@ func aboutGroup(k node.EventKind) bool {
 		node.EventCommandSent, node.EventTwoReplicas, node.EventCreationRefused, node.EventTopicDeleted, node.EventBrokerRegistered, node.EventFetchParked,
 		node.EventRequestRefused, node.EventCommandRefused, node.EventEnvelopeRefused, node.EventReady, node.EventSecondProcess, node.EventFoundersDiffer,
 		node.EventNotReady, node.EventLogDamaged, node.EventDiskFull, node.EventBrokerRemoved,
-		node.EventLoggedIn, node.EventLoginFailed, node.EventAccessDenied, node.EventAudited:
+		node.EventLoggedIn, node.EventLoginFailed, node.EventAccessDenied, node.EventAudited, node.EventErrorAnswered:
 		return false
 	}
 	return true
