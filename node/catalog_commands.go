@@ -16,6 +16,7 @@ import (
 func (c *catalog) register(cmd *register) {
 	b := c.broker(cmd.ID)
 	lost := b.Incarnation != 0 && cmd.Incarnation > b.Incarnation
+	another := b.Start != cmd.Start
 	b.Member, b.Incarnation, b.Removed = cmd.Member, cmd.Incarnation, false
 	b.Start, b.Began, b.Levels = cmd.Start, cmd.Began, cmd.Levels
 	if lost {
@@ -32,6 +33,9 @@ func (c *catalog) register(cmd *register) {
 	}
 	c.node.brokerRegistered(&b.Member)
 	c.replicasChanged()
+	if another && b.ID != c.node.self {
+		c.node.tellMachine()
+	}
 }
 
 func (c *catalog) renumber(p *partitionMeta, b BrokerID) {
@@ -297,7 +301,7 @@ func (c *catalog) remove(cmd *removeBroker, through BrokerID) error {
 		return kafka.Errorf(kerr.InvalidRequest, "broker %d is the last one of the cluster", b.ID)
 	}
 	b.Removed = true
-	c.node.hosts = nil
+	c.node.forgetHosts()
 	if b.ID == c.node.self {
 		c.node.removal.through = through
 	}

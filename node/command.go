@@ -5,7 +5,6 @@ package node
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -316,17 +315,20 @@ func (c *commands) skipped(b *brokerMeta) {
 
 // register tells the cluster this broker's address. It is the first command of a session.
 func (c *commands) register() {
-	i := slices.IndexFunc(c.node.cfg.Members, func(m Member) bool { return m.ID == c.node.self })
-	n := c.node
-	self := &register{Member: n.cfg.Members[i], Incarnation: n.cfg.Incarnation, Start: n.process.nonce, Began: uint64(n.process.began)}
-	if l := n.cfg.Levels; l != (Levels{}).said() {
-		self.Levels = l
-	}
-	c.submit(command{Register: self}, func(commandResult) {
+	c.submit(command{Register: c.node.registration()}, func(commandResult) {
 		c.node.isReady()
 		c.node.producerIDs.reserve()
 		c.node.makeFirstUser()
 	})
+}
+
+// registration is what this broker says of itself.
+func (n *Node) registration() *register {
+	self := &register{Member: n.cfg.selfMember(), Incarnation: n.cfg.Incarnation, Start: n.process.nonce, Began: uint64(n.process.began)}
+	if l := n.cfg.Levels; l != (Levels{}).said() {
+		self.Levels = l
+	}
+	return self
 }
 
 // command is one entry of group 0. Exactly one of the pointers is set.

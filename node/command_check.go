@@ -22,7 +22,7 @@ import (
 const (
 	maxBrokers       = 1000 // that the catalog ever knew; each costs every broker a connection
 	maxUnregistered  = 16   // brokers that others tell of and the catalog doesn't know
-	maxMemberText    = 255  // bytes of a host, rack, address or folder
+	maxMemberText    = 255  // bytes of a host, rack, machine, address or folder
 	maxProducerBlock = 1 << 20
 	maxCommandText   = 64 << 10 // bytes of one configuration
 )
@@ -95,7 +95,7 @@ func (m *Member) check() string {
 		return fmt.Sprintf("broker id %d; ids are 0 to %d", m.ID, maxBrokerID)
 	case m.Host == "" || m.Port < 1 || m.Port > 1<<16-1:
 		return fmt.Sprintf("broker %d has no address for clients", m.ID)
-	case max(len(m.Host), len(m.Rack), len(m.Peer), len(m.Folder)) > maxMemberText:
+	case max(len(m.Host), len(m.Rack), len(m.Machine), len(m.Peer), len(m.Folder)) > maxMemberText:
 		return fmt.Sprintf("broker %d has a name or address of more than %d bytes", m.ID, maxMemberText)
 	}
 	return m.checkListeners()

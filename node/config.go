@@ -18,6 +18,9 @@ type Member struct {
 	Host string // what Kafka clients connect to; never 0.0.0.0
 	Port int32
 	Rack string
+	// Machine is what the broker may die with: brokers of one machine never have two replicas of a partition, see machines.go.
+	// Empty: it is alone on one.
+	Machine string `json:",omitempty"`
 	// Listeners is where clients of the listeners with a name connect, ascending by name; a record of an earlier release has none.
 	Listeners []Address `json:",omitempty"`
 	// For the world; the node only passes them on to the other brokers.

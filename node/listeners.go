@@ -89,7 +89,7 @@ func (n *Node) reachable(id BrokerID, listener string) bool {
 }
 
 func (m *Member) equal(o *Member) bool {
-	return m.ID == o.ID && m.Host == o.Host && m.Port == o.Port && m.Rack == o.Rack && m.Peer == o.Peer && m.Folder == o.Folder &&
+	return m.ID == o.ID && m.Host == o.Host && m.Port == o.Port && m.Rack == o.Rack && m.Machine == o.Machine && m.Peer == o.Peer && m.Folder == o.Folder &&
 		slices.Equal(m.Listeners, o.Listeners)
 }
 

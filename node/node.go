@@ -167,6 +167,9 @@ type Node struct {
 	coldFor    map[GroupID][]*entryWait // stays across steps
 	inlined    int                      // bytes of records that this step looked at itself
 	hosts      *hosts                   // as of this step, see candidates
+	onMachines machines                 // the same, see machines
+	looked     bool                     // for them, in this step
+	telling    bool                     // this broker's machine, once more; see tellMachine
 
 	begun       int      // requests, not answered
 	orphans     int64    // bytes, see maxOrphans
@@ -201,7 +204,7 @@ func (n *Node) begin(in *Input) {
 	n.out.Ops = n.out.Ops[:0]
 	n.out.Tasks = n.out.Tasks[:0]
 	n.inlined, n.ownWork = 0, 0
-	n.hosts = nil
+	n.forgetHosts()
 	n.out.Changed = n.out.Changed[:0]
 	n.out.Members, n.out.Rates, n.out.LogLevel = nil, nil, nil
 	n.out.Work = Work{}

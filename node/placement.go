@@ -18,9 +18,17 @@ import (
 
 // hosts are the brokers of the cluster, ascending: those that can serve now, those that can't, and those that could but
 // have as many replicas as they take. They must not be changed.
-type hosts struct{ able, unable, full []BrokerID }
+type hosts struct {
+	able, unable, full []BrokerID
 
-func (h *hosts) count() int { return len(h.able) + len(h.unable) + len(h.full) }
+	machines machines   // of those that name one
+	order    []BrokerID // the able ones as they take turns
+}
+
+// count returns on how many machines they are: the most replicas that a partition can have.
+func (h *hosts) count() int { return h.machines.count(h.able, h.unable, h.full) }
+
+func (h *hosts) brokers() int { return len(h.able) + len(h.unable) + len(h.full) }
 
 // candidates lists the brokers that replicas can be placed on. A request may ask for very many topics, so the list is
 // made once in a step.
@@ -33,10 +41,11 @@ func (n *Node) candidates() *hosts {
 
 // hostsBelow does the same for a number of replicas that a broker takes.
 func (n *Node) hostsBelow(most int) *hosts {
-	h := &hosts{}
+	h := &hosts{machines: n.machines()}
 	for _, m := range n.members() {
 		n.out.Work.Names++
 		switch {
+		case n.unlocated(m.ID):
 		case n.catalog.hosted[m.ID] >= most:
 			h.full = append(h.full, m.ID)
 		case n.alive(m.ID) && n.hasRoom(m.ID):
@@ -45,6 +54,7 @@ func (n *Node) hostsBelow(most int) *hosts {
 			h.unable = append(h.unable, m.ID)
 		}
 	}
+	h.order = h.machines.interleaved(h.able)
 	return h
 }
 
@@ -61,14 +71,14 @@ func (n *Node) placeOwn(partitions int32, replicas int16) ([][]BrokerID, error) 
 
 // placeMore goes on where place began when the topic was created: one broker further per partition.
 func (n *Node) placeMore(t *topicMeta, more, replicas int) ([][]BrokerID, error) {
-	first := max(0, slices.Index(n.candidates().able, t.Partitions[0].Replicas[0].Broker))
+	first := max(0, slices.Index(n.candidates().order, t.Partitions[0].Replicas[0].Broker))
 	return n.placeWithin(first+len(t.Partitions), more, replicas)
 }
 
 // placeWithin spreads replicas over brokers that take so many.
 func (n *Node) placeWithin(start, partitions, replicas int) ([][]BrokerID, error) {
 	h, most := n.candidates(), n.cfg.MaxPartitionsPerBroker
-	if have := len(h.able) + len(h.unable); len(h.full) > 0 && replicas <= h.count() && (replicas > have || majority(replicas) > len(h.able)) {
+	if have := h.machines.count(h.able, h.unable); len(h.full) > 0 && replicas <= h.count() && (replicas > have || majority(replicas) > h.machines.count(h.able)) {
 		return nil, n.catalog.tooMany(h.full[0], most)
 	}
 	placement, err := n.spread(h, start, partitions, replicas)
@@ -82,28 +92,46 @@ func (n *Node) spread(h *hosts, start, partitions, replicas int) ([][]BrokerID, 
 	if n.joining() {
 		return nil, errJoining
 	}
-	able, unable := h.able, h.unable
+	able := h.machines.count(h.able)
 	switch all := h.count(); {
+	case replicas > all && all < h.brokers():
+		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
+			"replication factor %d, but the cluster's %d brokers are on %d machines, and no two replicas of a partition are on one; add machines, or ask for at most %d", replicas, h.brokers(), all, all)
 	case replicas < 1 || replicas > all:
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor, "replication factor %d, but the cluster has %d brokers", replicas, all)
-	case majority(replicas) > len(able):
+	case majority(replicas) > able:
 		return nil, kafka.Errorf(kerr.InvalidReplicationFactor,
-			"replication factor %d, but only %d of the %d brokers can take replicas now, and a partition needs a majority of its own to be led; start the others, or make room on their disks",
-			replicas, len(able), all)
+			"replication factor %d, but only %d of the %d %s can take replicas now, and a partition needs a majority of its own to be led; start the others, or make room on their disks",
+			replicas, able, all, h.kind())
 	}
 	n.out.Work.Parts += partitions / 8
 	placement, room := make([][]BrokerID, partitions), make([]BrokerID, partitions*replicas)
 	for p := range placement {
-		placement[p] = room[p*replicas : p*replicas : (p+1)*replicas]
-		for r := range replicas {
-			if r < len(able) {
-				placement[p] = append(placement[p], able[(start+p+r)%len(able)])
-			} else {
-				placement[p] = append(placement[p], unable[(start+p+r)%len(unable)])
+		placement[p] = h.pick(room[p*replicas:p*replicas:(p+1)*replicas], start+p, replicas)
+	}
+	return placement, nil
+}
+
+// kind names what replicas are spread over.
+func (h *hosts) kind() string {
+	if h.count() < h.brokers() {
+		return "machines"
+	}
+	return "brokers"
+}
+
+// pick adds brokers of one partition to a list, those that are able first, from a place in their order on. No two are on one machine.
+func (h *hosts) pick(to []BrokerID, start, replicas int) []BrokerID {
+	for _, list := range [...][]BrokerID{h.order, h.unable} {
+		first := start + len(to)
+		for i := 0; i < len(list) && len(to) < replicas; i++ {
+			b := list[(first+i)%len(list)]
+			if _, taken := h.machines.among(to, b); !taken {
+				to = append(to, b)
 			}
 		}
 	}
-	return placement, nil
+	return to
 }
 
 // defaultReplicas is how many replicas a topic gets whose creator does not say.
@@ -159,7 +187,7 @@ func (n *Node) checkPlacement(placement [][]BrokerID) error {
 			}
 		}
 	}
-	return nil
+	return n.checkMachines(placement)
 }
 
 // brokerRegistered is called by the catalog. Replicas on this broker wait for its registration:
@@ -169,7 +197,7 @@ func (n *Node) brokerRegistered(m *Member) {
 		return
 	}
 	n.addPeer(m.ID)
-	n.hosts = nil
+	n.forgetHosts()
 	n.tellMembers = true
 	if m.ID == n.self {
 		n.placeAll()
