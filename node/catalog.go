@@ -351,8 +351,8 @@ func (c *catalog) wantedFor(g GroupID) *wanted {
 // maxCatalogVoters bounds the voters of group 0; the other brokers follow as learners.
 const maxCatalogVoters = 5
 
-// wantedHere returns the replicas of group 0: one on every broker. Founders that have not registered
-// yet keep theirs.
+// wantedHere returns the replicas of group 0: one on every broker, of which one on a machine votes. Founders that have not
+// registered yet keep theirs.
 func (c *catalog) wantedHere() *wanted {
 	w := &wanted{}
 	ids := make([]uint64, 0, len(c.group.conf.Voters)+len(c.brokers))
@@ -367,8 +367,7 @@ func (c *catalog) wantedHere() *wanted {
 		}
 	}
 	slices.Sort(ids)
-	n := min(len(ids), maxCatalogVoters)
-	w.voters, w.learners = ids[:n], ids[n:]
+	w.voters, w.learners = firstVoters(ids, maxCatalogVoters, c.node.sharesMachine)
 	return w
 }
 

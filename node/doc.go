@@ -39,7 +39,7 @@
 //	                codec.go
 //	the catalog     catalog.go catalog_commands.go command.go command_check.go command_queue.go
 //	                catalog_state.go configured.go rules.go users.go quotas.go topic_ids.go placement.go
-//	                placing.go machines.go
+//	                placing.go machines.go machine_voters.go
 //	                limits.go departure.go
 //	consumer groups coordinator.go consumer_*.go
 //	transactions    transactions.go transactions_*.go txn_verify.go produce_txn.go

@@ -356,14 +356,11 @@ func (c *catalog) restart(p *partitionMeta, r *replicaLeft) {
 const maxMendedCatalog = wal.MaxEntryBytes
 
 func (m *Mending) writeCatalog(c *catalog, folders []*examined) error {
-	conf := &pb.ConfState{}
+	conf, ids := &pb.ConfState{}, make([]uint64, len(folders))
 	for i, e := range folders {
-		if id := raftID(e.Broker, e.Incarnation); i < maxCatalogVoters {
-			conf.Voters = append(conf.Voters, id)
-		} else {
-			conf.Learners = append(conf.Learners, id)
-		}
+		ids[i] = raftID(e.Broker, e.Incarnation)
 	}
+	conf.Voters, conf.Learners = firstVoters(ids, maxCatalogVoters, c.onOneMachine)
 	m.Catalog.Data = new(Packer).encodeCheckpoint(checkpoint{conf: conf, confIndex: m.Catalog.Index, state: c.state(0)})
 	if len(m.Catalog.Data) > maxMendedCatalog || m.Catalog.Term > lateTerm {
 		return fmt.Errorf("the catalog of %d bytes at term %d can't be written as one record", len(m.Catalog.Data), m.Catalog.Term)

@@ -129,7 +129,12 @@ const founder = 1
 // that come later get to know the founders with it. It is durable before anything else happens.
 func (n *Node) found(do func(wal.Op) wal.Result) error {
 	var voters []uint64
-	for _, m := range n.cfg.Members {
+	for i, m := range n.cfg.Members {
+		for _, o := range n.cfg.Members[:i] {
+			if m.Machine != "" && o.Machine == m.Machine {
+				return fmt.Errorf("brokers %d and %d are both listed as founders and are on machine %q, which may take two votes with it: list one broker of each machine, on all founders, and let the others join", o.ID, m.ID, m.Machine)
+			}
+		}
 		voters = append(voters, raftID(m.ID, founder))
 	}
 	slices.Sort(voters)

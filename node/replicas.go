@@ -193,13 +193,17 @@ func (g *group) addLearners(want *wanted) bool {
 // It waits until all new voters are ready, so that one joint change is enough.
 func (g *group) promote(want *wanted) bool {
 	var changes []*pb.ConfChangeSingle
+	var next []uint64
 	for _, id := range want.voters {
 		if slices.Contains(g.conf.Learners, id) {
 			if !g.caughtUp(id) || !g.node.hasRoom(brokerOf(id)) {
 				return true // wait
 			}
-			changes = append(changes, change(pb.ConfChangeAddNode, id))
+			changes, next = append(changes, change(pb.ConfChangeAddNode, id)), append(next, id)
 		}
+	}
+	if g.makeWay(want, next) {
+		return true
 	}
 	for _, id := range append(slices.Clone(g.conf.Voters), g.conf.Learners...) {
 		switch {

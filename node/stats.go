@@ -57,6 +57,7 @@ type GroupStats struct {
 	Leaderless int // no leader is known
 	OutOfSync  int // of those that it leads, those with a replica that isn't in sync
 	TwoLegged  int // of those that it leads, those with two voters: they stop when either does
+	Crowded    int // of those that it leads, those with two voters on one machine
 	Behind     int // of those that others lead, those whose leader says that this broker isn't in sync
 	Unheard    int // of those that others lead, those whose leader isn't known or hasn't said who is in sync
 	MaxTerm    uint64
@@ -145,6 +146,7 @@ func (s *GroupStats) add(g *group) {
 		s.Leading++
 		s.OutOfSync += btoi(g.id != 0 && (!g.serving || g.inSync.missing))
 		s.TwoLegged += btoi(len(g.conf.Voters) == 2)
+		s.Crowded += btoi(g.crowded())
 	}
 	if g.lead == raft.None {
 		s.Leaderless++
