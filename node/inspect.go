@@ -106,6 +106,15 @@ func (n *Node) InSync(id GroupID) (replicas, inSync []BrokerID) {
 	return brokersOf(p.Replicas), inSync
 }
 
+// Placement returns where this broker's copy of the catalog wants the replicas of a partition, and where they are moving to; it is for
+// tests.
+func (n *Node) Placement(id GroupID) (lists [2][]BrokerID) {
+	if p := n.catalog.partitionOf(id); p != nil {
+		lists = [2][]BrokerID{brokersOf(p.Replicas), brokersOf(p.Target)}
+	}
+	return lists
+}
+
 // EntryAt returns the term and payload of an entry that is in memory; false if it isn't. The
 // payload must not be changed.
 func (n *Node) EntryAt(id GroupID, index uint64) (term uint64, data []byte, ok bool) {

@@ -73,6 +73,9 @@ func (w *world) differenceIn(g groupInfo) string {
 		return fmt.Sprintf("group %d has no leader", g.id)
 	}
 	v, _ := leader.node.Inspect(g.id)
+	if a, b, crowded := w.together(brokersOf(v.Voters)); crowded {
+		return fmt.Sprintf("group %d has voters on the brokers %d and %d, which are both on machine %d", g.id, a, b, w.plan.Machine(int(a)))
+	}
 	all := append(replicaIDs(v.Voters), replicaIDs(v.Learners)...)
 	for _, id := range all {
 		b := w.brokers[id.Broker()-1]

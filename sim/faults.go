@@ -69,7 +69,11 @@ func (w *world) fire(i int, here *broker) {
 		w.begin(i, nil)
 		return
 	}
-	for _, b := range w.targets(a, here) {
+	targets := w.targets(a, here)
+	if f.Kind.OfMachine() {
+		targets = w.withMates(targets)
+	}
+	for _, b := range targets {
 		w.begin(i, b)
 	}
 }

@@ -233,6 +233,7 @@ func (j *judge) observeGroup(w *world, b *broker, g node.GroupID) {
 			Index: v.ConfIndex, Voters: j.ids[:voters:voters], Outgoing: j.ids[voters:],
 		}))
 	}
+	w.checkMachines(b, &v)
 	r.view, r.stale = v, false
 	if a := j.archived(w, &v); a != nil {
 		a.take(w, b, &v)

@@ -46,9 +46,10 @@ func (w *world) rackOf(number int) string {
 	return rackName(1 + number%w.plan.Racks)
 }
 
+// inRacks says of brokers in which rack and on which machine they are.
 func (w *world) inRacks(members []node.Member) []node.Member {
 	for i := range members {
-		members[i].Rack = w.rackOf(int(members[i].ID))
+		members[i].Rack, members[i].Machine = w.rackOf(int(members[i].ID)), w.machineName(int(members[i].ID))
 	}
 	return members
 }

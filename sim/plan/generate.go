@@ -88,6 +88,7 @@ func GenerateFrom(s uint64, name string, pick func(int64) int64) (*Plan, error) 
 	g.security()
 	g.rollout()
 	g.keepers()
+	g.machines()
 	return g.checked(), nil
 }
 

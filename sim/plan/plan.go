@@ -5,7 +5,7 @@
 //
 // Reading order: plan.go, call.go, fault.go and members.go (what a plan holds), validate.go and text.go; generate.go with profiles.go
 // and generate_*.go (from a seed to a plan), scenarios.go (plans with a story); attack.go, lie.go, lists.go, second.go,
-// watcher.go, ask.go, transactor.go, security.go, rollout.go and late_commands.go (each one sort of trouble: its data, its check, its generator); shrink.go.
+// watcher.go, ask.go, transactor.go, security.go, rollout.go, late_commands.go and machines.go (each one sort of trouble: its data, its check, its generator); shrink.go.
 package plan
 
 import (
@@ -59,22 +59,24 @@ type Plan struct {
 	Founders int `json:"founders"`
 	// Expect names events of the node that have to happen in the run: what a scenario is about. A run
 	// in which one doesn't proves nothing, and fails.
-	Expect  []string `json:"expect,omitempty"`
-	Safety  Duration `json:"safety"`          // how long faults last; then everything is healed and judged
-	Racks   int      `json:"racks,omitempty"` // brokers are in so many, in turn; 0: in none
-	Knobs   Knobs    `json:"knobs"`
-	Clocks  []Clock  `json:"clocks"` // one per broker
-	Topics  []Topic  `json:"topics"`
-	Clients []Client `json:"clients"`
-	Calls   []Call   `json:"calls"`
-	Faults  []Fault  `json:"faults"`
-	Members []Member `json:"members"` // of consumer groups
-	Turns   []Turn   `json:"turns"`   // what happens to them
-	Attacks []Attack `json:"attacks,omitempty"`
-	Lies    []Lie    `json:"lies,omitempty"`
-	Lists   []List   `json:"lists,omitempty"`
-	Watcher *Watcher `json:"watcher,omitempty"`
-	Asks    []Ask    `json:"asks,omitempty"`
+	Expect []string `json:"expect,omitempty"`
+	Safety Duration `json:"safety"`          // how long faults last; then everything is healed and judged
+	Racks  int      `json:"racks,omitempty"` // brokers are in so many, in turn; 0: in none
+	// Machines is how many machines the brokers are on, in turn, founders on different ones; 0: each on its own.
+	Machines int      `json:"machines,omitempty"`
+	Knobs    Knobs    `json:"knobs"`
+	Clocks   []Clock  `json:"clocks"` // one per broker
+	Topics   []Topic  `json:"topics"`
+	Clients  []Client `json:"clients"`
+	Calls    []Call   `json:"calls"`
+	Faults   []Fault  `json:"faults"`
+	Members  []Member `json:"members"` // of consumer groups
+	Turns    []Turn   `json:"turns"`   // what happens to them
+	Attacks  []Attack `json:"attacks,omitempty"`
+	Lies     []Lie    `json:"lies,omitempty"`
+	Lists    []List   `json:"lists,omitempty"`
+	Watcher  *Watcher `json:"watcher,omitempty"`
+	Asks     []Ask    `json:"asks,omitempty"`
 
 	Transactors []Transactor `json:"transactors,omitempty"`
 	// AbortsWithin is how long after its time-out a transaction is over at the latest whose process has ended, whatever happens to its

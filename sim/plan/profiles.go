@@ -30,6 +30,7 @@ type profile struct {
 	txns       int64                    // of 100 worlds, so many have transactions
 	secured    int64                    // of 100 worlds, so many ask for logins and have rules
 	rollouts   int64                    // of 100 worlds, so many have brokers of two releases
+	machines   int64                    // of 100 worlds, so many have brokers that share machines
 	ages       bool                     // few clocks are wrong in most worlds, so that ages can be judged
 }
 
@@ -37,7 +38,7 @@ var profiles = []profile{
 	{
 		name: "default", brokers: []int{3, 3, 3, 3, 5, 1, 2, 4, 5, 3}, topics: 3, partitions: 4, clients: 4,
 		calls: 600, safety: [2]Duration{5 * second, 60 * second}, txns: 8, faults: 60, kinds: drawnKinds,
-		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4, secured: 6, rollouts: 8,
+		groups: 12, members: 4, hostile: 10, lies: 10, lists: 4, seconds: 8, states: 4, secured: 6, rollouts: 8, machines: 6,
 	},
 	{
 		name: "tiny", brokers: []int{3}, topics: 1, partitions: 1, clients: 1,
@@ -107,6 +108,14 @@ var profiles = []profile{
 	{ // brokers of two releases, which are rolled from one to the other and back
 		name: "rolling", brokers: []int{3, 3, 3, 5, 4}, topics: 2, partitions: 2, clients: 2, calls: 200,
 		safety: [2]Duration{5 * second, 30 * second}, txns: 10, faults: 16, kinds: drawnKinds, tiny: true, groups: 20, members: 2, rollouts: 100,
+	},
+	{ // brokers that share machines, which die with all their brokers
+		name: "machines", brokers: []int{3, 3, 2, 4, 3}, topics: 2, partitions: 4, clients: 2, calls: 200,
+		safety: [2]Duration{5 * second, 30 * second}, txns: 10, faults: 16, groups: 20, members: 3, machines: 100,
+		kinds: []FaultKind{
+			FaultKill, FaultKill, FaultPower, FaultPower, FaultRecovery, FaultStop, FaultStop, FaultPause, FaultLoseDisk, FaultIsolate, FaultSends, FaultReceives,
+			FaultLoss, FaultDup, FaultTail, FaultSlowDisk, FaultStall, FaultSyncError, FaultPeers,
+		},
 	},
 	{ // clients that send what nobody should, beside those that behave
 		name: "hostile", brokers: []int{3, 3, 1, 5}, topics: 2, partitions: 2, clients: 2, calls: 200,

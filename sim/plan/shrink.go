@@ -130,10 +130,13 @@ func (s *shrinker) unused() {
 	if s.best.Racks > 0 {
 		s.try(func(p *Plan) { p.Racks = 0 })
 	}
+	if s.best.Machines > 0 {
+		s.try(func(p *Plan) { p.Machines = 0 })
+	}
 	fewer(func(p *Plan) *[]Topic { return &p.Topics }, s)
 	for s.try(func(p *Plan) {
 		p.Brokers--
-		p.Founders = min(p.Founders, p.Brokers)
+		p.Founders, p.Machines = min(p.Founders, p.Brokers), min(p.Machines, p.Brokers)
 		p.Clocks = p.Clocks[:p.Brokers]
 	}) {
 	}

@@ -33,6 +33,9 @@ func (p *Plan) Bytes() []byte {
 	if p.Racks > 0 {
 		field("racks", p.Racks, ",")
 	}
+	if p.Machines > 0 {
+		field("machines", p.Machines, ",")
+	}
 	field("knobs", p.Knobs, ",")
 	if p.Watcher != nil {
 		field("watcher", p.Watcher, ",")

@@ -56,7 +56,7 @@ func (p *Plan) Validate() error {
 	if err := p.validateCalls(clients); err != nil {
 		return err
 	}
-	for _, validate := range []func() error{p.validateMembers, p.validateWatcher, p.validateAttacks, p.validateLies, p.validateLists, p.validateAsks, p.validateTransactors, p.validateSecurity, p.validateHasty, p.validateRollout} {
+	for _, validate := range []func() error{p.validateMachines, p.validateMembers, p.validateWatcher, p.validateAttacks, p.validateLies, p.validateLists, p.validateAsks, p.validateTransactors, p.validateSecurity, p.validateHasty, p.validateRollout} {
 		if err := validate(); err != nil {
 			return err
 		}
