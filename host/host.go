@@ -147,6 +147,7 @@ func setDefault[T comparable](field *T, value T) {
 // Host is one running broker.
 type Host struct {
 	cfg     Config
+	house   *house // that the brokers of this process share; nil: there is one
 	folder  *folder
 	mail    *mailbox
 	loop    *loop
@@ -174,14 +175,16 @@ type Host struct {
 
 // Open locks the data folder, binds the listeners and recovers the node from its log; it may take
 // as long as reading that log. Nothing is served before Run.
-func Open(cfg Config) (*Host, error) {
+func Open(cfg Config) (*Host, error) { return openIn(nil, cfg) }
+
+func openIn(shared *house, cfg Config) (*Host, error) {
 	cfg.Limits.setDefaults()
 	setDefault(&cfg.Log, slog.Default())
 	cfg.Limits.fitDescriptors(cfg.Log)
 	if cfg.Ready == nil {
 		cfg.Ready = func() {}
 	}
-	h := &Host{cfg: cfg, mail: newMailbox()}
+	h := &Host{cfg: cfg, house: shared, mail: newMailbox()}
 	if err := h.open(); err != nil {
 		h.close()
 		return nil, err
@@ -196,7 +199,7 @@ func (h *Host) open() (err error) {
 	}
 	meta := h.folder.meta
 	cfg.adopt(meta)
-	h.metrics = newMetrics(cfg.Node.BrokerID)
+	h.metrics = newMetrics(cfg.Node.BrokerID, h.house != nil)
 
 	// Ports before the log: a port that is taken should be said at once.
 	if h.clients, err = listenClients(cfg.clientPorts(), cfg.Limits, h.mail, cfg.Log); err != nil {
@@ -279,9 +282,11 @@ func (h *Host) Addr() net.Addr { return h.clients.ports[0].listener.Addr() }
 
 // Serve opens a host and runs it until ctx ends or the node is at its end. A replica that joins with an incarnation that
 // isn't new takes a higher one and begins again.
-func Serve(ctx context.Context, cfg Config) error {
+func Serve(ctx context.Context, cfg Config) error { return serveIn(ctx, nil, cfg) }
+
+func serveIn(ctx context.Context, shared *house, cfg Config) error {
 	for {
-		h, err := Open(cfg)
+		h, err := openIn(shared, cfg)
 		if err != nil {
 			return err
 		}
@@ -359,6 +364,9 @@ func (h *Host) certificates() (all []*certificates) {
 // close ends every goroutine and releases what Open took, in the order in which they feed each
 // other. It also serves an Open that failed halfway.
 func (h *Host) close() {
+	if h.house != nil {
+		h.house.leave(h)
+	}
 	for _, s := range []*http.Server{h.http, h.pprof} {
 		if s != nil {
 			s.Close()

@@ -23,6 +23,7 @@ import (
 type metrics struct {
 	self     node.BrokerID
 	registry *prometheus.Registry
+	own      prometheus.Registerer // for what is measured of this broker
 	asked    chan func(*node.Node) // questions for the loop
 
 	stepTime     prometheus.Histogram
@@ -37,7 +38,8 @@ type metrics struct {
 	longest   stepTimes
 }
 
-func newMetrics(self node.BrokerID) *metrics {
+// newMetrics makes those of one broker. If there are others in the process, all series have its id.
+func newMetrics(self node.BrokerID, others bool) *metrics {
 	m := &metrics{
 		self:      self,
 		registry:  prometheus.NewRegistry(),
@@ -54,10 +56,18 @@ func newMetrics(self node.BrokerID) *metrics {
 		coldTime: newHistogram("chronik_raft_wal_fallback_duration_seconds",
 			"Time from a look-up that missed memory until the entries were read from the log's files and given to the node.", diskBuckets()),
 	}
-	m.registry.MustRegister(m.stepTime, m.stepItems, m.flushBytes, m.flushRecords, m.coldTime,
-		collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.own = m.registry
+	if others {
+		m.own = prometheus.WrapRegistererWith(prometheus.Labels{"broker_id": decimal(self)}, m.registry)
+	}
+	m.own.MustRegister(m.stepTime, m.stepItems, m.flushBytes, m.flushRecords, m.coldTime)
 	return m
+}
+
+// ofProcess adds what is measured of the process.
+func (m *metrics) ofProcess() {
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 func newHistogram(name, help string, buckets []float64) prometheus.Histogram {

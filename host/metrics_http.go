@@ -29,6 +29,10 @@ func (h *Host) openAdmin() (err error) {
 	}
 	h.doorman = newDoorman(&h.cfg, h.metrics, tokens)
 	h.doorman.certificates = h.httpTLS
+	if h.house != nil {
+		h.metrics.own.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
+		h.house.enter(h)
+	}
 	if h.cfg.Metrics != "" {
 		if err := h.serveMetrics(h.cfg.Metrics); err != nil {
 			return err
@@ -71,13 +75,16 @@ func (h *Host) serveMetrics(addr string) error {
 	if err != nil {
 		return err
 	}
-	h.metrics.registry.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
+	h.metrics.ofProcess()
+	if h.house == nil {
+		h.metrics.own.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
+	}
 	mux := http.NewServeMux()
-	metrics := &page{make: promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{
+	metrics := &page{make: promhttp.HandlerFor(h.gatherer(), promhttp.HandlerOpts{
 		ErrorLog:           slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelWarn),
 		DisableCompression: true, // it takes several times the CPU of everything else in a scrape
 	}).ServeHTTP}
-	health, ready := &page{make: h.serveHealth}, &page{make: h.serveReady}
+	health, ready := &page{make: h.each((*Host).serveHealth)}, &page{make: h.each((*Host).serveReady)}
 	for path, at := range map[string]struct {
 		from   AdminLogin
 		change bool
@@ -85,11 +92,11 @@ func (h *Host) serveMetrics(addr string) error {
 	}{
 		"GET /metrics": {LoginForPages, false, metrics},
 		"GET /healthz": {LoginForAll, false, health},
-		"GET /livez":   {LoginForAll, false, &page{make: h.serveLife}},
+		"GET /livez":   {LoginForAll, false, &page{make: h.each((*Host).serveLife)}},
 		"GET /readyz":  {LoginForAll, false, ready},
-		"GET /groups":  {LoginForPages, false, &page{make: h.serveGroups}},
-		"POST /steps":  {LoginForChanges, true, http.HandlerFunc(h.serveSteps)},
-		"POST /check":  {LoginForChanges, true, &page{make: h.serveCheck}},
+		"GET /groups":  {LoginForPages, false, &page{make: h.each((*Host).serveGroups)}},
+		"POST /steps":  {LoginForChanges, true, h.each((*Host).serveSteps)},
+		"POST /check":  {LoginForChanges, true, &page{make: h.each((*Host).serveCheck)}},
 	} {
 		mux.Handle(path, h.doorman.door(at.from, at.change, at.page))
 	}
