@@ -188,6 +188,7 @@ func collectGroups(s series, groups string, g *node.GroupStats) {
 	add("raft_groups_leaderless", "Groups of which this broker has a replica and knows no leader.", float64(g.Leaderless))
 	add("raft_groups_out_of_sync", "Groups that this broker leads and of which some replica isn't in sync.", float64(g.OutOfSync))
 	add("raft_groups_two_replicas", "Groups that this broker leads and that have two replicas: they stop when either of their brokers does.", float64(g.TwoLegged))
+	add("raft_groups_on_one_machine", "Groups that this broker leads and that have two voters on one machine: both die with it. Move one of them.", float64(g.Crowded))
 	add("raft_term", "The highest term of the groups of which this broker has a replica.", float64(g.MaxTerm))
 	add("raft_commit_lag_entries_max", "Entries in this broker's log that are not known to be committed: the most of one group.", float64(g.CommitLag.Max))
 	add("raft_commit_lag_entries_sum", "Entries in this broker's log that are not known to be committed, of all groups.", float64(g.CommitLag.Sum))

@@ -265,7 +265,7 @@ func TestStartServesAndStopsCleanly(t *testing.T) {
 
 func TestLocalReusesItsFolders(t *testing.T) {
 	dir := t.TempDir()
-	files, err := prepareLocal(dir, localMembers(3, 9092))
+	files, err := prepareLocal(dir, localMembers(3, 9092, 1), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,13 +273,13 @@ func TestLocalReusesItsFolders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prepareLocal(dir, localMembers(3, 9092)); err != nil {
+	if _, err := prepareLocal(dir, localMembers(3, 9092, 1), 1); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
 	if after, _ := os.ReadFile(files[1]); string(after) != string(before) {
 		t.Errorf("broker.toml was\n%s\nand is\n%s", before, after)
 	}
-	if _, err := prepareLocal(dir, localMembers(5, 9092)); err == nil || !strings.Contains(err.Error(), "made for other brokers or ports (3 brokers: 127.0.0.1:9092,") {
+	if _, err := prepareLocal(dir, localMembers(5, 9092, 1), 1); err == nil || !strings.Contains(err.Error(), "made for other brokers, loops or ports (3 brokers: 127.0.0.1:9092,") {
 		t.Errorf("with five brokers: %v", err)
 	}
 	s, err := loadSettings([]string{"-config", files[1]}, nil, io.Discard)

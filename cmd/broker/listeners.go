@@ -146,10 +146,10 @@ func (s *settings) addListeners(cfg *host.Config) (err error) {
 	return nil
 }
 
-// ports lists the addresses for Kafka clients, for people.
-func (s *settings) ports() string {
-	all := s.Listen
-	for _, l := range s.Listeners {
+// portsOf names the ports of a broker for Kafka clients.
+func portsOf(cfg *host.Config) string {
+	all := cfg.Listen
+	for _, l := range cfg.Listeners {
 		all += ", " + l.Listen + " (" + l.Name + ")"
 	}
 	return all

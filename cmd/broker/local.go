@@ -37,30 +37,32 @@ func local(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	count := fs.Int("brokers", 3, "")
 	dir := fs.String("dir", "local", "")
 	port := fs.Int("port", 9092, "")
+	loops := fs.Int("loops", 1, "")
 	if err := fs.Parse(args); err != nil {
 		return wrongUse{explainFlag(fs, err)}
 	}
 	if fs.NArg() > 0 {
 		return wrongUse{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
 	}
-	if *count < 1 || *count > 100 || *port < 1 || *port+2000+*count > 65535 {
-		return wrongUse{errors.New("use 1 to 100 brokers and a port from 1 to 63000")}
+	if *count < 1 || *count > 100 || *loops < 1 || *loops > 8 || *count**loops > 100 || *port < 1 || *port+2000+*count**loops > 65535 {
+		return wrongUse{errors.New("use 1 to 100 brokers, 1 to 8 loops of each process, and a port from 1 to 63000")}
 	}
-	files, err := prepareLocal(*dir, localMembers(*count, *port))
+	files, err := prepareLocal(*dir, localMembers(*count, *port, *loops), *loops)
 	if err != nil {
 		return err
 	}
-	return newCluster(files, stdout, stderr).run(ctx)
+	return newCluster(files, *loops, stdout, stderr).run(ctx)
 }
 
-// localMembers lists n brokers: clients on consecutive ports, peers a thousand above.
-func localMembers(n, port int) []member {
+// localMembers lists the first brokers of n processes: clients on consecutive ports, peers a thousand above. Each process takes as many
+// ids and ports as it has loops.
+func localMembers(n, port, loops int) []member {
 	members := make([]member, n)
 	for i := range members {
 		members[i] = member{
-			ID:    i + 1,
-			Kafka: net127(port + i),
-			Peer:  net127(port + 1000 + i),
+			ID:    i*loops + 1,
+			Kafka: net127(port + i*loops),
+			Peer:  net127(port + 1000 + i*loops),
 		}
 	}
 	return members
@@ -87,13 +89,14 @@ type localFile struct {
 	Metrics   string   `toml:"metrics"`
 	Secret    string   `toml:"peer_secret_file"`
 	CPUs      int      `toml:"cpus"`
+	Loops     int      `toml:"loops,omitempty"`
 	Members   []member `toml:"members"`
 }
 
 // prepareLocal makes the brokers' folders, or checks that those there are of the same cluster. It
 // returns the configuration files.
-func prepareLocal(dir string, members []member) ([]string, error) {
-	clusterID, err := existingCluster(dir, members)
+func prepareLocal(dir string, members []member, loops int) ([]string, error) {
+	clusterID, err := existingCluster(dir, members, loops)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +116,10 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Secret: filepath.Join("..", localSecret), CPUs: max(1, runtime.NumCPU()/len(members)), Members: members}
+		cfg := localFile{ClusterID: clusterID, BrokerID: m.ID, Join: len(members) > 1, Dir: ".", Listen: m.Kafka, Metrics: metricsAddr(m), Secret: filepath.Join("..", localSecret), CPUs: max(loops, runtime.NumCPU()/len(members)), Members: members}
+		if loops > 1 {
+			cfg.Loops, cfg.Join = loops, true
+		}
 		if err := writeLocal(file, cfg); err != nil {
 			return nil, err
 		}
@@ -123,7 +129,7 @@ func prepareLocal(dir string, members []member) ([]string, error) {
 
 // existingCluster returns the cluster id of the folders in dir, "" if there are none. They must
 // have been made for the same brokers on the same ports.
-func existingCluster(dir string, members []member) (string, error) {
+func existingCluster(dir string, members []member, loops int) (string, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*", "broker.toml"))
 	if err != nil {
 		return "", err
@@ -134,8 +140,8 @@ func existingCluster(dir string, members []member) (string, error) {
 		if _, err := toml.DecodeFile(file, &have); err != nil {
 			return "", wrongUse{fmt.Errorf("%s: %w", file, err)}
 		}
-		if fmt.Sprint(have.Members) != fmt.Sprint(members) {
-			return "", wrongUse{fmt.Errorf("%s was made for other brokers or ports (%s): give the same -brokers and -port again, or another -dir",
+		if fmt.Sprint(have.Members) != fmt.Sprint(members) || max(1, have.Loops) != loops {
+			return "", wrongUse{fmt.Errorf("%s was made for other brokers, loops or ports (%s): give the same -brokers, -loops and -port again, or another -dir",
 				dir, describe(have.Members))}
 		}
 		id = have.ClusterID
@@ -172,16 +178,17 @@ func writeLocal(file string, cfg localFile) error {
 // cluster is the brokers of this machine, each a child process.
 type cluster struct {
 	files  []string
+	loops  int // brokers of each process
 	stdout io.Writer
 	stderr io.Writer
 	mu     sync.Mutex // of both writers
 }
 
-func newCluster(files []string, stdout, stderr io.Writer) *cluster {
-	return &cluster{files: files, stdout: stdout, stderr: stderr}
+func newCluster(files []string, loops int, stdout, stderr io.Writer) *cluster {
+	return &cluster{files: files, loops: loops, stdout: stdout, stderr: stderr}
 }
 
-// child is one broker that this process has started.
+// child is one process that this one has started: a broker, or several.
 type child struct {
 	id    int
 	file  string
@@ -202,7 +209,7 @@ func (c *cluster) run(ctx context.Context) error {
 	var children []*child
 	defer func() { c.stop(children) }()
 	for i, file := range c.files {
-		ch, err := c.start(program, i+1, file)
+		ch, err := c.start(program, i*c.loops+1, file)
 		if err != nil {
 			return err
 		}
@@ -217,7 +224,7 @@ func (c *cluster) run(ctx context.Context) error {
 			return nil
 		}
 	}
-	c.say(c.stdout, "ready: %d brokers; bootstrap servers %s", len(children), c.bootstrap())
+	c.say(c.stdout, "ready: %d brokers; bootstrap servers %s", len(children)*c.loops, c.bootstrap())
 	for _, ch := range children {
 		go c.watch(ctx, ch)
 	}
@@ -262,17 +269,18 @@ func (c *cluster) start(program string, id int, file string) (*child, error) {
 	return ch, nil
 }
 
-// copyLines copies a child's lines, and watches for its ready line.
+// copyLines copies a child's lines, and watches for the ready line of each of its brokers.
 func (c *cluster) copyLines(to io.Writer, from io.Reader, ch *child, watch bool) {
-	lines := bufio.NewReader(from)
+	lines, left := bufio.NewReader(from), c.loops
 	for {
 		line, err := lines.ReadString('\n')
 		if line != "" {
 			c.say(to, "[%d] %s", ch.id, strings.TrimSuffix(line, "\n"))
 		}
 		if watch && strings.HasPrefix(line, "ready:") {
-			watch = false
-			close(ch.ready)
+			if left--; left == 0 {
+				close(ch.ready)
+			}
 		}
 		if err != nil {
 			return

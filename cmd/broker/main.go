@@ -36,8 +36,8 @@ const (
   broker start -config FILE       one broker of a cluster
   broker start -join -config FILE one that is new to a running cluster, or has lost its disk: it makes
                                   a new replica of the empty data folder (a formatted one ignores -join)
-  broker local -brokers N -dir DIR -port PORT
-                                  a cluster of N broker processes on this machine, to try it out
+  broker local -brokers N -dir DIR -port PORT [-loops L]
+                                  a cluster of N broker processes on this machine, to try it out, each of L brokers
   broker admin -bootstrap HOST:PORT,... COMMAND
                                   look after a running cluster, see below; or -config FILE of one of its brokers;
                                   with -tls-ca FILE (PEM, or the word system) for TLS, -tls-cert and -tls-key for
@@ -196,30 +196,37 @@ func release(info *debug.BuildInfo) string {
 	return fmt.Sprintf("%s, commit %s%s, %s", info.Main.Version, commit, changed, info.GoVersion)
 }
 
-// start runs one broker until ctx ends.
+// start runs the brokers of a process until ctx ends.
 func start(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	s, err := loadSettings(args, os.Environ(), stderr)
 	if err != nil {
 		return wrongUse{err}
 	}
-	cfg, err := s.hostConfig()
+	all, err := s.hostConfigs()
 	if err != nil {
 		return wrongUse{err}
 	}
 	s.warn(stderr, memoryHere())
-	if cfg.PeerSecret, cfg.PeerSecretFile, err = s.clusterSecret(); err != nil {
+	secret, file, err := s.clusterSecret()
+	if err != nil {
 		return wrongUse{err}
 	}
-	cfg.Log, cfg.LogLevel = s.newLog(stderr)
-	cfg.Ready = func() {
-		fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", s.BrokerID, s.ports(), cfg.Dir)
+	for i := range all {
+		cfg := &all[i]
+		cfg.PeerSecret, cfg.PeerSecretFile = secret, file
+		if cfg.Log, cfg.LogLevel = s.newLog(stderr); len(all) > 1 {
+			cfg.Log = cfg.Log.With("broker", cfg.Node.BrokerID)
+		}
+		cfg.Ready = func() {
+			fmt.Fprintf(stdout, "ready: broker %d serves Kafka clients on %s, data in %s\n", cfg.Node.BrokerID, portsOf(cfg), cfg.Dir)
+		}
 	}
 	setThreads(s.CPUs)
-	defer paceCollector(s.Memory, cfg.Log)()
-	return host.Serve(ctx, cfg)
+	defer paceCollector(s.Memory, all[0].Log)()
+	return host.ServeAll(ctx, all)
 }
 
-// newLog is the broker's log, and its level.
+// newLog is a broker's log, and its level.
 func (s *settings) newLog(to io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(s.level)
@@ -250,7 +257,7 @@ func check(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return wrongUse{err}
 	}
-	cfg, err := s.hostConfig()
+	all, err := s.hostConfigs()
 	if err != nil {
 		return wrongUse{err}
 	}
@@ -258,7 +265,10 @@ func check(args []string, stdout, stderr io.Writer) error {
 		return wrongUse{err}
 	}
 	s.warn(stderr, memoryHere())
-	fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", s.BrokerID, len(s.Members), s.ports(), cfg.Dir)
+	for i := range all {
+		cfg := &all[i]
+		fmt.Fprintf(stdout, "the configuration is right: broker %d of %d known ones, Kafka clients on %s, data in %s\n", cfg.Node.BrokerID, len(cfg.Node.Members), portsOf(cfg), cfg.Dir)
+	}
 	return nil
 }
 
@@ -284,6 +294,9 @@ func format(args []string, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "%s is formatted already for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
 	} else {
 		fmt.Fprintf(stdout, "formatted %s for broker %d of cluster %s\n", s.Dir, s.BrokerID, s.ClusterID)
+	}
+	if s.Loops > 1 {
+		fmt.Fprintf(stdout, "the other %d brokers of the process, from broker %d on, make their folders when they first start, and join\n", s.Loops-1, s.BrokerID+1)
 	}
 	if s.PeerSecretFile != "" {
 		made, err := host.MakeSecret(s.PeerSecretFile)

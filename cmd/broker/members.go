@@ -60,14 +60,16 @@ func (f *file) member(table map[string]any, line int) (m member, err error) {
 			m.ID = int(n)
 		case key == "id":
 			return m, fmt.Errorf("%s = %#v: write a whole number, 0 to 65535", place(key), value)
-		case key != "kafka" && key != "peer" && key != "rack":
-			return m, fmt.Errorf("%s: there is no setting \"members.%s\"; did you mean %q?", strings.TrimSuffix(place(key), ": members."+key), key, nearest(key, []string{"id", "kafka", "peer", "rack"}))
+		case key != "kafka" && key != "peer" && key != "rack" && key != "machine":
+			return m, fmt.Errorf("%s: there is no setting \"members.%s\"; did you mean %q?", strings.TrimSuffix(place(key), ": members."+key), key, nearest(key, []string{"id", "kafka", "peer", "rack", "machine"}))
 		case !isText:
 			return m, fmt.Errorf("%s = %v is %s; write a text in quotes", place(key), value, kindOf(value))
 		case key == "kafka":
 			m.Kafka, m.kafkaAt = text, place(key)
 		case key == "peer":
 			m.Peer, m.peerAt = text, place(key)
+		case key == "machine":
+			m.Machine = text
 		default:
 			m.Rack = text
 		}
@@ -95,7 +97,7 @@ func mapKeys(m map[string]any) func(yield func(string) bool) {
 func (s *settings) complete() error {
 	if len(s.Members) == 0 {
 		s.Members = []member{{
-			ID: s.BrokerID, Kafka: s.Listen, Peer: s.PeerListen, Rack: s.Rack,
+			ID: s.BrokerID, Kafka: s.Listen, Peer: s.PeerListen, Rack: s.Rack, Machine: s.Machine,
 			kafkaAt: s.where("listen"), peerAt: s.where("peer_listen"),
 		}}
 	}
@@ -110,10 +112,9 @@ func (s *settings) complete() error {
 	if s.Advertise != "" {
 		self.Kafka, self.kafkaAt = s.Advertise, s.where("advertise")
 	}
-	if s.Rack != "" && self.Rack != "" && s.Rack != self.Rack {
-		return fmt.Errorf("%s is %q, but broker %d stands in %q by %s: write it once, or both alike", s.where("rack"), s.Rack, self.ID, self.Rack, self.at)
+	if err := s.placeSelf(self); err != nil {
+		return err
 	}
-	self.Rack = cmp.Or(self.Rack, s.Rack)
 	if s.PeerListen == "" {
 		s.PeerListen = self.Peer
 	}
@@ -130,6 +131,21 @@ func (s *settings) complete() error {
 		return errors.New(s.where("cluster_id") + " is missing: give every broker of a cluster the same one, for example " + host.NewClusterID())
 	}
 	return s.checkMembers(true)
+}
+
+// placeSelf says in which rack and on which machine this broker is.
+func (s *settings) placeSelf(self *member) error {
+	if s.Rack != "" && self.Rack != "" && s.Rack != self.Rack {
+		return fmt.Errorf("%s is %q, but broker %d stands in %q by %s: write it once, or both alike", s.where("rack"), s.Rack, self.ID, self.Rack, self.at)
+	}
+	if s.Machine != "" && self.Machine != "" && s.Machine != self.Machine {
+		return fmt.Errorf("%s is %q, but broker %d stands on %q by %s: write it once, or both alike", s.where("machine"), s.Machine, self.ID, self.Machine, self.at)
+	}
+	self.Rack, self.Machine = cmp.Or(self.Rack, s.Rack), cmp.Or(self.Machine, s.Machine)
+	if s.Loops > 1 && self.Machine == "" {
+		self.Machine = fmt.Sprintf("machine of broker %d", self.ID)
+	}
+	return nil
 }
 
 func (s *settings) memberIDs() string {

@@ -16,16 +16,17 @@ const defaultMemory = 256 << 20
 
 // shareMemory gives limits that nobody has set their parts of the memory.
 func (s *settings) shareMemory() {
+	own := s.ownMemory()
 	for _, part := range []struct {
 		key   string
 		to    *int64
 		bytes int64
 	}{
-		{"hot_bytes", &s.HotBytes, s.Memory / 8},
-		{"cache_bytes", &s.CacheBytes, s.Memory / 16},
-		{"inflight_bytes", &s.InflightBytes, max(s.Memory/4, int64(s.MaxRequestBytes))},
-		{"unread_bytes", &s.UnreadBytes, s.Memory},
-		{"large_request_bytes", &s.LargeBytes, s.Memory / 8},
+		{"hot_bytes", &s.HotBytes, own / 8},
+		{"cache_bytes", &s.CacheBytes, own / 16},
+		{"inflight_bytes", &s.InflightBytes, max(own/4, int64(s.MaxRequestBytes))},
+		{"unread_bytes", &s.UnreadBytes, own},
+		{"large_request_bytes", &s.LargeBytes, own / 8},
 	} {
 		if _, given := s.given[part.key]; !given {
 			*part.to = part.bytes

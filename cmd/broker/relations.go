@@ -39,7 +39,7 @@ func (s *settings) checkTexts() error {
 		key, text string
 		most      int
 		spaces    bool
-	}{{"cluster_id", s.ClusterID, 200, false}, {"rack", s.Rack, 200, true}, {"dir", s.Dir, 4000, true}} {
+	}{{"cluster_id", s.ClusterID, 200, false}, {"rack", s.Rack, 200, true}, {"machine", s.Machine, 200, true}, {"dir", s.Dir, 4000, true}} {
 		odd := strings.IndexFunc(t.text, func(r rune) bool { return r < ' ' || r == 0x7f || r == ' ' && !t.spaces }) >= 0
 		if odd || len(t.text) > t.most || t.text != strings.TrimSpace(t.text) {
 			return fmt.Errorf("%s is %.60q: use at most %d letters, digits and signs, without spaces at its ends or line breaks", s.where(t.key), t.text, t.most)

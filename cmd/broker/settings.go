@@ -32,6 +32,8 @@ type settings struct {
 	FirstUser         string
 	FirstPasswordFile string
 	Rack              string
+	Machine           string
+	Loops             int
 	AutoCreateTopics  bool
 	Authorize         bool
 	SuperUsers        string
@@ -112,6 +114,8 @@ type member struct {
 	Kafka string `toml:"kafka"` // host:port for clients
 	Peer  string `toml:"peer"`  // host:port for other brokers
 	Rack  string `toml:"rack,omitempty"`
+	// Machine is for clusters in which several brokers run on one.
+	Machine string `toml:"machine,omitempty"`
 
 	at, kafkaAt, peerAt string // where it was given, for errors
 }
@@ -151,6 +155,7 @@ func (s *settings) clusterFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&s.Authorize, "authorize", false, "let clients do only what rules (ACLs) allow them; the same on all brokers. On by itself where a listener asks for logins or certificates")
 	fs.StringVar(&s.SuperUsers, "super-users", "", "principals that may do everything, separated by semicolons, e.g. User:admin;User:CN=ops,O=example; if it isn't set, that is first_user")
 	fs.StringVar(&s.Rack, "rack", "", "this broker's rack or zone; consumers with the same client.rack may read from its replicas")
+	fs.StringVar(&s.Machine, "machine", "", "the name of the machine that this broker runs on, where several brokers of the cluster do: no partition has two replicas on one machine, nor the catalog two voters. Unless set, a broker is alone on one, or with those of its process (loops)")
 }
 
 // topicsFlags: topics, and how long their records live.
@@ -233,6 +238,7 @@ func (s *settings) processFlags(fs *flag.FlagSet) {
 	number(fs, &s.Memory, "memory", defaultMemory, size(64<<20, 1<<40), "memory that this process should use, beside what topics, consumer groups and producers need; other limits follow from it")
 	fs.StringVar(&s.LogFormat, "log-format", "text", "how lines of the log are written: text (key=value) or json")
 	fs.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error; broker admin log-level changes it while the broker runs")
+	number(fs, &s.Loops, "loops", 1, between(1, 64), "brokers that this process runs, each on a core of its own: this one, and others with the next ids and ports, which join the cluster by themselves")
 	fs.StringVar(&s.Metrics, "metrics", "127.0.0.1:9644", "host:port for /metrics, /healthz and /groups (HTTP); empty for none. Unless metrics_login says otherwise, anyone who reaches it can read the names of topics")
 	fs.StringVar(&s.MetricsLogin, "metrics-login", "none", "for what clients of the metrics port must log in: none; changes: POST and the profiler; pages: all but /livez, /healthz and /readyz; all")
 	fs.StringVar(&s.MetricsTokenFile, "metrics-token-file", "", "a file with tokens for the metrics port, a line each: a principal and a token; reread when it changes")
@@ -271,7 +277,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 		Dir: s.Dir, Listen: s.Listen, PeerListen: s.PeerListen, Join: s.Join, Metrics: s.Metrics, CheckOnRequest: s.CheckOnRequest,
 		Limits: host.Limits{
 			FrameBytes: s.MaxRequestBytes, RequestBytes: s.InflightBytes, Conns: s.MaxConnections,
-			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.Memory / 8, LoginTime: ms(s.LoginMs),
+			AddressConns: s.ConnsPerAddress, UnreadBytes: s.UnreadBytes, PeerBytes: s.ownMemory() / 8, LoginTime: ms(s.LoginMs),
 			ConnRate: float64(s.ConnRate),
 		},
 		Node: node.Config{
@@ -290,7 +296,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			ConsumerSession: ms(s.ConsumerSessionMs), ConsumerHeartbeat: ms(s.ConsumerBeatMs),
 			CheckpointEntries: s.CheckpointEntries, CheckpointBytes: s.CheckpointBytes, RetainEntries: s.RetainEntries, RetainBytes: s.RetainBytes,
 			HotEntries: s.RaftLogRetention, HotBytes: s.HotBytes, CacheBytes: s.CacheBytes,
-			UnderwayBytes: max(s.Memory/2, s.InflightBytes), AnswerBytes: min(s.Memory/4, s.UnreadBytes), CompactionBytes: s.Memory / 8,
+			UnderwayBytes: max(s.ownMemory()/2, s.InflightBytes), AnswerBytes: min(s.ownMemory()/4, s.UnreadBytes), CompactionBytes: s.ownMemory() / 8,
 			CatchUpBytesPerSecond: s.CatchUpRate, ScrubBytesPerSecond: s.ScrubRate,
 			SessionLifetime: ms(s.SessionMs),
 			Log:             wal.Options{SegmentBytes: s.SegmentBytes},
@@ -302,7 +308,7 @@ func (s *settings) hostConfig() (host.Config, error) {
 			return host.Config{}, s.wrongAddress(m, "kafka", err)
 		}
 		cfg.Node.Members = append(cfg.Node.Members, node.Member{
-			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Peer: m.Peer,
+			ID: node.BrokerID(m.ID), Host: kafkaHost, Port: port, Rack: m.Rack, Machine: m.Machine, Peer: m.Peer,
 		})
 	}
 	for _, add := range []func(*host.Config) error{s.addOtherTLS, s.addListeners, s.addLogins, s.addOAuth, s.addAdmin, s.addRights} {

@@ -21,7 +21,7 @@ func showConfig(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return wrongUse{err}
 	}
-	if _, err := s.hostConfig(); err != nil {
+	if _, err := s.hostConfigs(); err != nil {
 		return wrongUse{err}
 	}
 	s.flags.VisitAll(func(f *flag.Flag) {
@@ -39,6 +39,9 @@ func showConfig(args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "\n[[members]]  # %s\nid = %d\nkafka = %q\npeer = %q\n", cmp.Or(strings.TrimSuffix(m.at, ": [[members]]"), "this broker"), m.ID, m.Kafka, m.Peer)
 		if m.Rack != "" {
 			fmt.Fprintf(stdout, "rack = %q\n", m.Rack)
+		}
+		if m.Machine != "" {
+			fmt.Fprintf(stdout, "machine = %q\n", m.Machine)
 		}
 	}
 	for _, l := range s.Listeners {
