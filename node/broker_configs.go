@@ -48,6 +48,9 @@ func ms(of func(*Config) time.Duration) func(*Config, int) string {
 	return decimal(func(c *Config) int64 { return of(c).Milliseconds() })
 }
 
+// machineConfig tells clients that move partitions which brokers share a machine.
+const machineConfig = "broker.machine"
+
 // brokerConfigDefs are the configurations of brokers, ascending by name. Those without a check can't be changed by a client.
 var brokerConfigDefs = []configDef{
 	{name: "advertised.listeners", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string {
@@ -61,6 +64,7 @@ var brokerConfigDefs = []configDef{
 	{name: "auto.create.topics.enable", typ: kmsg.ConfigTypeBoolean, value: func(c *Config, _ int) string { return strconv.FormatBool(c.AutoCreateTopics) }, doc: "Asking for an unknown topic creates it."},
 	{name: "background.threads", typ: kmsg.ConfigTypeInt, value: always("10"), check: number(1, 32), doc: noThreads},
 	{name: "broker.id", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int32 { return int32(c.BrokerID) }), doc: "This broker's id."},
+	{name: machineConfig, typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string { return c.selfMember().Machine }, doc: "The machine that this broker runs on: no partition has two replicas on one. Kafka has no such thing, and a broker that names none doesn't list it."},
 	{name: "broker.rack", typ: kmsg.ConfigTypeString, value: func(c *Config, _ int) string { return c.selfMember().Rack }, doc: "Where this broker is; consumers of the same rack may read from it (KIP-392)."},
 	{name: "compression.type", typ: kmsg.ConfigTypeString, value: always("producer"), doc: "Batches are kept as producers compressed them."},
 	{name: "default.replication.factor", typ: kmsg.ConfigTypeInt, value: decimal(func(c *Config) int16 { return c.DefaultReplicas }), doc: "Replicas of topics that are created without a number."},
@@ -131,9 +135,11 @@ func unknownBrokerConfig(name string) error {
 // brokerConfigValues lists the configurations of this broker.
 func (n *Node) brokerConfigValues() []configEntry {
 	builtin := n.cfg.builtin()
-	out := make([]configEntry, len(brokerConfigDefs))
+	out := make([]configEntry, 0, len(brokerConfigDefs))
 	for i := range brokerConfigDefs {
-		out[i] = n.withDefaults(configEntry{configDef: &brokerConfigDefs[i]}, builtin, 0)
+		if d := &brokerConfigDefs[i]; d.name != machineConfig || n.cfg.selfMember().Machine != "" {
+			out = append(out, n.withDefaults(configEntry{configDef: d}, builtin, 0))
+		}
 	}
 	return out
 }

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -37,6 +39,9 @@ func (a *admin) drain(ctx context.Context, leaving []int32) error {
 			return nil
 		}
 		p := newPlan(c.partitions, c.live())
+		if p.machines, err = a.machines(ctx, c.live()); err != nil {
+			return err
+		}
 		if err := p.drain(leaving); err != nil {
 			return err
 		}
@@ -46,6 +51,27 @@ func (a *admin) drain(ctx context.Context, leaving []int32) error {
 	}
 }
 
+// machines asks brokers on which machines they are. Those that name none, as Kafka's, aren't in the answer.
+func (a *admin) machines(ctx context.Context, brokers []int32) (map[int32]string, error) {
+	configs, err := kadm.NewClient(a.client).DescribeBrokerConfigs(ctx, brokers...)
+	if err != nil {
+		return nil, fmt.Errorf("asking brokers on which machines they are: %w", err)
+	}
+	on := make(map[int32]string)
+	for _, r := range configs {
+		id, err := strconv.Atoi(r.Name)
+		if err != nil || r.Err != nil {
+			continue // the cluster refuses what doesn't fit all the same
+		}
+		for _, c := range r.Configs {
+			if c.Key == "broker.machine" {
+				on[int32(id)] = c.MaybeValue()
+			}
+		}
+	}
+	return on, nil
+}
+
 // rebalance spreads replicas and leaders evenly over all brokers that are alive.
 func (a *admin) rebalance(ctx context.Context) error {
 	c, err := a.look(ctx)
@@ -53,6 +79,9 @@ func (a *admin) rebalance(ctx context.Context) error {
 		return err
 	}
 	p := newPlan(c.partitions, c.live())
+	if p.machines, err = a.machines(ctx, c.live()); err != nil {
+		return err
+	}
 	p.spread()
 	if err := a.move(ctx, p.changes(c.partitions)); err != nil {
 		return err

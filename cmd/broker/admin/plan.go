@@ -24,6 +24,8 @@ type plan struct {
 	brokers    []int32       // ascending
 	load       map[int32]int // replicas per broker
 	preferred  map[int32]int // partitions whose first replica a broker has
+
+	machines map[int32]string // of brokers that name one: no partition has two replicas on one
 }
 
 func newPlan(partitions []partition, brokers []int32) *plan {
@@ -37,6 +39,16 @@ func newPlan(partitions []partition, brokers []int32) *plan {
 		p.preferred[part.replicas[0]]++
 	}
 	return p
+}
+
+// takes reports whether a broker can have the replica of a partition that another one has now.
+func (p *plan) takes(part *partition, b, from int32) bool {
+	for _, r := range part.replicas {
+		if r == b || r != from && p.machines[b] != "" && p.machines[r] == p.machines[b] {
+			return false
+		}
+	}
+	return true
 }
 
 // drain takes all replicas off some brokers, each to the broker with the fewest. If such a broker was
@@ -58,9 +70,9 @@ func (p *plan) drainOne(leaving int32) error {
 		if at < 0 {
 			continue
 		}
-		to, ok := p.least(p.load, func(b int32) bool { return !slices.Contains(part.replicas, b) })
+		to, ok := p.least(p.load, func(b int32) bool { return p.takes(part, b, leaving) })
 		if !ok {
-			return fmt.Errorf("partition %v has %d replicas, and there is no other live broker without one: add a broker first, or move the partition to fewer replicas",
+			return fmt.Errorf("partition %v has %d replicas, and there is no other live broker without one, on a machine without one: add a broker first, or move the partition to fewer replicas",
 				part, len(part.replicas))
 		}
 		p.replace(part, at, to)
@@ -77,21 +89,30 @@ func (p *plan) drainOne(leaving int32) error {
 // spread evens out the replicas per broker, and then the preferred leaders, with as few moves as
 // that takes.
 func (p *plan) spread() {
-	for len(p.brokers) > 0 {
-		to, _ := p.least(p.load, func(int32) bool { return true })
-		from := p.most(p.load)
-		if p.load[from] < p.load[to]+2 {
-			break
-		}
-		p.moveOne(from, to)
+	for p.evenLoad() {
 	}
 	for p.evenPreferred() {
 	}
 }
 
-// moveOne moves one replica between two brokers, of a topic that is the most uneven on them. There is
-// one to move if from has more than to.
-func (p *plan) moveOne(from, to int32) {
+// evenLoad moves one replica from a broker that has most to one that has fewest, or if machines are in the way between the next such
+// two. It reports whether it did.
+func (p *plan) evenLoad() bool {
+	most, fewest := slices.Clone(p.brokers), slices.Clone(p.brokers)
+	slices.SortStableFunc(most, func(a, b int32) int { return p.load[b] - p.load[a] })
+	slices.SortStableFunc(fewest, func(a, b int32) int { return p.load[a] - p.load[b] })
+	for _, from := range most {
+		for _, to := range fewest {
+			if p.load[from] >= p.load[to]+2 && p.moveOne(from, to) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// moveOne moves one replica between two brokers, of a topic that is the most uneven on them. It reports whether there is one to move.
+func (p *plan) moveOne(from, to int32) bool {
 	surplus := make(map[string]int) // replicas that from has more than to, per topic
 	for i := range p.partitions {
 		part := &p.partitions[i]
@@ -105,12 +126,16 @@ func (p *plan) moveOne(from, to int32) {
 	var best *partition
 	for i := range p.partitions {
 		part := &p.partitions[i]
-		movable := slices.Contains(part.replicas, from) && !slices.Contains(part.replicas, to)
+		movable := slices.Contains(part.replicas, from) && p.takes(part, to, from)
 		if movable && (best == nil || surplus[part.topic] > surplus[best.topic]) {
 			best = part
 		}
 	}
+	if best == nil {
+		return false
+	}
 	p.replace(best, slices.Index(best.replicas, from), to)
+	return true
 }
 
 // evenPreferred makes one broker the preferred leader of one partition less, and one that has at
@@ -191,10 +216,6 @@ func (p *plan) least(count map[int32]int, allowed func(int32) bool) (best int32,
 		}
 	}
 	return best, ok
-}
-
-func (p *plan) most(count map[int32]int) int32 {
-	return slices.MaxFunc(p.brokers, func(a, b int32) int { return count[a] - count[b] })
 }
 
 // byPreferred lists the brokers, those that are preferred for most partitions last.

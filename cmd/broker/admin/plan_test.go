@@ -53,6 +53,39 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// Brokers 1 and 4 are on one machine, 2 and 5, 3 and 6.
+func TestPlansKeepMachinesApart(t *testing.T) {
+	on := map[int32]string{1: "a", 4: "a", 2: "b", 5: "b", 3: "c", 6: "c"}
+	for _, c := range []struct {
+		name    string
+		before  []partition
+		brokers []int32
+		do      func(*plan) error
+		want    string
+	}{
+		{"drain", placed([]int32{1, 2, 3}, []int32{4, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { return p.drain([]int32{1, 2}) }, "t/0:[3 5 4] t/1:[4 5 3]"},
+		{"drain a machine", placed([]int32{1, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { return p.drain([]int32{1, 4}) }, "the broker"},
+		{"spread", placed([]int32{1, 2, 3}, []int32{1, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { p.spread(); return nil }, "t/0:[4 5 6]"},
+	} {
+		p := newPlan(c.before, c.brokers)
+		p.machines = on
+		err := c.do(p)
+		var got []string
+		for _, part := range p.changes(c.before) {
+			got = append(got, fmt.Sprintf("%v:%v", part, part.replicas))
+		}
+		if c.want == "the broker" {
+			if err == nil || !strings.Contains(err.Error(), "on a machine without one") {
+				t.Errorf("%s: %v, %v", c.name, err, got)
+			}
+			continue
+		}
+		if diff := cmp.Diff(c.want, strings.Join(got, " ")); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", c.name, err, diff)
+		}
+	}
+}
+
 func TestTooFewBrokersToDrain(t *testing.T) {
 	err := newPlan(placed([]int32{1, 2, 3}), []int32{1, 2, 3}).drain([]int32{2})
 	if err == nil || !strings.Contains(err.Error(), "partition t/0 has 3 replicas, and there is no other live broker without one") {
