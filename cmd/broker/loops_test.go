@@ -139,12 +139,44 @@ func TestLoops(t *testing.T) {
 			}
 		}
 	}
+	removeTheLast(t, port)
 	if code := cluster.end(); code != exitClean {
 		t.Errorf("the cluster stopped with exit code %d", code)
 	}
 }
 
+// removeTheLast takes broker 6 out of the cluster, and looks whether broker 5 of its process goes on.
+func removeTheLast(t *testing.T, port int) {
+	t.Helper()
+	for _, command := range []string{"drain 6", "remove 6"} { // the replicas go to broker 5, the only one that can have them
+		var out strings.Builder
+		if code := run(t.Context(), append([]string{"admin", "-bootstrap", net127(port)}, strings.Fields(command)...), &out, &out); code != exitClean {
+			t.Fatalf("%s: exit code %d, %s", command, code, out.String())
+		}
+	}
+	const left = "1 of the 2 brokers of this process don't run"
+	page := ""
+	for range 100 {
+		if _, page = ask(t, fmt.Sprintf("http://%s/healthz", net127(port+2004))); strings.Contains(page, left) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if !strings.Contains(page, "ready: broker 5 of cluster") || !strings.Contains(page, left) {
+		t.Errorf("after broker 6 was removed its process says:\n%s", page)
+	}
+}
+
 func get(t *testing.T, url string) string {
+	t.Helper()
+	status, text := ask(t, url)
+	if status != http.StatusOK {
+		t.Errorf("%s: status %d", url, status)
+	}
+	return text
+}
+
+func ask(t *testing.T, url string) (status int, text string) {
 	t.Helper()
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(url)
@@ -152,9 +184,9 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Errorf("%s: status %d, %v", url, resp.StatusCode, err)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(text)
+	return resp.StatusCode, string(body)
 }
