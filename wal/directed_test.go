@@ -214,9 +214,12 @@ func TestReadNoticesRot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := Do(fs, op)
-	res.Data[len(res.Data)-1] ^= 1
-	_, err = l.Entries(1, 1, res)
+	f, err := fs.Open(op.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteAt([]byte{1}, op.Off+op.N-1) // padding, which was 0
+	_, err = l.Entries(1, 1, Do(fs, op))
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), op.File) || !strings.Contains(err.Error(), "entry 2 of group 1") {
 		t.Fatal(err)
 	}

@@ -132,7 +132,8 @@
 //   - Then each group's index must be exact. If it isn't, Open refuses.
 //
 // So rot in a record of a segment that ended doesn't keep the broker from starting, and Open doesn't
-// find it. Every read does: Entries and CheckpointData verify the checksum, compare group, index,
+// find it. Every read does: Entries and CheckpointData verify the checksum (Do computes those of entries, right after it
+// has read them), compare group, index,
 // term and place, and say whose replica is damaged (Damage). A scrub (ScrubOp) verifies what nobody
 // reads, as fast as the caller likes. Rot in a seal or a header does keep the broker from starting;
 // a running log empties such a segment as soon as a scrub finds it.

@@ -2,7 +2,10 @@
 
 package wal
 
-import "errors"
+import (
+	"errors"
+	"hash/crc32"
+)
 
 // OpKind says what an Op does to the directory.
 type OpKind uint8
@@ -38,6 +41,11 @@ type Op struct {
 	Data []byte // OpWrite: must not be changed until the Result came back
 
 	Stretches []Stretch // OpRead: what of the file is read, in order, N bytes in all; none for N bytes at Off
+
+	// Sums are pieces of the bytes that are read (not of the file), in order, each within a stretch. Their checksums are
+	// computed where the bytes are still in the processor's cache, by the world, and not by whoever takes the result.
+	Sums []Stretch
+	Seed uint32 // with which they begin
 }
 
 // Stretch is a piece of a file: N bytes at Off.
@@ -46,7 +54,8 @@ type Stretch struct{ Off, N int64 }
 // Result is what came of one Op.
 type Result struct {
 	Op   Op
-	Data []byte // reads: the bytes read, owned by the receiver
+	Data []byte   // reads: the bytes read, owned by the receiver
+	Sums []uint32 // OpRead: CRC-32C of each of Op.Sums
 	Err  error
 }
 
@@ -61,7 +70,7 @@ func Do(fs FS, op Op) Result {
 	case OpWrite:
 		res.Err = doWrite(fs, op)
 	case OpRead, OpMove, OpScrub:
-		res.Data, res.Err = doRead(fs, op)
+		res.Data, res.Sums, res.Err = doRead(fs, op)
 	case OpPrepare:
 		res.Err = doPrepare(fs, op)
 	case OpRemove:
@@ -86,24 +95,31 @@ func doWrite(fs FS, op Op) error {
 	return f.Sync()
 }
 
-func doRead(fs FS, op Op) ([]byte, error) {
+func doRead(fs FS, op Op) (buf []byte, sums []uint32, err error) {
 	f, err := fs.Open(op.File)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	buf := make([]byte, op.N)
+	buf = make([]byte, op.N)
 	if len(op.Stretches) == 0 {
 		op.Stretches = []Stretch{{op.Off, op.N}}
 	}
+	sums = make([]uint32, 0, len(op.Sums))
 	at := int64(0)
 	for _, s := range op.Stretches {
 		if err := readFull(f, buf[at:at+s.N], s.Off); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		at += s.N
+		for at += s.N; len(sums) < len(op.Sums); {
+			p := op.Sums[len(sums)]
+			if p.Off+p.N > at {
+				break
+			}
+			sums = append(sums, crc32.Update(op.Seed, castagnoli, buf[p.Off:p.Off+p.N]))
+		}
 	}
-	return buf, nil
+	return buf, sums, nil
 }
 
 // readFull fills p or fails. (A ReaderAt may report io.EOF with the last byte that there is.)

@@ -3,8 +3,10 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"sort"
 )
@@ -93,6 +95,10 @@ func (l *Log) Read(g GroupID, lo, hi uint64, maxBytes int64) (Op, error) {
 	if len(s.stretches) > 1 {
 		op.Stretches = s.stretches
 	}
+	op.Seed, op.Sums = from.seed, make([]Stretch, len(s.parts))
+	for k, p := range s.parts {
+		op.Sums[k] = Stretch{p.from + sumFrom, int64(p.at.size) - sumFrom}
+	}
 	return op, nil
 }
 
@@ -177,7 +183,7 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 		panic(fmt.Sprintf("wal: read %d is not one of group %d, entry %d", res.Op.ID, g, lo))
 	}
 	entries := make([]Entry, 0, len(r.parts))
-	for _, p := range r.parts {
+	for k, p := range r.parts {
 		if !l.current(r, p.first) {
 			break
 		}
@@ -185,7 +191,7 @@ func (l *Log) Entries(g GroupID, lo uint64, res Result) ([]Entry, error) {
 		if !p.packed {
 			last = 0
 		}
-		rec, err := r.seg.verify(p.at, res.Data[p.from:][:p.at.size])
+		rec, err := r.seg.verifySummed(p.at, res.Data[p.from:][:p.at.size], r.sum(k, &res))
 		if err == nil && (rec.Group != g || !rec.holds(p.first, last, r.term)) {
 			err = errOther
 		}
@@ -220,6 +226,28 @@ func (s *segment) verify(at place, b []byte) (rec Record, err error) {
 		err = errOther
 	}
 	return rec, err
+}
+
+// verifySummed does the same where the checksum of b is known: that of all after its own checksum.
+func (s *segment) verifySummed(at place, b []byte, sum uint32) (rec Record, err error) {
+	n, ok := sizeOfRecord(b)
+	if !ok || sum != binary.LittleEndian.Uint32(b) {
+		return rec, errNoRecord
+	}
+	n, err = parseSized(b, n, &rec)
+	if err == nil && (n != len(b) || rec.LSN != s.lsn(at)) {
+		err = errOther
+	}
+	return rec, err
+}
+
+// sum is the checksum of a record that was read.
+func (r *reading) sum(k int, res *Result) uint32 {
+	if len(res.Sums) == len(r.parts) {
+		return res.Sums[k]
+	}
+	p := r.parts[k] // the world didn't compute them
+	return crc32.Update(r.seg.seed, castagnoli, res.Data[p.from:][sumFrom:p.at.size])
 }
 
 // holds says that a record is that of an entry, or of packed entries from it to the last.

@@ -35,6 +35,7 @@ const (
 
 const (
 	recordHead  = 40 // bytes before a record's payload
+	sumFrom     = 4  // its checksum covers all bytes of it from here on
 	entryHead   = 16 // bytes of an entry's or checkpoint's payload before its data
 	packedHead  = 24 // the same of packed entries
 	pieceHead   = 40 // the same of a piece of a checkpoint
