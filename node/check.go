@@ -99,7 +99,6 @@ func (n *Node) checkCounts() error {
 		differ("partitions to be looked at", int64(len(n.placing.in)), int64(len(n.placing.queue))),
 		differ("reads of old entries", int64(len(n.cold.reading)), int64(len(n.cold.pending))),
 		differ("reads of old entries for clients", int64(n.tasks.colds.taken), int64(len(n.cold.forClients))),
-		differ("entries in the cache", int64(len(n.cold.entries)), int64(n.cold.recent.Len())),
 		bounded("bytes in the cache", n.cold.bytes, any),
 		bounded("requests that are cut into pieces", int64(n.deferred.len), any),
 		bounded("requests that are cut into pieces and can wait", int64(n.patient.len), any),

@@ -238,19 +238,8 @@ func (g *group) checkSaved() error {
 	)
 }
 
-// check compares the cache with its bytes, and the reads under way with those that the world was asked for.
+// check compares the reads under way with those that the world was asked for.
 func (c *coldReader) check() error {
-	bytes := int64(0)
-	for e := c.recent.Front(); e != nil; e = e.Next() {
-		entry := e.Value.(*coldEntry)
-		bytes += entryBytes(entry.entry)
-		if c.entries[entry.key] != e {
-			return fmt.Errorf("entry %d is in the cache, and isn't found there", entry.key.index)
-		}
-	}
-	if bytes > c.maxBytes && c.recent.Len() > 1 {
-		return fmt.Errorf("the cache has %d bytes of %d", bytes, c.maxBytes)
-	}
 	//det:ok whether all are there has no order
 	for id, key := range c.pending {
 		if _, ok := c.reading[key]; !ok || c.reads.took[id] == nil {
@@ -263,7 +252,7 @@ func (c *coldReader) check() error {
 			return fmt.Errorf("a client's read from entry %d of group %d on isn't under way", key.first, key.group)
 		}
 	}
-	return differ("bytes in the cache", c.bytes, bytes)
+	return c.coldCache.check()
 }
 
 // checkReaders looks for readers that wait for a read which isn't under way.

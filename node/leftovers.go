@@ -135,18 +135,20 @@ func (n *Node) leftOfCatalog() (string, int) {
 
 // leftInMemory looks for entries that nobody counts any more.
 func (n *Node) leftInMemory() (string, int) {
-	gone, bytes := 0, int64(0)
+	gone, kept, bytes := 0, 0, int64(0)
 	for _, g := range n.hot {
 		gone += btoi(n.byID[g.id] != g)
 	}
-	//det:ok a sum has no order
-	for _, e := range n.cold.entries {
-		bytes += entryBytes(e.Value.(*coldEntry).entry)
+	for e := n.cold.recent.Front(); e != nil; e = e.Next() {
+		bytes += e.Value.(*coldBlock).bytes
+		for _, k := range e.Value.(*coldBlock).keys {
+			kept += btoi(n.cold.entries[k].block == e)
+		}
 	}
 	return firstOf([]leftover{
 		{"groups that are gone and have entries in memory", gone},
 		{"bytes of old entries in memory that aren't counted", int(bytes - n.cold.bytes)},
-		{"old entries in memory that are never let go", n.cold.recent.Len() - len(n.cold.entries)},
+		{"old entries in memory that are never let go", len(n.cold.entries) - kept},
 	})
 }
 
