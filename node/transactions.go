@@ -167,7 +167,7 @@ func (m *txnCoordinator) passed(unixMs int64) time.Duration {
 	if !m.loads {
 		return 0
 	}
-	return time.Duration(max(m.node.unixMs-unixMs, 0)) * time.Millisecond
+	return time.Duration(min(max(m.node.unixMs-unixMs, 0), 1<<40)) * time.Millisecond
 }
 
 // oldest are the ages of the transaction that has been ongoing for longest, and of the decision that some group hasn't acknowledged for

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // logged is what a broker has written into its log.
@@ -64,7 +64,7 @@ func TestAdminSetsTheLogLevel(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := kmsg.NewPtrHeartbeatRequest().RequestWith(ctx, c.Broker(1)); err != nil {
+		if _, err := kadm.NewClient(c).DeleteTopics(ctx, "none"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestAdminSetsTheLogLevel(t *testing.T) {
 	}
 	provoke()
 	lines := log.with(t, told)
-	if len(lines) != 1 || fmt.Sprint(lines[0]["error"], lines[0]["api"], lines[0]["client_id"], lines[0]["level"]) != "INVALID_GROUP_IDHeartbeatappDEBUG" || lines[0]["reason"] == "" {
+	if len(lines) != 1 || fmt.Sprint(lines[0]["error"], lines[0]["api"], lines[0]["client_id"], lines[0]["level"]) != "UNKNOWN_TOPIC_OR_PARTITIONDeleteTopicsappDEBUG" || lines[0]["reason"] == "" {
 		t.Errorf("at the level debug: %v", lines)
 	}
 	tryAdmin(t, admin, []adminCase{
