@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"chronik/node"
 	"chronik/sim/plan"
 )
 
@@ -286,31 +285,6 @@ func (a *asking) electOdd() kmsg.Request {
 	}
 	req.Topics = append(req.Topics, t)
 	return req
-}
-
-// electionNews is how long a broker may not know who became the leader.
-const electionNews = 10 * second
-
-// electedWhom demands that a preferred replica, the first of the placement, leads or has led if it is said to have been elected.
-func (a *asking) electedWhom(resp *kmsg.ElectLeadersResponse) {
-	w := a.world
-	name := partitionName(a.spec.Topic, a.spec.Partition)
-	if len(resp.Topics) != 1 || resp.Topics[0].Partitions[0].ErrorCode != 0 || len(w.judge.moves[name]) > 0 {
-		return
-	}
-	for _, g := range w.judge.groups {
-		if g.topic != a.spec.Topic || g.partition != a.spec.Partition || w.judge.gone[g.id] {
-			continue
-		}
-		replicas, _ := w.brokers[a.broker-1].node.InSync(g.id)
-		leader := w.leader(g.id)
-		if len(replicas) == 0 || leader != nil && leader.number == int(replicas[0]) {
-			continue
-		}
-		if at, did := w.judge.became[reignOf{g.id, int(replicas[0])}]; !did || at < a.sentAt-node.Time(electionNews) {
-			w.fail("placement", "ask %d: broker %d says that the preferred replica of %s was elected, and broker %d hasn't become its leader", a.spec.ID, a.broker, name, replicas[0])
-		}
-	}
 }
 
 func (a *asking) moveOdd() kmsg.Request {

@@ -347,10 +347,6 @@ func (a *asking) check(req kmsg.Request, resp kmsg.Response) {
 		}
 	case *kmsg.CreateTopicsResponse:
 		a.refusedTopics(resp)
-	case *kmsg.ElectLeadersResponse:
-		if a.what() == "any" {
-			a.electedWhom(resp)
-		}
 	case *kmsg.DescribeLogDirsResponse:
 		a.sizes(resp)
 	case *kmsg.DescribeTopicPartitionsResponse:

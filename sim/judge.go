@@ -29,7 +29,6 @@ type judge struct {
 	starts    map[string]int64                                      // the newest answer to a deletion of records, by partition; look-up only
 	trimmed   map[string]bool                                       // partitions of which somebody tried to delete records, or that do it themselves; look-up only
 	producers map[producerKey]bool                                  // ids given out; look-up only
-	became    map[reignOf]node.Time                                 // when a broker last became the leader of a group; look-up only
 	sent      map[int]*sentTo                                       // by produce call, of clients that name topics by id; look-up only
 	moves     map[string][]move                                     // of a partition; look-up only
 	compacted []*compacted
@@ -72,12 +71,6 @@ type groupInfo struct {
 	partition int32
 }
 
-// reignOf names a broker's leaderships of a group.
-type reignOf struct {
-	group  node.GroupID
-	broker int
-}
-
 type producerKey struct {
 	id    int64
 	epoch int16
@@ -94,7 +87,6 @@ func newJudge(w *world) *judge {
 		gone:      make(map[node.GroupID]bool),
 		deleted:   make(map[node.GroupID]int64),
 		producers: make(map[producerKey]bool),
-		became:    make(map[reignOf]node.Time),
 		sent:      make(map[int]*sentTo),
 		moves:     make(map[string][]move),
 		outputs:   make(map[checker.RecordID]*checker.Input),
@@ -146,7 +138,6 @@ func (j *judge) observe(w *world, b *broker, out *node.Output) {
 		case node.EventLostLeadership, node.EventReplicasChanged, node.EventReady:
 			w.disturbed()
 		case node.EventBecameLeader:
-			j.became[reignOf{e.Group, b.number}] = w.now
 			w.disturbed()
 			delete(j.inSync[b.number], e.Group)
 			if e.Group == 0 {
