@@ -108,7 +108,8 @@ type QuotaLimit struct {
 // Limits are those that there are after all changes, in no particular order.
 func (q *Quotas) Limits() (list []QuotaLimit) {
 	last := &q.states[len(q.states)-1]
-	for of, limit := range last.limits { //det:ok the caller sorts
+	//det:ok the caller sorts
+	for of, limit := range last.limits {
 		if limit > 0 {
 			list = append(list, QuotaLimit{of.QuotaEntity, of.key, limit})
 		}
