@@ -72,6 +72,9 @@ func mangle(d keyed.Draw, frame []byte) []byte {
 
 func (a *attacker) request(w *world, kind plan.AttackKind, names, size int, d keyed.Draw) []byte {
 	req := a.message(w, kind, names, size, d)
+	if f, ok := req.(*kmsg.FetchRequest); ok {
+		strangeSession(d.Next().Next().Next().Next(), f)
+	}
 	if req.GetVersion() < 0 || req.GetVersion() > req.MaxVersion() {
 		panic("an attacker's request has a version that there is")
 	}
