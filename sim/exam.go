@@ -55,7 +55,7 @@ func (w *world) examine() {
 			e.put(q)
 		}
 	}
-	if len(w.askers) > 0 && (w.plan.Profile == "asks" || e.pick(4) == 0) {
+	if len(w.askers) > 0 && !w.plan.FewGroups() && (w.plan.Profile == "asks" || e.pick(4) == 0) {
 		e.actAsConsumers()
 		e.actInTransaction()
 	}
