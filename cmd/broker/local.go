@@ -89,7 +89,7 @@ type localFile struct {
 	Metrics   string   `toml:"metrics"`
 	Secret    string   `toml:"peer_secret_file"`
 	CPUs      int      `toml:"cpus"`
-	Loops     int      `toml:"loops,omitempty"`
+	Loops     int      `toml:"loops,omitzero"`
 	Members   []member `toml:"members"`
 }
 
