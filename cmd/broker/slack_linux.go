@@ -14,7 +14,7 @@ import (
 // Go's scheduler has a thread that looks after the others (sysmon). It asks to sleep 20 µs at a time while
 // threads are in system calls that take longer, and a broker that writes always has one: a sync. That was 5,000
 // wake-ups a second for each broker, and each may take away the processor of a thread that would have been
-// back soon. With a millisecond the same load costs a quarter less CPU. See docs/adr/0029-timer-slack.md.
+// back soon. With a millisecond the same load costs a quarter less CPU. See docs/adr/0031-timer-slack.md.
 const timerSlack = 1_000_000
 
 // slackTried marks, in the environment, a program that this one has begun anew.
