@@ -340,7 +340,7 @@ func (m *modernMember) subscribesAs(o *modernMember) bool {
 }
 
 func (m *modernMember) same(o *modernMember) bool {
-	return m.ID == o.ID && sameText(m.Instance, o.Instance) && sameText(m.Rack, o.Rack) && m.ClientID == o.ClientID &&
+	return m.ID == o.ID && sameText(m.Instance, o.Instance) && sameText(m.Rack, o.Rack) && m.ClientID == o.ClientID && m.Host == o.Host &&
 		m.RebalanceMs == o.RebalanceMs && m.subscribesAs(o) && m.Assignor == o.Assignor && m.Epoch == o.Epoch && m.Previous == o.Previous &&
 		m.Owned.Equal(o.Owned) && m.Revoking.Equal(o.Revoking) && m.Target.Equal(o.Target)
 }

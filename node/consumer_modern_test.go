@@ -273,6 +273,11 @@ func TestModernStaticMembers(t *testing.T) {
 	o.expect("FENCED_MEMBER_EPOCH", b.say(epoch))
 	o.expect("NONE", other.beat(), a.beat())
 	o.want("it came back as another", "p3 p4 p5, epochs as before", fmt.Sprintf("%s, epochs as before", other.has()))
+	for _, m := range o.describeModern().Members {
+		if m.MemberID == other.id {
+			o.want("from another address", "/10.0.0.22", m.ClientHost)
+		}
+	}
 	if other.epoch != epoch || a.epoch != epoch {
 		t.Errorf("epochs %d and %d, want %d", other.epoch, a.epoch, epoch)
 	}
