@@ -23,10 +23,6 @@ const askerID = 1 << 21
 // askers is how many share the asks: one that waits for an answer doesn't keep all others waiting.
 const askers = 3
 
-// asksFor is how long an asker waits for an answer. It is longer than brokers make anybody wait, so that none goes before it is known that
-// no answer comes.
-const asksFor = 60 * second
-
 // asking is an ask under way.
 type asking struct {
 	world  *world
@@ -59,7 +55,7 @@ func (w *world) newAskers() {
 		return
 	}
 	for i := range askers {
-		c := newClient(w, &plan.Client{ID: askerID + i, InFlight: 1, Timeout: asksFor, GiveUp: 2 * asksFor, Home: 1 + i%len(w.brokers)})
+		c := newClient(w, &plan.Client{ID: askerID + i, InFlight: 1, Timeout: 5 * second, GiveUp: 10 * second, Home: 1 + i%len(w.brokers)})
 		c.asks = &asks{coordinators: make(map[string]int)}
 		w.askers = append(w.askers, c)
 	}
@@ -143,25 +139,6 @@ func (c *client) advanceAsks() {
 		if !a.send() {
 			c.asks.queue = append(c.asks.queue, a)
 		}
-	}
-}
-
-// waitForAsks demands an answer to every ask whose connection lives, now that all faults have ended. Each request has a time-out of its own at
-// its broker.
-func (w *world) waitForAsks() {
-	var waits *conn
-	if !w.runUntil(w.now+2*w.patience()+at(asksFor), w.afterAnswers(func() bool {
-		waits = nil
-		for _, c := range w.askers {
-			for _, cn := range c.conns {
-				if cn != nil && cn.open && len(cn.asked) > 0 {
-					waits = cn
-				}
-			}
-		}
-		return waits == nil
-	})) {
-		w.fail("liveness", "an ask isn't answered by broker %d: %s, asked at %v", waits.broker.number, kmsg.NameForKey(waits.asked[0].req.Key()), plan.Duration(waits.asked[0].at))
 	}
 }
 

@@ -39,7 +39,6 @@ func (w *world) settle() {
 	}
 	w.probeQuorums()
 	w.thaw()
-	w.waitForAsks()
 	w.verify()
 	w.readCommittedAgain()
 	w.settleMembers()
