@@ -78,20 +78,27 @@ func (c *coldCache) lookup(g GroupID, i uint64) *pb.Entry {
 }
 
 // insert puts entries into the cache that were read together, read bytes in all. Their data lies within these bytes, unless
-// they were packed. What is there already belongs to this block from now on: the one that had it may go.
+// they were packed. Of more than the cache may hold it keeps the first, one at least. What is there already belongs to this block from now on: the one that had it may go.
 func (c *coldCache) insert(g GroupID, ents []wal.Entry, read int) {
 	b := &coldBlock{keys: make([]coldKey, 0, len(ents))}
-	kept, data := ents[:0], 0
+	kept, data, whole := ents[:0], 0, true
 	for i := range ents {
-		if addr, ok := c.log.Address(g, ents[i].Index); ok {
-			b.keys, kept = append(b.keys, coldKey{addr, ents[i].Index}), append(kept, ents[i])
-			data += len(ents[i].Data)
+		addr, ok := c.log.Address(g, ents[i].Index)
+		if !ok {
+			continue
 		}
+		if more := data + len(ents[i].Data) + (len(kept)+1)*entryOverhead; len(kept) > 0 && int64(more) > c.maxBytes {
+			whole = false // the reader comes for the first of them
+			break
+		}
+		b.keys, kept = append(b.keys, coldKey{addr, ents[i].Index}), append(kept, ents[i])
+		data += len(ents[i].Data)
 	}
 	if len(kept) == 0 {
 		return
 	}
-	if data < read/2 { // others' records lay between them: don't keep those
+	whole = whole && int64(read+len(kept)*entryOverhead) <= c.maxBytes
+	if !whole || data < read/2 { // there is no room for the rest, or it is mostly others' records: don't keep it
 		compact(kept, data)
 		read = 0
 	}
@@ -143,7 +150,7 @@ func (c *coldCache) check() error {
 			count += btoi(at.block == e)
 		}
 	}
-	if bytes > c.maxBytes && c.recent.Len() > 1 {
+	if bytes > c.maxBytes && (c.recent.Len() > 1 || len(c.entries) > 1) {
 		return fmt.Errorf("the cache has %d bytes of %d", bytes, c.maxBytes)
 	}
 	if err := differ("entries in the cache", int64(len(c.entries)), int64(count)); err != nil {
