@@ -21,7 +21,7 @@ func TestTimersOfABrokerHaveSlack(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 40*time.Second)
 	defer stop()
 	port := freePorts(t, 1)
-	cmd := exec.CommandContext(ctx, os.Args[0], "start", "-dir", t.TempDir(), "-listen", net127(port), "-peer-listen", net127(port+1000), "-metrics", net127(port+2000))
+	cmd := exec.CommandContext(ctx, os.Args[0], "start", "-dir", t.TempDir(), "-listen", net127(port), "-metrics", net127(port+2000))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
