@@ -147,7 +147,7 @@ func setDefault[T comparable](field *T, value T) {
 // Host is one running broker.
 type Host struct {
 	cfg     Config
-	house   *house // that the brokers of this process share; nil: there is one
+	process *process // that the brokers of this process share; nil: there is one
 	folder  *folder
 	mail    *mailbox
 	loop    *loop
@@ -177,14 +177,14 @@ type Host struct {
 // as long as reading that log. Nothing is served before Run.
 func Open(cfg Config) (*Host, error) { return openIn(nil, cfg) }
 
-func openIn(shared *house, cfg Config) (*Host, error) {
+func openIn(shared *process, cfg Config) (*Host, error) {
 	cfg.Limits.setDefaults()
 	setDefault(&cfg.Log, slog.Default())
 	cfg.Limits.fitDescriptors(cfg.Log)
 	if cfg.Ready == nil {
 		cfg.Ready = func() {}
 	}
-	h := &Host{cfg: cfg, house: shared, mail: newMailbox()}
+	h := &Host{cfg: cfg, process: shared, mail: newMailbox()}
 	if err := h.open(); err != nil {
 		h.close()
 		return nil, err
@@ -199,7 +199,7 @@ func (h *Host) open() (err error) {
 	}
 	meta := h.folder.meta
 	cfg.adopt(meta)
-	h.metrics = newMetrics(cfg.Node.BrokerID, h.house != nil)
+	h.metrics = newMetrics(cfg.Node.BrokerID, h.process != nil)
 
 	// Ports before the log: a port that is taken should be said at once.
 	if h.clients, err = listenClients(cfg.clientPorts(), cfg.Limits, h.mail, cfg.Log); err != nil {
@@ -284,7 +284,7 @@ func (h *Host) Addr() net.Addr { return h.clients.ports[0].listener.Addr() }
 // isn't new takes a higher one and begins again.
 func Serve(ctx context.Context, cfg Config) error { return serveIn(ctx, nil, cfg) }
 
-func serveIn(ctx context.Context, shared *house, cfg Config) error {
+func serveIn(ctx context.Context, shared *process, cfg Config) error {
 	for {
 		h, err := openIn(shared, cfg)
 		if err != nil {
@@ -364,8 +364,8 @@ func (h *Host) certificates() (all []*certificates) {
 // close ends every goroutine and releases what Open took, in the order in which they feed each
 // other. It also serves an Open that failed halfway.
 func (h *Host) close() {
-	if h.house != nil {
-		h.house.leave(h)
+	if h.process != nil {
+		h.process.leave(h)
 	}
 	for _, s := range []*http.Server{h.http, h.pprof} {
 		if s != nil {

@@ -29,9 +29,9 @@ func (h *Host) openAdmin() (err error) {
 	}
 	h.doorman = newDoorman(&h.cfg, h.metrics, tokens)
 	h.doorman.certificates = h.httpTLS
-	if h.house != nil {
+	if h.process != nil {
 		h.metrics.own.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
-		h.house.enter(h)
+		h.process.enter(h)
 	}
 	if h.cfg.Metrics != "" {
 		if err := h.serveMetrics(h.cfg.Metrics); err != nil {
@@ -76,7 +76,7 @@ func (h *Host) serveMetrics(addr string) error {
 		return err
 	}
 	h.metrics.ofProcess()
-	if h.house == nil {
+	if h.process == nil {
 		h.metrics.own.MustRegister(h, h.clients.meter.vec, h.disk.fsync)
 	}
 	mux := http.NewServeMux()

@@ -8,10 +8,12 @@ import (
 	"go.etcd.io/raft/v3"
 )
 
-// sharesMachine reports whether two brokers are on one machine.
-func (n *Node) sharesMachine(a, b BrokerID) bool {
-	x, y := n.member(a), n.member(b)
-	return a == b || x != nil && y != nil && x.Machine != "" && x.Machine == y.Machine
+// sharesMachine reports whether two brokers are one, or on one machine.
+func (n *Node) sharesMachine(a, b BrokerID) bool { return a == b || n.member(a).near(n.member(b)) }
+
+// near reports whether two brokers name the same machine. One that isn't known, nil, is alone on one.
+func (m *Member) near(o *Member) bool {
+	return m != nil && o != nil && m.Machine != "" && m.Machine == o.Machine
 }
 
 // firstVoters picks the voters of group 0 from replicas in ascending order: one on a machine, and not too many. The others are learners.
@@ -62,8 +64,8 @@ func (g *group) crowded() bool {
 	return false
 }
 
-// onOneMachine reports whether the catalog has two brokers on one machine.
+// onOneMachine is sharesMachine by what the catalog has alone.
 func (c *catalog) onOneMachine(a, b BrokerID) bool {
 	x, y := c.broker(a), c.broker(b)
-	return a == b || x != nil && y != nil && x.Machine != "" && x.Machine == y.Machine
+	return a == b || x != nil && y != nil && x.near(&y.Member)
 }

@@ -131,7 +131,7 @@ func (n *Node) found(do func(wal.Op) wal.Result) error {
 	var voters []uint64
 	for i, m := range n.cfg.Members {
 		for _, o := range n.cfg.Members[:i] {
-			if m.Machine != "" && o.Machine == m.Machine {
+			if m.near(&o) {
 				return fmt.Errorf("brokers %d and %d are both listed as founders and are on machine %q, which may take two votes with it: list one broker of each machine, on all founders, and let the others join", o.ID, m.ID, m.Machine)
 			}
 		}

@@ -75,8 +75,7 @@ the configuration file (TOML; see the broker.toml that local writes), its defaul
 )
 
 func main() {
-	switch name, _ := commandOf(os.Args[1:]); name {
-	case "start", "local":
+	if name, _ := commandOf(os.Args[1:]); name == "start" || name == "local" {
 		letTimersSlack()
 	}
 	// Ctrl-C and SIGTERM ask for a clean stop; a second one ends the process at once.
