@@ -65,7 +65,7 @@ func (n *Node) addGroup(g *group) {
 	n.byID[g.id] = g
 	n.addAwake(g)
 	n.hotBytes += g.view.hotBytes
-	n.noteHot(g)
+	n.hot.note(g)
 }
 
 func (n *Node) dropGroup(g *group) {
@@ -79,5 +79,5 @@ func (n *Node) dropGroup(g *group) {
 		n.dropAwake(g)
 	}
 	n.hotBytes -= g.view.hotBytes
-	n.dropHot(g)
+	n.hot.drop(g)
 }

@@ -72,7 +72,7 @@ func (n *Node) checkCounts() error {
 	switch {
 	case groups != len(n.byID), groups != len(n.partitions)+len(n.coordinators)+len(n.transactions)+1:
 		return fmt.Errorf("%d groups, %d by id: %d partitions, %d and %d coordinators and the catalog", groups, len(n.byID), len(n.partitions), len(n.coordinators), len(n.transactions))
-	case n.hotBytes < 0 || len(n.hot) == 0 && n.hotBytes != 0:
+	case n.hotBytes < 0 || len(n.hot.read.groups)+len(n.hot.copies.groups) == 0 && n.hotBytes != 0:
 		return differ("bytes of hot entries", n.hotBytes, 0)
 	case n.underway < 0 || n.admitted.bytes < 0 || n.admitted.large < 0:
 		return fmt.Errorf("%d bytes of proposals under way, %+v admitted", n.underway, n.admitted)
@@ -142,7 +142,8 @@ func (n *Node) checkToDo() error {
 		{"groups to be advanced", n.dirty, true, func(g *group) bool { return g.dirty }},
 		{"groups that wait for a file", n.noFile, true, func(g *group) bool { return g.noFile }},
 		{"groups that are ticked", n.awake, true, func(g *group) bool { return !g.quiet.is }},
-		{"groups with entries in memory", n.hot, true, func(g *group) bool { return g.hot }},
+		{"groups with entries in memory that are read", n.hot.read.groups, true, func(g *group) bool { return g.hot == &n.hot.read }},
+		{"groups with copies in memory", n.hot.copies.groups, true, func(g *group) bool { return g.hot == &n.hot.copies }},
 		{"groups with a checkpoint to stage", n.staging, true, func(g *group) bool { return g.staged != nil && !g.closed }},
 		{"groups that want a checkpoint", n.saves, false, func(g *group) bool { return g.toSave }}, // one may have been given up
 	}

@@ -200,7 +200,7 @@ func (v *logView) check() error {
 	switch {
 	case next != st.Last+1 || v.hotFirst() > g.applied+1 || v.hotFirst() < st.First:
 		return fmt.Errorf("entries %d to %d are in memory, applied are %d, the log has %d to %d", v.hotFirst(), next-1, g.applied, st.First, st.Last)
-	case len(v.hot) > 0 && !g.hot:
+	case len(v.hot) > 0 && g.hot == nil:
 		return fmt.Errorf("%d entries in memory, and nobody evicts them", len(v.hot))
 	}
 	return differ("bytes of hot entries", v.hotBytes, bytes)

@@ -25,7 +25,7 @@ func TestCheckFindsWhatDrifts(t *testing.T) {
 	for name, drift := range map[string]func(*Node, *partition, *conn){
 		"bytes of hot entries":         func(n *Node, p *partition, _ *conn) { p.group.view.hotBytes++ },
 		"all bytes of hot entries":     func(n *Node, _ *partition, _ *conn) { n.hotBytes-- },
-		"hot groups":                   func(n *Node, p *partition, _ *conn) { p.group.hot = false },
+		"hot groups":                   func(n *Node, p *partition, _ *conn) { p.group.hot = nil },
 		"groups":                       func(n *Node, p *partition, _ *conn) { p.group.position++ },
 		"bytes under way":              func(n *Node, _ *partition, _ *conn) { n.underway++ },
 		"what was admitted":            func(n *Node, _ *partition, _ *conn) { n.admitted.large++ },

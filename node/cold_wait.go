@@ -25,6 +25,7 @@ type entryWait struct {
 // entry returns an entry from memory. If it isn't there, entry asks for a read and returns nil, and rd looks again when
 // the read is done. An error says that the entry can't be read at all.
 func (n *Node) entry(p *partition, index uint64, rd *entryWait) (*pb.Entry, error) {
+	p.group.noteRead()
 	if e := p.group.view.entry(index); e != nil {
 		n.counters.hotHits++
 		return e, nil

@@ -29,7 +29,7 @@
 //	                search.go kept.go authorize.go rights.go refusals.go audit.go told_errors.go throttle.go api_*.go (an API, or a few that are one subject such as ACLs; Fetch has
 //	                two), fetch_session.go, config_defs.go topic_configs.go broker_configs.go group_configs.go loggers.go
 //	a raft group    group.go recovery.go proposal.go election.go terms.go pipeline.go logview.go cold.go
-//	                cold_cache.go cold_wait.go pace.go read_index.go replicas.go insync.go quiet.go tick.go checkpoint.go
+//	                cold_cache.go cold_wait.go hot.go pace.go read_index.go replicas.go insync.go quiet.go tick.go checkpoint.go
 //	                saving.go snapshot.go snapshot_places.go raftlog.go
 //	other brokers   peers.go envelope.go message_check.go cluster.go founding.go removal.go waiting.go
 //	                request_end.go

@@ -127,8 +127,10 @@ type group struct {
 	closedAt   Time     // when it was found damaged
 	asked      bool     // the catalog was asked to replace it
 	dirty      bool     // in node.dirty
-	hot        bool     // in node.hot
+	hot        *hotList // in which of node.hot it is, nil if in none
 	hotAt      int      // where
+	everRead   bool     // by a client, here
+	readAt     Time     // when last
 	position   int      // in node.groups
 	awakeAt    int      // in node.awake, unless it is quiet
 	settled    bool     // the replicas are as wanted, and the preferred one leads; as of the last look

@@ -136,7 +136,7 @@ func (n *Node) leftOfCatalog() (string, int) {
 // leftInMemory looks for entries that nobody counts any more.
 func (n *Node) leftInMemory() (string, int) {
 	gone, kept, bytes := 0, 0, int64(0)
-	for _, g := range n.hot {
+	for _, g := range slices.Concat(n.hot.read.groups, n.hot.copies.groups) {
 		gone += btoi(n.byID[g.id] != g)
 	}
 	for e := n.cold.recent.Front(); e != nil; e = e.Next() {

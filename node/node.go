@@ -181,10 +181,9 @@ type Node struct {
 	large       large
 	heldBytes   int64 // of answers that wait for an earlier one of their connection
 
-	told      wal.Stats // as of the last events
-	hotBytes  int64     // of all groups
-	hot       []*group  // with entries in memory, or lately so
-	evictFrom int       // where in it the next eviction looks first
+	told     wal.Stats // as of the last events
+	hotBytes int64     // of all groups
+	hot      hotGroups
 }
 
 func (n *Node) group(id GroupID) *group { return n.byID[id] }
@@ -295,7 +294,7 @@ func (n *Node) advanceEach(dirty []*group, limit int) int {
 		before := g.view.hotBytes
 		g.advance()
 		n.hotBytes += g.view.hotBytes - before
-		n.noteHot(g)
+		n.hot.note(g)
 	}
 	return len(dirty)
 }
@@ -332,58 +331,6 @@ func (n *Node) retryFetches() {
 		n.woken = n.woken[1:]
 		f.retry()
 	}
-}
-
-// evict keeps the entries in memory within two bounds: by number for each group, and by bytes for all groups together.
-// Entries that are not applied stay.
-func (n *Node) evict() {
-	for _, id := range n.out.Changed {
-		if g := n.byID[id]; g != nil {
-			for len(g.view.hot) > n.cfg.HotEntries && n.evictOne(g) {
-			}
-		}
-	}
-	for stuck := 0; n.hotBytes > n.cfg.HotBytes && stuck < min(len(n.hot), mostStuck); {
-		i := n.evictFrom % len(n.hot)
-		g := n.hot[i]
-		if len(g.view.hot) == 0 {
-			n.dropHot(g)
-			continue
-		}
-		n.evictFrom++
-		if stuck++; n.evictOne(g) {
-			stuck = 0
-		}
-	}
-}
-
-// mostStuck is how many groups with nothing to evict are looked at in a step. The next step goes on.
-const mostStuck = 100
-
-// noteHot notes that a group has entries in memory, if it does. So idle groups are never looked at.
-func (n *Node) noteHot(g *group) {
-	if !g.hot && len(g.view.hot) > 0 {
-		g.hot, g.hotAt = true, len(n.hot)
-		n.hot = append(n.hot, g)
-	}
-}
-
-// dropHot takes a group out of those with entries in memory, whose order means nothing.
-func (n *Node) dropHot(g *group) {
-	if !g.hot {
-		return
-	}
-	last := len(n.hot) - 1
-	n.hot[g.hotAt] = n.hot[last]
-	n.hot[g.hotAt].hotAt = g.hotAt
-	n.hot[last], n.hot = nil, n.hot[:last]
-	g.hot = false
-}
-
-func (n *Node) evictOne(g *group) bool {
-	bytes, ok := g.view.evict()
-	n.hotBytes -= bytes
-	return ok
 }
 
 // flush hands the log's operations and the reads to the world.
