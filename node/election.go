@@ -94,7 +94,7 @@ func (g *group) haveLead(to uint64) {
 func (g *group) successor() uint64 {
 	best, most := raft.None, uint64(0)
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if id != g.self && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) && g.node.hasRoom(brokerOf(id)) {
+		if id != g.self && !pr.IsLearner && pr.RecentActive && pr.Match > most && !slices.Contains(g.tried, id) && g.node.hasRoom(brokerOf(id)) {
 			best, most = id, pr.Match
 		}
 	})

@@ -47,7 +47,7 @@ func (n *Node) openGroup(id GroupID, self uint64, voters []uint64, m machine, lo
 		MaxInflightBytes:          n.cfg.ReplicationWindowBytes,
 		CheckQuorum:               true,
 		PreVote:                   true,
-		StepDownOnRemoval:         true,
+		StepDownOnRemoval:         false, // it hands over instead, see removed
 		DisableProposalForwarding: true,
 		ReadOnlyOption:            raft.ReadOnlySafe,
 		Logger:                    raftLogger{},

@@ -166,6 +166,7 @@ func (g *group) arrangeReplicas() {
 		return // one change at a time: raft leaves a joint configuration by itself
 	}
 	switch {
+	case g.removed():
 	case g.addLearners(want):
 	case g.promote(want):
 	case g.leave(want):
@@ -218,6 +219,19 @@ func (g *group) promote(want *wanted) bool {
 		return true // wait
 	}
 	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
+}
+
+// removed hands leadership over if this replica has left the group while it leads. That happens to one that was elected by the old
+// replicas, after a leader that knew of the change. Raft takes no proposals from it. It leads until another one that
+// votes has all that it has (recovery.go): a replica that waits for the end of the joint configuration may need its vote, and gets it from
+// nobody with a longer log. Only the leader can tell it that the joint configuration is over.
+func (g *group) removed() bool {
+	if slices.Contains(g.conf.Voters, g.self) {
+		return false
+	}
+	g.tried = nil
+	g.handOver()
+	return true
 }
 
 // leave hands leadership over if this replica should no longer vote. The next leader then removes it.
