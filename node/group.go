@@ -129,8 +129,7 @@ type group struct {
 	dirty      bool     // in node.dirty
 	hot        *hotList // in which of node.hot it is, nil if in none
 	hotAt      int      // where
-	everRead   bool     // by a client, here
-	readAt     Time     // when last
+	readUntil  Time     // until then a client that read here counts, see isRead
 	position   int      // in node.groups
 	awakeAt    int      // in node.awake, unless it is quiet
 	settled    bool     // the replicas are as wanted, and the preferred one leads; as of the last look

@@ -12,7 +12,7 @@ import (
 //
 // Readers come to the leader for an entry, and a follower's copy is hardly ever asked for once it is applied. With three replicas two
 // thirds of what a broker appends are such copies. So they leave memory first, and what consumers and followers that are a
-// little behind ask for stays three times as long.
+// little behind ask for stays up to three times as long.
 type hotGroups struct {
 	read   hotList // that this broker leads, or that somebody has read here lately
 	copies hotList
@@ -29,11 +29,11 @@ const readLately = time.Minute
 
 // isRead reports whether somebody is likely to ask for the group's newest entries here.
 func (g *group) isRead() bool {
-	return g.role == raft.StateLeader || g.everRead && g.node.now.Sub(g.readAt) < readLately
+	return g.role == raft.StateLeader || g.node.now < g.readUntil
 }
 
 // noteRead notes that a client reads the group's entries here.
-func (g *group) noteRead() { g.everRead, g.readAt = true, g.node.now }
+func (g *group) noteRead() { g.readUntil = g.node.now.Add(readLately) }
 
 // note puts a group into the list in which it should be, if it has entries in memory.
 func (h *hotGroups) note(g *group) {

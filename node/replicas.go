@@ -221,16 +221,16 @@ func (g *group) promote(want *wanted) bool {
 	return g.proposeConf(changes, pb.ConfChangeTransitionJointImplicit)
 }
 
-// removed hands leadership over if this replica has left the group while it leads. That happens to one that was elected by the old
-// replicas, after a leader that knew of the change. Raft takes no proposals from it. It leads until another one that
-// votes has all that it has (recovery.go): a replica that waits for the end of the joint configuration may need its vote, and gets it from
-// nobody with a longer log. Only the leader can tell it that the joint configuration is over.
+// removed hands leadership over if this replica no longer votes, though it leads. That happens when the leader before it proposed
+// its removal, and the old replicas elected it before that was applied. Raft takes no proposals from it.
+//
+// It mustn't step down at once. A replica that doesn't know yet that the joint configuration is over needs this one's vote, which is refused because this
+// one has the longer log. Only a leader can tell it. So this one leads until another voter has all that it has.
 func (g *group) removed() bool {
 	if slices.Contains(g.conf.Voters, g.self) {
 		return false
 	}
-	g.tried = nil
-	g.handOver()
+	g.handOverAgain()
 	return true
 }
 
@@ -239,9 +239,14 @@ func (g *group) leave(want *wanted) bool {
 	if slices.Contains(want.voters, g.self) {
 		return false
 	}
+	g.handOverAgain()
+	return true
+}
+
+// handOverAgain hands leadership over, if need be to a replica that was tried before.
+func (g *group) handOverAgain() {
 	g.tried = nil
 	g.handOver()
-	return true
 }
 
 func change(kind pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
