@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"strings"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -99,6 +101,12 @@ func (w *world) unfit(b *broker, err error) {
 		return
 	}
 	w.schedule(event{at: w.now + node.Time(second), kind: evRestart, broker: b, incarnation: b.incarnation})
+}
+
+// waitsTooOld reports whether a broker that waits says that its release is too old for a level that was raised. One of the older release that no
+// cluster had taken in by then knows the level from what others say, which isn't enough to end for: it waits, and says why.
+func (w *world) waitsTooOld(b *broker, text string) bool {
+	return w.rollout != nil && w.rollout.raised && b.runs == olderRelease && strings.Contains(text, "it is too old. Start a newer release")
 }
 
 // checkLevel looks at what a step did with levels.

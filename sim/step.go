@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"errors"
 	"slices"
 
 	"chronik/node"
@@ -79,11 +80,15 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 			w.disturbed()
 		}
 	}
+	var tooOld error
 	for _, e := range out.Events {
 		if b.first != nil {
 			break
 		}
 		w.result.Events[e.Kind]++
+		if e.Kind == node.EventNotReady && w.waitsTooOld(b, e.Text) {
+			tooOld = errors.New(e.Text)
+		}
 		if w.features != nil {
 			w.features.event(b, &e)
 		}
@@ -100,6 +105,8 @@ func (w *world) carryOut(b *broker, out *node.Output) {
 		w.stepped(b)
 	case out.End != nil:
 		w.ended(b, out.End)
+	case tooOld != nil:
+		w.unfit(b, tooOld)
 	case b.stopBy != 0 && (out.Stopped || w.now >= b.stopBy):
 		w.crash(b, false, b.downAfter)
 	}
