@@ -134,6 +134,7 @@ type group struct {
 	awakeAt    int      // in node.awake, unless it is quiet
 	settled    bool     // the replicas are as wanted, and the preferred one leads; as of the last look
 	rolled     uint64   // the newest segment of the log that tickCheckpoint has looked at
+	releases   bool     // it has looked, since this replica was opened, at what the log may let go of
 	eagerTicks int      // ticks left in which this replica campaigns if there is no leader
 	eagerAfter int      // ticks to wait before those
 	tried      []uint64 // replicas that were already asked to take over leadership

@@ -47,3 +47,33 @@ func TestCheckpointsTakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// What a leader's log keeps for a follower that has fetched a checkpoint goes after a restart, too, when nobody writes.
+func TestLogIsReleasedAfterARestart(t *testing.T) {
+	c := newMany(t, 3, small)
+	c.create("t", 1, 2, 3)
+	c.kill(3)
+	vs, _ := values(0, 100)
+	c.produce("t", vs...)
+	c.deleteRecords("t", 100)
+	first := func(id BrokerID) uint64 {
+		v, _ := c.view(id, "t")
+		return v.FirstIndex
+	}
+	c.until("the log is cut", func() bool { return first(1) > 1 })
+	c.start(3)
+	c.until("a checkpoint was fetched", func() bool { return first(3) > 1 })
+	vs, _ = values(100, 100)
+	c.produce("t", vs...)
+	c.deleteRecords("t", 200)
+	c.produce("t", "the commit index goes to the disk with it")
+	leader := c.leader("t")
+	c.until("the others' logs are cut once more", func() bool { return first(leader%3+1) > 150 && first((leader+1)%3+1) > 150 })
+	before := first(leader)
+	if before > 150 {
+		t.Fatal("the leader's log was cut, too")
+	}
+	c.kill(leader)
+	c.start(leader)
+	c.until("the log is cut once more", func() bool { return first(leader) > before })
+}

@@ -38,8 +38,15 @@ func (g *group) tick() {
 
 // tickCheckpoint makes a checkpoint when the log has begun a segment. So a start has little to read, and even a
 // group that is rarely written to lets go of old segments.
+//
+// Once after its start it lets go of what the process before kept for something that ended with it, such as a follower that
+// fetched a checkpoint. Otherwise the log of a partition to which nothing is written any more would hold that for ever.
 func (g *group) tickCheckpoint() {
 	n := g.node
+	if !g.releases {
+		g.releases = true
+		g.releaseNow()
+	}
 	if n.told.Segment == 0 || g.rolled == n.told.Segment {
 		return
 	}
