@@ -27,6 +27,7 @@ type many struct {
 	ids    []BrokerID
 	noDisk bool // what is written is forgotten
 	watch  func(in *Input, out *Output)
+	lost   func(from, to BrokerID) bool // messages that get lost; nil: none
 }
 
 type member struct {
@@ -142,7 +143,7 @@ func (c *many) round() {
 			m.node = nil
 		}
 		for _, msg := range out.Messages {
-			if to := c.nodes[msg.To]; to != nil && to.node != nil && !m.cut && !to.cut {
+			if to := c.nodes[msg.To]; to != nil && to.node != nil && !m.cut && !to.cut && (c.lost == nil || !c.lost(id, msg.To)) {
 				to.in.Messages = append(to.in.Messages, Message{From: id, Data: slices.Concat(msg.Pieces...)})
 			}
 		}

@@ -211,6 +211,8 @@ func (n *Node) replicasAsWanted(g *group) bool {
 	switch {
 	case p == nil:
 		return false
+	case p.moving() && !p.reported && !g.confKnown():
+		g.confTicks = 1
 	case p.moving():
 		if !p.reported {
 			p.reported = true

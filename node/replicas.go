@@ -24,8 +24,8 @@ import (
 //  2. When they have caught up, they become voters and the others leave, in one joint change. So there is no
 //     state in between with too few voters. The leader itself stays for now.
 //  3. If the leader is to go, it hands leadership to a replica that is to stay, and that one removes it.
-//  4. When its disk has the change and that it is committed, the leader reports to the catalog. Then brokers without a
-//     replica delete theirs.
+//  4. When its disk has the change and that it is committed, and those of a majority, too, the leader reports to the catalog. Then
+//     brokers without a replica delete theirs.
 //
 // A broker that came back with an empty disk has a new raft id. That id is missing in all its groups, and the old
 // one is to leave, so the same steps repair it.
@@ -132,6 +132,35 @@ func (g *group) confKept() bool {
 		g.confSeen, g.confEnd = g.confIndex, g.node.log.End()
 	}
 	return g.confEnd <= g.node.log.Durable()
+}
+
+// confProof is the entry from which on followers have heard that a configuration change is committed, as its leader tells them.
+type confProof struct {
+	conf, term uint64 // entry of the change, and the term of the leader
+	index      uint64
+}
+
+// confKnown reports whether a majority of the voters would elect a leader by the last configuration change after a crash of this
+// leader. Before that no replica may be deleted that the configuration before it needs: replicas go by a configuration once they have
+// applied it, and if this broker died now, the others would wait for the vote of one that is gone, though only one broker is down.
+//
+// Raft doesn't say what followers know. But whoever acknowledges an entry that this leader appended after it had applied the change has
+// got the commit index with it, and has both on its disk. So the leader appends an empty entry and waits for that.
+func (g *group) confKnown() bool {
+	last, _ := g.view.LastIndex()
+	if g.confProof.conf != g.confIndex || g.confProof.term != g.term {
+		g.confProof = confProof{g.confIndex, g.term, last + 1}
+	}
+	if last < g.confProof.index {
+		_ = g.rn.Propose(nil) // what is dropped is proposed again
+		g.touch()
+		return false
+	}
+	know := 0
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		know += btoi(pr.Match >= g.confProof.index && slices.Contains(g.conf.Voters, id))
+	})
+	return know > len(g.conf.Voters)/2
 }
 
 // wanted is where a group's replicas should be.

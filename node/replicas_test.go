@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,38 @@ func TestReplicasMove(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A move's last change is committed, and its leader falls silent before the others hear of that, and then dies. They go by the old replicas
+// and the new ones, so they need the vote of the one that was to leave: it mustn't be gone.
+func TestLeaderDiesBeforeOthersKnowTheMoveIsOver(t *testing.T) {
+	c := newMany(t, 3, nil)
+	c.add(4, 3, 2)
+	c.until("the new broker is ready", func() bool { return c.nodes[4].events[EventReady] > 0 })
+	leaves := BrokerID(c.nodes[1].node.controller()) // hears the report of the leader, and commits it with the third
+	leads, stays := leaves%3+1, (leaves+1)%3+1
+	c.create("t", int32(leads), int32(stays), int32(leaves))
+	c.until("the preferred replica leads", func() bool { return c.leader("t") == leads })
+	c.produce("t", "a")
+	c.reassign("t", int32(leads), int32(stays), 4)
+	c.until("the move is over for the leader", func() bool {
+		v, _ := c.view(leads, "t")
+		return len(v.Outgoing) == 0 && len(v.Replicas) == 3 && !slices.Contains(v.Replicas, leaves)
+	})
+	if v, _ := c.view(stays, "t"); len(v.Outgoing) == 0 {
+		t.Fatal("another replica knows already that the move is over")
+	}
+	c.lost = func(from, to BrokerID) bool { return from == leads && to != leaves }
+	for range 400 {
+		c.round()
+	}
+	c.kill(leads)
+	c.lost = nil
+	c.until("another one leads", func() bool { return c.leader("t") > 0 })
+	c.produce("t", "b")
+	if diff := cmp.Diff([]string{"0=a", "1=b"}, c.read("t", 0)); diff != "" {
+		t.Error(diff)
 	}
 }
 
