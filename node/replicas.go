@@ -294,17 +294,18 @@ func (g *group) proposeConf(changes []*pb.ConfChangeSingle, transition pb.ConfCh
 }
 
 // caughtUp reports whether a replica lags so little that the group wouldn't have to wait for it: as a voter it
-// may be needed for a majority, and as a new leader it must get the rest of the log first. While no records are taken for
-// want of room, it must lack nothing: it might have no room for the rest, and the next entry that makes room comes after that.
+// may be needed for a majority, and as a new leader it must get the rest of the log first. The rest must fit onto a disk that
+// becomes full meanwhile, since the next entry that makes room comes after it: into the half of the reserve that is for entries which
+// were accepted before (space.go). While no records are taken for want of room, it must lack nothing.
 func (g *group) caughtUp(id uint64) bool {
-	close := uint64(100) // entries
+	lacks := uint64(100) // entries
 	if !g.takesRecords() {
-		close = 0
+		lacks = 0
 	}
-	last, _ := g.view.LastIndex()
+	rest := g.node.log.Tail(g.id, lacks, g.node.log.SegmentBytes()/2)
 	found := false
 	g.rn.WithProgress(func(i uint64, _ raft.ProgressType, pr tracker.Progress) {
-		found = found || i == id && pr.RecentActive && pr.State == tracker.StateReplicate && pr.Match+close >= last
+		found = found || i == id && pr.RecentActive && pr.State == tracker.StateReplicate && pr.Match+1 >= rest
 	})
 	return found
 }

@@ -54,6 +54,24 @@ func TestReplicasMove(t *testing.T) {
 	}
 }
 
+// A replica votes only once what it still lacks would fit into the reserve of a disk that becomes full, however few entries that are.
+func TestFarBehindInBytesDoesNotVote(t *testing.T) {
+	c := newMany(t, 3, func(cfg *Config) { cfg.CatchUpBytesPerSecond = 64 << 10 })
+	c.create("t", 1, 2)
+	for range 40 {
+		c.produce("t", strings.Repeat("x", 10<<10))
+	}
+	c.reassign("t", 1, 3)
+	c.until("the new replica votes", func() bool {
+		v, ok := c.view(1, "t")
+		return ok && slices.ContainsFunc(v.Voters, func(id uint64) bool { return brokerOf(id) == 3 })
+	})
+	leader, _ := c.view(1, "t")
+	if v, _ := c.view(3, "t"); leader.LastIndex > v.LastIndex+4 {
+		t.Errorf("it votes with %d entries of %d", v.LastIndex, leader.LastIndex)
+	}
+}
+
 // A move's last change is committed, and its leader falls silent before the others hear of that, and then dies. They go by the old replicas
 // and the new ones, so they need the vote of the one that was to leave: it mustn't be gone.
 func TestLeaderDiesBeforeOthersKnowTheMoveIsOver(t *testing.T) {
