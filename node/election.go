@@ -128,6 +128,7 @@ func (g *group) noteRole(soft *raft.SoftState) {
 	switch {
 	case g.role == raft.StateLeader:
 		g.node.event(Event{Kind: EventBecameLeader, Group: g.id, Term: g.term})
+		g.goOut()
 	case was == raft.StateLeader:
 		g.node.event(Event{Kind: EventLostLeadership, Group: g.id, Term: g.term})
 		g.abdicate()

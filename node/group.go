@@ -75,6 +75,7 @@ type group struct {
 	confIndex uint64        // entry of the last configuration change in conf
 	confSeen  uint64        // the confIndex for which confEnd is
 	confEnd   wal.LSN       // where the log ended when it had that change and its commit index
+	out       *leavingConf  // applied, but not taken over, see isToGo
 	confProof confProof     // by which others show that they know of it
 	peers     []BrokerID    // brokers that hold a replica, ascending, this one included
 

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
+	"chronik/node/step"
 	"chronik/wal"
 )
 
@@ -51,41 +52,92 @@ func (g *group) setConf(conf *pb.ConfState) {
 // applyConf applies a committed configuration change. It takes effect when applied, not when appended, because
 // raft (the library) works that way. One that can't be made is refused before raft sees it, since raft would panic.
 func (g *group) applyConf(e *pb.Entry) {
-	cc, err := decodeConfChange(e.GetType(), e.GetData())
 	if e.GetIndex() <= g.confIndex {
 		return // a checkpoint came with it
 	}
+	g.goOut()
+	cc, err := decodeConfChange(e.GetType(), e.GetData())
+	var next *pb.ConfState
 	if err == nil {
-		_, err = changedConf(g.conf, cc, e.GetIndex())
+		next, err = changedConf(g.conf, cc, e.GetIndex())
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		g.refuseConf(e.GetIndex(), err)
-		return
+	case g.role != raft.StateLeader && g.isToGo(next):
+		g.out = &leavingConf{cc, e.GetIndex()}
+	default:
+		g.enterConf(cc, e.GetIndex())
 	}
+}
+
+func (g *group) enterConf(cc *pb.ConfChangeV2, index uint64) {
 	conf := g.rn.ApplyConfChange(cc) // raft may ask for a checkpoint in it, which needs conf and confIndex of one entry
-	g.confIndex = e.GetIndex()
+	g.confIndex = index
 	g.setConf(conf)
 	g.node.event(Event{Kind: EventReplicasChanged, Group: g.id, Term: g.term, N: int64(len(g.conf.Voters))})
 	g.confTicks = 0
 	g.lookInSync()
 }
 
-// recoverConf does the same during recovery, when raft doesn't exist yet.
+// leavingConf is the end of a joint configuration after which this replica has no vote.
+type leavingConf struct {
+	cc    *pb.ConfChangeV2
+	index uint64
+}
+
+// isToGo reports whether a change ends a joint configuration, and takes this replica out. Such a one doesn't take it over: it goes on as if
+// it hadn't heard of it, until it leads or its broker deletes it. The leader may have died before the others heard of the change. They need votes of the
+// replicas before it, and get none from one with a longer log. In the joint configuration that one can be elected, and tell them. To go by a joint
+// configuration for longer is always safe, because its majorities contain those of the next one.
+//
+// Group 0 is left out: a broker that was removed learns from its catalog that it is out.
+func (g *group) isToGo(next *pb.ConfState) bool {
+	return g.id != 0 && slices.Contains(g.conf.VotersOutgoing, g.self) && !slices.Contains(next.Voters, g.self) && !slices.Contains(next.Learners, g.self)
+}
+
+// goOut makes up for a change that this replica didn't take over.
+func (g *group) goOut() {
+	if o := g.out; o != nil {
+		g.out = nil
+		g.enterConf(o.cc, o.index)
+	}
+}
+
+// appliedConf returns the replicas after the last change that was applied, whether this replica took it over or not, and its entry. A
+// checkpoint lists these: the entry of the change is before it.
+func (g *group) appliedConf() (*pb.ConfState, uint64) {
+	if g.out == nil {
+		return g.conf, g.confIndex
+	}
+	conf, err := changedConf(g.conf, g.out.cc, g.out.index)
+	step.Assert(err == nil, "a change that was put off could be made: %v", err)
+	return conf, g.out.index
+}
+
+// recoverConf does what applyConf does during recovery, when raft doesn't exist yet.
 func (g *group) recoverConf(e *wal.Entry) {
-	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
 	if e.Index <= g.confIndex {
 		return // a checkpoint came with it
 	}
-	conf := g.conf
+	conf, index := g.appliedConf()
+	if g.out != nil {
+		g.out, g.confIndex = nil, index
+		g.setConf(conf)
+	}
+	cc, err := decodeConfChange(pb.EntryType(e.Kind), e.Data)
 	if err == nil {
-		conf, err = changedConf(g.conf, cc, e.Index)
+		conf, err = changedConf(conf, cc, e.Index)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		g.refuseConf(e.Index, err)
-		return
+	case g.isToGo(conf):
+		g.out = &leavingConf{cc, e.Index}
+	default:
+		g.setConf(conf)
+		g.confIndex = e.Index
 	}
-	g.setConf(conf)
-	g.confIndex = e.Index
 }
 
 // refuseConf reports a configuration change that can't be made. All replicas refuse it alike, and it changes nothing.

@@ -72,35 +72,89 @@ func TestFarBehindInBytesDoesNotVote(t *testing.T) {
 	}
 }
 
-// A move's last change is committed, and its leader falls silent before the others hear of that, and then dies. They go by the old replicas
-// and the new ones, so they need the vote of the one that was to leave: it mustn't be gone.
-func TestLeaderDiesBeforeOthersKnowTheMoveIsOver(t *testing.T) {
+// moved is a cluster in which a partition moves from three brokers to another three.
+type moved struct {
+	*many
+	leads, stays, leaves BrokerID // the leader of the partition, and the other two of the brokers before
+}
+
+func newMoved(t *testing.T) *moved {
 	c := newMany(t, 3, nil)
 	c.add(4, 3, 2)
 	c.until("the new broker is ready", func() bool { return c.nodes[4].events[EventReady] > 0 })
 	leaves := BrokerID(c.nodes[1].node.controller()) // hears the report of the leader, and commits it with the third
-	leads, stays := leaves%3+1, (leaves+1)%3+1
-	c.create("t", int32(leads), int32(stays), int32(leaves))
-	c.until("the preferred replica leads", func() bool { return c.leader("t") == leads })
+	m := &moved{c, leaves%3 + 1, (leaves+1)%3 + 1, leaves}
+	c.create("t", int32(m.leads), int32(m.stays), int32(leaves))
+	c.until("the preferred replica leads", func() bool { return c.leader("t") == m.leads })
 	c.produce("t", "a")
-	c.reassign("t", int32(leads), int32(stays), 4)
-	c.until("the move is over for the leader", func() bool {
-		v, _ := c.view(leads, "t")
-		return len(v.Outgoing) == 0 && len(v.Replicas) == 3 && !slices.Contains(v.Replicas, leaves)
-	})
-	if v, _ := c.view(stays, "t"); len(v.Outgoing) == 0 {
+	c.reassign("t", int32(m.leads), int32(m.stays), 4)
+	return m
+}
+
+// over reports whether the move is over, as far as its leader knows.
+func (m *moved) over() bool {
+	v, _ := m.view(m.leads, "t")
+	return len(v.Outgoing) == 0 && len(v.Replicas) == 3 && !slices.Contains(v.Replicas, m.leaves)
+}
+
+// loseLeader ends the leader, and demands that another one is elected.
+func (m *moved) loseLeader(want ...string) {
+	m.t.Helper()
+	m.kill(m.leads)
+	m.lost = nil
+	m.until("another one leads", func() bool { return m.leader("t") > 0 })
+	if diff := cmp.Diff(want, m.read("t", 0)[:len(want)]); diff != "" {
+		m.t.Error(diff)
+	}
+}
+
+// A move's last change is committed, and its leader falls silent before the others hear of that, and then dies. They go by the old replicas
+// and the new ones, so they need the vote of the one that was to leave: it mustn't be gone.
+func TestLeaderDiesBeforeOthersKnowTheMoveIsOver(t *testing.T) {
+	c := newMoved(t)
+	c.until("the move is over for the leader", c.over)
+	if v, _ := c.view(c.stays, "t"); len(v.Outgoing) == 0 {
 		t.Fatal("another replica knows already that the move is over")
 	}
-	c.lost = func(from, to BrokerID) bool { return from == leads && to != leaves }
+	c.lost = func(from, to BrokerID) bool { return from == c.leads && to != c.leaves }
 	for range 400 {
 		c.round()
 	}
-	c.kill(leads)
-	c.lost = nil
-	c.until("another one leads", func() bool { return c.leader("t") > 0 })
-	c.produce("t", "b")
-	if diff := cmp.Diff([]string{"0=a", "1=b"}, c.read("t", 0)); diff != "" {
-		t.Error(diff)
+	c.loseLeader("0=a")
+}
+
+// The same, but the replica that is to leave is the only one that hears of the commit, and of a record after it. It has the longest log, so it
+// votes for nobody, and only it can be elected.
+func TestOnlyTheReplicaThatLeavesKnowsThatTheMoveIsOver(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart=", restart), func(t *testing.T) {
+			c := newMoved(t)
+			c.lost = func(from, to BrokerID) bool {
+				return from == c.leads && to != c.leaves && c.nodes[from].node != nil && c.over()
+			}
+			req := produceRequest("t", 1, kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: []byte("b")})))
+			for range 4000 { // so that a record is in the step in which the leader hears that it has a majority for the change
+				m := c.nodes[c.leads]
+				m.lastID++
+				m.in.Requests = append(m.in.Requests, Request{Conn: 2, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
+				if c.round(); c.over() {
+					break
+				}
+			}
+			change, _ := c.view(c.leads, "t")
+			c.kill(c.leads)
+			c.round()
+			has := func(id BrokerID) View { v, _ := c.view(id, "t"); return v }
+			if left := has(c.leaves); left.LastIndex <= max(has(c.stays).LastIndex, has(4).LastIndex) || left.Applied < change.ConfIndex {
+				t.Fatalf("it has %d entries and has applied %d; the others have %d and %d", left.LastIndex, left.Applied, has(c.stays).LastIndex, has(4).LastIndex)
+			}
+			if restart {
+				c.kill(c.leaves)
+				c.start(c.leaves)
+			}
+			c.loseLeader("0=a")
+			c.until("the move is over for all", func() bool { _, has := c.view(c.leaves, "t"); return !has })
+		})
 	}
 }
 

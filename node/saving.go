@@ -123,7 +123,8 @@ func (g *group) beginSaving() {
 	if g.node.cfg.CheckStates {
 		s.want = g.machine.state(since)
 	}
-	head := checkpoint{conf: g.conf, confIndex: g.confIndex}
+	head := checkpoint{}
+	head.conf, head.confIndex = g.appliedConf()
 	s.data = append(s.data, append(make([]byte, 0, pieceBytes), head.head()...))
 	s.size, s.next = len(s.data[0]), g.machine.snapshot(since)
 	g.saving = s

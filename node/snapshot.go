@@ -392,7 +392,7 @@ func (g *group) install(s *pb.Snapshot) {
 	}
 	g.view.reset()
 	g.setConf(meta.GetConfState())
-	g.confIndex = d.confIndex
+	g.confIndex, g.out = d.confIndex, nil
 	g.applied, g.checkpointed, g.stateBytes = meta.GetIndex(), meta.GetIndex(), int64(len(s.GetData()))
 	g.commit = max(g.commit, g.applied)
 	g.bytesBefore, g.bytesSince = 0, 0
