@@ -81,6 +81,7 @@ type Node struct {
 	awake        []*group // those that are not quiet
 	visitAt      int      // in groups, the quiet one that was visited last,
 	visits       uint64   // after so many rounds
+	visitDue     int      // groups times ticks since the last visit: one is due for each visitEvery
 	youngTill    Time     // until then, processes of other brokers are new
 	catalog      *catalog
 	defaults     map[configDefault]int64 // of topics' configurations, those that were asked for

@@ -79,14 +79,14 @@ const (
 	youngFor  = 30 * time.Second
 )
 
-// visitQuiet visits some of the quiet groups in each tick.
+// visitQuiet visits some of the quiet groups in each tick, each of them once in visitEvery.
 func (n *Node) visitQuiet() {
 	if len(n.awake) == len(n.groups) {
 		return
 	}
 	rounds := max(1, n.ticksIn(visitEvery))
 	var list []*group
-	for range (len(n.groups) + rounds - 1) / rounds {
+	for n.visitDue += len(n.groups); n.visitDue >= rounds; n.visitDue -= rounds {
 		if n.visitAt++; n.visitAt >= len(n.groups) {
 			n.visitAt, n.visits = 0, n.visits+1
 		}
