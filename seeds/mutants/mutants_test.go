@@ -4,6 +4,7 @@ package mutants
 
 import (
 	"go/format"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,10 +33,28 @@ func TestPatches(t *testing.T) {
 				t.Errorf("mutant %s: %s is no Go any more: %v", m.ID, name, err)
 			}
 		}
-		if _, _, test := m.Test(); !test && !slices.Contains(plan.Profiles(), m.Profile) {
+		packages, run, test := m.Test()
+		for _, name := range testName.FindAllString(run, -1) {
+			if !slices.ContainsFunc(packages, func(dir string) bool { return declares(t, filepath.Join("..", "..", dir), name) }) {
+				t.Errorf("mutant %s is found by %s, which isn't in %v", m.ID, name, packages)
+			}
+		}
+		if !test && !slices.Contains(plan.Profiles(), m.Profile) {
 			t.Errorf("mutant %s: profile %q; use one of %v, or none and name a test", m.ID, m.Profile, plan.Profiles())
 		}
 	}
+}
+
+// declares reports whether a package has a test of a name.
+func declares(t *testing.T, dir, name string) bool {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(text), "func "+name+"(")
+	})
 }
 
 const example = `What: a
