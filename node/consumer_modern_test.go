@@ -384,3 +384,18 @@ func TestModernMemberIsHeardWhileTheDiskIsSlow(t *testing.T) {
 	o.expect("NONE", a.beat())
 	o.want("what it has", "2 p0 p1 p2 p3 p4 p5 t0", fmt.Sprint(a.epoch, " ", sorted(a.has())))
 }
+
+// TestModernMemberIsMissedAgain: a session ends while nothing can be written. The change that removes its member comes to nothing, and the next
+// one removes it.
+func TestModernMemberIsMissedAgain(t *testing.T) {
+	o := newModernGroups(t)
+	a := o.modern(11)
+	o.expect("NONE", a.beat())
+	o.byHand = true
+	o.node.underway += o.node.cfg.UnderwayBytes
+	o.pass(2500 * time.Millisecond)
+	o.want("members while nothing can be written", 1, len(o.describeModern().Members))
+	o.node.underway -= o.node.cfg.UnderwayBytes
+	o.pass(2500 * time.Millisecond)
+	o.want("members afterwards", 0, len(o.describeModern().Members))
+}
