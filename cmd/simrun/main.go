@@ -16,7 +16,7 @@ const usage = `simrun runs simulated clusters, one world per seed.
 
   simrun                        100 seeds of the default profile
   simrun run [-seeds A..B] [-for 10m] [-profile NAME] [-j P] [-json]
-                                the seeds A to B, or as many as fit into a time
+                                the seeds A to B, or as many as fit into a time; Ctrl-C prints the counts so far
   simrun replay SEED|FILE [-profile NAME] [-trace FILE] [-picture FILE.svg]
                                 one seed, or a plan in a file; the trace has a line for each event, the
                                 picture shows what the brokers lived through
@@ -45,7 +45,7 @@ const usage = `simrun runs simulated clusters, one world per seed.
   simrun hunt -merge -corpus DIR FROM...
                                 make one corpus of several, with as few plans as show everything
 
-It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use or a broken environment.
+It exits with 0 if everything passed, 1 if a check failed, 2 on wrong use, a broken environment or an interruption.
 `
 
 // Exit codes.

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -158,20 +160,34 @@ func checkProfile(name string) error {
 
 func runCampaign(c *campaign, began time.Time, limit time.Duration, asJSON bool) (bool, error) {
 	s := newSummary(c.profile)
-	bar := newBar(c, limit)
+	shown := newProgress(c, began, limit)
 	c.each = func(o outcome) {
 		s.add(o)
 		if o.Result.Failure != nil {
-			bar.Clear()
+			shown.bar.Clear()
 			fmt.Println(failureLine(o))
 		}
-		tick(bar, began, limit)
+		shown.tick(s)
 	}
+	interrupted := c.stopOnSignal()
 	err := c.run()
-	bar.Finish()
+	shown.bar.Finish()
 	if err != nil {
 		return false, err
 	}
+	if err = interrupted(); err == nil {
+		c.checkWhole(s)
+	}
+	s.WallSeconds = int64(time.Since(began)+500*time.Millisecond) / int64(time.Second)
+	if asJSON {
+		return s.Failed > 0, cmp.Or(s.printJSON(os.Stdout), err)
+	}
+	s.print(os.Stdout, c.workers)
+	return s.Failed > 0, err
+}
+
+// checkWhole demands of all seeds together that they prove something.
+func (c *campaign) checkWhole(s *summary) {
 	if s.Seeds > s.Failed && s.Acked == 0 {
 		fmt.Println("FAIL check vacuous: no record was acknowledged in the whole campaign, so it proves nothing")
 		s.Failed++
@@ -180,33 +196,81 @@ func runCampaign(c *campaign, began time.Time, limit time.Duration, asJSON bool)
 		fmt.Printf("FAIL check cells: no client came to %s; a part of the workload is lost, or the file of cells is out of date\n", strings.Join(lost, ", "))
 		s.Failed++
 	}
-	s.WallSeconds = int64(time.Since(began)+500*time.Millisecond) / int64(time.Second)
-	if asJSON {
-		return s.Failed > 0, s.printJSON(os.Stdout)
-	}
-	s.print(os.Stdout, c.workers)
-	return s.Failed > 0, nil
 }
 
-// newBar shows progress on a terminal only.
-func newBar(c *campaign, limit time.Duration) *progressbar.ProgressBar {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return progressbar.DefaultSilent(1)
+// errInterrupted says that a signal came before all seeds were run.
+var errInterrupted = errors.New("interrupted before all seeds were run: the summary is of those that were, which are the first ones of the range")
+
+// stopOnSignal begins no seed any more after SIGINT or SIGTERM; those that run come to their end. A second signal ends the process at once.
+// The function that it returns says whether one came.
+func (c *campaign) stopOnSignal() func() error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var came atomic.Bool
+	go func() {
+		if _, ok := <-signals; ok {
+			came.Store(true)
+			c.enough.Store(true)
+			signal.Stop(signals)
+			fmt.Fprintln(os.Stderr, "simrun: waiting for the seeds that run; another signal ends them")
+		}
+	}()
+	return func() error {
+		signal.Stop(signals)
+		if came.Load() {
+			return errInterrupted
+		}
+		return nil
 	}
-	n := int64(c.seeds.last - c.seeds.first + 1)
+}
+
+// runProgress shows how far a campaign is: by a bar on a terminal, elsewhere by a line a minute, both on standard error.
+type runProgress struct {
+	bar   *progressbar.ProgressBar
+	began time.Time
+	told  time.Time     // when the last line was printed
+	lines bool          // print lines
+	limit time.Duration // of the campaign; 0: until all seeds are run
+	total uint64        // seeds
+}
+
+const progressEvery = time.Minute
+
+func newProgress(c *campaign, began time.Time, limit time.Duration) *runProgress {
+	p := &runProgress{bar: progressbar.DefaultSilent(1), began: began, told: began, limit: limit, total: c.seeds.last - c.seeds.first + 1}
+	if p.lines = !term.IsTerminal(int(os.Stderr.Fd())); p.lines {
+		return p
+	}
+	n := int64(p.total)
 	if limit > 0 {
 		n = int64(limit / time.Second)
 	}
-	return progressbar.NewOptions64(n, progressbar.OptionSetWriter(os.Stderr),
+	p.bar = progressbar.NewOptions64(n, progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSetDescription("seeds"), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
+	return p
 }
 
-func tick(bar *progressbar.ProgressBar, began time.Time, limit time.Duration) {
-	if limit > 0 {
-		bar.Set64(int64(min(time.Since(began), limit) / time.Second))
-		return
+// tick shows that one more seed has ended.
+func (p *runProgress) tick(s *summary) {
+	switch {
+	case p.lines && time.Since(p.told) >= progressEvery:
+		p.told = time.Now()
+		fmt.Fprintln(os.Stderr, p.line(s, time.Since(p.began)))
+	case p.limit > 0:
+		p.bar.Set64(int64(min(time.Since(p.began), p.limit) / time.Second))
+	default:
+		p.bar.Add(1)
 	}
-	bar.Add(1)
+}
+
+// line says how far a campaign is after a time.
+func (p *runProgress) line(s *summary, after time.Duration) string {
+	rate := float64(s.Seeds) / after.Seconds()
+	if p.limit > 0 {
+		return fmt.Sprintf("%v of %v: %d seeds, %d failed, %.1f a second", after.Round(time.Second), p.limit, s.Seeds, s.Failed, rate)
+	}
+	left := time.Duration(float64(p.total-uint64(s.Seeds)) / rate * float64(time.Second))
+	return fmt.Sprintf("%v: %d of %d seeds, %d failed, %.1f a second, about %v to go", after.Round(time.Second), s.Seeds, p.total, s.Failed, rate, left.Round(time.Second))
 }
 
 // failureLine says what failed and how to see it again.

@@ -163,6 +163,7 @@ func startWorker(program, profile string, env ...string) (*worker, error) {
 	}
 	w := &worker{cmd: exec.Command(program, workerCommandName, profile)}
 	w.cmd.Env = append(os.Environ(), env...)
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for simrun, which lets its workers come to the end of their seeds
 	w.cmd.Stderr = &w.stderr
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		return nil, err
