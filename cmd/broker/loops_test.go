@@ -139,6 +139,10 @@ func TestLoops(t *testing.T) {
 			}
 		}
 	}
+	var status strings.Builder
+	if code := run(t.Context(), []string{"admin", "-bootstrap", net127(port), "status"}, &status, &status); code != exitClean || !strings.Contains(status.String(), "machine of broker 3") {
+		t.Errorf("status, %d:\n%s", code, &status)
+	}
 	removeTheLast(t, port)
 	if code := cluster.end(); code != exitClean {
 		t.Errorf("the cluster stopped with exit code %d", code)

@@ -72,7 +72,7 @@ func (a *admin) machines(ctx context.Context, brokers []int32) (map[int32]string
 	return on, nil
 }
 
-// rebalance spreads replicas and leaders evenly over all brokers that are alive.
+// rebalance spreads replicas and leaders evenly over all brokers that are alive, and first takes apart replicas of a partition that are on one machine.
 func (a *admin) rebalance(ctx context.Context) error {
 	c, err := a.look(ctx)
 	if err != nil {
@@ -81,6 +81,9 @@ func (a *admin) rebalance(ctx context.Context) error {
 	p := newPlan(c.partitions, c.live())
 	if p.machines, err = a.machines(ctx, c.live()); err != nil {
 		return err
+	}
+	if left := p.separate(); len(left) > 0 {
+		a.say("%d partitions keep two replicas on one machine, because no live broker on another one is without: add a broker, or name machines otherwise: %s", len(left), strings.Join(left[:min(len(left), 10)], ", "))
 	}
 	p.spread()
 	if err := a.move(ctx, p.changes(c.partitions)); err != nil {

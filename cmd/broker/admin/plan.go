@@ -86,6 +86,34 @@ func (p *plan) drainOne(leaving int32) error {
 	return nil
 }
 
+// shares returns the place of the last replica that is on the machine of another one; -1 if all are apart, as far as machines are named.
+func shares(replicas []int32, on map[int32]string) int {
+	for at := len(replicas) - 1; at > 0; at-- {
+		same := func(b int32) bool { return on[b] != "" && on[b] == on[replicas[at]] }
+		if slices.ContainsFunc(replicas[:at], same) {
+			return at
+		}
+	}
+	return -1
+}
+
+// separate moves replicas off machines that have another one of their partition, each to the broker with the fewest. It returns the partitions
+// for which there is no such broker.
+func (p *plan) separate() (left []string) {
+	for i := range p.partitions {
+		part := &p.partitions[i]
+		for at := shares(part.replicas, p.machines); at >= 0; at = shares(part.replicas, p.machines) {
+			to, ok := p.least(p.load, func(b int32) bool { return p.takes(part, b, part.replicas[at]) })
+			if !ok {
+				left = append(left, part.String())
+				break
+			}
+			p.replace(part, at, to)
+		}
+	}
+	return left
+}
+
 // spread evens out the replicas per broker, and then the preferred leaders, with as few moves as
 // that takes.
 func (p *plan) spread() {

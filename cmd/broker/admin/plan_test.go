@@ -66,6 +66,8 @@ func TestPlansKeepMachinesApart(t *testing.T) {
 		{"drain", placed([]int32{1, 2, 3}, []int32{4, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { return p.drain([]int32{1, 2}) }, "t/0:[3 5 4] t/1:[4 5 3]"},
 		{"drain a machine", placed([]int32{1, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { return p.drain([]int32{1, 4}) }, "the broker"},
 		{"spread", placed([]int32{1, 2, 3}, []int32{1, 2, 3}), []int32{1, 2, 3, 4, 5, 6}, func(p *plan) error { p.spread(); return nil }, "t/0:[4 5 6]"},
+		{"take apart", placed([]int32{1, 4, 2}, []int32{1, 2, 3}, []int32{2, 1, 5}), []int32{1, 2, 3, 4, 5, 6}, separated(0), "t/0:[1 6 2] t/2:[2 1 3]"},
+		{"no machine for it", placed([]int32{1, 4, 2}, []int32{1, 4}), []int32{1, 2, 4, 5}, separated(1), "t/1:[1 5]"},
 	} {
 		p := newPlan(c.before, c.brokers)
 		p.machines = on
@@ -83,6 +85,16 @@ func TestPlansKeepMachinesApart(t *testing.T) {
 		if diff := cmp.Diff(c.want, strings.Join(got, " ")); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got):\n%s", c.name, err, diff)
 		}
+	}
+}
+
+// separated takes replicas apart; for some partitions there is no way.
+func separated(without int) func(*plan) error {
+	return func(p *plan) error {
+		if left := p.separate(); len(left) != without {
+			return fmt.Errorf("there is no way for %v", left)
+		}
+		return nil
 	}
 }
 

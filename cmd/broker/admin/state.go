@@ -26,6 +26,7 @@ type state struct {
 	OutOfSync  []string          `json:"out_of_sync"`
 	Leaderless []string          `json:"without_leader"`
 	TwoLegged  int               `json:"with_two_replicas"`
+	Shared     []string          `json:"on_one_machine"` // partitions with two replicas on one machine
 }
 
 type brokerState struct {
@@ -33,6 +34,7 @@ type brokerState struct {
 	Connected bool   `json:"connected"`
 	Address   string `json:"address"`
 	Rack      string `json:"rack"`
+	Machine   string `json:"machine"`
 	Replicas  int    `json:"replicas"`
 	Leads     int    `json:"leads"`
 }
@@ -111,14 +113,18 @@ func (a *admin) state(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	on, err := a.machines(ctx, c.live())
+	if err != nil {
+		return nil, err
+	}
 	return &state{
-		Cluster: c.id, Controller: c.controller, Brokers: c.brokerStates(), Partitions: len(c.partitions),
-		Moves: moves, OutOfSync: c.outOfSync(), Leaderless: c.leaderless(), TwoLegged: c.twoLegged(),
+		Cluster: c.id, Controller: c.controller, Brokers: c.brokerStates(on), Partitions: len(c.partitions),
+		Moves: moves, OutOfSync: c.outOfSync(), Leaderless: c.leaderless(), TwoLegged: c.twoLegged(), Shared: c.shared(on),
 	}, nil
 }
 
 // brokerStates lists the brokers, and those that are not alive but have replicas.
-func (c *cluster) brokerStates() (list []brokerState) {
+func (c *cluster) brokerStates(on map[int32]string) (list []brokerState) {
 	load, leads := make(map[int32]int), make(map[int32]int)
 	for _, p := range c.partitions {
 		leads[c.leaders[p.String()]]++
@@ -127,7 +133,7 @@ func (c *cluster) brokerStates() (list []brokerState) {
 		}
 	}
 	for _, b := range c.brokers {
-		s := brokerState{ID: b.NodeID, Connected: true, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Replicas: load[b.NodeID], Leads: leads[b.NodeID]}
+		s := brokerState{ID: b.NodeID, Connected: true, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Machine: on[b.NodeID], Replicas: load[b.NodeID], Leads: leads[b.NodeID]}
 		if b.Rack != nil {
 			s.Rack = *b.Rack
 		}
@@ -144,14 +150,23 @@ func (c *cluster) brokerStates() (list []brokerState) {
 
 func (a *admin) printState(s *state) {
 	a.say("cluster %s; broker %d leads the catalog", s.Cluster, s.Controller)
+	named := slices.ContainsFunc(s.Brokers, func(b brokerState) bool { return b.Machine != "" })
+	head := "broker address rack replicas leads"
+	if named {
+		head = "broker address rack machine replicas leads"
+	}
 	var rows [][]any
 	for _, b := range s.Brokers {
 		if !b.Connected {
 			b.Address = "not connected"
 		}
-		rows = append(rows, []any{b.ID, b.Address, b.Rack, b.Replicas, b.Leads})
+		row := []any{b.ID, b.Address, b.Rack}
+		if named {
+			row = append(row, b.Machine)
+		}
+		rows = append(rows, append(row, b.Replicas, b.Leads))
 	}
-	a.table("broker address rack replicas leads", rows)
+	a.table(head, rows)
 	a.say("%d partitions; moves under way: %d", s.Partitions, len(s.Moves))
 	for _, m := range slices.Sorted(maps.Keys(s.Moves)) {
 		a.say("  %s %s", m, s.Moves[m])
@@ -162,5 +177,9 @@ func (a *admin) printState(s *state) {
 	}
 	if s.TwoLegged > 0 {
 		a.say("%d partitions have two replicas, and stop when either of their brokers does; three survive the loss of one", s.TwoLegged)
+	}
+	if n := len(s.Shared); n > 0 {
+		a.say("%d partitions have two replicas on one machine, and may stop when it does; broker admin rebalance moves one of the two elsewhere:", n)
+		a.say("  %s", strings.Join(s.Shared[:min(n, 10)], "\n  "))
 	}
 }

@@ -109,6 +109,16 @@ func (c *cluster) twoLegged() (n int) {
 	return n
 }
 
+// shared lists the partitions of which two replicas are on one machine.
+func (c *cluster) shared(on map[int32]string) (list []string) {
+	for _, p := range c.partitions {
+		if at := shares(p.replicas, on); at >= 0 {
+			list = append(list, fmt.Sprintf("%v on brokers %v, of which machine %s has two", p, p.replicas, on[p.replicas[at]]))
+		}
+	}
+	return list
+}
+
 // wait returns when each partition has a leader and all its replicas are in sync, and the moves are done: when the next
 // broker can be stopped.
 func (a *admin) wait(ctx context.Context) error {
