@@ -263,7 +263,7 @@ func (r *replicaLeft) noteCommitted(n *Node, g *group) {
 }
 
 func (r *replicaLeft) noteEnd(n *Node, g *group) {
-	r.conf, r.confIndex = g.conf, g.confIndex
+	r.conf, r.confIndex = g.appliedConf()
 	if p := n.partitions[g.id]; p != nil {
 		r.start, r.end = p.logStart(), p.highWatermark
 	}

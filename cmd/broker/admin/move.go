@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +71,40 @@ func (a *admin) machines(ctx context.Context, brokers []int32) (map[int32]string
 		}
 	}
 	return on, nil
+}
+
+// machinesPatience is how long status waits for a broker to say on which machine it is. One that hangs mustn't hold up what the others say, and
+// the client gives up a connection only after ten seconds.
+const machinesPatience = 3 * time.Second
+
+// machinesSoon asks brokers on which machines they are, and returns what they say before long, and those that are silent.
+func (a *admin) machinesSoon(ctx context.Context, brokers []int32) (on map[int32]string, silent []int32) {
+	type answer struct {
+		from int32
+		on   map[int32]string
+		err  error
+	}
+	answers := make(chan answer, len(brokers))
+	for _, b := range brokers {
+		go func() {
+			on, err := a.machines(ctx, []int32{b})
+			answers <- answer{b, on, err}
+		}()
+	}
+	on, silent = make(map[int32]string), slices.Clone(brokers)
+	late := time.After(machinesPatience)
+	for range brokers {
+		select {
+		case w := <-answers:
+			if w.err == nil {
+				maps.Copy(on, w.on)
+				silent = slices.DeleteFunc(silent, func(b int32) bool { return b == w.from })
+			}
+		case <-late:
+			return on, silent
+		}
+	}
+	return on, silent
 }
 
 // rebalance spreads replicas and leaders evenly over all brokers that are alive, and first takes apart replicas of a partition that are on one machine.

@@ -27,6 +27,8 @@ type state struct {
 	Leaderless []string          `json:"without_leader"`
 	TwoLegged  int               `json:"with_two_replicas"`
 	Shared     []string          `json:"on_one_machine"` // partitions with two replicas on one machine
+
+	silent []int32 // brokers that didn't say on which machine they are
 }
 
 type brokerState struct {
@@ -113,13 +115,10 @@ func (a *admin) state(ctx context.Context) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	on, err := a.machines(ctx, c.live())
-	if err != nil {
-		return nil, err
-	}
+	on, silent := a.machinesSoon(ctx, c.live())
 	return &state{
 		Cluster: c.id, Controller: c.controller, Brokers: c.brokerStates(on), Partitions: len(c.partitions),
-		Moves: moves, OutOfSync: c.outOfSync(), Leaderless: c.leaderless(), TwoLegged: c.twoLegged(), Shared: c.shared(on),
+		Moves: moves, OutOfSync: c.outOfSync(), Leaderless: c.leaderless(), TwoLegged: c.twoLegged(), Shared: c.shared(on), silent: silent,
 	}, nil
 }
 
@@ -177,6 +176,9 @@ func (a *admin) printState(s *state) {
 	}
 	if s.TwoLegged > 0 {
 		a.say("%d partitions have two replicas, and stop when either of their brokers does; three survive the loss of one", s.TwoLegged)
+	}
+	if len(s.silent) > 0 {
+		a.say("brokers %v didn't say on which machines they are within %v: they may hang, or be out of reach from here", s.silent, machinesPatience)
 	}
 	if n := len(s.Shared); n > 0 {
 		a.say("%d partitions have two replicas on one machine, and may stop when it does; broker admin rebalance moves one of the two elsewhere:", n)
