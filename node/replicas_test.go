@@ -123,31 +123,38 @@ func TestLeaderDiesBeforeOthersKnowTheMoveIsOver(t *testing.T) {
 	c.loseLeader("0=a")
 }
 
+// onlyOneKnows brings it about that of the replicas that are left only the one that is to leave has heard that the move is over, and that it has the longest
+// log. It returns the entry of the move's last change.
+func (c *moved) onlyOneKnows() uint64 {
+	c.lost = func(from, to BrokerID) bool {
+		return from == c.leads && to != c.leaves && c.nodes[from].node != nil && c.over()
+	}
+	req := produceRequest("t", 1, kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: []byte("b")})))
+	for range 4000 { // so that a record is in the step in which the leader hears that it has a majority for the change
+		m := c.nodes[c.leads]
+		m.lastID++
+		m.in.Requests = append(m.in.Requests, Request{Conn: 2, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
+		if c.round(); c.over() {
+			break
+		}
+	}
+	change, _ := c.view(c.leads, "t")
+	c.kill(c.leads)
+	c.round()
+	has := func(id BrokerID) View { v, _ := c.view(id, "t"); return v }
+	if left := has(c.leaves); left.LastIndex <= max(has(c.stays).LastIndex, has(4).LastIndex) || left.Applied < change.ConfIndex {
+		c.t.Fatalf("it has %d entries and has applied %d; the others have %d and %d", left.LastIndex, left.Applied, has(c.stays).LastIndex, has(4).LastIndex)
+	}
+	return change.ConfIndex
+}
+
 // The same, but the replica that is to leave is the only one that hears of the commit, and of a record after it. It has the longest log, so it
 // votes for nobody, and only it can be elected.
 func TestOnlyTheReplicaThatLeavesKnowsThatTheMoveIsOver(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprint("restart=", restart), func(t *testing.T) {
 			c := newMoved(t)
-			c.lost = func(from, to BrokerID) bool {
-				return from == c.leads && to != c.leaves && c.nodes[from].node != nil && c.over()
-			}
-			req := produceRequest("t", 1, kafka.AppendBatch(nil, kafka.NewBatchSpec(kafka.Record{Value: []byte("b")})))
-			for range 4000 { // so that a record is in the step in which the leader hears that it has a majority for the change
-				m := c.nodes[c.leads]
-				m.lastID++
-				m.in.Requests = append(m.in.Requests, Request{Conn: 2, Frame: kafka.AppendRequest(nil, m.lastID, "test", req)})
-				if c.round(); c.over() {
-					break
-				}
-			}
-			change, _ := c.view(c.leads, "t")
-			c.kill(c.leads)
-			c.round()
-			has := func(id BrokerID) View { v, _ := c.view(id, "t"); return v }
-			if left := has(c.leaves); left.LastIndex <= max(has(c.stays).LastIndex, has(4).LastIndex) || left.Applied < change.ConfIndex {
-				t.Fatalf("it has %d entries and has applied %d; the others have %d and %d", left.LastIndex, left.Applied, has(c.stays).LastIndex, has(4).LastIndex)
-			}
+			c.onlyOneKnows()
 			if restart {
 				c.kill(c.leaves)
 				c.start(c.leaves)
@@ -155,6 +162,25 @@ func TestOnlyTheReplicaThatLeavesKnowsThatTheMoveIsOver(t *testing.T) {
 			c.loseLeader("0=a")
 			c.until("the move is over for all", func() bool { _, has := c.view(c.leaves, "t"); return !has })
 		})
+	}
+}
+
+// A checkpoint of such a replica lists the replicas after the move, because it is of an entry after that.
+func TestCheckpointOfAReplicaThatLeaves(t *testing.T) {
+	c := newMoved(t)
+	change := c.onlyOneKnows()
+	m := c.nodes[c.leaves]
+	before := m.events[EventCheckpoint]
+	m.node.partitions[m.node.catalog.partition("t", 0).Group].group.checkpoint()
+	c.until("it has a checkpoint", func() bool { return m.events[EventCheckpoint] > before })
+	m.node.log.RequestSync()
+	for range 5 {
+		c.round()
+	}
+	c.kill(c.leaves)
+	c.start(c.leaves)
+	if v, _ := c.view(c.leaves, "t"); v.ConfIndex != change || len(v.Outgoing) > 0 {
+		t.Errorf("it goes by the change at entry %d, and %v are to go; the move ended with entry %d", v.ConfIndex, v.Outgoing, change)
 	}
 }
 
