@@ -94,6 +94,7 @@ type stored struct {
 	live    int    // batches with records in them
 	sizes   []int  // of these
 	bytes   int64  // of all entries
+	retried int64  // of these, bytes of batches that are there already
 	largest int64  // of them
 	others  int    // changes of replicas, commands, and terms that begin
 }
@@ -143,13 +144,14 @@ func (s *stored) tooFew() (count int) {
 }
 
 // checkRetained demands that a replica stores hardly more than retention.bytes: whole spans of the index, of 64 KiB or 64
-// batches, go from the partition, and from the log what lies before a checkpoint.
+// batches, go from the partition, and from the log what lies before a checkpoint. Retries that were refused are in the log, but not in the partition,
+// so they go with the records before them and count for nothing.
 func (w *world) checkRetained(b *broker, log *wal.Log, g groupInfo, first uint64, limit int64) {
 	s, k := w.stored(b, log, g.id, first), &w.plan.Knobs
 	span := min(64<<10, 64*s.largest) + s.largest
 	between := min(int64(k.CheckpointEntries)*s.largest, max(limit/4, 64<<10)+s.largest)
 	newest := int64(k.RetainEntries) * s.largest
-	if most := limit + 2*span + 2*between + newest; s.bytes > most {
+	if most := limit + 2*span + 2*between + newest + s.retried; s.bytes > most {
 		w.fail("stored", "broker %d stores %d bytes of %s in %d entries, of which it is to keep %d; at most %d are to be expected", b.number, s.bytes, partitionName(g.topic, g.partition), s.entries, limit, most)
 	}
 }
@@ -182,6 +184,7 @@ func (w *world) stored(b *broker, log *wal.Log, g node.GroupID, first uint64) (s
 			case isBatch && batch.Count > 0 && batch.IsControl():
 				s.others++
 			case isBatch && batch.Count > 0 && batch.ProducerID >= 0 && seen[sequenceOf(&batch)]: // it was refused when it was applied
+				s.retried += int64(len(e.Data))
 			case isBatch && batch.Count > 0:
 				seen[sequenceOf(&batch)] = true
 				s.live, s.sizes = s.live+1, append(s.sizes, len(e.Data))
