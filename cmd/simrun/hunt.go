@@ -183,7 +183,7 @@ func (s *search) one(c int, p *plan.Plan, o *outcome) error {
 		return err
 	}
 	if s.crew[c] == nil {
-		if s.crew[c], err = startWorker(s.program, p.Profile); err != nil {
+		if s.crew[c], err = startWorker(s.program, p.Profile, false); err != nil {
 			return err
 		}
 	}

@@ -194,7 +194,7 @@ func middle(numbers []int64) int64 {
 
 // try runs one trial.
 func (c *comparison) try(program, profile string, t *trial) error {
-	w, err := startWorker(program, profile)
+	w, err := startWorker(program, profile, false)
 	if err != nil {
 		return err
 	}

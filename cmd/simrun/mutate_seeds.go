@@ -100,7 +100,7 @@ func (m *mutator) simulate(number int, f *fate) error {
 	if len(visits) == 0 {
 		return nil
 	}
-	w, err := startWorker(m.program, "default", environment(number), limitVariable+"="+mutantLimit.String(), onceVariable+"=1")
+	w, err := startWorker(m.program, "default", false, environment(number), limitVariable+"="+mutantLimit.String(), onceVariable+"=1")
 	if err != nil {
 		return err
 	}

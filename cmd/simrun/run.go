@@ -35,6 +35,8 @@ type campaign struct {
 	each    func(outcome)
 	cells   []string     // that have to be reached
 	enough  atomic.Bool  // no seed is begun any more
+	whole   atomic.Bool  // all seeds were begun, or the time is up
+	patient bool         // Ctrl-C doesn't reach the workers
 	cpu     atomic.Int64 // nanoseconds that the workers took which have ended
 }
 
@@ -64,14 +66,18 @@ func (c *campaign) run() error {
 func (c *campaign) hand(next chan<- uint64) {
 	defer close(next)
 	for s := c.seeds.first; ; s++ {
-		if c.enough.Load() || !c.until.IsZero() && time.Now().After(c.until) {
+		if c.enough.Load() {
 			return
+		}
+		if !c.until.IsZero() && time.Now().After(c.until) {
+			break
 		}
 		next <- s
 		if s == c.seeds.last {
-			return
+			break
 		}
 	}
+	c.whole.Store(true)
 }
 
 // work runs seeds in a worker process, and in a new one if that dies. On an error it goes on taking
@@ -84,7 +90,7 @@ func (c *campaign) work(next <-chan uint64, outcomes chan<- outcome) error {
 			continue
 		}
 		if w == nil {
-			if w, failed = startWorker(c.program, c.profile, c.env...); failed != nil {
+			if w, failed = startWorker(c.program, c.profile, c.patient, c.env...); failed != nil {
 				continue
 			}
 		}
@@ -204,6 +210,7 @@ var errInterrupted = errors.New("interrupted before all seeds were run: the summ
 // stopOnSignal begins no seed any more after SIGINT or SIGTERM; those that run come to their end. A second signal ends the process at once.
 // The function that it returns says whether one came.
 func (c *campaign) stopOnSignal() func() error {
+	c.patient = true
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	var came atomic.Bool
@@ -217,7 +224,7 @@ func (c *campaign) stopOnSignal() func() error {
 	}()
 	return func() error {
 		signal.Stop(signals)
-		if came.Load() {
+		if came.Load() && !c.whole.Load() {
 			return errInterrupted
 		}
 		return nil

@@ -154,7 +154,8 @@ type worker struct {
 	told   int64 // CPUNs of its outcomes
 }
 
-func startWorker(program, profile string, env ...string) (*worker, error) {
+// startWorker starts a worker. A patient one isn't reached by Ctrl-C: simrun lets it come to the end of its seed.
+func startWorker(program, profile string, patient bool, env ...string) (*worker, error) {
 	var err error
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
@@ -163,7 +164,7 @@ func startWorker(program, profile string, env ...string) (*worker, error) {
 	}
 	w := &worker{cmd: exec.Command(program, workerCommandName, profile)}
 	w.cmd.Env = append(os.Environ(), env...)
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for simrun, which lets its workers come to the end of their seeds
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: patient}
 	w.cmd.Stderr = &w.stderr
 	if w.in, err = w.cmd.StdinPipe(); err != nil {
 		return nil, err
